@@ -1,0 +1,38 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one family of exceptions of the engine; only a door (module, sriovctl) turns them into an exit."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+
+class SriovError(Exception):
+    """Something the user must know: what was being done, to which device, and what the system answered."""
+
+
+class BadInputError(SriovError):
+    """Wrong input, found before anything was written; names the thing, the value and the fix."""
+
+
+class RefusedError(SriovError):
+    """The wanted state is clear but reaching it would do harm; names the harm and how to allow it."""
+
+
+class KernelError(SriovError):
+    """The kernel or a tool said no.
+
+    ``path`` is what was read, written or run, ``value`` what was written, ``errno`` the kernel's answer (0 for a tool).
+    """
+
+    def __init__(self, action: str, path: str, number: int, value: str | None = None) -> None:
+        name = errno.errorcode.get(number, str(number))
+        wrote = "" if value is None else f" '{value}'"
+        super().__init__(f"cannot {action}{wrote} {path}: {name} ({os.strerror(number)})")
+        self.path, self.errno, self.value = path, number, value
+
+
+class DeadlineError(SriovError):
+    """A named condition did not come true in time."""
