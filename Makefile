@@ -1,0 +1,93 @@
+# kvmfleet.sriov: `make help` lists the targets.
+#
+# Everything made here goes below build/ and .venv/; what is worth keeping between checkouts (kernels, images, caches)
+# goes below ~/.cache/kvmfleet-sriov/, keyed by content and safe to delete.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+BIN := .venv/bin
+SRC := build/src/ansible_collections/kvmfleet/sriov
+TYPED := $(SRC)/plugins $(wildcard lab bench tools tests)
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help setup venv pin src collection ruff mypy ansible-lint yamllint changelog lint format sanity unit test-fast \
+	conformance molecule test demo bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+setup: ## install the operating system packages that the lab and kernel builds need (Debian 12, root)
+	@tools/setup
+
+venv: .venv/.ready ## make the Python environment from requirements/dev.txt
+.venv/.ready: requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/dev.txt
+	@touch $@
+
+pin: ## resolve requirements/dev.in anew and pin the result
+	@tools/pin
+
+src: $(SRC) # the path that Ansible imports the collection by, leading to this checkout
+$(SRC):
+	@mkdir -p $(@D) && ln -sfn $(CURDIR) $@
+
+collection: venv ## build the collection's tarball and install it into build/collections
+	@tools/collection
+
+ruff: venv
+	$(BIN)/ruff check
+
+mypy: venv src
+	$(BIN)/mypy $(TYPED)
+
+ansible-lint: venv
+	$(BIN)/ansible-lint
+
+yamllint: venv
+	$(BIN)/yamllint --strict .
+
+changelog: venv
+	$(BIN)/antsibull-changelog lint
+
+lint: venv src ## ruff, mypy, ansible-lint (production), yamllint, antsibull-changelog
+	@$(BIN)/python tools/stages.py --keep-going ruff mypy ansible-lint yamllint changelog
+
+format: venv ## format the Python code
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+sanity: venv ## ansible-test sanity, offline, on a copy of the checkout
+	@tests/sanity/run
+
+unit: venv src ## unit tests, the conformance cases on the fake tree among them
+	@$(BIN)/pytest -q
+
+test-fast: venv src ## ruff, mypy and unit tests: under a minute, no VM
+	@$(BIN)/python tools/stages.py --keep-going ruff mypy unit
+
+conformance: venv collection setup ## the conformance cases on real stock and patched kernels (boots a lab host)
+	@$(BIN)/python -m lab conformance
+
+molecule: venv collection setup ## all molecule scenarios on one lab boot
+	@$(BIN)/python -m lab molecule
+
+test: venv src ## everything: lint, unit, sanity, conformance, molecule
+	@$(BIN)/python tools/stages.py ruff mypy unit ansible-lint yamllint changelog sanity conformance molecule
+
+demo: venv collection setup ## from nothing to the live update of an emulated fleet; report in build/demo/
+	@$(BIN)/python -m lab demo
+
+bench: venv collection setup ## measure the VF stage: stock, series, floor; results in build/bench/
+	@$(BIN)/python -m lab bench
+
+clean: ## remove what was built in this checkout (caches in ~/.cache/kvmfleet-sriov stay)
+	rm -rf build .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,56 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The runner that sums up the stages of a test run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tools import stages
+
+# log of a stage, its exit status, (passed, failed, skipped)
+COUNTS = [
+    ("===== 12 passed, 3 skipped in 1.20s =====\n", 0, (12, 0, 3)),
+    ("12 passed in 1.20s\nbye\n", 0, (12, 0, 0)),
+    ("2 passed\n5 passed, 1 failed\n", 1, (5, 1, 0)),
+    ("3 failed, 5 passed, 2 errors in 3s\n", 1, (5, 5, 0)),
+    ("no counts at all\n", 0, (1, 0, 0)),
+    ("", 2, (0, 1, 0)),
+    ("7 passed\n", 2, (7, 1, 0)),
+    ("0 passed, 2 failed\n", 0, (0, 2, 0)),
+    ("2 skipped in 0.1s\n", 0, (0, 1, 2)),
+]
+
+
+@pytest.mark.parametrize(("log", "status", "expected"), COUNTS)
+def test_count(log: str, status: int, expected: tuple[int, int, int]) -> None:
+    assert stages.count(log, status) == expected
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a makefile of three targets: good, bad, last."""
+    (tmp_path / "Makefile").write_text("good:\n\t@echo 3 passed\nbad:\n\t@exit 3\nlast:\n\t@touch ran; echo 1 passed\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_failed_stage_fails_the_run_and_stops_it(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert stages.main(["good", "bad", "last"]) == 1
+    assert capfd.readouterr().out.splitlines()[-1] == "3 passed, 2 failed"
+    assert not (work / "ran").exists()
+    assert (work / "build/test/total").read_text() == "3 passed, 2 failed\n"
+
+
+def test_keep_going_runs_the_rest(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert stages.main(["--keep-going", "bad", "good", "last"]) == 1
+    assert capfd.readouterr().out.splitlines()[-1] == "4 passed, 1 failed"
+    assert (work / "ran").exists()
+
+
+def test_all_good(work: Path) -> None:
+    assert stages.main(["good", "last"]) == 0
+    assert (work / "build/test/good.log").read_text() == "3 passed\n"
