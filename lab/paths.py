@@ -1,0 +1,33 @@
+"""Where the lab keeps what it builds (cache, keyed by content) and what it runs (build/lab)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+HERE = REPOSITORY / "lab"
+RUNS = REPOSITORY / "build" / "lab"
+
+
+def cache() -> Path:
+    """The cache of all the project's tools; safe to delete at any time."""
+    default = Path.home() / ".cache" / "kvmfleet-sriov"
+    return Path(os.environ.get("KVMFLEET_CACHE", default))
+
+
+def key(parts: Iterable[str | bytes]) -> str:
+    """A short content key: 16 hex digits of the SHA-256 over all parts, each with its length before it."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(f"{len(data)}:".encode() + data)
+    return digest.hexdigest()[:16]
+
+
+def sockets(fleet: str) -> Path:
+    """A short folder for unix sockets, whose paths are limited to 107 bytes (unix(7)) wherever the checkout lies."""
+    return Path(tempfile.gettempdir()) / f"kvmfleet-lab-{key([str(REPOSITORY), fleet])}"
