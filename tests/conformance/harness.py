@@ -1,0 +1,244 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Conformance cases: what a kernel's SR-IOV files must do, run on a real kernel or on a fake tree.
+
+A case is a function `(Pf) -> None` marked with `@case(...)`; it fails by raising `Failed` (through `Pf`'s checks or
+`require`) and skips by raising `Skipped` with a reason. `run_cases` gives one `Row` per case and PF. This file imports
+nothing of the engine: it takes any object with the methods of `Sysfs` and an exception that carries ``errno``.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from types import ModuleType
+from typing import Any, Protocol
+
+ANY = ("vf-id", "vf-id-narrow", "hw-numvfs", "stock")
+FULL = ("vf-id",)
+DEVICES = "/sys/bus/pci/devices"
+
+
+class Files(Protocol):
+    """What a case needs of `plugins/module_utils/_sysfs.py`."""
+
+    root: str
+
+    def exists(self, path: str) -> bool: ...
+    def read(self, path: str) -> str: ...
+    def write(self, path: str, value: str) -> None: ...
+    def names(self, path: str) -> list[str]: ...
+    def link(self, path: str) -> str | None: ...
+
+
+class Failed(Exception):
+    """The kernel did something else than the case says."""
+
+
+class Skipped(Exception):
+    """The case cannot run here; the reason is mandatory."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case: `interfaces` that it describes, `vfs` that the PF must have at least."""
+
+    name: str
+    run: Callable[[Pf], None]
+    interfaces: tuple[str, ...]
+    vfs: int
+    real_only: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """The result of one case on one PF: `result` is pass, fail or skip; `reason` is empty for a pass only."""
+
+    name: str
+    kernel: str
+    interface: str
+    pf: str
+    driver: str
+    result: str
+    reason: str
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass
+class Pf:
+    """A PF under test. ``path`` is its sysfs folder."""
+
+    files: Files
+    address: str
+    real: bool = False
+    undo: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def path(self) -> str:
+        return f"{DEVICES}/{self.address}"
+
+    @property
+    def total(self) -> int:
+        return int(self.read("sriov_totalvfs"))
+
+    @property
+    def driver(self) -> str:
+        return self.files.link(f"{self.path}/driver") or ""
+
+    @property
+    def interface(self) -> str:
+        """By files alone, and on its own, so that the engine's `detect` has something to be checked against."""
+        has = {name: self.files.exists(f"{self.path}/{name}") for name in
+               ("sriov_remove_vf_id", "sriov_scan_vf_id", "sriov_hw_numvfs")}
+        if has["sriov_remove_vf_id"]:
+            return "vf-id"
+        if has["sriov_scan_vf_id"]:
+            return "vf-id-narrow"
+        return "hw-numvfs" if has["sriov_hw_numvfs"] else "stock"
+
+    def read(self, name: str) -> str:
+        return self.files.read(f"{self.path}/{name}")
+
+    def write(self, name: str, value: object) -> int:
+        """Write once; 0 or the errno."""
+        return errno_of(lambda: self.files.write(f"{self.path}/{name}", str(value)))
+
+    def ok(self, name: str, value: object) -> None:
+        """Write, and fail when the kernel refuses."""
+        self.refused(name, value, 0)
+
+    def refused(self, name: str, value: object, *expected: int) -> None:
+        """Write, and fail unless the answer is one of ``expected`` (0 for success)."""
+        found = self.write(name, value)
+        shown = str(value) if len(str(value)) < 60 else str(value)[:57] + "..."
+        require(found in expected, f"write '{shown}' to {name}: {errname(found)}, expected "
+                                   f"{' or '.join(errname(number) for number in expected)}")
+
+    def links(self) -> set[int]:
+        """Ids of the VFs that are in the system, by the PF's virtfn links: the stock kernel's own account."""
+        return {int(name[6:]) for name in self.files.names(self.path) if name.startswith("virtfn")}
+
+    def listed(self) -> set[int]:
+        """Ids that `sriov_scan_vf_id` reads back."""
+        return expand(self.read("sriov_scan_vf_id"))
+
+    def vf(self, number: int) -> str:
+        """The address of VF ``number``, present or not (offset and stride are read now, they follow NumVFs)."""
+        domain, bus, slot = self.address.split(":")
+        device, function = slot.split(".")
+        routing = (int(bus, 16) << 8 | int(device, 16) << 3 | int(function, 16)) + int(self.read("sriov_offset"))
+        routing += int(self.read("sriov_stride")) * number
+        return f"{domain}:{routing >> 8:02x}:{(routing >> 3) & 31:02x}.{routing & 7}"
+
+    def is_state(self, enabled: int, present: Iterable[int]) -> None:
+        """Fail unless exactly ``enabled`` VFs are on and exactly ``present`` ids are in the system, by every account."""
+        wanted = set(present)
+        require(self.read("sriov_numvfs") == str(enabled), f"sriov_numvfs is {self.read('sriov_numvfs')}, not {enabled}")
+        require(self.links() == wanted, f"virtfn links {sorted(self.links())}, not {sorted(wanted)}")
+        found = {number for number in range(enabled) if self.files.exists(f"{DEVICES}/{self.vf(number)}")}
+        require(found == wanted, f"VFs at their addresses {sorted(found)}, not {sorted(wanted)}")
+        if self.interface == "vf-id":
+            require(self.listed() == wanted, f"sriov_scan_vf_id lists {sorted(self.listed())}, not {sorted(wanted)}")
+
+    def reset(self) -> None:
+        """SR-IOV off, whatever was on."""
+        if self.files.exists(f"{self.path}/sriov_numvfs") and self.read("sriov_numvfs") != "0":
+            self.ok("sriov_numvfs", 0)
+
+
+def case(*, interfaces: tuple[str, ...] = FULL, vfs: int = 2, real_only: bool = False) -> Callable[..., Any]:
+    """Mark a function as a case. Its name is the function's without `case_`, its docstring says what must hold."""
+
+    def mark(run: Callable[[Pf], None]) -> Callable[[Pf], None]:
+        name = run.__name__.replace("case_", "", 1)
+        run.conformance = Case(name, run, interfaces, vfs, real_only)  # type: ignore[attr-defined]
+        return run
+
+    return mark
+
+
+def collect(modules: Iterable[ModuleType]) -> list[Case]:
+    """The cases of modules, in the order of their definition; a name used twice is an error."""
+    found = [value.conformance for module in modules for value in vars(module).values()
+             if hasattr(value, "conformance") and value.__module__ == module.__name__]
+    names = [one.name for one in found]
+    double = sorted({name for name in names if names.count(name) > 1})
+    if double:
+        raise ValueError(f"case names used twice: {', '.join(double)}")
+    return found
+
+
+def run_cases(pf: Pf, cases: Iterable[Case], kernel: str, *, watch: Callable[[], str] = str) -> list[Row]:
+    """Run cases on one PF, each from SR-IOV off with autoprobe off. ``watch`` returns what the kernel log complains of."""
+    return [run_case(pf, one, kernel, watch) for one in cases]
+
+
+def run_case(pf: Pf, one: Case, kernel: str, watch: Callable[[], str]) -> Row:
+    interface, driver, start = pf.interface, pf.driver, time.monotonic()
+    result, reason = "pass", ""
+    try:
+        _applies(pf, one, interface)
+        _attempt(pf, one)
+        complaint = watch()
+        require(not complaint, f"kernel log: {complaint}")
+    except Skipped as skip:
+        result, reason = ("skip", str(skip)) if str(skip).strip() else ("fail", "skipped without a reason")
+    except Exception as error:  # noqa: BLE001 - every surprise in a case is a failed case
+        result, reason = "fail", str(error) if isinstance(error, Failed) else f"{type(error).__name__}: {error}"
+    return Row(one.name, kernel, interface, pf.address, driver, result, reason, round(time.monotonic() - start, 2))
+
+
+def _applies(pf: Pf, one: Case, interface: str) -> None:
+    if interface not in one.interfaces:
+        raise Skipped(f"describes {', '.join(one.interfaces)}; this PF has {interface}")
+    if one.real_only and not pf.real:
+        raise Skipped("only a real kernel can show this")
+    if pf.total < one.vfs:
+        raise Skipped(f"needs {one.vfs} VFs; this PF has {pf.total}")
+
+
+def _attempt(pf: Pf, one: Case) -> None:
+    pf.reset()
+    pf.ok("sriov_drivers_autoprobe", 0)
+    try:
+        one.run(pf)
+    finally:
+        while pf.undo:
+            pf.undo.pop()()
+        pf.reset()
+
+
+def require(truth: bool, otherwise: str) -> None:
+    if not truth:
+        raise Failed(otherwise)
+
+
+def errno_of(call: Callable[[], None]) -> int:
+    """0, or the errno of the exception (`OSError` or the engine's `KernelError`) that ``call`` raised."""
+    try:
+        call()
+    except Exception as error:
+        number = getattr(error, "errno", None)
+        if not isinstance(number, int):
+            raise
+        return number
+    return 0
+
+
+def errname(number: int) -> str:
+    return "success" if number == 0 else errno.errorcode.get(number, str(number))
+
+
+def expand(text: str) -> set[int]:
+    """Ids of a list as the kernel prints it: `0-3,200`, an empty text for none (lib/vsprintf.c, bitmap_list_string)."""
+    ids: set[int] = set()
+    for part in text.strip().split(",") if text.strip() else ():
+        first, _, last = part.partition("-")
+        ids |= set(range(int(first), int(last or first) + 1))
+    return ids

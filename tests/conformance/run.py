@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run the conformance cases on this host's kernel, as root. Standard library only, Python 3.9 or newer.
+
+    python3 run.py --pf 0000:01:00.0 --pf 0000:02:00.0 --kernel series-6.12 --json rows.json [--only NAME ...]
+
+Layout on the host, any folder:
+
+    run.py  harness.py  cases_*.py   from tests/conformance/
+    kvmfleet_sriov/                  a copy of plugins/module_utils/ with an empty __init__.py
+                                     (or $PYTHONPATH holds the node program, which contains the same package)
+
+In a checkout without that package the files of plugins/module_utils/ are used. Exit status: 0 every row is pass or an
+explained skip, 1 otherwise, 2 bad arguments. The cases change the PFs that are named: do not name one that is in use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import json
+import os
+import platform
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+from harness import Pf, Row, collect, run_case  # noqa: E402
+
+COMPLAINT = re.compile(r"WARNING:|BUG:|Oops|general protection|blocked for more than|possible .*deadlock|circular locking"
+                       r"|sleeping function|refcount_t:|unreferenced object|KASAN|KCSAN|UBSAN|duplicate filename")
+
+
+def engine() -> ModuleType:
+    """The package with the engine's files: beside this script, on the path, or the checkout's."""
+    if importlib.util.find_spec("kvmfleet_sriov") is None:
+        source = HERE.parents[1] / "plugins" / "module_utils"
+        spec = importlib.util.spec_from_loader("kvmfleet_sriov", None, is_package=True)
+        if spec is None or not source.is_dir():
+            raise SystemExit("run.py: neither the package kvmfleet_sriov nor plugins/module_utils is here")
+        package = importlib.util.module_from_spec(spec)
+        package.__path__ = [str(source)]
+        sys.modules["kvmfleet_sriov"] = package
+    return importlib.import_module("kvmfleet_sriov._sysfs")
+
+
+def case_modules() -> list[ModuleType]:
+    """Every cases_*.py beside this script, by name."""
+    return [importlib.import_module(path.stem) for path in sorted(HERE.glob("cases_*.py"))]
+
+
+class KernelLog:
+    """New lines of /dev/kmsg that no kernel should print."""
+
+    def __init__(self) -> None:
+        self.handle = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+        self()
+
+    def __call__(self) -> str:
+        """The first complaint since the last call, or nothing."""
+        found = ""
+        while True:
+            try:
+                record = os.read(self.handle, 8192).decode(errors="replace")
+            except BlockingIOError:
+                return found
+            except BrokenPipeError:
+                continue
+            text = record.partition(";")[2].splitlines()[0] if ";" in record else ""
+            if not found and COMPLAINT.search(text):
+                found = text
+
+
+def arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="SR-IOV conformance cases", epilog="Run as root on the host itself.")
+    parser.add_argument("--pf", action="append", required=True, metavar="ADDR", help="PF to test; may be given again")
+    parser.add_argument("--kernel", default=platform.release(), help="name of the kernel in the table")
+    parser.add_argument("--json", metavar="OUT", help="write the rows to this file")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="run only cases whose name has this")
+    return parser.parse_args(argv)
+
+
+def table(rows: list[Row]) -> str:
+    width = max(len(row.name) for row in rows)
+    lines = [f"{row.result:5} {row.name:{width}} {row.pf} {row.driver:12} {row.seconds:7.2f} s  {row.reason}" for row in rows]
+    count = Counter(row.result for row in rows)
+    lines.append(f"{count['pass']} pass, {count['fail']} fail, {count['skip']} skip; kernel {rows[0].kernel}, "
+                 f"interfaces {', '.join(sorted({row.interface for row in rows}))}")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = arguments(argv)
+    sysfs: Any = engine().Sysfs("/")
+    cases = [one for one in collect(case_modules()) if not options.only or any(word in one.name for word in options.only)]
+    log, rows = KernelLog(), []
+    for address in options.pf:
+        if not sysfs.exists(f"/sys/bus/pci/devices/{address}/sriov_totalvfs"):
+            print(f"run.py: {address} is not a PF of this host", file=sys.stderr)
+            return 2
+        for one in cases:
+            rows.append(run_case(Pf(sysfs, address, real=True), one, options.kernel, log))
+            print(f"{rows[-1].result:5} {one.name} {address} {rows[-1].reason}", flush=True)
+    if not rows:
+        print("run.py: no case has such a name", file=sys.stderr)
+        return 2
+    print(table(rows))
+    if options.json:
+        Path(options.json).write_text(json.dumps([row.as_dict() for row in rows], indent=1) + "\n", encoding="utf-8")
+    return 1 if any(row.result == "fail" for row in rows) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
