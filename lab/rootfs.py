@@ -26,7 +26,9 @@ MASKED = (
     "serial-getty@ttyS0.service", "systemd-pstore.service", "systemd-network-generator.service", "systemd-journal-catalog-update.service",
     "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer",
     "systemd-tmpfiles-clean.timer", "man-db.timer", "systemd-update-utmp.service", "systemd-machine-id-commit.service",
-    "systemd-tpm2-setup.service", "systemd-tpm2-setup-early.service", "systemd-pcrphase.service", "systemd-ask-password-wall.path",
+    "systemd-networkd.service", "systemd-networkd.socket", "systemd-networkd-persistent-storage.service", "grub-common.service",
+    "ldconfig.service", "systemd-binfmt.service", "proc-sys-fs-binfmt_misc.automount", "systemd-tpm2-setup.service",
+    "systemd-tpm2-setup-early.service", "systemd-pcrphase.service", "systemd-ask-password-wall.path",
 )  # fmt: skip
 SCRIPTS = ("cpio.py", "rootfs-init.sh", "rootfs-kernel.sh")
 INITRD_MODULES = ("virtio_pci", "virtio_blk", "ext4")
@@ -115,7 +117,8 @@ def _customise(tree: Path, secret: Path) -> None:
         (units / unit).symlink_to("/dev/null")
     wants = units / "multi-user.target.wants"
     wants.mkdir(exist_ok=True)
-    (wants / "lab-network.service").symlink_to("/etc/systemd/system/lab-network.service")
+    for unit in ("lab-network.service", "lab-pf.service"):
+        (wants / unit).symlink_to(f"/etc/systemd/system/{unit}")
     keys = tree / "root/.ssh"
     keys.mkdir(mode=0o700, exist_ok=True)
     shutil.copy(secret.with_suffix(".pub"), keys / "authorized_keys")
