@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class SriovError(Exception):
@@ -32,6 +36,19 @@ class KernelError(SriovError):
         wrote = "" if value is None else f" '{value}'"
         super().__init__(f"cannot {action}{wrote} {path}: {name} ({os.strerror(number)})")
         self.path, self.errno, self.value = path, number, value
+
+
+class ToolError(SriovError):
+    """A program ended with another status than 0; ``status`` is negative for a signal, 127 when it is not installed."""
+
+    def __init__(self, argv: Sequence[str], status: int, stderr: str) -> None:
+        answer = " ".join(stderr.split()) or "it said nothing"
+        super().__init__(f"'{' '.join(argv)}' ended with status {status}: {answer}")
+        self.argv, self.status, self.stderr = tuple(argv), status, stderr
+
+
+class VerifyError(SriovError):
+    """Every step went through, but the state read afterwards is not the wanted one."""
 
 
 class DeadlineError(SriovError):

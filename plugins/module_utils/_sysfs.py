@@ -13,8 +13,8 @@ from ._errors import KernelError
 class Sysfs:
     """Files below ``root``; every path is absolute as the host sees it (``/sys/bus/pci/...``).
 
-    Each failed call raises `KernelError` with the path and the errno. A write is exactly one ``write(2)``, because kernfs
-    takes every write as one command (fs/kernfs/file.c, kernfs_fop_write_iter).
+    Each failed call raises `KernelError` with the path and the errno. A write is exactly one ``write(2)``, because
+    kernfs takes every write as one command (fs/kernfs/file.c, kernfs_fop_write_iter).
     """
 
     def __init__(self, root: str = "/") -> None:
@@ -57,8 +57,13 @@ class Sysfs:
 
     def link(self, path: str) -> str | None:
         """The last component of what a symbolic link points to (a driver, a device address), None without a link."""
+        target = self.target(path)
+        return None if target is None else os.path.basename(target)
+
+    def target(self, path: str) -> str | None:
+        """What a symbolic link points to, as it stands there; None without a link."""
         try:
-            return os.path.basename(os.readlink(self.real(path)))
+            return os.readlink(self.real(path))
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -1,0 +1,213 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Doing what was planned: steps of a PF in order, PFs side by side; a failure takes the PF back to what was found."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from . import _holders, _netdev, _process
+from ._errors import KernelError, SriovError, VerifyError
+from ._goal import shortfall
+from ._plan import HostPlan, Plan
+from ._process import Run
+from ._properties import VfProperties
+from ._state import PfState, read_pfs, read_vfs
+from ._steps import Action, Command, ReadBack, Step, Write, summary
+from ._sysfs import Sysfs
+
+OnStep = Callable[[Step, float], None]
+"""Called after each step with its seconds, from the thread of its PF."""
+
+_MEANINGS = {
+    errno.EOPNOTSUPP: "the PF's driver has not declared that it can live with absent VFs: declare present_vfs: all, or "
+    "use a driver that has",
+    errno.EBUSY: "another number of VFs is enabled, or a VF is bound to a driver",
+    errno.ENOENT: "the PF has no driver that supports SR-IOV",
+}
+
+
+@dataclass(frozen=True)
+class PfOutcome:
+    """What was done to one PF and the state read afterwards; seconds are wall clock time."""
+
+    state: PfState
+    steps: tuple[Step, ...] = ()
+    seconds: tuple[float, ...] = ()
+
+    def timed(self) -> list[dict[str, Any]]:
+        """Each step with its seconds."""
+        return [{**step.to_dict(), "seconds": round(s, 6)} for step, s in zip(self.steps, self.seconds)]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Every PF reached its goal; by address."""
+
+    pfs: Mapping[str, PfOutcome]
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def changed(self) -> bool:
+        return any(pf.steps for pf in self.pfs.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "changed": self.changed,
+            "notes": list(self.notes),
+            "seconds": round(self.seconds, 6),
+            "steps": summary(step for pf in self.pfs.values() for step in pf.steps),
+            "times": [row for pf in self.pfs.values() for row in pf.timed()],
+        }
+
+
+class ApplyError(SriovError):
+    """Some PFs failed and were taken back to what was found (``failures``, by address); ``done`` reached their goal."""
+
+    def __init__(self, failures: Mapping[str, SriovError], done: Mapping[str, PfOutcome]) -> None:
+        changed = [address for address, pf in done.items() if pf.steps]
+        rest = f"; changed as planned: {', '.join(changed)}" if changed else ""
+        super().__init__("; ".join(f"PF {address}: {error}" for address, error in failures.items()) + rest)
+        self.failures, self.done = dict(failures), dict(done)
+
+
+@dataclass(frozen=True)
+class _Host:
+    sysfs: Sysfs
+    run: Run
+    on_step: OnStep | None = None
+    clock: Callable[[], float] = field(default=time.monotonic)
+
+
+def apply_host(sysfs: Sysfs, plan: HostPlan, *, run: Run = _process.run, on_step: OnStep | None = None) -> Outcome:
+    """Carry the plan out; success comes from a fresh reading of every PF that changed.
+
+    Raises `RefusedError` before anything is written when a held VF would be taken away, `ApplyError` after undoing.
+    """
+    _holders.refuse_held(sysfs, plan)
+    host = _Host(sysfs, run, on_step)
+    start = host.clock()
+    done: dict[str, PfOutcome] = {}
+    failures: dict[str, SriovError] = {}
+    with ThreadPoolExecutor(max_workers=max(1, len(plan.plans))) as pool:
+        futures = {one.found.address: pool.submit(_apply_pf, host, one) for one in plan.plans}
+    for address, future in futures.items():
+        try:
+            done[address] = future.result()
+        except SriovError as error:
+            failures[address] = error
+    if failures:
+        raise ApplyError(failures, done)
+    return Outcome(done, plan.notes, host.clock() - start)
+
+
+def apply(sysfs: Sysfs, run: Run, plans: tuple[Plan, ...]) -> Outcome:
+    """As `apply_host`, for plans made one by one."""
+    return apply_host(sysfs, HostPlan(plans), run=run)
+
+
+def read_fresh(sysfs: Sysfs, run: Run, plan: Plan) -> PfState:
+    """The PF now, with as much detail as the plan's goal speaks of."""
+    address = plan.found.address
+    pf = read_pfs(sysfs, [address], vfs=False)[address]
+    pf = read_vfs(sysfs, pf, frozenset(plan.goal.drivers) & pf.present)
+    if plan.goal.properties and pf.netdev:
+        pf = replace(pf, properties=_netdev.read_properties(run, pf.netdev))
+    return pf
+
+
+def _apply_pf(host: _Host, plan: Plan) -> PfOutcome:
+    if not plan.steps:
+        return PfOutcome(plan.found)
+    seconds: list[float] = []
+    try:
+        for step in plan.steps:
+            seconds.append(_timed(host, step))
+        state = read_fresh(host.sysfs, host.run, plan)
+        if missing := shortfall(plan.goal, state):
+            raise VerifyError(f"all steps went through, but a fresh reading shows {'; '.join(missing)}")
+    except SriovError as error:
+        raise _undone(host, plan, len(seconds), error) from error
+    return PfOutcome(state, plan.steps, tuple(seconds))
+
+
+def _timed(host: _Host, step: Step) -> float:
+    start = host.clock()
+    _act(host, step.action)
+    seconds = host.clock() - start
+    if host.on_step:
+        host.on_step(step, seconds)
+    return seconds
+
+
+def _undone(host: _Host, plan: Plan, finished: int, cause: SriovError) -> SriovError:
+    """Take the finished steps back, last first, and say what happened; one undo that fails does not stop the others."""
+    failed = plan.steps[finished] if finished < len(plan.steps) else None
+    actions: list[Action] = list(failed.undo) if failed and isinstance(failed.action, Command) else []
+    for step in reversed(plan.steps[:finished]):
+        actions += step.undo
+    stuck = [str(error) for action in actions if (error := _attempt(host, action))]
+    at = f"at step '{failed.what}' {_ids(failed)}".rstrip() + ": " if failed else ""
+    after = f"taking it back failed too: {'; '.join(stuck)}" if stuck else "the PF is back as it was found"
+    return type_of(cause)(f"{at}{cause}{_meaning(cause)}; {after}")
+
+
+def type_of(cause: SriovError) -> Callable[[str], SriovError]:
+    """The class to raise again with a longer text."""
+    return VerifyError if isinstance(cause, VerifyError) else SriovError
+
+
+def _meaning(cause: SriovError) -> str:
+    if isinstance(cause, KernelError) and "/sriov_" in cause.path and cause.errno in _MEANINGS:
+        return f" ({_MEANINGS[cause.errno]})"
+    return ""
+
+
+def _ids(step: Step) -> str:
+    return f"of VF {step.to_dict()['vfs']}" if step.ids else ""
+
+
+def _attempt(host: _Host, action: Action) -> SriovError | None:
+    try:
+        _act(host, action)
+    except SriovError as error:
+        return error
+    return None
+
+
+def _act(host: _Host, action: Action) -> None:
+    if isinstance(action, Command):
+        host.run(action.argv)
+    elif isinstance(action, ReadBack):
+        _read_back(host, action)
+    else:
+        _write(host.sysfs, action)
+
+
+def _write(sysfs: Sysfs, action: Write) -> None:
+    if action.missing_ok and not sysfs.exists(action.path):
+        return
+    value = action.value
+    if action.device is not None:
+        address = sysfs.link(action.device)
+        if address is None:
+            raise KernelError("find the VF behind", action.device, errno.ENOENT)
+        value = address
+    sysfs.write(action.path, value)
+
+
+def _read_back(host: _Host, action: ReadBack) -> None:
+    found = _netdev.read_properties(host.run, action.netdev)
+    for vf_id, wanted in sorted(action.wanted.items()):
+        if missing := wanted.missing_in(found.get(vf_id, VfProperties())):
+            have = found.get(vf_id, VfProperties()).only(missing)
+            raise VerifyError(
+                f"VF {vf_id} of {action.netdev}: wanted {missing.to_dict()}, the driver reports {have.to_dict()}"
+            )

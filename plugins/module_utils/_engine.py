@@ -1,0 +1,96 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read, plan, apply in one go: what every door calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from . import _netdev
+from ._apply import OnStep, Outcome, apply_host
+from ._document import HostDocument, find_pf, resolve
+from ._errors import SriovError
+from ._goal import reads
+from ._holders import refuse_held
+from ._plan import HostPlan, plan_host
+from ._process import Run
+from ._state import PfState, read_pfs, read_vfs
+from ._steps import summary
+from ._sysfs import Sysfs
+
+
+@dataclass(frozen=True)
+class Report:
+    """A plan and, unless it was only a question, its outcome."""
+
+    plan: HostPlan
+    outcome: Outcome | None = None
+    states: Mapping[str, PfState] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same keys whether it was done or only asked; times only when it was done."""
+        done = {"times": self.outcome.to_dict()["times"], "seconds": self.outcome.seconds} if self.outcome else {}
+        return {
+            "changed": self.plan.changed,
+            "steps": summary(self.plan.steps),
+            "notes": list(self.plan.notes),
+            "diff": self.plan.diff(),
+            **done,
+        }
+
+
+def converge(
+    sysfs: Sysfs,
+    run: Run,
+    document: HostDocument,
+    *,
+    force: bool = False,
+    check: bool = False,
+    on_step: OnStep | None = None,
+) -> Report:
+    """Bring the host to the document, or with ``check`` only say how; raises as `plan_host` and `apply_host` do."""
+    states, resolved = read_host(sysfs, run, document)
+    plan = plan_host(states, resolved, force=force)
+    if check:
+        refuse_held(sysfs, plan)
+        return Report(plan, None, states)
+    outcome = apply_host(sysfs, plan, run=run, on_step=on_step)
+    return Report(plan, outcome, {address: pf.state for address, pf in outcome.pfs.items()})
+
+
+def read_host(sysfs: Sysfs, run: Run, document: HostDocument) -> tuple[dict[str, PfState], HostDocument]:
+    """All PFs, with as much detail of their VFs as planning ``document`` needs, and the document resolved."""
+    states = read_pfs(sysfs, vfs=False)
+    resolved = resolve(document, states, _altnames(run, document, states))
+    for spec in resolved.pfs:
+        ids, properties = reads(states[spec.pf], spec)
+        pf = read_vfs(sysfs, states[spec.pf], ids)
+        states[spec.pf] = with_properties(run, pf) if properties else pf
+    return states, resolved
+
+
+def with_properties(run: Run, pf: PfState) -> PfState:
+    """``pf`` with the properties of its VFs; as it is without a network interface."""
+    return replace(pf, properties=_netdev.read_properties(run, pf.netdev)) if pf.netdev else pf
+
+
+def _altnames(run: Run, document: HostDocument, states: Mapping[str, PfState]) -> dict[str, str]:
+    """Interface names behind those names of PFs that are neither addresses nor interface names."""
+    names: dict[str, str] = {}
+    for spec in document.pfs:
+        try:
+            find_pf(spec.pf, states, {})
+        except SriovError:
+            if ":" not in spec.pf:
+                names[spec.pf] = _netdev_or_same(run, spec.pf)
+    return names
+
+
+def _netdev_or_same(run: Run, name: str) -> str:
+    try:
+        return _netdev.netdev_of(run, name)
+    except (SriovError, IndexError):
+        return name

@@ -1,0 +1,169 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is: PFs and VFs as sysfs shows them, as frozen values. Each file is read at most once per reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ._errors import BadInputError, KernelError
+from ._interface import DEVICES, INTERFACES, Interface, of_files
+from ._properties import VfProperties
+from ._sysfs import Sysfs
+from ._vfids import describe
+
+DRIVERS = "/sys/bus/pci/drivers"
+
+
+@dataclass(frozen=True)
+class VfState:
+    """A VF that is present as a PCI device; links that are not there are None."""
+
+    address: str
+    driver: str | None = None
+    driver_override: str | None = None
+    iommu_group: str | None = None
+    netdev: str | None = None
+
+
+@dataclass(frozen=True)
+class PfState:
+    """A PF: ``total`` VFs possible, ``enabled`` in hardware, ``present`` ids as PCI devices.
+
+    ``vfs`` has an entry for each present id whose details were read; ``properties`` for each enabled id, when they were
+    read (`_netdev.read_properties`). ``interface`` is a name of `_interface.INTERFACES`; ``netdev`` is the first
+    network interface of the PF, None for NVMe and the like; ``offset`` and ``stride`` count routing ids and hold while
+    VFs are enabled; ``bus_drivers`` are the PCI drivers registered on the host.
+    """
+
+    address: str
+    total: int
+    enabled: int
+    present: frozenset[int] = frozenset()
+    driver: str | None = None
+    netdev: str | None = None
+    autoprobe: bool = True
+    interface: str = "stock"
+    vfs: Mapping[int, VfState] = field(default_factory=dict)
+    properties: Mapping[int, VfProperties] = field(default_factory=dict)
+    numa_node: int = -1
+    vendor: str = ""
+    device: str = ""
+    offset: int = 0
+    stride: int = 0
+    bus_drivers: frozenset[str] = frozenset()
+
+    @property
+    def abilities(self) -> Interface:
+        return INTERFACES[self.interface]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: VF ids as keys are texts, sets of ids are lists like ``0-3,200``."""
+        return {
+            "pf": self.address, "netdev": self.netdev, "driver": self.driver, "interface": self.interface,
+            "total_vfs": self.total, "hardware_vfs": self.enabled, "present_vfs": describe(self.present),
+            "drivers_autoprobe": self.autoprobe, "numa_node": self.numa_node, "vendor": self.vendor,
+            "device": self.device, "vfs": {str(vf_id): self._vf_dict(vf_id) for vf_id in self._known_ids()},
+        }  # fmt: skip
+
+    def _known_ids(self) -> list[int]:
+        return sorted(set(self.vfs) | set(self.properties))
+
+    def _vf_dict(self, vf_id: int) -> dict[str, Any]:
+        found: dict[str, Any] = {"present": vf_id in self.present}
+        if vf_id in self.vfs:
+            found.update(vars(self.vfs[vf_id]))
+        if vf_id in self.properties:
+            found["properties"] = self.properties[vf_id].to_dict()
+        return found
+
+
+def read_pfs(sysfs: Sysfs, addresses: Iterable[str] | None = None, *, vfs: bool = True) -> dict[str, PfState]:
+    """PFs by PCI address, all of the host when ``addresses`` is None; without ``vfs``, no details of their VFs.
+
+    Raises `BadInputError` for an address that is no PF, `KernelError` for a file that cannot be read.
+    """
+    drivers = frozenset(sysfs.names(DRIVERS))
+    listing = sysfs.names(DEVICES) if addresses is None else addresses
+    pfs: dict[str, PfState] = {}
+    for address in listing:
+        files = frozenset(sysfs.names(f"{DEVICES}/{address}"))
+        if "sriov_totalvfs" in files:
+            pf = replace(_read_pf(sysfs, address, files), bus_drivers=drivers)
+            pfs[address] = read_vfs(sysfs, pf, pf.present) if vfs else pf
+        elif addresses is not None:
+            raise BadInputError(_no_pf(sysfs, address, bool(files)))
+    return pfs
+
+
+def read_vfs(sysfs: Sysfs, pf: PfState, ids: Iterable[int]) -> PfState:
+    """``pf`` with the details of its present VFs ``ids``; a VF that went away meanwhile has none."""
+    links = {vf_id: sysfs.link(f"{DEVICES}/{pf.address}/virtfn{vf_id}") for vf_id in sorted(ids)}
+    return replace(pf, vfs={vf_id: _read_vf(sysfs, address) for vf_id, address in links.items() if address})
+
+
+def vf_address(pf: PfState, vf_id: int) -> str:
+    """The PCI address of a VF, present or not: routing id of the PF + offset + stride * id (PCIe, SR-IOV, VF Stride).
+
+    Offset and stride may depend on the number enabled, so this holds while that stays the same; raises `BadInputError`
+    for an id that is not enabled.
+    """
+    if not 0 <= vf_id < pf.enabled:
+        raise BadInputError(f"PF {pf.address}: VF {vf_id} is not enabled in hardware ({pf.enabled} are)")
+    domain, bus, slot = pf.address.split(":")
+    device, function = slot.split(".")
+    own = int(bus, 16) << 8 | int(device, 16) << 3 | int(function, 16)
+    routing = own + pf.offset + pf.stride * vf_id
+    return f"{domain}:{routing >> 8:02x}:{routing >> 3 & 0x1F:02x}.{routing & 7}"
+
+
+def _read_pf(sysfs: Sysfs, address: str, files: frozenset[str]) -> PfState:
+    folder = f"{DEVICES}/{address}"
+    netdevs = sysfs.names(f"{folder}/net") if "net" in files else []
+    return PfState(
+        address=address,
+        total=_number(sysfs, f"{folder}/sriov_totalvfs"),
+        enabled=_number(sysfs, f"{folder}/sriov_numvfs"),
+        present=frozenset(int(name[6:]) for name in files if name.startswith("virtfn") and name[6:].isdigit()),
+        driver=sysfs.link(f"{folder}/driver") if "driver" in files else None,
+        netdev=netdevs[0] if netdevs else None,
+        autoprobe=_number(sysfs, f"{folder}/sriov_drivers_autoprobe") == 1,
+        interface=of_files(files).name,
+        numa_node=_number(sysfs, f"{folder}/numa_node") if "numa_node" in files else -1,
+        vendor=sysfs.read(f"{folder}/vendor"),
+        device=sysfs.read(f"{folder}/device"),
+        offset=_number(sysfs, f"{folder}/sriov_offset"),
+        stride=_number(sysfs, f"{folder}/sriov_stride"),
+    )
+
+
+def _read_vf(sysfs: Sysfs, address: str) -> VfState:
+    folder = f"{DEVICES}/{address}"
+    files = set(sysfs.names(folder))
+    override = sysfs.read(f"{folder}/driver_override") if "driver_override" in files else ""
+    netdevs = sysfs.names(f"{folder}/net") if "net" in files else []
+    return VfState(
+        address=address,
+        driver=sysfs.link(f"{folder}/driver") if "driver" in files else None,
+        driver_override=None if override in ("", "(null)") else override,
+        iommu_group=sysfs.link(f"{folder}/iommu_group") if "iommu_group" in files else None,
+        netdev=netdevs[0] if netdevs else None,
+    )
+
+
+def _number(sysfs: Sysfs, path: str) -> int:
+    """A file that holds one whole number; raises `KernelError` with EINVAL when it holds something else."""
+    text = sysfs.read(path)
+    try:
+        return int(text)
+    except ValueError as error:
+        raise KernelError("understand", path, 22, text) from error
+
+
+def _no_pf(sysfs: Sysfs, address: str, exists: bool) -> str:
+    have = [name for name in sysfs.names(DEVICES) if sysfs.exists(f"{DEVICES}/{name}/sriov_totalvfs")]
+    reason = "is a PCI device without SR-IOV" if exists else "is not a PCI device of this host"
+    return f"PF {address} {reason}; PFs of this host: {', '.join(have) or 'none'}"

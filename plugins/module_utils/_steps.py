@@ -1,0 +1,227 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The steps of a plan: one action each, with what was before, what is after, and the actions that take it back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Union
+
+from . import _netdev, _vfids
+from ._interface import DEVICES
+from ._properties import VfProperties
+from ._state import DRIVERS, PfState, VfState
+
+NO_OVERRIDE = "\n"
+"""Clears driver_override (drivers/base/driver.c, driver_set_override)."""
+
+
+@dataclass(frozen=True)
+class Write:
+    """One write(2). With ``device``, a VF's link, the value is the address it points to when the write happens.
+
+    VFs are reached through the link of their PF, because addresses of VFs that are not enabled yet may still change.
+    ``missing_ok``: the file need not exist (the driver folder of a VF that is not bound).
+    """
+
+    path: str
+    value: str = ""
+    device: str | None = None
+    missing_ok: bool = False
+
+
+@dataclass(frozen=True)
+class Command:
+    """One program run; it may have done half when it fails, so its own undo runs too."""
+
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ReadBack:
+    """Properties read from the PF's driver must be the wanted ones before any of these VFs is added or bound."""
+
+    netdev: str
+    wanted: Mapping[int, VfProperties]
+
+
+Action = Union[Write, Command, ReadBack]
+
+
+@dataclass(frozen=True)
+class Step:
+    """``ids`` are the VFs it is about, ``takes`` those it would take away from whoever holds them."""
+
+    pf: str
+    what: str
+    before: str
+    after: str
+    action: Action
+    undo: tuple[Action, ...] = ()
+    ids: frozenset[int] = frozenset()
+    takes: frozenset[int] = frozenset()
+
+    def to_dict(self) -> dict[str, Any]:
+        vfs = {"vfs": _vfids.compress(self.ids)} if self.ids else {}
+        return {"pf": self.pf, "step": self.what, **vfs, "before": self.before, "after": self.after}
+
+
+def summary(steps: Iterable[Step]) -> list[dict[str, Any]]:
+    """The steps for people and programs: neighbours that differ only in their VFs are one entry."""
+
+    def alike(step: Step) -> tuple[str, str, str, str]:
+        return step.pf, step.what, step.before, step.after
+
+    rows = []
+    for _key, group in groupby(steps, alike):
+        members = list(group)
+        ids = frozenset().union(*(step.ids for step in members))
+        rows.append({**members[0].to_dict(), **({"vfs": _vfids.compress(ids)} if ids else {})})
+    return rows
+
+
+def autoprobe(pf: PfState, before: bool, after: bool) -> Step:
+    path = f"{DEVICES}/{pf.address}/sriov_drivers_autoprobe"
+    undo = Write(path, str(int(before)))
+    return Step(pf.address, "autoprobe", _on(before), _on(after), Write(path, str(int(after))), (undo,))
+
+
+def enable(pf: PfState, number: int) -> Step:
+    """From 0 to ``number``: without adding where the kernel can, all at once where it cannot."""
+    return Step(pf.address, "enable", "0", str(number), _enable(pf, number), (_numvfs(pf, 0),))
+
+
+def disable(pf: PfState) -> Step:
+    """To 0, which takes every present VF away; undone by enabling, adding, properties and drivers as found."""
+    undo = (_enable(pf, pf.enabled), *_put_back(pf))
+    return Step(pf.address, "disable", str(pf.enabled), "0", _numvfs(pf, 0), undo, pf.present, pf.present)
+
+
+def set_properties(pf: PfState, netdev: str, vf_id: int, wanted: VfProperties) -> Step:
+    """``wanted`` holds differences only; what was not read before (VFs just enabled) has no undo but disabling."""
+    found = pf.properties.get(vf_id, VfProperties())
+    before = found.only(wanted)
+    command = Command(tuple(_netdev.set_argv(netdev, vf_id, wanted, found)))
+    undo = (Command(tuple(_netdev.set_argv(netdev, vf_id, before, found))),) if before else ()
+    ids = frozenset({vf_id})
+    return Step(pf.address, "properties", _pairs(before), _pairs(wanted), command, undo, ids)
+
+
+def read_back(pf: PfState, netdev: str, wanted: Mapping[int, VfProperties]) -> Step:
+    return Step(pf.address, "read back", "", "as wanted", ReadBack(netdev, wanted), (), frozenset(wanted))
+
+
+def remove(pf: PfState, ids: Iterable[int]) -> Iterator[Step]:
+    """VFs that are bound to no driver (any more)."""
+    for chunk in _vfids.chunks(ids):
+        named = {vf_id: _found(pf, vf_id).driver_override for vf_id in sorted(chunk)}
+        undo = (*_scan(pf, chunk), *(_override(pf, vf_id, driver) for vf_id, driver in named.items() if driver))
+        action = Write(f"{DEVICES}/{pf.address}/sriov_remove_vf_id", _vfids.compress(chunk))
+        yield Step(pf.address, "remove", "present", "absent", action, undo, chunk, chunk)
+
+
+def add(pf: PfState, ids: Iterable[int]) -> Iterator[Step]:
+    """Taken back by removal, unbound first from any driver that came meanwhile; not on the narrow interface."""
+    for chunk in _vfids.chunks(ids) if pf.abilities.lists else [frozenset({vf_id}) for vf_id in sorted(ids)]:
+        undo: tuple[Action, ...] = ()
+        if pf.abilities.remove:
+            removal = Write(f"{DEVICES}/{pf.address}/sriov_remove_vf_id", _vfids.compress(chunk))
+            undo = (*(_unbind(pf, vf_id) for vf_id in sorted(chunk)), removal)
+        yield Step(pf.address, "add", "absent", "present", _scan(pf, chunk)[0], undo, chunk)
+
+
+def load_driver(pf: PfState, driver: str) -> Step:
+    """A driver stays loaded: others may use it by then."""
+    return Step(pf.address, "load driver", "", driver, Command(("modprobe", driver)))
+
+
+def override(pf: PfState, vf_id: int, driver: str | None) -> Step:
+    """driver_override to ``driver``, None for none."""
+    before = _found(pf, vf_id).driver_override
+    actions = _override(pf, vf_id, driver), _override(pf, vf_id, before)
+    return Step(pf.address, "override", before or "none", driver or "none", actions[0], actions[1:], frozenset({vf_id}))
+
+
+def unbind(pf: PfState, vf_id: int) -> Step:
+    """From whatever driver the VF is bound to, if any."""
+    found = _found(pf, vf_id)
+    undo = _bind(pf, vf_id, found.driver, found.driver_override) if found.driver else ()
+    ids = frozenset({vf_id})
+    return Step(pf.address, "unbind", found.driver or "any", "none", _unbind(pf, vf_id), undo, ids, ids)
+
+
+def probe(pf: PfState, vf_id: int, driver: str | None) -> Step:
+    """Let the driver of the override, or the kernel's choice, take the VF."""
+    after = driver or "kernel's choice"
+    return Step(
+        pf.address, "bind", "none", after, _probe(pf, vf_id), (_unbind(pf, vf_id),), frozenset({vf_id})
+    )  # fmt: skip
+
+
+def _put_back(pf: PfState) -> tuple[Action, ...]:
+    """What a PF just enabled again needs, to be as ``pf`` was."""
+    actions: list[Action] = []
+    for vf_id, properties in sorted(pf.properties.items()):
+        if pf.netdev and (given := properties.without_defaults()):
+            actions.append(Command(tuple(_netdev.set_argv(pf.netdev, vf_id, given, properties))))
+    if pf.abilities.choose:
+        actions += [action for chunk in _vfids.chunks(pf.present) for action in _scan(pf, chunk)]
+    for vf_id, vf in sorted(pf.vfs.items()):
+        if vf.driver:
+            actions += [_unbind(pf, vf_id), *_bind(pf, vf_id, vf.driver, vf.driver_override)]
+    return tuple(actions)
+
+
+def _enable(pf: PfState, number: int) -> Write:
+    file = "sriov_numvfs_no_scan" if pf.abilities.enable_only else "sriov_numvfs"
+    return Write(f"{DEVICES}/{pf.address}/{file}", str(number))
+
+
+def _numvfs(pf: PfState, number: int) -> Write:
+    return Write(f"{DEVICES}/{pf.address}/sriov_numvfs", str(number))
+
+
+def _scan(pf: PfState, ids: frozenset[int]) -> tuple[Write, ...]:
+    """One write for a list, or one for each id; the first VF that comes by itself is left out."""
+    path = f"{DEVICES}/{pf.address}/sriov_scan_vf_id"
+    if pf.abilities.lists:
+        return (Write(path, _vfids.compress(ids)),)
+    return tuple(Write(path, str(vf_id)) for vf_id in sorted(ids) if vf_id or not pf.abilities.first_always)
+
+
+def _link(pf: PfState, vf_id: int) -> str:
+    return f"{DEVICES}/{pf.address}/virtfn{vf_id}"
+
+
+def _override(pf: PfState, vf_id: int, driver: str | None) -> Write:
+    return Write(f"{_link(pf, vf_id)}/driver_override", driver or NO_OVERRIDE)
+
+
+def _unbind(pf: PfState, vf_id: int) -> Write:
+    return Write(f"{_link(pf, vf_id)}/driver/unbind", device=_link(pf, vf_id), missing_ok=True)
+
+
+def _probe(pf: PfState, vf_id: int) -> Write:
+    return Write(f"{DRIVERS}_probe", device=_link(pf, vf_id))
+
+
+def _bind(pf: PfState, vf_id: int, driver: str, driver_override: str | None) -> tuple[Action, ...]:
+    """To ``driver``, whatever autoprobe says (an override opens it), leaving the override as it was found."""
+    last = () if driver == driver_override else (_override(pf, vf_id, driver_override),)
+    return (_override(pf, vf_id, driver), _probe(pf, vf_id), *last)
+
+
+def _found(pf: PfState, vf_id: int) -> VfState:
+    return pf.vfs.get(vf_id, VfState(address=""))
+
+
+def _on(value: bool) -> str:
+    return "on" if value else "off"
+
+
+def _pairs(properties: VfProperties) -> str:
+    """``mac 02:.. vlan 100``, flags as on and off."""
+    return " ".join(f"{k} {_on(v) if isinstance(v, bool) else v}" for k, v in properties.to_dict().items()) or "unset"
