@@ -1,0 +1,152 @@
+#!/usr/bin/python
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: kernel_build
+short_description: Build kernel packages from a source, a patch series and a configuration
+version_added: 0.1.0
+description:
+  - Makes Debian packages of a kernel with C(make bindeb-pkg), and a manifest with the checksums of all that went in and
+    came out.
+  - Results are kept by content below O(cache). When nothing that decides the packages' contents has changed, nothing is
+    built.
+  - Variants of one source and configuration (without a series, with one, with a newer one) share one object tree, so
+    that only what differs is compiled again.
+  - An interrupted build leaves a state from which the next run converges.
+author:
+  - The kvmfleet.sriov contributors (@kvmfleet)
+options:
+  source:
+    description:
+      - A source archive, for example C(/usr/src/linux-source-6.12.tar.xz), or a source tree.
+      - It is only read; the work is done in a copy below O(cache).
+    type: path
+    required: true
+  series:
+    description:
+      - Folder of a patch series in C(git format-patch) form with a file C(series) that lists the patches in order.
+      - A patch that applies only with fuzz is an error that names the patch and the file.
+      - Without it the source is built as it is.
+    type: path
+  config:
+    description:
+      - Configurations, merged in this order (a later one wins), then completed by C(make olddefconfig).
+      - Each one is a path (plain, gzip or xz), V(running) for the build host's own kernel, or V(distribution) for what
+        Debian's package C(linux-config-X.Y) holds for the source of the same version.
+    type: list
+    elements: str
+    default: [distribution]
+  localversion:
+    description: The end of the kernel's release string.
+    type: str
+    default: -kvmfleet
+  headers:
+    description: Whether to make the package with the headers too, which out-of-tree modules need.
+    type: bool
+    default: false
+  jobs:
+    description: How many compilers run at a time; by default as many as there are CPUs.
+    type: int
+  cache:
+    description: Folder of work trees and results. It is safe to delete.
+    type: path
+    default: ~/.cache/kvmfleet-sriov/kernel_build
+  output:
+    description: A folder to copy packages and C(manifest.json) to.
+    type: path
+attributes:
+  check_mode:
+    description: Can run in check mode and tell whether something would be built, without building or writing anything.
+    support: full
+  diff_mode:
+    description: Returns details on what has changed in diff mode.
+    support: none
+  idempotent:
+    description: The same arguments and file contents lead to no change.
+    support: full
+requirements:
+  - make, gcc, flex, bison, bc, patch, tar, rsync, kmod, cpio, debhelper, libelf-dev and libssl-dev on the build host
+seealso:
+  - description: The role around this module, which finds sources and series by name.
+    name: Role kvmfleet.sriov.kernel_build
+    link: https://docs.ansible.com/ansible/latest/collections/kvmfleet/sriov/
+"""
+
+EXAMPLES = r"""
+- name: Build the distribution's kernel with the series
+  kvmfleet.sriov.kernel_build:
+    source: /usr/src/linux-source-6.12.tar.xz
+    series: /srv/series/6.12
+    config: [distribution]
+    output: /srv/kernels/6.12-kvmfleet
+  async: 14400
+  poll: 30
+"""
+
+RETURN = r"""
+manifest:
+  description: What was built, from what, as in C(manifest.json); empty in check mode when it is not built yet.
+  returned: success
+  type: dict
+  sample:
+    schema: 1
+    key: 3f0c...
+    release: 6.12.117-kvmfleet
+    source: {name: linux-source-6.12, sha256: 585a..., version: 6.12.117}
+    config: {sha256: 77aa...}
+    series: "6.12"
+    patches: [{name: 0001-PCI-IOV-Example.patch, sha256: 0b1c...}]
+    packages:
+      - {name: linux-image-6.12.117-kvmfleet, version: 6.12.117-1+3f0c, file: a.deb, sha256: 9d..., size: 4711}
+    built_at: 1767225600
+built:
+  description: Whether something was compiled (in check mode, would be).
+  returned: success
+  type: bool
+folder:
+  description: Where packages and manifest are.
+  returned: success
+  type: path
+log:
+  description: Where make's output goes.
+  returned: success
+  type: path
+seconds:
+  description: How long it took.
+  returned: success
+  type: float
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import SriovError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._kernel_build import perform, request_from
+
+ARGUMENTS = {
+    "source": {"type": "path", "required": True},
+    "series": {"type": "path"},
+    "config": {"type": "list", "elements": "str", "default": ["distribution"]},
+    "localversion": {"type": "str", "default": "-kvmfleet"},
+    "headers": {"type": "bool", "default": False},
+    "jobs": {"type": "int"},
+    "cache": {"type": "path", "default": "~/.cache/kvmfleet-sriov/kernel_build"},
+    "output": {"type": "path"},
+}
+
+
+def main() -> None:
+    """Build, or tell what would be built."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        result = perform(request_from(module.params), check=module.check_mode)
+    except SriovError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
