@@ -99,9 +99,7 @@ def _kept_drivers(found: PfState, present: frozenset[int]) -> dict[int, str | No
 def _kept(found: PfState, enabled: int, wished: Mapping[int, VfProperties]) -> dict[int, VfProperties]:
     """Properties that somebody gave to VFs that come back, with the wishes over them: disabling forgets them all."""
     kept = {i: given for i, p in found.properties.items() if i < enabled and (given := p.without_defaults())}
-    return {
-        i: wished.get(i, VfProperties()).over(kept.get(i, VfProperties())) for i in sorted(set(kept) | set(wished))
-    }
+    return {i: wished.get(i, VfProperties()).over(kept.get(i, VfProperties())) for i in sorted(set(kept) | set(wished))}
 
 
 def _autoprobe(found: PfState, spec: PfSpec) -> bool:

@@ -117,8 +117,7 @@ def read_back(pf: PfState, netdev: str, wanted: Mapping[int, VfProperties]) -> S
 def remove(pf: PfState, ids: Iterable[int]) -> Iterator[Step]:
     """VFs that are bound to no driver (any more)."""
     for chunk in _vfids.chunks(ids):
-        named = {vf_id: _found(pf, vf_id).driver_override for vf_id in sorted(chunk)}
-        undo = (*_scan(pf, chunk), *(_override(pf, vf_id, driver) for vf_id, driver in named.items() if driver))
+        undo = (*_scan(pf, chunk), *(action for vf_id in sorted(chunk) for action in _left_alone(pf, vf_id)))
         action = Write(f"{DEVICES}/{pf.address}/sriov_remove_vf_id", _vfids.compress(chunk))
         yield Step(pf.address, "remove", "present", "absent", action, undo, chunk, chunk)
 
@@ -148,7 +147,7 @@ def override(pf: PfState, vf_id: int, driver: str | None) -> Step:
 def unbind(pf: PfState, vf_id: int) -> Step:
     """From whatever driver the VF is bound to, if any."""
     found = _found(pf, vf_id)
-    undo = _bind(pf, vf_id, found.driver, found.driver_override) if found.driver else ()
+    undo = (_unbind(pf, vf_id), *_bind(pf, vf_id, found.driver, found.driver_override)) if found.driver else ()
     ids = frozenset({vf_id})
     return Step(pf.address, "unbind", found.driver or "any", "none", _unbind(pf, vf_id), undo, ids, ids)
 
@@ -170,9 +169,15 @@ def _put_back(pf: PfState) -> tuple[Action, ...]:
     if pf.abilities.choose:
         actions += [action for chunk in _vfids.chunks(pf.present) for action in _scan(pf, chunk)]
     for vf_id, vf in sorted(pf.vfs.items()):
-        if vf.driver:
-            actions += [_unbind(pf, vf_id), *_bind(pf, vf_id, vf.driver, vf.driver_override)]
+        bind = _bind(pf, vf_id, vf.driver, vf.driver_override) if vf.driver else ()
+        actions += [*_left_alone(pf, vf_id), *bind]
     return tuple(actions)
+
+
+def _left_alone(pf: PfState, vf_id: int) -> tuple[Action, ...]:
+    """What a VF just added again needs: free of the driver that autoprobe may have brought, its override as found."""
+    override = _found(pf, vf_id).driver_override
+    return (_unbind(pf, vf_id), *((_override(pf, vf_id, override),) if override else ()))
 
 
 def _enable(pf: PfState, number: int) -> Write:

@@ -1,0 +1,161 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A fake host: PFs in a tree below a folder, and the programs `ip` and `modprobe` as far as the engine uses them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from .kernel import FILES, FakeKernel
+from .pf import FakePf, FakeVf
+from .sysfs import FakeSysfs
+from .tools import FakeTools
+
+
+class FakeHost:
+    """``sysfs`` and ``run`` are what the engine takes. ``fail_at`` (number from 1, errno): that write or program fails.
+
+    ``drivers`` are registered on the PCI bus, ``reluctant`` ones take no device.
+    """
+
+    def __init__(self, root: Path, interface: str = "vf-id", drivers: Iterable[str] = ("igb", "igbvf", "nvme")) -> None:
+        self.root = root
+        self.pfs: dict[str, FakePf] = {}
+        self.drivers = set(drivers)
+        self.reluctant: set[str] = set()
+        self.lock = threading.RLock()
+        self.fail_at: tuple[int, int] | None = None
+        self.actions = 0
+        self._groups = 0
+        self.kernel = FakeKernel(self, interface)
+        self.sysfs = FakeSysfs(self)
+        self.run = FakeTools(self)
+        self._drawn: dict[str, str] = {}
+        self.draw()
+
+    def igb(self, address: str = "0000:03:00.0", netdev: str = "eth0", total: int = 7) -> FakePf:
+        """A network PF whose VFs have properties."""
+        return self.add(FakePf(address, total, netdev=netdev))
+
+    def nvme(self, address: str = "0000:04:00.0", total: int = 8) -> FakePf:
+        """A PF without a network interface."""
+        return self.add(FakePf(address, total, driver="nvme", vf_driver="nvme", offset=1, stride=1))
+
+    def add(self, pf: FakePf) -> FakePf:
+        self.pfs[pf.address] = pf
+        self.draw()
+        return pf
+
+    def setup(self, pf: FakePf, enabled: int, present: Iterable[int] = (), driver: str | None = None) -> None:
+        """Bring a PF to a state without going through the kernel's files; VFs bound by override to ``driver``."""
+        self.kernel._enable(pf, enabled)
+        if driver:
+            self.drivers.add(driver)
+        for vf_id in present:
+            pf.vfs[vf_id] = FakeVf(pf.vf_address(vf_id), self.next_group(), driver, driver)
+        self.draw()
+
+    def hold(self, pf: FakePf, vf_id: int, pid: int = 4711, name: str = "web1") -> None:
+        """A QEMU process that has the VF's VFIO group open."""
+        command = "qemu-system-x86_64"
+        pf.vfs[vf_id].held = True
+        proc = self.root / "proc" / str(pid)
+        (proc / "fd").mkdir(parents=True)
+        (proc / "comm").write_text(command[:15] + "\n")
+        (proc / "cmdline").write_text("\0".join([command, "-name", f"guest={name},debug-threads=on", ""]))
+        os.symlink(f"/dev/vfio/{pf.vfs[vf_id].group}", proc / "fd" / "31")
+
+    def count(self, what: str) -> None:
+        """One more action; raises the injected OSError when it is that one's turn."""
+        self.actions += 1
+        if self.fail_at and self.actions == self.fail_at[0]:
+            raise OSError(self.fail_at[1], what)
+
+    def next_group(self) -> int:
+        self._groups += 1
+        return self._groups
+
+    def picture(self) -> dict[str, object]:
+        return {address: pf.picture() for address, pf in self.pfs.items()}
+
+    def draw(self) -> None:
+        """Make the tree show the state: write files that differ, remove what is gone."""
+        wanted = self._files()
+        for path in sorted(set(self._drawn) - set(wanted), reverse=True):
+            target = self.root / path
+            if target.is_symlink() or target.is_file():
+                target.unlink()
+            if target.parent.is_dir() and not any(target.parent.iterdir()):
+                target.parent.rmdir()
+        for path, text in wanted.items():
+            if self._drawn.get(path) != text:
+                _put(self.root / path, text)
+        self._drawn = wanted
+
+    def _files(self) -> dict[str, str]:
+        """Path to text; a text that starts with "-> " is a link."""
+        bus = "sys/bus/pci"
+        files = {f"{bus}/drivers_probe": "", "proc/version": "fake"}
+        for driver in self.drivers:
+            files[f"{bus}/drivers/{driver}/unbind"] = ""
+        for pf in self.pfs.values():
+            files.update({f"{bus}/devices/{pf.address}/{name}": text for name, text in self._pf_files(pf).items()})
+            for vf in pf.vfs.values():
+                files.update({f"{bus}/devices/{vf.address}/{name}": text for name, text in _vf_files(pf, vf).items()})
+        return files
+
+    def _pf_files(self, pf: FakePf) -> dict[str, str]:
+        files = {
+            "sriov_totalvfs": f"{pf.total}\n", "sriov_drivers_autoprobe": f"{int(pf.autoprobe)}\n",
+            "sriov_offset": f"{pf.offset}\n", "sriov_stride": f"{pf.stride}\n", "numa_node": "-1\n",
+            "vendor": "0x8086\n", "device": "0x10c9\n",
+        }  # fmt: skip
+        files.update(dict.fromkeys(FILES[self.kernel.interface], f"{pf.enabled}\n"))
+        if "sriov_scan_vf_id" in files:
+            files["sriov_scan_vf_id"] = _listed(set(pf.vfs)) + "\n"
+        files.update({f"virtfn{vf_id}": f"-> ../{vf.address}" for vf_id, vf in pf.vfs.items()})
+        if pf.driver:
+            files["driver"] = f"-> ../../drivers/{pf.driver}"
+        if pf.netdev:
+            files[f"net/{pf.netdev}/address"] = "52:54:00:00:00:01\n"
+        return files
+
+
+def _listed(ids: set[int]) -> str:
+    """As the kernel prints a bitmap (lib/vsprintf.c, bitmap_list_string), written apart from the engine's own."""
+    firsts = sorted(number for number in ids if number - 1 not in ids)
+    lasts = sorted(number for number in ids if number + 1 not in ids)
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(firsts, lasts, strict=True))
+
+
+def _vf_files(pf: FakePf, vf: FakeVf) -> dict[str, str]:
+    files = {
+        "physfn": f"-> ../{pf.address}", "driver_override": f"{vf.override or '(null)'}\n",
+        "iommu_group": f"-> ../../../../kernel/iommu_groups/{vf.group}",
+    }  # fmt: skip
+    if vf.driver:
+        files["driver"] = f"-> ../../drivers/{vf.driver}"
+    if vf.driver == pf.vf_driver and pf.netdev:
+        files[f"net/{vf.address.replace(':', '').replace('.', '')}/address"] = "52:54:00:00:00:02\n"
+    return files
+
+
+def _put(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink():
+        path.unlink()
+    if text.startswith("-> "):
+        os.symlink(text[3:], path)
+    else:
+        path.write_text(text)
+
+
+def fresh(folder: Path, interface: str = "vf-id") -> FakeHost:
+    """A new host in an emptied folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return FakeHost(folder, interface)

@@ -1,0 +1,143 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the fake kernel answers to a write: the semantics of the interfaces vf-id, vf-id-narrow and stock."""
+
+from __future__ import annotations
+
+import errno
+import re
+from typing import TYPE_CHECKING, NoReturn
+
+from .pf import DEFAULTS, FakePf, FakeVf
+
+if TYPE_CHECKING:
+    from .host import FakeHost
+
+PAGE = 4096
+FILES = {
+    "stock": ("sriov_numvfs",),
+    "vf-id-narrow": ("sriov_numvfs", "sriov_numvfs_no_scan", "sriov_scan_vf_id"),
+    "vf-id": ("sriov_numvfs", "sriov_numvfs_no_scan", "sriov_scan_vf_id", "sriov_remove_vf_id"),
+}
+WRITE_ONLY = {("vf-id", "sriov_remove_vf_id"), ("vf-id-narrow", "sriov_scan_vf_id")}
+
+
+def answer(number: int) -> NoReturn:
+    raise OSError(number, errno.errorcode[number])
+
+
+class FakeKernel:
+    """Acts on the PFs of a host; every refusal is an OSError with the errno and leaves everything as it was."""
+
+    def __init__(self, host: FakeHost, interface: str) -> None:
+        self.host, self.interface = host, interface
+
+    def write_pf(self, pf: FakePf, name: str, value: str) -> None:
+        """A write to a file in the folder of a PF."""
+        actions = {
+            "sriov_numvfs": self._numvfs, "sriov_numvfs_no_scan": self._no_scan, "sriov_scan_vf_id": self._scan,
+            "sriov_remove_vf_id": self._remove, "sriov_drivers_autoprobe": self._autoprobe,
+        }  # fmt: skip
+        if name not in actions:
+            answer(errno.EACCES)
+        if len(value) >= PAGE:
+            answer(errno.E2BIG)
+        actions[name](pf, value)
+
+    def _autoprobe(self, pf: FakePf, value: str) -> None:
+        if value.strip() not in ("0", "1", "y", "n"):
+            answer(errno.EINVAL)
+        pf.autoprobe = value.strip() in ("1", "y")
+
+    def _numvfs(self, pf: FakePf, value: str) -> None:
+        number = self._checked(pf, value)
+        if number == 0:
+            self._disable(pf)
+        elif pf.enabled not in (0, number):
+            answer(errno.EBUSY)
+        elif pf.enabled == 0 or self.interface != "stock":
+            self._enable(pf, number)
+            for vf_id in sorted(set(range(number)) - set(pf.vfs)):
+                self._add(pf, vf_id)
+
+    def _no_scan(self, pf: FakePf, value: str) -> None:
+        number = self._checked(pf, value)
+        if not pf.opt_in:
+            answer(errno.EOPNOTSUPP)
+        if number == 0:
+            self._disable(pf)
+        elif pf.enabled not in (0, number):
+            answer(errno.EBUSY)
+        elif pf.enabled == 0:
+            self._enable(pf, number)
+            if self.interface == "vf-id-narrow":
+                self._add(pf, 0)
+
+    def _scan(self, pf: FakePf, value: str) -> None:
+        ids = self._ids(pf, value)
+        if not pf.opt_in:
+            answer(errno.EOPNOTSUPP)
+        if any(vf_id in pf.vfs for vf_id in ids):
+            answer(errno.EEXIST)
+        for vf_id in ids:
+            self._add(pf, vf_id)
+
+    def _remove(self, pf: FakePf, value: str) -> None:
+        ids = self._ids(pf, value)
+        if any(vf_id not in pf.vfs for vf_id in ids):
+            answer(errno.ENODEV)
+        if any(pf.vfs[vf_id].driver for vf_id in ids):
+            answer(errno.EBUSY)
+        for vf_id in ids:
+            del pf.vfs[vf_id]
+
+    def _checked(self, pf: FakePf, value: str) -> int:
+        """drivers/pci/iov.c, sriov_numvfs_store: kstrtou16, then the range, then the driver."""
+        if not re.fullmatch(r"\d+\n?", value, re.ASCII) or int(value) > 65535:
+            answer(errno.EINVAL)
+        if int(value) > pf.total:
+            answer(errno.ERANGE)
+        if int(value) != pf.enabled and pf.driver is None:
+            answer(errno.ENOENT)
+        return int(value)
+
+    def _ids(self, pf: FakePf, value: str) -> list[int]:
+        pattern = r"\d+\n?" if self.interface == "vf-id-narrow" else r"\d+(-\d+)?(,\d+(-\d+)?)*\n?"
+        if not re.fullmatch(pattern, value, re.ASCII):
+            answer(errno.EINVAL)
+        pairs = [[int(end) for end in part.split("-")] for part in value.strip().split(",")]
+        if any(pair[-1] < pair[0] for pair in pairs):
+            answer(errno.EINVAL)
+        if pf.enabled == 0:
+            answer(errno.ENOENT)
+        if any(pair[-1] >= pf.enabled for pair in pairs):
+            answer(errno.ENODEV)
+        return sorted({number for pair in pairs for number in range(pair[0], pair[-1] + 1)})
+
+    def _enable(self, pf: FakePf, number: int) -> None:
+        if pf.enabled == 0:
+            pf.enabled = number
+            pf.properties = {vf_id: dict(DEFAULTS) for vf_id in range(number)} if pf.netdev else {}
+
+    def _disable(self, pf: FakePf) -> None:
+        held = [vf_id for vf_id, vf in pf.vfs.items() if vf.held]
+        if held:
+            raise AssertionError(f"this write would block in the kernel: VFs {held} of {pf.address} are held")
+        pf.enabled, pf.vfs, pf.properties = 0, {}, {}
+
+    def _add(self, pf: FakePf, vf_id: int) -> None:
+        pf.vfs[vf_id] = FakeVf(pf.vf_address(vf_id), self.host.next_group())
+        self.probe(pf, vf_id)
+
+    def probe(self, pf: FakePf, vf_id: int) -> None:
+        """pci_device_can_probe: autoprobe 0 keeps drivers away unless there is an override."""
+        vf = pf.vfs[vf_id]
+        wanted = vf.override or (pf.vf_driver if pf.autoprobe else None)
+        if vf.driver is None and wanted in self.host.drivers and wanted not in self.host.reluctant:
+            vf.driver = wanted
+
+    def unbind(self, pf: FakePf, vf_id: int) -> None:
+        if pf.vfs[vf_id].held:
+            raise AssertionError(f"this write would block in the kernel: VF {vf_id} of {pf.address} is held")
+        pf.vfs[vf_id].driver = None

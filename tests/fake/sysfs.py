@@ -1,0 +1,76 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine's door to files, on a fake host: reads are of the tree, writes go to the fake kernel, which redraws it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import KernelError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import Sysfs
+
+from .kernel import WRITE_ONLY
+
+if TYPE_CHECKING:
+    from .host import FakeHost
+    from .pf import FakePf
+
+
+class FakeSysfs(Sysfs):
+    """``reads`` counts how often each file was read, ``writes`` lists what was written."""
+
+    def __init__(self, host: FakeHost) -> None:
+        super().__init__(str(host.root))
+        self.host = host
+        self.reads: dict[str, int] = {}
+        self.writes: list[tuple[str, str]] = []
+
+    def read(self, path: str) -> str:
+        self.reads[path] = self.reads.get(path, 0) + 1
+        if (self.host.kernel.interface, os.path.basename(path)) in WRITE_ONLY:
+            raise KernelError("read", path, errno.EACCES)
+        return super().read(path)
+
+    def write(self, path: str, value: str) -> None:
+        with self.host.lock:
+            try:
+                self.host.count(path)
+                self._write(path, value)
+            except OSError as error:
+                raise KernelError("write", path, error.errno or 0, value) from error
+            self.writes.append((path, value))
+            self.host.draw()
+
+    def _write(self, path: str, value: str) -> None:
+        if not os.path.exists(self.real(path)):
+            raise OSError(errno.ENOENT, path)
+        folder, name = os.path.split(os.path.realpath(self.real(path)))
+        owner = os.path.basename(folder)
+        if owner in self.host.pfs:
+            self.host.kernel.write_pf(self.host.pfs[owner], name, value)
+        elif name == "drivers_probe":
+            self.host.kernel.probe(*self._vf(value))
+        elif name == "unbind":
+            self._unbind(owner, value)
+        elif name == "driver_override":
+            pf, vf_id = self._vf(owner)
+            pf.vfs[vf_id].override = value.rstrip("\n") or None
+        else:
+            raise OSError(errno.EACCES, path)
+
+    def _unbind(self, driver: str, value: str) -> None:
+        """drivers/base/bus.c, unbind_store: ENODEV for a device that this driver does not have."""
+        pf, vf_id = self._vf(value)
+        if pf.vfs[vf_id].driver != driver:
+            raise OSError(errno.ENODEV, value)
+        self.host.kernel.unbind(pf, vf_id)
+
+    def _vf(self, value: str) -> tuple[FakePf, int]:
+        for pf in self.host.pfs.values():
+            for vf_id, vf in pf.vfs.items():
+                if vf.address == value.strip():
+                    return pf, vf_id
+        raise OSError(errno.ENODEV, value)

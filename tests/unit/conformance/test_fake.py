@@ -1,0 +1,42 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The conformance cases, which say what kernels must do, on the fake kernel: one that differs is no model of them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fake.host import FakeHost
+
+CASES = Path(__file__).resolve().parents[2] / "conformance"
+sys.path.insert(0, str(CASES))
+harness = importlib.import_module("harness")
+ALL = harness.collect([importlib.import_module(path.stem) for path in sorted(CASES.glob("cases_*.py"))])
+TOTALS = {"igb": 7, "nvme": 8}
+RUNS = [
+    (one, interface, kind)
+    for one in ALL
+    for interface in one.interfaces
+    for kind, total in TOTALS.items()
+    if interface != "hw-numvfs" and not one.real_only and one.vfs <= total
+]
+
+
+def test_every_case_runs_somewhere_or_is_for_real_kernels_with_many_vfs() -> None:
+    left_out = {one.name for one in ALL if not one.real_only and one.vfs <= 8} - {one.name for one, _, _ in RUNS}
+    assert len(ALL) > 20
+    assert left_out == set()
+
+
+@pytest.mark.parametrize(("one", "interface", "kind"), RUNS, ids=lambda value: getattr(value, "name", value))
+def test_case(tmp_path: Path, one: Any, interface: str, kind: str) -> None:  # noqa: ANN401
+    host = FakeHost(tmp_path / "root", interface)
+    pf = getattr(host, kind)()
+    row = harness.run_case(harness.Pf(host.sysfs, pf.address), one, f"fake-{interface}", str)
+    assert (row.result, row.reason) == ("pass", "")
