@@ -27,14 +27,12 @@ from typing import Any
 
 from ._errors import BadInputError, SriovError
 from ._kernel_make import Make, environment, object_folder
+from ._kernel_result import Manifest, cached, deliver, image_of
 from ._kernel_source import Source, config_path, file_sha256, identify, read_config, tree_version, unpack
 from ._patch_series import Patch, read_series, switch
 
-RECIPE = 1
+RECIPE = 2
 """Raise it when the way of building changes what comes out: it is part of every key."""
-
-Manifest = dict[str, Any]
-
 
 @dataclass(frozen=True)
 class Request:
@@ -115,16 +113,6 @@ def places(cache: Path, inputs: Inputs) -> Places:
     return Places(cache / inputs.source.sha256[:12], cache / "results" / inputs.key)
 
 
-def cached(result: Path) -> Manifest | None:
-    """The manifest of a result whose packages are all there with the right checksums, else None."""
-    try:
-        manifest: Manifest = json.loads((result / "manifest.json").read_text(encoding="utf-8"))
-        whole = all(file_sha256(result / entry["file"]) == entry["sha256"] for entry in manifest["packages"])
-    except (FileNotFoundError, ValueError, KeyError):
-        return None
-    return manifest if whole else None
-
-
 def request_from(params: dict[str, Any]) -> Request:
     """A request from the arguments of the module kernel_build."""
     return Request(
@@ -203,7 +191,7 @@ def _keep(inputs: Inputs, where: Places, version: str, release: str, package_ver
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     wanted = [f"linux-image-{release}", *([f"linux-headers-{release}"] if inputs.headers else [])]
-    packages = []
+    packages: list[dict[str, Any]] = []
     for name in wanted:
         found = sorted(where.base.glob(f"{name}_{package_version}_*.deb"))
         if not found:
@@ -222,6 +210,7 @@ def _keep(inputs: Inputs, where: Places, version: str, release: str, package_ver
         "config": {"sha256": inputs.config_sha256},
         "series": inputs.series_name,
         "patches": [{"name": patch.name, "sha256": patch.sha256} for patch in inputs.patches],
+        "image": image_of(partial / packages[0]["file"]),
         "packages": packages,
         "compiler": inputs.compiler,
         "built_at": int(time.time()),
@@ -230,21 +219,6 @@ def _keep(inputs: Inputs, where: Places, version: str, release: str, package_ver
     shutil.rmtree(where.result, ignore_errors=True)
     partial.rename(where.result)
     return manifest
-
-
-def deliver(result: Path, output: Path, manifest: Manifest) -> bool:
-    """Copy a result to ``output``; True when something there had to change. Other files there stay."""
-    changed = False
-    output.mkdir(parents=True, exist_ok=True)
-    for name in [*(entry["file"] for entry in manifest["packages"]), "manifest.json"]:
-        source, target = result / name, output / name
-        if target.exists() and file_sha256(target) == file_sha256(source):
-            continue
-        partial = target.with_name(target.name + ".partial")
-        shutil.copyfile(source, partial)
-        partial.replace(target)
-        changed = True
-    return changed
 
 
 def _output(argv: list[str]) -> str:

@@ -99,6 +99,7 @@ manifest:
     source: {name: linux-source-6.12, sha256: 585a..., version: 6.12.117}
     config: {sha256: 77aa...}
     series: "6.12"
+    image: {file: /boot/vmlinuz-6.12.117-kvmfleet, sha256: 1f...}
     patches: [{name: 0001-PCI-IOV-Example.patch, sha256: 0b1c...}]
     packages:
       - {name: linux-image-6.12.117-kvmfleet, version: 6.12.117-1+3f0c, file: a.deb, sha256: 9d..., size: 4711}

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BadInputError, SriovError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._kernel_build import Request, cached, perform
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._kernel_build import Request, perform
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._kernel_result import cached
 
 MAKEFILE = """\
 VERSION = 6
@@ -31,7 +32,11 @@ olddefconfig:
 bindeb-pkg:
 \techo built >>$(O)/../../builds
 \t! grep -q broken a.c || { echo "a.c:1:1: error: expected declaration"; exit 1; }
-\tcat a.c $(O)/.config >$(O)/../linux-image-$(RELEASE)_$(KDEB_PKGVERSION)_amd64.deb
+\trm -rf $(O)/pkg && mkdir -p $(O)/pkg/DEBIAN $(O)/pkg/boot
+\tcat a.c $(O)/.config >$(O)/pkg/boot/vmlinuz-$(RELEASE)
+\tprintf 'Package: linux-image-$(RELEASE)\\nVersion: $(KDEB_PKGVERSION)\\n' >$(O)/pkg/DEBIAN/control
+\tprintf 'Architecture: amd64\\nMaintainer: t\\nDescription: t\\n' >>$(O)/pkg/DEBIAN/control
+\tdpkg-deb --build $(O)/pkg $(O)/../linux-image-$(RELEASE)_$(KDEB_PKGVERSION)_amd64.deb
 \techo >$(O)/../linux-libc-dev_$(KDEB_PKGVERSION)_amd64.deb
 \techo >$(O)/../linux-upstream_$(KDEB_PKGVERSION)_amd64.changes
 """
@@ -71,7 +76,14 @@ def builds(request: Request) -> int:
 
 
 def image(result: dict[str, Any]) -> str:
-    return Path(result["folder"], result["manifest"]["packages"][0]["file"]).read_text()
+    """The kernel image's contents, unpacked and checked by other tools than those of the code."""
+    scratch = Path(result["folder"], "unpacked")
+    package = Path(result["folder"], result["manifest"]["packages"][0]["file"])
+    subprocess.run(["dpkg-deb", "-x", str(package), str(scratch)], check=True)
+    file = scratch / str(result["manifest"]["image"]["file"]).lstrip("/")
+    sums = f"{result['manifest']['image']['sha256']}  {file}\n"
+    subprocess.run(["sha256sum", "--check", "--quiet"], input=sums, text=True, check=True)
+    return file.read_text()
 
 
 def test_build_and_manifest(request_: Request, tmp_path: Path) -> None:
