@@ -49,7 +49,7 @@ ruff: venv
 mypy: venv src
 	$(BIN)/mypy $(TYPED)
 
-ansible-lint: venv
+ansible-lint: collection
 	$(BIN)/ansible-lint
 
 yamllint: venv
