@@ -15,7 +15,11 @@ COLLECTIONS = REPOSITORY / "build" / "collections"
 
 def environment() -> dict[str, str]:
     """Ansible's environment: the installed collection only, never the checkout."""
-    more = {"ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS), "ANSIBLE_CONFIG": str(HERE / "ansible.cfg"), "PYTHONUNBUFFERED": "1"}
+    more = {
+        "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
+        "ANSIBLE_CONFIG": str(HERE / "ansible.cfg"),
+        "PYTHONUNBUFFERED": "1",
+    }
     return os.environ | more | {"PATH": f"{BIN}:{os.environ['PATH']}"}
 
 

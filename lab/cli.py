@@ -10,7 +10,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from . import ansible, bootdisk, fleet, guest, host, inventory, kernels, rootfs, vm
-from .paths import RUNS, sockets
+from .paths import HERE, RUNS, sockets
 from .progress import LabError, say, step
 
 
@@ -27,9 +27,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, function, text in (
-        ("build", _build, "build root file system, boot disk, guest image, collection and kernels, or take them from the cache"),
+        (
+            "build",
+            _build,
+            "build root file system, boot disk, guest image, collection and kernels, or take them from the cache",
+        ),
         ("up", _up, "boot every host of a fleet and write its inventory"),
-        ("vms", _start_vms, "start the nested guests of a fleet (their VFs must be declared) and wait for signs of life"),
+        (
+            "vms",
+            _start_vms,
+            "start the nested guests of a fleet (their VFs must be declared) and wait for signs of life",
+        ),
         ("down", _down, "stop a fleet"),
         ("status", _status, "what runs"),
         ("ssh", _ssh, "a shell, or a command, on one host"),
@@ -118,12 +126,14 @@ def down(name: str) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
-    for name in sorted(path.stem for path in (fleet.HERE / "fleets").glob("*.yml")):
+    for name in sorted(path.stem for path in (HERE / "fleets").glob("*.yml")):
         for entry in host.running(fleet.load(name), rootfs.ssh_key()):
             pid = entry.pid()
             state = f"runs, pid {pid}, ssh port {entry.ssh.port}" if pid else "down"
             vfs = sum(pf.vfs for pf in entry.host.pfs)
-            print(f"{name:12} {entry.host.name:8} {len(entry.host.pfs):3} PFs {vfs:5} VFs {len(entry.host.vms)} VMs  {state}")
+            print(
+                f"{name:8} {entry.host.name:8} {len(entry.host.pfs)} PFs {vfs} VFs {len(entry.host.vms)} VMs  {state}"
+            )
 
 
 def _one(options: argparse.Namespace) -> host.Running:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -25,7 +24,7 @@ class Pf:
 
 @dataclass(frozen=True)
 class Vm:
-    """A nested guest that owns VF ``vf`` of the host's PF number ``pf`` and pings the PF's side of ``vlan`` through it."""
+    """A nested guest: owns VF ``vf`` of the host's PF number ``pf``, pings the PF's side of ``vlan`` through it."""
 
     name: str
     pf: int

@@ -12,7 +12,12 @@ BUSYBOX = Path("/bin/busybox")
 
 def build() -> Path:
     """A gzipped cpio of about 1 MB."""
-    parts = [Path(__file__).read_bytes(), (HERE / "cpio.py").read_bytes(), (HERE / "guest-init.sh").read_bytes(), BUSYBOX.read_bytes()]
+    parts = [
+        Path(__file__).read_bytes(),
+        (HERE / "cpio.py").read_bytes(),
+        (HERE / "guest-init.sh").read_bytes(),
+        BUSYBOX.read_bytes(),
+    ]
     initrd = cache() / "guest" / key(parts) / "initrd.gz"
     if not initrd.exists():
         archive = Archive()

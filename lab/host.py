@@ -84,7 +84,9 @@ def boot(target: Running, root: RootFs, disk: Path) -> None:
     deadline = time.monotonic() + 20
     while not target.pid():
         if process.poll() is not None or time.monotonic() > deadline:
-            raise LabError(f"QEMU of {target.host.name} did not start: {(target.folder / 'qemu.log').read_text()[-1000:]}")
+            raise LabError(
+                f"QEMU of {target.host.name} did not start: {(target.folder / 'qemu.log').read_text()[-1000:]}"
+            )
         time.sleep(0.1)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from . import vm
-from .fleet import Fleet, Host
+from .fleet import Fleet, Host, Vm
 from .host import Running
 from .paths import RUNS
 from .ssh import OPTIONS
@@ -40,19 +40,28 @@ def _connection(entry: Running) -> dict[str, Any]:
 
 def variables(host: Host) -> dict[str, Any]:
     """The host document (role ``sriov``) and what is known of the VMs (role ``live_update``)."""
-    return {"sriov_pfs": [_pf(host, index) for index in range(len(host.pfs))], "live_update_vms": [_vm(entry) for entry in host.vms]}
+    return {
+        "sriov_pfs": [_pf(host, index) for index in range(len(host.pfs))],
+        "live_update_vms": [_vm(entry) for entry in host.vms],
+    }
 
 
 def _pf(host: Host, index: int) -> dict[str, Any]:
     pf = host.pfs[index]
     used = [entry for entry in host.vms if entry.pf == index]
-    document: dict[str, Any] = {"pf": pf.address, "hardware_vfs": pf.vfs, "present_vfs": "all", "drivers_autoprobe": False}
+    document: dict[str, Any] = {
+        "pf": pf.address,
+        "hardware_vfs": pf.vfs,
+        "present_vfs": "all",
+        "drivers_autoprobe": False,
+    }
     if used:
         document["vfs"] = [
-            {"ids": str(entry.vf), "driver": "vfio-pci", "mac": entry.mac, "vlan": entry.vlan, "spoofchk": True} for entry in used
+            {"ids": str(entry.vf), "driver": "vfio-pci", "mac": entry.mac, "vlan": entry.vlan, "spoofchk": True}
+            for entry in used
         ]
     return document
 
 
-def _vm(entry: vm.Vm) -> dict[str, Any]:
+def _vm(entry: Vm) -> dict[str, Any]:
     return {"name": entry.name, "heartbeat": {"journal_unit": vm.unit(entry), "pattern": vm.LIFE.pattern}}

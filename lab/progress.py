@@ -30,7 +30,9 @@ def step(text: str) -> Iterator[None]:
     say(f"{text}: done in {time.monotonic() - begin:.1f} s")
 
 
-def run(argv: Sequence[str | Path], *, log: Path | None = None, cwd: Path | None = None, data: bytes | None = None) -> str:
+def run(
+    argv: Sequence[str | Path], *, log: Path | None = None, cwd: Path | None = None, data: bytes | None = None
+) -> str:
     """Run a tool to its end and return its output; with ``log``, all its output goes there instead.
 
     Raises LabError with the command, its status and the end of what it said.

@@ -10,19 +10,30 @@ from pathlib import Path
 from .fleet import Host, Pf
 
 
-def hypervisor(host: Host, accelerator: str, disks: tuple[Path, Path], ssh_port: int, folder: Path, sockets: Path) -> list[str]:
+def hypervisor(
+    host: Host, accelerator: str, disks: tuple[Path, Path], ssh_port: int, folder: Path, sockets: Path
+) -> list[str]:
     """Words to run: ``disks`` are the boot disk (raw, read only) and the root disk (qcow2, this host's own)."""
     boot, root = disks
     argv = ["qemu-system-x86_64", "-name", f"guest={host.name},process=kvmfleet-{host.name}"]
-    argv += _machine(accelerator) + ["-smp", str(host.cpus), "-m", str(host.memory_mib)]
+    argv += [*_machine(accelerator), "-smp", str(host.cpus), "-m", str(host.memory_mib)]
     argv += ["-nodefaults", "-no-user-config", "-display", "none", "-device", "virtio-rng-pci"]
     argv += ["-device", "intel-iommu,intremap=on"]
-    argv += ["-drive", f"if=none,id=boot,file={boot},format=raw,readonly=on", "-device", "virtio-blk-pci,drive=boot,bootindex=0,addr=0x8"]
+    argv += [
+        "-drive",
+        f"if=none,id=boot,file={boot},format=raw,readonly=on",
+        "-device",
+        "virtio-blk-pci,drive=boot,bootindex=0,addr=0x8",
+    ]
     argv += ["-drive", f"if=none,id=root,file={root},format=qcow2,cache=unsafe,discard=unmap"]
     argv += ["-device", "virtio-blk-pci,drive=root,addr=0x9"]
     argv += ["-netdev", f"user,id=manage,hostfwd=tcp:127.0.0.1:{ssh_port}-:22"]
     argv += ["-device", "virtio-net-pci,netdev=manage,romfile=,addr=0xa"]
-    argv += ["-chardev", f"socket,id=console,path={sockets / host.name}.console,server=on,wait=off,logfile={folder / 'console.log'},logappend=on"]
+    argv += [
+        "-chardev",
+        f"socket,id=console,path={sockets / host.name}.console,server=on,wait=off,"
+        f"logfile={folder / 'console.log'},logappend=on",
+    ]
     argv += ["-serial", "chardev:console", "-qmp", f"unix:{sockets / host.name}.qmp,server=on,wait=off"]
     argv += ["-pidfile", str(folder / "qemu.pid"), "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"]
     for index, pf in enumerate(host.pfs):
@@ -44,8 +55,13 @@ def _function(pf: Pf, index: int, host: int) -> list[str]:
     argv = ["-device", port]
     if pf.kind == "igb":
         argv += ["-netdev", f"user,id=net{index},restrict=on"]
-        return [*argv, "-device", f"igb,bus=port{index},netdev=net{index},mac=52:54:00:00:{host:02x}:{index:02x},romfile="]
+        return [
+            *argv,
+            "-device",
+            f"igb,bus=port{index},netdev=net{index},mac=52:54:00:00:{host:02x}:{index:02x},romfile=",
+        ]
     vfs = pf.vfs
     argv += ["-device", f"nvme-subsys,id=subsys{index}"]
-    limits = f"sriov_max_vfs={vfs},sriov_vq_flexible={2 * vfs},sriov_vi_flexible={vfs},max_ioqpairs={2 * vfs + 2},msix_qsize={vfs + 2}"
+    limits = f"sriov_max_vfs={vfs},sriov_vq_flexible={2 * vfs},sriov_vi_flexible={vfs}"
+    limits += f",max_ioqpairs={2 * vfs + 2},msix_qsize={vfs + 2}"
     return [*argv, "-device", f"nvme,serial=S{host}-{index},subsys=subsys{index},bus=port{index},{limits}"]

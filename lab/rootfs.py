@@ -16,17 +16,20 @@ from .progress import LabError, run, step
 
 SUITE = "trixie"
 PACKAGES = (
-    "systemd-sysv", "udev", "dbus", "openssh-server", "python3", "iproute2", "iputils-ping", "pciutils", "kmod", "procps",
-    "grub-common", "qemu-system-x86", "zstd",
+    "systemd-sysv", "udev", "dbus", "openssh-server", "python3", "iproute2", "iputils-ping", "pciutils", "kmod",
+    "procps", "grub-common", "grub2-common", "qemu-system-x86", "zstd",
 )  # fmt: skip
 IMAGE_SIZE = "3G"
 # Units that a short-lived emulated host does not need; without them it boots in half the time.
 MASKED = (
     "systemd-hwdb-update.service", "systemd-logind.service", "systemd-random-seed.service", "getty@tty1.service",
-    "serial-getty@ttyS0.service", "systemd-pstore.service", "systemd-network-generator.service", "systemd-journal-catalog-update.service",
-    "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer",
+    "serial-getty@ttyS0.service", "systemd-pstore.service", "systemd-network-generator.service",
+    "systemd-journal-catalog-update.service",
+    "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service",
+    "fstrim.timer",
     "systemd-tmpfiles-clean.timer", "man-db.timer", "systemd-update-utmp.service", "systemd-machine-id-commit.service",
-    "systemd-networkd.service", "systemd-networkd.socket", "systemd-networkd-persistent-storage.service", "grub-common.service",
+    "systemd-networkd.service", "systemd-networkd.socket", "systemd-networkd-persistent-storage.service",
+    "grub-common.service",
     "ldconfig.service", "systemd-binfmt.service", "proc-sys-fs-binfmt_misc.automount", "systemd-tpm2-setup.service",
     "systemd-tpm2-setup-early.service", "systemd-pcrphase.service", "systemd-ask-password-wall.path",
 )  # fmt: skip
@@ -36,7 +39,7 @@ INITRD_MODULES = ("virtio_pci", "virtio_blk", "ext4")
 
 @dataclass(frozen=True)
 class RootFs:
-    """``image``: ext4, never written to; ``kernel``: Debian's own, as in the image; ``key``: what hosts sign in with."""
+    """``image``: ext4, never written to; ``kernel``: Debian's own, as in the image; ``key``: what opens hosts."""
 
     image: Path
     kernel: Path
@@ -68,7 +71,8 @@ def build() -> RootFs:
     """The image for the present recipe; made once (about a minute), then taken from the cache."""
     secret = ssh_key()
     files = sorted(path for path in (HERE / "rootfs.d").rglob("*") if path.is_file())
-    recipe = [Path(__file__).read_bytes(), *((HERE / name).read_bytes() for name in SCRIPTS), secret.with_suffix(".pub").read_bytes()]
+    recipe: list[str | bytes] = [Path(__file__).read_bytes(), secret.with_suffix(".pub").read_bytes()]
+    recipe += [(HERE / name).read_bytes() for name in SCRIPTS]
     recipe += [part for path in files for part in (str(path.relative_to(HERE)), path.read_bytes())]
     folder = cache() / "rootfs" / key(recipe)
     if not (folder / "root.ext4").exists():
@@ -96,7 +100,11 @@ def _make(folder: Path, secret: Path) -> None:
 def _bootstrap(tree: Path, log: Path) -> None:
     argv = ["mmdebstrap", "--mode=root", "--variant=essential", f"--include={','.join(PACKAGES)}"]
     argv += [f"--customize-hook={HERE / 'rootfs-kernel.sh'}"]
-    argv += ["--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*"]
+    argv += [
+        "--dpkgopt=path-exclude=/usr/share/doc/*",
+        "--dpkgopt=path-exclude=/usr/share/man/*",
+        "--dpkgopt=path-exclude=/usr/share/locale/*",
+    ]
     run([*argv, SUITE, str(tree), f"deb {mirror()} {SUITE} main"], log=log)
 
 
@@ -122,7 +130,7 @@ def _customise(tree: Path, secret: Path) -> None:
     keys = tree / "root/.ssh"
     keys.mkdir(mode=0o700, exist_ok=True)
     shutil.copy(secret.with_suffix(".pub"), keys / "authorized_keys")
-    (tree / "etc/machine-id").write_text("uninitialized\n")
+    (tree / "etc/machine-id").write_text("")
     (tree / "var/log/journal").mkdir(exist_ok=True)
     (tree / "etc/hostname").unlink(missing_ok=True)
     run(["grub-editenv", tree / "boot/grub/grubenv", "create"])

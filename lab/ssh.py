@@ -10,8 +10,8 @@ from pathlib import Path
 from .progress import LabError
 
 OPTIONS = (
-    "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=20",
-    "-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=6", "-o", "BatchMode=yes",
+    "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+    "-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=6", "-o", "BatchMode=yes",
 )  # fmt: skip
 
 
@@ -37,7 +37,10 @@ class Ssh:
 
     def answers(self) -> bool:
         try:
-            return subprocess.run(self.argv("true"), capture_output=True, timeout=30, stdin=subprocess.DEVNULL).returncode == 0
+            return (
+                subprocess.run(self.argv("true"), capture_output=True, timeout=30, stdin=subprocess.DEVNULL).returncode
+                == 0
+            )
         except subprocess.TimeoutExpired:
             return False
 

@@ -29,13 +29,16 @@ def guest_address(vm: Vm) -> str:
 
 
 def argv(vm: Vm, vf_address: str) -> list[str]:
-    """The guest's QEMU, as an operator would start it: versioned machine type, QMP on a socket, console into the journal."""
-    append = f"console=ttyS0 quiet no_timer_check tsc=reliable random.trust_cpu=on guest.address={guest_address(vm)} guest.peer={host_address(vm)}"
+    """The guest's QEMU, as operators start it: versioned machine type, QMP on a socket, console into the journal."""
+    append = "console=ttyS0 quiet no_timer_check tsc=reliable random.trust_cpu=on"
+    append += f" guest.address={guest_address(vm)} guest.peer={host_address(vm)}"
     return [
-        "qemu-system-x86_64", "-name", f"guest={vm.name}", "-M", "pc-q35-10.0", "-accel", "tcg,thread=single,tb-size=64",
-        "-cpu", "qemu64", "-smp", "1", "-m", str(vm.memory_mib), "-nodefaults", "-no-user-config", "-display", "none",
+        "qemu-system-x86_64", "-name", f"guest={vm.name}", "-M", "pc-q35-10.0",
+        "-accel", "tcg,thread=single,tb-size=64", "-cpu", "qemu64", "-smp", "1",
+        "-m", str(vm.memory_mib), "-nodefaults", "-no-user-config", "-display", "none",
         "-kernel", f"{FOLDER}/guest-vmlinuz", "-initrd", f"{FOLDER}/guest-initrd", "-append", append,
-        "-device", "pcie-root-port,id=slot0,bus=pcie.0,chassis=1,slot=1", "-device", f"vfio-pci,id=vf0,bus=slot0,host={vf_address}",
+        "-device", "pcie-root-port,id=slot0,bus=pcie.0,chassis=1,slot=1",
+        "-device", f"vfio-pci,id=vf0,bus=slot0,host={vf_address}",
         "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
         "-qmp", f"unix:/run/kvmfleet-vm/{vm.name}.qmp,server=on,wait=off",
     ]  # fmt: skip
@@ -70,4 +73,6 @@ def wait_alive(ssh: Ssh, vm: Vm, deadline_s: float = 900) -> int:
         if lives and " bytes from " in text:
             return int(lives[-1][0])
         time.sleep(5)
-    raise LabError(f"VM {vm.name} shows no life and no ping within {deadline_s:.0f} s; its console ends:\n{log(ssh, vm)[-1500:]}")
+    raise LabError(
+        f"VM {vm.name} shows no life and no ping within {deadline_s:.0f} s; its console ends:\n{log(ssh, vm)[-1500:]}"
+    )

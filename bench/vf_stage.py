@@ -1,0 +1,143 @@
+"""How long 20 PFs x 125 VFs take until a host's VMs can be restored: stock, the series by the engine, and the floor."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab import ansible, host, inventory, kernels, rootfs
+from lab.fleet import Fleet, load
+from lab.paths import REPOSITORY
+from lab.progress import LabError, run, say, step
+
+HERE = Path(__file__).resolve().parent
+FLEET = "bench"
+USED = 100
+SIDES = ("stock", "series", "floor")
+
+
+def used_ids(vfs: int, count: int) -> list[int]:
+    """``count`` ids spread evenly over 0..vfs-1: the middles of as many equal parts."""
+    return [int((part + 0.5) * vfs / count) for part in range(count)]
+
+
+def orders(runs: int) -> Iterator[tuple[str, ...]]:
+    """The order of the sides in each round, rotating, so that no side always comes first."""
+    for number in range(runs):
+        turn = number % len(SIDES)
+        yield SIDES[turn:] + SIDES[:turn]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Prepared hosts: one disk per kernel flavour, from which every run boots afresh."""
+
+    fleet: Fleet
+    root: rootfs.RootFs
+
+    def host_of(self, side: str) -> host.Running:
+        return host.Running(
+            self.fleet.name, self.fleet.host("stock" if side == "stock" else "series"), self.root.ssh_key
+        )
+
+    def prepared(self, side: str) -> Path:
+        return self.host_of(side).folder / "root.qcow2"
+
+
+def prepare() -> Stage:
+    """Boot each host once on Debian's kernel, deploy its kernel by the role, make it the default, bring the tools."""
+    stage = Stage(load(FLEET), rootfs.build())
+    hosts = host.running(stage.fleet, stage.root.ssh_key)
+    with tempfile.TemporaryDirectory() as scratch, step("prepare the two hosts of the measurement"):
+        program = Path(scratch) / "vf_stage"
+        run(["gcc", "-O2", "-static", "-pthread", "-o", program, HERE / "vf_stage.c"])
+        for entry in hosts:
+            host.start(entry, stage.root)
+        for entry in hosts:
+            entry.ssh.wait()
+            entry.ssh.put(program, "/root/vf_stage")
+            entry.ssh.put(HERE / "engine_stage.py", "/root/engine_stage.py")
+        ansible.playbook(
+            HERE / "prepare.yml", inventory.write(stage.fleet, hosts), "-e", f"lab_kernels={kernels.folder('')}"
+        )
+        for entry in hosts:
+            release = kernels.built(entry.host.name).release
+            entry.ssh.run(
+                f"chmod +x /root/vf_stage; grub-set-default linux-{release}; sync; mount -o remount,ro / || true"
+            )
+            host.stop(entry)
+    return stage
+
+
+def measure(stage: Stage, side: str) -> dict[str, float]:
+    """One side, on a fresh boot of its kernel; checks from sysfs that the wanted VFs are there."""
+    target = stage.host_of(side)
+    disk = target.folder / "run.qcow2"
+    run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", stage.prepared(side), disk])
+    (target.folder / "qemu.pid").unlink(missing_ok=True)
+    host.boot(target, stage.root, disk)
+    try:
+        target.ssh.wait()
+        return _run_side(target, side)
+    finally:
+        host.stop(target)
+        disk.unlink()
+
+
+def _run_side(target: host.Running, side: str) -> dict[str, float]:
+    pfs = target.host.pfs
+    release = target.ssh.run("uname -r").strip()
+    if release != kernels.built(target.host.name).release:
+        raise LabError(f"the host of side {side} runs {release}")
+    addresses = " ".join(pf.address for pf in pfs)
+    number, ids = pfs[0].vfs, ",".join(map(str, used_ids(pfs[0].vfs, USED // len(pfs))))
+    target.ssh.run(
+        f"for pf in {addresses}; do echo 0 >/sys/bus/pci/devices/$pf/sriov_drivers_autoprobe; done;"
+        "systemctl is-system-running --wait || true; sleep 2"
+    )
+    if side == "series":
+        command = "PYTHONPATH=/usr/local/sbin/sriovctl python3 /root/engine_stage.py"
+    else:
+        command = f"/root/vf_stage {'stock' if side == 'stock' else 'series'}"
+    answer: dict[str, float] = json.loads(target.ssh.run(f"{command} {number} {ids} {addresses}"))
+    wanted = number * len(pfs) if side == "stock" else USED
+    present = int(target.ssh.run("ls -d /sys/bus/pci/devices/*/physfn | wc -l"))
+    if present != wanted:
+        raise LabError(f"side {side}: {present} VFs are present, not {wanted}")
+    return answer
+
+
+def results(samples: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
+    """The keys of build/bench/results.json: seconds per run, and ratios of medians."""
+    stock_all = [one["written_s"] for one in samples["stock"]]
+    stock_used = [one["used_s"] for one in samples["stock"]]
+    series = [one["engine_s"] for one in samples["series"]]
+    floor = [one["written_s"] for one in samples["floor"]]
+    middle = statistics.median
+    return {
+        "stock_all_s": stock_all,
+        "stock_used_s": stock_used,
+        "series_s": series,
+        "floor_s": floor,
+        "stock_over_series": middle(stock_all) / middle(series),
+        "stock_used_over_series": middle(stock_used) / middle(series),
+        "series_over_floor": middle(series) / middle(floor),
+        "series_with_process_s": [one["process_s"] for one in samples["series"]],
+    }
+
+
+def bench(runs: int) -> dict[str, Any]:
+    stage = prepare()
+    samples: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
+    for number, order in enumerate(orders(runs), start=1):
+        for side in order:
+            samples[side].append(measure(stage, side))
+            said = ", ".join(f"{name} {value:.2f}" for name, value in samples[side][-1].items())
+            say(f"round {number} of {runs}: {side}: {said}")
+    say(f"hosts and logs: {REPOSITORY / 'build' / 'lab' / FLEET}")
+    return results(samples)
