@@ -1,4 +1,7 @@
-"""KVM where it works, else TCG: found out by booting a kernel, for a /dev/kvm that opens may still hang a guest for ever."""
+"""KVM where it works, else TCG: found out by booting a kernel.
+
+A /dev/kvm that opens may still hang a guest for ever.
+"""
 
 from __future__ import annotations
 

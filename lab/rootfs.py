@@ -89,7 +89,7 @@ def _make(folder: Path, secret: Path) -> None:
         tree = Path(scratch) / "root"
         _bootstrap(tree, folder / "mmdebstrap.log")
         release = _install_kernel(tree)
-        _customise(tree, secret)
+        _customise(tree, secret, release)
         _write_initrd(tree, release)
         shutil.copy(tree / "boot" / f"vmlinuz-{release}", folder / "vmlinuz")
         image = Path(scratch) / "root.ext4"
@@ -118,7 +118,7 @@ def _install_kernel(tree: Path) -> str:
     return release
 
 
-def _customise(tree: Path, secret: Path) -> None:
+def _customise(tree: Path, secret: Path, release: str) -> None:
     shutil.copytree(HERE / "rootfs.d", tree, dirs_exist_ok=True)
     units = tree / "etc/systemd/system"
     for unit in MASKED:
@@ -133,7 +133,9 @@ def _customise(tree: Path, secret: Path) -> None:
     (tree / "etc/machine-id").write_text("")
     (tree / "var/log/journal").mkdir(exist_ok=True)
     (tree / "etc/hostname").unlink(missing_ok=True)
-    run(["grub-editenv", tree / "boot/grub/grubenv", "create"])
+    environment = tree / "boot/grub/grubenv"
+    run(["grub-editenv", environment, "create"])
+    run(["grub-editenv", environment, "set", f"saved_entry=linux-{release}"])
 
 
 def _write_initrd(tree: Path, release: str) -> None:
