@@ -15,7 +15,7 @@ from typing import Any
 from . import _holders, _netdev, _process
 from ._errors import KernelError, SriovError, VerifyError
 from ._goal import shortfall
-from ._plan import HostPlan, Plan
+from ._plan import HostPlan, Plan, without_choice
 from ._process import Run
 from ._properties import VfProperties
 from ._state import PfState, read_pfs, read_vfs
@@ -26,8 +26,7 @@ OnStep = Callable[[Step, float], None]
 """Called after each step with its seconds, from the thread of its PF."""
 
 _MEANINGS = {
-    errno.EOPNOTSUPP: "the PF's driver has not declared that it can live with absent VFs: declare present_vfs: all, or "
-    "use a driver that has",
+    errno.EOPNOTSUPP: "the PF's driver has not declared that it can live with absent VFs",
     errno.EBUSY: "another number of VFs is enabled, or a VF is bound to a driver",
     errno.ENOENT: "the PF has no driver that supports SR-IOV",
 }
@@ -35,11 +34,15 @@ _MEANINGS = {
 
 @dataclass(frozen=True)
 class PfOutcome:
-    """What was done to one PF and the state read afterwards; seconds are wall clock time."""
+    """What was done to one PF and the state read afterwards; ``seconds`` of each step, wall clock time."""
 
+    plan: Plan
     state: PfState
-    steps: tuple[Step, ...] = ()
     seconds: tuple[float, ...] = ()
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return self.plan.steps
 
     def timed(self) -> list[dict[str, Any]]:
         """Each step with its seconds."""
@@ -51,19 +54,27 @@ class Outcome:
     """Every PF reached its goal; by address."""
 
     pfs: Mapping[str, PfOutcome]
-    notes: tuple[str, ...] = ()
     seconds: float = 0.0
 
     @property
+    def plan(self) -> HostPlan:
+        """What was carried out, which is less than was planned where a PF's driver turned out not to allow it."""
+        return HostPlan(tuple(pf.plan for pf in self.pfs.values()))
+
+    @property
     def changed(self) -> bool:
-        return any(pf.steps for pf in self.pfs.values())
+        return self.plan.changed
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.plan.notes
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "changed": self.changed,
             "notes": list(self.notes),
             "seconds": round(self.seconds, 6),
-            "steps": summary(step for pf in self.pfs.values() for step in pf.steps),
+            "steps": summary(self.plan.steps),
             "times": [row for pf in self.pfs.values() for row in pf.timed()],
         }
 
@@ -78,10 +89,19 @@ class ApplyError(SriovError):
         self.failures, self.done = dict(failures), dict(done)
 
 
+class _UndoneError(SriovError):
+    """A failure after which the steps before it were taken back; ``clean`` when all of that went well."""
+
+    def __init__(self, message: str, cause: SriovError, clean: bool) -> None:
+        super().__init__(message)
+        self.cause, self.clean = cause, clean
+
+
 @dataclass(frozen=True)
 class _Host:
     sysfs: Sysfs
     run: Run
+    force: bool
     on_step: OnStep | None = None
     clock: Callable[[], float] = field(default=time.monotonic)
 
@@ -92,7 +112,7 @@ def apply_host(sysfs: Sysfs, plan: HostPlan, *, run: Run = _process.run, on_step
     Raises `RefusedError` before anything is written when a held VF would be taken away, `ApplyError` after undoing.
     """
     _holders.refuse_held(sysfs, plan)
-    host = _Host(sysfs, run, on_step)
+    host = _Host(sysfs, run, plan.force, on_step)
     start = host.clock()
     done: dict[str, PfOutcome] = {}
     failures: dict[str, SriovError] = {}
@@ -105,7 +125,7 @@ def apply_host(sysfs: Sysfs, plan: HostPlan, *, run: Run = _process.run, on_step
             failures[address] = error
     if failures:
         raise ApplyError(failures, done)
-    return Outcome(done, plan.notes, host.clock() - start)
+    return Outcome(done, host.clock() - start)
 
 
 def apply(sysfs: Sysfs, run: Run, plans: tuple[Plan, ...]) -> Outcome:
@@ -124,8 +144,21 @@ def read_fresh(sysfs: Sysfs, run: Run, plan: Plan) -> PfState:
 
 
 def _apply_pf(host: _Host, plan: Plan) -> PfOutcome:
+    """Where the kernel could, but the PF's driver does not allow absent VFs, go on as on a stock kernel."""
+    try:
+        return _carry_out(host, plan)
+    except _UndoneError as error:
+        unsupported = isinstance(error.cause, KernelError) and error.cause.errno == errno.EOPNOTSUPP
+        if not (unsupported and error.clean and plan.found.abilities.choose):
+            raise
+    lesser = without_choice(plan, force=host.force)
+    _holders.refuse_held(host.sysfs, HostPlan((lesser,), host.force))
+    return _carry_out(host, lesser)
+
+
+def _carry_out(host: _Host, plan: Plan) -> PfOutcome:
     if not plan.steps:
-        return PfOutcome(plan.found)
+        return PfOutcome(plan, plan.found)
     seconds: list[float] = []
     try:
         for step in plan.steps:
@@ -135,7 +168,7 @@ def _apply_pf(host: _Host, plan: Plan) -> PfOutcome:
             raise VerifyError(f"all steps went through, but a fresh reading shows {'; '.join(missing)}")
     except SriovError as error:
         raise _undone(host, plan, len(seconds), error) from error
-    return PfOutcome(state, plan.steps, tuple(seconds))
+    return PfOutcome(plan, state, tuple(seconds))
 
 
 def _timed(host: _Host, step: Step) -> float:
@@ -147,7 +180,7 @@ def _timed(host: _Host, step: Step) -> float:
     return seconds
 
 
-def _undone(host: _Host, plan: Plan, finished: int, cause: SriovError) -> SriovError:
+def _undone(host: _Host, plan: Plan, finished: int, cause: SriovError) -> _UndoneError:
     """Take the finished steps back, last first, and say what happened; one undo that fails does not stop the others."""
     failed = plan.steps[finished] if finished < len(plan.steps) else None
     actions: list[Action] = list(failed.undo) if failed and isinstance(failed.action, Command) else []
@@ -156,12 +189,7 @@ def _undone(host: _Host, plan: Plan, finished: int, cause: SriovError) -> SriovE
     stuck = [str(error) for action in actions if (error := _attempt(host, action))]
     at = f"at step '{failed.what}' {_ids(failed)}".rstrip() + ": " if failed else ""
     after = f"taking it back failed too: {'; '.join(stuck)}" if stuck else "the PF is back as it was found"
-    return type_of(cause)(f"{at}{cause}{_meaning(cause)}; {after}")
-
-
-def type_of(cause: SriovError) -> Callable[[str], SriovError]:
-    """The class to raise again with a longer text."""
-    return VerifyError if isinstance(cause, VerifyError) else SriovError
+    return _UndoneError(f"{at}{cause}{_meaning(cause)}; {after}", cause, not stuck)
 
 
 def _meaning(cause: SriovError) -> str:

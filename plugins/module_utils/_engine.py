@@ -15,6 +15,7 @@ from ._document import HostDocument, find_pf, resolve
 from ._errors import SriovError
 from ._goal import reads
 from ._holders import refuse_held
+from ._interface import DEVICES
 from ._plan import HostPlan, plan_host
 from ._process import Run
 from ._state import PfState, read_pfs, read_vfs
@@ -24,7 +25,7 @@ from ._sysfs import Sysfs
 
 @dataclass(frozen=True)
 class Report:
-    """A plan and, unless it was only a question, its outcome."""
+    """A plan and, unless it was only a question, its outcome; the plan is then what was carried out."""
 
     plan: HostPlan
     outcome: Outcome | None = None
@@ -58,12 +59,17 @@ def converge(
         refuse_held(sysfs, plan)
         return Report(plan, None, states)
     outcome = apply_host(sysfs, plan, run=run, on_step=on_step)
-    return Report(plan, outcome, {address: pf.state for address, pf in outcome.pfs.items()})
+    return Report(outcome.plan, outcome, {address: pf.state for address, pf in outcome.pfs.items()})
 
 
 def read_host(sysfs: Sysfs, run: Run, document: HostDocument) -> tuple[dict[str, PfState], HostDocument]:
-    """All PFs, with as much detail of their VFs as planning ``document`` needs, and the document resolved."""
-    states = read_pfs(sysfs, vfs=False)
+    """The document resolved, and its PFs with as much detail of their VFs as planning needs.
+
+    Other PFs are read only when some PF is not named by its address.
+    """
+    named = {spec.pf for spec in document.pfs}
+    known = all(sysfs.exists(f"{DEVICES}/{name}/sriov_totalvfs") for name in named)
+    states = read_pfs(sysfs, sorted(named) if known else None, vfs=False)
     resolved = resolve(document, states, _altnames(run, document, states))
     for spec in resolved.pfs:
         ids, properties = reads(states[spec.pf], spec)
@@ -92,5 +98,5 @@ def _altnames(run: Run, document: HostDocument, states: Mapping[str, PfState]) -
 def _netdev_or_same(run: Run, name: str) -> str:
     try:
         return _netdev.netdev_of(run, name)
-    except (SriovError, IndexError):
+    except SriovError:
         return name

@@ -32,9 +32,9 @@ class KernelError(SriovError):
     """
 
     def __init__(self, action: str, path: str, number: int, value: str | None = None) -> None:
-        name = errno.errorcode.get(number, str(number))
-        wrote = "" if value is None else f" '{value}'"
-        super().__init__(f"cannot {action}{wrote} {path}: {name} ({os.strerror(number)})")
+        name = "EOPNOTSUPP" if number == errno.EOPNOTSUPP else errno.errorcode.get(number, str(number))
+        what = path if value is None else f"'{value}' to {path}"
+        super().__init__(f"cannot {action} {what}: {name} ({os.strerror(number)})")
         self.path, self.errno, self.value = path, number, value
 
 

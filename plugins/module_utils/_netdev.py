@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ._errors import KernelError
+from ._errors import SriovError, ToolError
 from ._process import Run
 from ._properties import NAMES, VfProperties
 
@@ -24,7 +24,10 @@ def read_properties(run: Run, netdev: str) -> dict[int, VfProperties]:
 
 def netdev_of(run: Run, name: str) -> str:
     """The interface name behind ``name``, which may be an alternative name; raises `ToolError` when there is none."""
-    return str(_links(run, ["ip", "-json", "link", "show", "dev", name])[0]["ifname"])
+    argv = ["ip", "-json", "link", "show", "dev", name]
+    for link in _links(run, argv):
+        return str(link["ifname"])
+    raise ToolError(argv, 0, "no such interface")
 
 
 def set_argv(netdev: str, vf_id: int, wanted: VfProperties, found: VfProperties) -> list[str]:
@@ -54,7 +57,7 @@ def _links(run: Run, argv: list[str]) -> list[dict[str, Any]]:
     try:
         return [link for link in json.loads(run(argv) or "[]") if link]
     except ValueError as error:
-        raise KernelError("understand the output of", " ".join(argv), 22) from error
+        raise SriovError(f"'{' '.join(argv)}' did not answer in JSON: {error}") from error
 
 
 def _properties(vf: dict[str, Any]) -> VfProperties:

@@ -13,6 +13,7 @@ from . import _steps
 from ._document import HostDocument, PfSpec, resolve
 from ._errors import RefusedError
 from ._goal import Goal, goal_of
+from ._interface import STOCK
 from ._properties import VfProperties
 from ._state import PfState
 from ._steps import Step
@@ -105,6 +106,14 @@ def plan(found: PfState, spec: PfSpec, *, force: bool = False) -> Plan:
     if goal.cycle and not force:
         _refuse_cycle(found, spec, goal)
     return Plan(found, spec, goal, tuple(_all_steps(found, goal)))
+
+
+def without_choice(plan_: Plan, *, force: bool = False) -> Plan:
+    """The plan for the same wish when the PF's driver turns out not to allow absent VFs, whatever the kernel can do."""
+    found = replace(plan_.found, interface=STOCK.name)
+    lesser = plan(found, plan_.spec, force=force)
+    note = f"PF {found.address}: its driver {found.driver} has not declared that it can live with absent VFs"
+    return replace(lesser, goal=replace(lesser.goal, notes=(note, *lesser.goal.notes)))
 
 
 def _refuse_cycle(found: PfState, spec: PfSpec, goal: Goal) -> None:

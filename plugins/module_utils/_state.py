@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ._errors import BadInputError, KernelError
+from ._errors import BadInputError, SriovError
 from ._interface import DEVICES, INTERFACES, Interface, of_files
 from ._properties import VfProperties
 from ._sysfs import Sysfs
@@ -87,9 +87,8 @@ def read_pfs(sysfs: Sysfs, addresses: Iterable[str] | None = None, *, vfs: bool 
     Raises `BadInputError` for an address that is no PF, `KernelError` for a file that cannot be read.
     """
     drivers = frozenset(sysfs.names(DRIVERS))
-    listing = sysfs.names(DEVICES) if addresses is None else addresses
     pfs: dict[str, PfState] = {}
-    for address in listing:
+    for address in pf_addresses(sysfs) if addresses is None else addresses:
         files = frozenset(sysfs.names(f"{DEVICES}/{address}"))
         if "sriov_totalvfs" in files:
             pf = replace(_read_pf(sysfs, address, files), bus_drivers=drivers)
@@ -97,6 +96,11 @@ def read_pfs(sysfs: Sysfs, addresses: Iterable[str] | None = None, *, vfs: bool 
         elif addresses is not None:
             raise BadInputError(_no_pf(sysfs, address, bool(files)))
     return pfs
+
+
+def pf_addresses(sysfs: Sysfs) -> list[str]:
+    """The PCI addresses of this host's PFs, sorted."""
+    return [name for name in sysfs.names(DEVICES) if sysfs.exists(f"{DEVICES}/{name}/sriov_totalvfs")]
 
 
 def read_vfs(sysfs: Sysfs, pf: PfState, ids: Iterable[int]) -> PfState:
@@ -155,15 +159,14 @@ def _read_vf(sysfs: Sysfs, address: str) -> VfState:
 
 
 def _number(sysfs: Sysfs, path: str) -> int:
-    """A file that holds one whole number; raises `KernelError` with EINVAL when it holds something else."""
+    """A file that holds one whole number."""
     text = sysfs.read(path)
     try:
         return int(text)
     except ValueError as error:
-        raise KernelError("understand", path, 22, text) from error
+        raise SriovError(f"{path} holds '{text}', which is not a number") from error
 
 
 def _no_pf(sysfs: Sysfs, address: str, exists: bool) -> str:
-    have = [name for name in sysfs.names(DEVICES) if sysfs.exists(f"{DEVICES}/{name}/sriov_totalvfs")]
     reason = "is a PCI device without SR-IOV" if exists else "is not a PCI device of this host"
-    return f"PF {address} {reason}; PFs of this host: {', '.join(have) or 'none'}"
+    return f"PF {address} {reason}; PFs of this host: {', '.join(pf_addresses(sysfs)) or 'none'}"

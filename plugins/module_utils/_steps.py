@@ -91,13 +91,13 @@ def autoprobe(pf: PfState, before: bool, after: bool) -> Step:
 
 def enable(pf: PfState, number: int) -> Step:
     """From 0 to ``number``: without adding where the kernel can, all at once where it cannot."""
-    return Step(pf.address, "enable", "0", str(number), _enable(pf, number), (_numvfs(pf, 0),))
+    return Step(pf.address, "enable", "0", str(number), _enable(pf, number), (_disable(pf),))
 
 
 def disable(pf: PfState) -> Step:
     """To 0, which takes every present VF away; undone by enabling, adding, properties and drivers as found."""
     undo = (_enable(pf, pf.enabled), *_put_back(pf))
-    return Step(pf.address, "disable", str(pf.enabled), "0", _numvfs(pf, 0), undo, pf.present, pf.present)
+    return Step(pf.address, "disable", str(pf.enabled), "0", _disable(pf), undo, pf.present, pf.present)
 
 
 def set_properties(pf: PfState, netdev: str, vf_id: int, wanted: VfProperties) -> Step:
@@ -185,8 +185,9 @@ def _enable(pf: PfState, number: int) -> Write:
     return Write(f"{DEVICES}/{pf.address}/{file}", str(number))
 
 
-def _numvfs(pf: PfState, number: int) -> Write:
-    return Write(f"{DEVICES}/{pf.address}/sriov_numvfs", str(number))
+def _disable(pf: PfState) -> Write:
+    """Through the new file where it is known to do that: it does not hold up other PFs while the hardware waits."""
+    return _enable(pf, 0) if pf.abilities.remove else Write(f"{DEVICES}/{pf.address}/sriov_numvfs", "0")
 
 
 def _scan(pf: PfState, ids: frozenset[int]) -> tuple[Write, ...]:

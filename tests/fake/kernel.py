@@ -76,8 +76,6 @@ class FakeKernel:
 
     def _scan(self, pf: FakePf, value: str) -> None:
         ids = self._ids(pf, value)
-        if not pf.opt_in:
-            answer(errno.EOPNOTSUPP)
         if any(vf_id in pf.vfs for vf_id in ids):
             answer(errno.EEXIST)
         for vf_id in ids:
@@ -103,14 +101,19 @@ class FakeKernel:
         return int(value)
 
     def _ids(self, pf: FakePf, value: str) -> list[int]:
+        """The driver is asked first, then whether SR-IOV is on, then the list is looked at."""
+        if pf.driver is None:
+            answer(errno.ENOENT)
+        if not pf.opt_in:
+            answer(errno.EOPNOTSUPP)
+        if pf.enabled == 0:
+            answer(errno.ENOENT)
         pattern = r"\d+\n?" if self.interface == "vf-id-narrow" else r"\d+(-\d+)?(,\d+(-\d+)?)*\n?"
         if not re.fullmatch(pattern, value, re.ASCII):
             answer(errno.EINVAL)
         pairs = [[int(end) for end in part.split("-")] for part in value.strip().split(",")]
         if any(pair[-1] < pair[0] for pair in pairs):
             answer(errno.EINVAL)
-        if pf.enabled == 0:
-            answer(errno.ENOENT)
         if any(pair[-1] >= pf.enabled for pair in pairs):
             answer(errno.ENODEV)
         return sorted({number for pair in pairs for number in range(pair[0], pair[-1] + 1)})

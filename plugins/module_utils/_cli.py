@@ -1,0 +1,147 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``sriovctl``, the node program: the engine for people, boot units and other programs on the host itself."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import _process
+from ._boot import DEADLINE_S, wait_for_pfs
+from ._document import HostDocument, validate
+from ._engine import Report, converge
+from ._errors import BadInputError, RefusedError, SriovError
+from ._guard import live_update_phase, refuse_during_update
+from ._info import gather
+from ._process import Run
+from ._sysfs import Sysfs
+from ._table import status_lines, step_lines
+
+DOCUMENT = "/etc/kvmfleet-sriov/host.json"
+FAILED, BAD_INPUT, REFUSED = 1, 2, 3
+EXITS = """exit status:
+  0  done, or there is nothing to do
+  1  the kernel or a program failed; PFs that failed were taken back to what was found
+  2  wrong arguments or host document; nothing was changed
+  3  refused, because it would harm what is in use; nothing was changed
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status of one command, see `EXITS`."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.func(arguments))
+    except SriovError as error:
+        print(f"sriovctl: {error}", file=sys.stderr)
+        return {BadInputError: BAD_INPUT, RefusedError: REFUSED}.get(type(error), FAILED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sriovctl", description="SR-IOV state of this host: read, plan, apply.", epilog=EXITS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--root", default="/", metavar="DIR", help="act on the tree below DIR instead of this host")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    status = _command(commands, "status", _status, "show PFs and VFs, and who uses them")
+    status.add_argument("pf", nargs="*", help="only these, by PCI address or network interface")
+    for name, func, text in (
+        ("plan", _plan, "show the steps that would bring this host to its document"),
+        ("apply", _apply, "bring this host to its document"),
+    ):
+        command = _command(commands, name, func, text)
+        command.add_argument("file", nargs="?", help=f"host document, JSON, - for stdin (default {DOCUMENT})")
+        command.add_argument("--force", action="store_true", help="take away VFs in use; change numbers of present VFs")
+    command.add_argument("--boot", action="store_true", help="wait for late PFs; leave VFs to a live update under way")
+    command.add_argument(
+        "--wait", type=float, default=DEADLINE_S, metavar="S", help="with --boot, at most (%(default)g)"
+    )
+    _add_live_commands(commands)
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    func: Callable[[argparse.Namespace], int],
+    text: str,
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(func=func)
+    return command
+
+
+def _add_live_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Commands of the live update, ``resume`` among them; their file is imported late, because it is large."""
+    importlib.import_module("._live_cli", __package__).add_commands(commands)
+
+
+def _host(arguments: argparse.Namespace) -> tuple[Sysfs, Run]:
+    """Below another root no program is run: it would act on this machine."""
+    own = arguments.root.rstrip("/") == ""
+    return Sysfs(arguments.root), _process.run if own else _process.refuse
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    sysfs, run = _host(arguments)
+    pfs = gather(sysfs, run, arguments.pf or None, properties=run is _process.run)
+    _print(arguments, {"pfs": pfs}, status_lines(pfs))
+    return 0
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    sysfs, run = _host(arguments)
+    report = converge(sysfs, run, _read(sysfs, arguments.file), force=arguments.force, check=True)
+    _print(arguments, report.to_dict(), _report_lines(report, "Nothing to do."))
+    return 0
+
+
+def _apply(arguments: argparse.Namespace) -> int:
+    sysfs, run = _host(arguments)
+    document = _read(sysfs, arguments.file)
+    if arguments.boot:
+        phase = live_update_phase(sysfs)
+        if phase is not None:
+            lines = [f"Nothing done: a live update is under way ({phase})."]
+            _print(arguments, {"changed": False, "phase": phase}, lines)
+            return 0
+        wait_for_pfs(sysfs, document, arguments.wait)
+    refuse_during_update(sysfs)
+    report = converge(sysfs, run, document, force=arguments.force)
+    took = f"Done in {report.outcome.seconds:.3f} s." if report.outcome and report.plan.changed else "Nothing to do."
+    _print(arguments, report.to_dict(), _report_lines(report, took))
+    return 0
+
+
+def _read(sysfs: Sysfs, file: str | None) -> HostDocument:
+    """The host document; ``file`` is a path of this machine, the default one is below the root."""
+    path = file or sysfs.real(DOCUMENT)
+    try:
+        if path == "-":
+            return validate(json.load(sys.stdin))
+        with open(path, encoding="utf-8") as stream:
+            return validate(json.load(stream))
+    except OSError as error:
+        raise BadInputError(f"cannot read the host document {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise BadInputError(f"{path} is not JSON: {error}") from error
+
+
+def _report_lines(report: Report, end: str) -> list[str]:
+    shown = report.to_dict()
+    return [*step_lines(shown["steps"]), *(f"Note: {note}" for note in shown["notes"]), end]
+
+
+def _print(arguments: argparse.Namespace, data: dict[str, Any], lines: Sequence[str]) -> None:
+    print(json.dumps(data, indent=2) if arguments.json else "\n".join(lines))

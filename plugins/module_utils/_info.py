@@ -1,0 +1,62 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What there is to know about the PFs of a host and their VFs, as plain data for modules and programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ._document import find_pf
+from ._engine import with_properties
+from ._errors import BadInputError, SriovError
+from ._holders import Holder, read_holders
+from ._netdev import netdev_of
+from ._process import Run
+from ._state import PfState, read_pfs, read_vfs, vf_address
+from ._sysfs import Sysfs
+
+
+def gather(
+    sysfs: Sysfs, run: Run, names: Iterable[str] | None = None, *, properties: bool = True
+) -> list[dict[str, Any]]:
+    """One mapping per PF, by address; only PFs ``names`` (addresses or interface names) unless that is None.
+
+    ``vfs`` lists VFs that are present or have properties, with ``held_by`` for those that a process has open by VFIO.
+    """
+    pfs = _chosen(sysfs, run, names)
+    holders = read_holders(sysfs, {pf.address: (pf, pf.present) for pf in pfs})
+    return [_pf(with_properties(run, pf) if properties and pf.enabled else pf, holders) for pf in pfs]
+
+
+def _chosen(sysfs: Sysfs, run: Run, names: Iterable[str] | None) -> list[PfState]:
+    states = read_pfs(sysfs, vfs=False)
+    chosen = set(states) if names is None else {_find(name, states, run).address for name in names}
+    return [read_vfs(sysfs, states[address], states[address].present) for address in sorted(chosen)]
+
+
+def _find(name: str, states: dict[str, PfState], run: Run) -> PfState:
+    """By address or interface name, else by alternative name."""
+    try:
+        return find_pf(name, states, {})
+    except BadInputError as error:
+        try:
+            netdev = netdev_of(run, name)
+        except SriovError:
+            raise error from None
+        return find_pf(name, states, {name: netdev})
+
+
+def _pf(pf: PfState, holders: dict[tuple[str, int], Holder]) -> dict[str, Any]:
+    """`PfState.to_dict` with abilities, and its VFs as a list in the order of their ids."""
+    data = pf.to_dict()
+    abilities = {name: value for name, value in vars(pf.abilities).items() if name != "name"}
+    vfs = [_vf(pf, int(vf_id), vf, holders) for vf_id, vf in data.pop("vfs").items()]
+    return {**data, "abilities": abilities, "vfs": vfs}
+
+
+def _vf(pf: PfState, vf_id: int, vf: dict[str, Any], holders: dict[tuple[str, int], Holder]) -> dict[str, Any]:
+    holder = holders.get((pf.address, vf_id))
+    held = {"held_by": str(holder)} if holder else {}
+    return {"id": vf_id, "address": vf_address(pf, vf_id), **vf, **held}

@@ -1,0 +1,75 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the modules share: from arguments to the engine, from its answer to the module's exit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from ._apply import ApplyError
+from ._document import validate
+from ._engine import converge
+from ._errors import SriovError
+from ._guard import refuse_during_update
+from ._info import gather
+from ._process import Run
+from ._properties import LINK_STATES
+from ._sysfs import Sysfs
+
+VF_OPTIONS: dict[str, Any] = {
+    "ids": {"type": "raw", "required": True},
+    "driver": {"type": "str"},
+    "mac": {"type": "str"},
+    "vlan": {"type": "int"},
+    "qos": {"type": "int"},
+    "spoofchk": {"type": "bool"},
+    "trust": {"type": "bool"},
+    "link_state": {"type": "str", "choices": list(LINK_STATES)},
+    "min_tx_rate": {"type": "int"},
+    "max_tx_rate": {"type": "int"},
+}
+PF_OPTIONS: dict[str, Any] = {
+    "pf": {"type": "str", "required": True},
+    "hardware_vfs": {"type": "str"},
+    "present_vfs": {"type": "raw"},
+    "drivers_autoprobe": {"type": "bool"},
+    "vfs": {"type": "list", "elements": "dict", "options": VF_OPTIONS},
+}
+
+
+class Module(Protocol):
+    """What is used of `AnsibleModule`."""
+
+    params: dict[str, Any]
+    check_mode: bool
+
+    def exit_json(self, **values: object) -> None: ...
+    def fail_json(self, msg: str, **values: object) -> None: ...
+
+
+def finish(module: Module, act: Callable[[], dict[str, Any]]) -> None:
+    """Exit with what ``act`` returns, or fail with the message of the engine's error and its kind."""
+    try:
+        values = act()
+    except SriovError as error:
+        failures = error.failures if isinstance(error, ApplyError) else {}
+        failed = {address: str(cause) for address, cause in failures.items()}
+        module.fail_json(msg=str(error), kind=type(error).__name__, failed_pfs=failed)
+    else:
+        module.exit_json(**values)
+
+
+def declare(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
+    """The result of `sriov_pf`: the same in check mode, less the times."""
+    document = validate({"pfs": module.params["pfs"]})
+    if not module.check_mode:
+        refuse_during_update(sysfs)
+    report = converge(sysfs, run, document, force=module.params["force"], check=module.check_mode)
+    return report.to_dict()
+
+
+def info(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
+    """The result of `sriov_info`."""
+    return {"changed": False, "pfs": gather(sysfs, run, module.params["pfs"], properties=module.params["properties"])}

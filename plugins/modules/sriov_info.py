@@ -1,0 +1,147 @@
+#!/usr/bin/python
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: sriov_info
+short_description: Read the SR-IOV state of a host
+version_added: 0.1.0
+description:
+  - Returns every SR-IOV physical function (PF) of a host with its virtual functions (VFs), which interface the running
+    kernel offers for them, and who has them open.
+author:
+  - The kvmfleet.sriov contributors (@kvmfleet)
+extends_documentation_fragment:
+  - kvmfleet.sriov._attributes.info
+requirements:
+  - Python 3.9 or newer on the managed host
+  - C(ip) of iproute2 on the managed host, for administrative properties of VFs
+options:
+  pfs:
+    description:
+      - Only these PFs, by PCI address or by name or alternative name of their network interface.
+      - By default all PFs.
+    type: list
+    elements: str
+  properties:
+    description: Whether to read the administrative properties (MAC address, VLAN and so on) of VFs.
+    type: bool
+    default: true
+seealso:
+  - module: kvmfleet.sriov.sriov_pf
+"""
+
+EXAMPLES = r"""
+- name: Read all PFs
+  kvmfleet.sriov.sriov_info:
+  register: sriov
+
+- name: Read one
+  kvmfleet.sriov.sriov_info:
+    pfs: [eth0]
+    properties: false
+"""
+
+RETURN = r"""
+pfs:
+  description: The PFs in the order of their addresses.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    pf:
+      description: PCI address.
+      type: str
+      sample: "0000:03:00.0"
+    netdev:
+      description: Name of the network interface, null for a PF without one.
+      type: str
+      sample: eth0
+    driver:
+      description: Driver of the PF, null for none.
+      type: str
+      sample: igb
+    interface:
+      description: The kernel's interface for the VFs of this PF, C(vf-id), C(vf-id-narrow) or C(stock).
+      type: str
+      sample: vf-id
+    abilities:
+      description: What that interface can do.
+      type: dict
+      sample: {enable_only: true, choose: true, lists: true, remove: true, first_always: false}
+    total_vfs:
+      description: How many VFs the PF can have.
+      type: int
+      sample: 7
+    hardware_vfs:
+      description: How many VFs are enabled in hardware.
+      type: int
+      sample: 7
+    present_vfs:
+      description: Ids of the VFs that exist as PCI devices, or C(none).
+      type: str
+      sample: 0-1,6
+    drivers_autoprobe:
+      description: Whether drivers are probed for VFs as they are added.
+      type: bool
+      sample: false
+    numa_node:
+      description: NUMA node, -1 when unknown.
+      type: int
+      sample: -1
+    vendor:
+      description: PCI vendor id.
+      type: str
+      sample: "0x8086"
+    device:
+      description: PCI device id.
+      type: str
+      sample: "0x10c9"
+    vfs:
+      description:
+        - VFs that are present, or that the PF's driver reports properties of.
+        - Each has C(id), C(address) and C(present).
+        - Present ones have C(driver), C(driver_override), C(iommu_group) and C(netdev), null for none.
+        - C(properties) holds what the PF's driver reports. C(held_by) names the process or virtual machine that has the
+          VF open through VFIO.
+      type: list
+      elements: dict
+      sample:
+        - id: 6
+          address: "0000:04:11.4"
+          present: true
+          driver: vfio-pci
+          driver_override: vfio-pci
+          iommu_group: "12"
+          netdev:
+          properties: {mac: "02:00:00:00:00:06", vlan: 100, qos: 0, spoofchk: true, trust: false, link_state: auto}
+          held_by: VM web1, process 4711 (qemu-system-x86)
+kind:
+  description: What kind of failure it is.
+  returned: failure
+  type: str
+  sample: BadInputError
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils import _module, _process
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import Sysfs
+
+
+def main(sysfs: Sysfs | None = None, run: _process.Run = _process.run) -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "pfs": {"type": "list", "elements": "str"},
+            "properties": {"type": "bool", "default": True},
+        },
+        supports_check_mode=True,
+    )
+    _module.finish(module, lambda: _module.info(module, sysfs or Sysfs(), run))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+#!/usr/bin/python
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: sriov_pf
+short_description: Declare the SR-IOV state of a host's physical functions
+version_added: 0.1.0
+description:
+  - Brings any number of SR-IOV physical functions (PFs) to a declared state, all in one task and side by side.
+  - The state is the number of virtual functions (VFs) enabled in hardware, which of them exist as PCI devices, their
+    drivers and their administrative properties.
+  - What is omitted is left as it is found.
+  - All input is checked against the host before anything is written. A PF at which something fails is taken back to
+    what was found. Success is reported only after a fresh reading.
+  - The kernel's interface is recognised by its files. With C(vf-id) any set of VFs can be present. With C(vf-id-narrow)
+    VFs cannot be removed one by one and VF 0 is always there. With C(stock) every enabled VF is present. Where a kernel
+    cannot leave VFs out that are not wanted, they are present all the same, and RV(notes) says so.
+author:
+  - The kvmfleet.sriov contributors (@kvmfleet)
+extends_documentation_fragment:
+  - kvmfleet.sriov._attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+requirements:
+  - Python 3.9 or newer on the managed host
+  - C(ip) of iproute2 on the managed host, for administrative properties of VFs
+options:
+  pfs:
+    description: The PFs to declare. PFs that are not named are left alone.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      pf:
+        description: The PF's PCI address, or the name or an alternative name of its network interface.
+        type: str
+        required: true
+      hardware_vfs:
+        description:
+          - How many VFs are enabled in hardware, a number or V(max).
+          - Changing a number other than 0 takes all VFs of the PF away for a moment. This is refused while VFs are
+            present, unless they are declared away with O(pfs[].present_vfs=none) or O(force=true).
+        type: str
+      present_vfs:
+        description:
+          - Which of the enabled VFs exist as PCI devices. A list of ids such as V(0-99,200), a list, V(all) or V(none).
+          - Omitted, the present ones stay, and newly enabled VFs are not added where the kernel can leave them out.
+        type: raw
+      drivers_autoprobe:
+        description: Whether drivers are probed for VFs as they are added.
+        type: bool
+      vfs:
+        description: What holds for sets of VFs. A property must not be given twice for the same VF.
+        type: list
+        elements: dict
+        suboptions:
+          ids:
+            description: The VF ids, written as in O(pfs[].present_vfs).
+            type: raw
+            required: true
+          driver:
+            description:
+              - The driver of those of the VFs that are present, set by C(driver_override), so that no other driver can
+                take them in between. Its kernel module is loaded when needed.
+              - V(default) clears C(driver_override).
+            type: str
+          mac:
+            description: MAC address, for a single VF.
+            type: str
+          vlan:
+            description: VLAN id from 1 to 4094, 0 for none.
+            type: int
+          qos:
+            description: VLAN priority from 0 to 7. Needs O(pfs[].vfs[].vlan).
+            type: int
+          spoofchk:
+            description: Whether the VF may only send with its own MAC address and VLAN.
+            type: bool
+          trust:
+            description: Whether the VF may change its MAC address, become promiscuous and the like.
+            type: bool
+          link_state:
+            description: Link state that the VF sees.
+            type: str
+            choices: [auto, enable, disable]
+          min_tx_rate:
+            description: Guaranteed bandwidth in Mbit/s, 0 for none.
+            type: int
+          max_tx_rate:
+            description: Bandwidth limit in Mbit/s, 0 for none.
+            type: int
+  force:
+    description:
+      - Allow taking away VFs that a process has open through VFIO, such as a virtual machine's, and changing the number
+        enabled while VFs are present.
+      - The kernel waits for the user of a VF to let go of it; the task waits with it.
+    type: bool
+    default: false
+seealso:
+  - module: kvmfleet.sriov.sriov_info
+"""
+
+EXAMPLES = r"""
+- name: Enable all VFs, add the ones that virtual machines use, bind them to vfio-pci
+  kvmfleet.sriov.sriov_pf:
+    pfs:
+      - pf: "0000:03:00.0"
+        hardware_vfs: max
+        present_vfs: 0-1,6
+        drivers_autoprobe: false
+        vfs:
+          - ids: all
+            driver: vfio-pci
+          - ids: 6
+            mac: "02:00:00:00:00:06"
+            vlan: 100
+            spoofchk: true
+            trust: false
+
+- name: Enable VFs of devices without a network interface, add none yet
+  kvmfleet.sriov.sriov_pf:
+    pfs:
+      - pf: "0000:04:00.0"
+        hardware_vfs: 8
+        present_vfs: none
+
+- name: Turn SR-IOV off
+  kvmfleet.sriov.sriov_pf:
+    pfs:
+      - pf: eth0
+        hardware_vfs: 0
+        present_vfs: none
+"""
+
+RETURN = r"""
+steps:
+  description:
+    - What was done (in check mode, what would be done), in order for each PF. Neighbours that differ only in their VFs
+      are one entry.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {pf: "0000:03:00.0", step: enable, before: "0", after: "7"}
+    - {pf: "0000:03:00.0", step: add, vfs: 0-1,6, before: absent, after: present}
+times:
+  description: Each step by itself, with the seconds it took.
+  returned: success, not in check mode
+  type: list
+  elements: dict
+  sample:
+    - {pf: "0000:03:00.0", step: enable, before: "0", after: "7", seconds: 0.1041}
+seconds:
+  description: How long all steps and the reading after them took.
+  returned: success, not in check mode
+  type: float
+  sample: 0.18
+notes:
+  description: Where the kernel's interface gives less than was declared, and what other programs may stumble over.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - "PF 0000:03:00.0: the kernel's interface 'stock' cannot leave VFs 2-5 out: present are 0-6 instead of 0-1,6"
+kind:
+  description:
+    - What kind of failure it is. V(BadInputError) and V(RefusedError) come before anything is written, V(ApplyError)
+      after the PFs that failed were taken back.
+  returned: failure
+  type: str
+  sample: BadInputError
+failed_pfs:
+  description: The reason of each PF that failed, by address.
+  returned: failure
+  type: dict
+  sample: {}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils import _module, _process
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import Sysfs
+
+
+def main(sysfs: Sysfs | None = None, run: _process.Run = _process.run) -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "pfs": {"type": "list", "elements": "dict", "required": True, "options": _module.PF_OPTIONS},
+            "force": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    _module.finish(module, lambda: _module.declare(module, sysfs or Sysfs(), run))
+
+
+if __name__ == "__main__":
+    main()

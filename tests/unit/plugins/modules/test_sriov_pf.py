@@ -1,0 +1,225 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole module on a fake host: check, do, again, again in check mode; and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.kvmfleet.sriov.plugins.modules import sriov_pf
+from tests.fake.host import FakeHost
+from tests.fake.pf import FakePf
+
+IGB, NVME = "0000:03:00.0", "0000:04:00.0"
+
+
+def make(folder: Path, interface: str = "vf-id") -> FakeHost:
+    host = FakeHost(folder / "root", interface)
+    host.igb(IGB)
+    host.nvme(NVME)
+    return host
+
+
+def run(host: FakeHost, capsys: pytest.CaptureFixture[str], **args: Any) -> dict[str, Any]:  # noqa: ANN401
+    with patch_module_args(args), pytest.raises(SystemExit):
+        sriov_pf.main(host.sysfs, host.run)
+    return dict(json.loads(capsys.readouterr().out))
+
+
+def four_runs(host: FakeHost, capsys: pytest.CaptureFixture[str], **args: Any) -> dict[str, Any]:  # noqa: ANN401
+    """check, do, again, again in check mode; returns what the second one said."""
+    before = host.picture()
+    check = run(host, capsys, **args, _ansible_check_mode=True, _ansible_diff=True)
+    assert host.picture() == before
+    do = run(host, capsys, **args, _ansible_diff=True)
+    after = host.picture()
+    again = run(host, capsys, **args)
+    again_check = run(host, capsys, **args, _ansible_check_mode=True)
+    assert [check["changed"], do["changed"], again["changed"], again_check["changed"]] == [True, True, False, False]
+    for key in ("steps", "notes", "diff"):
+        assert check[key] == do[key]
+    assert again["steps"] == again_check["steps"] == []
+    assert host.picture() == after
+    return do
+
+
+EXAMPLES = [task["kvmfleet.sriov.sriov_pf"] for task in yaml.safe_load(sriov_pf.EXAMPLES)]
+
+
+@pytest.mark.parametrize("interface", ["vf-id", "vf-id-narrow", "stock"])
+@pytest.mark.parametrize("args", EXAMPLES[:2])
+def test_documented_examples(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], interface: str, args: dict[str, Any]
+) -> None:
+    four_runs(make(tmp_path, interface), capsys, **args)
+
+
+def test_documented_example_turns_off(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    host = make(tmp_path)
+    host.setup(host.pfs[IGB], 7, range(7), "igbvf")
+    four_runs(host, capsys, **EXAMPLES[2])
+    assert host.pfs[IGB].enabled == 0
+
+
+def test_first_example_does_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    host = make(tmp_path)
+    result = four_runs(host, capsys, **EXAMPLES[0])
+    pf = host.pfs[IGB]
+    assert (pf.enabled, set(pf.vfs), pf.autoprobe) == (7, {0, 1, 6}, False)
+    assert {vf.driver for vf in pf.vfs.values()} == {"vfio-pci"}
+    assert (pf.properties[6]["mac"], pf.properties[6]["vlan"]) == ("02:00:00:00:00:06", 100)
+    assert [step["step"] for step in result["steps"]] == [
+        "autoprobe", "enable", "properties", "read back", "add", "load driver", "override", "bind",
+    ]  # fmt: skip
+    assert all(row["seconds"] >= 0 for row in result["times"])
+    assert result["diff"]["before"][IGB]["present_vfs"] == "none"
+    assert result["diff"]["after"][IGB]["present_vfs"] == "0-1,6"
+
+
+# arguments of the PF, kind of the error, words of its message
+REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    (
+        {"pf": "0000:09:00.0", "hardware_vfs": 1},
+        "BadInputError",
+        "'0000:09:00.0' is not on this host; PFs of this host",
+    ),
+    ({"pf": "eth9", "hardware_vfs": 1}, "BadInputError", "'eth9' is not on this host"),
+    ({"pf": IGB, "hardware_vfs": 8}, "BadInputError", "hardware_vfs 8 is out of range: it has at most 7 VFs"),
+    ({"pf": IGB, "hardware_vfs": "many"}, "BadInputError", "pfs[0].hardware_vfs: 'many' is not a number"),
+    ({"pf": IGB, "hardware_vfs": 4, "present_vfs": "0-4"}, "BadInputError", "present_vfs: 4 is out of range"),
+    ({"pf": IGB, "present_vfs": "0"}, "BadInputError", "present_vfs: 0 is out of range: there are none"),
+    ({"pf": IGB, "vfs": [{"ids": "0-1", "mac": "02:00:00:00:00:01"}]}, "BadInputError", "to several VFs"),
+    ({"pf": NVME, "hardware_vfs": 2, "vfs": [{"ids": 0, "vlan": 5}]}, "BadInputError", "no network interface"),
+]
+
+
+@pytest.mark.parametrize("interface", ["vf-id", "vf-id-narrow", "stock"])
+@pytest.mark.parametrize(("pf", "kind", "words"), REFUSED)
+def test_bad_input_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], interface: str, pf: dict[str, Any], kind: str, words: str
+) -> None:
+    host = make(tmp_path, interface)
+    good = {"pf": NVME if pf["pf"] == IGB else IGB, "hardware_vfs": 2}
+    for check in (True, False):
+        result = run(host, capsys, pfs=[good, pf] if pf["pf"] == NVME else [pf, good], _ansible_check_mode=check)
+        assert result["failed"]
+        assert result["kind"] == kind
+        assert words.replace("pfs[0]", "pfs[1]" if pf["pf"] == NVME else "pfs[0]") in result["msg"]
+    assert (host.sysfs.writes, host.run.calls) == ([], [])
+
+
+def test_unreadable_sysfs_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    host = make(tmp_path)
+    (host.root / f"sys/bus/pci/devices/{NVME}/sriov_totalvfs").write_text("garbage\n")
+    result = run(host, capsys, pfs=[{"pf": IGB, "hardware_vfs": 2}, {"pf": NVME, "hardware_vfs": 2}])
+    assert "sriov_totalvfs" in result["msg"]
+    assert host.sysfs.writes == []
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_held_vf_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str], check: bool) -> None:
+    host = make(tmp_path)
+    pf = host.pfs[IGB]
+    host.setup(pf, 7, [0, 6], "vfio-pci")
+    host.hold(pf, 6)
+    result = run(host, capsys, pfs=[{"pf": IGB, "present_vfs": "0"}], _ansible_check_mode=check)
+    assert result["kind"] == "RefusedError"
+    assert "VF 6 of PF 0000:03:00.0 by VM web1, process 4711 (qemu-system-x86)" in result["msg"]
+    assert host.sysfs.writes == []
+
+
+def test_held_vf_does_not_hinder_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    host = make(tmp_path)
+    pf = host.pfs[IGB]
+    host.setup(pf, 7, [0, 6], "vfio-pci")
+    host.hold(pf, 6)
+    four_runs(host, capsys, pfs=[{"pf": IGB, "present_vfs": "1,6"}])
+    assert set(pf.vfs) == {1, 6}
+
+
+def test_number_with_present_vfs_needs_force(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    host = make(tmp_path)
+    pf = host.pfs[IGB]
+    host.setup(pf, 4, [0, 3], "vfio-pci")
+    args = {"pfs": [{"pf": IGB, "hardware_vfs": 7}]}
+    result = run(host, capsys, **args)
+    assert (result["kind"], host.sysfs.writes) == ("RefusedError", [])
+    assert "takes the present VFs 0,3 away; declare hardware_vfs: 4, or allow it with force: true" in result["msg"]
+    four_runs(host, capsys, **args, force=True)
+    assert (pf.enabled, {i: vf.driver for i, vf in pf.vfs.items()}) == (7, {0: "vfio-pci", 3: "vfio-pci"})
+
+
+def test_one_pf_fails_the_other_is_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    host = make(tmp_path)
+    host.pfs[NVME].driver = None
+    host.draw()
+    before = host.pfs[NVME].picture()
+    result = run(host, capsys, pfs=[{"pf": pf, "hardware_vfs": 2, "present_vfs": "all"} for pf in (IGB, NVME)])
+    assert result["kind"] == "ApplyError"
+    assert list(result["failed_pfs"]) == [NVME]
+    assert "ENOENT" in result["msg"]
+    assert "the PF has no driver that supports SR-IOV" in result["msg"]
+    assert f"changed as planned: {IGB}" in result["msg"]
+    assert host.pfs[IGB].enabled == 2
+    assert host.pfs[NVME].picture() == before
+
+
+def test_property_that_does_not_stick_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Read back before the VF becomes present."""
+    host = FakeHost(tmp_path / "root")
+    pf = host.add(FakePf(IGB, netdev="eth0", ignores=frozenset({"spoofchk"})))
+    before = host.picture()
+    wish = {"pf": IGB, "hardware_vfs": 2, "present_vfs": "1", "vfs": [{"ids": 1, "spoofchk": False}]}
+    result = run(host, capsys, pfs=[wish])
+    assert "wanted {'spoofchk': False}, the driver reports {'spoofchk': True}" in result["msg"]
+    assert host.picture() == before
+    assert not [path for path, _value in host.sysfs.writes if path.endswith("scan_vf_id")]
+    assert pf.enabled == 0
+
+
+def test_driver_that_does_not_bind_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    host = make(tmp_path)
+    host.reluctant.add("vfio-pci")
+    before = host.picture()
+    wish = {"pf": IGB, "hardware_vfs": 2, "present_vfs": "1", "vfs": [{"ids": 1, "driver": "vfio-pci"}]}
+    result = run(host, capsys, pfs=[wish])
+    assert "driver of VF 1: wanted vfio-pci, found none" in result["msg"]
+    assert host.picture() == before
+
+
+def test_pf_driver_that_needs_every_vf_is_served_as_on_stock(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Check mode cannot know it: only the kernel's answer to a write tells."""
+    host = FakeHost(tmp_path / "root")
+    pf = host.add(FakePf(IGB, driver="ixgbe", netdev="eth0", opt_in=False))
+    wish = {"pf": IGB, "hardware_vfs": 3, "present_vfs": "1", "drivers_autoprobe": False}
+    result = run(host, capsys, pfs=[wish])
+    assert (pf.enabled, set(pf.vfs), pf.autoprobe) == (3, {0, 1, 2}, False)
+    assert [step["step"] for step in result["steps"]] == ["autoprobe", "enable"]
+    assert "driver ixgbe has not declared that it can live with absent VFs" in result["notes"][0]
+    again = run(host, capsys, pfs=[wish])
+    assert (again["changed"], again["notes"]) == (False, result["notes"])
+
+
+def test_during_a_live_update_nothing_is_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    host = make(tmp_path)
+    folder = host.root / "var/lib/kvmfleet-sriov/live-update"
+    folder.mkdir(parents=True)
+    (folder / "status.json").write_text(json.dumps({"manifest": "a" * 32, "phase": "filling", "boot_id": "b1"}))
+    (host.root / "proc/sys/kernel/random").mkdir(parents=True)
+    (host.root / "proc/sys/kernel/random/boot_id").write_text("b1\n")
+    (host.root / "proc/cmdline").write_text("quiet\n")
+    args = {"pfs": [{"pf": IGB, "hardware_vfs": 2}]}
+    result = run(host, capsys, **args)
+    assert result["kind"] == "RefusedError"
+    assert "phase filling" in result["msg"]
+    (host.root / "proc/sys/kernel/random/boot_id").write_text("b2\n")
+    assert run(host, capsys, **args)["changed"]
