@@ -1,0 +1,98 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commands of ``sriovctl`` for the live update; each ends with 0, or 1 and one line of reason."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+
+from . import _live_host, _live_node, _live_resume, _live_status, _manifest
+from ._errors import SriovError
+from ._live_host import LiveHost
+from ._live_options import Options, parse
+from ._live_status import Folder
+from ._sysfs import Sysfs
+
+Action = Callable[[LiveHost], int]
+
+
+def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register ``resume`` and ``live-update``; the handler is in ``args.handler``, called with the arguments."""
+    command = subparsers.add_parser("resume", help="after a kexec: give VMs their VFs and bring them back")
+    _root(command, resume)
+    live = subparsers.add_parser("live-update", help="the live update of this host").add_subparsers(required=True)
+    _root(live.add_parser("run", help="save all VMs and start the loaded kernel (unit kvmfleet-live-update)"), run)
+    _root(live.add_parser("recover", help="bring VMs back after a run that ended before the kexec"), recover)
+    _root(live.add_parser("status", help="where the live update of this host stands"), status, as_json=True)
+    _root(live.add_parser("result", help="what the last live update did, as JSON"), result)
+
+
+def _root(parser: argparse.ArgumentParser, action: Callable[..., int], as_json: bool = False) -> None:
+    parser.add_argument("--root", default="/", help=argparse.SUPPRESS)
+    if as_json:
+        parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(handler=action)
+
+
+def resume(args: argparse.Namespace) -> int:
+    """0 also for an ordinary boot: then there is nothing to resume and the status says so."""
+    host = _host(args)
+    if _manifest.token_of(host.sysfs.read("/proc/cmdline")) is None:
+        host.log("no live update on the kernel command line: nothing to resume")
+        return 0
+    return 0 if _live_resume.resume(host) in (None, _live_status.DONE) else 1
+
+
+def run(args: argparse.Namespace) -> int:
+    return 0 if _live_node.run(_host(args)) == _live_status.KEXEC else 1
+
+
+def recover(args: argparse.Namespace) -> int:
+    return 0 if _live_node.recover(_host(args)) in (None, _live_status.ABORTED) else 1
+
+
+def status(args: argparse.Namespace) -> int:
+    """A table for people; ``--json`` prints status.json, or null."""
+    folder = Folder.of(Sysfs(args.root))
+    found = folder.read_status()
+    if args.json:
+        print(json.dumps(found))
+        return 0
+    if found is None:
+        print("no live update")
+        return 0
+    print(f"live update {found['manifest']}: {found['phase']}  {found['message']}".rstrip())
+    for line in _table(folder.read_result() or {}):
+        print(line)
+    return 0
+
+
+def result(args: argparse.Namespace) -> int:
+    print(json.dumps(Folder.of(Sysfs(args.root)).read_result(), indent=1))
+    return 0
+
+
+def _table(found: dict[str, list[dict[str, object]]]) -> list[str]:
+    """Phases with their seconds, then VMs with what became of them."""
+    lines = []
+    for phase in found.get("phases", []):
+        start, end = phase["start"], phase["end"]
+        seconds = f"{end - start:8.2f} s" if isinstance(start, float) and isinstance(end, float) else "   running"
+        lines.append(f"  {phase['name']:<12}{seconds}")
+    lines.extend(f"  VM {vm['name']:<20} {vm['result']}  {vm['error'] or ''}".rstrip() for vm in found.get("vms", []))
+    return lines
+
+
+def _host(args: argparse.Namespace) -> LiveHost:
+    """This machine, with the options of its manifest; defaults when that cannot be read: the action will say why."""
+    sysfs = Sysfs(args.root)
+    try:
+        manifest = _manifest.load(Folder.of(sysfs).path)
+        options = parse(manifest.options) if manifest else Options()
+    except SriovError:
+        options = Options()
+    return _live_host.real(sysfs, options, lambda line: print(line, file=sys.stderr, flush=True))

@@ -1,0 +1,233 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A QEMU as its monitor shows it: a server on a unix socket. Its guest is saved, ended, brought back, or fails to.
+
+The answers are those of QEMU 10.0 (qapi/, and recorded from 10.0.2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import threading
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from .node import FakeNode
+
+VERSION = {"qemu": {"major": 10, "minor": 0, "micro": 2}, "package": ""}
+
+
+@dataclass
+class Script:
+    """What goes wrong: ``unplug`` ok/never/refused, ``migrate`` ok/refused/fails/stays, ``incoming`` ok/fails/exits,
+    ``add`` ok/fails, ``start`` ok/exits, ``quit`` ok/ignored; ``blocked``: reasons of query-migrate."""
+
+    unplug: str = "ok"
+    migrate: str = "ok"
+    incoming: str = "ok"
+    add: str = "ok"
+    start: str = "ok"
+    quit: str = "ok"
+    blocked: list[str] = field(default_factory=list)
+    hotplugged: list[str] = field(default_factory=list)
+
+
+class QemuRefusalError(Exception):
+    """Becomes an error answer."""
+
+
+class FakeQemu:
+    """One process. ``argv``: as given to systemd-run; ``guest``: what a guest shows as life, boot id and counter."""
+
+    def __init__(self, node: FakeNode, argv: list[str], unit: str, pid: int) -> None:
+        self.node, self.argv, self.unit, self.pid = node, argv, unit, pid
+        self.name = _after(argv, "-name").split(",")[0].removeprefix("guest=")
+        self.script = node.scripts.setdefault(self.name, Script())
+        self.path = node.host.sysfs.real(_after(argv, "-qmp").removeprefix("unix:").split(",")[0])
+        incoming = "-incoming" in argv
+        self.status = "inmigrate" if incoming else "running"
+        self.guest: dict[str, Any] | None = None if incoming else {"boot": str(uuid.uuid4()), "n": 1}
+        self.migration: dict[str, str] = {}
+        self.devices: dict[str, dict[str, Any]] = {}
+        self.alive = True
+        self.commands: list[str] = []
+        self._events: list[dict[str, Any]] = []
+        for text in [value for option, value in zip(argv, argv[1:]) if option == "-device"]:
+            device = dict(part.partition("=")[::2] for part in ("driver=" + text).split(","))
+            if device["driver"] == "vfio-pci":
+                self._plug(device)
+        self._serve()
+
+    def end(self) -> None:
+        """The process is gone: its socket, its /proc entry, its hold on VFs."""
+        if not self.alive:
+            return
+        self.alive = False
+        for device in self.devices.values():
+            self._hold(device["host"], False)
+        self.server.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
+        shutil.rmtree(self.node.host.root / "proc" / str(self.pid), ignore_errors=True)
+
+    def _serve(self) -> None:
+        self.server = socket.socket(socket.AF_UNIX)
+        self.server.bind(self.path)
+        self.server.listen(1)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while self.alive:
+            try:
+                connection, _address = self.server.accept()
+            except OSError:
+                return
+            with contextlib.suppress(OSError), connection, connection.makefile("rw", encoding="utf-8") as stream:
+                _send(stream, {"QMP": {"version": VERSION, "capabilities": []}})
+                for line in stream:
+                    self._answer(stream, json.loads(line))
+                    if not self.alive:
+                        break
+
+    def _answer(self, stream: TextIO, request: dict[str, Any]) -> None:
+        command = request["execute"]
+        self.commands.append(command)
+        try:
+            value = getattr(self, "do_" + command.replace("-", "_"))(**request.get("arguments", {}))
+            answer = {"return": {} if value is None else value, "id": request.get("id")}
+        except QemuRefusalError as error:
+            answer = {"error": {"class": "GenericError", "desc": str(error)}, "id": request.get("id")}
+        for event in self._events:
+            _send(stream, event)
+        self._events.clear()
+        if self.alive or command == "quit":
+            _send(stream, answer)
+
+    def _event(self, name: str, **data: object) -> None:
+        self._events.append({"event": name, "data": data, "timestamp": {"seconds": 0, "microseconds": 0}})
+
+    def _hold(self, address: str, held: bool) -> None:
+        vf = self.node.vf(address)
+        if vf:
+            vf.held = held
+
+    def _plug(self, device: dict[str, Any]) -> None:
+        vf = self.node.vf(device["host"])
+        if self.script.add == "fails" or vf is None or vf.driver != "vfio-pci":
+            raise QemuRefusalError(f"vfio {device['host']}: no such host device")
+        self.devices[device["id"]] = device
+        self._hold(device["host"], True)
+        self.node.plugged.append((self.name, device["host"], self.node.properties(device["host"])))
+
+    def do_qmp_capabilities(self) -> None:
+        pass
+
+    def do_query_status(self) -> dict[str, Any]:
+        return {"status": self.status, "running": self.status == "running"}
+
+    def do_query_machines(self) -> list[dict[str, Any]]:
+        return [{"name": "pc-q35-10.0", "alias": "q35"}, {"name": "pc-i440fx-10.0", "is-default": True}]
+
+    def do_device_list_properties(self, typename: str) -> list[dict[str, Any]]:
+        types = {"host": "str", "bus": "str", "addr": "str", "multifunction": "bool", "rombar": "int32"}
+        return [{"name": name, "type": kind} for name, kind in types.items()]
+
+    def do_qom_list(self, path: str) -> list[dict[str, Any]]:
+        if path != "/machine/peripheral":
+            return [{"name": "type", "type": "string"}]
+        kinds = dict.fromkeys(self.devices, "vfio-pci") | dict.fromkeys(self.script.hotplugged, "virtio-net-pci")
+        return [{"name": name, "type": f"child<{kind}>"} for name, kind in [("rp1", "pcie-root-port"), *kinds.items()]]
+
+    def do_qom_get(self, path: str, property: str) -> object:
+        name = path.rsplit("/", 1)[1]
+        if name in self.script.hotplugged and property == "hotplugged":
+            return True
+        if name.startswith(("rp", "slot")):
+            return {"type": "pcie-root-port", "hotplug": True, "hotplugged": False}.get(property)
+        device = self.devices.get(name)
+        if device is None:
+            raise QemuRefusalError(f"Device '{path}' not found")
+        bus = device.get("bus", "pcie.0")
+        known = {"host": device["host"], "parent_bus": f"/machine/peripheral/{bus}/{bus}", "addr": 0, "rombar": -1}
+        if property not in known:
+            raise QemuRefusalError(f"Property 'vfio-pci.{property}' not found")
+        return known[property]
+
+    def do_device_del(self, id: str) -> None:
+        if self.script.unplug == "refused":
+            self._event("DEVICE_UNPLUG_GUEST_ERROR", device=id, path=f"/machine/peripheral/{id}")
+        elif self.script.unplug == "ok":
+            self._hold(self.devices.pop(id)["host"], False)
+            self._event("DEVICE_DELETED", path=f"/machine/peripheral/{id}/virtio-backend")
+            self._event("DEVICE_DELETED", device=id, path=f"/machine/peripheral/{id}")
+
+    def do_device_add(self, **device: object) -> None:
+        self._plug(device)
+
+    def do_stop(self) -> None:
+        self.status = "paused"
+
+    def do_cont(self) -> None:
+        if self.status == "inmigrate":
+            return
+        assert self.guest is not None
+        self.guest["n"] += 1
+        self.status = "running"
+
+    def do_migrate_set_capabilities(self, capabilities: list[dict[str, Any]]) -> None:
+        assert capabilities == [{"capability": "multifd", "state": False}]
+
+    def do_migrate_set_parameters(self, **_parameters: object) -> None:
+        pass
+
+    def do_query_migrate(self) -> dict[str, Any]:
+        if self.script.blocked and not self.migration:
+            return {"blocked-reasons": self.script.blocked}
+        return dict(self.migration)
+
+    def do_migrate(self, uri: str) -> None:
+        path = uri.removeprefix("file:")
+        if self.script.migrate == "refused" or not os.path.isdir(os.path.dirname(path)):
+            raise QemuRefusalError(f"Could not create '{path}': No such file or directory")
+        if self.script.migrate == "fails":
+            self.migration = {"status": "failed", "error-desc": "No space left on device"}
+            return
+        assert not self.devices, "a guest with VFs attached cannot be migrated"
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(self.guest, file)
+        self.migration = {"status": "completed"}
+        self.status = "paused" if self.script.migrate == "stays" else "postmigrate"
+
+    def do_migrate_cancel(self) -> None:
+        self.migration = {"status": "cancelled"}
+
+    def do_migrate_incoming(self, uri: str, **_extra: object) -> None:
+        if self.script.incoming == "exits":
+            self.end()
+            return
+        if self.script.incoming == "fails":
+            self.migration = {"status": "failed", "error-desc": "load of migration failed: Invalid argument"}
+            return
+        with open(uri.removeprefix("file:"), encoding="utf-8") as file:
+            self.guest = json.load(file)
+        self.migration, self.status = {"status": "completed"}, "paused"
+
+    def do_quit(self) -> None:
+        if self.script.quit == "ok":
+            self.end()
+
+
+def _send(stream: TextIO, value: dict[str, Any]) -> None:
+    stream.write(json.dumps(value) + "\r\n")
+    stream.flush()
+
+
+def _after(argv: list[str], option: str) -> str:
+    return argv[argv.index(option) + 1]
