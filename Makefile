@@ -43,8 +43,9 @@ $(SRC):
 collection: venv ## build the collection's tarball and install it into build/collections
 	@tools/collection
 
-ruff: venv
+ruff: venv src
 	$(BIN)/ruff check
+	$(BIN)/ruff format --check
 
 mypy: venv src
 	$(BIN)/mypy $(TYPED)

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run make targets as the stages of a test run: one log and one row each, and one line that sums them.
 
-A stage's output goes to the terminal and to build/test/STAGE.log. Its counts are those of the last line of that log with
-"N passed", "N failed" or "N skipped"; a stage without such a line counts as one check. A stage whose command fails, or
-that skipped everything, never counts as passed.
+A stage's output goes to the terminal and to build/test/STAGE.log. Its counts are those of the last line of that log
+with "N passed", "N failed" or "N skipped"; a stage without such a line counts as one check. A stage whose command
+fails, or that skipped everything, never counts as passed.
 The run's last line, also in build/test/total, is "N passed, N failed".
 """
 

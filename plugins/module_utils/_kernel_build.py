@@ -34,6 +34,7 @@ from ._patch_series import Patch, read_series, switch
 RECIPE = 2
 """Raise it when the way of building changes what comes out: it is part of every key."""
 
+
 @dataclass(frozen=True)
 class Request:
     """What to build. ``series`` None means the source as it is; ``configs`` are merged in order, the last one wins."""

@@ -111,11 +111,11 @@ built:
 folder:
   description: Where packages and manifest are.
   returned: success
-  type: path
+  type: str
 log:
   description: Where make's output goes.
   returned: success
-  type: path
+  type: str
 seconds:
   description: How long it took.
   returned: success
