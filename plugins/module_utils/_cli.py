@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -37,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit status of one command, see `EXITS`."""
     arguments = _parser().parse_args(argv)
     try:
-        return int(arguments.func(arguments))
+        return int(arguments.handler(arguments))
     except SriovError as error:
         print(f"sriovctl: {error}", file=sys.stderr)
         return {BadInputError: BAD_INPUT, RefusedError: REFUSED}.get(type(error), FAILED)
@@ -55,11 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     status = _command(commands, "status", _status, "show PFs and VFs, and who uses them")
     status.add_argument("pf", nargs="*", help="only these, by PCI address or network interface")
-    for name, func, text in (
+    for name, handler, text in (
         ("plan", _plan, "show the steps that would bring this host to its document"),
         ("apply", _apply, "bring this host to its document"),
     ):
-        command = _command(commands, name, func, text)
+        command = _command(commands, name, handler, text)
         command.add_argument("file", nargs="?", help=f"host document, JSON, - for stdin (default {DOCUMENT})")
         command.add_argument("--force", action="store_true", help="take away VFs in use; change numbers of present VFs")
     command.add_argument("--boot", action="store_true", help="wait for late PFs; leave VFs to a live update under way")
@@ -73,18 +72,20 @@ def _parser() -> argparse.ArgumentParser:
 def _command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
     name: str,
-    func: Callable[[argparse.Namespace], int],
+    handler: Callable[[argparse.Namespace], int],
     text: str,
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     command.add_argument("--json", action="store_true", help="print JSON")
-    command.set_defaults(func=func)
+    command.set_defaults(handler=handler)
     return command
 
 
 def _add_live_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Commands of the live update, ``resume`` among them; their file is imported late, because it is large."""
-    importlib.import_module("._live_cli", __package__).add_commands(commands)
+    from . import _live_cli
+
+    _live_cli.add_commands(commands)
 
 
 def _host(arguments: argparse.Namespace) -> tuple[Sysfs, Run]:

@@ -1,0 +1,49 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Controller side of ``node_program``: packs the program and lets ``copy`` install it where it differs."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._node_program import pack
+
+DEST = "/usr/local/sbin/sriovctl"
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
+    _requires_connection = True
+    _supports_check_mode = True
+    _supports_diff = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The result of ``copy``, less what is of the controller's temporary file."""
+        super().run(tmp, task_vars)
+        _, arguments = self.validate_argument_spec({"dest": {"type": "path", "default": DEST}})
+        with tempfile.TemporaryDirectory() as folder:
+            program = Path(folder) / "sriovctl"
+            program.write_bytes(pack())
+            result = self._copy(str(program), arguments["dest"], task_vars or {})
+        if result.get("failed"):
+            raise AnsibleActionFail(f"cannot install {arguments['dest']}: {result.get('msg')}")
+        return {"changed": bool(result.get("changed")), "dest": arguments["dest"], "checksum": result.get("checksum")}
+
+    def _copy(self, source: str, dest: str, task_vars: dict[str, Any]) -> dict[str, Any]:
+        task = self._task.copy()
+        task.args = {"src": source, "dest": dest, "owner": "root", "group": "root", "mode": "0755", "remote_src": False}
+        copy = self._shared_loader_obj.action_loader.get(
+            "ansible.legacy.copy",
+            task=task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+        )
+        return dict(copy.run(task_vars=task_vars))

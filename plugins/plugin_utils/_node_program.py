@@ -1,0 +1,61 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The node program ``sriovctl``: the engine as one file that Python runs, the same bytes wherever it is packed."""
+
+from __future__ import annotations
+
+import ast
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+PACKAGE = "kvmfleet_sriov"
+ROOT = "_cli"
+SHEBANG = b"#!/usr/bin/python3 -IS\n"
+"""Isolated from environment, user site and packages: the program needs the standard library alone."""
+
+MAIN = f"""# SPDX-License-Identifier: GPL-3.0-or-later
+import sys
+
+from {PACKAGE}.{ROOT} import main
+
+sys.exit(main())
+"""
+
+
+def pack(folder: Path | None = None) -> bytes:
+    """The program of the engine in ``folder``, by default this collection's module_utils."""
+    sources = needed(folder or Path(__file__).resolve().parents[1] / "module_utils")
+    files = {f"{PACKAGE}/{name}.py": text for name, text in sources.items()}
+    return SHEBANG + archive({"__main__.py": MAIN, f"{PACKAGE}/__init__.py": "", **files})
+
+
+def needed(folder: Path, root: str = ROOT) -> dict[str, str]:
+    """Sources by module name: ``root`` and all that it imports from its own folder, directly or not."""
+    found: dict[str, str] = {}
+    names = [root]
+    while names:
+        name = names.pop()
+        if name not in found:
+            found[name] = (folder / f"{name}.py").read_text(encoding="utf-8")
+            names += imported(found[name])
+    return found
+
+
+def imported(source: str) -> list[str]:
+    """Names of neighbours that a module imports: ``from ._x import y`` and ``from . import _x``."""
+    relative = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom) and node.level == 1]
+    return [name for node in relative for name in ([node.module] if node.module else [a.name for a in node.names])]
+
+
+def archive(files: Mapping[str, str]) -> bytes:
+    """A zip archive that depends on names and contents only: sorted, undated, uncompressed."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as packed:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            entry.create_system, entry.external_attr = 3, 0o100644 << 16
+            packed.writestr(entry, files[name])
+    return buffer.getvalue()

@@ -1,0 +1,86 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The node program: the same bytes each time, complete, and alive without anything but the standard library."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils import _node_program
+from tests.fake.host import FakeHost
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("program") / "sriovctl"
+    path.write_bytes(_node_program.pack())
+    return path
+
+
+def call(program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-IS", str(program), *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_same_bytes_from_another_folder_at_another_time(tmp_path: Path, program: Path) -> None:
+    source = Path(_node_program.__file__).resolve().parents[1] / "module_utils"
+    for path in sorted(source.glob("_*.py"), reverse=True):
+        copy = tmp_path / path.name
+        copy.write_text(path.read_text())
+        os.utime(copy, (0, 0))
+        copy.chmod(0o600)
+    assert _node_program.pack(tmp_path) == program.read_bytes()
+
+
+def test_other_contents_are_other_bytes() -> None:
+    assert _node_program.archive({"a": "1"}) != _node_program.archive({"a": "2"})
+
+
+def test_holds_what_is_imported_and_nothing_of_ansible(program: Path) -> None:
+    with zipfile.ZipFile(BytesIO(program.read_bytes())) as packed:
+        names = packed.namelist()
+        text = "".join(packed.read(name).decode() for name in names)
+    assert names == sorted(names)
+    assert {"__main__.py", "kvmfleet_sriov/_cli.py", "kvmfleet_sriov/_vfids.py", "kvmfleet_sriov/_live_cli.py"} <= set(
+        names
+    )
+    assert "kvmfleet_sriov/_kernel_build.py" not in names
+    assert "import ansible" not in text
+    assert "from ansible" not in text
+
+
+# source of a module, its neighbours
+IMPORTS = [
+    ("from ._a import b\nfrom . import _c, _d\n", ["_a", "_c", "_d"]),
+    ("def f():\n    from . import _late\n", ["_late"]),
+    ("import os\nfrom ansible.x import y\n", []),
+]
+
+
+@pytest.mark.parametrize(("source", "names"), IMPORTS)
+def test_imported(source: str, names: list[str]) -> None:
+    assert _node_program.imported(source) == names
+
+
+def test_program_reads_a_fake_host(tmp_path: Path, program: Path) -> None:
+    host = FakeHost(tmp_path / "root")
+    host.setup(host.nvme(), 8, [2, 5])
+    answer = call(program, "--root", str(host.root), "status", "--json")
+    assert json.loads(answer.stdout)["pfs"][0]["present_vfs"] == "2,5"
+
+
+def test_program_tells_exit_status(tmp_path: Path, program: Path) -> None:
+    assert call(program, "--help").returncode == 0
+    missing = call(program, "plan", str(tmp_path / "none.json"))
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert "cannot read the host document" in missing.stderr
