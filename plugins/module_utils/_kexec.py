@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import hashlib
 import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
+from . import _durable
 from ._errors import BadInputError, KernelError, RefusedError, SriovError
 from ._process import Run
 from ._sysfs import Sysfs
 
 LOADED = "/sys/kernel/kexec_loaded"
+RECORD = "/run/kvmfleet-sriov/kexec-image.json"
 SYSCALLS = {"x86_64": 320, "aarch64": 294}
 """kexec_file_load: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h."""
 
@@ -54,6 +57,30 @@ def reboot(command: int) -> int:
 
 
 @dataclass(frozen=True)
+class Image:
+    """A kernel image as it was, or would be, loaded; checksums are sha256 in hex, an initrd may be missing."""
+
+    image: str
+    sha256: str
+    initrd: str | None
+    initrd_sha256: str | None
+    command_line: str
+
+    @classmethod
+    def of(cls, sysfs: Sysfs, image: str, initrd: str | None, command_line: str) -> Image:
+        checksum = None if initrd is None else _sha256(sysfs, initrd)
+        return cls(image, _sha256(sysfs, image), initrd, checksum, command_line)
+
+
+def _sha256(sysfs: Sysfs, path: str) -> str:
+    digest = hashlib.sha256()
+    with _Handle(sysfs, path) as handle:
+        while data := os.read(handle, 1 << 20):
+            digest.update(data)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
 class Kexec:
     """``machine`` as of uname(2); the two doors into the kernel and the clocks are given for tests."""
 
@@ -79,11 +106,24 @@ class Kexec:
                     self._call(image, kernel, ramdisk, cmdline, 0)
         if not self.loaded():
             raise SriovError(f"{image} was taken by kexec_file_load but {LOADED} is not 1")
+        self._note(Image.of(self.sysfs, image, initrd, cmdline))
 
     def unload(self) -> None:
         self._call("the loaded image", -1, -1, "", FILE_UNLOAD)
+        _durable.remove(self.sysfs.real(RECORD))
         if self.loaded():
             raise SriovError(f"the image was unloaded but {LOADED} is still 1")
+
+    def image(self) -> Image | None:
+        """What is loaded, by our own note; None when nothing is, or when somebody else loaded it."""
+        note = _durable.read_json(self.sysfs.real(RECORD)) if self.loaded() else None
+        return None if note is None else Image(**note)
+
+    def _note(self, image: Image) -> None:
+        """The kernel tells only that something is loaded. /run is emptied by a kexec, as the loaded image is."""
+        path = self.sysfs.real(RECORD)
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        _durable.write_json(path, asdict(image))
 
     def start(self, orderly: bool = False, remount_s: float = 10.0) -> None:
         """Start the loaded kernel: never by ``reboot``, which goes through firmware when nothing is loaded.

@@ -10,32 +10,37 @@ import json
 import sys
 from collections.abc import Callable
 
-from . import _live_host, _live_node, _live_resume, _live_status, _manifest
+from . import _live_host, _live_node, _live_resume, _live_status, _manifest, _process
 from ._errors import SriovError
 from ._live_host import LiveHost
 from ._live_options import Options, parse
 from ._live_status import Folder
 from ._sysfs import Sysfs
 
-Action = Callable[[LiveHost], int]
-
 
 def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register ``resume`` and ``live-update``; the handler is in ``args.handler``, called with the arguments."""
-    command = subparsers.add_parser("resume", help="after a kexec: give VMs their VFs and bring them back")
-    _root(command, resume)
-    live = subparsers.add_parser("live-update", help="the live update of this host").add_subparsers(required=True)
-    _root(live.add_parser("run", help="save all VMs and start the loaded kernel (unit kvmfleet-live-update)"), run)
-    _root(live.add_parser("recover", help="bring VMs back after a run that ended before the kexec"), recover)
-    _root(live.add_parser("status", help="where the live update of this host stands"), status, as_json=True)
-    _root(live.add_parser("result", help="what the last live update did, as JSON"), result)
+    """Register ``resume`` and ``live-update``; each handler is in ``func`` and takes the parsed arguments."""
+    _add(subparsers, "resume", resume, "after a kexec: give VMs their VFs and bring them back")
+    text = "the live update of this host"
+    live = subparsers.add_parser("live-update", help=text, description=text).add_subparsers(
+        metavar="STEP", required=True
+    )
+    _add(live, "run", run, "save all VMs and start the loaded kernel (unit kvmfleet-live-update)")
+    _add(live, "recover", recover, "bring VMs back after a run that ended before the kexec")
+    command = _add(live, "status", status, "show where the live update of this host stands")
+    command.add_argument("--json", action="store_true", help="print status.json")
+    _add(live, "result", result, "print what the last live update did, as JSON")
 
 
-def _root(parser: argparse.ArgumentParser, action: Callable[..., int], as_json: bool = False) -> None:
-    parser.add_argument("--root", default="/", help=argparse.SUPPRESS)
-    if as_json:
-        parser.add_argument("--json", action="store_true", help="for programs")
-    parser.set_defaults(handler=action)
+def _add(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    func: Callable[[argparse.Namespace], int],
+    text: str,
+) -> argparse.ArgumentParser:
+    command = subparsers.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command.set_defaults(func=func)
+    return command
 
 
 def resume(args: argparse.Namespace) -> int:
@@ -95,4 +100,5 @@ def _host(args: argparse.Namespace) -> LiveHost:
         options = parse(manifest.options) if manifest else Options()
     except SriovError:
         options = Options()
-    return _live_host.real(sysfs, options, lambda line: print(line, file=sys.stderr, flush=True))
+    run = _process.run if args.root.rstrip("/") == "" else _process.refuse
+    return _live_host.real(sysfs, options, lambda line: print(line, file=sys.stderr, flush=True), run)

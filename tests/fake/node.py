@@ -195,6 +195,8 @@ class FakeNode:
         argv = words[words.index("--") + 1 :]
         if any(qemu.alive and qemu.unit == unit for qemu in self.qemus):
             raise ToolError(words, 1, f"Unit {unit} was already loaded")
+        if not argv[0].startswith("qemu"):
+            return ""
         name = argv[argv.index("-name") + 1].split(",")[0].removeprefix("guest=")
         if self.scripts.get(name, Script()).start == "exits":
             return ""
@@ -213,8 +215,9 @@ class FakeNode:
 
     def _modprobe(self, alias: str) -> str:
         address = alias.removeprefix("pci:")
-        self.host.pfs[address].driver = self._drivers.get(address)
-        self.host.draw()
+        with self.host.lock:
+            self.host.pfs[address].driver = self._drivers.get(address)
+            self.host.draw()
         return ""
 
     def _load(self, number: int, _kernel: int, _initrd: int, _length: int, text: bytes | None, flags: int) -> int:

@@ -1,0 +1,189 @@
+#!/usr/bin/python
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: live_update
+short_description: Move a hypervisor into another kernel while its VMs stay in memory
+version_added: 0.1.0
+description:
+  - Arms, starts, acknowledges or cancels the live update of one host. Between the start and the end the host acts
+    alone.
+  - Armed, a host has a manifest of its VMs and VFs, and the new kernel is loaded. Started, it saves its VMs to files,
+    starts the new kernel by kexec, enables all VFs, adds those that VMs own with the properties they had, brings the
+    VMs back, and adds the other VFs.
+  - VMs are read from the running QEMU processes and their QMP monitors. Their VFs are unplugged before and plugged
+    again after.
+  - Until the new kernel is started a failure brings every VM back on the old one.
+  - Needs C(/usr/local/sbin/sriovctl) and the unit C(kvmfleet-sriov-resume.service) on the host, which the roles
+    C(kvmfleet.sriov.sriov) and C(kvmfleet.sriov.live_update) install.
+author:
+  - The kvmfleet.sriov contributors (@kvmfleet)
+extends_documentation_fragment:
+  - kvmfleet.sriov._attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details: A diff is returned by O(state=armed).
+  idempotent:
+    support: full
+requirements:
+  - Python 3.9 or newer, systemd, and QEMU 8.2 or newer on the managed host
+options:
+  state:
+    description:
+      - With V(armed) the preflight is done, the manifest is written and the kernel is loaded. An earlier armed update
+        that differs is replaced.
+      - With V(started) the armed update begins two seconds later, in the unit C(kvmfleet-live-update.service). The
+        task does not wait for it. A host whose update has begun or ended already is left alone.
+      - With V(acknowledged) an update that has ended is forgotten, its state files are deleted.
+      - With V(cancelled) an armed update that has not begun is forgotten, its kernel is unloaded.
+    type: str
+    required: true
+    choices: [armed, started, acknowledged, cancelled]
+  kernel:
+    description:
+      - Release of the kernel to go to. It is installed on the host as C(/boot/vmlinuz-RELEASE), with its modules.
+      - Required with O(state=armed).
+    type: str
+  initrd:
+    description:
+      - Path of the initial RAM file system, V(none), or V(auto) for C(/boot/initrd.img-RELEASE) where that exists.
+    type: str
+    default: auto
+  command_line:
+    description: Words to add to the new kernel's command line, which else is that of the running one.
+    type: str
+    default: ""
+  budget_s:
+    description: The longest outage of a VM in seconds that is acceptable. An estimate above it is refused.
+    type: float
+    default: 60.0
+  host:
+    description: A name for this host in the manifest and the report, usually C(inventory_hostname).
+    type: str
+    default: ""
+  vms:
+    description:
+      - What to know about VMs that cannot be read from them. VMs that are not listed are updated, too.
+      - A name that no running VM has is an error.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The guest's name, as given to QEMU with C(-name).
+        type: str
+        required: true
+      priority:
+        description: VMs with a higher number get their VFs, and come back, earlier.
+        type: int
+        default: 0
+      cold_start:
+        description: Whether the VM may be started from its disk when its memory was lost.
+        type: bool
+        default: false
+      heartbeat:
+        description: Where the guest's signs of life are logged. Only the report uses it.
+        type: dict
+  options:
+    description:
+      - Deadlines in seconds. C(unplug_s), C(migrate_s), C(start_s), C(answer_s) and C(drivers_s).
+      - What the estimate assumes. C(boot_s), seconds from the kexec to the resume unit, and C(rate_mib_s), disk
+        speed.
+      - What is allowed. C(allow_writers), files that write C(sriov_numvfs) but are ordered after the update, and
+        C(allow_missing_modules), modules the new kernel may lack.
+      - C(interface), the new kernel's SR-IOV interface (V(vf-id), V(vf-id-narrow), V(stock)) where V(auto) cannot
+        tell.
+      - C(fill_chunk) and C(fill_pause_s), how fast the remaining VFs are added.
+      - C(orderly), whether systemd stops all units before the kexec.
+      - C(confirm_not_elsewhere), a program with arguments that gets a VM's name and fails when the VM must not start
+        here.
+    type: dict
+    default: {}
+  force:
+    description: With O(state=acknowledged), also delete states of VMs that do not run. Their memory is lost then.
+    type: bool
+    default: false
+seealso:
+  - module: kvmfleet.sriov.live_update_info
+  - module: kvmfleet.sriov.kexec_image
+"""
+
+EXAMPLES = r"""
+- name: Arm the live update
+  kvmfleet.sriov.live_update:
+    state: armed
+    kernel: 6.12.0-kvmfleet
+    host: "{{ inventory_hostname }}"
+    budget_s: 30
+    vms:
+      - name: web1
+        priority: 10
+        cold_start: true
+
+- name: Start it
+  kvmfleet.sriov.live_update:
+    state: started
+
+- name: Forget it when all is well
+  kvmfleet.sriov.live_update:
+    state: acknowledged
+"""
+
+RETURN = r"""
+phase:
+  description:
+    - Where the live update stands. One of V(armed), V(saving), V(saved), V(kexec), V(resuming), V(restoring),
+      V(filling), V(done), V(aborted), V(failed), or null when there is none.
+  returned: success
+  type: str
+  sample: armed
+manifest_id:
+  description: The id of the update, which is also on the new kernel's command line.
+  returned: success
+  type: str
+  sample: 0123456789abcdef0123456789abcdef
+preflight:
+  description:
+    - What speaks against the update (C(refusals)), what to look at (C(warnings)), each with C(code), C(problem) and
+      C(fix), and the predicted outage in seconds by part (C(estimate)).
+    - C(vms) and C(pfs) are those that take part. C(interface_after) is the SR-IOV interface expected of the new
+      kernel.
+  returned: success with O(state=armed)
+  type: dict
+  sample: {refusals: [], warnings: [], estimate: {boot: 10.0, total: 18.3}}
+kind:
+  description: What kind of failure it is. V(BadInputError) and V(RefusedError) come before anything is changed.
+  returned: failure
+  type: str
+  sample: RefusedError
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils import _live_module, _module
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_host import LiveHost
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import Sysfs
+
+
+def main(host: LiveHost | None = None) -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "required": True, "choices": ["armed", "started", "acknowledged", "cancelled"]},
+            "force": {"type": "bool", "default": False},
+            **_live_module.REQUEST_OPTIONS,
+        },
+        required_if=[("state", "armed", ["kernel"])],
+        supports_check_mode=True,
+    )
+    _module.finish(module, lambda: _live_module.declare(module, host or _live_module.this_host(module, Sysfs())))
+
+
+if __name__ == "__main__":
+    main()

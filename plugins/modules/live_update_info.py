@@ -1,0 +1,145 @@
+#!/usr/bin/python
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: live_update_info
+short_description: Tell whether a hypervisor can be live-updated, and where its live update stands
+version_added: 0.1.0
+description:
+  - Returns status and result of the host's live update. With O(kernel) it also does the preflight, all of it at once.
+  - Changes nothing. Running VMs are asked through their QMP monitors.
+author:
+  - The kvmfleet.sriov contributors (@kvmfleet)
+extends_documentation_fragment:
+  - kvmfleet.sriov._attributes.info
+options:
+  kernel:
+    description:
+      - Release of the kernel to go to. It is installed on the host as C(/boot/vmlinuz-RELEASE), with its modules.
+      - Without it there is no preflight.
+    type: str
+  initrd:
+    description:
+      - Path of the initial RAM file system, V(none), or V(auto) for C(/boot/initrd.img-RELEASE) where that exists.
+    type: str
+    default: auto
+  command_line:
+    description: Words to add to the new kernel's command line, which else is that of the running one.
+    type: str
+    default: ""
+  budget_s:
+    description: The longest outage of a VM in seconds that is acceptable. An estimate above it is refused.
+    type: float
+    default: 60.0
+  host:
+    description: A name for this host in the manifest and the report, usually C(inventory_hostname).
+    type: str
+    default: ""
+  vms:
+    description:
+      - What to know about VMs that cannot be read from them. VMs that are not listed are updated, too.
+      - A name that no running VM has is an error.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The guest's name, as given to QEMU with C(-name).
+        type: str
+        required: true
+      priority:
+        description: VMs with a higher number get their VFs, and come back, earlier.
+        type: int
+        default: 0
+      cold_start:
+        description: Whether the VM may be started from its disk when its memory was lost.
+        type: bool
+        default: false
+      heartbeat:
+        description: Where the guest's signs of life are logged. Only the report uses it.
+        type: dict
+  options:
+    description:
+      - Deadlines in seconds. C(unplug_s), C(migrate_s), C(start_s), C(answer_s) and C(drivers_s).
+      - What the estimate assumes. C(boot_s), seconds from the kexec to the resume unit, and C(rate_mib_s), disk
+        speed.
+      - What is allowed. C(allow_writers), files that write C(sriov_numvfs) but are ordered after the update, and
+        C(allow_missing_modules), modules the new kernel may lack.
+      - C(interface), the new kernel's SR-IOV interface (V(vf-id), V(vf-id-narrow), V(stock)) where V(auto) cannot
+        tell.
+      - C(fill_chunk) and C(fill_pause_s), how fast the remaining VFs are added.
+      - C(orderly), whether systemd stops all units before the kexec.
+      - C(confirm_not_elsewhere), a program with arguments that gets a VM's name and fails when the VM must not start
+        here.
+    type: dict
+    default: {}
+seealso:
+  - module: kvmfleet.sriov.live_update
+"""
+
+EXAMPLES = r"""
+- name: May this host be updated
+  kvmfleet.sriov.live_update_info:
+    kernel: 6.12.0-kvmfleet
+    budget_s: 30
+  register: live
+
+- name: Show what speaks against it
+  ansible.builtin.debug:
+    var: live.preflight.refusals
+"""
+
+RETURN = r"""
+status:
+  description: Where the live update stands, with C(manifest), C(phase), C(boot_id), C(time) and C(message). Null
+    without one.
+  returned: success
+  type: dict
+  sample: {manifest: 0123456789abcdef0123456789abcdef, phase: done, boot_id: "", time: 1700000000.0, message: ""}
+result:
+  description:
+    - What the live update did, with its phases and VMs, ids of the VFs that were present at the first and last
+      restore, and all times in seconds since the epoch. Null without one.
+  returned: success
+  type: dict
+  sample: {result: updated}
+run_unit:
+  description: State of the unit C(kvmfleet-live-update.service).
+  returned: success
+  type: str
+  sample: inactive
+preflight:
+  description:
+    - What speaks against the update (C(refusals)), what to look at (C(warnings)), each with C(code), C(problem) and
+      C(fix), and the predicted outage in seconds by part (C(estimate)).
+    - C(vms) and C(pfs) are those that take part. C(interface_after) is the SR-IOV interface expected of the new
+      kernel.
+    - Null without O(kernel).
+  returned: success
+  type: dict
+  sample: {refusals: [], warnings: [], estimate: {boot: 10.0, total: 18.3}}
+kind:
+  description: What kind of failure it is.
+  returned: failure
+  type: str
+  sample: BadInputError
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils import _live_module, _module
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_host import LiveHost
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import Sysfs
+
+
+def main(host: LiveHost | None = None) -> None:
+    module = AnsibleModule(argument_spec=dict(_live_module.REQUEST_OPTIONS), supports_check_mode=True)
+    _module.finish(module, lambda: _live_module.info(module, host or _live_module.this_host(module, Sysfs())))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules of the live update on a fake node: check, do, again, again in check mode; and what they refuse."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils import _live_node, _live_resume, _qmp
+from ansible_collections.kvmfleet.sriov.plugins.modules import kexec_image, live_update, live_update_info
+from tests.fake.node import NEW, FakeNode, Rebooted
+
+Call = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
+    folder = Path(tempfile.mkdtemp(prefix="kf"))
+    found = FakeNode(folder)
+    monkeypatch.setattr(_qmp, "_peer_pid", found.pid_of)
+    pf = found.igb()
+    found.vm("web1", pf, 6, vlan=100)
+    yield found
+    for qemu in found.qemus:
+        qemu.end()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def call(node: FakeNode, capsys: pytest.CaptureFixture[str]) -> Call:
+    def run(main: Callable[[Any], None], door: object = None, **args: object) -> dict[str, Any]:
+        with patch_module_args(args), pytest.raises(SystemExit):
+            main(door or node.live)
+        return dict(json.loads(capsys.readouterr().out))
+
+    return run
+
+
+ARM = {"state": "armed", "kernel": NEW, "host": "h1", "budget_s": 30.0}
+
+
+def test_arming_four_times(node: FakeNode, call: Call) -> None:
+    check = call(live_update.main, **ARM, _ansible_check_mode=True)
+    assert (node.live.folder.read_status(), node.live.kexec.loaded()) == (None, False)
+    do = call(live_update.main, **ARM)
+    again = call(live_update.main, **ARM)
+    again_check = call(live_update.main, **ARM, _ansible_check_mode=True)
+    assert [check["changed"], do["changed"], again["changed"], again_check["changed"]] == [True, True, False, False]
+    assert check["diff"] == do["diff"]
+    assert do["diff"]["after"]["vms"] == {"web1": ["0000:04:11.4"]}
+    assert do["phase"] == "armed"
+    assert do["manifest_id"] == again["manifest_id"]
+    assert node.live.kexec.loaded()
+
+
+def test_other_wishes_arm_anew(call: Call) -> None:
+    first = call(live_update.main, **ARM)
+    second = call(live_update.main, **{**ARM, "budget_s": 25.0})
+    assert second["changed"]
+    assert first["manifest_id"] != second["manifest_id"]
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"kernel": "7.0.0"}, "/boot/vmlinuz-7.0.0 does not exist: install kernel 7.0.0 first"),
+        ({"budget_s": 3.0}, "the budget is 3 s"),
+        ({"options": {"boots_s": 3}}, "options.boots_s: unknown key, did you mean boot_s?"),
+        ({"vms": [{"name": "web2"}]}, "no VM named 'web2' runs here; running: web1"),
+        ({"initrd": "/boot/nothing"}, "/boot/nothing does not exist"),
+    ],
+)
+def test_what_cannot_be_armed_changes_nothing(node: FakeNode, call: Call, change: dict[str, Any], part: str) -> None:
+    answer = call(live_update.main, **{**ARM, **change})
+    assert answer["failed"]
+    assert part in answer["msg"]
+    assert node.live.folder.read_status() is None
+    assert not node.live.kexec.loaded()
+
+
+def test_starting(node: FakeNode, call: Call) -> None:
+    assert "nothing is armed" in call(live_update.main, state="started")["msg"]
+    call(live_update.main, **ARM)
+    assert call(live_update.main, state="started", _ansible_check_mode=True)["changed"]
+    assert not [argv for argv in node.calls if "live-update" in argv]
+    assert call(live_update.main, state="started")["changed"]
+    argv = next(argv for argv in node.calls if "live-update" in argv)
+    assert argv[-3:] == ["/usr/local/sbin/sriovctl", "live-update", "run"]
+    assert "--property=ExecStopPost=/usr/local/sbin/sriovctl live-update recover" in argv
+    with pytest.raises(Rebooted):
+        _live_node.run(node.live)
+    assert not call(live_update.main, state="started")["changed"]
+
+
+def test_acknowledging(node: FakeNode, call: Call) -> None:
+    assert not call(live_update.main, state="acknowledged")["changed"]
+    call(live_update.main, **ARM)
+    assert "it can be acknowledged when it has ended" in call(live_update.main, state="acknowledged")["msg"]
+    with pytest.raises(Rebooted):
+        _live_node.run(node.live)
+    _live_resume.resume(node.live)
+    assert call(live_update.main, state="acknowledged", _ansible_check_mode=True)["changed"]
+    assert Path(node.live.folder.state("web1")).exists()
+    assert call(live_update.main, state="acknowledged")["changed"]
+    assert not Path(node.live.folder.state("web1")).exists()
+    assert call(live_update_info.main)["status"] is None
+
+
+def test_states_that_are_still_needed_are_not_deleted(node: FakeNode, call: Call) -> None:
+    call(live_update.main, **ARM)
+    with pytest.raises(Rebooted):
+        _live_node.run(node.live)
+    node.scripts["web1"].incoming = "fails"
+    _live_resume.resume(node.live)
+    assert "the saved states of web1 would be lost" in call(live_update.main, state="acknowledged")["msg"]
+    assert Path(node.live.folder.state("web1")).exists()
+    assert "phase failed" in call(live_update.main, **ARM)["msg"]
+    assert call(live_update.main, state="acknowledged", force=True)["changed"]
+
+
+def test_cancelling(node: FakeNode, call: Call) -> None:
+    assert not call(live_update.main, state="cancelled")["changed"]
+    call(live_update.main, **ARM)
+    assert call(live_update.main, state="cancelled", _ansible_check_mode=True)["changed"]
+    assert node.live.kexec.loaded()
+    assert call(live_update.main, state="cancelled")["changed"]
+    assert not node.live.kexec.loaded()
+    assert not call(live_update.main, state="cancelled")["changed"]
+
+
+def test_info_tells_all_at_once(node: FakeNode, call: Call) -> None:
+    answer = call(live_update_info.main, kernel="7.0.0", budget_s=1.0)
+    codes = {item["code"] for item in answer["preflight"]["refusals"]}
+    assert codes == {"image-missing", "modules-missing", "budget"}
+    assert answer["preflight"]["vms"][0]["vfs"] == ["0000:04:11.4"]
+    assert not answer["changed"]
+    assert call(live_update_info.main)["preflight"] is None
+
+
+IMAGE = {"image": f"/boot/vmlinuz-{NEW}", "initrd": f"/boot/initrd.img-{NEW}"}
+
+
+def test_image_four_times_and_unloaded(node: FakeNode, call: Call) -> None:
+    door = node.live.kexec
+    check = call(kexec_image.main, door, **IMAGE, _ansible_check_mode=True)
+    assert not door.loaded()
+    do = call(kexec_image.main, door, **IMAGE)
+    again = call(kexec_image.main, door, **IMAGE)
+    again_check = call(kexec_image.main, door, **IMAGE, _ansible_check_mode=True)
+    assert [check["changed"], do["changed"], again["changed"], again_check["changed"]] == [True, True, False, False]
+    assert check["diff"] == do["diff"]
+    assert node.loaded == "root=/dev/vda ro quiet panic=30"
+    node.put(f"/boot/vmlinuz-{NEW}", "another kernel")
+    assert call(kexec_image.main, door, **IMAGE)["changed"]
+    assert call(kexec_image.main, door, state="unloaded")["changed"]
+    assert not call(kexec_image.main, door, state="unloaded")["changed"]
+
+
+def test_image_of_an_armed_update_is_not_replaced(node: FakeNode, call: Call) -> None:
+    call(live_update.main, **ARM)
+    loaded = node.loaded
+    assert "a live update of this host is under way" in call(kexec_image.main, node.live.kexec, **IMAGE)["msg"]
+    assert node.loaded == loaded
+
+
+def test_missing_image_is_named(node: FakeNode, call: Call) -> None:
+    answer = call(kexec_image.main, node.live.kexec, image="/boot/none")
+    assert "cannot open /boot/none: ENOENT" in answer["msg"]
+    assert not node.live.kexec.loaded()
