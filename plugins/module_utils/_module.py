@@ -67,7 +67,7 @@ def declare(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
     if not module.check_mode:
         refuse_during_update(sysfs)
     report = converge(sysfs, run, document, force=module.params["force"], check=module.check_mode)
-    return report.to_dict()
+    return {**report.to_dict(), "document": document.to_dict()}
 
 
 def info(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:

@@ -171,6 +171,11 @@ notes:
   elements: str
   sample:
     - "PF 0000:03:00.0: the kernel's interface 'stock' cannot leave VFs 2-5 out: present are 0-6 instead of 0-1,6"
+document:
+  description: What was declared, as the host document that C(sriovctl apply) takes.
+  returned: success
+  type: dict
+  sample: {pfs: [{pf: "0000:03:00.0", hardware_vfs: max, present_vfs: 0-1,6}]}
 kind:
   description:
     - What kind of failure it is. V(BadInputError) and V(RefusedError) come before anything is written, V(ApplyError)

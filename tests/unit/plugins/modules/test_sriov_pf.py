@@ -78,6 +78,7 @@ def test_first_example_does_what_it_says(tmp_path: Path, capsys: pytest.CaptureF
     assert [step["step"] for step in result["steps"]] == [
         "autoprobe", "enable", "properties", "read back", "add", "load driver", "override", "bind",
     ]  # fmt: skip
+    assert result["document"]["pfs"][0]["vfs"][0] == {"ids": "all", "driver": "vfio-pci"}
     assert all(row["seconds"] >= 0 for row in result["times"])
     assert result["diff"]["before"][IGB]["present_vfs"] == "none"
     assert result["diff"]["after"][IGB]["present_vfs"] == "0-1,6"
