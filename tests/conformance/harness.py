@@ -3,14 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Conformance cases: what a kernel's SR-IOV files must do, run on a real kernel or on a fake tree.
 
-A case is a function `(Pf) -> None` marked with `@case(...)`; it fails by raising `Failed` (through `Pf`'s checks or
-`require`) and skips by raising `Skipped` with a reason. `run_cases` gives one `Row` per case and PF. This file imports
-nothing of the engine: it takes any object with the methods of `Sysfs` and an exception that carries ``errno``.
+A case is a function `(Pf) -> None` marked with `@case(...)`; it fails by raising `FailedError` (through `Pf`'s checks
+or `require`) and skips by raising `SkippedError` with a reason. `run_cases` gives one `Row` per case and PF. This file
+imports nothing of the engine: it takes any object with the methods of `Sysfs` and an exception that carries ``errno``.
 """
 
 from __future__ import annotations
 
 import errno
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
@@ -34,11 +35,11 @@ class Files(Protocol):
     def link(self, path: str) -> str | None: ...
 
 
-class Failed(Exception):
+class FailedError(Exception):
     """The kernel did something else than the case says."""
 
 
-class Skipped(Exception):
+class SkippedError(Exception):
     """The case cannot run here; the reason is mandatory."""
 
 
@@ -72,11 +73,12 @@ class Row:
 
 @dataclass
 class Pf:
-    """A PF under test. ``path`` is its sysfs folder."""
+    """A PF under test. ``path`` is its sysfs folder, ``others`` the addresses of further PFs that a case may use."""
 
     files: Files
     address: str
     real: bool = False
+    others: tuple[str, ...] = ()
     undo: list[Callable[[], None]] = field(default_factory=list)
 
     @property
@@ -94,8 +96,10 @@ class Pf:
     @property
     def interface(self) -> str:
         """By files alone, and on its own, so that the engine's `detect` has something to be checked against."""
-        has = {name: self.files.exists(f"{self.path}/{name}") for name in
-               ("sriov_remove_vf_id", "sriov_scan_vf_id", "sriov_hw_numvfs")}
+        has = {
+            name: self.files.exists(f"{self.path}/{name}")
+            for name in ("sriov_remove_vf_id", "sriov_scan_vf_id", "sriov_hw_numvfs")
+        }
         if has["sriov_remove_vf_id"]:
             return "vf-id"
         if has["sriov_scan_vf_id"]:
@@ -117,8 +121,11 @@ class Pf:
         """Write, and fail unless the answer is one of ``expected`` (0 for success)."""
         found = self.write(name, value)
         shown = str(value) if len(str(value)) < 60 else str(value)[:57] + "..."
-        require(found in expected, f"write '{shown}' to {name}: {errname(found)}, expected "
-                                   f"{' or '.join(errname(number) for number in expected)}")
+        require(
+            found in expected,
+            f"write '{shown}' to {name}: {errname(found)}, expected "
+            f"{' or '.join(errname(number) for number in expected)}",
+        )
 
     def links(self) -> set[int]:
         """Ids of the VFs that are in the system, by the PF's virtfn links: the stock kernel's own account."""
@@ -137,11 +144,11 @@ class Pf:
         return f"{domain}:{routing >> 8:02x}:{(routing >> 3) & 31:02x}.{routing & 7}"
 
     def is_state(self, enabled: int, present: Iterable[int]) -> None:
-        """Fail unless exactly ``enabled`` VFs are on and exactly ``present`` ids are in the system, by every account."""
-        wanted = set(present)
-        require(self.read("sriov_numvfs") == str(enabled), f"sriov_numvfs is {self.read('sriov_numvfs')}, not {enabled}")
+        """Fail unless exactly ``enabled`` VFs are on and exactly ``present`` ids are there, by every account."""
+        wanted, number = set(present), self.read("sriov_numvfs")
+        require(number == str(enabled), f"sriov_numvfs is {number}, not {enabled}")
         require(self.links() == wanted, f"virtfn links {sorted(self.links())}, not {sorted(wanted)}")
-        found = {number for number in range(enabled) if self.files.exists(f"{DEVICES}/{self.vf(number)}")}
+        found = {vf_id for vf_id in range(enabled) if self.files.exists(f"{DEVICES}/{self.vf(vf_id)}")}
         require(found == wanted, f"VFs at their addresses {sorted(found)}, not {sorted(wanted)}")
         if self.interface == "vf-id":
             require(self.listed() == wanted, f"sriov_scan_vf_id lists {sorted(self.listed())}, not {sorted(wanted)}")
@@ -165,8 +172,12 @@ def case(*, interfaces: tuple[str, ...] = FULL, vfs: int = 2, real_only: bool = 
 
 def collect(modules: Iterable[ModuleType]) -> list[Case]:
     """The cases of modules, in the order of their definition; a name used twice is an error."""
-    found = [value.conformance for module in modules for value in vars(module).values()
-             if hasattr(value, "conformance") and value.__module__ == module.__name__]
+    found = [
+        value.conformance
+        for module in modules
+        for value in vars(module).values()
+        if hasattr(value, "conformance") and value.__module__ == module.__name__
+    ]
     names = [one.name for one in found]
     double = sorted({name for name in names if names.count(name) > 1})
     if double:
@@ -175,7 +186,7 @@ def collect(modules: Iterable[ModuleType]) -> list[Case]:
 
 
 def run_cases(pf: Pf, cases: Iterable[Case], kernel: str, *, watch: Callable[[], str] = str) -> list[Row]:
-    """Run cases on one PF, each from SR-IOV off with autoprobe off. ``watch`` returns what the kernel log complains of."""
+    """Run cases on one PF, each from SR-IOV off with autoprobe off. ``watch`` returns a complaint of the kernel log."""
     return [run_case(pf, one, kernel, watch) for one in cases]
 
 
@@ -187,20 +198,20 @@ def run_case(pf: Pf, one: Case, kernel: str, watch: Callable[[], str]) -> Row:
         _attempt(pf, one)
         complaint = watch()
         require(not complaint, f"kernel log: {complaint}")
-    except Skipped as skip:
+    except SkippedError as skip:
         result, reason = ("skip", str(skip)) if str(skip).strip() else ("fail", "skipped without a reason")
-    except Exception as error:  # noqa: BLE001 - every surprise in a case is a failed case
-        result, reason = "fail", str(error) if isinstance(error, Failed) else f"{type(error).__name__}: {error}"
+    except Exception as error:  # every surprise in a case is a failed case
+        result, reason = "fail", str(error) if isinstance(error, FailedError) else f"{type(error).__name__}: {error}"
     return Row(one.name, kernel, interface, pf.address, driver, result, reason, round(time.monotonic() - start, 2))
 
 
 def _applies(pf: Pf, one: Case, interface: str) -> None:
     if interface not in one.interfaces:
-        raise Skipped(f"describes {', '.join(one.interfaces)}; this PF has {interface}")
+        raise SkippedError(f"describes {', '.join(one.interfaces)}; this PF has {interface}")
     if one.real_only and not pf.real:
-        raise Skipped("only a real kernel can show this")
+        raise SkippedError("only a real kernel can show this")
     if pf.total < one.vfs:
-        raise Skipped(f"needs {one.vfs} VFs; this PF has {pf.total}")
+        raise SkippedError(f"needs {one.vfs} VFs; this PF has {pf.total}")
 
 
 def _attempt(pf: Pf, one: Case) -> None:
@@ -216,7 +227,7 @@ def _attempt(pf: Pf, one: Case) -> None:
 
 def require(truth: bool, otherwise: str) -> None:
     if not truth:
-        raise Failed(otherwise)
+        raise FailedError(otherwise)
 
 
 def errno_of(call: Callable[[], None]) -> int:
@@ -229,6 +240,33 @@ def errno_of(call: Callable[[], None]) -> int:
             raise
         return number
     return 0
+
+
+def together(*calls: Callable[[], None], seconds: float = 60) -> list[int]:
+    """Run ``calls`` in threads, started at once; their errnos (0: success). One that hangs is a failure."""
+    gate, found = threading.Barrier(len(calls)), [-1] * len(calls)
+
+    def run(index: int) -> None:
+        gate.wait()
+        found[index] = errno_of(calls[index])
+
+    threads = [threading.Thread(target=run, args=(index,), daemon=True) for index in range(len(calls))]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    require(not any(thread.is_alive() for thread in threads), f"a call has not come back after {seconds} s")
+    require(-1 not in found, "a call failed without an errno")
+    return found
+
+
+def wait_for(truth: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    """Poll until ``truth``; a failure that names ``what`` after ``seconds``."""
+    end = time.monotonic() + seconds
+    while not truth():
+        require(time.monotonic() < end, f"after {seconds} s still not: {what}")
+        time.sleep(0.02)
 
 
 def errname(number: int) -> str:

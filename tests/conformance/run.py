@@ -36,8 +36,11 @@ sys.path.insert(0, str(HERE))
 
 from harness import Pf, Row, collect, run_case  # noqa: E402
 
-COMPLAINT = re.compile(r"WARNING:|BUG:|Oops|general protection|blocked for more than|possible .*deadlock|circular locking"
-                       r"|sleeping function|refcount_t:|unreferenced object|KASAN|KCSAN|UBSAN|duplicate filename")
+COMPLAINT = re.compile(
+    r"WARNING:|BUG:|Oops|general protection|blocked for more than|possible .*deadlock"
+    r"|circular locking|sleeping function|refcount_t:|unreferenced object|KASAN|KCSAN|UBSAN"
+    r"|duplicate filename"
+)
 
 
 def engine() -> ModuleType:
@@ -85,30 +88,37 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--pf", action="append", required=True, metavar="ADDR", help="PF to test; may be given again")
     parser.add_argument("--kernel", default=platform.release(), help="name of the kernel in the table")
     parser.add_argument("--json", metavar="OUT", help="write the rows to this file")
-    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="run only cases whose name has this")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only cases whose name has this")
     return parser.parse_args(argv)
 
 
 def table(rows: list[Row]) -> str:
     width = max(len(row.name) for row in rows)
-    lines = [f"{row.result:5} {row.name:{width}} {row.pf} {row.driver:12} {row.seconds:7.2f} s  {row.reason}" for row in rows]
+    lines = [
+        f"{row.result:5} {row.name:{width}} {row.pf} {row.driver:8} {row.seconds:7.2f} s  {row.reason}" for row in rows
+    ]
     count = Counter(row.result for row in rows)
-    lines.append(f"{count['pass']} pass, {count['fail']} fail, {count['skip']} skip; kernel {rows[0].kernel}, "
-                 f"interfaces {', '.join(sorted({row.interface for row in rows}))}")
+    lines.append(
+        f"{count['pass']} pass, {count['fail']} fail, {count['skip']} skip; kernel {rows[0].kernel}, "
+        f"interfaces {', '.join(sorted({row.interface for row in rows}))}"
+    )
     return "\n".join(lines)
 
 
 def main(argv: list[str] | None = None) -> int:
     options = arguments(argv)
     sysfs: Any = engine().Sysfs("/")
-    cases = [one for one in collect(case_modules()) if not options.only or any(word in one.name for word in options.only)]
+    cases = [
+        one for one in collect(case_modules()) if not options.only or any(word in one.name for word in options.only)
+    ]
     log, rows = KernelLog(), []
     for address in options.pf:
         if not sysfs.exists(f"/sys/bus/pci/devices/{address}/sriov_totalvfs"):
             print(f"run.py: {address} is not a PF of this host", file=sys.stderr)
             return 2
         for one in cases:
-            rows.append(run_case(Pf(sysfs, address, real=True), one, options.kernel, log))
+            others = tuple(other for other in options.pf if other != address)
+            rows.append(run_case(Pf(sysfs, address, True, others), one, options.kernel, log))
             print(f"{rows[-1].result:5} {one.name} {address} {rows[-1].reason}", flush=True)
     if not rows:
         print("run.py: no case has such a name", file=sys.stderr)

@@ -1,0 +1,128 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Cases about drivers: who is bound to a VF or a PF, and what that allows. They need a real kernel."""
+
+from __future__ import annotations
+
+from errno import EBUSY, ENOENT, EOPNOTSUPP
+
+from harness import DEVICES, Pf, SkippedError, case, errname, errno_of, require, wait_for
+
+DRIVERS = "/sys/bus/pci/drivers"
+NEW_FILES = ("sriov_numvfs_no_scan", "sriov_scan_vf_id", "sriov_remove_vf_id")
+
+
+def bind_vfio(pf: Pf, address: str) -> None:
+    """Bind a function to vfio-pci by its driver_override, and undo that at the end of the case."""
+    if not pf.files.exists(f"{DRIVERS}/vfio-pci"):
+        raise SkippedError("this kernel has no vfio-pci")
+    pf.files.write(f"{DEVICES}/{address}/driver_override", "vfio-pci\n")
+    pf.undo.append(lambda: pf.files.write(f"{DEVICES}/{address}/driver_override", "\n"))
+    pf.files.write("/sys/bus/pci/drivers_probe", address)
+    if pf.files.link(f"{DEVICES}/{address}/driver") != "vfio-pci":
+        raise SkippedError(f"vfio-pci does not take {address}: no IOMMU group?")
+
+
+def unbind(pf: Pf, address: str) -> None:
+    pf.files.write(f"{DEVICES}/{address}/driver/unbind", address)
+
+
+def unbind_pf(pf: Pf) -> None:
+    """Unbind the PF, and bind its own driver again at the end of the case."""
+    driver = pf.driver
+
+    def rebind() -> None:
+        if pf.driver != driver:
+            pf.files.write(f"{DRIVERS}/{driver}/bind", pf.address)
+        wait_for(lambda: pf.driver == driver, f"{driver} bound to {pf.address}")
+
+    pf.undo.append(rebind)
+    unbind(pf, pf.address)
+
+
+@case(real_only=True)
+def case_remove_bound_vf_is_ebusy(pf: Pf) -> None:
+    """A VF that is bound to a driver is not removed, nor is any other of the list; unbound it is."""
+    pf.ok("sriov_numvfs_no_scan", 2)
+    pf.ok("sriov_scan_vf_id", "0-1")
+    bind_vfio(pf, pf.vf(1))
+    pf.refused("sriov_remove_vf_id", 1, EBUSY)
+    pf.refused("sriov_remove_vf_id", "0-1", EBUSY)
+    pf.is_state(2, (0, 1))
+    pf.undo.pop()()
+    unbind(pf, pf.vf(1))
+    pf.ok("sriov_remove_vf_id", "0-1")
+    pf.is_state(2, ())
+
+
+@case(real_only=True)
+def case_scan_binds_nothing_with_autoprobe_off(pf: Pf) -> None:
+    """VFs that are added have no driver while autoprobe is off, and can be bound by driver_override."""
+    pf.ok("sriov_numvfs_no_scan", 2)
+    pf.ok("sriov_scan_vf_id", 1)
+    require(pf.files.link(f"{DEVICES}/{pf.vf(1)}/driver") is None, "VF 1 is bound")
+    bind_vfio(pf, pf.vf(1))
+    pf.undo.pop()()
+    unbind(pf, pf.vf(1))
+
+
+@case(real_only=True)
+def case_no_driver_is_enoent(pf: Pf) -> None:
+    """A PF without a driver: ENOENT for every new file."""
+    unbind_pf(pf)
+    for name in NEW_FILES:
+        pf.refused(name, 1, ENOENT)
+
+
+@case(real_only=True)
+def case_driver_without_opt_in_is_eopnotsupp(pf: Pf) -> None:
+    """A PF driver that has not declared that VFs may be absent (vfio-pci is one): EOPNOTSUPP for every new file."""
+    if "sriov_absent_vfs=" in pf.files.read("/proc/cmdline"):
+        raise SkippedError("pci=sriov_absent_vfs= is on the command line; its own case runs instead")
+    unbind_pf(pf)
+    bind_vfio(pf, pf.address)
+    pf.undo.append(lambda: unbind(pf, pf.address))
+    for name in NEW_FILES:
+        pf.refused(name, 1, EOPNOTSUPP)
+
+
+@case(real_only=True)
+def case_allow_list_admits_and_taints(pf: Pf) -> None:
+    """`pci=sriov_absent_vfs=VENDOR:DEVICE` admits a driver that has not opted in, and taints (U, bit 6) when used."""
+    ids = ":".join(pf.read(name)[2:] for name in ("vendor", "device"))
+    if f"sriov_absent_vfs={ids}" not in pf.files.read("/proc/cmdline").replace(";", "sriov_absent_vfs="):
+        raise SkippedError(f"the kernel was not booted with pci=sriov_absent_vfs={ids}")
+    unbind_pf(pf)
+    bind_vfio(pf, pf.address)
+    pf.undo.append(lambda: unbind(pf, pf.address))
+    answer = pf.write("sriov_scan_vf_id", 0)
+    require(answer == ENOENT, f"{errname(answer)}, expected ENOENT: admitted, SR-IOV off")
+    require(bool(int(pf.files.read("/proc/sys/kernel/tainted")) & 64), "not tainted")
+
+
+@case(real_only=True)
+def case_unbound_pf_keeps_or_disables(pf: Pf) -> None:
+    """Unbinding the PF with no VF present: its driver disables SR-IOV (igb) or leaves it on (nvme), for a new start."""
+    pf.ok("sriov_numvfs_no_scan", 2)
+    unbind_pf(pf)
+    enabled = int(pf.read("sriov_numvfs"))
+    require(enabled in (0, 2) and not pf.links(), f"{enabled} enabled, {sorted(pf.links())} present")
+    pf.refused("sriov_scan_vf_id", 0, ENOENT)
+    pf.undo.pop()()
+    pf.ok("sriov_numvfs_no_scan", 2)
+    pf.ok("sriov_scan_vf_id", 1)
+    pf.is_state(2, (1,))
+
+
+@case(real_only=True)
+def case_reset_of_pf_keeps_vfs(pf: Pf) -> None:
+    """A function-level reset of the PF, with one VF present: the rest can be added after it."""
+    if not pf.files.exists(f"{pf.path}/reset"):
+        raise SkippedError("this PF has no way to be reset")
+    pf.ok("sriov_numvfs_no_scan", 2)
+    pf.ok("sriov_scan_vf_id", 1)
+    answer = errno_of(lambda: pf.files.write(f"{pf.path}/reset", "1"))
+    require(answer == 0, f"reset: {errname(answer)}")
+    pf.ok("sriov_scan_vf_id", 0)
+    pf.is_state(2, (0, 1))

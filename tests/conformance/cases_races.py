@@ -1,0 +1,197 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Cases with several things at once: two writers, adding against disabling, unbinding, resetting and rescanning."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from errno import EBUSY, EEXIST, ENODEV, ENOENT
+
+from cases_drivers import unbind_pf
+from harness import Pf, SkippedError, case, errname, errno_of, expand, require, together
+
+RESCAN = "/sys/bus/pci/rescan"
+
+
+def write(pf: Pf, name: str, value: object) -> Callable[[], None]:
+    return lambda: pf.files.write(f"{pf.path}/{name}", str(value))
+
+
+def beside(work: Callable[[], None], main: Callable[[], None], allowed: tuple[int, ...]) -> int:
+    """Repeat ``work`` in a thread while ``main`` runs. Its answers must be ``allowed``; the number of rounds."""
+    stop, answers = threading.Event(), []
+
+    def repeat() -> None:
+        while not stop.is_set():
+            answers.append(errno_of(work))
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        main()
+    finally:
+        stop.set()
+        thread.join(60)
+    require(not thread.is_alive(), "the other writer has not come back after 60 s")
+    strange = sorted({errname(answer) for answer in answers} - {errname(number) for number in allowed})
+    require(not strange, f"the other writer was answered {', '.join(strange)}")
+    return len(answers)
+
+
+@case(real_only=True)
+def case_race_two_writers_of_one_id(pf: Pf) -> None:
+    """Of two writers of one id one wins, the other gets EEXIST (adding) or ENODEV (removing)."""
+    pf.ok("sriov_numvfs_no_scan", 2)
+    for _ in range(20):
+        answers = together(*[write(pf, "sriov_scan_vf_id", 1)] * 3)
+        require(sorted(answers) == sorted([0, EEXIST, EEXIST]), f"adding: {[errname(one) for one in answers]}")
+        answers = together(*[write(pf, "sriov_remove_vf_id", 1)] * 3)
+        require(sorted(answers) == sorted([0, ENODEV, ENODEV]), f"removing: {[errname(one) for one in answers]}")
+    pf.is_state(2, ())
+
+
+@case(vfs=4, real_only=True)
+def case_race_overlapping_lists(pf: Pf) -> None:
+    """Two lists that share an id: one is added whole, nothing of the other."""
+    pf.ok("sriov_numvfs_no_scan", 4)
+    for _ in range(10):
+        answers = together(write(pf, "sriov_scan_vf_id", "0-1"), write(pf, "sriov_scan_vf_id", "1-3"))
+        require(sorted(answers) == [0, EEXIST], f"{[errname(one) for one in answers]}")
+        pf.is_state(4, (0, 1) if answers[0] == 0 else (1, 2, 3))
+        pf.ok("sriov_remove_vf_id", pf.read("sriov_scan_vf_id"))
+
+
+@case(vfs=7, real_only=True)
+def case_race_different_ids(pf: Pf) -> None:
+    """Writers of different ids all succeed."""
+    pf.ok("sriov_numvfs_no_scan", 7)
+    for _ in range(5):
+        answers = together(*[write(pf, "sriov_scan_vf_id", number) for number in range(7)])
+        require(not any(answers), f"{[errname(one) for one in answers]}")
+        pf.is_state(7, range(7))
+        pf.ok("sriov_remove_vf_id", "all")
+
+
+@case(real_only=True)
+def case_race_scan_against_disable(pf: Pf) -> None:
+    """Adding while the PF is disabled and enabled, by the new file and the stock one: each write whole or refused."""
+
+    def main() -> None:
+        for name in ("sriov_numvfs_no_scan", "sriov_numvfs", "sriov_numvfs_no_scan"):
+            pf.ok("sriov_numvfs_no_scan", 2)
+            time.sleep(0.1)
+            pf.ok(name, 0)
+
+    beside(write(pf, "sriov_scan_vf_id", "0-1"), main, (0, EEXIST, ENOENT))
+    pf.is_state(0, ())
+
+
+@case(real_only=True)
+def case_race_remove_against_complete(pf: Pf) -> None:
+    """Removing while the stock file completes: both succeed or find nothing to do."""
+    pf.ok("sriov_numvfs", 2)
+
+    def main() -> None:
+        for _ in range(30):
+            pf.ok("sriov_numvfs", 2)
+
+    beside(write(pf, "sriov_remove_vf_id", 0), main, (0, ENODEV))
+    pf.ok("sriov_numvfs", 2)
+    pf.is_state(2, (0, 1))
+
+
+@case(vfs=7, real_only=True)
+def case_race_read_while_changing(pf: Pf) -> None:
+    """The list reads whole at any time: always a list, never an id beyond the enabled ones."""
+    pf.ok("sriov_numvfs_no_scan", 7)
+    seen: set[int] = set()
+
+    def main() -> None:
+        for _ in range(20):
+            pf.ok("sriov_scan_vf_id", "all")
+            pf.ok("sriov_remove_vf_id", "all")
+
+    beside(lambda: seen.update(expand(pf.read("sriov_scan_vf_id"))), main, (0,))
+    require(seen <= set(range(7)), f"ids {sorted(seen)} were read")
+
+
+@case(vfs=4, real_only=True)
+def case_race_rescan_while_adding(pf: Pf) -> None:
+    """A rescan of the bus adds no VF by itself and takes none away."""
+    pf.ok("sriov_numvfs_no_scan", 4)
+
+    def main() -> None:
+        for _ in range(10):
+            pf.ok("sriov_scan_vf_id", "1,3")
+            pf.is_state(4, (1, 3))
+            pf.ok("sriov_remove_vf_id", "1,3")
+
+    beside(lambda: pf.files.write(RESCAN, "1"), main, (0,))
+    pf.is_state(4, ())
+
+
+@case(real_only=True)
+def case_race_unbind_while_adding(pf: Pf) -> None:
+    """Unbinding the PF while VFs are added: no hang, and every write whole or refused."""
+    pf.ok("sriov_numvfs_no_scan", 2)
+
+    def main() -> None:
+        time.sleep(0.1)
+        unbind_pf(pf)
+        pf.undo.pop()()
+
+    beside(write(pf, "sriov_scan_vf_id", "0-1"), main, (0, EEXIST, ENOENT))
+
+
+@case(real_only=True)
+def case_race_reset_while_adding(pf: Pf) -> None:
+    """Function-level resets of the PF while VFs come and go: no hang, every VF is there at the end."""
+    if not pf.files.exists(f"{pf.path}/reset"):
+        raise SkippedError("this PF has no way to be reset")
+    pf.ok("sriov_numvfs_no_scan", 2)
+
+    def main() -> None:
+        for _ in range(3):
+            pf.ok("sriov_scan_vf_id", "0-1")
+            pf.ok("sriov_remove_vf_id", "0-1")
+            time.sleep(0.1)
+
+    beside(lambda: pf.files.write(f"{pf.path}/reset", "1"), main, (0,))
+    pf.ok("sriov_scan_vf_id", "0-1")
+    pf.is_state(2, (0, 1))
+
+
+@case(real_only=True)
+def case_parallel_waits_overlap(pf: Pf) -> None:
+    """PFs that are disabled in parallel through the new file wait for the hardware at the same time, not in turn."""
+    if not pf.others:
+        raise SkippedError("needs a second PF: name one with --pf")
+    every = [pf, *(Pf(pf.files, address, pf.real) for address in pf.others)]
+    for one in every:
+        one.reset()
+        one.ok("sriov_drivers_autoprobe", 0)
+        one.ok("sriov_numvfs_no_scan", 2)
+        pf.undo.append(one.reset)
+    alone, start = 0.0, time.monotonic()
+    for value in (0, 2):
+        pf.ok("sriov_numvfs_no_scan", value)
+        alone = alone or time.monotonic() - start
+    start = time.monotonic()
+    answers = together(*[write(one, "sriov_numvfs_no_scan", 0) for one in every])
+    took = time.monotonic() - start
+    require(not any(answers), f"{[errname(one) for one in answers]}")
+    require(took < alone + 0.7 * (len(every) - 1), f"{len(every)} PFs took {took:.2f} s, one alone {alone:.2f} s")
+
+
+@case(real_only=True)
+def case_race_enable_twice(pf: Pf) -> None:
+    """Two writers of different N: one wins, the other gets EBUSY; of the same N both succeed."""
+    answers = together(write(pf, "sriov_numvfs_no_scan", 1), write(pf, "sriov_numvfs_no_scan", 2))
+    require(sorted(answers) == sorted([0, EBUSY]), f"{[errname(one) for one in answers]}")
+    pf.reset()
+    answers = together(*[write(pf, "sriov_numvfs_no_scan", 2)] * 3)
+    require(not any(answers), f"{[errname(one) for one in answers]}")
+    pf.is_state(2, ())
