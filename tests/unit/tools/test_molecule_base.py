@@ -1,0 +1,46 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The configuration that all molecule scenarios share: a run that reaches no host must not be green."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BASE = Path(__file__).parents[3] / ".config/molecule/config.yml"
+HERE = f"[hypervisors]\nlocalhost ansible_connection=local ansible_python_interpreter={sys.executable}\n"
+CONVERGE = "- hosts: hypervisors\n  tasks:\n    - ansible.builtin.ping:\n"
+
+
+# the inventory (None: no such file), and whether the scenario passes
+@pytest.mark.parametrize(
+    ("inventory", "passes"), [(HERE, True), (HERE.replace("hypervisors", "others"), False), ("", False), (None, False)]
+)
+def test_a_run_without_hosts_fails(tmp_path: Path, inventory: str | None, passes: bool) -> None:
+    scenario = tmp_path / "molecule/default"
+    scenario.mkdir(parents=True)
+    (scenario / "molecule.yml").write_text("---\n")
+    (scenario / "converge.yml").write_text(CONVERGE)
+    (tmp_path / ".config/molecule").mkdir(parents=True)
+    shutil.copy(BASE, tmp_path / ".config/molecule/config.yml")
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    if inventory is not None:
+        (tmp_path / "hosts.ini").write_text(inventory)
+    tools = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    run = subprocess.run(
+        [sys.executable, "-m", "molecule", "converge"],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": tools, "HOME": str(tmp_path), "KVMFLEET_INVENTORY": str(tmp_path / "hosts.ini")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode == 0) == passes, run.stdout
+    assert ("ok=1" in run.stdout) == passes, run.stdout
