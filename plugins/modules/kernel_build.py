@@ -19,6 +19,15 @@ description:
   - An interrupted build leaves a state from which the next run converges.
 author:
   - The kvmfleet.sriov contributors (@kvmfleet)
+extends_documentation_fragment:
+  - kvmfleet.sriov._attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
 options:
   source:
     description:
@@ -58,16 +67,6 @@ options:
   output:
     description: A folder to copy packages and C(manifest.json) to.
     type: path
-attributes:
-  check_mode:
-    description: Can run in check mode and tell whether something would be built, without building or writing anything.
-    support: full
-  diff_mode:
-    description: Returns details on what has changed in diff mode.
-    support: none
-  idempotent:
-    description: The same arguments and file contents lead to no change.
-    support: full
 requirements:
   - make, gcc, flex, bison, bc, patch, tar, rsync, kmod, cpio, debhelper, libelf-dev and libssl-dev on the build host
 seealso:

@@ -1,0 +1,88 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The collection as a whole: its lists name what is there, and its tarball holds what users need and nothing else."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+SECTIONS = [
+    "Description",
+    "Requirements",
+    "Installation",
+    "Use Cases",
+    "Testing",
+    "Contributing",
+    "Support",
+    "Release Notes and Roadmap",
+    "Related Information",
+    "License Information",
+]
+
+
+def test_action_group_names_every_module() -> None:
+    runtime = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())
+    modules = sorted(path.stem for path in (ROOT / "plugins/modules").glob("*.py"))
+    assert runtime["action_groups"]["sriov"] == modules
+    assert re.fullmatch(r">=\d+\.\d+\.\d+", runtime["requires_ansible"])
+
+
+def test_readme_has_the_sections_of_a_certified_collection() -> None:
+    headings = re.findall(r"^## (.+)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert [heading for heading in headings if heading in SECTIONS] == SECTIONS
+
+
+@pytest.mark.parametrize("role", sorted(path.name for path in (ROOT / "roles").iterdir()))
+def test_role_states_its_interface(role: str) -> None:
+    folder = ROOT / "roles" / role
+    options = yaml.safe_load((folder / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    defaults = yaml.safe_load((folder / "defaults/main.yml").read_text()) if (folder / "defaults").exists() else {}
+    assert all(name.startswith(f"{role}_") for name in options)
+    assert {name: option["default"] for name, option in options.items() if "default" in option} == defaults
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Paths in a tarball that ansible-galaxy builds from what git knows."""
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("out")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout.decode()
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, source / name)
+    galaxy = str(Path(sys.executable).parent / "ansible-galaxy")
+    build = [galaxy, "collection", "build", "--output-path", str(out), str(source)]
+    subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
+    with tarfile.open(next(out.glob("*.tar.gz"))) as archive:
+        return set(archive.getnames())
+
+
+def test_tarball_has_what_users_need(packed: set[str]) -> None:
+    needed = ["plugins/modules/sriov_pf.py", "meta/runtime.yml", "README.md", "LICENSES/GPL-2.0-only.txt"]
+    needed += ["playbooks/kernel_deploy.yml", "roles/kernel_build/files/series/6.12/series"]
+    assert packed.issuperset(needed)
+
+
+def test_tarball_has_nothing_of_the_workshop(packed: set[str]) -> None:
+    allowed = {
+        "FILES.json",
+        "MANIFEST.json",
+        "README.md",
+        "LICENSES",
+        "changelogs",
+        "docs",
+        "meta",
+        "playbooks",
+        "plugins",
+    }
+    assert {name.split("/")[0] for name in packed} <= allowed | {"CHANGELOG.rst", "roles"}
