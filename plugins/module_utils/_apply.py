@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import _holders, _netdev, _process
+from ._act import act
 from ._errors import KernelError, SriovError, VerifyError
 from ._goal import shortfall
 from ._plan import HostPlan, Plan, without_choice
 from ._process import Run
-from ._properties import VfProperties
 from ._state import PfState, read_pfs, read_vfs
-from ._steps import Action, Command, ReadBack, Step, Write, summary
+from ._steps import Action, Command, Step, summary
 from ._sysfs import Sysfs
+from ._vfids import describe
 
 OnStep = Callable[[Step, float], None]
 """Called after each step with its seconds, from the thread of its PF."""
@@ -133,14 +134,11 @@ def apply(sysfs: Sysfs, run: Run, plans: tuple[Plan, ...]) -> Outcome:
     return apply_host(sysfs, HostPlan(plans), run=run)
 
 
-def read_fresh(sysfs: Sysfs, run: Run, plan: Plan) -> PfState:
-    """The PF now, with as much detail as the plan's goal speaks of."""
-    address = plan.found.address
-    pf = read_pfs(sysfs, [address], vfs=False)[address]
-    pf = read_vfs(sysfs, pf, frozenset(plan.goal.drivers) & pf.present)
-    if plan.goal.properties and pf.netdev:
-        pf = replace(pf, properties=_netdev.read_properties(run, pf.netdev))
-    return pf
+def _read_again(host: _Host, address: str, vfs: Iterable[int], properties: bool) -> PfState:
+    """The PF now, with details of those of ``vfs`` that are present."""
+    pf = read_pfs(host.sysfs, [address], vfs=False)[address]
+    pf = read_vfs(host.sysfs, pf, frozenset(vfs) & pf.present)
+    return replace(pf, properties=_netdev.read_properties(host.run, pf.netdev)) if properties and pf.netdev else pf
 
 
 def _apply_pf(host: _Host, plan: Plan) -> PfOutcome:
@@ -163,7 +161,7 @@ def _carry_out(host: _Host, plan: Plan) -> PfOutcome:
     try:
         for step in plan.steps:
             seconds.append(_timed(host, step))
-        state = read_fresh(host.sysfs, host.run, plan)
+        state = _read_again(host, plan.found.address, plan.goal.drivers, bool(plan.goal.properties))
         if missing := shortfall(plan.goal, state):
             raise VerifyError(f"all steps went through, but a fresh reading shows {'; '.join(missing)}")
     except SriovError as error:
@@ -173,7 +171,7 @@ def _carry_out(host: _Host, plan: Plan) -> PfOutcome:
 
 def _timed(host: _Host, step: Step) -> float:
     start = host.clock()
-    _act(host, step.action)
+    act(host.sysfs, host.run, step.action)
     seconds = host.clock() - start
     if host.on_step:
         host.on_step(step, seconds)
@@ -186,7 +184,7 @@ def _undone(host: _Host, plan: Plan, finished: int, cause: SriovError) -> _Undon
     actions: list[Action] = list(failed.undo) if failed and isinstance(failed.action, Command) else []
     for step in reversed(plan.steps[:finished]):
         actions += step.undo
-    stuck = [str(error) for action in actions if (error := _attempt(host, action))]
+    stuck = [str(error) for action in actions if (error := _attempt(host, action))] + _not_back(host, plan.found)
     at = f"at step '{failed.what}' {_ids(failed)}".rstrip() + ": " if failed else ""
     after = f"taking it back failed too: {'; '.join(stuck)}" if stuck else "the PF is back as it was found"
     return _UndoneError(f"{at}{cause}{_meaning(cause)}; {after}", cause, not stuck)
@@ -204,38 +202,26 @@ def _ids(step: Step) -> str:
 
 def _attempt(host: _Host, action: Action) -> SriovError | None:
     try:
-        _act(host, action)
+        act(host.sysfs, host.run, action)
     except SriovError as error:
         return error
     return None
 
 
-def _act(host: _Host, action: Action) -> None:
-    if isinstance(action, Command):
-        host.run(action.argv)
-    elif isinstance(action, ReadBack):
-        _read_back(host, action)
-    else:
-        _write(host.sysfs, action)
+def _not_back(host: _Host, found: PfState) -> list[str]:
+    """What a fresh reading shows otherwise than it was found."""
+    try:
+        now = _read_again(host, found.address, found.vfs, bool(found.properties))
+    except SriovError as error:
+        return [str(error)]
+    return [f"{thing} was {was}, is {now}" for thing, was, now in _differences(found, now) if was != now]
 
 
-def _write(sysfs: Sysfs, action: Write) -> None:
-    if action.missing_ok and not sysfs.exists(action.path):
-        return
-    value = action.value
-    if action.device is not None:
-        address = sysfs.link(action.device)
-        if address is None:
-            raise KernelError("find the VF behind", action.device, errno.ENOENT)
-        value = address
-    sysfs.write(action.path, value)
-
-
-def _read_back(host: _Host, action: ReadBack) -> None:
-    found = _netdev.read_properties(host.run, action.netdev)
-    for vf_id, wanted in sorted(action.wanted.items()):
-        if missing := wanted.missing_in(found.get(vf_id, VfProperties())):
-            have = found.get(vf_id, VfProperties()).only(missing)
-            raise VerifyError(
-                f"VF {vf_id} of {action.netdev}: wanted {missing.to_dict()}, the driver reports {have.to_dict()}"
-            )
+def _differences(found: PfState, now: PfState) -> Iterator[tuple[str, object, object]]:
+    yield "hardware_vfs", found.enabled, now.enabled
+    yield "present_vfs", describe(found.present), describe(now.present)
+    yield "drivers_autoprobe", found.autoprobe, now.autoprobe
+    for vf_id in sorted(set(found.vfs) & set(now.vfs)):
+        yield f"driver of VF {vf_id}", found.vfs[vf_id].driver, now.vfs[vf_id].driver
+    for vf_id, properties in sorted(found.properties.items()):
+        yield f"properties of VF {vf_id}", properties, now.properties.get(vf_id)

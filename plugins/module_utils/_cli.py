@@ -96,7 +96,7 @@ def _host(arguments: argparse.Namespace) -> tuple[Sysfs, Run]:
 
 def _status(arguments: argparse.Namespace) -> int:
     sysfs, run = _host(arguments)
-    pfs = gather(sysfs, run, arguments.pf or None, properties=run is _process.run)
+    pfs = gather(sysfs, run, arguments.pf or None, properties=run is not _process.refuse)
     _print(arguments, {"pfs": pfs}, status_lines(pfs))
     return 0
 
@@ -104,7 +104,11 @@ def _status(arguments: argparse.Namespace) -> int:
 def _plan(arguments: argparse.Namespace) -> int:
     sysfs, run = _host(arguments)
     report = converge(sysfs, run, _read(sysfs, arguments.file), force=arguments.force, check=True)
-    _print(arguments, report.to_dict(), _report_lines(report, "Nothing to do."))
+    _print(
+        arguments,
+        report.to_dict(),
+        _report_lines(report, "Nothing was changed." if report.plan.changed else "Nothing to do."),
+    )
     return 0
 
 

@@ -18,7 +18,7 @@ from .tools import FakeTools
 
 
 class FakeHost:
-    """``sysfs`` and ``run`` are what the engine takes. ``fail_at`` (number from 1, errno): that write or program fails.
+    """``sysfs`` and ``run`` are what the engine takes. ``faults``: which write or program (from 1) fails, with errno.
 
     ``drivers`` are registered on the PCI bus, ``reluctant`` ones take no device.
     """
@@ -29,7 +29,7 @@ class FakeHost:
         self.drivers = set(drivers)
         self.reluctant: set[str] = set()
         self.lock = threading.RLock()
-        self.fail_at: tuple[int, int] | None = None
+        self.faults: dict[int, int] = {}
         self.actions = 0
         self._groups = 0
         self.kernel = FakeKernel(self, interface)
@@ -73,8 +73,8 @@ class FakeHost:
     def count(self, what: str) -> None:
         """One more action; raises the injected OSError when it is that one's turn."""
         self.actions += 1
-        if self.fail_at and self.actions == self.fail_at[0]:
-            raise OSError(self.fail_at[1], what)
+        if self.actions in self.faults:
+            raise OSError(self.faults[self.actions], what)
 
     def next_group(self) -> int:
         self._groups += 1

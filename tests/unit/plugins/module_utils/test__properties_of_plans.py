@@ -161,7 +161,7 @@ def test_failure_anywhere_takes_back(case: tuple[Start, Any], force: bool, data:
         before = host.picture()
         steps = len([s for s in reach(host, wish, force, check=True).plan.steps if s.what != "read back"])
         assume(steps)
-        host.fail_at = (data.draw(st.integers(1, steps)), errno.EIO)
+        host.faults = {data.draw(st.integers(1, steps)): errno.EIO}
         with pytest.raises(ApplyError, match="back as it was found"):
             converge(host.sysfs, host.run, validate(wish), force=force)
         assert host.picture() == before

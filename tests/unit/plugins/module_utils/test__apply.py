@@ -1,0 +1,138 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Carrying plans out: order, undo, what is said about it; the rest is in test__properties_of_plans.py."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils import _apply, _engine
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._apply import ApplyError, apply_host
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import validate
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import RefusedError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan import HostPlan, plan_host
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._state import read_pfs
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._steps import Step
+from tests.fake.host import FakeHost
+
+IGB, NVME = "0000:03:00.0", "0000:04:00.0"
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> FakeHost:
+    host = FakeHost(tmp_path)
+    host.igb(IGB)
+    host.nvme(NVME)
+    return host
+
+
+def plan(host: FakeHost, *pfs: dict[str, Any]) -> HostPlan:
+    return plan_host(read_pfs(host.sysfs), validate({"pfs": list(pfs)}))
+
+
+def test_outcome_has_times_and_a_fresh_state(host: FakeHost) -> None:
+    seen: list[tuple[str, bool]] = []
+
+    def on_step(step: Step, seconds: float) -> None:
+        seen.append((step.what, seconds >= 0))
+
+    one = plan(host, {"pf": IGB, "hardware_vfs": 7, "present_vfs": "6"})
+    outcome = apply_host(host.sysfs, one, run=host.run, on_step=on_step)
+    assert seen == [("enable", True), ("add", True)]
+    assert outcome.pfs[IGB].state.present == {6}
+    assert [row["step"] for row in outcome.to_dict()["times"]] == ["enable", "add"]
+    assert outcome.changed
+
+
+def test_an_unchanged_pf_is_not_read_again(host: FakeHost) -> None:
+    one = plan(host, {"pf": IGB, "hardware_vfs": 0})
+    host.sysfs.reads.clear()
+    assert not apply_host(host.sysfs, one, run=host.run).changed
+    assert host.sysfs.reads == {}
+
+
+def test_pfs_are_done_side_by_side(host: FakeHost) -> None:
+    """Each PF's first step waits for the other's: one after the other, this would never end."""
+    meet = threading.Barrier(2, timeout=20)
+
+    def on_step(_step: Step, _seconds: float) -> None:
+        meet.wait()
+
+    one = plan(host, {"pf": IGB, "hardware_vfs": 1}, {"pf": NVME, "hardware_vfs": 1})
+    apply_host(host.sysfs, one, run=host.run, on_step=on_step)
+    assert {pf.enabled for pf in host.pfs.values()} == {1}
+
+
+def test_failure_names_step_file_errno_and_says_it_was_undone(host: FakeHost) -> None:
+    before = host.picture()
+    one = plan(host, {"pf": IGB, "hardware_vfs": 7, "present_vfs": "6", "drivers_autoprobe": False})
+    host.faults = {3: errno.ENOMEM}
+    with pytest.raises(ApplyError) as caught:
+        apply_host(host.sysfs, one, run=host.run)
+    assert str(caught.value) == (
+        "PF 0000:03:00.0: at step 'add' of VF 6: cannot write '6' to "
+        "/sys/bus/pci/devices/0000:03:00.0/sriov_scan_vf_id: ENOMEM (Cannot allocate memory); the PF is back as it "
+        "was found"
+    )
+    assert host.picture() == before
+
+
+def test_a_failing_undo_is_told_and_the_others_are_tried(host: FakeHost) -> None:
+    """Unbinding 0 and 1 goes well, removing them fails, so does the first write that takes back."""
+    pf = host.pfs[IGB]
+    host.setup(pf, 7, [0, 1], "vfio-pci")
+    host.faults = {3: errno.EBUSY, 5: errno.EIO}
+    with pytest.raises(
+        ApplyError, match=r"taking it back failed too: cannot write .*EIO.*; driver of VF 1 was vfio-pci"
+    ):
+        apply_host(host.sysfs, plan(host, {"pf": IGB, "present_vfs": "none"}), run=host.run)
+    assert {vf_id: vf.driver for vf_id, vf in pf.vfs.items()} == {0: "vfio-pci", 1: None}
+
+
+def test_back_as_found_is_said_only_after_looking(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = plan(host, {"pf": IGB, "hardware_vfs": 2, "present_vfs": "1"})
+    monkeypatch.setattr(host.kernel, "_disable", lambda pf: None)
+    host.faults = {2: errno.EIO}
+    with pytest.raises(ApplyError, match="taking it back failed too: hardware_vfs was 0, is 2"):
+        apply_host(host.sysfs, one, run=host.run)
+
+
+def test_held_vfs_are_refused_before_anything(host: FakeHost) -> None:
+    pf = host.pfs[IGB]
+    host.setup(pf, 7, [0, 6], "vfio-pci")
+    one = plan(host, {"pf": IGB, "present_vfs": "0"})
+    host.hold(pf, 6)
+    with pytest.raises(RefusedError, match=r"VF 6 of PF 0000:03:00.0 by VM web1, process 4711"):
+        apply_host(host.sysfs, one, run=host.run)
+    assert host.sysfs.writes == []
+
+
+def test_processes_are_looked_at_only_when_a_vfio_vf_would_go(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed: list[str] = []
+    names = host.sysfs.names
+
+    def noted(path: str) -> list[str]:
+        listed.append(path)
+        return names(path)
+
+    monkeypatch.setattr(host.sysfs, "names", noted)
+    host.setup(host.pfs[IGB], 7, [0, 1], "igbvf")
+    apply_host(host.sysfs, plan(host, {"pf": IGB, "present_vfs": "0,2"}), run=host.run)
+    assert "/proc" not in listed
+
+
+def test_only_named_pfs_are_read_when_addresses_are_given(host: FakeHost) -> None:
+    states, _document = _engine.read_host(host.sysfs, host.run, validate({"pfs": [{"pf": NVME, "hardware_vfs": 1}]}))
+    assert list(states) == [NVME]
+    assert not [path for path in host.sysfs.reads if IGB in path]
+
+
+def test_apply_takes_single_plans(host: FakeHost) -> None:
+    one = plan(host, {"pf": NVME, "hardware_vfs": 2, "present_vfs": "1"})
+    assert _apply.apply(host.sysfs, host.run, one.plans).pfs[NVME].state.present == {1}

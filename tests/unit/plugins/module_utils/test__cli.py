@@ -1,0 +1,240 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""sriovctl as people and units call it, on a fake tree."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils import _boot, _cli
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import validate
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import DeadlineError
+from tests.fake.host import FakeHost
+from tests.fake.pf import FakePf
+
+IGB, NVME = "0000:03:00.0", "0000:04:00.0"
+WISH = {"pf": NVME, "hardware_vfs": 8, "present_vfs": "2-3,5"}
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
+    """The program acts on the fake host, as if it were its own."""
+    host = FakeHost(tmp_path / "root")
+    host.igb(IGB)
+    host.nvme(NVME)
+    monkeypatch.setattr(_cli, "_host", lambda _arguments: (host.sysfs, host.run))
+    boot(host, "b1")
+    return host
+
+
+def boot(host: FakeHost, boot_id: str, cmdline: str = "quiet") -> None:
+    (host.root / "proc/sys/kernel/random").mkdir(parents=True, exist_ok=True)
+    (host.root / "proc/sys/kernel/random/boot_id").write_text(f"{boot_id}\n")
+    (host.root / "proc/cmdline").write_text(f"{cmdline}\n")
+
+
+def declare(host: FakeHost, *pfs: dict[str, Any]) -> None:
+    path = host.root / "etc/kvmfleet-sriov/host.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"pfs": list(pfs)}))
+
+
+def update_status(host: FakeHost, **status: str) -> None:
+    folder = host.root / "var/lib/kvmfleet-sriov/live-update"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "status.json").write_text(json.dumps(status))
+
+
+def test_plan_then_apply_then_nothing(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    declare(host, WISH)
+    assert _cli.main(["plan"]) == 0
+    planned = capsys.readouterr().out
+    assert host.sysfs.writes == []
+    assert planned.splitlines() == [
+        "PF            STEP    VFS    CHANGE",
+        "0000:04:00.0  enable         0 -> 8",
+        "0000:04:00.0  add     2-3,5  absent -> present",
+        "Note: PF 0000:04:00.0: VFs 0-1,4 are absent below present ones: libvirt, netplan and the Kubernetes device "
+        "plugin look at VFs only up to the first gap",
+        "Nothing was changed.",
+    ]
+    assert _cli.main(["apply"]) == 0
+    assert capsys.readouterr().out.splitlines()[:-1] == planned.splitlines()[:-1]
+    assert set(host.pfs[NVME].vfs) == {2, 3, 5}
+    assert _cli.main(["apply"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "Nothing to do."
+
+
+def test_json_of_plan_and_apply_agree(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    declare(host, WISH)
+    answers = []
+    for command in ("plan", "apply"):
+        assert _cli.main([command, "--json"]) == 0
+        answers.append(json.loads(capsys.readouterr().out))
+    plan, apply = answers
+    assert {key: apply[key] for key in plan} == plan
+    assert [row["step"] for row in apply["times"]] == ["enable", "add"]
+
+
+def test_document_from_file_and_stdin(
+    host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = json.dumps({"pfs": [WISH]})
+    (tmp_path / "other.json").write_text(text)
+    assert _cli.main(["plan", str(tmp_path / "other.json")]) == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    assert _cli.main(["plan", "-"]) == 0
+    assert capsys.readouterr().out.count("enable") == 2
+
+
+def test_status_is_worth_looking_at(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    pf = host.pfs[IGB]
+    host.setup(pf, 7, [0, 6], "vfio-pci")
+    pf.properties[6].update(mac="02:00:00:00:00:06", vlan=100, trust=True, max_tx_rate=500)
+    host.hold(pf, 6)
+    assert _cli.main(["status"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "PF            NETWORK  DRIVER  KERNEL INTERFACE  ENABLED  PRESENT  AUTOPROBE",
+        "0000:03:00.0  eth0     igb     vf-id             7 of 7   0,6      on",
+        "    VF       ADDRESS                       STATE    DRIVER    HELD BY                                  "
+        "MAC                VLAN  FLAGS           TX MBIT/S",
+        "    0        0000:04:10.0                  present  vfio-pci                                            "
+        "                        spoofchk",
+        "    1-5 (5)  0000:04:10.2 .. 0000:04:11.2  absent                                                       "
+        "                        spoofchk",
+        "    6        0000:04:11.4                  present  vfio-pci  VM web1, process 4711 (qemu-system-x86)  "
+        "02:00:00:00:00:06  100   spoofchk trust  0..500",
+        "0000:04:00.0  -        nvme    vf-id             0 of 8   none     on",
+    ]
+
+
+def test_status_of_chosen_pfs_and_of_none(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _cli.main(["status", "--json", NVME]) == 0
+    assert [pf["pf"] for pf in json.loads(capsys.readouterr().out)["pfs"]] == [NVME]
+    host.pfs.clear()
+    host.draw()
+    assert _cli.main(["status"]) == 0
+    assert capsys.readouterr().out == "This host has no PF that supports SR-IOV.\n"
+
+
+# the text of host.json, words on stderr
+BAD = [
+    ("{", "host.json is not JSON"),
+    ('{"pfs": [{"pf": "eth0", "vf": 1}]}', "pfs[0].vf: unknown key"),
+    ('{"pfs": [{"pf": "eth7"}]}', "PF 'eth7' is not on this host"),
+    ('{"pfs": [{"pf": "eth0", "hardware_vfs": 8}]}', "it has at most 7 VFs"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), BAD)
+def test_bad_document_is_exit_2(host: FakeHost, capsys: pytest.CaptureFixture[str], text: str, words: str) -> None:
+    declare(host)
+    (host.root / "etc/kvmfleet-sriov/host.json").write_text(text)
+    for command in ("plan", "apply"):
+        assert _cli.main([command]) == 2
+        assert words in capsys.readouterr().err
+    assert host.sysfs.writes == []
+
+
+def test_refusal_is_exit_3_and_force_helps(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    host.setup(host.pfs[NVME], 4, [0])
+    declare(host, {"pf": NVME, "hardware_vfs": 8})
+    assert _cli.main(["plan"]) == 3
+    assert _cli.main(["apply"]) == 3
+    assert host.sysfs.writes == []
+    assert "allow it with force" in capsys.readouterr().err
+    assert _cli.main(["apply", "--force"]) == 0
+
+
+def test_kernel_failure_is_exit_1(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    declare(host, WISH)
+    host.faults = {1: 5}
+    assert _cli.main(["apply"]) == 1
+    assert "EIO" in capsys.readouterr().err
+
+
+def test_another_root_runs_no_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    host = FakeHost(tmp_path / "root")
+    host.setup(host.igb(IGB), 7, [6])
+    root = ["--root", str(host.root)]
+    assert _cli.main([*root, "status"]) == 0
+    declare(host, {"pf": IGB, "vfs": [{"ids": 6, "trust": True}]})
+    assert _cli.main([*root, "plan"]) == 1
+    assert "is not run below another root" in capsys.readouterr().err
+
+
+# status.json, boot id and command line of this boot; is VF state the update's business?
+UPDATES: list[tuple[dict[str, str], str, str, bool]] = [
+    ({"phase": "filling", "boot_id": "b1", "manifest": "m1"}, "b1", "quiet", True),
+    ({"phase": "armed", "boot_id": "b1", "manifest": "m1"}, "b1", "quiet", True),
+    ({"phase": "kexec", "boot_id": "b1", "manifest": "m1"}, "b2", "quiet kvmfleet.update=m1", True),
+    ({"phase": "kexec", "boot_id": "b1", "manifest": "m1"}, "b2", "quiet", False),
+    ({"phase": "kexec", "boot_id": "b1", "manifest": "m1"}, "b2", "kvmfleet.update=m2", False),
+    ({"phase": "done", "boot_id": "b1", "manifest": "m1"}, "b1", "kvmfleet.update=m1", False),
+    ({"phase": "failed", "boot_id": "b1", "manifest": "m1"}, "b1", "kvmfleet.update=m1", False),
+]
+
+
+@pytest.mark.parametrize(("status", "boot_id", "cmdline", "under_way"), UPDATES)
+def test_live_update_goes_first(
+    host: FakeHost,
+    capsys: pytest.CaptureFixture[str],
+    status: dict[str, str],
+    boot_id: str,
+    cmdline: str,
+    under_way: bool,
+) -> None:
+    declare(host, WISH)
+    update_status(host, **status)
+    boot(host, boot_id, cmdline)
+    assert _cli.main(["apply"]) == (3 if under_way else 0)
+    written = list(host.sysfs.writes)
+    assert bool(written) is not under_way
+    assert _cli.main(["apply", "--boot"]) == 0
+    assert host.sysfs.writes == written
+    assert ("a live update is under way" in capsys.readouterr().out) is under_way
+
+
+def test_boot_waits_for_late_pfs(host: FakeHost) -> None:
+    late: list[Any] = [
+        lambda: host.add(FakePf("0000:05:00.0", driver=None)),
+        lambda: setattr(host.pfs["0000:05:00.0"], "driver", "igb"),
+        lambda: setattr(host.pfs["0000:05:00.0"], "netdev", "eth5"),
+    ]
+    seen: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        late.pop(0)()
+        host.draw()
+        seen.append(seconds)
+
+    wish = {"pf": "0000:05:00.0", "vfs": [{"ids": "none", "vlan": 1}]}
+    _boot.wait_for_pfs(host.sysfs, validate({"pfs": [wish]}), sleep=sleep)
+    assert (late, len(seen)) == ([], 3)
+
+
+def test_boot_names_what_never_came(host: FakeHost) -> None:
+    host.pfs[IGB].driver = None
+    host.draw()
+    times = iter(range(100))
+    wish = validate({"pfs": [{"pf": IGB}, {"pf": "eth7"}, {"pf": NVME, "vfs": [{"ids": "none", "vlan": 1}]}]})
+    with pytest.raises(DeadlineError) as caught:
+        _boot.wait_for_pfs(host.sysfs, wish, 5, sleep=lambda _s: None, clock=lambda: float(next(times)))
+    assert str(caught.value) == (
+        "after 5 s this is still missing: the driver of PF 0000:03:00.0; PF eth7; the network interface of "
+        "PF 0000:04:00.0"
+    )
+
+
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("status", "plan", "apply", "resume"):
+        with pytest.raises(SystemExit) as caught:
+            _cli.main([command, "--help"])
+        assert caught.value.code == 0
+    assert "usage: sriovctl resume" in capsys.readouterr().out

@@ -1,0 +1,239 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The planner as a table: what is found, what is wished, which steps follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import HostDocument, validate
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import RefusedError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan import HostPlan, plan_host
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._properties import VfProperties
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._state import PfState, VfState
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._steps import Write
+
+PF = "0000:03:00.0"
+FOLDER = f"/sys/bus/pci/devices/{PF}"
+
+
+def found(interface: str, enabled: int, present: Iterable[int] = (), driver: str | None = None, **more: Any) -> PfState:  # noqa: ANN401
+    present = frozenset(present)
+    vfs = {i: VfState(f"0000:04:10.{i}", driver, driver) for i in present}
+    more = {"netdev": "eth0", "bus_drivers": frozenset({"igb", "vfio-pci"}), "autoprobe": False, **more}
+    return PfState(PF, 7, enabled, present, "igb", interface=interface, vfs=vfs, **more)
+
+
+def make(state: PfState, wish: dict[str, Any], force: bool = False) -> HostPlan:
+    return plan_host({PF: state}, validate({"pfs": [{"pf": PF, **wish}]}), force=force)
+
+
+def text(plan: HostPlan) -> list[str]:
+    """Each step as what and, for a write, file and value; for a program, its words from the VF's id on."""
+    lines = []
+    for step in plan.steps:
+        action = step.action
+        if isinstance(action, Write):
+            file = action.path.replace(f"{FOLDER}/", "").replace("/sys/bus/pci/", "")
+            value = f"={action.value}" if action.device is None else ""
+            lines.append(f"{step.what}: {file}{value}".replace("\n", "\\n"))
+        else:
+            lines.append(f"{step.what}: {' '.join(getattr(action, 'argv', ())[6:])}".strip(": "))
+    return lines
+
+
+A, B, V = "vf-id", "vf-id-narrow", "vfio-pci"
+
+# found, wish, steps
+STEPS: list[tuple[PfState, dict[str, Any], list[str]]] = [
+    (found(A, 0), {}, []),
+    (found(A, 0), {"hardware_vfs": 7}, ["enable: sriov_numvfs_no_scan=7"]),
+    (found("stock", 0), {"hardware_vfs": 7}, ["enable: sriov_numvfs=7"]),
+    (found(A, 0), {"hardware_vfs": 0, "present_vfs": "none"}, []),
+    (
+        found(A, 0),
+        {"hardware_vfs": 7, "present_vfs": "0-1,6"},
+        ["enable: sriov_numvfs_no_scan=7", "add: sriov_scan_vf_id=0-1,6"],
+    ),
+    (
+        found(B, 0),
+        {"hardware_vfs": 7, "present_vfs": "0-1,6"},
+        ["enable: sriov_numvfs_no_scan=7", "add: sriov_scan_vf_id=1", "add: sriov_scan_vf_id=6"],
+    ),
+    (found("stock", 0), {"hardware_vfs": 7, "present_vfs": "0-1,6"}, ["enable: sriov_numvfs=7"]),
+    (found(A, 7, [0, 1]), {"present_vfs": "1-2"}, ["remove: sriov_remove_vf_id=0", "add: sriov_scan_vf_id=2"]),
+    (found(B, 7, [0, 1]), {"present_vfs": "1-2"}, ["add: sriov_scan_vf_id=2"]),
+    (found("stock", 7, range(7)), {"present_vfs": "1-2"}, []),
+    (found(A, 7, [0, 1], V), {"present_vfs": "1"}, ["unbind: virtfn0/driver/unbind", "remove: sriov_remove_vf_id=0"]),
+    (found(A, 7), {"hardware_vfs": 0}, ["disable: sriov_numvfs_no_scan=0"]),
+    (found(A, 7, [3]), {"hardware_vfs": 0, "present_vfs": "none"}, ["disable: sriov_numvfs_no_scan=0"]),
+    (found("stock", 7, range(7)), {"hardware_vfs": 0, "present_vfs": "none"}, ["disable: sriov_numvfs=0"]),
+    (found(A, 4), {"hardware_vfs": 7}, ["disable: sriov_numvfs_no_scan=0", "enable: sriov_numvfs_no_scan=7"]),
+    (found(A, 7, [0]), {"drivers_autoprobe": True}, ["autoprobe: sriov_drivers_autoprobe=1"]),
+    (
+        found(A, 7, [0]),
+        {"vfs": [{"ids": 0, "driver": V}]},
+        [f"override: virtfn0/driver_override={V}", "bind: drivers_probe"],
+    ),
+    (
+        found(A, 7, [0], "igbvf"),
+        {"vfs": [{"ids": 0, "driver": V}]},
+        [f"override: virtfn0/driver_override={V}", "unbind: virtfn0/driver/unbind", "bind: drivers_probe"],
+    ),
+    (found(A, 7, [0], V), {"vfs": [{"ids": "all", "driver": V}]}, []),
+    (
+        found(A, 7, [0], V),
+        {"vfs": [{"ids": 0, "driver": "default"}]},
+        ["override: virtfn0/driver_override=\\n", "unbind: virtfn0/driver/unbind"],
+    ),
+    (
+        found(A, 7, [0], bus_drivers=frozenset()),
+        {"vfs": [{"ids": 0, "driver": V}]},
+        ["load driver", f"override: virtfn0/driver_override={V}", "bind: drivers_probe"],
+    ),
+    (
+        found(A, 7, [5], properties={5: VfProperties(vlan=100, qos=0, spoofchk=True)}),
+        {"vfs": [{"ids": 5, "vlan": 100, "spoofchk": False}]},
+        ["properties: 5 spoofchk off", "read back"],
+    ),
+    (
+        found(A, 7, [5], properties={5: VfProperties(vlan=100, qos=0, spoofchk=True)}),
+        {"vfs": [{"ids": 5, "vlan": 100}]},
+        [],
+    ),
+    (
+        found(A, 0, autoprobe=True),
+        {"hardware_vfs": 7, "present_vfs": "0-1", "vfs": [{"ids": 1, "driver": V, "trust": True}]},
+        [
+            "autoprobe: sriov_drivers_autoprobe=0",
+            "enable: sriov_numvfs_no_scan=7",
+            "properties: 1 trust on",
+            "read back",
+            "add: sriov_scan_vf_id=1",
+            f"override: virtfn1/driver_override={V}",
+            "bind: drivers_probe",
+            "autoprobe: sriov_drivers_autoprobe=1",
+            "add: sriov_scan_vf_id=0",
+        ],
+    ),
+    (
+        found("stock", 0, autoprobe=True),
+        {"hardware_vfs": 2, "vfs": [{"ids": 1, "driver": V}]},
+        [
+            "enable: sriov_numvfs=2",
+            f"override: virtfn1/driver_override={V}",
+            "unbind: virtfn1/driver/unbind",
+            "bind: drivers_probe",
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("state", "wish", "steps"), STEPS)
+def test_steps(state: PfState, wish: dict[str, Any], steps: list[str]) -> None:
+    plan = make(state, wish)
+    assert text(plan) == steps
+    assert plan.changed == bool(steps)
+
+
+# found, wish, steps when forced, words of the refusal
+FORCED: list[tuple[PfState, dict[str, Any], list[str], str]] = [
+    (
+        found(A, 4, [1]),
+        {"hardware_vfs": 7},
+        ["disable: sriov_numvfs_no_scan=0", "enable: sriov_numvfs_no_scan=7", "add: sriov_scan_vf_id=1"],
+        "from 4 to 7 goes through 0 and takes the present VFs 1 away; declare hardware_vfs: 4",
+    ),
+    (
+        found(A, 4, [1]),
+        {"hardware_vfs": 0},
+        ["disable: sriov_numvfs_no_scan=0"],
+        "takes the present VFs 1 away; declare present_vfs: none as well, or allow it with force: true",
+    ),
+    (
+        found("stock", 4, range(4)),
+        {"hardware_vfs": 5, "present_vfs": "none"},
+        ["disable: sriov_numvfs=0", "enable: sriov_numvfs=5"],
+        "takes the present VFs 0-3 away",
+    ),
+    (
+        found("stock", 4, [0, 1]),
+        {"present_vfs": "all"},
+        ["disable: sriov_numvfs=0", "enable: sriov_numvfs=4"],
+        "takes the present VFs 0-1 away",
+    ),
+    (
+        found(A, 4, [1], V, properties={1: VfProperties("02:00:00:00:00:01", 5, 0, True), 3: VfProperties(trust=True)}),
+        {"hardware_vfs": 2, "vfs": [{"ids": 1, "vlan": 6}]},
+        [
+            "disable: sriov_numvfs_no_scan=0",
+            "enable: sriov_numvfs_no_scan=2",
+            "properties: 1 mac 02:00:00:00:00:01 vlan 6 qos 0 spoofchk on",
+            "read back",
+            "add: sriov_scan_vf_id=1",
+            f"override: virtfn1/driver_override={V}",
+            "bind: drivers_probe",
+        ],
+        "takes the present VFs 1 away",
+    ),
+]
+
+
+@pytest.mark.parametrize(("state", "wish", "steps", "words"), FORCED)
+def test_refused_unless_forced(state: PfState, wish: dict[str, Any], steps: list[str], words: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        make(state, wish)
+    assert words in str(caught.value)
+    assert text(make(state, wish, force=True)) == steps
+
+
+def test_reasons_of_all_pfs_are_given() -> None:
+    other = "0000:05:00.0"
+    states = {PF: found(A, 4, [1]), other: PfState(other, 8, 2, frozenset({0}), interface=A)}
+    wishes = [{"pf": address, "hardware_vfs": 1} for address in states]
+    with pytest.raises(RefusedError, match=f"PF {PF}.*; PF {other}"):
+        plan_host(states, validate({"pfs": wishes}))
+
+
+# found, wish, words of the notes
+NOTES: list[tuple[PfState, dict[str, Any], list[str]]] = [
+    (found(A, 7), {"present_vfs": "0-3"}, []),
+    (found(A, 7), {"present_vfs": "none"}, []),
+    (found(A, 7), {"present_vfs": "2"}, ["VFs 0-1 are absent below present ones: libvirt"]),
+    (found("stock", 7, range(7)), {"present_vfs": "0-3"}, ["cannot leave VFs 4-6 out: present are 0-6 instead of 0-3"]),
+    (found("stock", 7, range(7)), {}, []),
+    (found(B, 0), {"hardware_vfs": 2, "present_vfs": "1"}, ["cannot leave VFs 0 out: present are 0-1 instead of 1"]),
+]
+
+
+@pytest.mark.parametrize(("state", "wish", "words"), NOTES)
+def test_notes(state: PfState, wish: dict[str, Any], words: list[str]) -> None:
+    notes = make(state, wish).notes
+    assert len(notes) == len(words)
+    assert all(expected in note for expected, note in zip(words, notes, strict=True))
+
+
+def test_diff_names_only_what_changes() -> None:
+    diff = make(found(A, 7, [0], V), {"present_vfs": "0,2", "vfs": [{"ids": "all", "driver": V}]}).diff()
+    assert diff["before"] == {
+        PF: {"hardware_vfs": 7, "present_vfs": "0", "drivers_autoprobe": False,
+             "vfs": {"0": {"driver": V}, "2": {"driver": "absent"}}}
+    }  # fmt: skip
+    assert diff["after"][PF]["vfs"] == {"0": {"driver": V}, "2": {"driver": V}}
+    assert make(found(A, 7, [0]), {"present_vfs": "0"}).diff() == {"before": {}, "after": {}}
+
+
+def test_long_lists_are_split() -> None:
+    state = PfState(PF, 4096, 4096, interface=A)
+    wish = {"present_vfs": ",".join(map(str, range(0, 4096, 2)))}
+    values = [step.action.value for step in make(state, wish).steps if isinstance(step.action, Write)]
+    assert len(values) == 3
+    assert all(len(value) < 4096 for value in values)
+
+
+def test_nothing_to_plan() -> None:
+    assert plan_host({}, HostDocument()) == HostPlan(())

@@ -1,0 +1,51 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Programs, run for real."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils import _process
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import DeadlineError, SriovError, ToolError
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def test_stdout() -> None:
+    assert _process.run(python("import os; print(os.environ['LC_ALL'], input.__name__)")) == "C input\n"
+
+
+def test_no_input() -> None:
+    assert _process.run(python("import sys; print(repr(sys.stdin.read()))")) == "''\n"
+
+
+def test_failure_names_argv_status_and_stderr() -> None:
+    with pytest.raises(ToolError, match=r"-c import sys; .* ended with status 3: a b$") as caught:
+        _process.run(python("import sys; print('a\\nb', file=sys.stderr); sys.exit(3)"))
+    assert caught.value.status == 3
+
+
+def test_silent_failure() -> None:
+    with pytest.raises(ToolError, match="ended with status 1: it said nothing"):
+        _process.run(["false"])
+
+
+def test_missing_program() -> None:
+    with pytest.raises(ToolError, match="ended with status 127: cannot run it: No such file"):
+        _process.run(["/nowhere/ip"])
+
+
+def test_deadline() -> None:
+    with pytest.raises(DeadlineError, match=r"did not end within 0.1 s"):
+        _process.run(["sleep", "9"], 0.1)
+
+
+def test_refuse() -> None:
+    with pytest.raises(SriovError, match="'ip link' is not run below another root"):
+        _process.refuse(["ip", "link"])
