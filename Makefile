@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup venv pin src collection ruff mypy ansible-lint yamllint changelog lint format sanity unit test-fast \
+.PHONY: help setup venv pin src collection ruff mypy ansible-lint yamllint changelog lint format sanity unit unit-slow test-fast \
 	conformance molecule test demo bench clean
 
 help: ## list the targets
@@ -70,7 +70,10 @@ sanity: venv ## ansible-test sanity, offline, on a copy of the checkout
 	@tests/sanity/run
 
 unit: venv src ## unit tests, the conformance cases on the fake tree among them
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q -m "not slow"
+
+unit-slow: venv src ## unit tests that run ansible-playbook or molecule, on this machine only
+	@$(BIN)/pytest -q -m slow
 
 test-fast: venv src ## ruff, mypy and unit tests: under a minute, no VM
 	@$(BIN)/python tools/stages.py --keep-going ruff mypy unit
@@ -82,7 +85,7 @@ molecule: venv collection setup ## all molecule scenarios on one lab boot
 	@$(BIN)/python -m lab molecule
 
 test: venv src ## everything: lint, unit, sanity, conformance, molecule
-	@$(BIN)/python tools/stages.py ruff mypy unit ansible-lint yamllint changelog sanity conformance molecule
+	@$(BIN)/python tools/stages.py ruff mypy unit ansible-lint yamllint changelog unit-slow sanity conformance molecule
 
 demo: venv collection setup ## from nothing to the live update of an emulated fleet; report in build/demo/
 	@$(BIN)/python -m lab demo

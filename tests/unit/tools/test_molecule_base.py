@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
 BASE = Path(__file__).parents[3] / ".config/molecule/config.yml"
 HERE = f"[hypervisors]\nlocalhost ansible_connection=local ansible_python_interpreter={sys.executable}\n"
 CONVERGE = "- hosts: hypervisors\n  tasks:\n    - ansible.builtin.ping:\n"
