@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from . import _guest_state, _qemu_argv, _qemu_probe, _qmp
@@ -99,6 +100,8 @@ class QemuBackend:
 
     def start(self, vm: ManifestVm, argv: Sequence[str]) -> None:
         """A QEMU with ``argv`` in a transient unit of the VM's name: a child of the resume unit would die with it."""
+        for bridge in _qemu_argv.bridges(argv):
+            self._until(partial(self.sysfs.exists, f"/sys/class/net/{bridge}"), f"bridge {bridge} of VM {vm.name}")
         for folder in _qemu_argv.run_folders(argv):
             os.makedirs(self.sysfs.real(folder), mode=0o755, exist_ok=True)
         if self.sysfs.exists(vm.qmp):

@@ -20,9 +20,9 @@ from ._properties import VfProperties
 from ._qemu_devices import GuestDevice
 from ._state import PfState
 
-PROGRAM = "/usr/local/sbin/sriovctl"
-RESUME_UNIT = "kvmfleet-sriov-resume.service"
-WANTS = f"/etc/systemd/system/sysinit.target.wants/{RESUME_UNIT}"
+VM_MODULES = ("kvm_intel", "kvm_amd", "vhost_net", "vhost_vsock", "tun", "vfio_pci")
+"""Modules that QEMU needs at once; in an early boot nobody may have loaded them yet."""
+
 ANNOTATIONS = ("name", "priority", "cold_start", "heartbeat")
 
 
@@ -82,6 +82,7 @@ def plan(host: LiveHost, request: Request, facts: Facts) -> Manifest:
         options=request.options.to_dict(),
         pfs=tuple(_pf(host, pf) for pf in facts.pfs.values() if pf.enabled),
         vms=tuple(_vms(host, request, facts)),
+        modules=tuple(name for name in VM_MODULES if name in facts.modules.loaded),
     )
 
 
@@ -98,11 +99,6 @@ def armed(host: LiveHost, manifest: Manifest) -> Manifest | None:
 
 def arm(host: LiveHost, manifest: Manifest) -> None:
     """Load the kernel, then write manifest and status: a kernel started without a manifest restores nothing."""
-    if not host.sysfs.exists(PROGRAM) or not host.sysfs.exists(WANTS):
-        raise RefusedError(
-            f"{PROGRAM} or {WANTS} is missing: nothing would resume the VMs. Apply roles kvmfleet.sriov.sriov and "
-            "kvmfleet.sriov.live_update"
-        )
     host.folder.forget()
     kernel = manifest.kernel
     host.kexec.load(kernel.image, kernel.initrd, kernel.cmdline)

@@ -17,14 +17,16 @@ from ._live_options import Options, parse
 from ._live_status import Folder
 from ._sysfs import Sysfs
 
+DOCUMENT = "/etc/kvmfleet-sriov/host.json"
+APPLY_UNIT = "kvmfleet-sriov-apply.service"
+
 
 def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register ``resume`` and ``live-update``; each handler is in ``func`` and takes the parsed arguments."""
     _add(subparsers, "resume", resume, "after a kexec: give VMs their VFs and bring them back")
     text = "the live update of this host"
-    live = subparsers.add_parser("live-update", help=text, description=text).add_subparsers(
-        metavar="STEP", required=True
-    )
+    command = subparsers.add_parser("live-update", help=text, description=text[0].upper() + text[1:] + ".")
+    live = command.add_subparsers(metavar="STEP", required=True)
     _add(live, "run", run, "save all VMs and start the loaded kernel (unit kvmfleet-live-update)")
     _add(live, "recover", recover, "bring VMs back after a run that ended before the kexec")
     command = _add(live, "status", status, "show where the live update of this host stands")
@@ -49,7 +51,19 @@ def resume(args: argparse.Namespace) -> int:
     if _manifest.token_of(host.sysfs.read("/proc/cmdline")) is None:
         host.log("no live update on the kernel command line: nothing to resume")
         return 0
-    return 0 if _live_resume.resume(host) in (None, _live_status.DONE) else 1
+    phase = _live_resume.resume(host)
+    if phase is not None:
+        _apply_document(host)
+    return 0 if phase in (None, _live_status.DONE) else 1
+
+
+def _apply_document(host: LiveHost) -> None:
+    """At boot the host document was left alone because of the update; what else it declares follows now."""
+    if host.sysfs.exists(DOCUMENT):
+        try:
+            host.run(["systemctl", "restart", "--no-block", APPLY_UNIT])
+        except SriovError as error:
+            host.log(str(error))
 
 
 def run(args: argparse.Namespace) -> int:

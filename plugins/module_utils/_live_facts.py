@@ -94,7 +94,10 @@ class VmFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything the preflight judges. ``phase``: of an earlier update's status.json, None without one."""
+    """Everything the preflight judges. ``phase``: of an earlier update's status.json, None without one.
+
+    ``not_installed``: files without which nothing would resume the VMs.
+    """
 
     kernel: KernelFacts
     modules: ModuleFacts
@@ -107,4 +110,5 @@ class Facts:
     disk_kind: str = "ext4"
     memory_free_bytes: int = 0
     phase: str | None = None
+    not_installed: tuple[str, ...] = ()
     journal_persistent: bool = True

@@ -18,6 +18,11 @@ from ._process import Run
 from ._state import PfState, read_pfs
 from ._sysfs import Sysfs
 
+PROGRAM = "/usr/local/sbin/sriovctl"
+RESUME_UNIT = "kvmfleet-sriov-resume.service"
+WANTS = f"/etc/systemd/system/sysinit.target.wants/{RESUME_UNIT}"
+"""What `systemctl enable` makes for WantedBy=sysinit.target (systemctl(1))."""
+
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 HEAD_BYTES = 0x10000
 """Enough of a bzImage for its header and the version text that the header points to."""
@@ -42,6 +47,7 @@ def gather(sysfs: Sysfs, run: Run, backend: QemuBackend, release: str, initrd: s
         disk_free_bytes=free,
         disk_kind=kind,
         memory_free_bytes=_memory(sysfs),
+        not_installed=tuple(path for path in (PROGRAM, WANTS) if not sysfs.exists(path)),
         phase=None if status is None else str(status.get("phase")),
         journal_persistent=sysfs.exists("/var/log/journal"),
     )

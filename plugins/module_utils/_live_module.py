@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import _claim, _kexec, _live_arm, _live_host, _live_options, _live_status
+from . import _claim, _kexec, _live_arm, _live_gather, _live_host, _live_options, _live_status
 from ._errors import RefusedError, SriovError
 from ._guard import refuse_during_update
 from ._kexec import Image, Kexec
@@ -134,7 +134,7 @@ def _started(module: Module, host: LiveHost) -> dict[str, Any]:
     if not host.kexec.loaded():
         raise RefusedError("the armed kernel is not loaded any more: use state: armed again")
     if not module.check_mode:
-        program = _live_arm.PROGRAM
+        program = _live_gather.PROGRAM
         host.run([
             "systemd-run", "--quiet", "--no-block", "--collect", f"--unit={RUN_UNIT}",
             "--description=Live update: save VMs and start the new kernel",

@@ -66,6 +66,7 @@ class _Resume:
     def run(self) -> str:
         """Higher priority first, then by name."""
         self.progress.enter(_live_status.RESUMING)
+        self._load_modules()
         threads = self.pfs.enable_all()
         good = self._restore_all()
         for thread in threads:
@@ -76,6 +77,14 @@ class _Resume:
         self.progress.enter(_live_status.FILLING)
         problems = self.pfs.fill(self._owned_by_failed(good))
         return self._finish(good, problems)
+
+    def _load_modules(self) -> None:
+        """Those that QEMU needs; one that the new kernel has built in is no error, QEMU will tell what it lacks."""
+        if self.manifest.modules:
+            try:
+                self.host.run(["modprobe", "--quiet", "--all", *self.manifest.modules])
+            except SriovError as error:
+                self.host.log(str(error))
 
     def _progress(self) -> Progress:
         found = self.host.folder.read_result()

@@ -82,7 +82,7 @@ class ManifestVm:
 
 @dataclass(frozen=True)
 class Manifest:
-    """``created`` is in seconds since the epoch, ``boot_id`` that of the kernel under which it was armed."""
+    """``created``: seconds since the epoch; ``boot_id``: of the arming kernel; ``modules``: what QEMU needs loaded."""
 
     id: str
     created: float
@@ -93,6 +93,7 @@ class Manifest:
     options: Mapping[str, Any]
     pfs: tuple[ManifestPf, ...]
     vms: tuple[ManifestVm, ...]
+    modules: tuple[str, ...] = ()
     schema: int = field(default=SCHEMA)
 
     def to_dict(self) -> dict[str, Any]:
@@ -163,13 +164,14 @@ def validate(data: Mapping[str, Any], where: str = "manifest") -> Manifest:
     top = _take(data, where, {
         "schema": "whole number", "id": "text", "created": "number", "host": "text", "boot_id": "text",
         "kernel": "object", "budget_s": "number", "options": "object", "pfs": "list", "vms": "list",
+        "modules": "list",
     })  # fmt: skip
     if top["schema"] != SCHEMA:
         raise BadInputError(f"{where}.schema: {top['schema']}, this version knows {SCHEMA}; arm the update again")
     if not ID.fullmatch(top["id"]):
         raise BadInputError(f"{where}.id: '{top['id']}' is not 32 hexadecimal digits")
     manifest = Manifest(
-        **{**top, "kernel": _kernel(top["kernel"], f"{where}.kernel"),
+        **{**top, "modules": tuple(top["modules"]), "kernel": _kernel(top["kernel"], f"{where}.kernel"),
            "pfs": tuple(_pf(item, f"{where}.pfs[{n}]") for n, item in enumerate(top["pfs"])),
            "vms": tuple(_vm(item, f"{where}.vms[{n}]") for n, item in enumerate(top["vms"]))}
     )  # fmt: skip

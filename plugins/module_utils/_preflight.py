@@ -96,6 +96,9 @@ def _over_budget(facts: Facts, options: Options, guess: Mapping[str, float], bud
 
 def _kernel(facts: Facts, _options: Options) -> Iterator[Finding]:
     kernel = facts.kernel
+    if facts.not_installed:
+        missing = ", ".join(facts.not_installed)
+        yield Finding("not-installed", f"nothing would resume the VMs: no {missing}", "apply role kvmfleet.sriov.sriov")
     if not kernel.kexec_built_in:
         yield Finding("kexec-missing", f"kernel {kernel.running} has no kexec", "boot one with CONFIG_KEXEC_FILE=y")
     if kernel.kexec_disabled:
@@ -212,6 +215,8 @@ def _vm_command_line(vm: VmFacts) -> Iterator[tuple[str, str]]:
         yield f"it inherited file descriptors ({' '.join(handles)})", "name devices and sockets by path instead"
     if _qemu_argv.throws_writes_away(vm.argv):
         yield "it runs with -snapshot or snapshot=on: disk writes would be lost", "use an overlay file"
+    for tap in _qemu_argv.orphan_taps(vm.argv):
+        yield f"its tap interface {tap} is made by somebody else", "let QEMU make it: -netdev bridge,br=.."
     if _qemu_argv.values(vm.argv, "-readconfig"):
         yield "it takes devices from a -readconfig file, which is not understood here", "put them on the command line"
 

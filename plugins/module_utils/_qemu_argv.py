@@ -122,6 +122,24 @@ def _versioned(text: str, machines: Mapping[str, str]) -> str:
     return prefix + equals + machines.get(name, name) + comma + rest if prefix in ("", "type") else text
 
 
+def bridges(argv: Sequence[str]) -> list[str]:
+    """Bridges that QEMU attaches itself to: they must exist again before its start (the default is br0)."""
+    backends = [parse(value, "type") for value in values(argv, "-netdev", "-nic")]
+    return sorted(
+        {item.get("br", "br0") for item in backends if item.get("type") == "bridge" or ("br" in item and _is_tap(item))}
+    )
+
+
+def orphan_taps(argv: Sequence[str]) -> list[str]:
+    """Tap interfaces that somebody else made and put into a bridge (``script=no``): a kexec takes them away."""
+    backends = [parse(value, "type") for value in values(argv, "-netdev", "-nic")]
+    return [item.get("ifname", "?") for item in backends if _is_tap(item) and item.get("script") == "no"]
+
+
+def _is_tap(backend: Mapping[str, str]) -> bool:
+    return backend.get("type") == "tap"
+
+
 def run_folders(argv: Sequence[str]) -> list[str]:
     """Folders below /run that QEMU makes sockets or files in: a kexec empties /run, QEMU does not make them."""
     found = set()

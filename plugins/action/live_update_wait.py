@@ -1,0 +1,85 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Controller side of ``live_update_wait``: asks the host again and again, while it goes away and comes back."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+FINAL = ("done", "aborted", "failed")
+ANSWER_S = 45
+"""A connection to a host that has just jumped into another kernel may hang for ever: no question takes longer."""
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
+    _requires_connection = True
+    _supports_check_mode = True
+    _supports_diff = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Status and result once the update has ended; fails when it has not within ``timeout`` seconds."""
+        super().run(tmp, task_vars)
+        spec = {"timeout": {"type": "int", "default": 900}, "interval": {"type": "float", "default": 2.0}}
+        _, arguments = self.validate_argument_spec(spec)
+        until = time.monotonic() + arguments["timeout"]
+        shown, answer, self._problem = "", {}, "none"
+        while time.monotonic() < until:
+            answer = self._ask(task_vars or {})
+            status = answer.get("status") or {}
+            if status.get("phase") in FINAL or (answer and not status):
+                return {"changed": False, "status": answer["status"], "result": answer["result"]}
+            shown = self._show(task_vars or {}, status.get("phase", "away"), shown)
+            time.sleep(arguments["interval"])
+        raise AnsibleActionFail(
+            f"the live update is still in phase '{shown}' after {arguments['timeout']} s; the last problem: {self._problem}"
+        )
+
+    def _ask(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """What the module says; nothing when the host cannot be reached now."""
+        try:
+            with _alarm(ANSWER_S):
+                answer = self._execute_module("kvmfleet.sriov.live_update_info", module_args={}, task_vars=task_vars)
+        except (AnsibleError, TimeoutError, OSError) as error:
+            self._problem = str(error) or "no answer"
+            self._forget_connection()
+            return {}
+        if answer.get("failed") or "status" not in answer:
+            self._problem = str(answer.get("msg", answer))
+            self._forget_connection()
+            return {}
+        return dict(answer)
+
+    def _forget_connection(self) -> None:
+        """A persistent connection into the old kernel answers nothing and refuses nothing."""
+        with contextlib.suppress(AnsibleError, TimeoutError, OSError, AttributeError), _alarm(ANSWER_S):
+            self._connection.reset()
+
+    def _show(self, task_vars: dict[str, Any], phase: str, shown: str) -> str:
+        if phase != shown:
+            Display().display(f"{task_vars.get('inventory_hostname', 'host')}: {phase}")
+        return phase
+
+
+@contextlib.contextmanager
+def _alarm(seconds: int) -> Iterator[None]:
+    """`TimeoutError` after ``seconds``; an action runs in the main thread of a process of its own."""
+
+    def late(_number: int, _frame: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,37 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filters for the report of a live update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils import _report
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report_html import page
+
+
+def last_life(text: str, pattern: str = _report.PATTERN) -> float:
+    """Stamp of the last sign of life in a log, 0 without one."""
+    lives = _report.parse_log(text, pattern)
+    return lives[-1].time if lives else 0.0
+
+
+def finding(item: Mapping[str, Any]) -> str:
+    """A refusal as a sentence."""
+    return f"{item['problem']}: {item['fix']}"
+
+
+class FilterModule:
+    """What playbooks of this collection use."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "last_life": last_life,
+            "finding": finding,
+            "prediction": _report.prediction,
+            "report_from_evidence": _report.report_from_evidence,
+            "report_timeline": _report.timeline,
+            "report_html": page,
+        }

@@ -1,0 +1,198 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report of a live update, computed from evidence alone: result.json of each host and what its guests logged."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PATTERN = r"life n=(\d+) boot=(\S+)"
+"""A line of life: its first group is a counter, its second the guest's boot id."""
+
+COPIED = (
+    "kernel_before", "kernel_after", "interface", "pfs", "vfs_enabled", "used_ids", "present_ids_at_first_restore",
+    "present_ids_at_last_restore", "vfs_present_at_end", "phases",
+)  # fmt: skip
+STAMP = re.compile(r"(\d+\.\d+) ")
+
+
+@dataclass(frozen=True)
+class Life:
+    """One sign of life, stamped by the host's realtime clock in seconds since the epoch."""
+
+    time: float
+    counter: int
+    boot_id: str
+
+
+def parse_log(text: str, pattern: str = PATTERN) -> list[Life]:
+    """Signs of life in the output of ``journalctl -o short-unix``, in the order of their stamps."""
+    wanted = re.compile(pattern)
+    found = []
+    for line in text.splitlines():
+        stamp, match = STAMP.match(line), wanted.search(line)
+        if stamp and match:
+            found.append(Life(float(stamp.group(1)), int(match.group(1)), match.group(2)))
+    return sorted(found, key=lambda life: life.time)
+
+
+def largest_gap(lives: Sequence[Life]) -> tuple[Life, Life] | None:
+    """The two neighbours that are farthest apart; None with fewer than two signs of life."""
+    pairs = list(zip(lives, lives[1:]))
+    return max(pairs, key=lambda pair: pair[1].time - pair[0].time) if pairs else None
+
+
+def vm_report(vm: Mapping[str, Any], lives: Sequence[Life]) -> dict[str, Any]:
+    """One VM. ``outage_s`` is the largest gap in its own log; before and after are the neighbours of its pause."""
+    gap = largest_gap(lives)
+    before, after = _around(vm, lives)
+    return {
+        "name": vm["name"],
+        "vfs": vm["vfs"],
+        "paused_at": vm["paused_at"],
+        "resumed_at": vm["resumed_at"],
+        "outage_s": None if gap is None else round(gap[1].time - gap[0].time, 6),
+        "boot_id_before": before.boot_id if before else None,
+        "boot_id_after": after.boot_id if after else None,
+        "counter_before": before.counter if before else None,
+        "counter_after": after.counter if after else None,
+    }
+
+
+def _around(vm: Mapping[str, Any], lives: Sequence[Life]) -> tuple[Life | None, Life | None]:
+    """The last sign of life before unplug or stop was requested, and the first one after the gap that followed.
+
+    The node stamps the resume when QEMU has answered; the guest may have spoken a moment earlier.
+    """
+    if vm["paused_at"] is None:
+        return None, None
+    before = [life for life in lives if life.time <= vm["paused_at"]]
+    gap = largest_gap([life for life in lives if life.time >= (before[-1].time if before else vm["paused_at"])])
+    return (before[-1] if before else None), (gap[1] if gap else None)
+
+
+def host_report(
+    name: str, result: Mapping[str, Any], logs: Mapping[str, str], patterns: Mapping[str, str]
+) -> dict[str, Any]:
+    """One host. ``logs``: text of each VM's log by its name, ``patterns``: how its signs of life look."""
+    vms = [
+        vm_report(vm, parse_log(logs.get(vm["name"], ""), patterns.get(vm["name"], PATTERN))) for vm in result["vms"]
+    ]
+    return {"name": name, **{key: result[key] for key in COPIED}, "vms": vms, "result": result["result"]}
+
+
+def batches(found: Iterable[tuple[float, Sequence[str]]], names: Iterable[str]) -> list[list[str]]:
+    """Batches in the order in which they began, of hosts in the report; ``found``: (begin, batch) of each host."""
+    known, ordered = set(names), []
+    for _start, batch in sorted(found, key=lambda item: item[0]):
+        mine = [name for name in batch if name in known]
+        if mine and mine not in ordered:
+            ordered.append(mine)
+    return ordered
+
+
+def report_from_evidence(folder: str, names: Iterable[str] | None = None) -> dict[str, Any]:
+    """The whole report from ``folder``, which has a folder per host; only hosts ``names``, or all.
+
+    A host's folder has result.json, host.json (name, batch, patterns) and guest-VM.log of each VM.
+    """
+    wanted = None if names is None else set(names)
+    hosts, begun = [], []
+    for path in sorted(item.parent for item in Path(folder).glob("*/result.json")):
+        about = json.loads((path / "host.json").read_text(encoding="utf-8"))
+        if wanted is not None and about["name"] not in wanted:
+            continue
+        result = json.loads((path / "result.json").read_text(encoding="utf-8"))
+        logs = {file.stem[6:]: file.read_text(encoding="utf-8", errors="replace") for file in path.glob("guest-*.log")}
+        hosts.append(host_report(about["name"], result, logs, about.get("patterns", {})))
+        begun.append((min((phase["start"] for phase in result["phases"]), default=0.0), about["batch"]))
+    return {"hosts": hosts, "batches": batches(begun, [host["name"] for host in hosts])}
+
+
+def predicted_batches(names: Sequence[str], serial: Sequence[int | str] | int | str) -> list[list[str]]:
+    """How Ansible cuts ``names`` into batches (playbook_executor.py); the last number of ``serial`` repeats."""
+    ramp: list[int | str] = [serial] if isinstance(serial, (int, str)) else list(serial)
+    left, found = list(names), list[list[str]]()
+    while left:
+        size = _size(ramp[min(len(found), len(ramp) - 1)], len(names))
+        found.append(left[:size])
+        left = left[size:]
+    return found
+
+
+def _size(number: int | str, total: int) -> int:
+    """``20%`` of the hosts, at least one; 0 and less are all of them."""
+    if isinstance(number, str) and number.strip().endswith("%"):
+        return max(1, int(float(number.strip()[:-1]) / 100 * total))
+    return int(number) if int(number) > 0 else total
+
+
+def prediction(
+    names: Sequence[str], serial: Sequence[int | str], facts: Mapping[str, Any], budget_s: float
+) -> list[str]:
+    """Lines that say which hosts would be updated when, and the outage that is expected on each."""
+    lines = []
+    for number, batch in enumerate(predicted_batches(names, serial), start=1):
+        lines.append(f"batch {number}: {', '.join(batch)}")
+        for name in batch:
+            known = facts[name]
+            if known.get("live_update_under_way"):
+                lines.append(f"  {name}: its update was begun before, it is waited for")
+            elif known.get("live_update_needed"):
+                seconds = float(known["live_update_predicted_s"])
+                lines.append(f"  {name}: outage of about {seconds:g} s expected, the budget is {float(budget_s):g} s")
+            else:
+                lines.append(f"  {name}: runs the kernel already, nothing to do")
+    return lines
+
+
+def timeline(report: Mapping[str, Any], width: int = 46) -> list[str]:
+    """The report as lines of text: a bar per phase and per VM, on one time axis per host."""
+    lines = []
+    for number, batch in enumerate(report["batches"], start=1):
+        lines.append(f"batch {number}: {', '.join(batch)}")
+    for host in report["hosts"]:
+        lines.extend(_host_lines(host, width))
+    return lines
+
+
+def _host_lines(host: Mapping[str, Any], width: int) -> list[str]:
+    phases = [phase for phase in host["phases"] if phase["end"] is not None]
+    kernels = f"{host['kernel_before']} -> {host['kernel_after']} ({host['interface']})"
+    lines = [f"{host['name']}: {host['result']}, {kernels}"]
+    if not phases:
+        return lines
+    start, end = phases[0]["start"], max(phase["end"] for phase in phases)
+    for phase in phases:
+        bar = _bar(phase["start"] - start, phase["end"] - start, end - start, width, "=")
+        lines.append(f"  {phase['name']:<14}|{bar}| {phase['end'] - phase['start']:8.2f} s")
+    for vm in host["vms"]:
+        if vm["paused_at"] is not None and vm["resumed_at"] is not None:
+            bar = _bar(vm["paused_at"] - start, vm["resumed_at"] - start, end - start, width, "#")
+            outage = "unknown" if vm["outage_s"] is None else f"{vm['outage_s']:.2f} s"
+            lines.append(f"  VM {vm['name']:<11}|{bar}| outage {outage}, {_went_on(vm)}")
+    enabled, present = sum(host["vfs_enabled"].values()), sum(host["vfs_present_at_end"].values())
+    first = sum(len(ids) for ids in host["present_ids_at_first_restore"].values())
+    last = sum(len(ids) for ids in host["present_ids_at_last_restore"].values())
+    counts = f"{first} at the first restore, {last} at the last, {present} at the end"
+    return [*lines, f"  VFs: {enabled} enabled; present: {counts}"]
+
+
+def _bar(start: float, end: float, total: float, width: int, mark: str) -> str:
+    first = int(start / total * width) if total > 0 else 0
+    last = max(first + 1, round(end / total * width)) if total > 0 else width
+    return (" " * first + mark * (last - first)).ljust(width)[:width]
+
+
+def _went_on(vm: Mapping[str, Any]) -> str:
+    if vm["boot_id_before"] is None or vm["boot_id_after"] is None:
+        return "no signs of life in its log"
+    if vm["boot_id_before"] != vm["boot_id_after"]:
+        return "it was started anew"
+    return f"it went on, counter {vm['counter_before']} -> {vm['counter_after']}"
