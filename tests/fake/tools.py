@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .host import FakeHost
     from .pf import FakePf
 
+MODULES = ("vfio-pci", "igbvf", "nvme")
+
 
 class FakeTools:
     """Called like `_process.run`; ``calls`` lists the programs that change something."""
@@ -29,7 +31,7 @@ class FakeTools:
             if words[:3] == ["ip", "link", "set"]:
                 return self._change(words, lambda: self._set(words))
             if words[0] == "modprobe":
-                return self._change(words, lambda: self.host.drivers.add(words[1]))
+                return self._change(words, lambda: self._load(words))
             if words[:2] == ["ip", "-json"] and words[-4:-1] == ["link", "show", "dev"]:
                 return json.dumps(self._show(words))
         raise ToolError(words, 127, "the fake host has no such program")
@@ -47,6 +49,11 @@ class FakeTools:
         act()
         self.host.draw()
         return ""
+
+    def _load(self, words: list[str]) -> None:
+        if words[-1] not in MODULES:
+            raise ToolError(words, 1, f"modprobe: FATAL: Module {words[-1]} not found in directory /lib/modules/fake")
+        self.host.drivers.add(words[-1])
 
     def _pf(self, words: list[str], name: str) -> FakePf:
         for pf in self.host.pfs.values():

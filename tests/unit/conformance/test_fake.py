@@ -14,8 +14,13 @@ import pytest
 
 from tests.fake.host import FakeHost
 
+ENGINE = "ansible_collections.kvmfleet.sriov.plugins.module_utils"
 CASES = Path(__file__).resolve().parents[2] / "conformance"
 sys.path.insert(0, str(CASES))
+# On a host the cases find the engine under the name it has in the node program: here these must be the same modules.
+for name in ("_document", "_engine", "_errors", "_interface", "_process", "_state"):
+    importlib.import_module(f"{ENGINE}.{name}")
+sys.modules["kvmfleet_sriov"] = sys.modules[ENGINE]
 harness = importlib.import_module("harness")
 ALL = harness.collect([importlib.import_module(path.stem) for path in sorted(CASES.glob("cases_*.py"))])
 TOTALS = {"igb": 7, "nvme": 8}
@@ -39,4 +44,5 @@ def test_case(tmp_path: Path, one: Any, interface: str, kind: str) -> None:  # n
     host = FakeHost(tmp_path / "root", interface)
     pf = getattr(host, kind)()
     row = harness.run_case(harness.Pf(host.sysfs, pf.address), one, f"fake-{interface}", str)
-    assert (row.result, row.reason) == ("pass", "")
+    allowed = {("pass", "")} if kind == "igb" else {("pass", ""), ("skip", "needs a PF with a network interface")}
+    assert (row.result, row.reason) in allowed
