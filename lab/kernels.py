@@ -1,4 +1,4 @@
-"""The lab's kernels, by role ``kernel_build``: Debian's source as it is (``stock``) and with the series (``series``)."""
+"""The lab's kernels, by role ``kernel_build``: Debian's source as it is (``stock``), with the series (``series``)."""
 
 from __future__ import annotations
 
