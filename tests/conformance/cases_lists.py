@@ -32,7 +32,7 @@ def case_list_forms(pf: Pf) -> None:
 
 @case(vfs=4, real_only=True)
 def case_list_forms_of_bitmap_parselist(pf: Pf) -> None:
-    """What lib/bitmap-str.c takes besides: spaces, `all`, `N` for the last, strides. The engine writes none of these."""
+    """What lib/bitmap-str.c takes besides: spaces, `all`, `N` for the last, strides. The engine writes none."""
     in_and_out(pf, {" 1 , 2 \n": {1, 2}, "0-3:1/2": {0, 2}, "all": {0, 1, 2, 3}, "2-N": {2, 3}, ",,1": {1}})
 
 
