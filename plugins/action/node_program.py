@@ -25,7 +25,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """The result of ``copy``, less what is of the controller's temporary file."""
         super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec({"dest": {"type": "path", "default": DEST}})
+        _validation, arguments = self.validate_argument_spec({"dest": {"type": "path", "default": DEST}})
         with tempfile.TemporaryDirectory() as folder:
             program = Path(folder) / "sriovctl"
             program.write_bytes(pack())

@@ -9,16 +9,19 @@ import time
 from collections.abc import Callable, Mapping
 
 from ._document import HostDocument, PfSpec, find_pf
+from ._engine import altnames
 from ._errors import BadInputError, DeadlineError
+from ._process import Run
 from ._state import PfState, read_pfs
 from ._sysfs import Sysfs
 
 DEADLINE_S = 60.0
-PAUSE_S = 0.1
+PAUSE_S = 0.2
 
 
 def wait_for_pfs(
     sysfs: Sysfs,
+    run: Run,
     document: HostDocument,
     deadline_s: float = DEADLINE_S,
     sleep: Callable[[float], None] = time.sleep,
@@ -26,22 +29,23 @@ def wait_for_pfs(
 ) -> None:
     """Until every PF of the document has its driver, and its network interface where VF properties are declared.
 
-    Names other than addresses are waited for as interface names. Raises `DeadlineError` naming what is still missing.
+    Raises `DeadlineError` naming what is still missing.
     """
     until = clock() + deadline_s
-    while missing := _missing(document, read_pfs(sysfs, vfs=False)):
+    while missing := _missing(run, document, read_pfs(sysfs, vfs=False)):
         if clock() >= until:
             raise DeadlineError(f"after {deadline_s:g} s this is still missing: {'; '.join(missing)}")
         sleep(PAUSE_S)
 
 
-def _missing(document: HostDocument, states: Mapping[str, PfState]) -> list[str]:
-    return [reason for spec in document.pfs if (reason := _reason(spec, states))]
+def _missing(run: Run, document: HostDocument, states: Mapping[str, PfState]) -> list[str]:
+    names = altnames(run, document, states)
+    return [reason for spec in document.pfs if (reason := _reason(spec, states, names))]
 
 
-def _reason(spec: PfSpec, states: Mapping[str, PfState]) -> str:
+def _reason(spec: PfSpec, states: Mapping[str, PfState], names: Mapping[str, str]) -> str:
     try:
-        pf = find_pf(spec.pf, states, {})
+        pf = find_pf(spec.pf, states, names)
     except BadInputError:
         return f"PF {spec.pf}"
     if pf.driver is None:

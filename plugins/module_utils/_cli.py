@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit status of one command, see `EXITS`."""
     arguments = _parser().parse_args(argv)
     try:
-        return int(arguments.handler(arguments))
+        return int(arguments.func(arguments))
     except SriovError as error:
         print(f"sriovctl: {error}", file=sys.stderr)
         return {BadInputError: BAD_INPUT, RefusedError: REFUSED}.get(type(error), FAILED)
@@ -54,11 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     status = _command(commands, "status", _status, "show PFs and VFs, and who uses them")
     status.add_argument("pf", nargs="*", help="only these, by PCI address or network interface")
-    for name, handler, text in (
+    for name, func, text in (
         ("plan", _plan, "show the steps that would bring this host to its document"),
         ("apply", _apply, "bring this host to its document"),
     ):
-        command = _command(commands, name, handler, text)
+        command = _command(commands, name, func, text)
         command.add_argument("file", nargs="?", help=f"host document, JSON, - for stdin (default {DOCUMENT})")
         command.add_argument("--force", action="store_true", help="take away VFs in use; change numbers of present VFs")
     command.add_argument("--boot", action="store_true", help="wait for late PFs; leave VFs to a live update under way")
@@ -72,12 +72,12 @@ def _parser() -> argparse.ArgumentParser:
 def _command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
     name: str,
-    handler: Callable[[argparse.Namespace], int],
+    func: Callable[[argparse.Namespace], int],
     text: str,
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     command.add_argument("--json", action="store_true", help="print JSON")
-    command.set_defaults(handler=handler)
+    command.set_defaults(func=func)
     return command
 
 
@@ -121,7 +121,7 @@ def _apply(arguments: argparse.Namespace) -> int:
             lines = [f"Nothing done: a live update is under way ({phase})."]
             _print(arguments, {"changed": False, "phase": phase}, lines)
             return 0
-        wait_for_pfs(sysfs, document, arguments.wait)
+        wait_for_pfs(sysfs, run, document, arguments.wait)
     refuse_during_update(sysfs)
     report = converge(sysfs, run, document, force=arguments.force)
     took = f"Done in {report.outcome.seconds:.3f} s." if report.outcome and report.plan.changed else "Nothing to do."

@@ -70,7 +70,7 @@ def read_host(sysfs: Sysfs, run: Run, document: HostDocument) -> tuple[dict[str,
     named = {spec.pf for spec in document.pfs}
     known = all(sysfs.exists(f"{DEVICES}/{name}/sriov_totalvfs") for name in named)
     states = read_pfs(sysfs, sorted(named) if known else None, vfs=False)
-    resolved = resolve(document, states, _altnames(run, document, states))
+    resolved = resolve(document, states, altnames(run, document, states))
     for spec in resolved.pfs:
         ids, properties = reads(states[spec.pf], spec)
         pf = read_vfs(sysfs, states[spec.pf], ids)
@@ -83,7 +83,7 @@ def with_properties(run: Run, pf: PfState) -> PfState:
     return replace(pf, properties=_netdev.read_properties(run, pf.netdev)) if pf.netdev else pf
 
 
-def _altnames(run: Run, document: HostDocument, states: Mapping[str, PfState]) -> dict[str, str]:
+def altnames(run: Run, document: HostDocument, states: Mapping[str, PfState]) -> dict[str, str]:
     """Interface names behind those names of PFs that are neither addresses nor interface names."""
     names: dict[str, str] = {}
     for spec in document.pfs:

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from typing import Any
 
 from ._document import find_pf
 from ._engine import with_properties
-from ._errors import BadInputError, SriovError
+from ._errors import BadInputError, KernelError, SriovError
 from ._holders import Holder, read_holders
 from ._netdev import netdev_of
 from ._process import Run
@@ -26,7 +27,7 @@ def gather(
     ``vfs`` lists VFs that are present or have properties, with ``held_by`` for those that a process has open by VFIO.
     """
     pfs = _chosen(sysfs, run, names)
-    holders = read_holders(sysfs, {pf.address: (pf, pf.present) for pf in pfs})
+    holders = _holders(sysfs, pfs)
     return [_pf(with_properties(run, pf) if properties and pf.enabled else pf, holders) for pf in pfs]
 
 
@@ -34,6 +35,16 @@ def _chosen(sysfs: Sysfs, run: Run, names: Iterable[str] | None) -> list[PfState
     states = read_pfs(sysfs, vfs=False)
     chosen = set(states) if names is None else {_find(name, states, run).address for name in names}
     return [read_vfs(sysfs, states[address], states[address].present) for address in sorted(chosen)]
+
+
+def _holders(sysfs: Sysfs, pfs: Iterable[PfState]) -> dict[tuple[str, int], Holder]:
+    """Empty for a user who may not look into other users' processes."""
+    try:
+        return read_holders(sysfs, {pf.address: (pf, pf.present) for pf in pfs})
+    except KernelError as error:
+        if error.errno != errno.EACCES:
+            raise
+        return {}
 
 
 def _find(name: str, states: dict[str, PfState], run: Run) -> PfState:

@@ -47,7 +47,7 @@ RETURN = r"""
 dest:
   description: Where the program is.
   returned: success
-  type: path
+  type: str
   sample: /usr/local/sbin/sriovctl
 checksum:
   description: SHA-1 checksum of the program.

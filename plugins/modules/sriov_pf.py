@@ -151,7 +151,7 @@ steps:
   elements: dict
   sample:
     - {pf: "0000:03:00.0", step: enable, before: "0", after: "7"}
-    - {pf: "0000:03:00.0", step: add, vfs: 0-1,6, before: absent, after: present}
+    - {pf: "0000:03:00.0", step: add, vfs: "0-1,6", before: absent, after: present}
 times:
   description: Each step by itself, with the seconds it took.
   returned: success, not in check mode
@@ -175,7 +175,7 @@ document:
   description: What was declared, as the host document that C(sriovctl apply) takes.
   returned: success
   type: dict
-  sample: {pfs: [{pf: "0000:03:00.0", hardware_vfs: max, present_vfs: 0-1,6}]}
+  sample: {pfs: [{pf: "0000:03:00.0", hardware_vfs: max, present_vfs: "0-1,6"}]}
 kind:
   description:
     - What kind of failure it is. V(BadInputError) and V(RefusedError) come before anything is written, V(ApplyError)

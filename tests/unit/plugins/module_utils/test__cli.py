@@ -215,8 +215,10 @@ def test_boot_waits_for_late_pfs(host: FakeHost) -> None:
         seen.append(seconds)
 
     wish = {"pf": "0000:05:00.0", "vfs": [{"ids": "none", "vlan": 1}]}
-    _boot.wait_for_pfs(host.sysfs, validate({"pfs": [wish]}), sleep=sleep)
+    _boot.wait_for_pfs(host.sysfs, host.run, validate({"pfs": [wish]}), sleep=sleep)
     assert (late, len(seen)) == ([], 3)
+    host.pfs["0000:05:00.0"].altname = "uplink"
+    _boot.wait_for_pfs(host.sysfs, host.run, validate({"pfs": [{"pf": "uplink"}]}), 0)
 
 
 def test_boot_names_what_never_came(host: FakeHost) -> None:
@@ -225,11 +227,15 @@ def test_boot_names_what_never_came(host: FakeHost) -> None:
     times = iter(range(100))
     wish = validate({"pfs": [{"pf": IGB}, {"pf": "eth7"}, {"pf": NVME, "vfs": [{"ids": "none", "vlan": 1}]}]})
     with pytest.raises(DeadlineError) as caught:
-        _boot.wait_for_pfs(host.sysfs, wish, 5, sleep=lambda _s: None, clock=lambda: float(next(times)))
+        _boot.wait_for_pfs(host.sysfs, host.run, wish, 5, sleep=lambda _s: None, clock=lambda: float(next(times)))
     assert str(caught.value) == (
         "after 5 s this is still missing: the driver of PF 0000:03:00.0; PF eth7; the network interface of "
         "PF 0000:04:00.0"
     )
+
+
+def test_live_update_commands_get_the_root() -> None:
+    assert _cli._parser().parse_args(["--root", "/tree", "resume"]).root == "/tree"
 
 
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,7 +27,7 @@ from tests.fake.pf import FakePf
 
 TOTAL = 5
 IDS = st.frozensets(st.integers(0, TOTAL - 1))
-QUICK = settings(max_examples=80, deadline=None, derandomize=True, database=None)
+QUICK = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 """The fake tree is a few hundred files an example."""
 
