@@ -70,7 +70,7 @@ sanity: venv ## ansible-test sanity, offline, on a copy of the checkout
 	@tests/sanity/run
 
 unit: venv src ## unit tests, the conformance cases on the fake tree among them
-	@$(BIN)/pytest -q -m "not slow"
+	@$(BIN)/pytest -q -n 2 -m "not slow"
 
 unit-slow: venv src ## unit tests that run ansible-playbook or molecule, on this machine only
 	@$(BIN)/pytest -q -m slow
