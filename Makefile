@@ -60,7 +60,7 @@ changelog: venv
 	$(BIN)/antsibull-changelog lint
 
 lint: venv src ## ruff, mypy, ansible-lint (production), yamllint, antsibull-changelog
-	@$(BIN)/python tools/stages.py --keep-going ruff mypy ansible-lint yamllint changelog
+	@$(BIN)/python tools/stages.py ruff mypy ansible-lint yamllint changelog
 
 format: venv ## format the Python code
 	$(BIN)/ruff check --fix-only
@@ -76,7 +76,7 @@ unit-slow: venv src ## unit tests that run ansible-playbook or molecule, on this
 	@$(BIN)/pytest -q -m slow
 
 test-fast: venv src ## ruff, mypy and unit tests: under a minute, no VM
-	@$(BIN)/python tools/stages.py --keep-going ruff mypy unit
+	@$(BIN)/python tools/stages.py ruff mypy unit
 
 conformance: venv collection setup ## the conformance cases on real stock and patched kernels (boots a lab host)
 	@$(BIN)/python -m lab conformance
@@ -85,7 +85,8 @@ molecule: venv collection setup ## all molecule scenarios on one lab boot
 	@$(BIN)/python -m lab molecule
 
 test: venv src ## everything: lint, unit, sanity, conformance, molecule
-	@$(BIN)/python tools/stages.py ruff mypy unit ansible-lint yamllint changelog unit-slow sanity conformance molecule
+	@$(BIN)/python tools/stages.py ruff mypy unit ansible-lint yamllint changelog unit-slow sanity \
+		--then conformance molecule
 
 demo: venv collection setup ## from nothing to the live update of an emulated fleet; report in build/demo/
 	@$(BIN)/python -m lab demo

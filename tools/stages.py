@@ -84,15 +84,17 @@ def table(rows: list[Row]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the stages in order; after a failed one the rest counts as failed, not run, unless told to keep going."""
+    """Run all stages, then the expensive ones as long as nothing has failed; one that is not run counts as failed."""
     parser = argparse.ArgumentParser(description="Run make targets as stages and sum up their checks.")
     parser.add_argument("stages", nargs="+", help="make targets, in order")
-    parser.add_argument("--keep-going", action="store_true", help="run the stages after a failed one too")
+    parser.add_argument(
+        "--then", nargs="+", default=[], metavar="STAGE", help="run these only if nothing failed before"
+    )
     options = parser.parse_args(arguments)
     LOGS.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
-    for stage in options.stages:
-        if not options.keep_going and any(row.failed for row in rows):
+    for stage in [*options.stages, *options.then]:
+        if stage in options.then and any(row.failed for row in rows):
             rows.append(Row(stage, 0, 1, 0, None))
         else:
             rows.append(run(stage, ["make", stage]))

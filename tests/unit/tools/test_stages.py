@@ -38,19 +38,20 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_failed_stage_fails_the_run_and_stops_it(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert stages.main(["good", "bad", "last"]) == 1
+def test_a_failed_stage_fails_the_run(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert stages.main(["bad", "good", "last"]) == 1
+    assert capfd.readouterr().out.splitlines()[-1] == "4 passed, 1 failed"
+    assert (work / "ran").exists()
+
+
+def test_expensive_stages_are_not_run_after_a_failure(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert stages.main(["good", "bad", "--then", "last"]) == 1
     assert capfd.readouterr().out.splitlines()[-1] == "3 passed, 2 failed"
     assert not (work / "ran").exists()
     assert (work / "build/test/total").read_text() == "3 passed, 2 failed\n"
 
 
-def test_keep_going_runs_the_rest(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert stages.main(["--keep-going", "bad", "good", "last"]) == 1
-    assert capfd.readouterr().out.splitlines()[-1] == "4 passed, 1 failed"
-    assert (work / "ran").exists()
-
-
 def test_all_good(work: Path) -> None:
-    assert stages.main(["good", "last"]) == 0
+    assert stages.main(["good", "--then", "last"]) == 0
+    assert (work / "ran").exists()
     assert (work / "build/test/good.log").read_text() == "3 passed\n"
