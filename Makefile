@@ -92,7 +92,7 @@ demo: venv collection setup ## from nothing to the live update of an emulated fl
 	@$(BIN)/python -m lab demo
 
 bench: venv collection setup ## measure the VF stage: stock, series, floor; results in build/bench/
-	@$(BIN)/python -m lab bench
+	@$(BIN)/python -m bench
 
 clean: ## remove what was built in this checkout (caches in ~/.cache/kvmfleet-sriov stay)
 	rm -rf build .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis

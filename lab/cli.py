@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-from . import demo, fleet, host, operations, rootfs
+from . import conformance, demo, fleet, host, operations, rootfs, testbed
 from .paths import HERE
 from .progress import LabError
 
@@ -39,6 +39,8 @@ def _parser() -> argparse.ArgumentParser:
         ("down", _down, "stop a fleet"),
         ("status", _status, "what runs"),
         ("demo", _demo, "two hypervisors, the whole way to the report of their live update"),
+        ("conformance", _conformance, "the conformance cases on the real stock and patched kernels"),
+        ("molecule", _molecule, "molecule's scenarios on the test fleet"),
         ("ssh", _ssh, "a shell, or a command, on one host"),
         ("console", _console, "follow the serial console of one host, from its first line"),
     ):
@@ -48,8 +50,12 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("fleet", help="a fleet of lab/fleets/")
         if name in ("ssh", "console"):
             command.add_argument("host")
-        if name == "demo":
+        if name in ("demo", "molecule"):
             command.add_argument("--keep", action="store_true", help="leave the fleet running")
+        if name == "molecule":
+            command.add_argument("scenarios", nargs="*", help="all by default")
+        if name == "conformance":
+            command.add_argument("words", nargs=argparse.REMAINDER, help="more arguments of tests/conformance/run.py")
         if name == "ssh":
             command.add_argument("command", nargs=argparse.REMAINDER)
     return parser
@@ -69,6 +75,14 @@ def _start_vms(options: argparse.Namespace) -> None:
 
 def _demo(options: argparse.Namespace) -> None:
     demo.demo(options.keep)
+
+
+def _conformance(options: argparse.Namespace) -> int:
+    return conformance.conformance(options.words)
+
+
+def _molecule(options: argparse.Namespace) -> int:
+    return testbed.molecule(options.scenarios, options.keep)
 
 
 def _down(options: argparse.Namespace) -> None:

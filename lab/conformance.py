@@ -1,0 +1,93 @@
+"""The conformance cases on real kernels: one table of cases x kernels."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from . import kernels, testbed
+from .host import Running
+from .paths import REPOSITORY
+from .progress import LabError, say, step
+from .ssh import Ssh
+
+FOLDER = REPOSITORY / "build" / "conformance"
+SOURCES = REPOSITORY / "tests" / "conformance"
+ENGINE = REPOSITORY / "plugins" / "module_utils"
+MARKS = {"pass": "pass", "fail": "FAIL", "skip": "skip"}
+
+
+def bundle() -> bytes:
+    """What a host needs to run the cases, laid out as tests/conformance/run.py says."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for path in sorted(SOURCES.glob("*.py")):
+            archive.add(path, path.name)
+        for path in sorted(ENGINE.glob("*.py")):
+            archive.add(path, f"kvmfleet_sriov/{path.name}")
+        if not (ENGINE / "__init__.py").exists():
+            archive.addfile(tarfile.TarInfo("kvmfleet_sriov/__init__.py"))
+    return buffer.getvalue()
+
+
+def run_on(entry: Running, words: str) -> list[dict[str, Any]]:
+    """Run the cases on one host; the rows, also when some failed."""
+    name, ssh = entry.host.name, entry.ssh
+    pfs = " ".join(f"--pf {pf.address}" for pf in entry.host.pfs)
+    ssh.run("rm -rf /root/conformance && mkdir /root/conformance && tar -C /root/conformance -xz", data=bundle())
+    command = f"cd /root/conformance && python3 run.py {pfs} --kernel {name} --json rows.json {words} >run.log 2>&1"
+    _unattended(ssh, command)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / f"{name}.log").write_text(ssh.run("cat /root/conformance/run.log"))
+    rows: list[dict[str, Any]] = json.loads(ssh.run("cat /root/conformance/rows.json"))
+    return rows
+
+
+def _unattended(ssh: Ssh, command: str) -> None:
+    """Run it in a unit of its own and wait for its end, so that a lost connection loses nothing."""
+    ssh.run(f"systemd-run --quiet --wait --collect --unit=conformance sh -c '{command}' || true", timeout_s=2400)
+
+
+def conformance(words: list[str]) -> int:
+    """All cases on the series and on stock; writes build/conformance/table.{json,md} and prints the table."""
+    hosts = [entry for entry in testbed.ready() if entry.host.name in kernels.FLAVOURS]
+    with step("conformance cases on real kernels"), ThreadPoolExecutor() as pool:
+        found = dict(
+            zip((entry.host.name for entry in hosts), pool.map(lambda one: run_on(one, " ".join(words)), hosts))
+        )
+    if not all(found.values()):
+        raise LabError(f"no cases were run on: {', '.join(name for name, rows in found.items() if not rows)}")
+    releases = {name: kernels.built(name).release for name in found}
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / "table.json").write_text(json.dumps({"kernels": releases, "rows": found}, indent=2) + "\n")
+    (FOLDER / "table.md").write_text(table(found, releases))
+    print(table(found, releases))
+    every = [row for rows in found.values() for row in rows]
+    for row in every:
+        if row["result"] == "fail":
+            print(f"FAIL {row['kernel']} {row['name']}: {row['reason']}")
+    passed, failed, skipped = (sum(row["result"] == word for row in every) for word in ("pass", "fail", "skip"))
+    unexplained = [row["name"] for row in every if row["result"] == "skip" and not row["reason"]]
+    if unexplained:
+        say(f"skipped without a reason: {', '.join(unexplained)}")
+    print(f"conformance: {passed} passed, {failed + len(unexplained)} failed, {skipped} skipped", flush=True)
+    return 1 if failed or unexplained or not passed else 0
+
+
+def table(found: dict[str, list[dict[str, Any]]], releases: dict[str, str]) -> str:
+    """Markdown: a row per case and PF driver, a column per kernel; why a case was skipped stands below."""
+    cells = {(row["name"], row["driver"], kernel): row for kernel, rows in found.items() for row in rows}
+    lines = ["| case | PF driver | " + " | ".join(f"{name} ({releases[name]})" for name in found) + " |"]
+    lines.append("|---" * (len(found) + 2) + "|")
+    reasons: dict[str, None] = {}
+    for name, driver in sorted({(name, driver) for name, driver, _ in cells}):
+        row = [cells.get((name, driver, kernel)) for kernel in found]
+        lines.append(
+            f"| {name} | {driver} | " + " | ".join(MARKS[cell["result"]] if cell else "-" for cell in row) + " |"
+        )
+        skipped = [cell for cell in row if cell and cell["result"] == "skip"]
+        reasons |= {f"{cell['kernel']}, {name}, {driver}: {cell['reason']}": None for cell in skipped}
+    return "\n".join([*lines, "", "Skipped:", "", *(f"- {reason}" for reason in reasons), ""])

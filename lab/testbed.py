@@ -1,0 +1,52 @@
+"""The fleet that conformance cases and molecule scenarios share: booted once, then found ready."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+
+from . import ansible, fleet, host, inventory, kernels, operations, rootfs
+from .paths import HERE, REPOSITORY, RUNS
+from .progress import say, step
+
+FLEET = "test"
+
+
+def ready() -> list[host.Running]:
+    """The fleet's hosts, up, each on its kernel; started afresh unless this very fleet is running already."""
+    operations.build()
+    hosts = host.running(fleet.load(FLEET), rootfs.ssh_key())
+    stamp = RUNS / FLEET / "ready.json"
+    now = json.dumps([kernels.built(name).release for name in kernels.FLAVOURS] + [entry.pid() for entry in hosts])
+    if all(entry.pid() for entry in hosts) and stamp.exists() and stamp.read_text() == now:
+        say("the test fleet is up already")
+        return hosts
+    operations.down(FLEET)
+    hosts = operations.up(FLEET)
+    with step("boot the test hosts into their kernels"):
+        playbook = HERE / "playbooks" / "boot_kernel.yml"
+        ansible.playbook(playbook, inventory.path(FLEET), "-e", f"lab_kernels={kernels.folder('')}")
+    facts: list[object] = [kernels.built(name).release for name in kernels.FLAVOURS]
+    stamp.write_text(json.dumps(facts + [entry.pid() for entry in hosts]))
+    return hosts
+
+
+def molecule(scenarios: list[str], keep: bool) -> int:
+    """Run molecule's scenarios, all of them by default, on the shared fleet; returns molecule's status."""
+    ready()
+    names = scenarios or sorted(path.parent.name for path in (REPOSITORY / "molecule").glob("*/molecule.yml"))
+    more = {"KVMFLEET_INVENTORY": str(inventory.path(FLEET)), "ANSIBLE_NOCOLOR": "1"}
+    environment = {key: value for key, value in ansible.environment().items() if key != "ANSIBLE_CONFIG"} | more
+    environment["KVMFLEET_KERNEL"] = kernels.built("series").release
+    environment["KVMFLEET_KERNEL_MANIFEST"] = str(kernels.folder("series") / "manifest.json")
+    passed = 0
+    for name in names:
+        argv = [str(ansible.BIN / "molecule"), "test", "--scenario-name", name]
+        with step(f"molecule scenario {name}"):
+            done = subprocess.run(argv, cwd=REPOSITORY, env=os.environ | environment, stdin=subprocess.DEVNULL)
+        passed += done.returncode == 0
+    print(f"molecule: {passed} passed, {len(names) - passed} failed", flush=True)
+    if not keep:
+        operations.down(FLEET)
+    return 0 if passed == len(names) and names else 1
