@@ -67,6 +67,11 @@ class QemuBackend:
         with self.connect(qmp_path) as qmp:
             return _qemu_probe.probe(qmp, argv)
 
+    def probe_status(self, vm: ManifestVm) -> str:
+        """query-status: running, paused, inmigrate, postmigrate, ... (qapi/run-state.json)."""
+        with self.connect(vm.qmp) as qmp:
+            return str(qmp.execute("query-status")["status"])
+
     def save(self, vm: ManifestVm, state: str) -> Saved:
         """Unplug, stop, write ``state`` (a path on this machine) and seal it. QEMU stays: `resume_here` can undo it."""
         with self.connect(vm.qmp) as qmp:
