@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ LINK = ROOT / "build" / "src" / "ansible_collections" / "kvmfleet" / "sriov"
 if not LINK.exists():
     LINK.parent.mkdir(parents=True, exist_ok=True)
     LINK.symlink_to(ROOT)
+    importlib.invalidate_caches()  # the folder was on the path before it existed
 for folder in (ROOT, ROOT / "build" / "src"):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))

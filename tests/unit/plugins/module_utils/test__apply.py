@@ -83,6 +83,42 @@ def test_failure_names_step_file_errno_and_says_it_was_undone(host: FakeHost) ->
     assert host.picture() == before
 
 
+# state of the PF before (enabled, present, driver), wish, numbers of writes and programs
+FAILURES: list[tuple[tuple[int, list[int], str | None], dict[str, Any], int]] = [
+    ((0, [], None), {"hardware_vfs": 7, "present_vfs": "1,6", "vfs": [{"ids": 6, "vlan": 5, "driver": "vfio-pci"}]}, 8),
+    ((7, [0, 1, 2], "vfio-pci"), {"present_vfs": "1,5", "vfs": [{"ids": 5, "driver": "igbvf"}]}, 8),
+    ((7, [0, 1], None), {"present_vfs": "none", "drivers_autoprobe": False}, 2),
+    (
+        (7, [1], "igbvf"),
+        {"vfs": [{"ids": 1, "driver": "vfio-pci"}, {"ids": "all", "trust": True, "max_tx_rate": 9}]},
+        10,
+    ),
+    ((4, [1, 3], "vfio-pci"), {"hardware_vfs": 7, "vfs": [{"ids": 3, "driver": "default"}]}, 12),
+]
+
+
+@pytest.mark.parametrize(("start", "wish", "actions"), FAILURES)
+def test_failure_of_each_action_takes_all_back(
+    host: FakeHost, start: tuple[int, list[int], str | None], wish: dict[str, Any], actions: int
+) -> None:
+    """With autoprobe on, so that VFs which come back could get another driver than they had."""
+    document = validate({"pfs": [{"pf": IGB, **wish}]})
+    host.drivers.add("vfio-pci")
+    for number in range(1, actions + 2):
+        host.kernel._disable(host.pfs[IGB])
+        host.setup(host.pfs[IGB], *start)
+        host.pfs[IGB].properties.get(3, {}).update(mac="02:00:00:00:00:03", vlan=7)
+        before = host.picture()
+        host.actions, host.faults = 0, {number: errno.EIO}
+        if number > actions:
+            _engine.converge(host.sysfs, host.run, document, force=True)
+            assert host.actions == actions
+        else:
+            with pytest.raises(ApplyError, match="back as it was found"):
+                _engine.converge(host.sysfs, host.run, document, force=True)
+            assert host.picture() == before
+
+
 def test_a_failing_undo_is_told_and_the_others_are_tried(host: FakeHost) -> None:
     """Unbinding 0 and 1 goes well, removing them fails, so does the first write that takes back."""
     pf = host.pfs[IGB]
