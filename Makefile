@@ -78,20 +78,22 @@ unit-slow: venv src ## unit tests that run ansible-playbook or molecule, on this
 test-fast: venv src ## ruff, mypy and unit tests: under a minute, no VM
 	@$(BIN)/python tools/stages.py ruff mypy unit
 
-conformance: venv collection setup ## the conformance cases on real stock and patched kernels (boots a lab host)
+conformance: setup collection ## the conformance cases on real stock and patched kernels (boots a lab host)
 	@$(BIN)/python -m lab conformance
 
-molecule: venv collection setup ## all molecule scenarios on one lab boot
+molecule: setup collection ## all molecule scenarios on one lab boot
 	@$(BIN)/python -m lab molecule
 
-test: venv src ## everything: lint, unit, sanity, conformance, molecule
-	@$(BIN)/python tools/stages.py ruff mypy unit ansible-lint yamllint changelog unit-slow sanity \
-		--then conformance molecule
+test: setup venv src ## everything: lint, unit, sanity, conformance, molecule
+	@status=0; $(BIN)/python tools/stages.py ruff mypy unit ansible-lint yamllint changelog unit-slow sanity \
+		--then conformance molecule || status=$$?; \
+	if [[ -d build/lab/test ]]; then $(BIN)/python -m lab down test >build/test/down.log 2>&1; fi; \
+	exit $$status
 
-demo: venv collection setup ## from nothing to the live update of an emulated fleet; report in build/demo/
+demo: setup collection ## from nothing to the live update of an emulated fleet; report in build/demo/
 	@$(BIN)/python -m lab demo
 
-bench: venv collection setup ## measure the VF stage: stock, series, floor; results in build/bench/
+bench: setup collection ## measure the VF stage: stock, series, floor; results in build/bench/
 	@$(BIN)/python -m bench
 
 clean: ## remove what was built in this checkout (caches in ~/.cache/kvmfleet-sriov stay)
