@@ -88,6 +88,7 @@ FAILURES: list[tuple[tuple[int, list[int], str | None], dict[str, Any], int]] = 
     ((0, [], None), {"hardware_vfs": 7, "present_vfs": "1,6", "vfs": [{"ids": 6, "vlan": 5, "driver": "vfio-pci"}]}, 8),
     ((7, [0, 1, 2], "vfio-pci"), {"present_vfs": "1,5", "vfs": [{"ids": 5, "driver": "igbvf"}]}, 8),
     ((7, [0, 1], None), {"present_vfs": "none", "drivers_autoprobe": False}, 2),
+    ((7, [0, 1], None), {"vfs": [{"ids": "all", "driver": "vfio-pci"}]}, 4),
     (
         (7, [1], "igbvf"),
         {"vfs": [{"ids": 1, "driver": "vfio-pci"}, {"ids": "all", "trust": True, "max_tx_rate": 9}]},
