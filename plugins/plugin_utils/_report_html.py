@@ -96,8 +96,18 @@ def _host(host: Mapping[str, Any]) -> str:
         f"<span class='badge {'good' if good else 'bad'}'>{escape(str(host['result']))}</span>"
         f"<span class='dim'>{escape(str(host['kernel_before']))} &rarr; {escape(str(host['kernel_after']))}, "
         f"interface {escape(str(host['interface']))}, {began}</span></header>"
-        f"{_tiles(host, span)}<div class='scroll'>{_gantt(host)}</div>{_vm_table(host)}{_pf_table(host)}</section>"
+        f"{_tiles(host, span)}<div class='scroll'>{_gantt(host)}</div>{_later(host)}{_vm_table(host)}{_pf_table(host)}"
+        "</section>"
     )
+
+
+def _later(host: Mapping[str, Any]) -> str:
+    """What the VMs did not have to wait for."""
+    end = sum(host["vfs_present_at_end"].values())
+    later = end - _count(host["present_ids_at_last_restore"])
+    if later <= 0:
+        return "<p class='dim'>All VFs were added before the last VM returned.</p>"
+    return f"<p class='dim'>{later} of {end} VFs were added after the last VM had returned.</p>"
 
 
 def _tiles(host: Mapping[str, Any], span: tuple[float, float] | None) -> str:

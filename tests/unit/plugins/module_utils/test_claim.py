@@ -115,7 +115,7 @@ def test_round_trip_on_disk(tmp_path: Path) -> None:
         ({"schema": 2}, "not a claim of schema 1"),
         ({"state": "eaten"}, "state eaten"),
         ({"more": 1}, "not a claim"),
-        ({"sha256": None}, ""),
+        ({"sha256": None}, "not a claim"),
     ],
 )
 def test_damaged_claims_are_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:

@@ -173,6 +173,7 @@ def test_page_is_whole_and_self_contained(tmp_path: Path) -> None:
     for outside in ("http://", "https://", "<script", "@import", "url("):
         assert outside not in text
     assert text.count("<svg") == 3
+    assert text.count("6 of 7 VFs were added after the last VM had returned") == 2
     assert "37.25 s" in text
     for svg in [part.split("</svg>")[0] for part in text.split("<svg")[1:]]:
         ElementTree.fromstring("<svg" + svg + "</svg>")
