@@ -68,7 +68,8 @@ def prepare() -> Stage:
         for entry in hosts:
             release = kernels.built(entry.host.name).release
             entry.ssh.run(
-                f"chmod +x /root/vf_stage; grub-set-default linux-{release}; sync; mount -o remount,ro / || true"
+                f"chmod +x /root/vf_stage; grub-set-default linux-{release};"
+                "grub-editenv /boot/grub/grubenv set extra_arguments='nohz=off highres=off'; sync; mount -o remount,ro / || true"
             )
             host.stop(entry)
     return stage
