@@ -1,0 +1,83 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole module on a fake host."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import KernelError
+from ansible_collections.kvmfleet.sriov.plugins.modules import sriov_info
+from tests.fake.host import FakeHost
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> FakeHost:
+    host = FakeHost(tmp_path / "root")
+    pf = host.igb()
+    pf.altname = "uplink"
+    host.setup(pf, 7, [0, 6], "vfio-pci")
+    host.hold(pf, 6)
+    host.nvme()
+    return host
+
+
+def run(host: FakeHost, capsys: pytest.CaptureFixture[str], **args: Any) -> dict[str, Any]:  # noqa: ANN401
+    with patch_module_args(args), pytest.raises(SystemExit):
+        sriov_info.main(host.sysfs, host.run)
+    return dict(json.loads(capsys.readouterr().out))
+
+
+def test_all_that_it_documents(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    igb, nvme = run(host, capsys)["pfs"]
+    vf = igb["vfs"][6]
+    assert (igb["pf"], igb["netdev"], igb["interface"], igb["present_vfs"]) == ("0000:03:00.0", "eth0", "vf-id", "0,6")
+    assert igb["abilities"]["remove"] is True
+    assert [one["present"] for one in igb["vfs"]] == [True, False, False, False, False, False, True]
+    assert (vf["address"], vf["driver"], vf["iommu_group"]) == ("0000:04:11.4", "vfio-pci", "2")
+    assert vf["held_by"] == "VM web1, process 4711 (qemu-system-x86)"
+    assert vf["properties"]["spoofchk"] is True
+    assert (nvme["netdev"], nvme["hardware_vfs"], nvme["vfs"]) == (None, 0, [])
+
+
+@pytest.mark.parametrize("name", ["eth0", "uplink", "0000:03:00.0", "03:00.0"])
+def test_names_of_a_pf(host: FakeHost, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    assert [pf["pf"] for pf in run(host, capsys, pfs=[name])["pfs"]] == ["0000:03:00.0"]
+
+
+def test_without_properties_no_program_runs(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    pf = run(host, capsys, pfs=["eth0"], properties=False)["pfs"][0]
+    assert [vf["id"] for vf in pf["vfs"]] == [0, 6]
+    assert all("properties" not in vf for vf in pf["vfs"])
+
+
+def test_without_rights_holders_are_unknown(
+    host: FakeHost, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = host.sysfs.target
+
+    def forbidden(path: str) -> str | None:
+        if path.startswith("/proc"):
+            raise KernelError("read link", path, errno.EACCES)
+        return target(path)
+
+    monkeypatch.setattr(host.sysfs, "target", forbidden)
+    assert not [vf for vf in run(host, capsys)["pfs"][0]["vfs"] if "held_by" in vf]
+
+
+def test_unknown_pf_names_those_there_are(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    result = run(host, capsys, pfs=["eth1"])
+    assert result["failed"]
+    assert "PF 'eth1' is not on this host; PFs of this host: 0000:03:00.0 (eth0), 0000:04:00.0" in result["msg"]
+
+
+def test_each_file_is_read_once(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    run(host, capsys)
+    assert [path for path, times in host.sysfs.reads.items() if times > 1] == []
