@@ -125,7 +125,7 @@ class Kexec:
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
         _durable.write_json(path, asdict(image))
 
-    def start(self, orderly: bool = False, remount_s: float = 10.0) -> None:
+    def start(self, orderly: bool = False, remount_s: float = 3.0) -> None:
         """Start the loaded kernel: never by ``reboot``, which goes through firmware when nothing is loaded.
 
         ``orderly`` lets systemd stop all units first; else disks are synced, remounted read-only, and the kernel jumps.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from . import _process
 from ._backend_qemu import Deadlines, QemuBackend
+from ._errors import SriovError
 from ._kexec import Kexec
 from ._live_options import Options
 from ._live_status import Folder
@@ -18,6 +19,10 @@ from ._process import Run
 from ._sysfs import Sysfs
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+
+FAILURES = (SriovError, OSError, ValueError, KeyError)
+"""What may go wrong with one VM or PF without taking the others along: also a file or an answer without sense."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from . import _claim, _live_status, _manifest, _vm_discovery
 from ._claim import Claim
 from ._errors import BadInputError, RefusedError, SriovError
-from ._live_host import LiveHost
+from ._live_host import FAILURES, LiveHost
 from ._live_options import parse
 from ._live_restore import Restorer, drop_claim
 from ._live_status import Progress, new_result
@@ -35,7 +35,7 @@ def run(host: LiveHost) -> str:
         progress.enter(_live_status.KEXEC)
         _sync_journal(host)
         host.kexec.start(options.orderly)
-    except SriovError as error:
+    except FAILURES as error:
         host.log(f"not updated: {error}")
         return _abort(host, manifest, progress, str(error))
     return _live_status.KEXEC
@@ -90,7 +90,7 @@ def _save(host: LiveHost, manifest: Manifest, progress: Progress, vm: ManifestVm
     progress.update_vm(vm.name, result="saving")
     try:
         saved = host.backend.save(vm, host.folder.state(vm.name))
-    except SriovError as error:
+    except FAILURES as error:
         progress.update_vm(vm.name, result="save-failed", error=str(error))
         raise
     claim = Claim(
@@ -128,7 +128,7 @@ def _bring_back(restorer: Restorer, vm: ManifestVm) -> bool:
     try:
         host.backend.resume_here(vm)
         drop_claim(host, vm)
-    except SriovError as error:
+    except FAILURES as error:
         restorer.failed(vm, error)
         return False
     restorer.progress.update_vm(vm.name, resumed_at=host.now(), result="resumed-here")
@@ -142,7 +142,7 @@ def _each(vms: Sequence[ManifestVm], act: Callable[[ManifestVm], object]) -> Non
     def one(vm: ManifestVm) -> None:
         try:
             act(vm)
-        except SriovError as error:
+        except FAILURES as error:
             errors.append(f"VM {vm.name}: {error}")
 
     with ThreadPoolExecutor(max(1, len(vms))) as pool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from . import _engine, _vfids
 from ._document import HostDocument, PfSpec, VfSpec
 from ._errors import DeadlineError, SriovError
-from ._live_host import LiveHost
+from ._live_host import FAILURES, LiveHost
 from ._live_options import Options
 from ._manifest import Manifest, ManifestPf, ManifestVm
 from ._state import PfState, read_pfs
@@ -99,7 +99,7 @@ class PfSet:
             spec = PfSpec(pf.pf, pf.hardware_vfs, drivers_autoprobe=False)
             _engine.converge(self.host.sysfs, self.host.run, HostDocument((spec,)))
             problem = None
-        except SriovError as error:
+        except FAILURES as error:
             problem = f"PF {pf.pf} cannot be used: {error}"
             self.host.log(problem)
         finally:  # whatever happened, nobody may wait for this PF for ever

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from . import _claim, _durable, _guest_state, _vm_discovery
 from ._claim import Claim
-from ._errors import RefusedError, SriovError
-from ._live_host import LiveHost
+from ._errors import RefusedError
+from ._live_host import FAILURES, LiveHost
 from ._live_options import parse
 from ._live_status import Progress
 from ._manifest import Manifest, ManifestVm
@@ -36,14 +36,14 @@ class Restorer:
         """True when the VM runs; else its result says why. Never raises for what concerns this VM alone."""
         try:
             result = self._restore(vm)
-        except SriovError as error:
+        except FAILURES as error:
             self.failed(vm, error)
             return False
         self.progress.update_vm(vm.name, **result)
         self.host.log(f"VM {vm.name}: {result['result']}")
         return result["result"] in ("restored", "cold-started")
 
-    def failed(self, vm: ManifestVm, error: SriovError) -> None:
+    def failed(self, vm: ManifestVm, error: Exception) -> None:
         self.host.log(f"VM {vm.name}: {error}")
         self.progress.update_vm(vm.name, result="failed", error=str(error))
 
@@ -76,7 +76,7 @@ class Restorer:
             if start:
                 self.host.backend.start(vm, vm.restore_argv)
             self.host.backend.restore(vm, state, lambda: self._mark_running(vm))
-        except SriovError as error:
+        except FAILURES as error:
             self._give_up(vm, error)
             raise
         self._mark_running(vm)
@@ -88,7 +88,7 @@ class Restorer:
         if claim is not None and claim.state == _claim.CLAIMED:
             self._advance(vm, claim, _claim.RUNNING)
 
-    def _give_up(self, vm: ManifestVm, error: SriovError) -> None:
+    def _give_up(self, vm: ManifestVm, error: Exception) -> None:
         """Only a QEMU that never executed its guest, and is seen gone, leaves the state file good for another try."""
         claim = self.claim(vm)
         if claim is not None and claim.state == _claim.CLAIMED and self.host.backend.kill_unstarted(vm):

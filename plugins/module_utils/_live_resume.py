@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from . import _live_status, _manifest
 from ._errors import BadInputError, SriovError
-from ._live_host import LiveHost
+from ._live_host import FAILURES, LiveHost
 from ._live_options import parse
 from ._live_pfs import PfSet
 from ._live_restore import Restorer
@@ -33,7 +33,7 @@ def resume(host: LiveHost) -> str | None:
     work = _Resume(host, manifest)
     try:
         return work.run()
-    except SriovError as error:
+    except FAILURES as error:
         work.progress.finish(_live_status.FAILED, "failed", str(error))
         raise
 

@@ -120,7 +120,9 @@ def _told(argv: Sequence[str], name: str | None, address: str) -> dict[str, Any]
     for device in _qemu_argv.devices(argv):
         if device.get("driver") not in _qemu_argv.VFIO:
             continue
-        if device.get("id") == name or _host_address(device.get("host"), device.get("sysfsdev")) == address:
+        if (name is not None and device.get("id") == name) or _host_address(
+            device.get("host"), device.get("sysfsdev")
+        ) == address:
             return dict(device)
     return {}
 

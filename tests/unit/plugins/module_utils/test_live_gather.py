@@ -18,6 +18,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils import (
     _live_gather,
     _live_writers,
     _modules,
+    _qemu_devices,
     _qmp,
     _vm_discovery,
 )
@@ -67,6 +68,14 @@ def test_hot_plugged_vf_counts_too(node: FakeNode, pf: FakePf) -> None:
     node.qemus[0].do_device_add(driver="vfio-pci", host=pf.vfs[3].address, id="hot", bus="rp2")
     (found,) = discover(node)
     assert [vf.id for vf in found.vfs] == [6, 3]
+
+
+def test_arguments_of_a_vf_without_an_id_are_its_own() -> None:
+    argv = ["q", "-device", "vfio-pci,host=04:10.0,bus=rp1", "-device", "vfio-pci,host=04:10.2,bus=rp2,rombar=0"]
+    assert _qemu_devices._told(argv, None, "0000:04:10.2") == {
+        "driver": "vfio-pci", "host": "04:10.2", "bus": "rp2", "rombar": "0",
+    }  # fmt: skip
+    assert _qemu_devices._told(argv, None, "0000:04:10.4") == {}
 
 
 def test_other_hot_plugged_devices_and_blockers_are_problems(node: FakeNode, pf: FakePf) -> None:

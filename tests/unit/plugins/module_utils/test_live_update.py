@@ -376,6 +376,25 @@ def test_second_kexec_amid_resume_means_the_memory_is_gone(
         assert (qemu.guest or {})["boot"] != boot
 
 
+def test_what_nobody_expected_still_brings_the_others_back(node: FakeNode, pf: FakePf) -> None:
+    node.vm("other", pf, 2)
+    arm(node)
+    with pytest.raises(Rebooted):
+        _live_node.run(node.live)
+    started = node.live.backend.start
+
+    def start_badly(vm: ManifestVm, argv: Sequence[str]) -> None:
+        if vm.name == "web1":
+            raise PermissionError(13, "no entry", "/run/kvmfleet-vm")
+        started(vm, argv)
+
+    object.__setattr__(node.live.backend, "start", start_badly)
+    assert _live_resume.resume(node.live) == "failed"
+    assert node.live_vm("other") is not None
+    assert claim(node).state == "failed"  # type: ignore[union-attr]
+    assert "no entry" in result(node)["vms"][0]["error"]
+
+
 def test_somebody_elses_start_is_left_alone(node: FakeNode, pf: FakePf) -> None:
     arm(node)
     with pytest.raises(Rebooted):

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.slow  # six runs of ansible-playbook
+ROOT = Path(__file__).resolve().parents[3]
 REAL = (
     "roles", "playbooks", "meta", "plugins/filter", "plugins/plugin_utils", "plugins/module_utils", "plugins/action",
 )  # fmt: skip
