@@ -29,7 +29,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
         """Status and result once the update has ended; fails when it has not within ``timeout`` seconds."""
         super().run(tmp, task_vars)
         spec = {"timeout": {"type": "int", "default": 900}, "interval": {"type": "float", "default": 2.0}}
-        _, arguments = self.validate_argument_spec(spec)
+        _result, arguments = self.validate_argument_spec(spec)
         until = time.monotonic() + arguments["timeout"]
         shown, answer, self._problem = "", {}, "none"
         while time.monotonic() < until:
@@ -40,7 +40,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
             shown = self._show(task_vars or {}, status.get("phase", "away"), shown)
             time.sleep(arguments["interval"])
         raise AnsibleActionFail(
-            f"the live update is still in phase '{shown}' after {arguments['timeout']} s; the last problem: {self._problem}"
+            f"the live update is in phase '{shown}' after {arguments['timeout']} s; the last problem: {self._problem}"
         )
 
     def _ask(self, task_vars: dict[str, Any]) -> dict[str, Any]:

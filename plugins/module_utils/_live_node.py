@@ -31,7 +31,7 @@ def run(host: LiveHost) -> str:
     try:
         _save_all(host, manifest, progress)
         progress.enter(_live_status.SAVED)
-        _each(manifest.vms, lambda vm: host.backend.release(vm))
+        _each(manifest.vms, host.backend.release)
         progress.enter(_live_status.KEXEC)
         _sync_journal(host)
         host.kexec.start(options.orderly)

@@ -170,13 +170,13 @@ def _host_lines(host: Mapping[str, Any], width: int) -> list[str]:
         return lines
     start, end = phases[0]["start"], max(phase["end"] for phase in phases)
     for phase in phases:
-        bar = _bar(phase["start"] - start, phase["end"] - start, end - start, width, "=")
-        lines.append(f"  {phase['name']:<14}|{bar}| {phase['end'] - phase['start']:8.2f} s")
+        drawn = _bar(phase["start"] - start, phase["end"] - start, end - start, width, "=")
+        lines.append(f"  {phase['name']:<14}|{drawn}| {phase['end'] - phase['start']:8.2f} s")
     for vm in host["vms"]:
         if vm["paused_at"] is not None and vm["resumed_at"] is not None:
-            bar = _bar(vm["paused_at"] - start, vm["resumed_at"] - start, end - start, width, "#")
+            drawn = _bar(vm["paused_at"] - start, vm["resumed_at"] - start, end - start, width, "#")
             outage = "unknown" if vm["outage_s"] is None else f"{vm['outage_s']:.2f} s"
-            lines.append(f"  VM {vm['name']:<11}|{bar}| outage {outage}, {_went_on(vm)}")
+            lines.append(f"  VM {vm['name']:<11}|{drawn}| outage {outage}, {_went_on(vm)}")
     enabled, present = sum(host["vfs_enabled"].values()), sum(host["vfs_present_at_end"].values())
     first = sum(len(ids) for ids in host["present_ids_at_first_restore"].values())
     last = sum(len(ids) for ids in host["present_ids_at_last_restore"].values())

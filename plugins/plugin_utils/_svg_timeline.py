@@ -17,7 +17,7 @@ LETTER = 6.6
 
 @dataclass(frozen=True)
 class Bar:
-    """From ``start`` to ``end`` in seconds; ``colour`` names a CSS variable, ``text`` stands beside the bar."""
+    """From ``start`` to ``end`` in seconds; ``colour`` names a CSS variable, ``text`` stands beside it."""
 
     label: str
     start: float
@@ -28,11 +28,11 @@ class Bar:
 
 def chart(bars: Sequence[Bar], title: str) -> str:
     """One row per bar, ticks in seconds since the first one begins; ``title`` is for those who cannot see it."""
-    start = min(bar.start for bar in bars)
-    total = max(max(bar.end for bar in bars) - start, 1e-6)
+    start = min(item.start for item in bars)
+    total = max(max(item.end for item in bars) - start, 1e-6)
     scale = (WIDTH - LEFT - RIGHT) / total
     height = TOP + ROW * len(bars) + 6
-    rows = "".join(_row(bar, start, scale, TOP + ROW * number) for number, bar in enumerate(bars))
+    rows = "".join(_row(item, start, scale, TOP + ROW * number) for number, item in enumerate(bars))
     return (
         f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title>{_axis(total, scale, height)}{rows}</svg>"
@@ -58,21 +58,22 @@ def _axis(total: float, scale: float, height: int) -> str:
     return "".join(parts)
 
 
-def _row(bar: Bar, start: float, scale: float, y: int) -> str:
-    x = LEFT + (bar.start - start) * scale
-    width = max((bar.end - bar.start) * scale, 2.0)
+def _row(item: Bar, start: float, scale: float, y: int) -> str:
+    x = LEFT + (item.start - start) * scale
+    width = max((item.end - item.start) * scale, 2.0)
     return (
-        f'<text x="{LEFT - 10}" y="{y + 17}" text-anchor="end">{escape(bar.label)}</text>'
-        f'<rect x="{x:.1f}" y="{y + 4}" width="{width:.1f}" height="{ROW - 9}" rx="4" style="fill:var(--{bar.colour})">'
-        f"<title>{escape(bar.label)}: {escape(bar.text)}</title></rect>{_text(bar, x, width, y)}"
+        f'<text x="{LEFT - 10}" y="{y + 17}" text-anchor="end">{escape(item.label)}</text>'
+        f'<rect x="{x:.1f}" y="{y + 4}" width="{width:.1f}" height="{ROW - 9}" rx="4" '
+        f'style="fill:var(--{item.colour})">'
+        f"<title>{escape(item.label)}: {escape(item.text)}</title></rect>{_text(item, x, width, y)}"
     )
 
 
-def _text(bar: Bar, x: float, width: float, y: int) -> str:
+def _text(item: Bar, x: float, width: float, y: int) -> str:
     """To the right of the bar, to its left where there is no room, else inside it."""
-    length = len(bar.text) * LETTER + 8
+    length = len(item.text) * LETTER + 8
     if x + width + length < WIDTH:
-        return f'<text class="dim" x="{x + width + 6:.1f}" y="{y + 17}">{escape(bar.text)}</text>'
+        return f'<text class="dim" x="{x + width + 6:.1f}" y="{y + 17}">{escape(item.text)}</text>'
     if x - length > LEFT:
-        return f'<text class="dim" x="{x - 6:.1f}" y="{y + 17}" text-anchor="end">{escape(bar.text)}</text>'
-    return f'<text x="{x + 8:.1f}" y="{y + 17}" style="fill:#fff;font-weight:600">{escape(bar.text)}</text>'
+        return f'<text class="dim" x="{x - 6:.1f}" y="{y + 17}" text-anchor="end">{escape(item.text)}</text>'
+    return f'<text x="{x + 8:.1f}" y="{y + 17}" style="fill:#fff;font-weight:600">{escape(item.text)}</text>'
