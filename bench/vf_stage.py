@@ -18,6 +18,7 @@ from lab.progress import LabError, run, say, step
 HERE = Path(__file__).resolve().parent
 FLEET = "bench"
 USED = 100
+TICK = "nohz=off highres=off"  # see lab/playbooks/boot_kernel.yml
 SIDES = ("stock", "series", "floor")
 
 
@@ -67,10 +68,8 @@ def prepare() -> Stage:
         )
         for entry in hosts:
             release = kernels.built(entry.host.name).release
-            entry.ssh.run(
-                f"chmod +x /root/vf_stage; grub-set-default linux-{release};"
-                "grub-editenv /boot/grub/grubenv set extra_arguments='nohz=off highres=off'; sync; mount -o remount,ro / || true"
-            )
+            choose = f"grub-set-default linux-{release}; grub-editenv /boot/grub/grubenv set extra_arguments='{TICK}'"
+            entry.ssh.run(f"chmod +x /root/vf_stage; {choose}; sync; mount -o remount,ro / || true")
             host.stop(entry)
     return stage
 
