@@ -19,13 +19,18 @@ CLASSES = ("/sys/class/net", "/sys/class/block")
 
 
 def facts(sysfs: Sysfs, release: str, pfs: Mapping[str, PfState]) -> ModuleFacts:
-    """``needed``: behind the drivers of PFs, VFs given to VMs, network interfaces and disks."""
+    """``needed``: behind the drivers of PFs, VFs given to VMs, network interfaces and disks.
+
+    Code that no kernel can have as a module (pcieportdrv: its option is yes or no) is listed by none, so it is not
+    compared: a module counts if it is loaded here or named among this kernel's own.
+    """
+    loaded = {line.split()[0] for line in sysfs.read("/proc/modules").splitlines()} if _has_modules(sysfs) else set()
+    here = loaded | (available(sysfs, sysfs.read("/proc/sys/kernel/osrelease")) or frozenset())
     needed: dict[str, str] = {}
     for driver_folder, who in _drivers(sysfs, pfs):
         module = sysfs.link(f"{driver_folder}/module")
-        if module:
+        if module in here:
             needed.setdefault(module, who)
-    loaded = {line.split()[0] for line in sysfs.read("/proc/modules").splitlines()} if _has_modules(sysfs) else set()
     return ModuleFacts(needed, frozenset(loaded), available(sysfs, release))
 
 

@@ -24,7 +24,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils import (
 )
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_facts import UsedVf, VmFacts
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._state import read_pfs
-from tests.fake.node import NEW, FakeNode
+from tests.fake.node import NEW, OLD, FakeNode
 from tests.fake.pf import FakePf
 
 
@@ -178,7 +178,11 @@ def test_modules_that_are_needed(node: FakeNode) -> None:
     os.symlink("../../bus/pci/drivers/virtio_blk", root / "sys/devices/virtio0/driver")
     (root / "sys/class/block/vda").mkdir(parents=True)
     os.symlink("../../../devices/virtio0", root / "sys/class/block/vda/device")
+    os.makedirs(root / "sys/bus/pci_express/drivers/pcieportdrv")
+    os.symlink("/sys/module/pcieportdrv", root / "sys/bus/pci_express/drivers/pcieportdrv/module")
+    os.symlink("../bus/pci_express/drivers/pcieportdrv", root / "sys/devices/driver")
     node.put("/proc/modules", "igb 1 0 - Live 0x0\npsmouse 1 0 - Live 0x0\n")
+    node.put(f"/lib/modules/{OLD}/modules.builtin", "kernel/drivers/block/virtio_blk.ko\n")
     found = _modules.facts(node.host.sysfs, NEW, read_pfs(node.host.sysfs, vfs=False))
     assert found.needed == {"igb": f"PF {pf.address}", "virtio_blk": "block device vda"}
     assert found.loaded == {"igb", "psmouse"}
