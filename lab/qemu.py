@@ -44,7 +44,7 @@ def hypervisor(
 def _machine(accelerator: str) -> list[str]:
     if accelerator == "kvm":
         return ["-M", "q35,kernel-irqchip=split", "-accel", "kvm", "-cpu", "host"]
-    return ["-M", "q35,kernel-irqchip=off", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "qemu64"]
+    return ["-M", "q35,kernel-irqchip=off", "-accel", "tcg,thread=single,tb-size=512", "-cpu", "qemu64"]
 
 
 def _function(pf: Pf, index: int, host: int) -> list[str]:
