@@ -16,6 +16,8 @@ from ._state import PfState
 from ._sysfs import Sysfs
 
 _GONE = (errno.ENOENT, errno.ESRCH)
+# udev opens a node that has just appeared, or a symbolic link's target, for a moment while it applies its rules.
+_PASSING = ("(udev-worker)", "systemd-udevd")
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ def read_holders(sysfs: Sysfs, vfs: Mapping[str, tuple[PfState, Iterable[int]]])
                 nodes.update(dict.fromkeys(_nodes(sysfs, vf.address, vf.iommu_group), (address, vf_id)))
     if not nodes:
         return {}
-    return {nodes[node]: _holder(sysfs, pid) for pid, node in _open_files(sysfs) if node in nodes}
+    found = [(nodes[node], _holder(sysfs, pid)) for pid, node in _open_files(sysfs) if node in nodes]
+    return {vf: holder for vf, holder in found if holder.command not in _PASSING}
 
 
 def _nodes(sysfs: Sysfs, address: str, group: str | None) -> list[str]:

@@ -71,6 +71,14 @@ def test_names(host: FakeHost, cmdline: str, expected: str) -> None:
     assert read(host) == {6: expected}
 
 
+@pytest.mark.parametrize("comm", ["(udev-worker)", "systemd-udevd"])
+def test_udev_passes_by(host: FakeHost, comm: str) -> None:
+    process(host, 77, "/dev/vfio/2", comm=comm)
+    assert read(host) == {}
+    process(host, 76, "/dev/vfio/2")
+    assert read(host) == {6: "process 76 (prog)"}
+
+
 def test_process_that_ends_meanwhile(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     process(host, 77, "/dev/vfio/2")
     process(host, 78, "/dev/vfio/1")
