@@ -40,6 +40,7 @@ class Host:
     number: int
     memory_mib: int
     cpus: int
+    iommu: bool
     pfs: tuple[Pf, ...]
     vms: tuple[Vm, ...] = field(default=())
 
@@ -78,7 +79,15 @@ def _host(number: int, data: dict[str, Any]) -> Host:
     for vm in vms:
         if vm.vf >= pfs[vm.pf].vfs:
             raise LabError(f"VM {vm.name}: VF {vm.vf} is not below the {pfs[vm.pf].vfs} VFs of PF {vm.pf}")
-    return Host(data["name"], number, data.get("memory_mib", 2560), data.get("cpus", 1), tuple(pfs), vms)
+    return Host(
+        data["name"],
+        number,
+        data.get("memory_mib", 2560),
+        data.get("cpus", 1),
+        data.get("iommu", True),
+        tuple(pfs),
+        vms,
+    )
 
 
 def _pf(data: dict[str, Any], index: int) -> Pf:

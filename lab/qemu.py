@@ -18,7 +18,7 @@ def hypervisor(
     argv = ["qemu-system-x86_64", "-name", f"guest={host.name},process=kvmfleet-{host.name}"]
     argv += [*_machine(accelerator), "-smp", str(host.cpus), "-m", str(host.memory_mib)]
     argv += ["-nodefaults", "-no-user-config", "-display", "none", "-device", "virtio-rng-pci"]
-    argv += ["-device", "intel-iommu,intremap=on"]
+    argv += ["-device", "intel-iommu,intremap=on"] if host.iommu else []
     argv += [
         "-drive",
         f"if=none,id=boot,file={boot},format=raw,readonly=on",
