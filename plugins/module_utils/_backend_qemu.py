@@ -187,7 +187,7 @@ class QemuBackend:
         plugged = {device.address for device in vfio_devices(qmp, vm.argv)}
         for vf in vm.vfs:
             if vf.address not in plugged:
-                qmp.execute("device_add", timeout=self.deadlines.start, **vf.device)
+                self._plug(qmp, vf.device)
         if not qmp.execute("query-status")["running"]:
             before_cont()
             qmp.execute("cont")
@@ -195,6 +195,18 @@ class QemuBackend:
         missing = {vf.address for vf in vm.vfs} - {device.address for device in vfio_devices(qmp, vm.argv)}
         if not status["running"] or missing:
             raise SriovError(f"VM {vm.name} is {status['status']}, VFs missing: {', '.join(sorted(missing)) or 'none'}")
+
+    def _plug(self, qmp: Qmp, device: dict[str, Any]) -> None:
+        """Plug one VF. A group can be open only once (drivers/vfio/group.c): udev may have it for a moment."""
+        until = time.monotonic() + self.deadlines.answer
+        while True:
+            try:
+                qmp.execute("device_add", timeout=self.deadlines.start, **device)
+                return
+            except QmpError as error:
+                if "busy" not in error.description or time.monotonic() >= until:
+                    raise
+                self.sleep(0.02)
 
     def _wait_for_qmp(self, vm: ManifestVm) -> Qmp:
         until = time.monotonic() + self.deadlines.start

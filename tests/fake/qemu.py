@@ -27,12 +27,13 @@ VERSION = {"qemu": {"major": 10, "minor": 0, "micro": 2}, "package": ""}
 @dataclass
 class Script:
     """What goes wrong: ``unplug`` ok/never/refused, ``migrate`` ok/refused/fails/stays, ``incoming`` ok/fails/exits,
-    ``add`` ok/fails, ``start`` ok/exits, ``quit`` ok/ignored; ``blocked``: reasons of query-migrate."""
+    ``add`` ok/fails, ``busy``: how often a VF's group is busy, ``start`` ok/exits, ``quit`` ok/ignored; ``blocked``: reasons of query-migrate."""
 
     unplug: str = "ok"
     migrate: str = "ok"
     incoming: str = "ok"
     add: str = "ok"
+    busy: int = 0
     start: str = "ok"
     quit: str = "ok"
     blocked: list[str] = field(default_factory=list)
@@ -120,6 +121,9 @@ class FakeQemu:
 
     def _plug(self, device: dict[str, Any]) -> None:
         vf = self.node.vf(device["host"])
+        if self.script.busy:
+            self.script.busy -= 1
+            raise QemuRefusalError(f"vfio {device['host']}: failed to open /dev/vfio/9: Device or resource busy")
         if self.script.add == "fails" or vf is None or vf.driver != "vfio-pci":
             raise QemuRefusalError(f"vfio {device['host']}: no such host device")
         self.devices[device["id"]] = device

@@ -285,6 +285,16 @@ def test_restore_that_fails_keeps_the_state(node: FakeNode, pf: FakePf, way: str
     assert Path(node.live.folder.state("web1")).exists()
 
 
+def test_group_that_is_open_for_a_moment_is_waited_for(node: FakeNode, pf: FakePf) -> None:
+    arm(node)
+    with pytest.raises(Rebooted):
+        _live_node.run(node.live)
+    node.scripts["web1"].busy = 3
+    assert _live_resume.resume(node.live) == "done"
+    assert node.scripts["web1"].busy == 0
+    assert len(node.live_vm("web1").devices) == 1  # type: ignore[union-attr]
+
+
 def test_damaged_state_is_never_loaded(node: FakeNode, pf: FakePf) -> None:
     arm(node)
     with pytest.raises(Rebooted):
