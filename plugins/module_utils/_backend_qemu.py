@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -196,7 +196,7 @@ class QemuBackend:
         if not status["running"] or missing:
             raise SriovError(f"VM {vm.name} is {status['status']}, VFs missing: {', '.join(sorted(missing)) or 'none'}")
 
-    def _plug(self, qmp: Qmp, device: dict[str, Any]) -> None:
+    def _plug(self, qmp: Qmp, device: Mapping[str, Any]) -> None:
         """Plug one VF. A group can be open only once (drivers/vfio/group.c): udev may have it for a moment."""
         until = time.monotonic() + self.deadlines.answer
         while True:

@@ -27,7 +27,8 @@ VERSION = {"qemu": {"major": 10, "minor": 0, "micro": 2}, "package": ""}
 @dataclass
 class Script:
     """What goes wrong: ``unplug`` ok/never/refused, ``migrate`` ok/refused/fails/stays, ``incoming`` ok/fails/exits,
-    ``add`` ok/fails, ``busy``: how often a VF's group is busy, ``start`` ok/exits, ``quit`` ok/ignored; ``blocked``: reasons of query-migrate."""
+    ``add`` ok/fails, ``busy``: how often a VF's group is busy, ``start`` ok/exits,
+    ``quit`` ok/ignored; ``blocked``: reasons of query-migrate."""
 
     unplug: str = "ok"
     migrate: str = "ok"
