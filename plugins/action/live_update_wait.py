@@ -16,8 +16,9 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 FINAL = ("done", "aborted", "failed")
-ANSWER_S = 45
-"""A connection to a host that has just jumped into another kernel may hang for ever: no question takes longer."""
+ANSWER_S, LONGEST_S = 45, 360
+"""A connection to a host that has just jumped into another kernel may hang for ever, so no question may take longer
+than the first; a busy host may only be slow, so a question that got no answer in time doubles it, up to the second."""
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
@@ -31,7 +32,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
         spec = {"timeout": {"type": "int", "default": 900}, "interval": {"type": "float", "default": 2.0}}
         _result, arguments = self.validate_argument_spec(spec)
         until = time.monotonic() + arguments["timeout"]
-        shown, answer, self._problem = "", {}, "none"
+        shown, answer, self._problem, self._patience = "", {}, "none", ANSWER_S
         while time.monotonic() < until:
             answer = self._ask(task_vars or {})
             status = answer.get("status") or {}
@@ -45,11 +46,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
 
     def _ask(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         """What the module says; nothing when the host cannot be reached now."""
+        begin = time.monotonic()
         try:
-            with _alarm(ANSWER_S):
+            with _alarm(self._patience):
                 answer = self._execute_module("kvmfleet.sriov.live_update_info", module_args={}, task_vars=task_vars)
         except (AnsibleError, TimeoutError, OSError) as error:
-            self._problem = str(error) or "no answer"
+            self._problem = str(error) or f"no answer within {self._patience} s"
+            if time.monotonic() - begin >= self._patience:
+                self._patience = min(2 * self._patience, LONGEST_S)
             self._forget_connection()
             return {}
         if answer.get("failed") or "status" not in answer:

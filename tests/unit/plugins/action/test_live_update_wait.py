@@ -1,0 +1,56 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host that is away answers nothing; a host that is busy answers late, and is given time."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.action import live_update_wait
+
+DONE = {"status": {"phase": "done"}, "result": {"result": "updated"}}
+
+
+class Connection:
+    resets = 0
+
+    def reset(self) -> None:
+        self.resets += 1
+
+
+def action(takes_s: float) -> Any:  # noqa: ANN401
+    """The action before a host that needs so long for each answer."""
+
+    def answer(*_words: object, **_names: object) -> dict[str, Any]:
+        time.sleep(takes_s)
+        return DONE
+
+    made = live_update_wait.ActionModule.__new__(live_update_wait.ActionModule)
+    made._connection, made._problem, made._patience = Connection(), "none", 1
+    made._execute_module = answer
+    return made
+
+
+def test_slow_host_is_given_more_time_each_time() -> None:
+    slow = action(1.4)
+    assert slow._ask({}) == {}
+    assert (slow._patience, slow._connection.resets) == (2, 1)
+    assert "within 1 s" in slow._problem
+    assert slow._ask({}) == DONE
+
+
+def test_patience_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_update_wait, "LONGEST_S", 1)
+    hung = action(3)
+    assert [hung._ask({}), hung._ask({}), hung._patience] == [{}, {}, 1]
+
+
+def test_quick_refusal_does_not_cost_patience() -> None:
+    away = action(0)
+    away._execute_module = lambda *_words, **_names: {"failed": True, "msg": "unreachable"}
+    assert away._ask({}) == {}
+    assert (away._patience, away._problem) == (1, "unreachable")
