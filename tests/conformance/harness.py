@@ -164,7 +164,7 @@ def case(*, interfaces: tuple[str, ...] = FULL, vfs: int = 2, real_only: bool = 
 
     def mark(run: Callable[[Pf], None]) -> Callable[[Pf], None]:
         name = run.__name__.replace("case_", "", 1)
-        run.conformance = Case(name, run, interfaces, vfs, real_only)  # type: ignore[attr-defined]
+        run.conformance = Case(name, run, interfaces, vfs, real_only)  # type: ignore[attr-defined]  # functions carry their case
         return run
 
     return mark

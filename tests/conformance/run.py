@@ -34,7 +34,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from harness import Pf, Row, collect, run_case  # noqa: E402
+from harness import Pf, Row, collect, run_case  # noqa: E402 - the path is set above
 
 COMPLAINT = re.compile(
     r"WARNING:|BUG:|Oops|general protection|blocked for more than|possible .*deadlock"

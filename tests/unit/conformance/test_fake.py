@@ -40,7 +40,7 @@ def test_every_case_runs_somewhere_or_is_for_real_kernels_with_many_vfs() -> Non
 
 
 @pytest.mark.parametrize(("one", "interface", "kind"), RUNS, ids=lambda value: getattr(value, "name", value))
-def test_case(tmp_path: Path, one: Any, interface: str, kind: str) -> None:  # noqa: ANN401
+def test_case(tmp_path: Path, one: Any, interface: str, kind: str) -> None:  # noqa: ANN401 - a case of the harness, which the host imports by itself
     host = FakeHost(tmp_path / "root", interface)
     pf = getattr(host, kind)()
     row = harness.run_case(harness.Pf(host.sysfs, pf.address), one, f"fake-{interface}", str)

@@ -104,7 +104,7 @@ class Fleet:
             (self.collection / f"plugins/modules/{name}.py").write_text(MODULE % name)
         self.hosts: dict[str, dict[str, Any]] = {}
 
-    def host(self, name: str, way: list[str] | None = None, phase: str | None = None, **changes: Any) -> None:  # noqa: ANN401
+    def host(self, name: str, way: list[str] | None = None, phase: str | None = None, **changes: Any) -> None:  # noqa: ANN401 - keyword arguments of several types
         folder = self.folder / "hosts" / name
         (folder / "bin").mkdir(parents=True)
         for program, text in PROGRAMS.items():
@@ -129,7 +129,7 @@ class Fleet:
             "fake_folder": str(folder), "live_update_grub_folder": str(folder),
         }  # fmt: skip
 
-    def run(self, *arguments: str, **variables: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401
+    def run(self, *arguments: str, **variables: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401 - keyword arguments of several types
         inventory = self.folder / "inventory.yml"
         inventory.write_text(yaml.safe_dump({"all": {"hosts": self.hosts, "vars": self._variables(variables)}}))
         environment = {

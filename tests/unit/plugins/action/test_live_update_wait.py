@@ -22,7 +22,7 @@ class Connection:
         self.resets += 1
 
 
-def action(takes_s: float) -> Any:  # noqa: ANN401
+def action(takes_s: float) -> Any:  # noqa: ANN401 - a stand-in whose insides the tests look at
     """The action before a host that needs so long for each answer."""
 
     def answer(*_words: object, **_names: object) -> dict[str, Any]:

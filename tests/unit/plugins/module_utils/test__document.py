@@ -59,11 +59,11 @@ def test_hardware_vfs(value: object, number: object) -> None:
     assert validate({"pfs": [{"pf": "a", "hardware_vfs": value}]}).pfs[0].hardware_vfs == number
 
 
-def pf(**keys: Any) -> dict[str, Any]:  # noqa: ANN401
+def pf(**keys: Any) -> dict[str, Any]:  # noqa: ANN401 - keyword arguments of several types
     return {"pfs": [{"pf": "a", **keys}]}
 
 
-def vf(**keys: Any) -> dict[str, Any]:  # noqa: ANN401
+def vf(**keys: Any) -> dict[str, Any]:  # noqa: ANN401 - keyword arguments of several types
     return pf(vfs=[{"ids": 1, **keys}])
 
 

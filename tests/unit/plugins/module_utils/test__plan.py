@@ -21,7 +21,7 @@ PF = "0000:03:00.0"
 FOLDER = f"/sys/bus/pci/devices/{PF}"
 
 
-def found(interface: str, enabled: int, present: Iterable[int] = (), driver: str | None = None, **more: Any) -> PfState:  # noqa: ANN401
+def found(interface: str, enabled: int, present: Iterable[int] = (), driver: str | None = None, **more: Any) -> PfState:  # noqa: ANN401 - keyword arguments of several types
     present = frozenset(present)
     vfs = {i: VfState(f"0000:04:10.{i}", driver, driver) for i in present}
     more = {"netdev": "eth0", "bus_drivers": frozenset({"igb", "vfio-pci"}), "autoprobe": False, **more}

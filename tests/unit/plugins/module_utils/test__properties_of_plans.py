@@ -94,7 +94,7 @@ def host_of(start: Start) -> Iterator[tuple[FakeHost, FakePf]]:
         yield host, pf
 
 
-def reach(host: FakeHost, wish: Any, force: bool, check: bool = False) -> Any:  # noqa: ANN401
+def reach(host: FakeHost, wish: Any, force: bool, check: bool = False) -> Any:  # noqa: ANN401 - a document as hypothesis draws it
     """The report; wishes that are refused or contradict themselves make no case."""
     try:
         return converge(host.sysfs, host.run, validate(wish), force=force, check=check)

@@ -32,7 +32,7 @@ GOOD: list[tuple[Any, int, set[int]]] = [
 
 
 @pytest.mark.parametrize(("ids", "total", "expected"), GOOD)
-def test_parse(ids: Any, total: int, expected: set[int]) -> None:  # noqa: ANN401
+def test_parse(ids: Any, total: int, expected: set[int]) -> None:  # noqa: ANN401 - bad input is of any type
     assert _vfids.parse(ids, total) == expected
 
 
@@ -59,7 +59,7 @@ BAD: list[tuple[Any, int, str]] = [
 
 
 @pytest.mark.parametrize(("ids", "total", "words"), BAD)
-def test_parse_refuses(ids: Any, total: int, words: str) -> None:  # noqa: ANN401
+def test_parse_refuses(ids: Any, total: int, words: str) -> None:  # noqa: ANN401 - bad input is of any type
     with pytest.raises(BadInputError) as caught:
         _vfids.parse(ids, total, "X")
     assert words in str(caught.value)

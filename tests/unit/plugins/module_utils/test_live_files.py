@@ -220,7 +220,7 @@ class Door:
     def kexec(self, machine: str = "x86_64") -> Kexec:
         return Kexec(Sysfs(str(self.root)), self.run, machine, self.syscall, self.reboot, lambda: None)
 
-    def run(self, argv: Any) -> str:  # noqa: ANN401
+    def run(self, argv: Any) -> str:  # noqa: ANN401 - stands in for any runner
         self.calls.append(tuple(argv))
         return ""
 

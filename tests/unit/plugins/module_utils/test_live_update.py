@@ -29,6 +29,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_options impor
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._manifest import Manifest, ManifestVm
 from tests.fake.node import NEW, OLD, FakeNode, Rebooted
 from tests.fake.pf import FakePf
+from tests.fake.qemu import FakeQemu
 
 PROPERTIES = {"mac": "02:00:00:00:00:06", "vlan": 100, "spoofchk": False}
 OPTIONS = Options(boot_s=1.0, fill_chunk=2, fill_pause_s=0.001, drivers_s=0.5)
@@ -55,7 +56,7 @@ def pf(node: FakeNode) -> FakePf:
 
 
 def request(**changes: object) -> _live_arm.Request:
-    return replace(_live_arm.Request(host="h1", release=NEW, options=OPTIONS), **changes)  # type: ignore[arg-type]
+    return replace(_live_arm.Request(host="h1", release=NEW, options=OPTIONS), **changes)  # type: ignore[arg-type]  # fields of several types
 
 
 def arm(node: FakeNode, **changes: object) -> Manifest:
@@ -76,8 +77,16 @@ def phase(node: FakeNode) -> str:
     return str((node.live.folder.read_status() or {}).get("phase"))
 
 
-def claim(node: FakeNode, name: str = "web1") -> _claim.Claim | None:
-    return _claim.load(node.live.folder.vm(name))
+def claim(node: FakeNode, name: str = "web1") -> _claim.Claim:
+    found = _claim.load(node.live.folder.vm(name))
+    assert found is not None
+    return found
+
+
+def live(node: FakeNode, name: str = "web1") -> FakeQemu:
+    found = node.live_vm(name)
+    assert found is not None
+    return found
 
 
 def test_vm_goes_on_and_its_vf_is_as_it_was(node: FakeNode, pf: FakePf) -> None:
@@ -205,7 +214,8 @@ def test_failed_save_leaves_every_vm_running_here(
         assert qemu.status == "running"
         assert len(qemu.devices) == 1
         assert (qemu.guest or {})["boot"] == boots[name]
-        assert claim(node, name) is None or claim(node, name).state == "running"  # type: ignore[union-attr]
+        left = _claim.load(node.live.folder.vm(name))
+        assert left is None or left.state == "running"
     assert part in result(node)["error"]
     assert result(node)["result"] == "aborted"
     assert not node.live.kexec.loaded()
@@ -254,7 +264,7 @@ def test_vm_whose_properties_cannot_be_restored_stays_stopped(node: FakeNode, pf
     assert _live_resume.resume(node.live) == "failed"
     assert node.live_vm("web1") is None
     assert node.live_vm("other") is not None
-    assert claim(node).state == "saved"  # type: ignore[union-attr]
+    assert claim(node).state == "saved"
     assert Path(node.live.folder.state("web1")).exists()
     assert "stays stopped" in result(node)["vms"][0]["error"]
     assert 6 not in pf.vfs
@@ -281,7 +291,7 @@ def test_restore_that_fails_keeps_the_state(node: FakeNode, pf: FakePf, way: str
     node.scripts["web1"].incoming = way
     assert _live_resume.resume(node.live) == "failed"
     assert node.live_vm("web1") is None
-    assert claim(node).state == "failed"  # type: ignore[union-attr]
+    assert claim(node).state == "failed"
     assert Path(node.live.folder.state("web1")).exists()
 
 
@@ -292,7 +302,7 @@ def test_group_that_is_open_for_a_moment_is_waited_for(node: FakeNode, pf: FakeP
     node.scripts["web1"].busy = 3
     assert _live_resume.resume(node.live) == "done"
     assert node.scripts["web1"].busy == 0
-    assert len(node.live_vm("web1").devices) == 1  # type: ignore[union-attr]
+    assert len(live(node).devices) == 1
 
 
 def test_damaged_state_is_never_loaded(node: FakeNode, pf: FakePf) -> None:
@@ -306,7 +316,7 @@ def test_damaged_state_is_never_loaded(node: FakeNode, pf: FakePf) -> None:
     assert _live_resume.resume(node.live) == "failed"
     assert node.live_vm("web1") is None
     assert "sha256" in result(node)["vms"][0]["error"]
-    assert claim(node).state == "saved"  # type: ignore[union-attr]
+    assert claim(node).state == "saved"
 
 
 class Killed(BaseException):
@@ -357,9 +367,9 @@ def test_resume_killed_while_starting_never_starts_a_second(node: FakeNode, pf: 
     with pytest.raises(Killed):
         _live_resume.resume(node.live)
     object.__setattr__(node.live.backend, "start", started)
-    assert node.live_vm("web1").status == "inmigrate"  # type: ignore[union-attr]
+    assert live(node).status == "inmigrate"
     assert _live_resume.resume(node.live) == "done"
-    assert node.live_vm("web1").status == "running"  # type: ignore[union-attr]
+    assert live(node).status == "running"
     assert _live_resume.resume(node.live) is None
 
 
@@ -367,7 +377,7 @@ def test_resume_killed_while_starting_never_starts_a_second(node: FakeNode, pf: 
 def test_second_kexec_amid_resume_means_the_memory_is_gone(
     node: FakeNode, pf: FakePf, cold_start: bool, state: str
 ) -> None:
-    boot = (node.live_vm("web1").guest or {})["boot"]  # type: ignore[union-attr]
+    boot = (live(node).guest or {})["boot"]
     arm(node, vms=_live_arm.by_name([{"name": "web1", "cold_start": cold_start}]))
     with pytest.raises(Rebooted):
         _live_node.run(node.live)
@@ -379,7 +389,7 @@ def test_second_kexec_amid_resume_means_the_memory_is_gone(
     node.kexec(cmdline)
     node._drivers[pf.address] = "igb"
     assert _live_resume.resume(node.live) == ("done" if cold_start else "failed")
-    assert claim(node).state == state  # type: ignore[union-attr]
+    assert claim(node).state == state
     qemu = node.live_vm("web1")
     assert (qemu is not None) == cold_start
     if qemu is not None:
@@ -401,7 +411,7 @@ def test_what_nobody_expected_still_brings_the_others_back(node: FakeNode, pf: F
     object.__setattr__(node.live.backend, "start", start_badly)
     assert _live_resume.resume(node.live) == "failed"
     assert node.live_vm("other") is not None
-    assert claim(node).state == "failed"  # type: ignore[union-attr]
+    assert claim(node).state == "failed"
     assert "no entry" in result(node)["vms"][0]["error"]
 
 
@@ -415,7 +425,7 @@ def test_somebody_elses_start_is_left_alone(node: FakeNode, pf: FakePf) -> None:
     )
     assert _live_resume.resume(node.live) == "failed"
     assert node.live_vm("web1") is stranger
-    assert claim(node).state == "saved"  # type: ignore[union-attr]
+    assert claim(node).state == "saved"
 
 
 def test_hook_can_keep_a_vm_stopped(node: FakeNode, pf: FakePf) -> None:
@@ -447,7 +457,7 @@ def test_stale_or_foreign_boots_restore_nothing(node: FakeNode, pf: FakePf, cmdl
         _live_resume.resume(node.live)
     assert node.live_vm("web1") is None
     assert pf.enabled == 0
-    assert claim(node).state == "saved"  # type: ignore[union-attr]
+    assert claim(node).state == "saved"
 
 
 def test_vm_that_changed_since_arming_is_not_touched(node: FakeNode, pf: FakePf) -> None:

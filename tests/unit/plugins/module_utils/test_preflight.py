@@ -49,15 +49,15 @@ def refusals(facts: Facts, options: Options | None = None, budget_s: float = 60.
     return [(item.code, str(item)) for item in verdict.refusals]
 
 
-def vm(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
+def vm(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - keyword arguments of several types
     return {"vms": (replace(VM, **changes),)}
 
 
-def kernel(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
+def kernel(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - keyword arguments of several types
     return {"kernel": replace(KERNEL, **changes)}
 
 
-def probe(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
+def probe(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - keyword arguments of several types
     assert VM.probe is not None
     return vm(probe=replace(VM.probe, **changes))
 

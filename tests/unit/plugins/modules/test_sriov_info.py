@@ -29,7 +29,7 @@ def host(tmp_path: Path) -> FakeHost:
     return host
 
 
-def run(host: FakeHost, capsys: pytest.CaptureFixture[str], **args: Any) -> dict[str, Any]:  # noqa: ANN401
+def run(host: FakeHost, capsys: pytest.CaptureFixture[str], **args: Any) -> dict[str, Any]:  # noqa: ANN401 - keyword arguments of several types
     with patch_module_args(args), pytest.raises(SystemExit):
         sriov_info.main(host.sysfs, host.run)
     return dict(json.loads(capsys.readouterr().out))

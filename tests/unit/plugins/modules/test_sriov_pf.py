@@ -27,13 +27,13 @@ def make(folder: Path, interface: str = "vf-id") -> FakeHost:
     return host
 
 
-def run(host: FakeHost, capsys: pytest.CaptureFixture[str], **args: Any) -> dict[str, Any]:  # noqa: ANN401
+def run(host: FakeHost, capsys: pytest.CaptureFixture[str], **args: Any) -> dict[str, Any]:  # noqa: ANN401 - keyword arguments of several types
     with patch_module_args(args), pytest.raises(SystemExit):
         sriov_pf.main(host.sysfs, host.run)
     return dict(json.loads(capsys.readouterr().out))
 
 
-def four_runs(host: FakeHost, capsys: pytest.CaptureFixture[str], **args: Any) -> dict[str, Any]:  # noqa: ANN401
+def four_runs(host: FakeHost, capsys: pytest.CaptureFixture[str], **args: Any) -> dict[str, Any]:  # noqa: ANN401 - keyword arguments of several types
     """check, do, again, again in check mode; returns what the second one said."""
     before = host.picture()
     check = run(host, capsys, **args, _ansible_check_mode=True, _ansible_diff=True)

@@ -131,7 +131,7 @@ def test_batches_are_in_the_order_in_which_they_began(tmp_path: Path) -> None:
         ("", [1], []),
     ],
 )
-def test_predicted_batches(names: str, serial: Any, expected: list[str]) -> None:  # noqa: ANN401
+def test_predicted_batches(names: str, serial: Any, expected: list[str]) -> None:  # noqa: ANN401 - Ansible takes several forms
     assert _report.predicted_batches(list(names), serial) == [list(batch) for batch in expected]
 
 
