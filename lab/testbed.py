@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 
 from . import ansible, fleet, host, inventory, kernels, operations, rootfs
@@ -18,8 +17,7 @@ def ready() -> list[host.Running]:
     operations.build()
     hosts = host.running(fleet.load(FLEET), rootfs.ssh_key())
     stamp = RUNS / FLEET / "ready.json"
-    now = json.dumps([kernels.built(name).release for name in kernels.FLAVOURS] + [entry.pid() for entry in hosts])
-    if all(entry.pid() for entry in hosts) and stamp.exists() and stamp.read_text() == now:
+    if all(entry.pid() for entry in hosts) and stamp.exists() and stamp.read_text() == _facts(hosts):
         say("the test fleet is up already")
         return hosts
     operations.down(FLEET)
@@ -27,9 +25,14 @@ def ready() -> list[host.Running]:
     with step("boot the test hosts into their kernels"):
         playbook = HERE / "playbooks" / "boot_kernel.yml"
         ansible.playbook(playbook, inventory.path(FLEET), "-e", f"lab_kernels={kernels.folder('')}")
-    facts: list[object] = [kernels.built(name).release for name in kernels.FLAVOURS]
-    stamp.write_text(json.dumps(facts + [entry.pid() for entry in hosts]))
+    stamp.write_text(_facts(hosts))
     return hosts
+
+
+def _facts(hosts: list[host.Running]) -> str:
+    """What must not have changed since the fleet was made ready: its kernels' packages and its processes."""
+    manifests = [(kernels.folder(name) / "manifest.json").read_text() for name in kernels.FLAVOURS]
+    return json.dumps([manifests, [entry.pid() for entry in hosts]])
 
 
 def molecule(scenarios: list[str], keep: bool) -> int:
@@ -44,7 +47,7 @@ def molecule(scenarios: list[str], keep: bool) -> int:
     for name in names:
         argv = [str(ansible.BIN / "molecule"), "test", "--scenario-name", name]
         with step(f"molecule scenario {name}"):
-            done = subprocess.run(argv, cwd=REPOSITORY, env=os.environ | environment, stdin=subprocess.DEVNULL)
+            done = subprocess.run(argv, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL)
         passed += done.returncode == 0
     print(f"molecule: {passed} passed, {len(names) - passed} failed", flush=True)
     if not keep:

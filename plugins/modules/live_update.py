@@ -24,6 +24,7 @@ author:
   - The kvmfleet.sriov contributors (@kvmfleet)
 extends_documentation_fragment:
   - kvmfleet.sriov._attributes
+  - kvmfleet.sriov._live_request
 attributes:
   check_mode:
     support: full
@@ -51,61 +52,6 @@ options:
       - Release of the kernel to go to. It is installed on the host as C(/boot/vmlinuz-RELEASE), with its modules.
       - Required with O(state=armed).
     type: str
-  initrd:
-    description:
-      - Path of the initial RAM file system, V(none), or V(auto) for C(/boot/initrd.img-RELEASE) where that exists.
-    type: str
-    default: auto
-  command_line:
-    description: Words to add to the new kernel's command line, which else is that of the running one.
-    type: str
-    default: ""
-  budget_s:
-    description: The longest outage of a VM in seconds that is acceptable. An estimate above it is refused.
-    type: float
-    default: 60.0
-  host:
-    description: A name for this host in the manifest and the report, usually C(inventory_hostname).
-    type: str
-    default: ""
-  vms:
-    description:
-      - What to know about VMs that cannot be read from them. VMs that are not listed are updated, too.
-      - A name that no running VM has is an error.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: The guest's name, as given to QEMU with C(-name).
-        type: str
-        required: true
-      priority:
-        description: VMs with a higher number get their VFs, and come back, earlier.
-        type: int
-        default: 0
-      cold_start:
-        description: Whether the VM may be started from its disk when its memory was lost.
-        type: bool
-        default: false
-      heartbeat:
-        description: Where the guest's signs of life are logged. Only the report uses it.
-        type: dict
-  options:
-    description:
-      - Deadlines in seconds. C(unplug_s), C(migrate_s), C(start_s), C(answer_s) and C(drivers_s).
-      - What the estimate assumes. C(boot_s), seconds from the kexec to the resume unit, and C(rate_mib_s), disk
-        speed.
-      - What is allowed. C(allow_writers), files that write C(sriov_numvfs) but are ordered after the update, and
-        C(allow_missing_modules), modules the new kernel may lack.
-      - C(interface), the new kernel's SR-IOV interface (V(vf-id), V(vf-id-narrow), V(stock)) where V(auto) cannot
-        tell.
-      - C(fill_chunk) and C(fill_pause_s), how fast the remaining VFs are added.
-      - C(orderly), whether systemd stops all units before the kexec.
-      - C(confirm_not_elsewhere), a program with arguments that gets a VM's name and fails when the VM must not start
-        here.
-    type: dict
-    default: {}
   force:
     description: With O(state=acknowledged), also delete states of VMs that do not run. Their memory is lost then.
     type: bool
