@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+from pathlib import Path
 
 from . import ansible, fleet, host, inventory, kernels, operations, rootfs
 from .paths import HERE, REPOSITORY, RUNS
@@ -35,6 +37,17 @@ def _facts(hosts: list[host.Running]) -> str:
     return json.dumps([manifests, [entry.pid() for entry in hosts]])
 
 
+def notes(scenario: str) -> Path:
+    """An empty folder for molecule's notes of a scenario, which else lie in the home folder and outlive the hosts.
+
+    By them it takes hosts for prepared that another run prepared, and skips ``prepare``.
+    """
+    folder = REPOSITORY / "build" / "molecule" / "notes" / scenario
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
 def molecule(scenarios: list[str], keep: bool) -> int:
     """Run molecule's scenarios, all of them by default, on the shared fleet; returns molecule's status."""
     ready()
@@ -45,6 +58,7 @@ def molecule(scenarios: list[str], keep: bool) -> int:
     environment["KVMFLEET_KERNEL_MANIFEST"] = str(kernels.folder("series") / "manifest.json")
     passed = 0
     for name in names:
+        environment["MOLECULE_EPHEMERAL_DIRECTORY"] = str(notes(name))
         argv = [str(ansible.BIN / "molecule"), "test", "--scenario-name", name]
         with step(f"molecule scenario {name}"):
             done = subprocess.run(argv, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL)
