@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-from . import conformance, demo, fleet, host, operations, rootfs, testbed
+from . import conformance, demo, fleet, host, kills, operations, rootfs, testbed
 from .paths import HERE
 from .progress import LabError
 
@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         ("down", _down, "stop a fleet"),
         ("status", _status, "what runs"),
         ("demo", _demo, "two hypervisors, the whole way to the report of their live update"),
+        ("kills", _kills, "kill ansible-playbook in every phase of one host's live update"),
         ("conformance", _conformance, "the conformance cases on the real stock and patched kernels"),
         ("molecule", _molecule, "molecule's scenarios on the test fleet"),
         ("ssh", _ssh, "a shell, or a command, on one host"),
@@ -75,6 +76,10 @@ def _start_vms(options: argparse.Namespace) -> None:
 
 def _demo(options: argparse.Namespace) -> None:
     demo.demo(options.keep)
+
+
+def _kills(options: argparse.Namespace) -> None:
+    kills.kills()
 
 
 def _conformance(options: argparse.Namespace) -> int:

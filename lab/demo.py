@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from . import ansible, inventory, kernels, operations
 from .paths import REPOSITORY
@@ -34,16 +35,21 @@ def check(report: Path) -> None:
     """Hold the report to what the demo promises; the first broken promise is an error."""
     data = json.loads(report.read_text())
     for host in data["hosts"]:
-        name, used = host["name"], {pf: ids for pf, ids in host["used_ids"].items() if ids}
-        at_end = sum(host["vfs_present_at_end"].values())
-        last = {pf: ids for pf, ids in host["present_ids_at_last_restore"].items() if ids}
-        _hold(host["result"] == "updated", f"{name}: {host['result']}")
-        _hold(last == used, f"{name}: present at the last restore {last}, used {used}")
-        _hold(at_end == sum(host["vfs_enabled"].values()) >= 100, f"{name}: {at_end} VFs present at the end")
-        for vm in host["vms"]:
-            _hold(vm["boot_id_before"] == vm["boot_id_after"], f"{name}: VM {vm['name']} was booted anew")
-            _hold(vm["counter_after"] > vm["counter_before"], f"{name}: VM {vm['name']} does not count on")
+        check_host(host)
     _hold(len(data["hosts"]) == 2 and len(data["batches"]) == 2, "two hosts in two batches")
+
+
+def check_host(host: dict[str, Any]) -> None:
+    """The part of the report that is about one host."""
+    name, used = host["name"], {pf: ids for pf, ids in host["used_ids"].items() if ids}
+    at_end = sum(host["vfs_present_at_end"].values())
+    last = {pf: ids for pf, ids in host["present_ids_at_last_restore"].items() if ids}
+    _hold(host["result"] == "updated", f"{name}: {host['result']}")
+    _hold(last == used, f"{name}: present at the last restore {last}, used {used}")
+    _hold(at_end == sum(host["vfs_enabled"].values()) >= 100, f"{name}: {at_end} VFs present at the end")
+    for vm in host["vms"]:
+        _hold(vm["boot_id_before"] == vm["boot_id_after"], f"{name}: VM {vm['name']} was booted anew")
+        _hold(vm["counter_after"] > vm["counter_before"], f"{name}: VM {vm['name']} does not count on")
 
 
 def _hold(true: bool, text: str) -> None:
