@@ -79,12 +79,18 @@ class _Resume:
         return self._finish(good, problems)
 
     def _load_modules(self) -> None:
-        """Those that QEMU needs; one that the new kernel has built in is no error, QEMU will tell what it lacks."""
-        if self.manifest.modules:
+        """Those that QEMU needs; one that this kernel lacks is no error, QEMU will tell what it cannot do without."""
+        missing = self._absent_modules()
+        if missing:
             try:
-                self.host.run(["modprobe", "--quiet", "--all", *self.manifest.modules])
-            except SriovError as error:
-                self.host.log(str(error))
+                self.host.run(["modprobe", "--quiet", "--all", *missing])
+            except SriovError:
+                absent = ", ".join(self._absent_modules())
+                self.host.log(f"modules that the kernel before had, and this one has not: {absent}")
+
+    def _absent_modules(self) -> list[str]:
+        """Built-in modules without parameters have no folder there, modprobe knows them (modules.builtin)."""
+        return [name for name in self.manifest.modules if not self.host.sysfs.exists(f"/sys/module/{name}")]
 
     def _progress(self) -> Progress:
         found = self.host.folder.read_result()

@@ -58,6 +58,7 @@ class FakeNode:
         self.loaded: str | None = None
         self.reboot_errno = 0
         self.going_down = False
+        self.modules: set[str] = set()
         self.on_run: Callable[[list[str]], None] = lambda argv: None
         self.log: list[str] = []
         self._pids = itertools.count(1000)
@@ -150,7 +151,7 @@ class FakeNode:
                 raise ToolError(words, 1, "stopping")
             return "running\n"
         if words[0] == "modprobe" and words[1] == "--quiet":
-            return self._modprobe(words[2])
+            return self._modprobe_all(words) if words[2] == "--all" else self._modprobe(words[2])
         if words[0] == "mount":
             self.put("/proc/mounts", "/dev/vda / ext4 rw 0 0\n")
             return ""
@@ -212,6 +213,13 @@ class FakeNode:
         if "--property=ActiveState" in words:
             return "active\n" if active else "inactive\n"
         return f"FragmentPath=/run/systemd/transient/{unit}\nRestart=no\n"
+
+    def _modprobe_all(self, words: list[str]) -> str:
+        for name in self.modules & set(words[3:]):
+            self.put(f"/sys/module/{name}/initstate", "live\n")
+        if set(words[3:]) - self.modules:
+            raise ToolError(words, 1, "")
+        return ""
 
     def _modprobe(self, alias: str) -> str:
         address = alias.removeprefix("pci:")

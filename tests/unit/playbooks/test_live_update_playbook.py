@@ -241,3 +241,19 @@ def test_an_update_that_was_begun_is_only_collected(fleet: Fleet) -> None:
     assert fleet.log("h1") == ["kexec", "resuming", "done", "acknowledged"]
     assert fleet.log("h2") == []
     assert [host["name"] for host in fleet.report()["hosts"]] == ["h1"]
+
+
+def test_an_update_is_forgotten_last(fleet: Fleet) -> None:
+    fleet.host("h1")
+    program = fleet.folder / "hosts/h1/bin/grub-set-default"
+    works = program.read_text()
+    program.write_text("#!/bin/sh\nexit 1\n")
+    assert fleet.run("-e", "live_update_bless=true").returncode != 0
+    assert "acknowledged" not in fleet.log("h1")
+    (fleet.folder / "out/report.json").unlink()
+    program.write_text(works)
+    done = fleet.run("-e", "live_update_bless=true")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert fleet.log("h1")[-1] == "acknowledged"
+    assert (fleet.folder / "hosts/h1/blessed").exists()
+    assert fleet.report()["hosts"][0]["result"] == "updated"

@@ -6,10 +6,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -28,27 +24,9 @@ from tests.fake.node import NEW, OLD, FakeNode
 from tests.fake.pf import FakePf
 
 
-@pytest.fixture
-def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
-    folder = Path(tempfile.mkdtemp(prefix="kf"))
-    found = FakeNode(folder)
-    monkeypatch.setattr(_qmp, "_peer_pid", found.pid_of)
-    yield found
-    for qemu in found.qemus:
-        qemu.end()
-    shutil.rmtree(folder)
-
-
 def discover(node: FakeNode) -> list[VmFacts]:
     pfs = read_pfs(node.host.sysfs, vfs=False)
     return list(_vm_discovery.discover(node.host.sysfs, node.run, node.live.backend, pfs))
-
-
-@pytest.fixture
-def pf(node: FakeNode) -> FakePf:
-    pf = node.igb()
-    node.vm("web1", pf, 6)
-    return pf
 
 
 def test_vm_is_read_from_its_process(node: FakeNode, pf: FakePf) -> None:

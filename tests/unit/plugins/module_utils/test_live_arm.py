@@ -1,0 +1,62 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Arming: nothing is loaded or written that is not right, and it can be undone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils import (
+    _live_arm,
+    _live_gather,
+    _manifest,
+)
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BadInputError
+from tests.fake.node import FakeNode
+from tests.fake.pf import FakePf
+from tests.fake.update import arm, request
+
+
+def test_arming_again_changes_nothing(node: FakeNode, pf: FakePf) -> None:
+    manifest = arm(node)
+    facts, _verdict = _live_arm.examine(node.live, request())
+    again = _live_arm.plan(node.live, request(), facts)
+    assert again.id != manifest.id
+    assert _live_arm.armed(node.live, again) == manifest
+    other = _live_arm.plan(node.live, request(budget_s=7.0), facts)
+    assert _live_arm.armed(node.live, other) is None
+
+
+def test_cancel_unloads_and_forgets(node: FakeNode, pf: FakePf) -> None:
+    arm(node)
+    assert _live_arm.cancel(node.live)
+    assert not node.live.kexec.loaded()
+    assert _manifest.load(node.live.folder.path) is None
+    assert not _live_arm.cancel(node.live)
+
+
+def test_nothing_is_armed_without_a_unit_that_resumes(node: FakeNode, pf: FakePf) -> None:
+    (node.host.root / _live_gather.WANTS.lstrip("/")).unlink()
+    _facts, verdict = _live_arm.examine(node.live, request())
+    assert [item.code for item in verdict.refusals] == ["not-installed"]
+
+
+def test_annotation_of_an_unknown_vm_is_an_error(node: FakeNode, pf: FakePf) -> None:
+    with pytest.raises(BadInputError, match="no VM named 'wbe1' runs here; running: web1"):
+        _live_arm.examine(node.live, request(vms=_live_arm.by_name([{"name": "wbe1"}])))
+
+
+def test_manifest_on_disk_is_private_and_round_trips(node: FakeNode, pf: FakePf) -> None:
+    manifest = arm(node)
+    file = Path(_manifest.path(node.live.folder.path))
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert Path(node.live.folder.path).stat().st_mode & 0o777 == 0o700
+    assert _manifest.load(node.live.folder.path) == manifest
+    file.chmod(0o644)
+    with pytest.raises(BadInputError, match="mode 644"):
+        _manifest.load(node.live.folder.path)
+    assert json.loads(file.read_text())["vms"][0]["vfs"][0]["properties"]["vlan"] == 100
