@@ -15,6 +15,11 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+SPEC = {
+    "until": {"type": "str", "choices": ["ended", "answer"], "default": "ended"},
+    "timeout": {"type": "int", "default": 900},
+    "interval": {"type": "float", "default": 2.0},
+}
 FINAL = ("done", "aborted", "failed")
 ANSWER_S, LONGEST_S = 45, 360
 """A connection to a host that has just jumped into another kernel may hang for ever, so no question may take longer
@@ -27,25 +32,25 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
     _supports_diff = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Status and result once the update has ended; fails when it has not within ``timeout`` seconds."""
+        """What the host says once the update has ended; fails when it has not within ``timeout`` seconds."""
         super().run(tmp, task_vars)
-        spec = {"timeout": {"type": "int", "default": 900}, "interval": {"type": "float", "default": 2.0}}
-        _result, arguments = self.validate_argument_spec(spec)
+        _result, arguments = self.validate_argument_spec(SPEC)
         until = time.monotonic() + arguments["timeout"]
         shown, answer, self._problem, self._patience = "", {}, "none", ANSWER_S
         while time.monotonic() < until:
-            answer = self._ask(task_vars or {})
+            answer = self._ask(task_vars or {}, final=arguments["until"] == "answer")
             status = answer.get("status") or {}
-            if status.get("phase") in FINAL or (answer and not status):
-                return {"changed": False, "status": answer["status"], "result": answer["result"]}
+            if answer and (arguments["until"] == "answer" or not status or status.get("phase") in FINAL):
+                return {"changed": False, **{name: answer[name] for name in ("status", "result", "run_unit")}}
             shown = self._show(task_vars or {}, status.get("phase", "away"), shown)
             time.sleep(arguments["interval"])
-        raise AnsibleActionFail(
-            f"the live update is in phase '{shown}' after {arguments['timeout']} s; the last problem: {self._problem}"
-        )
+        waited = f"after {arguments['timeout']} s; the last problem: {self._problem}"
+        if arguments["until"] == "answer":
+            raise AnsibleActionFail(f"the host does not answer {waited}")
+        raise AnsibleActionFail(f"the live update is in phase '{shown}' {waited}")
 
-    def _ask(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-        """What the module says; nothing when the host cannot be reached now."""
+    def _ask(self, task_vars: dict[str, Any], *, final: bool = False) -> dict[str, Any]:
+        """What the module says; nothing when the host cannot be reached now, or the module failed and is not final."""
         begin = time.monotonic()
         try:
             with _alarm(self._patience):
@@ -58,6 +63,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
             return {}
         if answer.get("failed") or "status" not in answer:
             self._problem = str(answer.get("msg", answer))
+            if final:
+                raise AnsibleActionFail(self._problem)
             self._forget_connection()
             return {}
         return dict(answer)

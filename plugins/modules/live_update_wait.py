@@ -7,17 +7,25 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: live_update_wait
-short_description: Wait until a hypervisor's live update has ended
+short_description: Wait until a hypervisor answers, or its live update has ended
 version_added: 0.1.0
 description:
   - Asks the host for the status of its live update until that has ended, through the time when the host cannot be
     reached.
+  - Or only until it answers at all. A host whose update was begun by an earlier run may be between two kernels.
   - Each new phase is shown.
 author:
   - The kvmfleet.sriov contributors (@kvmfleet)
 extends_documentation_fragment:
   - kvmfleet.sriov._attributes.info
 options:
+  until:
+    description: What to wait for.
+    type: str
+    choices:
+      ended: No live update is under way.
+      answer: The host has said where it stands.
+    default: ended
   timeout:
     description: How many seconds to wait at most. The host goes on by itself after that.
     type: int
@@ -50,4 +58,9 @@ result:
   returned: success
   type: dict
   sample: {result: updated}
+run_unit:
+  description: As returned by M(kvmfleet.sriov.live_update_info).
+  returned: success
+  type: str
+  sample: inactive
 """

@@ -9,10 +9,13 @@ import time
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
 
 from ansible_collections.kvmfleet.sriov.plugins.action import live_update_wait
 
-DONE = {"status": {"phase": "done"}, "result": {"result": "updated"}}
+DONE = {"status": {"phase": "done"}, "result": {"result": "updated"}, "run_unit": "inactive"}
+SAVING = {"status": {"phase": "saving"}, "result": None, "run_unit": "active"}
 
 
 class Connection:
@@ -54,3 +57,42 @@ def test_quick_refusal_does_not_cost_patience() -> None:
     away._execute_module = lambda *_words, **_names: {"failed": True, "msg": "unreachable"}
     assert away._ask({}) == {}
     assert (away._patience, away._problem) == (1, "unreachable")
+
+
+def waiting(monkeypatch: pytest.MonkeyPatch, until: str, *answers: dict[str, Any] | Exception) -> Any:  # noqa: ANN401 - as above
+    """The action before a host that answers so, one after the other."""
+    left = list(answers)
+
+    def answer(*_words: object, **_names: object) -> dict[str, Any]:
+        found = left.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    made = action(0)
+    made._execute_module = answer
+    made.validate_argument_spec = lambda _spec: ({}, {"until": until, "timeout": 5, "interval": 0.01})
+    monkeypatch.setattr(ActionBase, "run", lambda *_words: {})
+    return made
+
+
+AWAY = AnsibleConnectionFailure("Data could not be sent to remote host")
+
+
+def test_host_between_two_kernels_is_waited_for_and_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = waiting(monkeypatch, "answer", AWAY, AWAY, SAVING)
+    assert made.run() == {"changed": False, **SAVING}
+    assert made._connection.resets == 2
+    assert waiting(monkeypatch, "ended", AWAY, SAVING, DONE).run() == {"changed": False, **DONE}
+
+
+def test_host_that_refuses_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AnsibleActionFail, match="no Python"):
+        waiting(monkeypatch, "answer", AWAY, {"failed": True, "msg": "no Python"}).run()
+
+
+def test_host_that_never_answers_is_an_error_that_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = waiting(monkeypatch, "answer", *[AWAY] * 10_000)
+    made.validate_argument_spec = lambda _spec: ({}, {"until": "answer", "timeout": 0.05, "interval": 0})
+    with pytest.raises(AnsibleActionFail, match=r"the host does not answer after .* Data could not be sent"):
+        made.run()
