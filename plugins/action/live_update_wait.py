@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -15,12 +16,14 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_status import DONE, FINAL, FOLDER
+
 SPEC = {
     "until": {"type": "str", "choices": ["ended", "answer"], "default": "ended"},
     "timeout": {"type": "int", "default": 900},
     "interval": {"type": "float", "default": 2.0},
 }
-FINAL = ("done", "aborted", "failed")
+STATUS = f"{FOLDER}/status.json"
 ANSWER_S, LONGEST_S = 45, 360
 """A connection to a host that has just jumped into another kernel may hang for ever, so no question may take longer
 than the first; a busy host may only be slow, so a question that got no answer in time doubles it, up to the second."""
@@ -54,6 +57,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
         begin = time.monotonic()
         try:
             with _alarm(self._patience):
+                if not final and (status := self._status()).get("phase", DONE) not in FINAL:
+                    return {"status": status}
                 answer = self._execute_module("kvmfleet.sriov.live_update_info", module_args={}, task_vars=task_vars)
         except (AnsibleError, TimeoutError, OSError) as error:
             self._problem = str(error) or f"no answer within {self._patience} s"
@@ -68,6 +73,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
             self._forget_connection()
             return {}
         return dict(answer)
+
+    def _status(self) -> dict[str, Any]:
+        """status.json as it is: a module would take CPU time from guests that are coming back; empty without one."""
+        found = self._low_level_execute_command(f"cat {STATUS}")
+        try:
+            return dict(json.loads(found["stdout"])) if found["rc"] == 0 else {}
+        except ValueError:
+            return {}
 
     def _forget_connection(self) -> None:
         """A persistent connection into the old kernel answers nothing and refuses nothing."""

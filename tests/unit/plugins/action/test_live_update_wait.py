@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -35,6 +36,7 @@ def action(takes_s: float) -> Any:  # noqa: ANN401 - a stand-in whose insides th
     made = live_update_wait.ActionModule.__new__(live_update_wait.ActionModule)
     made._connection, made._problem, made._patience = Connection(), "none", 1
     made._execute_module = answer
+    made._low_level_execute_command = lambda _command: {"rc": 1, "stdout": ""}
     return made
 
 
@@ -96,3 +98,22 @@ def test_host_that_never_answers_is_an_error_that_says_why(monkeypatch: pytest.M
     made.validate_argument_spec = lambda _spec: ({}, {"until": "answer", "timeout": 0.05, "interval": 0})
     with pytest.raises(AnsibleActionFail, match=r"the host does not answer after .* Data could not be sent"):
         made.run()
+
+
+def test_host_that_is_busy_with_its_guests_is_only_asked_for_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [
+        json.dumps({"phase": "saving"}),
+        "half of a fi",
+        json.dumps({"phase": "filling"}),
+        json.dumps({"phase": "done"}),
+    ]
+    commands = []
+
+    def read(command: str) -> dict[str, object]:
+        commands.append(command)
+        return {"rc": 0, "stdout": texts.pop(0)}
+
+    made = waiting(monkeypatch, "ended", SAVING, DONE)
+    made._low_level_execute_command = read
+    assert made.run() == {"changed": False, **DONE}
+    assert commands == ["cat /var/lib/kvmfleet-sriov/live-update/status.json"] * 4
