@@ -146,13 +146,14 @@ def _vf_files(pf: FakePf, vf: FakeVf) -> dict[str, str]:
 
 
 def _put(path: Path, text: str) -> None:
+    """Replaced in one step: the kernel shows no reader half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_symlink():
-        path.unlink()
+    new = path.with_name(f".{path.name}.new")
     if text.startswith("-> "):
-        os.symlink(text[3:], path)
+        os.symlink(text[3:], new)
     else:
-        path.write_text(text)
+        new.write_text(text)
+    os.replace(new, path)
 
 
 def fresh(folder: Path, interface: str = "vf-id") -> FakeHost:
