@@ -108,23 +108,17 @@ def survive(host: Running, path: Path, extra: dict[str, object], kill: Kill) -> 
     say(f"killed in {kill.where}: phase '{found}', {time.monotonic() - begin:.0f} s")
 
 
-def command(path: Path, extra: dict[str, object]) -> Sequence[str]:
-    return [
-        str(ansible.BIN / "ansible-playbook"),
-        "kvmfleet.sriov.live_update",
-        "-i",
-        str(path),
-        "-e",
-        json.dumps(extra),
-    ]
+def command(path: Path, extra: dict[str, object]) -> list[str]:
+    program = str(ansible.BIN / "ansible-playbook")
+    return [program, "kvmfleet.sriov.live_update", "-i", str(path), "-e", json.dumps(extra)]
 
 
 def run_until(argv: Sequence[str], kill: Kill, deadline_s: float = 1800) -> None:
-    """Run it in a process group of its own and end that with SIGKILL; LabError if the task never began."""
+    """Run it and end it and its workers with SIGKILL; LabError if the task never began."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with (FOLDER / "playbooks.log").open("a") as log, subprocess.Popen(
         argv, env=ansible.environment(), cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        stderr=subprocess.STDOUT, text=True,
     ) as run:  # fmt: skip
         print(f"=== to be killed in {kill.where}", file=log)
         seen, end = False, time.monotonic() + deadline_s
@@ -134,10 +128,20 @@ def run_until(argv: Sequence[str], kill: Kill, deadline_s: float = 1800) -> None
             if seen or time.monotonic() > end:
                 break
         time.sleep(kill.after_s)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(run.pid, signal.SIGKILL)
+        for pid in family(run.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
     if not seen:
         raise LabError(f"task '{kill.task}' never began: see {FOLDER / 'playbooks.log'}")
+
+
+def family(pid: int) -> list[int]:
+    """The process and all below it, workers in sessions of their own among them (proc_pid_task(5), children)."""
+    found = [pid]
+    for parent in found:
+        with contextlib.suppress(OSError):
+            found += map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())
+    return found
 
 
 def phase(host: Running) -> str:
