@@ -144,11 +144,18 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def phase(host: Running) -> str:
-    """The phase of the host's live update, empty without one; waits for a host that is between two kernels."""
-    host.ssh.wait(deadline_s=600)
-    status = json.loads(host.ssh.run(STATUS))
-    return str(status["phase"]) if status else ""
+def phase(host: Running, deadline_s: float = 600) -> str:
+    """The phase of the host's live update, empty without one; asks again when the host jumps while it is asked."""
+    end = time.monotonic() + deadline_s
+    while True:
+        host.ssh.wait(deadline_s)
+        try:
+            status = json.loads(host.ssh.run(STATUS))
+        except LabError:
+            if time.monotonic() > end:
+                raise
+            continue
+        return str(status["phase"]) if status else ""
 
 
 def alive(host: Running, deadline_s: float = 300) -> None:
