@@ -28,11 +28,16 @@ def install_collection() -> None:
         run([REPOSITORY / "tools" / "collection"], cwd=REPOSITORY)
 
 
+def command(name: str | Path, inventory: Path | None = None, *words: str) -> list[str]:
+    """The command that runs a playbook (``kvmfleet.sriov.NAME`` or a file), on this machine without an inventory."""
+    return [str(BIN / "ansible-playbook"), str(name), "-i", str(inventory) if inventory else "localhost,", *words]
+
+
 def playbook(name: str | Path, inventory: Path | None = None, *words: str, check: bool = True) -> int:
-    """Run a playbook (``kvmfleet.sriov.NAME`` or a file) with its output on the terminal; LabError if it fails."""
-    argv = [str(BIN / "ansible-playbook"), str(name)]
-    argv += ["-i", str(inventory)] if inventory else ["-i", "localhost,"]
-    status = subprocess.run([*argv, *words], env=environment(), cwd=REPOSITORY, stdin=subprocess.DEVNULL).returncode
+    """Run a playbook with its output on the terminal; LabError if it fails."""
+    status = subprocess.run(
+        command(name, inventory, *words), env=environment(), cwd=REPOSITORY, stdin=subprocess.DEVNULL
+    ).returncode
     if check and status:
         raise LabError(f"ansible-playbook {name} ended with status {status}")
     return status

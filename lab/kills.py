@@ -50,7 +50,7 @@ KILLS = (
     Kill("finish", "The units of its VMs are active", 1, ENDED),
     Kill("bless", "Set it", 0.5, ENDED),
     Kill("report", "Write it", 0.3, ENDED),
-    Kill("forget", "Forget the update, the states of its VMs are no longer needed", 4, ENDED | NOTHING),
+    Kill("forget", "Forget the update, the states of its VMs are no longer needed", 1, ENDED | NOTHING),
 )
 
 
@@ -109,17 +109,24 @@ def survive(host: Running, path: Path, extra: dict[str, object], kill: Kill) -> 
 
 
 def command(path: Path, extra: dict[str, object]) -> list[str]:
-    program = str(ansible.BIN / "ansible-playbook")
-    return [program, "kvmfleet.sriov.live_update", "-i", str(path), "-e", json.dumps(extra)]
+    return ansible.command("kvmfleet.sriov.live_update", path, "-e", json.dumps(extra))
 
 
 def run_until(argv: Sequence[str], kill: Kill, deadline_s: float = 1800) -> None:
-    """Run it and end it and its workers with SIGKILL; LabError if the task never began."""
+    """Run it and end it and its workers with SIGKILL; LabError if the task never began, or it ended by itself."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with (FOLDER / "playbooks.log").open("a") as log, subprocess.Popen(
-        argv, env=ansible.environment(), cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True,
-    ) as run:  # fmt: skip
+    with (
+        (FOLDER / "playbooks.log").open("a") as log,
+        subprocess.Popen(
+            argv,
+            env=ansible.environment(),
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as run,
+    ):
         print(f"=== to be killed in {kill.where}", file=log)
         seen, end = False, time.monotonic() + deadline_s
         for line in run.stdout or ():
@@ -128,11 +135,13 @@ def run_until(argv: Sequence[str], kill: Kill, deadline_s: float = 1800) -> None
             if seen or time.monotonic() > end:
                 break
         time.sleep(kill.after_s)
+        ended = run.poll() is not None
         for pid in family(run.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-    if not seen:
-        raise LabError(f"task '{kill.task}' never began: see {FOLDER / 'playbooks.log'}")
+    if not seen or ended:
+        what = "was over before it was killed" if seen else "never began"
+        raise LabError(f"task '{kill.task}' {what}: see {FOLDER / 'playbooks.log'}")
 
 
 def family(pid: int) -> list[int]:

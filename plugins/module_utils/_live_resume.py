@@ -84,9 +84,9 @@ class _Resume:
         if missing:
             try:
                 self.host.run(["modprobe", "--quiet", "--all", *missing])
-            except SriovError:
+            except SriovError as error:
                 absent = ", ".join(self._absent_modules())
-                self.host.log(f"modules that the kernel before had, and this one has not: {absent}")
+                self.host.log(f"modules that the kernel before had, and that are not loaded now: {absent} ({error})")
 
     def _absent_modules(self) -> list[str]:
         """Built-in modules without parameters have no folder there, modprobe knows them (modules.builtin)."""
