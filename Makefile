@@ -18,7 +18,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
 export PYTHONUNBUFFERED := 1
 
 .PHONY: help setup venv pin src collection ruff mypy ansible-lint yamllint changelog lint format sanity unit unit-slow test-fast \
-	conformance molecule test demo bench clean
+	conformance kernel-check kernel-bisect test-kernels evidence molecule test demo bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -81,11 +81,23 @@ test-fast: venv src ## ruff, mypy and unit tests: under a minute, no VM
 conformance: setup collection ## the conformance cases on real stock and patched kernels (boots a lab host)
 	@$(BIN)/python -m lab conformance
 
+kernel-check: setup venv ## whether the kernel series is clean (checkpatch.pl --strict) and applies exactly
+	@$(BIN)/python -m lab kernel-check
+
+kernel-bisect: setup venv ## build the series after each patch; recorded in kernel/EVIDENCE.json (half an hour)
+	@$(BIN)/python -m lab kernel-bisect
+
+test-kernels: setup collection ## the conformance cases on every flavour of kernel; records kernel/EVIDENCE.json (an hour)
+	@$(BIN)/python -m lab test-kernels
+
+evidence: venv ## what the record says of the series and the cases as they are; fails when it is stale
+	@$(BIN)/python -m lab evidence
+
 molecule: setup collection ## all molecule scenarios on one lab boot
 	@$(BIN)/python -m lab molecule
 
 test: setup venv src ## everything: lint, unit, sanity, conformance, molecule
-	@status=0; $(BIN)/python tools/stages.py ruff mypy unit ansible-lint yamllint changelog unit-slow sanity \
+	@status=0; $(BIN)/python tools/stages.py ruff mypy unit kernel-check ansible-lint yamllint changelog unit-slow sanity \
 		--then conformance molecule || status=$$?; \
 	if [[ -d build/lab/test ]]; then $(BIN)/python -m lab down test >build/test/down.log 2>&1; fi; \
 	exit $$status

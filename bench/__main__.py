@@ -8,12 +8,20 @@ import os
 import platform
 import sys
 import time
+from typing import Any
 
 from lab import accelerator, ansible, kernels, rootfs
 from lab.paths import REPOSITORY
 from lab.progress import LabError, run, say
 
-from . import plot, vf_stage
+from . import config_reads, kexec_stage, plot, vf_stage
+
+KEY_FIGURES = {
+    "vf_stage": ("stock_over_series", "stock_used_over_series", "series_over_floor"),
+    "kexec_enumeration": ("stock_per_pf_s", "series_per_pf_s"),
+    "vf_stage_kept": ("stock_over_series",),
+    "config_reads_per_vf": ("stock", "series"),
+}
 
 
 def main() -> int:
@@ -25,7 +33,10 @@ def main() -> int:
     try:
         ansible.install_collection()
         kernels.build()
-        stage = vf_stage.bench(options.runs)
+        hosts = vf_stage.prepare()
+        figures: dict[str, Any] = {"vf_stage": vf_stage.bench(hosts, options.runs)}
+        figures |= kexec_stage.bench(hosts, options.runs) | config_reads.bench(hosts)
+        say(f"hosts and logs: {hosts.host_of('series').folder.parent}")
         where = {
             "accelerator": accelerator.accelerator(rootfs.build().kernel),
             "cpus": os.cpu_count(),
@@ -34,16 +45,17 @@ def main() -> int:
         qemu = run(["qemu-system-x86_64", "--version"]).splitlines()[0]
         facts = where | {
             "qemu": qemu,
-            "kernels": {name: kernels.built(name).release for name in kernels.FLAVOURS},
+            "kernels": {name: kernels.built(name).release for name in kernels.STANDARD},
             "time": time.time(),
         }
     except LabError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    (folder / "results.json").write_text(json.dumps({"vf_stage": stage, "measured_on": facts}, indent=2) + "\n")
-    plot.plot(stage, folder / "vf_stage.svg")
-    for name in ("stock_over_series", "stock_used_over_series", "series_over_floor"):
-        say(f"{name}: {stage[name]:.2f}")
+    (folder / "results.json").write_text(json.dumps({**figures, "measured_on": facts}, indent=2) + "\n")
+    plot.plot(figures["vf_stage"], folder / "vf_stage.svg")
+    for key, names in KEY_FIGURES.items():
+        for name in names:
+            say(f"{key}: {name}: {figures[key][name]:.3g}")
     say(f"written: {folder / 'results.json'}, {folder / 'vf_stage.svg'}")
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import statistics
 import tempfile
@@ -12,7 +13,6 @@ from typing import Any
 
 from lab import ansible, host, inventory, kernels, rootfs
 from lab.fleet import Fleet, load
-from lab.paths import REPOSITORY
 from lab.progress import LabError, run, say, step
 
 HERE = Path(__file__).resolve().parent
@@ -49,6 +49,28 @@ class Stage:
     def prepared(self, side: str) -> Path:
         return self.host_of(side).folder / "root.qcow2"
 
+    @contextlib.contextmanager
+    def booted(self, side: str) -> Iterator[host.Running]:
+        """A host on a throw-away overlay of its disk, up and on its kernel."""
+        target = self.host_of(side)
+        disk = target.folder / "run.qcow2"
+        run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", self.prepared(side), disk])
+        (target.folder / "qemu.pid").unlink(missing_ok=True)
+        host.boot(target, self.root, disk)
+        try:
+            target.ssh.wait()
+            release = target.ssh.run("uname -r").strip()
+            if release != kernels.built(target.host.name).release:
+                raise LabError(f"the host of side {side} runs {release}")
+            yield target
+        finally:
+            host.stop(target)
+            disk.unlink()
+
+    def used(self, target: host.Running, side: str) -> float:
+        """Seconds until the used VFs are there, on a host that is up."""
+        return _run_side(target, side)["used_s" if side == "stock" else "engine_s"]
+
 
 def prepare() -> Stage:
     """Boot each host once on Debian's kernel, deploy its kernel by the role, make it the default, bring the tools."""
@@ -62,7 +84,8 @@ def prepare() -> Stage:
         for entry in hosts:
             entry.ssh.wait()
             entry.ssh.put(program, "/root/vf_stage")
-            entry.ssh.put(HERE / "engine_stage.py", "/root/engine_stage.py")
+            for name in ("engine_stage.py", "jump.py"):
+                entry.ssh.put(HERE / name, f"/root/{name}")
         ansible.playbook(
             HERE / "prepare.yml", inventory.write(stage.fleet, hosts), "-e", f"lab_kernels={kernels.folder('')}"
         )
@@ -75,25 +98,13 @@ def prepare() -> Stage:
 
 
 def measure(stage: Stage, side: str) -> dict[str, float]:
-    """One side, on a fresh boot of its kernel; checks from sysfs that the wanted VFs are there."""
-    target = stage.host_of(side)
-    disk = target.folder / "run.qcow2"
-    run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", stage.prepared(side), disk])
-    (target.folder / "qemu.pid").unlink(missing_ok=True)
-    host.boot(target, stage.root, disk)
-    try:
-        target.ssh.wait()
+    """One side, on a fresh boot of its kernel."""
+    with stage.booted(side) as target:
         return _run_side(target, side)
-    finally:
-        host.stop(target)
-        disk.unlink()
 
 
 def _run_side(target: host.Running, side: str) -> dict[str, float]:
     pfs = target.host.pfs
-    release = target.ssh.run("uname -r").strip()
-    if release != kernels.built(target.host.name).release:
-        raise LabError(f"the host of side {side} runs {release}")
     addresses = " ".join(pf.address for pf in pfs)
     number, ids = pfs[0].vfs, ",".join(map(str, used_ids(pfs[0].vfs, USED // len(pfs))))
     target.ssh.run(
@@ -131,13 +142,11 @@ def results(samples: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
     }
 
 
-def bench(runs: int) -> dict[str, Any]:
-    stage = prepare()
+def bench(stage: Stage, runs: int) -> dict[str, Any]:
     samples: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
     for number, order in enumerate(orders(runs), start=1):
         for side in order:
             samples[side].append(measure(stage, side))
             said = ", ".join(f"{name} {value:.2f}" for name, value in samples[side][-1].items())
             say(f"round {number} of {runs}: {side}: {said}")
-    say(f"hosts and logs: {REPOSITORY / 'build' / 'lab' / FLEET}")
     return results(samples)

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-from . import conformance, demo, fleet, host, kills, operations, rootfs, testbed
+from . import conformance, demo, evidence, fleet, host, kills, operations, rootfs, series, testbed
 from .paths import HERE
 from .progress import LabError
 
@@ -41,6 +41,10 @@ def _parser() -> argparse.ArgumentParser:
         ("demo", _demo, "two hypervisors, the whole way to the report of their live update"),
         ("kills", _kills, "kill ansible-playbook in every phase of one host's live update"),
         ("conformance", _conformance, "the conformance cases on the real stock and patched kernels"),
+        ("test-kernels", _test_kernels, "the same on every flavour of kernel, recorded in kernel/EVIDENCE.json"),
+        ("kernel-check", _kernel_check, "whether the series is clean and applies exactly"),
+        ("kernel-bisect", _kernel_bisect, "build it after each patch, recorded in kernel/EVIDENCE.json"),
+        ("evidence", _evidence, "what is recorded there; fails when something was changed since"),
         ("molecule", _molecule, "molecule's scenarios on the test fleet"),
         ("ssh", _ssh, "a shell, or a command, on one host"),
         ("console", _console, "follow the serial console of one host, from its first line"),
@@ -55,8 +59,10 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--keep", action="store_true", help="leave the fleet running")
         if name == "molecule":
             command.add_argument("scenarios", nargs="*", help="all by default")
-        if name == "conformance":
-            command.add_argument("words", nargs=argparse.REMAINDER, help="more arguments of tests/conformance/run.py")
+        if name in ("conformance", "test-kernels"):
+            command.add_argument(
+                "--only", action="append", default=[], metavar="NAME", help="only cases whose name has this"
+            )
         if name == "ssh":
             command.add_argument("command", nargs=argparse.REMAINDER)
     return parser
@@ -83,7 +89,26 @@ def _kills(options: argparse.Namespace) -> None:
 
 
 def _conformance(options: argparse.Namespace) -> int:
-    return conformance.conformance(options.words)
+    return conformance.conformance(options.only)
+
+
+def _test_kernels(options: argparse.Namespace) -> int:
+    try:
+        return conformance.conformance(options.only, conformance.KERNELS)
+    finally:
+        operations.down(conformance.KERNELS)
+
+
+def _kernel_check(options: argparse.Namespace) -> None:
+    series.check()
+
+
+def _kernel_bisect(options: argparse.Namespace) -> None:
+    series.bisect()
+
+
+def _evidence(options: argparse.Namespace) -> int:
+    return evidence.check()
 
 
 def _molecule(options: argparse.Namespace) -> int:

@@ -43,6 +43,7 @@ def variables(host: Host) -> dict[str, Any]:
     return {
         "sriov_pfs": [_pf(host, index) for index in range(len(host.pfs))],
         "live_update_vms": [_vm(entry) for entry in host.vms],
+        "live_update_command_line": "pci=sriov_keep_vfs",
     }
 
 

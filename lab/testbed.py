@@ -14,26 +14,31 @@ from .progress import say, step
 FLEET = "test"
 
 
-def ready() -> list[host.Running]:
-    """The fleet's hosts, up, each on its kernel; started afresh unless this very fleet is running already."""
+def ready(name: str = FLEET) -> list[host.Running]:
+    """The fleet's hosts, up, those named after a flavour on that kernel; started afresh unless it runs already."""
+    hosts = host.running(fleet.load(name), rootfs.ssh_key())
+    flavours = tuple(entry.host.name for entry in hosts if entry.host.name in kernels.FLAVOURS)
     operations.build()
-    hosts = host.running(fleet.load(FLEET), rootfs.ssh_key())
-    stamp = RUNS / FLEET / "ready.json"
-    if all(entry.pid() for entry in hosts) and stamp.exists() and stamp.read_text() == _facts(hosts):
-        say("the test fleet is up already")
+    more = tuple(flavour for flavour in flavours if flavour not in kernels.STANDARD)
+    if more:
+        kernels.build(more)
+    stamp = RUNS / name / "ready.json"
+    if all(entry.pid() for entry in hosts) and stamp.exists() and stamp.read_text() == _facts(hosts, flavours):
+        say(f"fleet {name} is up already")
         return hosts
-    operations.down(FLEET)
-    hosts = operations.up(FLEET)
-    with step("boot the test hosts into their kernels"):
+    operations.down(name)
+    hosts = operations.up(name)
+    with step(f"boot {', '.join(flavours)} into their kernels"):
         playbook = HERE / "playbooks" / "boot_kernel.yml"
-        ansible.playbook(playbook, inventory.path(FLEET), "-e", f"lab_kernels={kernels.folder('')}")
-    stamp.write_text(_facts(hosts))
+        variables = {"lab_kernels": str(kernels.folder("")), "lab_hosts": list(flavours)}
+        ansible.playbook(playbook, inventory.path(name), "-e", json.dumps(variables))
+    stamp.write_text(_facts(hosts, flavours))
     return hosts
 
 
-def _facts(hosts: list[host.Running]) -> str:
+def _facts(hosts: list[host.Running], flavours: tuple[str, ...]) -> str:
     """What must not have changed since the fleet was made ready: its kernels' packages and its processes."""
-    manifests = [(kernels.folder(name) / "manifest.json").read_text() for name in kernels.FLAVOURS]
+    manifests = [(kernels.folder(name) / "manifest.json").read_text() for name in flavours]
     return json.dumps([manifests, [entry.pid() for entry in hosts]])
 
 

@@ -192,10 +192,12 @@ def _writable_disks(mounts: str) -> list[str]:
 def command_line(running: str, manifest_id: str | None, token: str, extra: str = "") -> str:
     """The new kernel's command line: the running one, less what the boot loader or an earlier update added.
 
+    Words of ``extra`` that are there already are not added again: an updated host is updated from its running line.
     ``panic=30`` leads a kernel that panics back through firmware to the known-good one, unless a value was there.
     """
     dropped = ("BOOT_IMAGE=", "initrd=", token + "=")
-    words = [word for word in [*running.split(), *extra.split()] if not word.startswith(dropped)]
+    words = [word for word in running.split() if not word.startswith(dropped)]
+    words += [word for word in extra.split() if not word.startswith(dropped) and word not in words]
     if not any(word.startswith("panic=") for word in words):
         words.append("panic=30")
     if manifest_id is not None:

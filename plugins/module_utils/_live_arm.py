@@ -54,7 +54,9 @@ def by_name(items: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def examine(host: LiveHost, request: Request) -> tuple[Facts, Verdict]:
     """Preflight: nothing is changed. `BadInputError` when an annotation names a VM that does not run."""
-    facts = _live_gather.gather(host.sysfs, host.run, host.backend, request.release, request.initrd)
+    facts = _live_gather.gather(
+        host.sysfs, host.run, host.backend, request.release, request.initrd, request.cmdline_extra
+    )
     names = {vm.name for vm in facts.vms}
     for name in request.vms:
         if name not in names:

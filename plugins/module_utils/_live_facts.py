@@ -16,7 +16,8 @@ from ._state import PfState
 class KernelFacts:
     """The running kernel, and the one to go to; ``image_bytes`` is None when there is no such file.
 
-    ``image_release`` and ``interface`` (of its SR-IOV files) are None when the files do not tell.
+    ``image_release`` and ``interface`` (of its SR-IOV files) are None when the files do not tell. ``keeps_vfs``: it
+    can, and its command line will tell it to, keep VFs enabled across kexec.
     """
 
     running: str
@@ -32,6 +33,7 @@ class KernelFacts:
     initrd: str | None
     initrd_bytes: int | None
     interface: str | None
+    keeps_vfs: bool = False
 
 
 @dataclass(frozen=True)

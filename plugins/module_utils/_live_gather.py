@@ -28,7 +28,9 @@ HEAD_BYTES = 0x10000
 """Enough of a bzImage for its header and the version text that the header points to."""
 
 
-def gather(sysfs: Sysfs, run: Run, backend: QemuBackend, release: str, initrd: str | None = "auto") -> Facts:
+def gather(
+    sysfs: Sysfs, run: Run, backend: QemuBackend, release: str, initrd: str | None = "auto", cmdline_extra: str = ""
+) -> Facts:
     """All facts for an update to kernel ``release``, installed as /boot/vmlinuz-RELEASE.
 
     ``initrd`` is a path, None for none, or ``auto`` for /boot/initrd.img-RELEASE where that exists.
@@ -37,7 +39,7 @@ def gather(sysfs: Sysfs, run: Run, backend: QemuBackend, release: str, initrd: s
     status = Folder.of(sysfs).read_status()
     kind, free = _disk(sysfs)
     return Facts(
-        kernel=kernel_facts(sysfs, release, initrd),
+        kernel=kernel_facts(sysfs, release, initrd, cmdline_extra),
         modules=_modules.facts(sysfs, release, pfs),
         pfs=pfs,
         vms=tuple(_vm_discovery.discover(sysfs, run, backend, pfs)),
@@ -53,16 +55,18 @@ def gather(sysfs: Sysfs, run: Run, backend: QemuBackend, release: str, initrd: s
     )
 
 
-def kernel_facts(sysfs: Sysfs, release: str, initrd: str | None) -> KernelFacts:
+def kernel_facts(sysfs: Sysfs, release: str, initrd: str | None, cmdline_extra: str = "") -> KernelFacts:
     image = f"/boot/vmlinuz-{release}"
     if initrd == "auto":
         initrd = f"/boot/initrd.img-{release}"
         initrd = initrd if sysfs.exists(initrd) else None
     disabled = "/proc/sys/kernel/kexec_load_disabled"
+    symbols = _symbols(sysfs, f"/boot/System.map-{release}")
+    cmdline = sysfs.read("/proc/cmdline")
     return KernelFacts(
         running=sysfs.read("/proc/sys/kernel/osrelease"),
         boot_id=sysfs.read(BOOT_ID),
-        cmdline=sysfs.read("/proc/cmdline"),
+        cmdline=cmdline,
         kexec_built_in=sysfs.exists(_kexec.LOADED),
         kexec_loaded=sysfs.exists(_kexec.LOADED) and sysfs.read(_kexec.LOADED) == "1",
         kexec_disabled=sysfs.exists(disabled) and sysfs.read(disabled) == "1",
@@ -72,7 +76,8 @@ def kernel_facts(sysfs: Sysfs, release: str, initrd: str | None) -> KernelFacts:
         image_release=_image_release(sysfs, image),
         initrd=initrd,
         initrd_bytes=None if initrd is None else _size(sysfs, initrd),
-        interface=_interface_of_map(sysfs, f"/boot/System.map-{release}"),
+        interface=_interface_of(symbols),
+        keeps_vfs="pci_sriov_keep_vfs" in symbols and _asks_to_keep(f"{cmdline} {cmdline_extra}"),
     )
 
 
@@ -91,17 +96,27 @@ def _image_release(sysfs: Sysfs, path: str) -> str | None:
         return None
 
 
-def _interface_of_map(sysfs: Sysfs, path: str) -> str | None:
-    """The SR-IOV files a kernel will have, by its symbols; None without a real System.map (Debian ships a stub)."""
+def _symbols(sysfs: Sysfs, path: str) -> str:
+    """The text of a System.map, empty without one."""
     try:
-        text = sysfs.read(path)
+        return sysfs.read(path)
     except KernelError:
+        return ""
+
+
+def _interface_of(symbols: str) -> str | None:
+    """The SR-IOV files a kernel will have, by its symbols; None without a real System.map (Debian ships a stub)."""
+    if "sriov_numvfs" not in symbols:
         return None
-    if "sriov_numvfs" not in text:
-        return None
-    if "sriov_scan_vf_id" not in text or "sriov_numvfs_no_scan" not in text:
+    if "sriov_scan_vf_id" not in symbols or "sriov_numvfs_no_scan" not in symbols:
         return "stock"
-    return "vf-id" if "sriov_remove_vf_id" in text else "vf-id-narrow"
+    return "vf-id" if "sriov_remove_vf_id" in symbols else "vf-id-narrow"
+
+
+def _asks_to_keep(cmdline: str) -> bool:
+    """Whether `pci=` has the series' option `sriov_keep_vfs`, alone or with a list of devices."""
+    options = [one for word in cmdline.split() if word.startswith("pci=") for one in word[4:].split(",")]
+    return any(one.split("=")[0] == "sriov_keep_vfs" for one in options)
 
 
 def _eswitch(run: Run, pfs: Mapping[str, PfState]) -> dict[str, str]:

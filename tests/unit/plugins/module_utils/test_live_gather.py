@@ -184,6 +184,21 @@ def test_interface_of_a_kernel_that_does_not_run(node: FakeNode, symbols: str | 
     assert _live_gather.kernel_facts(node.host.sysfs, NEW, "auto").interface == interface
 
 
+@pytest.mark.parametrize(
+    ("symbols", "extra", "keeps"),
+    [
+        ("0 B pci_sriov_keep_vfs\n", "", False),
+        ("0 B pci_sriov_keep_vfs\n", "quiet pci=sriov_keep_vfs", True),
+        ("0 B pci_sriov_keep_vfs\n", "pci=noaer,sriov_keep_vfs=8086:10c9;1b36:10", True),
+        ("0 B pci_sriov_keep_vfs\n", "sriov_keep_vfs pci=sriov_keep_vfs_not", False),
+        ("0 t sriov_numvfs_store\n", "pci=sriov_keep_vfs", False),
+    ],
+)
+def test_a_kernel_keeps_vfs_when_it_can_and_is_told_to(node: FakeNode, symbols: str, extra: str, keeps: bool) -> None:
+    node.put(f"/boot/System.map-{NEW}", symbols)
+    assert _live_gather.kernel_facts(node.host.sysfs, NEW, "auto", extra).keeps_vfs is keeps
+
+
 def test_release_inside_a_bzimage() -> None:
     head = bytearray(0x1000)
     head[0x202:0x206] = b"HdrS"
@@ -213,6 +228,7 @@ def test_watchdogs_disk_memory_and_phase(node: FakeNode) -> None:
         ("BOOT_IMAGE=/vmlinuz root=/dev/vda ro", "", "root=/dev/vda ro panic=30 kvmfleet.update=m2"),
         ("root=/dev/vda panic=5 kvmfleet.update=m1", "", "root=/dev/vda panic=5 kvmfleet.update=m2"),
         ("initrd=/a root=/dev/vda", "quiet panic=1", "root=/dev/vda quiet panic=1 kvmfleet.update=m2"),
+        ("pci=a quiet panic=1", "pci=a pci=b", "pci=a quiet panic=1 pci=b kvmfleet.update=m2"),
     ],
 )
 def test_command_line_of_the_new_kernel(running: str, extra: str, expected: str) -> None:

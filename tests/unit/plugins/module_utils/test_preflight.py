@@ -146,6 +146,7 @@ def test_all_reasons_come_at_once() -> None:
 
 
 PFS = {f"0000:{number:02x}:00.0": PfState("x", total=250, enabled=250, driver="ice") for number in range(10)}
+NVME_PFS = {address: replace(pf, driver="nvme") for address, pf in PFS.items()}
 VMS = tuple(replace(VM, name=f"v{n}", vfs=(UsedVf(PF, n, "a"),), memory_bytes=2048 * MIB) for n in range(100))
 
 
@@ -159,8 +160,14 @@ VMS = tuple(replace(VM, name=f"v{n}", vfs=(UsedVf(PF, n, "a"),), memory_bytes=20
          {"unplug": 6.0, "save": 2.0, "boot": 1.0, "enumerate": 10.0, "enable": 1.0, "add": 2.5, "restore": 2.0,
           "plug": 0.1, "total": 24.6}),
         (replace(GOOD, pfs={}, vms=()), Options(boot_s=3.0),
-         {"unplug": 0.0, "save": 0.0, "boot": 3.0, "enumerate": 0.0, "enable": 0.1, "add": 0.0, "restore": 0.0,
-          "plug": 0.0, "total": 3.1}),
+         {"unplug": 0.0, "save": 0.0, "boot": 3.0, "enumerate": 0.0, "enable": 0.0, "add": 0.0, "restore": 0.0,
+          "plug": 0.0, "total": 3.0}),
+        (replace(GOOD, pfs=PFS, vms=VMS, **kernel(keeps_vfs=True)), Options(rate_mib_s=1024.0, boot_s=1.0),
+         {"unplug": 6.0, "save": 2.0, "boot": 1.0, "enumerate": 0.0, "enable": 1.1, "add": 0.1, "restore": 2.0,
+          "plug": 0.1, "total": 12.3}),
+        (replace(GOOD, pfs=NVME_PFS, vms=VMS, **kernel(keeps_vfs=True)), Options(rate_mib_s=1024.0, boot_s=1.0),
+         {"unplug": 6.0, "save": 2.0, "boot": 1.0, "enumerate": 0.0, "enable": 0.0, "add": 0.1, "restore": 2.0,
+          "plug": 0.1, "total": 11.2}),
     ],
 )  # fmt: skip
 def test_estimate(facts: Facts, options: Options, expected: dict[str, float]) -> None:
@@ -173,6 +180,9 @@ def test_budget_is_refused_with_what_the_kernel_lacks() -> None:
     assert [code for code, _text in found] == ["disk-full", "budget"]
     assert "10 PFs x 1 s: the new kernel does not keep VFs enabled over kexec" in found[1][1]
     assert "the budget is 20 s" in found[1][1]
+    keeping = refusals(replace(facts, **kernel(keeps_vfs=True)), Options(rate_mib_s=1024.0), budget_s=10.0)
+    assert "budget" in [code for code, _text in keeping]
+    assert not any("does not keep" in text for _code, text in keeping)
 
 
 @pytest.mark.parametrize(

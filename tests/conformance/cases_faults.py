@@ -1,0 +1,125 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Allocations that fail, each in turn: a write does all that it was asked for, or nothing.
+
+Linux makes the N-th allocation of one thread fail (Documentation/fault-injection/fault-injection.rst, fail-nth).
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+
+from harness import Pf, SkippedError, case, errname, require
+
+NTH = "/proc/thread-self/fail-nth"
+ALLOCATORS = ("failslab", "fail_page_alloc")
+IDS, LIST = {0, 1, 2}, "0-2"
+ENOUGH = 20_000
+
+
+def arm() -> None:
+    """Let allocations fail that may sleep, too, and say nothing about each."""
+    if not os.path.exists(NTH):
+        raise SkippedError("this kernel has no CONFIG_FAULT_INJECTION")
+    for name in ALLOCATORS:
+        folder = f"/sys/kernel/debug/{name}"
+        require(os.path.isdir(folder), f"{folder} is missing: CONFIG_{name.upper()}, debugfs")
+        for file, value in (("ignore-gfp-wait", "N"), ("cache-filter", "N"), ("verbose", "0"), ("min-order", "0")):
+            if os.path.exists(f"{folder}/{file}"):
+                with open(f"{folder}/{file}", "w", encoding="ascii") as stream:
+                    stream.write(value)
+
+
+def write_failing(pf: Pf, name: str, text: str, number: int) -> tuple[int, bool]:
+    """One write whose allocation ``number`` (from 1) fails: its errno (0: success), and whether it had so many."""
+    data = text.encode()
+    target = os.open(f"{pf.files.root.rstrip('/')}{pf.path}/{name}", os.O_WRONLY)
+    nth = os.open(NTH, os.O_RDWR)
+    answer = 0
+    try:
+        os.write(nth, str(number).encode())
+        try:
+            os.write(target, data)
+        except OSError as error:
+            answer = error.errno or -1
+        reached = int(os.pread(nth, 20, 0).strip() or b"0") == 0
+        os.write(nth, b"0")
+    finally:
+        os.close(nth)
+        os.close(target)
+    return answer, reached
+
+
+def each_in_turn(pf: Pf, name: str, text: str, after: Callable[[bool], None]) -> None:
+    """Write again and again, a later allocation failing each time, until none is left; ``after`` checks and undoes."""
+    arm()
+    answers: Counter[str] = Counter()
+    for number in range(1, ENOUGH):
+        answer, reached = write_failing(pf, name, text, number)
+        answers[errname(answer)] += 1
+        try:
+            after(answer == 0)
+        except Exception as error:
+            raise AssertionError(
+                f"allocation {number} of a write to {name} failed ({errname(answer)}): {error}"
+            ) from error
+        if not reached:
+            require(answer == 0, f"without a failing allocation: {errname(answer)}")
+            require(answers["ENOMEM"] > 0, f"no allocation was made to fail: {dict(answers)}")
+            return
+    require(False, f"{ENOUGH} allocations and no end")
+
+
+@case(vfs=3, real_only=True)
+def case_faults_while_adding(pf: Pf) -> None:
+    """Three VFs are added, or none; the next try is not in the way of the last."""
+    pf.ok("sriov_numvfs_no_scan", 3)
+
+    def after(added: bool) -> None:
+        pf.is_state(3, IDS if added else ())
+        if added:
+            pf.ok("sriov_remove_vf_id", LIST)
+
+    each_in_turn(pf, "sriov_scan_vf_id", LIST, after)
+
+
+@case(vfs=3, real_only=True)
+def case_faults_while_completing(pf: Pf) -> None:
+    """As above, by `sriov_numvfs`."""
+    pf.ok("sriov_numvfs_no_scan", 3)
+
+    def after(added: bool) -> None:
+        pf.is_state(3, IDS if added else ())
+        if added:
+            pf.ok("sriov_remove_vf_id", LIST)
+
+    each_in_turn(pf, "sriov_numvfs", "3", after)
+
+
+@case(vfs=3, real_only=True)
+def case_faults_while_removing(pf: Pf) -> None:
+    """Three VFs are removed, or none."""
+    pf.ok("sriov_numvfs_no_scan", 3)
+    pf.ok("sriov_scan_vf_id", LIST)
+
+    def after(removed: bool) -> None:
+        pf.is_state(3, () if removed else IDS)
+        if removed:
+            pf.ok("sriov_scan_vf_id", LIST)
+
+    each_in_turn(pf, "sriov_remove_vf_id", LIST, after)
+
+
+@case(vfs=3, real_only=True)
+def case_faults_while_enabling(pf: Pf) -> None:
+    """VFs are enabled, or SR-IOV is off."""
+
+    def after(enabled: bool) -> None:
+        pf.is_state(3 if enabled else 0, ())
+        if enabled:
+            pf.ok("sriov_numvfs_no_scan", 0)
+
+    each_in_turn(pf, "sriov_numvfs_no_scan", "3", after)

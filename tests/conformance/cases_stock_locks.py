@@ -1,0 +1,98 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Cases about the locks of the stock file: its waits overlap, its deadlock is gone, and nobody can tell otherwise."""
+
+from __future__ import annotations
+
+import time
+from errno import EBUSY, ENODEV, ENOENT
+
+from cases_races import beside, write
+from cases_removal import back_again
+from harness import Pf, SkippedError, case, errname, require, together
+
+
+@case(real_only=True)
+def case_stock_waits_overlap(pf: Pf) -> None:
+    """PFs that are disabled in parallel through the stock file wait for the hardware at the same time."""
+    if not pf.others:
+        raise SkippedError("needs a second PF: name one with --pf")
+    every = [pf, *(Pf(pf.files, address, pf.real) for address in pf.others)]
+    alone = 0.0
+    for one in every:
+        one.reset()
+        one.ok("sriov_drivers_autoprobe", 0)
+        one.ok("sriov_numvfs", 2)
+        pf.undo.append(one.reset)
+        start = time.monotonic()
+        one.ok("sriov_numvfs", 0)
+        alone += time.monotonic() - start
+        one.ok("sriov_numvfs", 2)
+    start = time.monotonic()
+    answers = together(*[write(one, "sriov_numvfs", 0) for one in every])
+    took = time.monotonic() - start
+    require(not any(answers), f"{[errname(one) for one in answers]}")
+    saved = 0.5 * (len(every) - 1)
+    require(took < alone - saved, f"{len(every)} PFs took {took:.2f} s in parallel, {alone:.2f} s one after the other")
+
+
+@case(real_only=True)
+def case_stock_reads_as_it_is(pf: Pf) -> None:
+    """While the stock file enables, a reader finds 0, or the number with all of its VFs there; never less."""
+    seen: list[tuple[int, int]] = []
+    disabling = [0]
+
+    def look() -> None:
+        """A disable between the two reads may have taken links: only what was read beside none counts."""
+        before = disabling[0]
+        number = int(pf.read("sriov_numvfs"))
+        links = sum(name.startswith("virtfn") for name in pf.files.names(pf.path))
+        if number and before == disabling[0] and before % 2 == 0:
+            seen.append((number, links))
+
+    def main() -> None:
+        for _ in range(5):
+            pf.ok("sriov_numvfs", 2)
+            time.sleep(0.05)
+            disabling[0] += 1
+            pf.ok("sriov_numvfs_no_scan", 0)
+            disabling[0] += 1
+
+    beside(look, main, (0,))
+    require(set(seen) == {(2, 2)}, f"number and links: {sorted(set(seen))}")
+
+
+@case(real_only=True)
+def case_stock_same_number_twice(pf: Pf) -> None:
+    """Two writers of the same number to the stock file: both succeed, and both find all VFs there."""
+    for _ in range(3):
+        answers = together(*[write(pf, "sriov_numvfs", 2)] * 3)
+        require(not any(answers), f"{[errname(one) for one in answers]}")
+        pf.is_state(2, (0, 1))
+        pf.ok("sriov_numvfs", 0)
+
+
+@case(real_only=True)
+def case_stock_enable_against_disable(pf: Pf) -> None:
+    """One enables, another disables, by the stock file: no hang, and the end is one of the two states, whole."""
+    for _ in range(3):
+        answers = together(write(pf, "sriov_numvfs", 2), write(pf, "sriov_numvfs", 0))
+        require(set(answers) <= {0, EBUSY}, f"{[errname(one) for one in answers]}")
+        number = int(pf.read("sriov_numvfs"))
+        pf.is_state(number, range(number))
+        pf.ok("sriov_numvfs", 0)
+
+
+@case(real_only=True)
+def case_stock_pf_removed_while_writing(pf: Pf) -> None:
+    """The deadlock of stock kernels: the PF is removed while its stock file is written. Nobody hangs."""
+    for value in (0, 2):
+        pf.ok("sriov_numvfs", 2 - value)
+        back_again(pf)
+        answers = together(write(pf, "sriov_numvfs", value), write(pf, "remove", 1), write(pf, "sriov_numvfs", value))
+        require(answers[1] == 0, f"remove: {errname(answers[1])}")
+        require({answers[0], answers[2]} <= {0, EBUSY, ENOENT, ENODEV}, f"{[errname(one) for one in answers]}")
+        pf.undo.pop()()
+        pf.ok("sriov_drivers_autoprobe", 0)
+        pf.reset()

@@ -1,0 +1,17 @@
+"""Reads are counted by function from QEMU's trace, as its log backend writes it."""
+
+from __future__ import annotations
+
+from bench.config_reads import reads
+
+LOG = """\
+pci_cfg_read nvme 01:00.1 @0x0 -> 0xffffffff
+1234@5.6:pci_cfg_read nvme 01:00.1 @0x100 -> 0x1
+pci_cfg_write nvme 01:00.1 @0x4 <- 0x6
+pci_cfg_read pcie-root-port 00:10.0 @0x3e -> 0x2
+another line about 01:00.1 @0x0
+"""
+
+
+def test_reads_are_counted_by_function() -> None:
+    assert reads(LOG) == {"01:00.1": 2, "00:10.0": 1}
