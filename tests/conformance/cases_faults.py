@@ -9,6 +9,7 @@ Linux makes the N-th allocation of one thread fail (Documentation/fault-injectio
 from __future__ import annotations
 
 import os
+import subprocess
 from collections import Counter
 from collections.abc import Callable
 
@@ -20,8 +21,10 @@ IDS, LIST = {0, 1, 2}, "0-2"
 ENOUGH = 20_000
 
 
-def arm() -> None:
+def arm(pf: Pf) -> None:
     """Let allocations fail that may sleep, too, and say nothing about each."""
+    if any(other < pf.address for other in pf.others):
+        raise SkippedError("the same code for every PF: run on the first one")
     if not os.path.exists(NTH):
         raise SkippedError("this kernel has no CONFIG_FAULT_INJECTION")
     for name in ALLOCATORS:
@@ -31,6 +34,11 @@ def arm() -> None:
             if os.path.exists(f"{folder}/{file}"):
                 with open(f"{folder}/{file}", "w", encoding="ascii") as stream:
                     stream.write(value)
+
+
+def udev(option: str) -> None:
+    """Keep udev from running its rules for each VF meanwhile: on a debug kernel that takes longer than all the rest."""
+    subprocess.run(["udevadm", "control", option], check=True)
 
 
 def write_failing(pf: Pf, name: str, text: str, number: int) -> tuple[int, bool]:
@@ -55,7 +63,9 @@ def write_failing(pf: Pf, name: str, text: str, number: int) -> tuple[int, bool]
 
 def each_in_turn(pf: Pf, name: str, text: str, after: Callable[[bool], None]) -> None:
     """Write again and again, a later allocation failing each time, until none is left; ``after`` checks and undoes."""
-    arm()
+    arm(pf)
+    pf.undo.append(lambda: udev("--start-exec-queue"))
+    udev("--stop-exec-queue")
     answers: Counter[str] = Counter()
     for number in range(1, ENOUGH):
         answer, reached = write_failing(pf, name, text, number)

@@ -85,8 +85,13 @@ def case_list_read_in_pieces(pf: Pf) -> None:
 
 
 @case(vfs=4)
-def case_list_with_nul_is_einval(pf: Pf) -> None:
-    """A NUL in a list is no separator: EINVAL."""
+def case_list_of_two_lines_is_einval(pf: Pf) -> None:
+    """Neither a NUL nor a newline separates: EINVAL, and nothing is added or removed. A newline may end the list."""
     pf.ok("sriov_numvfs_no_scan", 4)
-    pf.refused("sriov_scan_vf_id", "1\0,2", EINVAL)
+    for text in ("1\0,2", "1\n2", "1\n\n", "\n1"):
+        pf.refused("sriov_scan_vf_id", text, EINVAL)
     pf.is_state(4, ())
+    pf.ok("sriov_scan_vf_id", "1,2\n")
+    for text in ("1\0,2", "1\n2", "1\n\n", "\n1"):
+        pf.refused("sriov_remove_vf_id", text, EINVAL)
+    pf.is_state(4, (1, 2))

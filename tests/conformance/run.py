@@ -26,6 +26,7 @@ import os
 import platform
 import re
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
@@ -34,7 +35,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from harness import Pf, Row, collect, run_case  # noqa: E402 - the path is set above
+from harness import ANY, Case, Pf, Row, SkippedError, collect, require, run_case  # noqa: E402 - the path is set above
 
 COMPLAINT = re.compile(
     r"WARNING:|BUG:|Oops|general protection|blocked for more than|possible .*deadlock"
@@ -83,6 +84,27 @@ class KernelLog:
                 found = text
 
 
+class Leaks:
+    """Memory that was allocated since, and that nobody points at (Documentation/dev-tools/kmemleak.rst)."""
+
+    FILE = Path("/sys/kernel/debug/kmemleak")
+
+    def __init__(self) -> None:
+        if self.FILE.exists():
+            self.FILE.write_text("clear")
+
+    def check(self, pf: Pf) -> None:
+        """A case: nothing leaked. Objects must be some seconds old, and seen twice, to count."""
+        if not self.FILE.exists():
+            raise SkippedError("this kernel has no CONFIG_DEBUG_KMEMLEAK")
+        for _ in range(2):
+            time.sleep(10)
+            self.FILE.write_text("scan")
+        found = self.FILE.read_text(errors="replace").strip()
+        print(found, flush=True)
+        require(not found, f"{found.count('unreferenced object')} unreferenced objects, the first: {found[:600]}")
+
+
 def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="SR-IOV conformance cases", epilog="Run as root on the host itself.")
     parser.add_argument("--pf", action="append", required=True, metavar="ADDR", help="PF to test; may be given again")
@@ -111,18 +133,21 @@ def main(argv: list[str] | None = None) -> int:
     cases = [
         one for one in collect(case_modules()) if not options.only or any(word in one.name for word in options.only)
     ]
-    log, rows = KernelLog(), []
+    log, leaks, rows = KernelLog(), Leaks(), []
     for address in options.pf:
         if not sysfs.exists(f"/sys/bus/pci/devices/{address}/sriov_totalvfs"):
             print(f"run.py: {address} is not a PF of this host", file=sys.stderr)
             return 2
         for one in cases:
             others = tuple(other for other in options.pf if other != address)
-            rows.append(run_case(Pf(sysfs, address, True, others), one, options.kernel, log))
+            pf = Pf(sysfs, address, True, others)
+            rows.append(run_case(pf, one, options.kernel, log))
             print(f"{rows[-1].result:5} {one.name} {address} {rows[-1].reason}", flush=True)
     if not rows:
         print("run.py: no case has such a name", file=sys.stderr)
         return 2
+    rows.append(run_case(pf, Case("no_leaks", leaks.check, ANY, 0, True), options.kernel, log))
+    print(f"{rows[-1].result:5} {rows[-1].name} {rows[-1].reason}", flush=True)
     print(table(rows))
     if options.json:
         Path(options.json).write_text(json.dumps([row.as_dict() for row in rows], indent=1) + "\n", encoding="utf-8")

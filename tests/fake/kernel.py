@@ -56,7 +56,7 @@ class FakeKernel:
             self._disable(pf)
         elif pf.enabled not in (0, number):
             answer(errno.EBUSY)
-        elif pf.enabled == 0 or self.interface != "stock":
+        elif pf.enabled == 0 or self.interface == "vf-id":  # the narrow form leaves the stock file as it is
             self._enable(pf, number)
             for vf_id in sorted(set(range(number)) - set(pf.vfs)):
                 self._add(pf, vf_id)
