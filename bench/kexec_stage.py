@@ -7,12 +7,13 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
-from lab import host
+from lab import host, kexec
 from lab.progress import LabError, say
 
 from .vf_stage import Stage
 
 KEEP = "pci=sriov_keep_vfs"
+ENGINE = "/usr/local/sbin/sriovctl"
 SIDES = ("stock", "series")
 INIT = re.compile(r"^\[ *(\d+\.\d+)\] Run \S+ as init process", re.MULTILINE)
 
@@ -43,12 +44,7 @@ def jump(target: host.Running, side: str, vfs: int) -> float:
     """Leave the kernel with so many VFs on each PF; seconds on the new one's clock until it starts init."""
     pfs = " ".join(pf.address for pf in target.host.pfs)
     target.ssh.run(enable(pfs, "sriov_numvfs" if side == "stock" else "sriov_numvfs_no_scan", vfs))
-    before = boot_id(target)
-    target.ssh.run(
-        "systemd-run --quiet --no-block --setenv=PYTHONPATH=/usr/local/sbin/sriovctl "
-        f"python3 /root/jump.py '{KEEP if side == 'series' else ''}'"
-    )
-    wait_for_another_boot(target, before)
+    kexec.jump(target, ENGINE, KEEP if side == "series" else "")
     found = INIT.search(target.ssh.run("dmesg"))
     if not found:
         raise LabError(f"side {side}: the kernel's log does not say when init was started")
@@ -63,18 +59,6 @@ def enable(pfs: str, file: str, number: int) -> str:
         writes += f"; echo {number} >{folder}/{file}"
     check = f"for pf in {pfs}; do grep -qx {number} {folder}/sriov_numvfs || exit 1; done"
     return f"for pf in {pfs}; do ({writes}) & done; wait; {check}"
-
-
-def boot_id(target: host.Running) -> str:
-    return target.ssh.run("cat /proc/sys/kernel/random/boot_id").strip()
-
-
-def wait_for_another_boot(target: host.Running, before: str, rounds: int = 60) -> None:
-    for _ in range(rounds):
-        target.ssh.wait(deadline_s=600)
-        if boot_id(target) != before:
-            return
-    raise LabError(f"{target.host.name} did not jump into another kernel: see its console.log")
 
 
 def results(samples: dict[str, list[dict[str, float]]], pfs: int) -> dict[str, Any]:

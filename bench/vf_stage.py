@@ -84,8 +84,7 @@ def prepare() -> Stage:
         for entry in hosts:
             entry.ssh.wait()
             entry.ssh.put(program, "/root/vf_stage")
-            for name in ("engine_stage.py", "jump.py"):
-                entry.ssh.put(HERE / name, f"/root/{name}")
+            entry.ssh.put(HERE / "engine_stage.py", "/root/engine_stage.py")
         ansible.playbook(
             HERE / "prepare.yml", inventory.write(stage.fleet, hosts), "-e", f"lab_kernels={kernels.folder('')}"
         )

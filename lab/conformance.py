@@ -8,11 +8,10 @@ import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import evidence, kernels, testbed
+from . import evidence, jumps, kernels, testbed
 from .host import Running
 from .paths import REPOSITORY
 from .progress import LabError, say, step
-from .ssh import Ssh
 
 FOLDER = REPOSITORY / "build" / "conformance"
 SOURCES = REPOSITORY / "tests" / "conformance"
@@ -36,22 +35,21 @@ def bundle() -> bytes:
 
 
 def run_on(entry: Running, only: list[str]) -> list[dict[str, Any]]:
-    """Run the cases on one host; the rows, also when some failed."""
+    """Run the cases on one host, then its jumps; the rows, also when some failed."""
     name, ssh = entry.host.name, entry.ssh
     pfs = " ".join(f"--pf {pf.address}" for pf in entry.host.pfs)
     words = " ".join(f"--only {word}" for word in only)
-    ssh.run("rm -rf /root/conformance && mkdir /root/conformance && tar -C /root/conformance -xz", data=bundle())
-    command = f"cd /root/conformance && python3 run.py {pfs} --kernel {name} --json rows.json {words} >run.log 2>&1"
-    _unattended(ssh, command)
+    folder = jumps.FOLDER
+    ssh.run(f"rm -rf {folder} && mkdir {folder} && tar -C {folder} -xz", data=bundle())
+    ssh.unattended(f"cd {folder} && python3 run.py {pfs} --kernel {name} --json rows.json {words} >run.log 2>&1")
+    rows: list[dict[str, Any]] = json.loads(ssh.run(f"cat {folder}/rows.json || echo []"))
     FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / f"{name}.log").write_text(ssh.run("cat /root/conformance/run.log"))
-    rows: list[dict[str, Any]] = json.loads(ssh.run("cat /root/conformance/rows.json"))
-    return rows
-
-
-def _unattended(ssh: Ssh, command: str) -> None:
-    """Run it in a unit of its own and wait for its end, so that a lost connection loses nothing."""
-    ssh.run(f"systemd-run --quiet --wait --collect --unit=conformance sh -c '{command}' || true", timeout_s=7200)
+    log = FOLDER / f"{name}.log"
+    log.write_text(ssh.run(f"cat {folder}/run.log"))
+    later = jumps.run_on(entry, words)
+    if entry.pid():
+        log.write_text(ssh.run(f"cat {folder}/run.log {jumps.LOG}"))
+    return jumps.merged(rows, later)
 
 
 def rows_of(fleet: str, only: list[str]) -> dict[str, list[dict[str, Any]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import time
 from dataclasses import dataclass
@@ -30,6 +31,11 @@ class Ssh:
             said = (done.stdout + done.stderr).decode(errors="replace")[-2000:]
             raise LabError(f"on port {self.port}: {command[:200]} ended with status {done.returncode}:\n{said}")
         return done.stdout.decode(errors="replace")
+
+    def unattended(self, command: str) -> None:
+        """Run it in a unit of its own and wait for its end, however it ends: a lost connection loses nothing."""
+        unit = "systemd-run --quiet --wait --collect --unit=conformance"
+        self.run(f"{unit} sh -c {shlex.quote(command)} || true", timeout_s=7200)
 
     def put(self, source: Path, target: str) -> None:
         """Copy one file's bytes to the host."""

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from errno import EBUSY, ENOENT, EOPNOTSUPP
+from errno import EBUSY, EIO, ENOENT, EOPNOTSUPP
 
 from harness import DEVICES, Pf, SkippedError, case, errname, errno_of, require, wait_for
+from jumps import LISTED
+from sriov_config import CONTROL, VF_ENABLE, VF_MEMORY, sriov
 
 DRIVERS = "/sys/bus/pci/drivers"
 NEW_FILES = ("sriov_numvfs_no_scan", "sriov_scan_vf_id", "sriov_remove_vf_id")
@@ -87,12 +89,9 @@ def case_driver_without_opt_in_is_eopnotsupp(pf: Pf) -> None:
         pf.refused(name, 1, EOPNOTSUPP)
 
 
-@case(real_only=True)
+@case(real_only=True, words=LISTED)
 def case_allow_list_admits_and_taints(pf: Pf) -> None:
     """`pci=sriov_absent_vfs=VENDOR:DEVICE` admits a driver that has not opted in, and taints (U, bit 6) when used."""
-    ids = ":".join(pf.read(name)[2:] for name in ("vendor", "device"))
-    if f"sriov_absent_vfs={ids}" not in pf.files.read("/proc/cmdline").replace(";", "sriov_absent_vfs="):
-        raise SkippedError(f"the kernel was not booted with pci=sriov_absent_vfs={ids}")
     unbind_pf(pf)
     bind_vfio(pf, pf.address)
     pf.undo.append(lambda: unbind(pf, pf.address))
@@ -126,3 +125,22 @@ def case_reset_of_pf_keeps_vfs(pf: Pf) -> None:
     require(answer == 0, f"reset: {errname(answer)}")
     pf.ok("sriov_scan_vf_id", 0)
     pf.is_state(2, (0, 1))
+
+
+@case(real_only=True)
+def case_scan_without_vf_enable_is_eio(pf: Pf) -> None:
+    """VF Enable was cleared behind the kernel's back, with no VF present and with one: EIO, and nothing is added.
+    Disabled and enabled again, all is well."""
+    for present in ((), (1,)):
+        pf.ok("sriov_numvfs_no_scan", 2)
+        for number in present:
+            pf.ok("sriov_scan_vf_id", number)
+        space = sriov(pf.config)
+        space.put(CONTROL, space.get(CONTROL) & ~(VF_ENABLE | VF_MEMORY))
+        pf.refused("sriov_scan_vf_id", 0, EIO)
+        pf.is_state(2, present)
+        pf.ok("sriov_numvfs_no_scan", 0)
+        pf.ok("sriov_numvfs_no_scan", 2)
+        pf.ok("sriov_scan_vf_id", "0-1")
+        pf.is_state(2, (0, 1))
+        pf.ok("sriov_numvfs_no_scan", 0)

@@ -45,13 +45,14 @@ class SkippedError(Exception):
 
 @dataclass(frozen=True)
 class Case:
-    """One case: `interfaces` that it describes, `vfs` that the PF must have at least."""
+    """One case: `interfaces` that it describes, `vfs` that the PF must have at least, `words` of the command line."""
 
     name: str
     run: Callable[[Pf], None]
     interfaces: tuple[str, ...]
     vfs: int
     real_only: bool
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,25 @@ class Pf:
             return "vf-id-narrow"
         return "hw-numvfs" if has["sriov_hw_numvfs"] else "stock"
 
+    @property
+    def config(self) -> str:
+        """The real path of its `config` file."""
+        return f"{self.files.root.rstrip('/')}{self.path}/config"
+
+    @property
+    def ids(self) -> str:
+        """`VENDOR:DEVICE` in hex, as kernel parameters take it."""
+        return ":".join(self.read(name)[2:] for name in ("vendor", "device"))
+
+    def booted_with(self, words: str) -> bool:
+        """Are all the words on the kernel's command line, exactly?"""
+        return set(self.filled(words).split()) <= set(self.files.read("/proc/cmdline").split())
+
+    def filled(self, words: str) -> str:
+        """Words of a command line with ``{ids}`` replaced by those of all PFs under test."""
+        every = {Pf(self.files, address).ids for address in (self.address, *self.others)}
+        return words.replace("{ids}", ";".join(sorted(every)))
+
     def read(self, name: str) -> str:
         return self.files.read(f"{self.path}/{name}")
 
@@ -159,12 +179,14 @@ class Pf:
             self.ok("sriov_numvfs", 0)
 
 
-def case(*, interfaces: tuple[str, ...] = FULL, vfs: int = 2, real_only: bool = False) -> Callable[..., Any]:
+def case(
+    *, interfaces: tuple[str, ...] = FULL, vfs: int = 2, real_only: bool = False, words: str = ""
+) -> Callable[..., Any]:
     """Mark a function as a case. Its name is the function's without `case_`, its docstring says what must hold."""
 
     def mark(run: Callable[[Pf], None]) -> Callable[[Pf], None]:
         name = run.__name__.replace("case_", "", 1)
-        run.conformance = Case(name, run, interfaces, vfs, real_only)  # type: ignore[attr-defined]  # functions carry their case
+        run.conformance = Case(name, run, interfaces, vfs, real_only, words)  # type: ignore[attr-defined]  # functions carry their case
         return run
 
     return mark
@@ -191,27 +213,38 @@ def run_cases(pf: Pf, cases: Iterable[Case], kernel: str, *, watch: Callable[[],
 
 
 def run_case(pf: Pf, one: Case, kernel: str, watch: Callable[[], str]) -> Row:
+    def attempt() -> None:
+        applies(pf, one.interfaces, one.vfs)
+        if one.real_only and not pf.real:
+            raise SkippedError("only a real kernel can show this")
+        if one.words and not pf.booted_with(one.words):
+            raise SkippedError(f"the kernel was not booted with {pf.filled(one.words)}")
+        _attempt(pf, one)
+
+    return judge(pf, one.name, kernel, attempt, watch)
+
+
+def judge(pf: Pf, name: str, kernel: str, attempt: Callable[[], None], watch: Callable[[], str]) -> Row:
+    """Make an attempt; the row says how it went."""
     interface, driver, start = pf.interface, pf.driver, time.monotonic()
     result, reason = "pass", ""
     try:
-        _applies(pf, one, interface)
-        _attempt(pf, one)
+        attempt()
         complaint = watch()
         require(not complaint, f"kernel log: {complaint}")
     except SkippedError as skip:
         result, reason = ("skip", str(skip)) if str(skip).strip() else ("fail", "skipped without a reason")
     except Exception as error:  # every surprise in a case is a failed case
         result, reason = "fail", str(error) if isinstance(error, FailedError) else f"{type(error).__name__}: {error}"
-    return Row(one.name, kernel, interface, pf.address, driver, result, reason, round(time.monotonic() - start, 2))
+    return Row(name, kernel, interface, pf.address, driver, result, reason, round(time.monotonic() - start, 2))
 
 
-def _applies(pf: Pf, one: Case, interface: str) -> None:
-    if interface not in one.interfaces:
-        raise SkippedError(f"describes {', '.join(one.interfaces)}; this PF has {interface}")
-    if one.real_only and not pf.real:
-        raise SkippedError("only a real kernel can show this")
-    if pf.total < one.vfs:
-        raise SkippedError(f"needs {one.vfs} VFs; this PF has {pf.total}")
+def applies(pf: Pf, interfaces: tuple[str, ...], vfs: int) -> None:
+    """Skip what describes other interfaces, or needs more VFs."""
+    if pf.interface not in interfaces:
+        raise SkippedError(f"describes {', '.join(interfaces)}; this PF has {pf.interface}")
+    if pf.total < vfs:
+        raise SkippedError(f"needs {vfs} VFs; this PF has {pf.total}")
 
 
 def _attempt(pf: Pf, one: Case) -> None:

@@ -8,7 +8,7 @@
 
 Layout on the host, any folder:
 
-    run.py  harness.py  cases_*.py   from tests/conformance/
+    *.py                             from tests/conformance/
     kvmfleet_sriov/                  a copy of plugins/module_utils/ with an empty __init__.py
                                      (or $PYTHONPATH holds the node program, which contains the same package)
 
@@ -22,9 +22,7 @@ import argparse
 import importlib
 import importlib.util
 import json
-import os
 import platform
-import re
 import sys
 import time
 from collections import Counter
@@ -36,12 +34,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from harness import ANY, Case, Pf, Row, SkippedError, collect, require, run_case  # noqa: E402 - the path is set above
-
-COMPLAINT = re.compile(
-    r"WARNING:|BUG:|Oops|general protection|blocked for more than|possible .*deadlock"
-    r"|circular locking|sleeping function|refcount_t:|unreferenced object|KASAN|KCSAN|UBSAN"
-    r"|duplicate filename"
-)
+from kernel_log import KernelLog  # noqa: E402 - as before
 
 
 def engine() -> ModuleType:
@@ -57,31 +50,14 @@ def engine() -> ModuleType:
     return importlib.import_module("kvmfleet_sriov._sysfs")
 
 
-def case_modules() -> list[ModuleType]:
-    """Every cases_*.py beside this script, by name."""
-    return [importlib.import_module(path.stem) for path in sorted(HERE.glob("cases_*.py"))]
+def modules(pattern: str) -> list[ModuleType]:
+    """Those beside this script whose files are so named, by name."""
+    return [importlib.import_module(path.stem) for path in sorted(HERE.glob(pattern))]
 
 
-class KernelLog:
-    """New lines of /dev/kmsg that no kernel should print."""
-
-    def __init__(self) -> None:
-        self.handle = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
-        self()
-
-    def __call__(self) -> str:
-        """The first complaint since the last call, or nothing."""
-        found = ""
-        while True:
-            try:
-                record = os.read(self.handle, 8192).decode(errors="replace")
-            except BlockingIOError:
-                return found
-            except BrokenPipeError:
-                continue
-            text = record.partition(";")[2].splitlines()[0] if ";" in record else ""
-            if not found and COMPLAINT.search(text):
-                found = text
+def selects(only: list[str], name: str) -> bool:
+    """By `--only`: nothing was given, or a part of this name."""
+    return not only or any(word in name for word in only)
 
 
 class Leaks:
@@ -130,9 +106,7 @@ def table(rows: list[Row]) -> str:
 def main(argv: list[str] | None = None) -> int:
     options = arguments(argv)
     sysfs: Any = engine().Sysfs("/")
-    cases = [
-        one for one in collect(case_modules()) if not options.only or any(word in one.name for word in options.only)
-    ]
+    cases = [one for one in collect(modules("cases_*.py")) if selects(options.only, one.name)]
     log, leaks, rows = KernelLog(), Leaks(), []
     for address in options.pf:
         if not sysfs.exists(f"/sys/bus/pci/devices/{address}/sriov_totalvfs"):

@@ -1,0 +1,33 @@
+"""Have a host jump from its kernel into the same one, with other words on the command line."""
+
+from __future__ import annotations
+
+import shlex
+
+from . import host
+from .paths import HERE
+from .progress import LabError
+
+PROGRAM = HERE / "jump.py"
+TARGET = "/root/jump.py"
+
+
+def jump(target: host.Running, engine: str, words: str) -> None:
+    """Jump, and wait until the next kernel answers; ``engine``: where the host has the engine's package."""
+    target.ssh.put(PROGRAM, TARGET)
+    before = boot_id(target)
+    more = " ".join(shlex.quote(word) for word in words.split())
+    target.ssh.run(f"systemd-run --quiet --no-block --setenv=PYTHONPATH={engine} python3 {TARGET} {more}")
+    wait_for_another_boot(target, before)
+
+
+def boot_id(target: host.Running) -> str:
+    return target.ssh.run("cat /proc/sys/kernel/random/boot_id").strip()
+
+
+def wait_for_another_boot(target: host.Running, before: str, rounds: int = 60) -> None:
+    for _ in range(rounds):
+        target.ssh.wait(deadline_s=600)
+        if boot_id(target) != before:
+            return
+    raise LabError(f"{target.host.name} did not jump into another kernel: see its console.log")
