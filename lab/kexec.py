@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+import subprocess
+import time
 
 from . import host
 from .paths import HERE
@@ -22,12 +25,15 @@ def jump(target: host.Running, engine: str, words: str) -> None:
 
 
 def boot_id(target: host.Running) -> str:
-    return target.ssh.run("cat /proc/sys/kernel/random/boot_id").strip()
+    return target.ssh.run("cat /proc/sys/kernel/random/boot_id", timeout_s=60).strip()
 
 
-def wait_for_another_boot(target: host.Running, before: str, rounds: int = 60) -> None:
-    for _ in range(rounds):
-        target.ssh.wait(deadline_s=600)
-        if boot_id(target) != before:
-            return
+def wait_for_another_boot(target: host.Running, before: str, deadline_s: float = 900) -> None:
+    """A question that the jump cuts off has no answer, or none for ever: it is asked again."""
+    until = time.monotonic() + deadline_s
+    while time.monotonic() < until:
+        with contextlib.suppress(LabError, subprocess.TimeoutExpired):
+            if boot_id(target) != before:
+                return
+        time.sleep(1)
     raise LabError(f"{target.host.name} did not jump into another kernel: see its console.log")

@@ -28,6 +28,7 @@ from sriov_config import (
     MIGRATION_INTERRUPT,
     NUM_VFS,
     PAGE_SIZE,
+    TOTAL_VFS,
     VF_BAR,
     VF_ENABLE,
     VF_MEMORY,
@@ -289,7 +290,7 @@ def case_left_with_no_numvfs(pf: Pf) -> None:
 @case(real_only=True, words=KEEP)
 def case_left_with_too_many_numvfs(pf: Pf) -> None:
     """Found with more VFs than there are: not kept, disabled, started from nothing."""
-    number, why = pf.total + 1, "NumVFs, VF offset or VF stride is invalid"
+    number, why = sriov(pf.config).get(TOTAL_VFS) + 1, "NumVFs, VF offset or VF stride is invalid"
     refuses(pf, why, lambda space: space.get(NUM_VFS) == number and bool(space.get(CONTROL) & VF_ENABLE), number)
 
 

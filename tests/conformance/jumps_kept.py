@@ -26,17 +26,17 @@ WAIT_S = 0.9
 
 
 def waited(lines: list[Line]) -> float:
-    """The longest time between two lines that enumeration printed for a PF."""
+    """The longest time between two lines that were printed for a PF."""
     times = [line.seconds for line in lines]
     return max((later - sooner for sooner, later in zip(times, times[1:])), default=0.0)
 
 
 def enumeration(pf: Pf) -> list[Line]:
-    """What this kernel has printed for the PF before a driver had it, after its first line."""
-    lines = KernelLog(boot=True).lines()
-    found = of_device([line for line in lines if line.text.startswith("pci ")], pf.address)
-    require(bool(found), "the kernel's log does not reach back to enumeration")
-    return found
+    """What this kernel has printed for the PF at boot, until it knew the VF BARs: those come after the wait, if any."""
+    lines = of_device(KernelLog(boot=True).lines(), pf.address)
+    sized = [number for number, line in enumerate(lines) if line.text.startswith("VF BAR")]
+    require(bool(sized) and " type 00 class " in lines[0].text, "the kernel's log does not have the PF's enumeration")
+    return lines[: sized[0] + 1]
 
 
 def make_busy(pf: Pf, number: int) -> None:
@@ -118,9 +118,10 @@ def starts_from_nothing(pf: Pf, lines: list[Line]) -> None:
     answer_without_bus_master(pf, "0-1")
 
 
-@jump(words=f"{KEEP} elfcorehdr=0x1000000")
+@jump(words=f"{KEEP} elfcorehdr=0xf0000")
 def jump_kexec_after_a_crash_keeps_none(pf: Pf, note: Note) -> None:
-    """A kernel that was started after a crash, by its command line, trusts nothing that it finds."""
+    """A kernel that was started after a crash, by its command line, trusts nothing that it finds. (The address is one of
+    the firmware's, where the kernel looks for the headers of a core, finds none, and goes on.)"""
     pf.ok("sriov_numvfs_no_scan", 2)
 
 

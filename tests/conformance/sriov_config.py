@@ -25,6 +25,8 @@ class Register(NamedTuple):
 COMMAND = Register(0x04, 2)
 """Of the header; the others are of the SR-IOV capability."""
 CONTROL = Register(0x08, 2)
+TOTAL_VFS = Register(0x0E, 2)
+"""The hardware's own number: a driver may have lowered `sriov_totalvfs`."""
 NUM_VFS = Register(0x10, 2)
 PAGE_SIZE = Register(0x20, 4)
 VF_BAR = Register(0x24, 4)
