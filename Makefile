@@ -78,7 +78,7 @@ unit-slow: venv src ## unit tests that run ansible-playbook or molecule, on this
 test-fast: venv src ## ruff, mypy and unit tests: under a minute, no VM
 	@$(BIN)/python tools/stages.py ruff mypy unit
 
-conformance: setup collection ## the conformance cases on real stock and patched kernels (boots a lab host)
+conformance: setup collection ## the conformance cases and jumps on real stock and patched kernels (boots lab hosts)
 	@$(BIN)/python -m lab conformance
 
 kernel-check: setup venv ## whether the kernel series is clean (checkpatch.pl --strict) and applies exactly

@@ -80,23 +80,23 @@ def plan(jumps: Iterable[Jump], cases: Iterable[Case]) -> list[Hop]:
     Each case is run after the first kexec with its words. The last kexec leaves all words behind.
     """
     waiting: dict[str, list[str]] = {}
-    for one in cases:
-        if one.words:
-            waiting.setdefault(one.words, []).append(one.name)
+    for case in cases:
+        if case.words:
+            waiting.setdefault(case.words, []).append(case.name)
     hops: list[Hop] = []
 
     def hop(words: str, name: str = "") -> None:
         hops.append(Hop(words, name, tuple(waiting.pop(words, ()))))
 
-    for leap in sorted(jumps, key=lambda one: not one.words):
-        if leap.leaves is not None and leap.leaves != (hops[-1].words if hops else ""):
-            hop(leap.leaves)
-        if not leap.words:
-            for words in list(waiting):
-                hop(words)
-        hop(leap.words, leap.name)
+    every = list(jumps)
+    for one in (one for one in every if one.words):
+        if one.leaves is not None and one.leaves != (hops[-1].words if hops else ""):
+            hop(one.leaves)
+        hop(one.words, one.name)
     for words in list(waiting):
         hop(words)
+    for one in (one for one in every if not one.words):
+        hop("", one.name)
     if hops and hops[-1].words:
         hop("")
     return hops

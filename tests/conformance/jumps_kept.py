@@ -120,8 +120,10 @@ def starts_from_nothing(pf: Pf, lines: list[Line]) -> None:
 
 @jump(words=f"{KEEP} elfcorehdr=0xf0000")
 def jump_kexec_after_a_crash_keeps_none(pf: Pf, note: Note) -> None:
-    """A kernel that was started after a crash, by its command line, trusts nothing that it finds. (The address is one of
-    the firmware's, where the kernel looks for the headers of a core, finds none, and goes on.)"""
+    """A kernel that was started after a crash, by its command line, trusts nothing that it finds.
+
+    (The address is one of the firmware's: there the kernel looks for the headers of a core, finds none, and goes on.)
+    """
     pf.ok("sriov_numvfs_no_scan", 2)
 
 
