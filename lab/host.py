@@ -38,6 +38,11 @@ class Running:
         return sockets(self.fleet) / f"{self.host.name}.console"
 
     @property
+    def log(self) -> Path:
+        """What the console has shown."""
+        return self.folder / "console.log"
+
+    @property
     def ssh(self) -> Ssh:
         try:
             port = json.loads((self.folder / "host.json").read_text())["ssh_port"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import Any
 
 from . import host, kexec
@@ -22,9 +23,11 @@ def run_on(entry: Running, words: str) -> list[dict[str, Any]]:
         say(f"{entry.host.name}: kexec {number + 1} of {len(answer['hops'])}: {what}")
         try:
             ask(entry, "before", str(number))
+            start = entry.log.stat().st_size
             kexec.jump(entry, FOLDER, hop["words"])
+            entry.ssh.run(f"cat >{FOLDER}/console.txt", data=entry.log.read_bytes()[start:])
             answer = ask(entry, "after", str(number))
-        except LabError as error:
+        except (LabError, subprocess.TimeoutExpired) as error:
             say(f"{entry.host.name} is lost, and stopped: {error}")
             host.stop(entry)
             break

@@ -137,6 +137,12 @@ class State:
         return cls(path, hops, data["notes"], {key: Row(**row) for key, row in data["rows"].items()})
 
 
+def both(first: str, watch: Callable[[], str]) -> Callable[[], str]:
+    """A watch that has ``first`` to tell once, if it is not empty."""
+    waiting = [first] if first else []
+    return lambda: waiting.pop() if waiting else watch()
+
+
 def announce(state: State, one: Jump, pf: Pf, kernel: str) -> None:
     """A row for a jump that is to come: it failed, unless another replaces it; or a skip, if it is not for this PF."""
 

@@ -10,8 +10,9 @@
     python3 run_jumps.py (as before) after NUMBER
 
 `plan` prints JSON: ``hops`` (the kexecs that are needed, in order, each with its ``words``) and ``rows``, which all
-count as failed until `after` replaces them; `after` prints the rows again. Layout as run.py says. The last hop leaves
-a kernel behind that has none of the words. Exit status: 0 unless the program itself fails: the rows tell.
+count as failed until `after` replaces them; `after` prints the rows again. Layout as run.py says; console.txt, what
+the host's console showed during the jump, is looked through if it is there. The last hop leaves a kernel behind that
+has none of the words. Exit status: 0 unless the program itself fails: the rows tell.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ sys.path.insert(0, str(HERE))
 import harness  # noqa: E402 - the path is set above
 import jumps  # noqa: E402 - as before
 import run  # noqa: E402 - as before
-from kernel_log import KernelLog  # noqa: E402 - as before
+from kernel_log import KernelLog, Line, complaint  # noqa: E402 - as before
 
 STATE = HERE / "jumps.json"
+CONSOLE = HERE / "console.txt"
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -80,9 +82,9 @@ class Runner:
     def after(self, number: int) -> jumps.State:
         """The checks of the jump, then the cases that need this kernel's words; complaints since its first line."""
         state, log = jumps.State.load(str(STATE)), KernelLog(boot=True)
-        hop = state.hops[number]
+        hop, watch = state.hops[number], jumps.both(console(), log)
         for pf in self.pfs if hop.jump else []:
-            jumps.second_half(state, self.jumps[hop.jump], pf, self.kernel, log)
+            jumps.second_half(state, self.jumps[hop.jump], pf, self.kernel, watch)
             tell(state.row(hop.jump, pf))
         for pf in self.pfs:
             for name in hop.cases:
@@ -90,6 +92,12 @@ class Runner:
                 tell(state.row(name, pf))
         state.save()
         return state
+
+
+def console() -> str:
+    """The first complaint on the console during the jump, if somebody has kept that: so the old kernel's, too."""
+    text = CONSOLE.read_text(encoding="utf-8", errors="replace") if CONSOLE.exists() else ""
+    return complaint([Line(0.0, line) for line in text.splitlines()])
 
 
 def tell(row: harness.Row) -> None:

@@ -118,6 +118,12 @@ def test_what_the_kernel_complains_of_fails_either_half(state: State, pf: harnes
         assert state.row("one", pf).reason == "kernel log: WARNING: x"
 
 
+def test_the_last_words_of_the_old_kernel_count_once() -> None:
+    watch = jumps.both("BUG: old", lambda: "new")
+    assert [watch(), watch()] == ["BUG: old", "new"]
+    assert jumps.both("", str)() == ""
+
+
 def test_the_second_half_puts_back_what_it_did(state: State, pf: harness.Pf) -> None:
     undone: list[str] = []
 

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from lab import host, jumps, kexec
+from lab.host import Running
 from lab.progress import LabError
 
 HOPS = [
     {"words": "pci=k", "jump": "one", "cases": ["a", "b"]},
     {"words": "", "jump": "", "cases": []},
 ]
-ENTRY: Any = SimpleNamespace(host=SimpleNamespace(name="series"))
 
 
 def row(name: str, result: str, pf: str = "1") -> dict[str, Any]:
     return {"name": name, "pf": pf, "result": result}
+
+
+@pytest.fixture
+def sent() -> list[bytes]:
+    """What was written to files of the host."""
+    return []
+
+
+@pytest.fixture
+def entry(tmp_path: Path, sent: list[bytes]) -> Running:
+    """A host whose console has shown something before."""
+    log = tmp_path / "console.log"
+    log.write_text("before\n")
+    ssh = SimpleNamespace(run=lambda _command, data: sent.append(data))
+    return cast("Running", SimpleNamespace(host=SimpleNamespace(name="series"), log=log, ssh=ssh))
 
 
 @pytest.fixture
@@ -31,18 +47,26 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return {"hops": HOPS, "rows": [row(steps[-1], "pass")]}
 
     monkeypatch.setattr(jumps, "ask", ask)
-    monkeypatch.setattr(kexec, "jump", lambda _entry, _engine, words: steps.append(f"jump {words}"))
+
+    def jump(entry: Running, _engine: str, words: str) -> None:
+        steps.append(f"jump {words}")
+        entry.log.write_text(entry.log.read_text() + f"jump {words}\n")
+
+    monkeypatch.setattr(kexec, "jump", jump)
     monkeypatch.setattr(host, "stop", lambda _entry: steps.append("stop"))
     return steps
 
 
-def test_each_kexec_is_between_its_halves(done: list[str]) -> None:
-    assert jumps.run_on(ENTRY, "--only x") == [row("after 1", "pass")]
+def test_each_kexec_is_between_its_halves(done: list[str], entry: Running, sent: list[bytes]) -> None:
+    assert jumps.run_on(entry, "--only x") == [row("after 1", "pass")]
     assert done == ["plan --only x", "before 0", "jump pci=k", "after 0", "before 1", "jump ", "after 1"]
+    assert sent == [b"jump pci=k\n", b"jump \n"]
 
 
 def test_a_host_that_is_lost_is_stopped_and_its_last_rows_count(
-    done: list[str], monkeypatch: pytest.MonkeyPatch
+    done: list[str],
+    entry: Running,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def lost(_entry: object, _engine: str, words: str) -> None:
         done.append(f"jump {words}")
@@ -50,14 +74,15 @@ def test_a_host_that_is_lost_is_stopped_and_its_last_rows_count(
             raise LabError("it did not jump")
 
     monkeypatch.setattr(kexec, "jump", lost)
-    assert jumps.run_on(ENTRY, "") == [row("after 0", "pass")]
+    assert jumps.run_on(entry, "") == [row("after 0", "pass")]
     assert done[-2:] == ["jump ", "stop"]
 
 
 def test_an_answer_that_is_none_says_what_the_program_said() -> None:
     asked: list[str] = []
     ssh = SimpleNamespace(unattended=asked.append, run=lambda _command: "Traceback: x")
-    entry: Any = SimpleNamespace(ssh=ssh, host=SimpleNamespace(name="series", pfs=[SimpleNamespace(address="0:1")]))
+    hardware = SimpleNamespace(name="series", pfs=[SimpleNamespace(address="0:1")])
+    entry = cast("Running", SimpleNamespace(ssh=ssh, host=hardware))
     with pytest.raises(LabError, match="after 3 failed: Traceback: x"):
         jumps.ask(entry, "after", "3")
     assert "run_jumps.py --pf 0:1 --kernel series after 3 " in asked[0]
