@@ -143,8 +143,8 @@ def both(first: str, watch: Callable[[], str]) -> Callable[[], str]:
     return lambda: waiting.pop() if waiting else watch()
 
 
-def announce(state: State, one: Jump, pf: Pf, kernel: str) -> None:
-    """A row for a jump that is to come: it failed, unless another replaces it; or a skip, if it is not for this PF."""
+def announce(state: State, one: Jump | Case, pf: Pf, kernel: str) -> None:
+    """A row for what is to come: it failed, unless another replaces it; or it is skipped, if it is not for this PF."""
 
     def attempt() -> None:
         applies(pf, one.interfaces, one.vfs)
@@ -153,7 +153,7 @@ def announce(state: State, one: Jump, pf: Pf, kernel: str) -> None:
     state.put(judge(pf, one.name, kernel, attempt, str))
 
 
-def pending(state: State, one: Jump, pf: Pf) -> bool:
+def pending(state: State, one: Jump | Case, pf: Pf) -> bool:
     return state.row(one.name, pf).reason == NO_RETURN
 
 

@@ -24,7 +24,7 @@ import platform
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -36,6 +36,7 @@ from kernel_log import KernelLog, Line, complaint  # noqa: E402 - as before
 
 STATE = HERE / "jumps.json"
 CONSOLE = HERE / "console.txt"
+Kind = TypeVar("Kind", jumps.Jump, harness.Case)
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -58,18 +59,22 @@ class Runner:
         self.cases = {one.name: one for one in harness.collect(run.modules("cases_*.py"))}
 
     def plan(self, only: list[str]) -> jumps.State:
-        """Rows for all jumps that are selected, hops for those that describe a PF's interface."""
+        """Rows for all that is selected, hops for what describes a PF's interface."""
         state = jumps.State(str(STATE))
-        selected = [one for one in self.jumps.values() if run.selects(only, one.name)]
+        leaps = [one for one in self.jumps.values() if run.selects(only, one.name)]
+        cases = [one for one in self.cases.values() if one.words and run.selects(only, one.name)]
+        every: list[jumps.Jump | harness.Case] = [*leaps, *cases]
         for pf in self.pfs:
-            for one in selected:
+            for one in every:
                 jumps.announce(state, one, pf, self.kernel)
-        interfaces = {pf.interface for pf in self.pfs}
-        cases = [one for one in self.cases.values() if run.selects(only, one.name) and interfaces & set(one.interfaces)]
-        due = [one for one in selected if any(jumps.pending(state, one, pf) for pf in self.pfs)]
-        state.hops = [jumps.Hop(self.pfs[0].filled(hop.words), hop.jump, hop.cases) for hop in jumps.plan(due, cases)]
+        hops = jumps.plan(self.due(state, leaps), self.due(state, cases))
+        state.hops = [jumps.Hop(self.pfs[0].filled(hop.words), hop.jump, hop.cases) for hop in hops]
         state.save()
         return state
+
+    def due(self, state: jumps.State, found: list[Kind]) -> list[Kind]:
+        """What at least one PF takes part in."""
+        return [one for one in found if any(jumps.pending(state, one, pf) for pf in self.pfs)]
 
     def before(self, number: int) -> jumps.State:
         state, log = jumps.State.load(str(STATE)), KernelLog()
