@@ -24,6 +24,21 @@ KEY_FIGURES = {
 }
 
 
+def measure(hosts: vf_stage.Stage, runs: int) -> dict[str, list[dict[str, float]]]:
+    """By side, a sample for each round, each on a host that was booted for it: the VF stage, jumps, config reads."""
+    samples: dict[str, list[dict[str, float]]] = {side: [] for side in vf_stage.SIDES}
+    for number, order in enumerate(vf_stage.orders(runs), start=1):
+        for side in order:
+            with hosts.booted(side) as target:
+                sample = vf_stage.measure(target, side)
+                if side in kexec_stage.SIDES:
+                    sample |= kexec_stage.measure(target, side) | config_reads.measure(target, side)
+            samples[side].append(sample)
+            said = ", ".join(f"{name} {value:.2f}" for name, value in sample.items())
+            say(f"round {number} of {runs}: {side}: {said}")
+    return samples
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--runs", type=int, default=5, help="rounds; fewer than 5 are for trying the program out only")
@@ -34,8 +49,9 @@ def main() -> int:
         ansible.install_collection()
         kernels.build()
         hosts = vf_stage.prepare()
-        figures: dict[str, Any] = {"vf_stage": vf_stage.bench(hosts, options.runs)}
-        figures |= kexec_stage.bench(hosts, options.runs) | config_reads.bench(hosts)
+        samples = measure(hosts, options.runs)
+        figures: dict[str, Any] = {"vf_stage": vf_stage.results(samples)}
+        figures |= kexec_stage.results(samples, len(hosts.host_of("series").host.pfs)) | config_reads.results(samples)
         say(f"hosts and logs: {hosts.host_of('series').folder.parent}")
         where = {
             "accelerator": accelerator.accelerator(rootfs.build().kernel),

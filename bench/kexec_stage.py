@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Iterator
 from typing import Any
 
 from lab import host, kexec
-from lab.progress import LabError, say
+from lab.progress import LabError
 
-from .vf_stage import Stage
+from . import vf_stage
 
 KEEP = "pci=sriov_keep_vfs"
 ENGINE = "/usr/local/sbin/sriovctl"
@@ -18,32 +17,24 @@ SIDES = ("stock", "series")
 INIT = re.compile(r"^\[ *(\d+\.\d+)\] Run \S+ as init process", re.MULTILINE)
 
 
-def orders(runs: int) -> Iterator[tuple[str, str]]:
-    """The order of the sides in each round: each comes first in turn."""
-    for number in range(runs):
-        yield SIDES if number % 2 == 0 else (SIDES[1], SIDES[0])
+def measure(target: host.Running, side: str) -> dict[str, float]:
+    """Two jumps of a kernel into itself, with VFs enabled as `vf_stage` has left them, then with none (control).
 
-
-def measure(stage: Stage, side: str, control_first: bool) -> dict[str, float]:
-    """On a fresh boot, two jumps of a kernel into itself, with the VFs disabled before (control) and with them enabled.
-
-    ``control_s`` and ``init_s`` are read from the new kernel's clock when it starts init; ``stage_s``, after the second
-    kind of jump, is what `vf_stage` measures on a host whose VFs were enabled by nobody.
+    ``init_s`` and ``control_s`` are read from the new kernel's clock when it starts init; ``stage_s``, after the first
+    jump, is what `vf_stage` measures on a host whose VFs were enabled by nobody.
     """
-    with stage.booted(side) as target:
-        answer: dict[str, float] = {}
-        for control in (control_first, not control_first):
-            seconds = jump(target, side, 0 if control else target.host.pfs[0].vfs)
-            answer["control_s" if control else "init_s"] = seconds
-            if not control:
-                answer["stage_s"] = stage.used(target, side)
-        return answer
+    init = jump(target, side)
+    again = vf_stage.measure(target, side)
+    target.ssh.run(disable(" ".join(pf.address for pf in target.host.pfs)))
+    return {
+        "init_s": init,
+        "stage_s": again["used_s" if side == "stock" else "engine_s"],
+        "control_s": jump(target, side),
+    }
 
 
-def jump(target: host.Running, side: str, vfs: int) -> float:
-    """Leave the kernel with so many VFs on each PF; seconds on the new one's clock until it starts init."""
-    pfs = " ".join(pf.address for pf in target.host.pfs)
-    target.ssh.run(enable(pfs, "sriov_numvfs" if side == "stock" else "sriov_numvfs_no_scan", vfs))
+def jump(target: host.Running, side: str) -> float:
+    """Seconds on the new kernel's clock until it starts init."""
     kexec.jump(target, ENGINE, KEEP if side == "series" else "")
     found = INIT.search(target.ssh.run("dmesg"))
     if not found:
@@ -51,14 +42,10 @@ def jump(target: host.Running, side: str, vfs: int) -> float:
     return float(found.group(1))
 
 
-def enable(pfs: str, file: str, number: int) -> str:
-    """Shell: so many VFs on all PFs at once, through zero, which the kernel asks for between two numbers."""
-    folder = "/sys/bus/pci/devices/$pf"
-    writes = f"echo 0 >{folder}/sriov_drivers_autoprobe; echo 0 >{folder}/{file}"
-    if number:
-        writes += f"; echo {number} >{folder}/{file}"
-    check = f"for pf in {pfs}; do grep -qx {number} {folder}/sriov_numvfs || exit 1; done"
-    return f"for pf in {pfs}; do ({writes}) & done; wait; {check}"
+def disable(pfs: str) -> str:
+    """Shell: no VFs on any PF, by the file that all kernels have."""
+    file = "/sys/bus/pci/devices/$pf/sriov_numvfs"
+    return f"for pf in {pfs}; do echo 0 >{file} & done; wait; for pf in {pfs}; do grep -qx 0 {file} || exit 1; done"
 
 
 def results(samples: dict[str, list[dict[str, float]]], pfs: int) -> dict[str, Any]:
@@ -86,13 +73,3 @@ def results(samples: dict[str, list[dict[str, float]]], pfs: int) -> dict[str, A
             "stock_over_series": middle(total["stock"]) / middle(total["series"]),
         },
     }
-
-
-def bench(stage: Stage, runs: int) -> dict[str, Any]:
-    samples: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
-    for number, order in enumerate(orders(runs), start=1):
-        for side in order:
-            samples[side].append(measure(stage, side, control_first=number % 2 == 1))
-            said = ", ".join(f"{name} {value:.2f}" for name, value in samples[side][-1].items())
-            say(f"kexec, round {number} of {runs}: {side}: {said}")
-    return results(samples, len(stage.host_of("stock").host.pfs))

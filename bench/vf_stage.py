@@ -13,7 +13,7 @@ from typing import Any
 
 from lab import ansible, host, inventory, kernels, rootfs
 from lab.fleet import Fleet, load
-from lab.progress import LabError, run, say, step
+from lab.progress import LabError, run, step
 
 HERE = Path(__file__).resolve().parent
 FLEET = "bench"
@@ -67,10 +67,6 @@ class Stage:
             host.stop(target)
             disk.unlink()
 
-    def used(self, target: host.Running, side: str) -> float:
-        """Seconds until the used VFs are there, on a host that is up."""
-        return _run_side(target, side)["used_s" if side == "stock" else "engine_s"]
-
 
 def prepare() -> Stage:
     """Boot each host once on Debian's kernel, deploy its kernel by the role, make it the default, bring the tools."""
@@ -96,13 +92,8 @@ def prepare() -> Stage:
     return stage
 
 
-def measure(stage: Stage, side: str) -> dict[str, float]:
-    """One side, on a fresh boot of its kernel."""
-    with stage.booted(side) as target:
-        return _run_side(target, side)
-
-
-def _run_side(target: host.Running, side: str) -> dict[str, float]:
+def measure(target: host.Running, side: str) -> dict[str, float]:
+    """One side, on a host that is up and whose VFs nobody has enabled; checks that the wanted ones are there."""
     pfs = target.host.pfs
     addresses = " ".join(pf.address for pf in pfs)
     number, ids = pfs[0].vfs, ",".join(map(str, used_ids(pfs[0].vfs, USED // len(pfs))))
@@ -139,13 +130,3 @@ def results(samples: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
         "series_over_floor": middle(series) / middle(floor),
         "series_with_process_s": [one["process_s"] for one in samples["series"]],
     }
-
-
-def bench(stage: Stage, runs: int) -> dict[str, Any]:
-    samples: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
-    for number, order in enumerate(orders(runs), start=1):
-        for side in order:
-            samples[side].append(measure(stage, side))
-            said = ", ".join(f"{name} {value:.2f}" for name, value in samples[side][-1].items())
-            say(f"round {number} of {runs}: {side}: {said}")
-    return results(samples)
