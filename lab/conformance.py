@@ -6,9 +6,10 @@ import io
 import json
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
-from . import evidence, jumps, kernels, testbed
+from . import evidence, jumps, kernels, many_vfs, testbed
 from .host import Running
 from .paths import REPOSITORY
 from .progress import LabError, say, step
@@ -34,13 +35,14 @@ def bundle() -> bytes:
     return buffer.getvalue()
 
 
-def run_on(entry: Running, only: list[str]) -> list[dict[str, Any]]:
-    """Run the cases on one host, then its jumps; the rows, also when some failed."""
+def run_on(entry: Running, only: list[str], module: Path) -> list[dict[str, Any]]:
+    """Run the cases on one host, with the module for those about thousands of VFs, then its jumps; all rows."""
     name, ssh = entry.host.name, entry.ssh
     pfs = " ".join(f"--pf {pf.address}" for pf in entry.host.pfs)
     words = " ".join(f"--only {word}" for word in only)
     folder = jumps.FOLDER
     ssh.run(f"rm -rf {folder} && mkdir {folder} && tar -C {folder} -xz", data=bundle())
+    ssh.put(module, f"{folder}/{module.name}")
     ssh.unattended(f"cd {folder} && python3 run.py {pfs} --kernel {name} --json rows.json {words} >run.log 2>&1")
     rows: list[dict[str, Any]] = json.loads(ssh.run(f"cat {folder}/rows.json || echo []"))
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -55,8 +57,13 @@ def run_on(entry: Running, only: list[str]) -> list[dict[str, Any]]:
 def rows_of(fleet: str, only: list[str]) -> dict[str, list[dict[str, Any]]]:
     """By flavour, the rows of all cases on a fleet's hosts that are named after one."""
     hosts = [entry for entry in testbed.ready(fleet) if entry.host.name in kernels.FLAVOURS]
+    modules = {entry.host.name: many_vfs.build(entry.host.name) for entry in hosts}
+
+    def run_one(entry: Running) -> list[dict[str, Any]]:
+        return run_on(entry, only, modules[entry.host.name])
+
     with step("conformance cases on real kernels"), ThreadPoolExecutor(2) as pool:
-        found = dict(zip((entry.host.name for entry in hosts), pool.map(lambda one: run_on(one, only), hosts)))
+        found = dict(zip((entry.host.name for entry in hosts), pool.map(run_one, hosts)))
     if not all(found.values()):
         raise LabError(f"no cases were run on: {', '.join(name for name, rows in found.items() if not rows)}")
     return found

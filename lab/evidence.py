@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from . import kernels
+from . import kernels, many_vfs
 from .paths import REPOSITORY
 from .progress import LabError
 
@@ -24,13 +24,14 @@ EACH_PATCH = "each patch"
 
 
 def parts(name: str) -> dict[str, str]:
-    """Checksums of what decides an entry's result: the series, the configuration, and for flavours the cases."""
+    """Checksums of what decides an entry's result: the series, the configuration, and for flavours the cases and their module."""
     if name == EACH_PATCH:
         return {"series": _digest(sorted((SERIES / "6.12").iterdir())), "config": _digest(bisect_configs())}
     made = kernels.FLAVOURS[name]
     series = sorted((SERIES / made.series).iterdir()) if made.series else []
     configs = [kernels.CONFIGS / config for config in made.configs]
-    return {"series": _digest(series), "config": _digest(configs), "cases": _digest(sorted(CASES.glob("*.py")))}
+    cases = sorted(CASES.glob("*.py")) + sorted(many_vfs.SOURCES.iterdir())
+    return {"series": _digest(series), "config": _digest(configs), "cases": _digest(cases)}
 
 
 def bisect_configs() -> list[Path]:

@@ -62,6 +62,26 @@ def folder(flavour: str) -> Path:
 
 def build(names: tuple[str, ...] = STANDARD) -> None:
     """Build flavours, or take them from the role's cache (ten minutes on two cores the first time)."""
+    with step(f"kernels {', '.join(names)}, by role kernel_build"):
+        _build(names, folder(""), headers=False)
+
+
+def headers(flavour: str) -> Path:
+    """The package with the headers of a flavour, which its modules are compiled with.
+
+    Apart from what hosts get, which is all packages of a manifest. Made from the same source, series and configuration,
+    so it fits; the first time it takes a few minutes, for the role makes the kernel again with it.
+    """
+    target = cache() / "headers"
+    with step(f"headers of kernel {flavour}, by role kernel_build"):
+        _build((flavour,), target, headers=True)
+    manifest = json.loads((target / flavour / "manifest.json").read_text())
+    wanted = f"linux-headers-{manifest['release']}"
+    (entry,) = (package for package in manifest["packages"] if package["name"] == wanted)
+    return target / flavour / str(entry["file"])
+
+
+def _build(names: tuple[str, ...], target: Path, *, headers: bool) -> None:
     flavours = [
         {
             "name": name,
@@ -71,9 +91,8 @@ def build(names: tuple[str, ...] = STANDARD) -> None:
         }
         for name in names
     ]
-    with step(f"kernels {', '.join(names)}, by role kernel_build"):
-        variables = {"lab_kernels": str(folder("")), "lab_flavours": flavours}
-        ansible.playbook(HERE / "playbooks" / "kernels.yml", None, "-e", json.dumps(variables))
+    variables = {"lab_kernels": str(target), "lab_flavours": flavours, "lab_headers": headers}
+    ansible.playbook(HERE / "playbooks" / "kernels.yml", None, "-e", json.dumps(variables))
 
 
 def built(flavour: str) -> Kernel:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from types import ModuleType
 from typing import Any, Protocol
@@ -157,21 +157,32 @@ class Pf:
 
     def vf(self, number: int) -> str:
         """The address of VF ``number``, present or not (offset and stride are read now, they follow NumVFs)."""
+        return next(self.addresses((number,)))
+
+    def addresses(self, numbers: Iterable[int]) -> Iterator[str]:
+        """The addresses of several VFs."""
         domain, bus, slot = self.address.split(":")
         device, function = slot.split(".")
-        routing = (int(bus, 16) << 8 | int(device, 16) << 3 | int(function, 16)) + int(self.read("sriov_offset"))
-        routing += int(self.read("sriov_stride")) * number
-        return f"{domain}:{routing >> 8:02x}:{(routing >> 3) & 31:02x}.{routing & 7}"
+        first = (int(bus, 16) << 8 | int(device, 16) << 3 | int(function, 16)) + int(self.read("sriov_offset"))
+        stride = int(self.read("sriov_stride"))
+        for routing in (first + stride * number for number in numbers):
+            yield f"{domain}:{routing >> 8:02x}:{(routing >> 3) & 31:02x}.{routing & 7}"
 
     def is_state(self, enabled: int, present: Iterable[int]) -> None:
         """Fail unless exactly ``enabled`` VFs are on and exactly ``present`` ids are there, by every account."""
         wanted, number = set(present), self.read("sriov_numvfs")
         require(number == str(enabled), f"sriov_numvfs is {number}, not {enabled}")
-        require(self.links() == wanted, f"virtfn links {sorted(self.links())}, not {sorted(wanted)}")
-        found = {vf_id for vf_id in range(enabled) if self.files.exists(f"{DEVICES}/{self.vf(vf_id)}")}
-        require(found == wanted, f"VFs at their addresses {sorted(found)}, not {sorted(wanted)}")
+        there = set(self.files.names(DEVICES))
+        found = {
+            "virtfn links": self.links(),
+            "VFs at their addresses": {
+                vf_id for vf_id, address in enumerate(self.addresses(range(enabled))) if address in there
+            },
+        }
         if self.interface == "vf-id":
-            require(self.listed() == wanted, f"sriov_scan_vf_id lists {sorted(self.listed())}, not {sorted(wanted)}")
+            found["ids of sriov_scan_vf_id"] = self.listed()
+        for account, ids in found.items():
+            require(ids == wanted, f"{account}: {shown(ids)}, not {shown(wanted)}")
 
     def reset(self) -> None:
         """SR-IOV off, whatever was on."""
@@ -256,6 +267,12 @@ def _attempt(pf: Pf, one: Case) -> None:
         while pf.undo:
             pf.undo.pop()()
         pf.reset()
+
+
+def shown(ids: set[int]) -> str:
+    """Ids in a message, thousands of them by their first ones and their number."""
+    few = sorted(ids)[:20]
+    return str(few) if len(few) == len(ids) else f"{few} and {len(ids) - len(few)} more"
 
 
 def require(truth: bool, otherwise: str) -> None:

@@ -11,6 +11,7 @@ Layout on the host, any folder:
     *.py                             from tests/conformance/
     kvmfleet_sriov/                  a copy of plugins/module_utils/ with an empty __init__.py
                                      (or $PYTHONPATH holds the node program, which contains the same package)
+    many_vfs.py  many_vfs.ko         the module built for this kernel, if cases about thousands of VFs are to run
 
 In a checkout without that package the files of plugins/module_utils/ are used. Exit status: 0 every row is pass or an
 explained skip, 1 otherwise, 2 bad arguments. The cases change the PFs that are named: do not name one that is in use.
@@ -24,8 +25,9 @@ import importlib.util
 import json
 import platform
 import sys
-import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -33,8 +35,10 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from harness import ANY, Case, Pf, Row, SkippedError, collect, require, run_case  # noqa: E402 - the path is set above
+import many_vfs  # noqa: E402 - the path is set above
+from harness import Case, Pf, Row, collect, run_case  # noqa: E402 - as before
 from kernel_log import KernelLog  # noqa: E402 - as before
+from leaks import Leaks  # noqa: E402 - as before
 
 
 def engine() -> ModuleType:
@@ -60,30 +64,18 @@ def selects(only: list[str], name: str) -> bool:
     return not only or any(word in name for word in only)
 
 
-class Leaks:
-    """Memory that was allocated since, and that nobody points at (Documentation/dev-tools/kmemleak.rst)."""
+@dataclass(frozen=True)
+class Host:
+    """What the rows of a run have in common. ``sysfs`` is the engine's, imported by name wherever it lies."""
 
-    FILE = Path("/sys/kernel/debug/kmemleak")
-
-    def __init__(self) -> None:
-        if self.FILE.exists():
-            self.FILE.write_text("clear")
-
-    def check(self, pf: Pf) -> None:
-        """A case: nothing leaked. Objects must be some seconds old, and seen twice, to count."""
-        if not self.FILE.exists():
-            raise SkippedError("this kernel has no CONFIG_DEBUG_KMEMLEAK")
-        for _ in range(2):
-            time.sleep(10)
-            self.FILE.write_text("scan")
-        found = self.FILE.read_text(errors="replace").strip()
-        print(found, flush=True)
-        require(not found, f"{found.count('unreferenced object')} unreferenced objects, the first: {found[:600]}")
+    sysfs: Any
+    kernel: str
+    log: KernelLog
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="SR-IOV conformance cases", epilog="Run as root on the host itself.")
-    parser.add_argument("--pf", action="append", required=True, metavar="ADDR", help="PF to test; may be given again")
+    parser.add_argument("--pf", action="append", default=[], metavar="ADDR", help="PF to test; may be given again")
     parser.add_argument("--kernel", default=platform.release(), help="name of the kernel in the table")
     parser.add_argument("--json", metavar="OUT", help="write the rows to this file")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only cases whose name has this")
@@ -103,25 +95,41 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def run_on(host: Host, pfs: Sequence[str], use: Sequence[str], cases: list[Case]) -> Iterator[Row]:
+    """Run cases on each PF of ``pfs``; they may use the other ones of ``use`` too."""
+    for address in pfs:
+        others = tuple(other for other in use if other != address)
+        for one in cases:
+            row = run_case(Pf(host.sysfs, address, True, others), one, host.kernel, host.log)
+            print(f"{row.result:5} {one.name} {address} {row.reason}", flush=True)
+            yield row
+
+
+def run_all(host: Host, pfs: list[str], cases: list[Case]) -> list[Row]:
+    """All cases on the PFs named; with the module, those about thousands of VFs on its first PF instead, last."""
+    many = [one for one in cases if one.vfs >= many_vfs.MANY] if many_vfs.MODULE.exists() else []
+    rows = list(run_on(host, pfs, pfs, [one for one in cases if one not in many]))
+    if many:
+        with many_vfs.there() as more:
+            rows += run_on(host, more[:1], more, many)
+    return rows
+
+
 def main(argv: list[str] | None = None) -> int:
     options = arguments(argv)
     sysfs: Any = engine().Sysfs("/")
     cases = [one for one in collect(modules("cases_*.py")) if selects(options.only, one.name)]
-    log, leaks, rows = KernelLog(), Leaks(), []
     for address in options.pf:
         if not sysfs.exists(f"/sys/bus/pci/devices/{address}/sriov_totalvfs"):
             print(f"run.py: {address} is not a PF of this host", file=sys.stderr)
             return 2
-        for one in cases:
-            others = tuple(other for other in options.pf if other != address)
-            pf = Pf(sysfs, address, True, others)
-            rows.append(run_case(pf, one, options.kernel, log))
-            print(f"{rows[-1].result:5} {one.name} {address} {rows[-1].reason}", flush=True)
+    host, leaks = Host(sysfs, options.kernel, KernelLog()), Leaks()
+    rows = run_all(host, options.pf, cases)
+    if selects(options.only, leaks.case.name):
+        rows += run_on(host, options.pf[:1], options.pf, [leaks.case])
     if not rows:
-        print("run.py: no case has such a name", file=sys.stderr)
+        print("run.py: no case has such a name, or there is no PF to run it on", file=sys.stderr)
         return 2
-    rows.append(run_case(pf, Case("no_leaks", leaks.check, ANY, 0, True), options.kernel, log))
-    print(f"{rows[-1].result:5} {rows[-1].name} {rows[-1].reason}", flush=True)
     print(table(rows))
     if options.json:
         Path(options.json).write_text(json.dumps([row.as_dict() for row in rows], indent=1) + "\n", encoding="utf-8")

@@ -18,7 +18,7 @@ ENGINE = "ansible_collections.kvmfleet.sriov.plugins.module_utils"
 CASES = Path(__file__).resolve().parents[2] / "conformance"
 sys.path.insert(0, str(CASES))
 # On a host the cases find the engine under the name it has in the node program: here these must be the same modules.
-for name in ("_document", "_engine", "_errors", "_interface", "_process", "_state"):
+for name in ("_document", "_engine", "_errors", "_interface", "_process", "_state", "_vfids"):
     importlib.import_module(f"{ENGINE}.{name}")
 sys.modules["kvmfleet_sriov"] = sys.modules[ENGINE]
 harness = importlib.import_module("harness")

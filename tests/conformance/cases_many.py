@@ -1,0 +1,205 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Cases for a PF with thousands of VFs: lists longer than a page, many buses, and taking them all away at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from errno import E2BIG, EEXIST, ENODEV
+from functools import partial
+
+import many_vfs
+from cases_engine import declare
+from cases_races import RESCAN
+from harness import ANY, DEVICES, Pf, SkippedError, case, require, wait_for
+from kvmfleet_sriov import _vfids
+
+PAGE = 4096
+VFS = many_vfs.VFS
+BUSES = "/sys/class/pci_bus"
+
+
+def by_lists(pf: Pf, file: str, ids: Iterable[int]) -> int:
+    """Write ids as the engine does, in as many lists as it takes; how many that were."""
+    lists = _vfids.chunks(ids)
+    for part in lists:
+        pf.ok(file, _vfids.compress(part))
+    return len(lists)
+
+
+def text_of(ids: Iterable[int]) -> str:
+    """What the kernel must print for ids without neighbours."""
+    return ",".join(map(str, sorted(ids)))
+
+
+def in_pieces(pf: Pf, size: int) -> Iterator[bytes]:
+    """`sriov_scan_vf_id` by reads of ``size`` bytes."""
+    handle = os.open(pf.files.root + f"{pf.path}/sriov_scan_vf_id", os.O_RDONLY)
+    try:
+        yield from iter(partial(os.read, handle, size), b"")
+    finally:
+        os.close(handle)
+
+
+def buses(pf: Pf) -> set[int]:
+    """Numbers of the buses in the PF's domain."""
+    domain = pf.address.split(":")[0] + ":"
+    return {int(name[len(domain) :], 16) for name in pf.files.names(BUSES) if name.startswith(domain)}
+
+
+def bus_of(pf: Pf, number: int) -> int:
+    return int(pf.vf(number).split(":")[1], 16)
+
+
+def neighbour(pf: Pf) -> Pf:
+    """The module's other PF, of which VF 0 comes right after the last VF of this one; SR-IOV on, nothing present."""
+    if not pf.others:
+        raise SkippedError("needs a second PF of the module")
+    other = Pf(pf.files, pf.others[0], pf.real)
+    other.reset()
+    other.ok("sriov_drivers_autoprobe", 0)
+    other.ok("sriov_numvfs_no_scan", other.total)
+    pf.undo.append(other.reset)
+    return other
+
+
+@case(vfs=VFS, real_only=True)
+def case_many_alternate_ids(pf: Pf) -> None:
+    """Every other id, in lists below a page: the list that reads back is exact, and longer than a page in any pieces.
+    Then those between them, and the first ones away; the rest goes by disabling."""
+    even, odd = set(range(0, pf.total, 2)), set(range(1, pf.total, 2))
+    pf.ok("sriov_numvfs_no_scan", pf.total)
+    pf.refused("sriov_scan_vf_id", text_of(even), E2BIG)
+    require(by_lists(pf, "sriov_scan_vf_id", even) > 1, "one list was enough")
+    pf.is_state(pf.total, even)
+    text = pf.read("sriov_scan_vf_id")
+    require(text == text_of(even), f"reads {len(text)} bytes that are not the ids in order")
+    require(len(text) > 2 * PAGE, f"{len(text)} bytes are not enough of a test")
+    for size in (7, 1021, PAGE - 1, PAGE, PAGE + 1, 16 * PAGE):
+        require(b"".join(in_pieces(pf, size)).decode() == text + "\n", f"reads otherwise in pieces of {size}")
+    by_lists(pf, "sriov_scan_vf_id", odd)
+    pf.is_state(pf.total, even | odd)
+    require(pf.read("sriov_scan_vf_id") == f"0-{pf.total - 1}", "all of them are not one range")
+    by_lists(pf, "sriov_remove_vf_id", even)
+    pf.is_state(pf.total, odd)
+    pf.ok("sriov_numvfs_no_scan", 0)
+    pf.is_state(0, ())
+
+
+@case(vfs=VFS, real_only=True)
+def case_many_by_short_lists(pf: Pf) -> None:
+    """A stride adds 2,048; sriov_numvfs the rest; `all` removes, and adds, 4,096; 0 to sriov_numvfs ends it."""
+    last = pf.total - 1
+    pf.ok("sriov_numvfs_no_scan", pf.total)
+    pf.ok("sriov_scan_vf_id", f"0-{last}:2/4")
+    pf.is_state(pf.total, (number for number in range(pf.total) if number % 4 < 2))
+    pf.ok("sriov_numvfs", pf.total)
+    pf.is_state(pf.total, range(pf.total))
+    pf.ok("sriov_remove_vf_id", "all")
+    pf.is_state(pf.total, ())
+    pf.ok("sriov_scan_vf_id", "all")
+    pf.is_state(pf.total, range(pf.total))
+    pf.ok("sriov_numvfs", 0)
+    pf.is_state(0, ())
+
+
+@case(vfs=VFS, real_only=True)
+def case_many_lists_are_all_or_nothing(pf: Pf) -> None:
+    """One id in thousands that is present, absent or not enabled: nothing is added, or removed."""
+    pf.ok("sriov_numvfs_no_scan", pf.total)
+    last = pf.total - 1
+    pf.ok("sriov_scan_vf_id", last)
+    pf.refused("sriov_scan_vf_id", f"0-{last}", EEXIST)
+    pf.refused("sriov_scan_vf_id", f"0-{last + 1}", ENODEV)
+    pf.refused("sriov_remove_vf_id", f"{last - 1}-{last}", ENODEV)
+    pf.is_state(pf.total, (last,))
+
+
+@case(vfs=VFS, real_only=True)
+def case_many_across_buses(pf: Pf) -> None:
+    """The last VF of each bus and the first of the next; buses come with their first VF and go with their last."""
+    pf.ok("sriov_numvfs_no_scan", pf.total)
+    before = buses(pf)
+    firsts = [number for number in range(1, pf.total) if bus_of(pf, number) != bus_of(pf, number - 1)]
+    require(len(firsts) >= pf.total >> 8, f"VFs are on {len(firsts) + 1} buses only")
+    edges = {*firsts, *(number - 1 for number in firsts)}
+    pf.ok("sriov_scan_vf_id", _vfids.compress(edges))
+    pf.is_state(pf.total, edges)
+    require(buses(pf) == before | {bus_of(pf, number) for number in edges}, f"the buses are {sorted(buses(pf))}")
+    alone = firsts[len(firsts) // 2]
+    pf.ok("sriov_remove_vf_id", _vfids.compress(edges - {alone}))
+    pf.is_state(pf.total, (alone,))
+    require(buses(pf) == before | {bus_of(pf, alone)}, f"the buses are {sorted(buses(pf))}")
+    pf.ok("sriov_remove_vf_id", alone)
+    require(buses(pf) == before, f"the buses are {sorted(buses(pf))}")
+
+
+@case(vfs=VFS, real_only=True)
+def case_many_pfs_share_a_bus(pf: Pf) -> None:
+    """VFs of two PFs on one bus: each PF lists its own, and takes only its own away."""
+    other = neighbour(pf)
+    pf.ok("sriov_numvfs_no_scan", pf.total)
+    last = pf.total - 1
+    require(bus_of(pf, last) == bus_of(other, 0), f"{pf.vf(last)} and {other.vf(0)} are on different buses")
+    pf.ok("sriov_scan_vf_id", f"{last - 1}-{last}")
+    other.ok("sriov_scan_vf_id", "0-1")
+    pf.is_state(pf.total, (last - 1, last))
+    other.is_state(other.total, (0, 1))
+    pf.ok("sriov_remove_vf_id", last)
+    other.is_state(other.total, (0, 1))
+    pf.ok("sriov_numvfs_no_scan", 0)
+    other.is_state(other.total, (0, 1))
+
+
+@case(vfs=VFS)
+def case_many_by_the_engine(pf: Pf) -> None:
+    """Every other id declared present, all of them, the others; each once more, which has no steps."""
+    even = set(range(0, pf.total, 2))
+    for wished in (even, set(range(pf.total)), set(range(pf.total)) - even):
+        wish = {"hardware_vfs": "max", "present_vfs": _vfids.compress(wished), "drivers_autoprobe": False}
+        require(declare(pf, wish)["changed"], "nothing changed")
+        pf.is_state(pf.total, wished)
+        again = declare(pf, wish)
+        require(not again["changed"], f"the second run did {str(again['steps'])[:200]}")
+    declare(pf, {"hardware_vfs": 0, "present_vfs": "none"})
+    pf.is_state(0, ())
+
+
+@case(interfaces=ANY, vfs=VFS)
+def case_many_by_the_stock_file(pf: Pf) -> None:
+    """sriov_numvfs enables and adds all of them, and takes all of them away."""
+    pf.ok("sriov_numvfs", pf.total)
+    pf.is_state(pf.total, range(pf.total))
+    pf.ok("sriov_numvfs", 0)
+    pf.is_state(0, ())
+
+
+@case(vfs=VFS, real_only=True)
+def case_many_go_with_their_pf(pf: Pf) -> None:
+    """A PF that is removed takes thousands of VFs and their buses along; after a rescan it starts from nothing."""
+    other = neighbour(pf)
+    other.ok("sriov_scan_vf_id", 0)
+    pf.ok("sriov_numvfs_no_scan", pf.total)
+    pf.ok("sriov_scan_vf_id", f"0-{pf.total - 1}:1/2")
+    pf.ok("remove", 1)
+    found = [name for name in pf.files.names(DEVICES) if name.startswith(pf.address.split(":")[0] + ":")]
+    pf.files.write(RESCAN, "1")
+    wait_for(lambda: pf.driver == many_vfs.NAME, f"{pf.address} bound after a rescan")
+    require(found == [other.address, other.vf(0)], f"{len(found)} functions stayed, among them {found[:5]}")
+    pf.ok("sriov_drivers_autoprobe", 0)
+    pf.is_state(0, ())
+
+
+@case(interfaces=ANY, vfs=VFS, real_only=True)
+def case_many_go_with_their_bridge(pf: Pf) -> None:
+    """Unloading the module removes its host bridge with thousands of VFs present."""
+    pf.ok("sriov_numvfs", pf.total)
+    complaint = many_vfs.unload()
+    if complaint:
+        raise SkippedError(f"needs a kernel that unloads modules: {complaint}")
+    found = [name for name in pf.files.names(DEVICES) if name.startswith(pf.address.split(":")[0] + ":")]
+    many_vfs.load()
+    require(not found, f"{len(found)} functions stayed, among them {found[:5]}")
+    pf.is_state(0, ())
