@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ for name in ("_document", "_engine", "_errors", "_interface", "_process", "_stat
     importlib.import_module(f"{ENGINE}.{name}")
 sys.modules["kvmfleet_sriov"] = sys.modules[ENGINE]
 harness = importlib.import_module("harness")
+many_vfs = importlib.import_module("many_vfs")
 ALL = harness.collect([importlib.import_module(path.stem) for path in sorted(CASES.glob("cases_*.py"))])
 TOTALS = {"igb": 7, "nvme": 8}
 RUNS = [
@@ -37,6 +39,17 @@ def test_every_case_runs_somewhere_or_is_for_real_kernels_with_many_vfs() -> Non
     left_out = {one.name for one in ALL if not one.real_only and one.vfs <= 8} - {one.name for one, _, _ in RUNS}
     assert len(ALL) > 20
     assert left_out == set()
+
+
+@pytest.mark.parametrize("interface", ["vf-id", "stock"])
+def test_cases_about_thousands_of_vfs_hold_for_few(tmp_path: Path, interface: str) -> None:
+    """The fake redraws its tree at every write, so thousands take it minutes."""
+    host = FakeHost(tmp_path / "root", interface)
+    pf = harness.Pf(host.sysfs, host.nvme(total=64).address)
+    many = [one for one in ALL if one.vfs >= many_vfs.MANY and not one.real_only and interface in one.interfaces]
+    rows = harness.run_cases(pf, [dataclasses.replace(one, vfs=64) for one in many], f"fake-{interface}")
+    assert rows
+    assert [row.reason for row in rows if row.result != "pass"] == []
 
 
 @pytest.mark.parametrize(("one", "interface", "kind"), RUNS, ids=lambda value: getattr(value, "name", value))
