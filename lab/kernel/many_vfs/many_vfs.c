@@ -57,7 +57,7 @@ static struct many_fn many_new_vf, many_pf_mask, many_vf_mask;
 /* Between the accesses of different CPUs, which x86 does not serialize */
 static DEFINE_RAW_SPINLOCK(many_lock);
 
-static struct pci_bus *many_root;
+static struct pci_host_bridge *many_bridge;
 
 static struct pci_sysdata many_sysdata = {
 	.node = NUMA_NO_NODE,
@@ -270,24 +270,38 @@ static int many_free_domain(void)
 	return domain + 1;
 }
 
-static int many_add_root_bus(void)
+static int many_add_bridge(void)
 {
-	LIST_HEAD(windows);
+	int ret;
+
+	many_bridge = pci_alloc_host_bridge(0);
+	if (!many_bridge)
+		return -ENOMEM;
 
 	pci_lock_rescan_remove();
 	many_sysdata.domain = many_free_domain();
-	pci_add_resource(&windows, &many_buses);
-	many_root = pci_create_root_bus(NULL, 0, &many_ops, &many_sysdata,
-					&windows);
-	if (many_root) {
-		pci_scan_child_bus(many_root);
-		pci_bus_add_devices(many_root);
-	} else {
-		pci_free_resource_list(&windows);
-	}
+	many_bridge->sysdata = &many_sysdata;
+	many_bridge->ops = &many_ops;
+	pci_add_resource(&many_bridge->windows, &many_buses);
+	ret = pci_scan_root_bus_bridge(many_bridge);
+	if (!ret)
+		pci_bus_add_devices(many_bridge->bus);
 	pci_unlock_rescan_remove();
 
-	return many_root ? 0 : -ENOMEM;
+	if (ret)
+		pci_free_host_bridge(many_bridge);
+
+	return ret;
+}
+
+static void many_remove_bridge(void)
+{
+	pci_lock_rescan_remove();
+	pci_stop_root_bus(many_bridge->bus);
+	pci_remove_root_bus(many_bridge->bus);
+	pci_unlock_rescan_remove();
+
+	pci_free_host_bridge(many_bridge);
 }
 
 static int __init many_init(void)
@@ -305,7 +319,7 @@ static int __init many_init(void)
 	if (ret)
 		goto free;
 
-	ret = many_add_root_bus();
+	ret = many_add_bridge();
 	if (ret)
 		goto unregister;
 
@@ -323,12 +337,7 @@ static void __exit many_exit(void)
 {
 	/* First, so that VFs are removed like those of any other driver */
 	pci_unregister_driver(&many_driver);
-
-	pci_lock_rescan_remove();
-	pci_stop_root_bus(many_root);
-	pci_remove_root_bus(many_root);
-	pci_unlock_rescan_remove();
-
+	many_remove_bridge();
 	vfree(many_fns);
 }
 
