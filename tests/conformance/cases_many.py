@@ -49,8 +49,9 @@ def buses(pf: Pf) -> set[int]:
     return {int(name[len(domain) :], 16) for name in pf.files.names(BUSES) if name.startswith(domain)}
 
 
-def bus_of(pf: Pf, number: int) -> int:
-    return int(pf.vf(number).split(":")[1], 16)
+def buses_of(pf: Pf, numbers: Iterable[int]) -> list[int]:
+    """The bus of each of these VFs."""
+    return [int(address.split(":")[1], 16) for address in pf.addresses(numbers)]
 
 
 def neighbour(pf: Pf) -> Pf:
@@ -122,16 +123,17 @@ def case_many_across_buses(pf: Pf) -> None:
     """The last VF of each bus and the first of the next; buses come with their first VF and go with their last."""
     pf.ok("sriov_numvfs_no_scan", pf.total)
     before = buses(pf)
-    firsts = [number for number in range(1, pf.total) if bus_of(pf, number) != bus_of(pf, number - 1)]
+    where = buses_of(pf, range(pf.total))
+    firsts = [number for number in range(1, pf.total) if where[number] != where[number - 1]]
     require(len(firsts) >= pf.total >> 8, f"VFs are on {len(firsts) + 1} buses only")
     edges = {*firsts, *(number - 1 for number in firsts)}
     pf.ok("sriov_scan_vf_id", _vfids.compress(edges))
     pf.is_state(pf.total, edges)
-    require(buses(pf) == before | {bus_of(pf, number) for number in edges}, f"the buses are {sorted(buses(pf))}")
+    require(buses(pf) == before | {where[number] for number in edges}, f"the buses are {sorted(buses(pf))}")
     alone = firsts[len(firsts) // 2]
     pf.ok("sriov_remove_vf_id", _vfids.compress(edges - {alone}))
     pf.is_state(pf.total, (alone,))
-    require(buses(pf) == before | {bus_of(pf, alone)}, f"the buses are {sorted(buses(pf))}")
+    require(buses(pf) == before | {where[alone]}, f"the buses are {sorted(buses(pf))}")
     pf.ok("sriov_remove_vf_id", alone)
     require(buses(pf) == before, f"the buses are {sorted(buses(pf))}")
 
@@ -142,7 +144,7 @@ def case_many_pfs_share_a_bus(pf: Pf) -> None:
     other = neighbour(pf)
     pf.ok("sriov_numvfs_no_scan", pf.total)
     last = pf.total - 1
-    require(bus_of(pf, last) == bus_of(other, 0), f"{pf.vf(last)} and {other.vf(0)} are on different buses")
+    require(buses_of(pf, (last,)) == buses_of(other, (0,)), f"{pf.vf(last)} and {other.vf(0)} are on different buses")
     pf.ok("sriov_scan_vf_id", f"{last - 1}-{last}")
     other.ok("sriov_scan_vf_id", "0-1")
     pf.is_state(pf.total, (last - 1, last))
