@@ -24,7 +24,7 @@ EACH_PATCH = "each patch"
 
 
 def parts(name: str) -> dict[str, str]:
-    """Checksums of what decides an entry's result: the series, the configuration, and for flavours the cases and their module."""
+    """Checksums of what decides a result: series, configuration, and for flavours the cases and their module."""
     if name == EACH_PATCH:
         return {"series": _digest(sorted((SERIES / "6.12").iterdir())), "config": _digest(bisect_configs())}
     made = kernels.FLAVOURS[name]

@@ -192,16 +192,3 @@ def case_many_go_with_their_pf(pf: Pf) -> None:
     require(found == [other.address, other.vf(0)], f"{len(found)} functions stayed, among them {found[:5]}")
     pf.ok("sriov_drivers_autoprobe", 0)
     pf.is_state(0, ())
-
-
-@case(interfaces=ANY, vfs=VFS, real_only=True)
-def case_many_go_with_their_bridge(pf: Pf) -> None:
-    """Unloading the module removes its host bridge with thousands of VFs present."""
-    pf.ok("sriov_numvfs", pf.total)
-    complaint = many_vfs.unload()
-    if complaint:
-        raise SkippedError(f"needs a kernel that unloads modules: {complaint}")
-    found = [name for name in pf.files.names(DEVICES) if name.startswith(pf.address.split(":")[0] + ":")]
-    many_vfs.load()
-    require(not found, f"{len(found)} functions stayed, among them {found[:5]}")
-    pf.is_state(0, ())

@@ -16,6 +16,8 @@ from pathlib import Path
 NAME = "many_vfs"
 MODULE = Path(__file__).resolve().parent / f"{NAME}.ko"
 DRIVER = Path("/sys/bus/pci/drivers") / NAME
+DEVICES = Path("/sys/bus/pci/devices")
+RESCAN = Path("/sys/bus/pci/rescan")
 VFS = 4096
 """TotalVFs of each of its PFs."""
 MANY = 1000
@@ -33,22 +35,26 @@ def pfs() -> tuple[str, ...]:
 
 
 def load() -> None:
-    argv = ["insmod", str(MODULE), f"pfs={PFS}", f"vfs={VFS}"]
-    subprocess.run(argv, stdin=subprocess.DEVNULL, check=True)
+    """Load the module; where it was loaded before, and its PFs were removed, find them again."""
+    if loaded():
+        RESCAN.write_text("1")
+    else:
+        argv = ["insmod", str(MODULE), f"pfs={PFS}", f"vfs={VFS}"]
+        subprocess.run(argv, stdin=subprocess.DEVNULL, check=True)
 
 
-def unload() -> str:
-    """Unload it with all of its PFs and VFs; why not, if the kernel did not."""
-    done = subprocess.run(["rmmod", NAME], capture_output=True, text=True, check=False)
-    return done.stderr.strip() if done.returncode else ""
+def remove() -> None:
+    """Remove its PFs, and their VFs with them, from the system. The module itself stays."""
+    for address in pfs():
+        (DEVICES / address / "sriov_numvfs").write_text("0")
+        (DEVICES / address / "remove").write_text("1")
 
 
 @contextmanager
 def there() -> Iterator[Sequence[str]]:
-    """The module's PFs, while it is loaded. A kernel that cannot unload modules keeps them, with SR-IOV off."""
-    if not loaded():
-        load()
+    """The module's PFs, as long as they are needed."""
+    load()
     try:
         yield pfs()
     finally:
-        unload()
+        remove()
