@@ -9,7 +9,7 @@ from errno import EBUSY, EIO, ENOENT, EOPNOTSUPP
 
 from harness import DEVICES, Pf, SkippedError, case, errname, errno_of, require, wait_for
 from jumps import LISTED
-from sriov_config import CONTROL, VF_ENABLE, VF_MEMORY, sriov
+from sriov_config import BUS_MASTER, COMMAND, CONTROL, VF_ENABLE, VF_MEMORY, Space, sriov
 
 DRIVERS = "/sys/bus/pci/drivers"
 NEW_FILES = ("sriov_numvfs_no_scan", "sriov_scan_vf_id", "sriov_remove_vf_id")
@@ -144,3 +144,16 @@ def case_scan_without_vf_enable_is_eio(pf: Pf) -> None:
         pf.ok("sriov_scan_vf_id", "0-1")
         pf.is_state(2, (0, 1))
         pf.ok("sriov_numvfs_no_scan", 0)
+
+
+@case(real_only=True)
+def case_removed_vf_is_no_bus_master(pf: Pf) -> None:
+    """A VF that is removed reaches memory no more: nobody would stop it when the kernel is left."""
+    pf.ok("sriov_numvfs_no_scan", 2)
+    pf.ok("sriov_scan_vf_id", 1)
+    space = Space(f"{pf.files.root.rstrip('/')}{DEVICES}/{pf.vf(1)}/config")
+    space.put(COMMAND, space.get(COMMAND) | BUS_MASTER)
+    require(bool(space.get(COMMAND) & BUS_MASTER), "VF 1 cannot be made a bus master")
+    pf.ok("sriov_remove_vf_id", 1)
+    pf.ok("sriov_scan_vf_id", 1)
+    require(not space.get(COMMAND) & BUS_MASTER, f"VF 1 is a bus master: command is {space.get(COMMAND):#x}")

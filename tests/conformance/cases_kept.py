@@ -115,6 +115,13 @@ def space_of_vf(pf: Pf, number: int) -> Space:
     return Space(f"{pf.files.root.rstrip('/')}{DEVICES}/{pf.vf(number)}/config")
 
 
+def make_bus_master(pf: Pf, number: int) -> None:
+    """What a driver does, and what it may leave so."""
+    space = space_of_vf(pf, number)
+    space.put(COMMAND, space.get(COMMAND) | BUS_MASTER)
+    require(bool(space.get(COMMAND) & BUS_MASTER), f"VF {number} cannot be made a bus master")
+
+
 def answer_without_bus_master(pf: Pf, ids: str) -> None:
     """Add VFs 0 and 1, unless the stock file has done so; they answer, and do not reach memory by themselves."""
     if not pf.links():
@@ -439,51 +446,57 @@ def case_adopted_vf_is_not_reset_before_vfio(pf: Pf) -> None:
 
 @case(real_only=True, words=KEEP)
 def case_adopted_vf_is_no_bus_master(pf: Pf) -> None:
-    """An adopted VF that was left a bus master is none when it is added, and the log says that it was."""
+    """An adopted VF that was removed while it was a bus master is none when it is added again, nor was it meanwhile:
+    else the log would say that it was left one."""
     keeps(pf)
     adopts(pf, NO_SCAN, 2)
     pf.ok("sriov_scan_vf_id", "0")
-    space = space_of_vf(pf, 0)
-    space.put(COMMAND, space.get(COMMAND) | BUS_MASTER)
+    make_bus_master(pf, 0)
     pf.ok("sriov_remove_vf_id", "0")
     log = KernelLog()
     answer_without_bus_master(pf, "0")
     said = [line.text for line in of_device(log.lines(), pf.address)]
-    require(any("was left a bus master" in text for text in said), f"the log says {said}")
+    require(not any("was left a bus master" in text for text in said), f"the log says {said}")
 
 
-def give_to_vfio(pf: Pf) -> None:
-    """The PF itself gets vfio-pci, which enables VFs if it is told to, and has declared nothing."""
+def give_to_vfio(pf: Pf) -> list[str]:
+    """The PF itself gets vfio-pci, which enables VFs if it is told to, and has declared nothing; what the log says."""
     allow = "/sys/module/vfio_pci/parameters/enable_sriov"
     if not pf.files.exists(allow):
         raise SkippedError("this kernel's vfio-pci has no enable_sriov")
     pf.files.write(allow, "Y")
     pf.undo.append(lambda: pf.files.write(allow, "N"))
     unbind_pf(pf)
+    is_kept(pf, 2)
+    log = KernelLog()
     bind_vfio(pf, pf.address)
     pf.undo.append(lambda: unbind(pf, pf.address))
     pf.undo.append(lambda: pf.ok("sriov_numvfs", 0))
+    return [line.text for line in of_device(log.lines(), pf.address) if "adopting" in line.text or "kept" in line.text]
 
 
 @case(real_only=True, words=KEEP)
 def case_kept_vfs_of_a_driver_that_declared_nothing(pf: Pf) -> None:
-    """A PF driver that has not said that it can go on with kept VFs (vfio-pci is one): begun anew."""
+    """Before a PF driver that has not said that it can take over kept VFs (vfio-pci is one) they are disabled."""
     keeps(pf)
-    give_to_vfio(pf)
-    is_kept(pf, 2)
-    declines(pf, "the driver has not declared that it can", file="sriov_numvfs")
+    said = give_to_vfio(pf)
+    wanted = "not adopting the 2 VFs that were kept: the driver has not declared that it can"
+    require(said == [wanted], f"the log says {said}")
+    is_off_in_hardware(pf)
+    pf.ok("sriov_numvfs", 2)
     pf.is_state(2, (0, 1))
+    answer_without_bus_master(pf, "0-1")
 
 
 @case(real_only=True, words=LISTED)
 def case_kept_vfs_of_a_driver_that_is_listed(pf: Pf) -> None:
-    """`pci=sriov_keep_vfs=VENDOR:DEVICE`: adopted for a driver that has declared nothing; that taints (U, bit 6)."""
+    """`pci=sriov_keep_vfs=VENDOR:DEVICE`: kept for a driver that has declared nothing; that taints (U, bit 6)."""
     keeps(pf)
-    give_to_vfio(pf)
+    said = give_to_vfio(pf)
+    wanted = "VFs are kept by pci=sriov_keep_vfs=, although driver vfio-pci has not declared it"
+    require(said == [wanted], f"the log says {said}")
+    require(bool(int(pf.files.read("/proc/sys/kernel/tainted")) & TAINT_USER), "not tainted")
     is_kept(pf, 2)
-    log = KernelLog()
     adopts(pf, "sriov_numvfs", 2)
     pf.is_state(2, (0, 1))
-    said = [line.text for line in of_device(log.lines(), pf.address) if "by pci=sriov_keep_vfs=" in line.text]
-    require(len(said) == 1, f"the log says {said}")
-    require(bool(int(pf.files.read("/proc/sys/kernel/tainted")) & TAINT_USER), "not tainted")
+    answer_without_bus_master(pf, "0-1")

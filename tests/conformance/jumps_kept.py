@@ -13,13 +13,13 @@ from cases_kept import (
     is_kept,
     is_off_in_hardware,
     left_enabled,
+    make_bus_master,
     said_at_boot,
-    space_of_vf,
 )
 from harness import ANY, DEVICES, Pf, SkippedError, require
 from jumps import KEEP, LISTED, Note, jump
 from kernel_log import KernelLog, Line, of_device
-from sriov_config import BUS_MASTER, COMMAND, PAGE_SIZE, sriov
+from sriov_config import PAGE_SIZE, sriov
 
 WAIT_S = 0.9
 """A little less than the second that the hardware is given after VF Enable was cleared."""
@@ -40,24 +40,25 @@ def enumeration(pf: Pf) -> list[Line]:
 
 
 def make_busy(pf: Pf, number: int) -> None:
-    """VF `number` as a guest or a driver leaves it when the kernel is left: bound if it can be, and a bus master."""
+    """A VF as a guest or a driver leaves it when the kernel is left: bound if it can be, and a bus master."""
     address, driver = pf.vf(number), VF_DRIVERS.get(pf.driver)
     if driver and pf.files.exists(f"{DRIVERS}/{driver}"):
         pf.files.write(f"{DEVICES}/{address}/driver_override", f"{driver}\n")
         pf.files.write("/sys/bus/pci/drivers_probe", address)
-    space = space_of_vf(pf, number)
-    space.put(COMMAND, space.get(COMMAND) | BUS_MASTER)
-    require(bool(space.get(COMMAND) & BUS_MASTER), f"VF {number} cannot be made a bus master")
+    make_bus_master(pf, number)
 
 
 @jump(words=KEEP)
 def jump_kexec_keeps_vfs(pf: Pf, note: Note) -> None:
     """VFs in use are kept: enabled in hardware, off for everybody else, and not waited for. Enabled again in the same
-    number they are adopted, answer, and are no bus masters: they were none when the kernel was left."""
+    number they are adopted, answer, and are no bus masters: neither the one that was there when the kernel was left,
+    nor the one that had been removed before."""
     pf.ok("sriov_numvfs_no_scan", pf.total)
     pf.ok("sriov_scan_vf_id", "0-1")
-    make_busy(pf, 0)
     note["address"] = pf.vf(1)
+    make_busy(pf, 0)
+    make_bus_master(pf, 1)
+    pf.ok("sriov_remove_vf_id", 1)
 
 
 @jump_kexec_keeps_vfs.after
@@ -130,7 +131,7 @@ def jump_kexec_after_a_crash_keeps_none(pf: Pf, note: Note) -> None:
 @jump_kexec_after_a_crash_keeps_none.after
 def kexec_after_a_crash_keeps_none_after(pf: Pf, note: Note) -> None:
     lines = enumeration(pf)
-    said_at_boot(lines, "not keeping the 2 VFs that are enabled: this is a kdump kernel")
+    said_at_boot(lines, "not keeping the 2 VFs that are enabled: the previous kernel has crashed")
     starts_from_nothing(pf, lines)
 
 
