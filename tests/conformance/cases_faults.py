@@ -9,7 +9,6 @@ Linux makes the N-th allocation of one thread fail (Documentation/fault-injectio
 from __future__ import annotations
 
 import os
-import subprocess
 from collections import Counter
 from collections.abc import Callable
 
@@ -36,11 +35,6 @@ def arm(pf: Pf) -> None:
                     stream.write(value)
 
 
-def udev(option: str) -> None:
-    """Keep udev from running its rules for each VF meanwhile: on a debug kernel that takes longer than all the rest."""
-    subprocess.run(["udevadm", "control", option], check=True)
-
-
 def write_failing(pf: Pf, name: str, text: str, number: int) -> tuple[int, bool]:
     """One write whose allocation ``number`` (from 1) fails: its errno (0: success), and whether it had so many."""
     data = text.encode()
@@ -64,8 +58,6 @@ def write_failing(pf: Pf, name: str, text: str, number: int) -> tuple[int, bool]
 def each_in_turn(pf: Pf, name: str, text: str, after: Callable[[bool], None]) -> None:
     """Write again and again, a later allocation failing each time, until none is left; ``after`` checks and undoes."""
     arm(pf)
-    pf.undo.append(lambda: udev("--start-exec-queue"))
-    udev("--stop-exec-queue")
     answers: Counter[str] = Counter()
     for number in range(1, ENOUGH):
         answer, reached = write_failing(pf, name, text, number)
