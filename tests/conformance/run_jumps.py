@@ -36,6 +36,8 @@ from kernel_log import KernelLog, Line, complaint  # noqa: E402 - as before
 
 STATE = HERE / "jumps.json"
 CONSOLE = HERE / "console.txt"
+FROZEN = " ext4_journal_check_start+"
+"""In ext4's warning that somebody still writes: before the kexec disks are made read-only at once, as by SysRq u."""
 Kind = TypeVar("Kind", jumps.Jump, harness.Case)
 
 
@@ -102,7 +104,7 @@ class Runner:
 def console() -> str:
     """The first complaint on the console during the jump, if somebody has kept that: so the old kernel's, too."""
     text = CONSOLE.read_text(encoding="utf-8", errors="replace") if CONSOLE.exists() else ""
-    return complaint([Line(0.0, line) for line in text.splitlines()])
+    return complaint([Line(0.0, line) for line in text.splitlines() if FROZEN not in line])
 
 
 def tell(row: harness.Row) -> None:

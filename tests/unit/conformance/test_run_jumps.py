@@ -71,3 +71,11 @@ def test_the_console_is_looked_through_if_it_was_kept() -> None:
     assert run_jumps.console() == ""
     run_jumps.CONSOLE.write_bytes(b"\x1b[0m[ 1.0] fine\xff\n[ 2.0] WARNING: CPU: 0\n[ 3.0] BUG: later\n")
     assert run_jumps.console() == "[ 2.0] WARNING: CPU: 0"
+
+
+def test_a_writer_that_is_cut_off_by_the_jump_is_no_complaint() -> None:
+    cut = "[   87.4] WARNING: CPU: 0 PID: 71 at fs/ext4/ext4_jbd2.c:73 ext4_journal_check_start+0x1e/0x6f"
+    run_jumps.CONSOLE.write_text(f"{cut}\n")
+    assert run_jumps.console() == ""
+    run_jumps.CONSOLE.write_text(f"{cut}\n[ 88.0] WARNING: CPU: 0 PID: 1 at drivers/pci/iov.c:1 x+0x1/0x2\n")
+    assert "drivers/pci/iov.c" in run_jumps.console()
