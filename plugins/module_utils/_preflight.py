@@ -13,14 +13,13 @@ from . import _qemu_argv
 from ._live_facts import Facts, VmFacts
 from ._live_options import Options
 from ._live_status import ARMED, FOLDER
-from ._state import PfState
 
 MIB = 1 << 20
 VOLATILE = ("tmpfs", "ramfs", "overlay", "squashfs")
 SPARE_MEMORY = 64 * MIB
 """What loading a kernel needs beside the image and the initrd themselves."""
 ADOPTERS = ("nvme", "ena", "pci-pf-stub", "igb")
-"""PF drivers for which the series takes over VFs that were kept across kexec (`kernel/README.md`, audit)."""
+"""PF drivers that take over VFs which were kept across kexec; for others they are disabled (`kernel/README.md`)."""
 
 
 @dataclass(frozen=True)
@@ -64,27 +63,19 @@ def estimate(facts: Facts, options: Options) -> dict[str, float]:
     memory = max((vm.memory_bytes for vm in facts.vms), default=0) / MIB
     used = sum(len(vm.vfs) for vm in facts.vms)
     active = [pf for pf in facts.pfs.values() if pf.enabled]
+    waiting = [pf for pf in active if not (facts.kernel.keeps_vfs and pf.driver in ADOPTERS)]
     chooses = interface_after(facts, options) != "stock"
     parts = {
         "unplug": 6.0 if used else 0.0,
         "save": memory / options.rate_mib_s,
         "boot": options.boot_s,
-        "enumerate": 0.0 if facts.kernel.keeps_vfs else 1.0 * len(active),
-        "enable": _enable_s(facts, active, chooses),
+        "enumerate": 1.0 * len(waiting),
+        "enable": 0.1 * min(len(waiting), 1) if chooses else 0.1 * len(waiting),
         "add": 0.001 * (used if chooses else sum(pf.enabled for pf in active)),
         "restore": memory / options.rate_mib_s,
         "plug": 0.1 * max((len(vm.vfs) for vm in facts.vms), default=0),
     }
     return {**{name: round(value, 3) for name, value in parts.items()}, "total": round(sum(parts.values()), 3)}
-
-
-def _enable_s(facts: Facts, active: list[PfState], chooses: bool) -> float:
-    """Waits for VF Enable; kept VFs that the PF's driver cannot take over are disabled first, all PFs at once."""
-    if not active:
-        return 0.0
-    if facts.kernel.keeps_vfs:
-        return 0.0 if all(pf.driver in ADOPTERS for pf in active) else 1.1
-    return 0.1 if chooses else 0.1 * len(active)
 
 
 def interface_after(facts: Facts, options: Options) -> str:
