@@ -44,7 +44,7 @@ def run_on(entry: Running, only: list[str], module: Path) -> list[dict[str, Any]
     ssh.run(f"rm -rf {folder} && mkdir {folder} && tar -C {folder} -xz", data=bundle())
     ssh.put(module, f"{folder}/{module.name}")
     ssh.unattended(f"cd {folder} && python3 run.py {pfs} --kernel {name} --json rows.json {words} >run.log 2>&1")
-    rows: list[dict[str, Any]] = json.loads(ssh.run(f"cat {folder}/rows.json || echo []"))
+    rows: list[dict[str, Any]] = json.loads(ssh.run(f"cat {folder}/rows.json"))
     FOLDER.mkdir(parents=True, exist_ok=True)
     log = FOLDER / f"{name}.log"
     log.write_text(ssh.run(f"cat {folder}/run.log"))

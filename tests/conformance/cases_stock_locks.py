@@ -8,33 +8,15 @@ from __future__ import annotations
 import time
 from errno import EBUSY, ENODEV, ENOENT
 
-from cases_races import beside, write
+from cases_races import beside, waits_overlap, write
 from cases_removal import back_again
-from harness import Pf, SkippedError, case, errname, require, together
+from harness import Pf, case, errname, require, together
 
 
 @case(real_only=True)
 def case_stock_waits_overlap(pf: Pf) -> None:
     """PFs that are disabled in parallel through the stock file wait for the hardware at the same time."""
-    if not pf.others:
-        raise SkippedError("needs a second PF: name one with --pf")
-    every = [pf, *(Pf(pf.files, address, pf.real) for address in pf.others)]
-    alone = 0.0
-    for one in every:
-        one.reset()
-        one.ok("sriov_drivers_autoprobe", 0)
-        one.ok("sriov_numvfs", 2)
-        pf.undo.append(one.reset)
-        start = time.monotonic()
-        one.ok("sriov_numvfs", 0)
-        alone += time.monotonic() - start
-        one.ok("sriov_numvfs", 2)
-    start = time.monotonic()
-    answers = together(*[write(one, "sriov_numvfs", 0) for one in every])
-    took = time.monotonic() - start
-    require(not any(answers), f"{[errname(one) for one in answers]}")
-    saved = 0.5 * (len(every) - 1)
-    require(took < alone - saved, f"{len(every)} PFs took {took:.2f} s in parallel, {alone:.2f} s one after the other")
+    waits_overlap(pf, "sriov_numvfs")
 
 
 @case(real_only=True)

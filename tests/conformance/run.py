@@ -129,12 +129,12 @@ def main(argv: list[str] | None = None) -> int:
         rows = run_all(host, options.pf, cases)
         if selects(options.only, leaks.case.name):
             rows += run_on(host, options.pf[:1], options.pf, [leaks.case])
+    if options.json:
+        Path(options.json).write_text(json.dumps([row.as_dict() for row in rows], indent=1) + "\n", encoding="utf-8")
     if not rows:
         print("run.py: no case has such a name, or there is no PF to run it on", file=sys.stderr)
         return 2
     print(table(rows))
-    if options.json:
-        Path(options.json).write_text(json.dumps([row.as_dict() for row in rows], indent=1) + "\n", encoding="utf-8")
     return 1 if any(row.result == "fail" for row in rows) else 0
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +62,12 @@ def test_cases_may_use_the_other_pfs_of_the_same_sort_only(host: Any) -> None:  
     case = harness.Case("look", lambda pf: seen.append(pf.others), ("vf-id",), 1, False)
     list(run.run_on(host, [SMALL], [SMALL, "0000:05:00.0"], [case]))
     assert seen == [("0000:05:00.0",)]
+
+
+def test_no_rows_are_written_too_so_that_a_missing_file_means_a_run_that_broke_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "KernelLog", lambda: str)
+    monkeypatch.setattr(run.udev, "stopped", nullcontext)
+    assert run.main(["--only", "no such case", "--json", str(tmp_path / "rows.json")]) == 2
+    assert (tmp_path / "rows.json").read_text() == "[]\n"
