@@ -63,6 +63,10 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--only", action="append", default=[], metavar="NAME", help="only cases whose name has this"
             )
+        if name == "test-kernels":
+            command.add_argument(
+                "--flavour", action="append", default=[], metavar="NAME", help="only this flavour; may be given again"
+            )
         if name == "ssh":
             command.add_argument("command", nargs=argparse.REMAINDER)
     return parser
@@ -94,7 +98,7 @@ def _conformance(options: argparse.Namespace) -> int:
 
 def _test_kernels(options: argparse.Namespace) -> int:
     try:
-        return conformance.conformance(options.only, conformance.KERNELS)
+        return conformance.conformance(options.only, conformance.KERNELS, options.flavour)
     finally:
         operations.down(conformance.KERNELS)
 

@@ -50,12 +50,15 @@ def load() -> dict[str, Any]:
     return dict(json.loads(FILE.read_text())) if FILE.exists() else {}
 
 
-def record(name: str, release: str, rows: list[dict[str, Any]]) -> None:
-    """Keep a complete run's counts; LabError for one that failed, or that left something out without a reason."""
+def record(name: str, release: str, tested: dict[str, str], rows: list[dict[str, Any]]) -> None:
+    """Keep a complete run's counts; LabError for one that failed, or that left something out without a reason.
+
+    ``tested``: what `parts` said before the run, which may have taken longer than somebody's next edit.
+    """
     counts = {word: sum(row["result"] == word for row in rows) for word in ("pass", "fail", "skip")}
     if counts["fail"] or not counts["pass"] or any(row["result"] == "skip" and not row["reason"] for row in rows):
         raise LabError(f"{name}: {counts} is no evidence")
-    entry = {"release": release, **parts(name), **counts, "day": time.strftime("%Y-%m-%d", time.gmtime())}
+    entry = {"release": release, **tested, **counts, "day": time.strftime("%Y-%m-%d", time.gmtime())}
     FILE.write_text(json.dumps(load() | {name: entry}, indent=2, sort_keys=True) + "\n")
 
 

@@ -75,9 +75,8 @@ def each_in_turn(pf: Pf, name: str, text: str, after: Callable[[bool], None]) ->
     require(False, f"{ENOUGH} allocations and no end")
 
 
-@case(vfs=3, real_only=True)
-def case_faults_while_adding(pf: Pf) -> None:
-    """Three VFs are added, or none; the next try is not in the way of the last."""
+def adding(pf: Pf, name: str, text: str) -> None:
+    """A write that adds all three, with each allocation failing in turn."""
     pf.ok("sriov_numvfs_no_scan", 3)
 
     def after(added: bool) -> None:
@@ -85,20 +84,19 @@ def case_faults_while_adding(pf: Pf) -> None:
         if added:
             pf.ok("sriov_remove_vf_id", LIST)
 
-    each_in_turn(pf, "sriov_scan_vf_id", LIST, after)
+    each_in_turn(pf, name, text, after)
+
+
+@case(vfs=3, real_only=True)
+def case_faults_while_adding(pf: Pf) -> None:
+    """Three VFs are added, or none; the next try is not in the way of the last."""
+    adding(pf, "sriov_scan_vf_id", LIST)
 
 
 @case(vfs=3, real_only=True)
 def case_faults_while_completing(pf: Pf) -> None:
     """As above, by `sriov_numvfs`."""
-    pf.ok("sriov_numvfs_no_scan", 3)
-
-    def after(added: bool) -> None:
-        pf.is_state(3, IDS if added else ())
-        if added:
-            pf.ok("sriov_remove_vf_id", LIST)
-
-    each_in_turn(pf, "sriov_numvfs", "3", after)
+    adding(pf, "sriov_numvfs", "3")
 
 
 @case(vfs=3, real_only=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from errno import E2BIG, EEXIST, ENODEV
+from errno import E2BIG, EBUSY, EEXIST, ENODEV
 from functools import partial
 
 import many_vfs
@@ -19,6 +19,7 @@ from kvmfleet_sriov import _vfids
 PAGE = 4096
 VFS = many_vfs.VFS
 BUSES = "/sys/class/pci_bus"
+BUSY = f"/sys/module/{many_vfs.NAME}/parameters/busy"
 
 
 def by_lists(pf: Pf, file: str, ids: Iterable[int]) -> int:
@@ -154,6 +155,22 @@ def case_many_pfs_share_a_bus(pf: Pf) -> None:
     other.is_state(other.total, (0, 1))
     pf.ok("sriov_numvfs_no_scan", 0)
     other.is_state(other.total, (0, 1))
+
+
+@case(vfs=VFS, real_only=True)
+def case_many_stay_when_the_driver_refuses(pf: Pf) -> None:
+    """A PF driver that refuses to disable its VFs: its errno for either file, and those present are present again."""
+    present = {0, 1, pf.total - 1}
+    pf.ok("sriov_numvfs_no_scan", pf.total)
+    pf.ok("sriov_scan_vf_id", text_of(present))
+    pf.undo.append(partial(pf.files.write, BUSY, "N"))
+    pf.files.write(BUSY, "Y")
+    for file in ("sriov_numvfs_no_scan", "sriov_numvfs"):
+        pf.refused(file, 0, EBUSY)
+        pf.is_state(pf.total, present)
+    pf.files.write(BUSY, "N")
+    pf.ok("sriov_numvfs_no_scan", 0)
+    pf.is_state(0, ())
 
 
 @case(vfs=VFS)

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 from cases_drivers import DRIVERS
-from cases_kept import (
+from harness import ANY, DEVICES, Pf, SkippedError, require
+from jumps import KEEP, LISTED, Note, jump
+from kept import (
     VF_DRIVERS,
     adopts,
     answer_without_bus_master,
@@ -16,8 +18,6 @@ from cases_kept import (
     make_bus_master,
     said_at_boot,
 )
-from harness import ANY, DEVICES, Pf, SkippedError, require
-from jumps import KEEP, LISTED, Note, jump
 from kernel_log import KernelLog, Line, of_device
 from sriov_config import PAGE_SIZE, sriov
 

@@ -11,6 +11,7 @@ Layout on the host, any folder:
     *.py                             from tests/conformance/
     kvmfleet_sriov/                  a copy of plugins/module_utils/ with an empty __init__.py
                                      (or $PYTHONPATH holds the node program, which contains the same package)
+    selftests/pci_iov/               the series' selftest, with selftests/kselftest/, if it is to run, too
     many_vfs.py  many_vfs.ko         the module built for this kernel, if cases about thousands of VFs are to run
 
 In a checkout without that package the files of plugins/module_utils/ are used. Exit status: 0 every row is pass or an

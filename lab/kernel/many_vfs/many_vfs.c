@@ -43,6 +43,10 @@ static ushort vfs = 4096;
 module_param(vfs, ushort, 0444);
 MODULE_PARM_DESC(vfs, "TotalVFs of each PF");
 
+static bool busy;
+module_param(busy, bool, 0644);
+MODULE_PARM_DESC(busy, "The PFs' driver refuses to disable VFs");
+
 /* Config space up to the end of what is not zero */
 struct many_fn {
 	u8 cfg[MANY_CFG_SIZE];
@@ -245,6 +249,15 @@ static void many_remove(struct pci_dev *pdev)
 	pci_disable_sriov(pdev);
 }
 
+/* Some drivers have reasons not to disable VFs, e.g. that they are assigned */
+static int many_configure(struct pci_dev *pdev, int nr_virtfn)
+{
+	if (busy && !nr_virtfn)
+		return -EBUSY;
+
+	return pci_sriov_configure_simple(pdev, nr_virtfn);
+}
+
 static const struct pci_device_id many_ids[] = {
 	{ PCI_DEVICE(MANY_VENDOR_ID, MANY_PF_ID) },
 	{ }
@@ -255,7 +268,7 @@ static struct pci_driver many_driver = {
 	.id_table = many_ids,
 	.probe = many_probe,
 	.remove = many_remove,
-	.sriov_configure = pci_sriov_configure_simple,
+	.sriov_configure = many_configure,
 };
 
 /* Above those that firmware can know, like vmd_find_free_domain() */

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
+import cases_adopted
+import cases_doubts
 import cases_kept
 import harness
 import jumps
@@ -22,7 +24,10 @@ LISTED = f"{KEEP}=8086:10c9,sriov_absent_vfs=8086:10c9"
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real jumps and the cases about kept VFs; files of the program's own in a scratch folder."""
-    found: dict[str, list[ModuleType]] = {"jumps_*.py": [jumps_kept], "cases_*.py": [cases_kept]}
+    found: dict[str, list[ModuleType]] = {
+        "jumps_*.py": [jumps_kept],
+        "cases_*.py": [cases_adopted, cases_doubts, cases_kept],
+    }
     monkeypatch.setattr(run, "modules", found.__getitem__)
     monkeypatch.setattr(run_jumps, "STATE", tmp_path / "jumps.json")
     monkeypatch.setattr(run_jumps, "CONSOLE", tmp_path / "console.txt")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lab import conformance, jumps
+from lab import conformance, evidence, jumps, kernels
 from lab.conformance import table
 from lab.progress import LabError
 
@@ -42,3 +42,36 @@ def test_a_run_that_broke_off_is_no_pass(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(jumps, "run_on", lambda *_: [{"name": "a", "pf": "b", "result": "pass"}])
     with pytest.raises(LabError, match=r"rows\.json"):
         conformance.run_on(entry, [], tmp_path / "many_vfs.ko")
+
+
+def test_what_is_complete_is_kept_and_a_failure_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One flavour that failed does not take the record from those that passed, and is told by the exit status."""
+    rows = {"debug": [row("add", "debug", "fail", "EIO")], "series": [row("add", "series", "pass")]}
+    monkeypatch.setattr(conformance, "FOLDER", tmp_path)
+    monkeypatch.setattr(evidence, "FILE", tmp_path / "EVIDENCE.json")
+    monkeypatch.setattr(conformance, "rows_of", lambda *_: iter(rows.items()))
+    monkeypatch.setattr(kernels, "built", lambda name: SimpleNamespace(release=f"6.12-{name}"))
+    assert conformance.conformance([], conformance.KERNELS) == 1
+    assert list(evidence.load()) == ["series"]
+    assert "is no evidence" in capsys.readouterr().err
+    del rows["debug"]
+    assert conformance.conformance([], conformance.KERNELS) == 0
+
+
+@pytest.mark.parametrize(("only", "fleet"), [(["add"], conformance.KERNELS), ([], "test")])
+def test_less_than_a_complete_run_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, only: list[str], fleet: str
+) -> None:
+    monkeypatch.setattr(conformance, "FOLDER", tmp_path)
+    monkeypatch.setattr(evidence, "FILE", tmp_path / "EVIDENCE.json")
+    monkeypatch.setattr(conformance, "rows_of", lambda *_: iter([("series", [row("add", "series", "pass")])]))
+    monkeypatch.setattr(kernels, "built", lambda name: SimpleNamespace(release=f"6.12-{name}"))
+    assert conformance.conformance(only, fleet) == 0
+    assert not evidence.load()
+
+
+def test_a_flavour_without_a_host_is_named() -> None:
+    with pytest.raises(LabError, match="no flavour 'kasan' in fleet kernels; it has: debug, series, stock"):
+        conformance.conformance([], conformance.KERNELS, ["kasan"])

@@ -42,7 +42,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_complete_run_is_evidence_until_something_changes(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert evidence.check() == 1
     for name in NAMES:
-        evidence.record(name, "6.12.1-x", GOOD)
+        evidence.record(name, "6.12.1-x", evidence.parts(name), GOOD)
     assert evidence.check() == 0
     assert json.loads((tree / "EVIDENCE.json").read_text())["debug"]["pass"] == 1
     capsys.readouterr()
@@ -66,11 +66,19 @@ def test_a_complete_run_is_evidence_until_something_changes(tree: Path, capsys: 
 )
 def test_what_a_flavour_rests_on(tree: Path, capsys: pytest.CaptureFixture[str], file: str, stale: list[str]) -> None:
     for name in NAMES:
-        evidence.record(name, "6.12.1-x", GOOD)
+        evidence.record(name, "6.12.1-x", evidence.parts(name), GOOD)
     (tree / file).write_text("another")
     assert evidence.check() == 1
     said = capsys.readouterr().out
     assert [name for name in NAMES if f"{name}: changed" in said] == stale
+
+
+def test_an_edit_during_the_run_makes_it_stale(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tested = evidence.parts("debug")
+    (tree / "cases/cases_a.py").write_text("edited meanwhile")
+    evidence.record("debug", "6.12.1-x", tested, GOOD)
+    assert evidence.check() == 1
+    assert "debug: changed since: cases" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -84,5 +92,5 @@ def test_what_a_flavour_rests_on(tree: Path, capsys: pytest.CaptureFixture[str],
 )
 def test_anything_less_is_none(tree: Path, rows: list[dict[str, str]]) -> None:
     with pytest.raises(LabError, match="is no evidence"):
-        evidence.record("debug", "6.12.1-x", rows)
+        evidence.record("debug", "6.12.1-x", evidence.parts("debug"), rows)
     assert not (tree / "EVIDENCE.json").exists()

@@ -1,0 +1,147 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Doubts about VFs that another kernel has left enabled: they are begun anew, and the log says why."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from harness import Pf, SkippedError, case, require
+from jumps import KEEP
+from kept import NO_SCAN, answer_without_bus_master, declines, is_off_in_hardware, keeps, left_enabled, said_at_boot
+from sriov_config import (
+    ADDRESS,
+    ARI,
+    CONTROL,
+    MIGRATION_INTERRUPT,
+    NUM_VFS,
+    PAGE_SIZE,
+    TOTAL_VFS,
+    VF_BAR,
+    VF_ENABLE,
+    VF_MEMORY,
+    Space,
+    sriov,
+)
+
+
+@case(vfs=3, real_only=True, words=KEEP)
+def case_kept_vfs_of_another_number(pf: Pf) -> None:
+    """More or fewer than were kept: begun anew."""
+    for number in (1, 3):
+        keeps(pf)
+        declines(pf, "another number was asked for", number=number)
+        answer_without_bus_master(pf, "0")
+
+
+@case(real_only=True, words=KEEP)
+def case_kept_vfs_after_a_reset_of_the_pf(pf: Pf) -> None:
+    """A reset of the PF has disabled them: that is seen."""
+    if not pf.files.exists(f"{pf.path}/reset"):
+        raise SkippedError("this PF has no way to be reset")
+    keeps(pf)
+    pf.ok("reset", 1)
+    is_off_in_hardware(pf)
+    declines(pf, "VF Enable was cleared, by a reset of the PF or so")
+    answer_without_bus_master(pf, "0-1")
+
+
+@case(real_only=True, words=KEEP)
+def case_kept_vfs_with_a_bar_that_moved(pf: Pf) -> None:
+    """A VF BAR that is elsewhere now: begun anew, with the BAR where the kernel has put it."""
+    keeps(pf)
+    space = sriov(pf.config)
+    bar = space.get(VF_BAR)
+    space.put(VF_BAR, bar + 0x100000)
+    require(space.get(VF_BAR) & ADDRESS != bar & ADDRESS, "the VF BAR does not take another address")
+    declines(pf, "a VF BAR has moved")
+    require(space.get(VF_BAR) == bar, f"the VF BAR is {space.get(VF_BAR):#x}, was {bar:#x}")
+    answer_without_bus_master(pf, "0-1")
+
+
+@case(real_only=True, words=KEEP)
+def case_kept_vfs_with_another_control(pf: Pf) -> None:
+    """Another bit of the control register (ARI) than was found: begun anew, with the register as it should be."""
+    keeps(pf)
+    space = sriov(pf.config)
+    control = space.get(CONTROL)
+    if not space.flip(CONTROL, ARI):
+        raise SkippedError("this PF does not let the ARI bit be changed")
+    declines(pf, "the SR-IOV control register has changed")
+    require(space.get(CONTROL) == control | VF_MEMORY, f"SR-IOV control is {space.get(CONTROL):#x}, was {control:#x}")
+    answer_without_bus_master(pf, "0-1")
+
+
+@case(real_only=True, words=KEEP)
+def case_kept_vfs_with_another_page_size(pf: Pf) -> None:
+    """Another page size than was found: begun anew, with the page size as it should be."""
+    keeps(pf)
+    space = sriov(pf.config)
+    size = space.get(PAGE_SIZE)
+    if not space.flip(PAGE_SIZE, 3):
+        raise SkippedError("this PF has a fixed page size")
+    declines(pf, "the page size has changed")
+    require(space.get(PAGE_SIZE) == size, f"the page size is {space.get(PAGE_SIZE):#x}, was {size:#x}")
+    answer_without_bus_master(pf, "0-1")
+
+
+@case(real_only=True, words=KEEP)
+def case_kept_vfs_with_another_numvfs(pf: Pf) -> None:
+    """Another NumVFs in hardware than was found: begun anew."""
+    keeps(pf)
+    space = sriov(pf.config)
+    control = space.get(CONTROL)
+    space.put(CONTROL, control & ~VF_ENABLE)
+    space.put(NUM_VFS, 1)
+    space.put(CONTROL, control)
+    require(space.get(NUM_VFS) == 1 and space.get(CONTROL) == control, "NumVFs cannot be changed")
+    declines(pf, "NumVFs, VF offset or VF stride has changed")
+    answer_without_bus_master(pf, "0-1")
+
+
+@case(real_only=True, words=KEEP)
+def case_left_with_another_page_size(pf: Pf) -> None:
+    """Found with another page size: not kept, disabled, started from nothing."""
+    refuses(pf, "the page size has changed", lambda space: space.flip(PAGE_SIZE, 3))
+
+
+@case(real_only=True, words=KEEP)
+def case_left_with_another_ari(pf: Pf) -> None:
+    """Found with the other ARI bit than this kernel wants: not kept, disabled, started from nothing."""
+    refuses(pf, "ARI has changed", lambda space: space.flip(CONTROL, ARI))
+
+
+@case(real_only=True, words=KEEP)
+def case_left_with_a_foreign_control_bit(pf: Pf) -> None:
+    """Found with a bit that no kernel sets (VF migration): not kept, disabled, started from nothing."""
+    why = "the SR-IOV control register has unknown bits"
+    refuses(pf, why, lambda space: space.flip(CONTROL, MIGRATION_INTERRUPT))
+
+
+@case(real_only=True, words=KEEP)
+def case_left_with_no_numvfs(pf: Pf) -> None:
+    """Found with VF Enable but none that is enabled: not kept, disabled, started from nothing."""
+    refuses(pf, "NumVFs, VF offset or VF stride is invalid", lambda space: bool(space.get(CONTROL) & VF_ENABLE), 0)
+
+
+@case(real_only=True, words=KEEP)
+def case_left_with_too_many_numvfs(pf: Pf) -> None:
+    """Found with more VFs than there are: not kept, disabled, started from nothing."""
+    number, why = sriov(pf.config).get(TOTAL_VFS) + 1, "NumVFs, VF offset or VF stride is invalid"
+    refuses(pf, why, lambda space: space.get(NUM_VFS) == number and bool(space.get(CONTROL) & VF_ENABLE), number)
+
+
+def refuses(pf: Pf, why: str, change: Callable[[Space], bool], number: int = 2) -> None:
+    """VFs are found with something changed, if the hardware lets it be changed (``change`` tells), and not kept."""
+    taken: list[bool] = []
+    lines = left_enabled(pf, number, lambda space: taken.append(change(space)))
+    if not all(taken):
+        raise SkippedError("this PF does not take the change that the case is about")
+    said_at_boot(lines, f"not keeping the {number} VFs that are enabled: {why}")
+    is_off_in_hardware(pf)
+    require(sriov(pf.config).get(PAGE_SIZE) == os.sysconf("SC_PAGESIZE") >> 12, "the page size is not the kernel's")
+    pf.ok(NO_SCAN, 2)
+    answer_without_bus_master(pf, "0-1")
+    pf.is_state(2, (0, 1))
