@@ -36,8 +36,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-import many_vfs  # noqa: E402 - the path is set above
-import udev  # noqa: E402 - as before
+import listeners  # noqa: E402 - the path is set above
+import many_vfs  # noqa: E402 - as before
 from harness import Case, Pf, Row, collect, run_case  # noqa: E402 - as before
 from kernel_log import KernelLog  # noqa: E402 - as before
 from leaks import Leaks  # noqa: E402 - as before
@@ -126,7 +126,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f"run.py: {address} is not a PF of this host", file=sys.stderr)
             return 2
     host, leaks = Host(sysfs, options.kernel, KernelLog()), Leaks()
-    with udev.stopped():
+    with listeners.silenced():
         rows = run_all(host, options.pf, cases)
         if selects(options.only, leaks.case.name):
             rows += run_on(host, options.pf[:1], options.pf, [leaks.case])

@@ -68,6 +68,6 @@ def test_no_rows_are_written_too_so_that_a_missing_file_means_a_run_that_broke_o
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "KernelLog", lambda: str)
-    monkeypatch.setattr(run.udev, "stopped", nullcontext)
+    monkeypatch.setattr(run.listeners, "silenced", nullcontext)
     assert run.main(["--only", "no such case", "--json", str(tmp_path / "rows.json")]) == 2
     assert (tmp_path / "rows.json").read_text() == "[]\n"
