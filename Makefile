@@ -87,7 +87,7 @@ kernel-check: setup venv ## whether the kernel series is clean (checkpatch.pl --
 kernel-bisect: setup venv ## build the series after each patch; recorded in kernel/EVIDENCE.json (half an hour)
 	@$(BIN)/python -m lab kernel-bisect
 
-test-kernels: setup collection ## the conformance cases on every flavour of kernel; records kernel/EVIDENCE.json (HOURS)
+test-kernels: setup collection ## the conformance cases on every flavour of kernel; records kernel/EVIDENCE.json (two hours)
 	@$(BIN)/python -m lab test-kernels
 
 evidence: venv ## what the record says of the series and the cases as they are; fails when it is stale
@@ -97,7 +97,7 @@ molecule: setup collection ## all molecule scenarios on one lab boot
 	@$(BIN)/python -m lab molecule
 
 test: setup venv src ## everything: lint, unit, sanity, conformance, molecule
-	@status=0; $(BIN)/python tools/stages.py ruff mypy unit kernel-check evidence ansible-lint yamllint changelog unit-slow sanity \
+	@status=0; $(BIN)/python tools/stages.py ruff mypy unit kernel-check ansible-lint yamllint changelog unit-slow sanity \
 		--then conformance molecule || status=$$?; \
 	if [[ -d build/lab/test ]]; then $(BIN)/python -m lab down test >build/test/down.log 2>&1; fi; \
 	exit $$status
