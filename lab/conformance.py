@@ -28,8 +28,8 @@ def bundle() -> bytes:
     """What a host needs to run the cases, laid out as tests/conformance/run.py says."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for path in sorted(SOURCES.glob("*.py")):
-            archive.add(path, path.name)
+        for path in sorted(SOURCES.rglob("*.py")):
+            archive.add(path, path.relative_to(SOURCES))
         for path in sorted(ENGINE.glob("*.py")):
             archive.add(path, f"kvmfleet_sriov/{path.name}")
         with selftest.tree() as folder:

@@ -24,7 +24,10 @@ EACH_PATCH = "each patch"
 
 
 def parts(name: str) -> dict[str, str]:
-    """Checksums of what decides a result: series, configuration, and for flavours the cases and their module."""
+    """Checksums of what decides a result: series, configuration, and for flavours the cases and their module.
+
+    Cases about the engine, in a folder of their own, are none of these; `make test` runs them on two flavours.
+    """
     if name == EACH_PATCH:
         return {"series": _digest(sorted((SERIES / "6.12").iterdir())), "config": _digest(bisect_configs())}
     made = kernels.FLAVOURS[name]

@@ -18,12 +18,17 @@ NTH = "/proc/thread-self/fail-nth"
 ALLOCATORS = ("failslab", "fail_page_alloc")
 IDS, LIST = {0, 1, 2}, "0-2"
 ENOUGH = 20_000
+CORE_ONLY = ("nvme", "pci-pf-stub")
+"""Drivers whose sriov_configure is pci_sriov_configure_simple()."""
 
 
-def arm(pf: Pf) -> None:
-    """Let allocations fail that may sleep, too, and say nothing about each."""
+def only_first(pf: Pf) -> None:
     if any(other < pf.address for other in pf.others):
         raise SkippedError("the same code for every PF: run on the first one")
+
+
+def arm() -> None:
+    """Let allocations fail that may sleep, too, and say nothing about each."""
     if not os.path.exists(NTH):
         raise SkippedError("this kernel has no CONFIG_FAULT_INJECTION")
     for name in ALLOCATORS:
@@ -57,7 +62,7 @@ def write_failing(pf: Pf, name: str, text: str, number: int) -> tuple[int, bool]
 
 def each_in_turn(pf: Pf, name: str, text: str, after: Callable[[bool], None]) -> None:
     """Write again and again, a later allocation failing each time, until none is left; ``after`` checks and undoes."""
-    arm(pf)
+    arm()
     answers: Counter[str] = Counter()
     for number in range(1, ENOUGH):
         answer, reached = write_failing(pf, name, text, number)
@@ -77,6 +82,7 @@ def each_in_turn(pf: Pf, name: str, text: str, after: Callable[[bool], None]) ->
 
 def adding(pf: Pf, name: str, text: str) -> None:
     """A write that adds all three, with each allocation failing in turn."""
+    only_first(pf)
     pf.ok("sriov_numvfs_no_scan", 3)
 
     def after(added: bool) -> None:
@@ -102,6 +108,7 @@ def case_faults_while_completing(pf: Pf) -> None:
 @case(vfs=3, real_only=True)
 def case_faults_while_removing(pf: Pf) -> None:
     """Three VFs are removed, or none."""
+    only_first(pf)
     pf.ok("sriov_numvfs_no_scan", 3)
     pf.ok("sriov_scan_vf_id", LIST)
 
@@ -115,7 +122,13 @@ def case_faults_while_removing(pf: Pf) -> None:
 
 @case(vfs=3, real_only=True)
 def case_faults_while_enabling(pf: Pf) -> None:
-    """VFs are enabled, or SR-IOV is off."""
+    """VFs are enabled, or SR-IOV is off. Of the core: a driver with more to do has failures of its own.
+
+    (igb goes on without MSI-X, reports success with nothing enabled, and then refuses until it is bound again:
+    drivers/net/ethernet/intel/igb/igb_main.c, igb_set_interrupt_capability.)
+    """
+    if pf.driver not in CORE_ONLY:
+        raise SkippedError(f"{pf.driver} does more than the core when VFs are enabled")
 
     def after(enabled: bool) -> None:
         pf.is_state(3 if enabled else 0, ())

@@ -11,7 +11,6 @@ from errno import E2BIG, EBUSY, EEXIST, ENODEV
 from functools import partial
 
 import many_vfs
-from cases_engine import declare
 from cases_races import RESCAN
 from harness import DEVICES, Pf, SkippedError, case, require, wait_for
 from kvmfleet_sriov import _vfids
@@ -170,20 +169,6 @@ def case_many_stay_when_the_driver_refuses(pf: Pf) -> None:
         pf.is_state(pf.total, present)
     pf.files.write(BUSY, "N")
     pf.ok("sriov_numvfs_no_scan", 0)
-    pf.is_state(0, ())
-
-
-@case(vfs=VFS)
-def case_many_by_the_engine(pf: Pf) -> None:
-    """Every other id declared present, all of them, the others; each once more, which has no steps."""
-    even = set(range(0, pf.total, 2))
-    for wished in (even, set(range(pf.total)), set(range(pf.total)) - even):
-        wish = {"hardware_vfs": "max", "present_vfs": _vfids.compress(wished), "drivers_autoprobe": False}
-        require(declare(pf, wish)["changed"], "nothing changed")
-        pf.is_state(pf.total, wished)
-        again = declare(pf, wish)
-        require(not again["changed"], f"the second run did {str(again['steps'])[:200]}")
-    declare(pf, {"hardware_vfs": 0, "present_vfs": "none"})
     pf.is_state(0, ())
 
 

@@ -8,7 +8,7 @@
 
 Layout on the host, any folder:
 
-    *.py                             from tests/conformance/
+    *.py  engine/*.py                from tests/conformance/
     kvmfleet_sriov/                  a copy of plugins/module_utils/ with an empty __init__.py
                                      (or $PYTHONPATH holds the node program, which contains the same package)
     selftests/pci_iov/               the series' selftest, with selftests/kselftest/, if it is to run, too
@@ -34,7 +34,9 @@ from types import ModuleType
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
+ENGINE = HERE / "engine"
+"""Cases about the engine: kernel/EVIDENCE.json, which is about kernels, does not rest on them."""
+sys.path[:0] = [str(HERE), str(ENGINE)]
 
 import listeners  # noqa: E402 - the path is set above
 import many_vfs  # noqa: E402 - as before
@@ -57,8 +59,8 @@ def engine() -> ModuleType:
 
 
 def modules(pattern: str) -> list[ModuleType]:
-    """Those beside this script whose files are so named, by name."""
-    return [importlib.import_module(path.stem) for path in sorted(HERE.glob(pattern))]
+    """Those beside this script whose files are so named, by name, those about the engine last."""
+    return [importlib.import_module(path.stem) for folder in (HERE, ENGINE) for path in sorted(folder.glob(pattern))]
 
 
 def selects(only: list[str], name: str) -> bool:

@@ -17,14 +17,14 @@ from tests.fake.host import FakeHost
 
 ENGINE = "ansible_collections.kvmfleet.sriov.plugins.module_utils"
 CASES = Path(__file__).resolve().parents[2] / "conformance"
-sys.path.insert(0, str(CASES))
+sys.path[:0] = [str(CASES), str(CASES / "engine")]
 # On a host the cases find the engine under the name it has in the node program: here these must be the same modules.
 for name in ("_document", "_engine", "_errors", "_interface", "_process", "_state", "_vfids"):
     importlib.import_module(f"{ENGINE}.{name}")
 sys.modules["kvmfleet_sriov"] = sys.modules[ENGINE]
 harness = importlib.import_module("harness")
 many_vfs = importlib.import_module("many_vfs")
-ALL = harness.collect([importlib.import_module(path.stem) for path in sorted(CASES.glob("cases_*.py"))])
+ALL = harness.collect([importlib.import_module(path.stem) for path in sorted(CASES.rglob("cases_*.py"))])
 TOTALS = {"igb": 7, "nvme": 8}
 RUNS = [
     (one, interface, kind)

@@ -1,0 +1,27 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine on a PF with thousands of VFs."""
+
+from __future__ import annotations
+
+import many_vfs
+from cases_engine import declare
+from harness import Pf, case, require
+from kvmfleet_sriov import _vfids
+
+VFS = many_vfs.VFS
+
+
+@case(vfs=VFS)
+def case_many_by_the_engine(pf: Pf) -> None:
+    """Every other id declared present, all of them, the others; each once more, which has no steps."""
+    even = set(range(0, pf.total, 2))
+    for wished in (even, set(range(pf.total)), set(range(pf.total)) - even):
+        wish = {"hardware_vfs": "max", "present_vfs": _vfids.compress(wished), "drivers_autoprobe": False}
+        require(declare(pf, wish)["changed"], "nothing changed")
+        pf.is_state(pf.total, wished)
+        again = declare(pf, wish)
+        require(not again["changed"], f"the second run did {str(again['steps'])[:200]}")
+    declare(pf, {"hardware_vfs": 0, "present_vfs": "none"})
+    pf.is_state(0, ())
