@@ -97,7 +97,7 @@ molecule: setup collection ## all molecule scenarios on one lab boot
 	@$(BIN)/python -m lab molecule
 
 test: setup venv src ## everything: lint, unit, sanity, conformance, molecule
-	@status=0; $(BIN)/python tools/stages.py ruff mypy unit kernel-check ansible-lint yamllint changelog unit-slow sanity \
+	@status=0; $(BIN)/python tools/stages.py ruff mypy unit kernel-check evidence ansible-lint yamllint changelog unit-slow sanity \
 		--then conformance molecule || status=$$?; \
 	if [[ -d build/lab/test ]]; then $(BIN)/python -m lab down test >build/test/down.log 2>&1; fi; \
 	exit $$status
