@@ -84,7 +84,7 @@ conformance: setup collection ## the conformance cases and jumps on real stock a
 kernel-check: setup venv ## whether the kernel series is clean (checkpatch.pl --strict) and applies exactly
 	@$(BIN)/python -m lab kernel-check
 
-kernel-bisect: setup venv ## build the series after each patch; recorded in kernel/EVIDENCE.json (half an hour)
+kernel-bisect: setup venv ## build the series after each patch; recorded in kernel/EVIDENCE.json (over an hour)
 	@$(BIN)/python -m lab kernel-bisect
 
 test-kernels: setup collection ## the conformance cases on every flavour of kernel; records kernel/EVIDENCE.json (two hours)

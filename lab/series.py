@@ -26,7 +26,7 @@ def check() -> Path:
 
 
 def bisect() -> None:
-    """Build after each patch (half an hour on two cores the first time) and keep the result as evidence."""
+    """Build after each patch (96 min on one shared core the first time) and keep the result as evidence."""
     tested = evidence.parts(evidence.EACH_PATCH)
     source = check()
     with step("build after each patch"):

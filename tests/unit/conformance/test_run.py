@@ -44,20 +44,20 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ANN40
     return run.Host(fake.sysfs, "fake", str)
 
 
-def rows(host: Any) -> list[tuple[str, str, str]]:  # noqa: ANN401 - as above
+def rows(host: Any) -> list[tuple[str, str, str]]:  # noqa: ANN401 - its class is imported by name
     return [(row.name, row.pf, row.result) for row in run.run_all(host, [SMALL], CASES)]
 
 
-def test_without_the_module_the_cases_that_need_it_are_skipped_with_a_reason(host: Any) -> None:  # noqa: ANN401 - as above
+def test_without_the_module_the_cases_that_need_it_are_skipped_with_a_reason(host: Any) -> None:  # noqa: ANN401 - its class is imported by name
     assert rows(host) == [("few", SMALL, "pass"), ("many", SMALL, "skip")]
 
 
-def test_with_the_module_each_case_runs_where_it_belongs(host: Any) -> None:  # noqa: ANN401 - as above
+def test_with_the_module_each_case_runs_where_it_belongs(host: Any) -> None:  # noqa: ANN401 - its class is imported by name
     many_vfs.MODULE.touch()
     assert rows(host) == [("few", SMALL, "pass"), ("many", LARGE, "pass")]
 
 
-def test_cases_may_use_the_other_pfs_of_the_same_sort_only(host: Any) -> None:  # noqa: ANN401 - as above
+def test_cases_may_use_the_other_pfs_of_the_same_sort_only(host: Any) -> None:  # noqa: ANN401 - its class is imported by name
     seen: list[tuple[str, ...]] = []
     case = harness.Case("look", lambda pf: seen.append(pf.others), ("vf-id",), 1, False)
     list(run.run_on(host, [SMALL], [SMALL, "0000:05:00.0"], [case]))

@@ -61,7 +61,7 @@ def test_quick_refusal_does_not_cost_patience() -> None:
     assert (away._patience, away._problem) == (1, "unreachable")
 
 
-def waiting(monkeypatch: pytest.MonkeyPatch, until: str, *answers: dict[str, Any] | Exception) -> Any:  # noqa: ANN401 - as of action()
+def waiting(monkeypatch: pytest.MonkeyPatch, until: str, *answers: dict[str, Any] | Exception) -> Any:  # noqa: ANN401 - a stand-in, as action() makes
     """The action before a host that answers so, one after the other."""
     left = list(answers)
 
