@@ -19,6 +19,7 @@ from ._errors import BadInputError, RefusedError, SriovError
 from ._guard import live_update_phase, refuse_during_update
 from ._info import gather
 from ._process import Run
+from ._selector import from_text
 from ._sysfs import Sysfs
 from ._table import status_lines, step_lines
 
@@ -53,7 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", default="/", metavar="DIR", help="act on the tree below DIR instead of this host")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     status = _command(commands, "status", _status, "show PFs and VFs, and who uses them")
-    status.add_argument("pf", nargs="*", help="only these, by PCI address or network interface")
+    status.add_argument(
+        "pf", nargs="*", help="only these: PCI address, network interface, or a selector such as driver=ice,all=true"
+    )
     for name, func, text in (
         ("plan", _plan, "show the steps that would bring this host to its document"),
         ("apply", _apply, "bring this host to its document"),
@@ -96,7 +99,8 @@ def _host(arguments: argparse.Namespace) -> tuple[Sysfs, Run]:
 
 def _status(arguments: argparse.Namespace) -> int:
     sysfs, run = _host(arguments)
-    pfs = gather(sysfs, run, arguments.pf or None, properties=run is not _process.refuse)
+    names = [from_text(text) for text in arguments.pf]
+    pfs = gather(sysfs, run, names or None, properties=run is not _process.refuse)
     _print(arguments, {"pfs": pfs}, status_lines(pfs))
     return 0
 

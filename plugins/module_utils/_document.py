@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Union, cast
 
-from . import _properties, _vfids
+from . import _properties, _selector, _vfids
 from ._errors import BadInputError
+from ._input import items, mapping
 from ._properties import VfProperties
+from ._selector import PfName, Selector
 from ._state import PfState
 
 ALL = "all"
@@ -42,9 +43,9 @@ class VfSpec:
 
 @dataclass(frozen=True)
 class PfSpec:
-    """A wish for one PF, named by address or network interface; None means "leave as found"."""
+    """A wish for one PF, or for all PFs of a selector alike; None means "leave as found"."""
 
-    pf: str
+    pf: PfName
     hardware_vfs: int | str | None = None
     present_vfs: Ids | None = None
     drivers_autoprobe: bool | None = None
@@ -59,7 +60,8 @@ class PfSpec:
             "drivers_autoprobe": self.drivers_autoprobe,
             "vfs": [vf.to_dict() for vf in self.vfs] or None,
         }
-        return {"pf": self.pf, **{key: value for key, value in wishes.items() if value is not None}}
+        pf = self.pf.to_dict() if isinstance(self.pf, Selector) else self.pf
+        return {"pf": pf, **{key: value for key, value in wishes.items() if value is not None}}
 
 
 @dataclass(frozen=True)
@@ -75,59 +77,53 @@ def validate(data: object) -> HostDocument:
 
     Raises `BadInputError` naming the key's path, the value and the fix.
     """
-    host = _mapping(data, "host document", _HOST_KEYS)
+    host = mapping(data, "host document", _HOST_KEYS)
     if "pfs" not in host:
         raise BadInputError("host document: the key 'pfs' is missing; write {\"pfs\": []} for a host without wishes")
-    return HostDocument(tuple(_pf(item, f"pfs[{index}]") for index, item in enumerate(_list(host["pfs"], "pfs"))))
+    return HostDocument(tuple(_pf(item, f"pfs[{index}]") for index, item in enumerate(items(host["pfs"], "pfs"))))
 
 
 def resolve(
     document: HostDocument, states: Mapping[str, PfState], altnames: Mapping[str, str] | None = None
 ) -> HostDocument:
-    """The document with PCI addresses, numbers and id sets in place of interface names, ``max`` and ``all``.
+    """The document with PCI addresses, numbers and id sets in place of names, selectors, ``max`` and ``all``.
 
     ``altnames`` gives the interface name behind alternative names. Raises `BadInputError` for an unknown PF, one named
     twice, more VFs than it has, ids that are not enabled, and network properties for a PF without network interface.
     """
-    resolved = tuple(_resolve_pf(pf, states, altnames or {}) for pf in document.pfs)
-    seen: dict[str, str] = {}
-    for spec, pf in zip(document.pfs, resolved):
-        if pf.pf in seen:
-            raise BadInputError(f"PF {pf.pf} is declared twice, as '{seen[pf.pf]}' and '{spec.pf}'; keep one of them")
-        seen[pf.pf] = spec.pf
-    return HostDocument(resolved)
+    resolved: list[PfSpec] = []
+    seen: dict[str, PfName] = {}
+    for spec in document.pfs:
+        for state in _selector.find(spec.pf, states, altnames or {}):
+            address = state.address
+            if address in seen:
+                raise BadInputError(
+                    f"PF {address} is declared twice, as '{seen[address]}' and '{spec.pf}'; keep one of them"
+                )
+            seen[address] = spec.pf
+            resolved.append(_resolve_pf(spec, state))
+    return HostDocument(tuple(resolved))
 
 
-def find_pf(name: str, states: Mapping[str, PfState], altnames: Mapping[str, str]) -> PfState:
-    """The PF that ``name`` means: a PCI address in any case, with or without domain, or an interface name."""
-    lower = name.lower()
-    netdev = altnames.get(name, name)
-    for address, pf in states.items():
-        if address in (lower, f"0000:{lower}") or (pf.netdev is not None and pf.netdev == netdev):
-            return pf
-    known = ", ".join(f"{pf.address} ({pf.netdev})" if pf.netdev else pf.address for pf in states.values())
-    raise BadInputError(f"PF '{name}' is not on this host; PFs of this host: {known or 'none'}")
-
-
-def _resolve_pf(spec: PfSpec, states: Mapping[str, PfState], altnames: Mapping[str, str]) -> PfSpec:
-    state = find_pf(spec.pf, states, altnames)
+def _resolve_pf(spec: PfSpec, state: PfState) -> PfSpec:
+    name = spec.pf if isinstance(spec.pf, str) else state.address
     enabled = state.enabled if spec.hardware_vfs is None else spec.hardware_vfs
     number = state.total if enabled == "max" else int(enabled)
     if number > state.total:
-        raise BadInputError(f"PF {spec.pf}: hardware_vfs {number} is out of range: it has at most {state.total} VFs")
+        raise BadInputError(f"PF {name}: hardware_vfs {number} is out of range: it has at most {state.total} VFs")
     present = spec.present_vfs
     vfs = tuple(
-        replace(vf, ids=_resolve_ids(vf.ids, number, f"PF {spec.pf}: vfs[{index}].ids"))
+        replace(vf, ids=_resolve_ids(vf.ids, number, f"PF {name}: vfs[{index}].ids"))
         for index, vf in enumerate(spec.vfs)
     )
     if state.netdev is None and any(vf.properties for vf in vfs):
         named = ", ".join(sorted({name for vf in vfs for name in vf.properties.to_dict()}))
-        raise BadInputError(f"PF {spec.pf}: {named} cannot be set: it has no network interface; leave them out")
+        raise BadInputError(f"PF {name}: {named} cannot be set: it has no network interface; leave them out")
     return replace(
         spec,
         pf=state.address,
         hardware_vfs=None if spec.hardware_vfs is None else number,
-        present_vfs=None if present is None else _resolve_ids(present, number, f"PF {spec.pf}: present_vfs"),
+        present_vfs=None if present is None else _resolve_ids(present, number, f"PF {name}: present_vfs"),
         vfs=vfs,
     )
 
@@ -141,21 +137,21 @@ def _ids_text(ids: Ids) -> str:
 
 
 def _pf(data: object, where: str) -> PfSpec:
-    pf = _mapping(data, where, _PF_KEYS)
-    name = pf.get("pf")
-    if not isinstance(name, str) or not name.strip():
-        raise BadInputError(f"{where}.pf: {name!r} is not a PCI address or an interface name; write '0000:3b:00.0'")
+    pf = mapping(data, where, _PF_KEYS)
+    name = _selector.validate(pf.get("pf"), f"{where}.pf")
     autoprobe = pf.get("drivers_autoprobe")
     if not isinstance(autoprobe, (bool, type(None))):
         raise BadInputError(f"{where}.drivers_autoprobe: {autoprobe!r} is not true or false")
-    vfs = tuple(_vf(item, f"{where}.vfs[{i}]") for i, item in enumerate(_list(pf.get("vfs", []), f"{where}.vfs")))
+    vfs = tuple(_vf(item, f"{where}.vfs[{i}]") for i, item in enumerate(items(pf.get("vfs", []), f"{where}.vfs")))
     _check_overlap(vfs, where)
+    if isinstance(name, Selector) and name.all and (macs := [vf.properties.mac for vf in vfs if vf.properties.mac]):
+        raise BadInputError(f"{where}.pf.all: mac {macs[0]} cannot be given to VFs of several PFs; name each PF")
     present = _ids(pf["present_vfs"], f"{where}.present_vfs") if "present_vfs" in pf else None
-    return PfSpec(name.strip(), _hardware(pf.get("hardware_vfs"), where), present, autoprobe, vfs)
+    return PfSpec(name, _hardware(pf.get("hardware_vfs"), where), present, autoprobe, vfs)
 
 
 def _vf(data: object, where: str) -> VfSpec:
-    vf = _mapping(data, where, _VF_KEYS)
+    vf = mapping(data, where, _VF_KEYS)
     if "ids" not in vf:
         raise BadInputError(f"{where}.ids is missing; write the VF ids that this is for, such as '0-3' or 'all'")
     ids = _ids(vf["ids"], f"{where}.ids")
@@ -200,21 +196,3 @@ def _ids(value: object, where: str) -> Ids:
     if isinstance(value, str) and value.strip() == ALL:
         return ALL
     return _vfids.parse(cast(_vfids.IdsInput, value), _vfids.MAX_VFS, where)
-
-
-def _mapping(data: object, where: str, keys: tuple[str, ...]) -> dict[str, Any]:
-    """``data`` without its null values; raises `BadInputError` for a key that is none of ``keys``."""
-    if not isinstance(data, Mapping):
-        raise BadInputError(f"{where}: {data!r} is not a mapping with the keys {', '.join(keys)}")
-    for key in data:
-        if key not in keys:
-            near = difflib.get_close_matches(str(key), keys, 1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(keys)}"
-            raise BadInputError(f"{where}.{key}: unknown key; {hint}")
-    return {key: value for key, value in data.items() if value is not None}
-
-
-def _list(data: object, where: str) -> list[Any]:
-    if not isinstance(data, (list, tuple)):
-        raise BadInputError(f"{where}: {data!r} is not a list")
-    return list(data)

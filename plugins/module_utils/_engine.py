@@ -5,20 +5,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import _netdev
+from . import _netdev, _selector
 from ._apply import OnStep, Outcome, apply_host
-from ._document import HostDocument, find_pf, resolve
-from ._errors import SriovError
+from ._document import HostDocument, resolve
+from ._errors import BadInputError, SriovError
 from ._goal import reads
 from ._holders import refuse_held
 from ._interface import DEVICES
 from ._plan import HostPlan, plan_host
 from ._process import Run
-from ._state import PfState, read_pfs, read_vfs
+from ._selector import PfName, Selector
+from ._state import FACTS, PfState, read_pfs, read_vfs
 from ._steps import summary
 from ._sysfs import Sysfs
 
@@ -65,16 +66,18 @@ def converge(
 def read_host(sysfs: Sysfs, run: Run, document: HostDocument) -> tuple[dict[str, PfState], HostDocument]:
     """The document resolved, and its PFs with as much detail of their VFs as planning needs.
 
-    Other PFs are read only when some PF is not named by its address.
+    Other PFs are read only when some PF is not named by its address, and of what PFs are, only what selectors ask for.
     """
-    named = {spec.pf for spec in document.pfs}
-    known = all(sysfs.exists(f"{DEVICES}/{name}/sriov_totalvfs") for name in named)
-    states = read_pfs(sysfs, sorted(named) if known else None, vfs=False)
-    resolved = resolve(document, states, altnames(run, document, states))
+    names = [spec.pf for spec in document.pfs]
+    addresses = sorted({name for name in names if isinstance(name, str) and _is_pf(sysfs, name)})
+    known = len(addresses) == len(set(names))
+    states = read_pfs(sysfs, addresses if known else None, vfs=False, facts=_selector.facts_of(names))
+    resolved = _resolved(sysfs, run, document, states)
     for spec in resolved.pfs:
-        ids, properties = reads(states[spec.pf], spec)
-        pf = read_vfs(sysfs, states[spec.pf], ids)
-        states[spec.pf] = with_properties(run, pf) if properties else pf
+        address = str(spec.pf)
+        ids, properties = reads(states[address], spec)
+        pf = read_vfs(sysfs, states[address], ids)
+        states[address] = with_properties(run, pf) if properties else pf
     return states, resolved
 
 
@@ -83,16 +86,32 @@ def with_properties(run: Run, pf: PfState) -> PfState:
     return replace(pf, properties=_netdev.read_properties(run, pf.netdev)) if pf.netdev else pf
 
 
-def altnames(run: Run, document: HostDocument, states: Mapping[str, PfState]) -> dict[str, str]:
+def altnames(run: Run, names: Iterable[PfName], states: Mapping[str, PfState]) -> dict[str, str]:
     """Interface names behind those names of PFs that are neither addresses nor interface names."""
-    names: dict[str, str] = {}
-    for spec in document.pfs:
-        try:
-            find_pf(spec.pf, states, {})
-        except SriovError:
-            if ":" not in spec.pf:
-                names[spec.pf] = _netdev_or_same(run, spec.pf)
-    return names
+    found: dict[str, str] = {}
+    for name in names:
+        if isinstance(name, str) and ":" not in name:
+            try:
+                _selector.find(name, states, {})
+            except BadInputError:
+                found[name] = _netdev_or_same(run, name)
+    return found
+
+
+def _resolved(sysfs: Sysfs, run: Run, document: HostDocument, states: Mapping[str, PfState]) -> HostDocument:
+    """`resolve`; when that fails it is asked again with all facts of all PFs, so that the error can tell them."""
+    names = [spec.pf for spec in document.pfs]
+    known = altnames(run, names, states)
+    try:
+        return resolve(document, states, known)
+    except BadInputError:
+        if any(isinstance(name, Selector) for name in names):
+            resolve(document, read_pfs(sysfs, vfs=False, facts=FACTS), known)
+        raise
+
+
+def _is_pf(sysfs: Sysfs, name: str) -> bool:
+    return sysfs.exists(f"{DEVICES}/{name}/sriov_totalvfs")
 
 
 def _netdev_or_same(run: Run, name: str) -> str:

@@ -6,23 +6,22 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ._document import find_pf
-from ._engine import with_properties
-from ._errors import BadInputError, KernelError, SriovError
+from ._engine import altnames, with_properties
+from ._errors import KernelError
 from ._holders import Holder, read_holders
-from ._netdev import netdev_of
 from ._process import Run
-from ._state import PfState, read_pfs, read_vfs, vf_address
+from ._selector import PfName, find
+from ._state import FACTS, PfState, read_pfs, read_vfs, vf_address
 from ._sysfs import Sysfs
 
 
 def gather(
-    sysfs: Sysfs, run: Run, names: Iterable[str] | None = None, *, properties: bool = True
+    sysfs: Sysfs, run: Run, names: Sequence[PfName] | None = None, *, properties: bool = True
 ) -> list[dict[str, Any]]:
-    """One mapping per PF, by address; only PFs ``names`` (addresses or interface names) unless that is None.
+    """One mapping per PF, by address; only those that ``names`` mean, unless that is None.
 
     ``vfs`` lists VFs that are present or have properties, with ``held_by`` for those that a process has open by VFIO.
     """
@@ -31,9 +30,10 @@ def gather(
     return [_pf(with_properties(run, pf) if properties and pf.enabled else pf, holders) for pf in pfs]
 
 
-def _chosen(sysfs: Sysfs, run: Run, names: Iterable[str] | None) -> list[PfState]:
-    states = read_pfs(sysfs, vfs=False)
-    chosen = set(states) if names is None else {_find(name, states, run).address for name in names}
+def _chosen(sysfs: Sysfs, run: Run, names: Sequence[PfName] | None) -> list[PfState]:
+    states = read_pfs(sysfs, vfs=False, facts=FACTS)
+    known = altnames(run, names or (), states)
+    chosen = set(states) if names is None else {pf.address for name in names for pf in find(name, states, known)}
     return [read_vfs(sysfs, states[address], states[address].present) for address in sorted(chosen)]
 
 
@@ -45,18 +45,6 @@ def _holders(sysfs: Sysfs, pfs: Iterable[PfState]) -> dict[tuple[str, int], Hold
         if error.errno != errno.EACCES:
             raise
         return {}
-
-
-def _find(name: str, states: dict[str, PfState], run: Run) -> PfState:
-    """By address or interface name, else by alternative name."""
-    try:
-        return find_pf(name, states, {})
-    except BadInputError as error:
-        try:
-            netdev = netdev_of(run, name)
-        except SriovError:
-            raise error from None
-        return find_pf(name, states, {name: netdev})
 
 
 def _pf(pf: PfState, holders: dict[tuple[str, int], Holder]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from . import _selector
 from ._apply import ApplyError
 from ._document import validate
 from ._engine import converge
@@ -31,7 +32,7 @@ VF_OPTIONS: dict[str, Any] = {
     "max_tx_rate": {"type": "int"},
 }
 PF_OPTIONS: dict[str, Any] = {
-    "pf": {"type": "str", "required": True},
+    "pf": {"type": "raw", "required": True},
     "hardware_vfs": {"type": "str"},
     "present_vfs": {"type": "raw"},
     "drivers_autoprobe": {"type": "bool"},
@@ -72,4 +73,6 @@ def declare(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
 
 def info(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
     """The result of `sriov_info`."""
-    return {"changed": False, "pfs": gather(sysfs, run, module.params["pfs"], properties=module.params["properties"])}
+    given = module.params["pfs"]
+    names = None if given is None else [_selector.validate(name, f"pfs[{i}]") for i, name in enumerate(given)]
+    return {"changed": False, "pfs": gather(sysfs, run, names, properties=module.params["properties"])}

@@ -92,7 +92,7 @@ def plan_host(states: Mapping[str, PfState], document: HostDocument, *, force: b
     refusals: list[str] = []
     for spec in resolve(document, states).pfs:
         try:
-            plans.append(plan(states[spec.pf], spec, force=force))
+            plans.append(plan(states[str(spec.pf)], spec, force=force))
         except RefusedError as error:
             refusals.append(str(error))
     if refusals:

@@ -16,6 +16,8 @@ from ._sysfs import Sysfs
 from ._vfids import describe
 
 DRIVERS = "/sys/bus/pci/drivers"
+FACTS = ("vendor", "device", "subsystem_vendor", "subsystem_device", "class", "numa_node")
+"""What a PF is, in files of these names (Documentation/ABI/testing/sysfs-bus-pci): read only when asked for."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class PfState:
     ``vfs`` has an entry for each present id whose details were read; ``properties`` for each enabled id, when they were
     read (`_netdev.read_properties`). ``interface`` is a name of `_interface.INTERFACES`; ``netdev`` is the first
     network interface of the PF, None for NVMe and the like; ``offset`` and ``stride`` count routing ids and hold while
-    VFs are enabled; ``bus_drivers`` are the PCI drivers registered on the host.
+    VFs are enabled; ``bus_drivers`` are the PCI drivers registered on the host. ``facts`` has those of `FACTS` that
+    were read: ids as sysfs has them (``0x8086``), numa_node as a number, -1 for none.
     """
 
     address: str
@@ -49,9 +52,7 @@ class PfState:
     interface: str = "stock"
     vfs: Mapping[int, VfState] = field(default_factory=dict)
     properties: Mapping[int, VfProperties] = field(default_factory=dict)
-    numa_node: int = -1
-    vendor: str = ""
-    device: str = ""
+    facts: Mapping[str, str | int] = field(default_factory=dict)
     offset: int = 0
     stride: int = 0
     bus_drivers: frozenset[str] = frozenset()
@@ -65,8 +66,8 @@ class PfState:
         return {
             "pf": self.address, "netdev": self.netdev, "driver": self.driver, "interface": self.interface,
             "total_vfs": self.total, "hardware_vfs": self.enabled, "present_vfs": describe(self.present),
-            "drivers_autoprobe": self.autoprobe, "numa_node": self.numa_node, "vendor": self.vendor,
-            "device": self.device, "vfs": {str(vf_id): self._vf_dict(vf_id) for vf_id in self._known_ids()},
+            "drivers_autoprobe": self.autoprobe, **self.facts,
+            "vfs": {str(vf_id): self._vf_dict(vf_id) for vf_id in self._known_ids()},
         }  # fmt: skip
 
     def _known_ids(self) -> list[int]:
@@ -81,17 +82,21 @@ class PfState:
         return found
 
 
-def read_pfs(sysfs: Sysfs, addresses: Iterable[str] | None = None, *, vfs: bool = True) -> dict[str, PfState]:
+def read_pfs(
+    sysfs: Sysfs, addresses: Iterable[str] | None = None, *, vfs: bool = True, facts: Iterable[str] = ()
+) -> dict[str, PfState]:
     """PFs by PCI address, all of the host when ``addresses`` is None; without ``vfs``, no details of their VFs.
+
+    ``facts`` are those of `FACTS` to read.
 
     Raises `BadInputError` for an address that is no PF, `KernelError` for a file that cannot be read.
     """
-    drivers = frozenset(sysfs.names(DRIVERS))
+    drivers, wanted = frozenset(sysfs.names(DRIVERS)), frozenset(facts)
     pfs: dict[str, PfState] = {}
     for address in pf_addresses(sysfs) if addresses is None else addresses:
         files = frozenset(sysfs.names(f"{DEVICES}/{address}"))
         if "sriov_totalvfs" in files:
-            pf = replace(_read_pf(sysfs, address, files), bus_drivers=drivers)
+            pf = replace(_read_pf(sysfs, address, files, wanted), bus_drivers=drivers)
             pfs[address] = read_vfs(sysfs, pf, pf.present) if vfs else pf
         elif addresses is not None:
             raise BadInputError(_no_pf(sysfs, address, bool(files)))
@@ -124,7 +129,7 @@ def vf_address(pf: PfState, vf_id: int) -> str:
     return f"{domain}:{routing >> 8:02x}:{routing >> 3 & 0x1F:02x}.{routing & 7}"
 
 
-def _read_pf(sysfs: Sysfs, address: str, files: frozenset[str]) -> PfState:
+def _read_pf(sysfs: Sysfs, address: str, files: frozenset[str], facts: frozenset[str]) -> PfState:
     folder = f"{DEVICES}/{address}"
     netdevs = sysfs.names(f"{folder}/net") if "net" in files else []
     return PfState(
@@ -136,12 +141,17 @@ def _read_pf(sysfs: Sysfs, address: str, files: frozenset[str]) -> PfState:
         netdev=netdevs[0] if netdevs else None,
         autoprobe=_number(sysfs, f"{folder}/sriov_drivers_autoprobe") == 1,
         interface=of_files(files).name,
-        numa_node=_number(sysfs, f"{folder}/numa_node") if "numa_node" in files else -1,
-        vendor=sysfs.read(f"{folder}/vendor"),
-        device=sysfs.read(f"{folder}/device"),
+        facts={name: _fact(sysfs, folder, name, files) for name in FACTS if name in facts},
         offset=_number(sysfs, f"{folder}/sriov_offset"),
         stride=_number(sysfs, f"{folder}/sriov_stride"),
     )
+
+
+def _fact(sysfs: Sysfs, folder: str, name: str, files: frozenset[str]) -> str | int:
+    """A kernel without NUMA has no file for it."""
+    if name == "numa_node":
+        return _number(sysfs, f"{folder}/{name}") if name in files else -1
+    return sysfs.read(f"{folder}/{name}")
 
 
 def _read_vf(sysfs: Sysfs, address: str) -> VfState:

@@ -22,10 +22,11 @@ requirements:
 options:
   pfs:
     description:
-      - Only these PFs, by PCI address or by name or alternative name of their network interface.
+      - Only these PFs, each named or selected as in O(kvmfleet.sriov.sriov_pf#module:pfs[].pf), so that this shows
+        what a selector means there.
       - By default all PFs.
     type: list
-    elements: str
+    elements: raw
   properties:
     description: Whether to read the administrative properties (MAC address, VLAN and so on) of VFs.
     type: bool
@@ -43,6 +44,11 @@ EXAMPLES = r"""
   kvmfleet.sriov.sriov_info:
     pfs: [eth0]
     properties: false
+
+- name: Read all NVMe devices with SR-IOV of one NUMA node
+  kvmfleet.sriov.sriov_info:
+    pfs:
+      - {class: nvme, numa_node: 0, all: true}
 """
 
 RETURN = r"""
@@ -88,10 +94,6 @@ pfs:
       description: Whether drivers are probed for VFs as they are added.
       type: bool
       sample: false
-    numa_node:
-      description: NUMA node, -1 when unknown.
-      type: int
-      sample: -1
     vendor:
       description: PCI vendor id.
       type: str
@@ -100,6 +102,22 @@ pfs:
       description: PCI device id.
       type: str
       sample: "0x10c9"
+    subsystem_vendor:
+      description: PCI vendor id of the subsystem, which is the card.
+      type: str
+      sample: "0x8086"
+    subsystem_device:
+      description: PCI device id of the subsystem.
+      type: str
+      sample: "0xa03c"
+    class:
+      description: PCI class code.
+      type: str
+      sample: "0x020000"
+    numa_node:
+      description: NUMA node, -1 when unknown.
+      type: int
+      sample: -1
     vfs:
       description:
         - VFs that are present, or that the PF's driver reports properties of.
@@ -135,7 +153,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import Sysfs
 def main(sysfs: Sysfs | None = None, run: _process.Run = _process.run) -> None:
     module = AnsibleModule(
         argument_spec={
-            "pfs": {"type": "list", "elements": "str"},
+            "pfs": {"type": "list", "elements": "raw"},
             "properties": {"type": "bool", "default": True},
         },
         supports_check_mode=True,

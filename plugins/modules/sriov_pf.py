@@ -41,8 +41,16 @@ options:
     required: true
     suboptions:
       pf:
-        description: The PF's PCI address, or the name or an alternative name of its network interface.
-        type: str
+        description:
+          - The PF's PCI address, or the name or an alternative name of its network interface.
+          - Or a selector, a mapping with one or more of the keys C(vendor), C(device), C(subsystem_vendor) and
+            C(subsystem_device) (four hexadecimal digits in quotes), C(class) (two, four or six hexadecimal digits in
+            quotes, or V(network), V(ethernet), V(infiniband), V(nvme), V(display), V(coprocessor) or V(accelerator)),
+            C(driver), C(numa_node), and C(netdev), the name of the network interface, which may have C(*) and C(?).
+          - A selector means one PF. Where several match, C(index) chooses one in the order of their addresses, from 0
+            on, or C(all=true) means all of them, each declared alike. No match, and several without one of these keys,
+            are errors that list the candidates. A PF must not be declared twice.
+        type: raw
         required: true
       hardware_vfs:
         description:
@@ -132,6 +140,16 @@ EXAMPLES = r"""
       - pf: "0000:04:00.0"
         hardware_vfs: 8
         present_vfs: none
+
+- name: Declare all ports of one kind alike, and the first NVMe device
+  kvmfleet.sriov.sriov_pf:
+    pfs:
+      - pf: {vendor: "8086", device: "10c9", all: true}
+        hardware_vfs: max
+        present_vfs: none
+      - pf: {class: nvme, index: 0}
+        hardware_vfs: 4
+        present_vfs: 0-3
 
 - name: Turn SR-IOV off
   kvmfleet.sriov.sriov_pf:

@@ -44,7 +44,9 @@ class FakeHost:
 
     def nvme(self, address: str = "0000:04:00.0", total: int = 8) -> FakePf:
         """A PF without a network interface."""
-        return self.add(FakePf(address, total, driver="nvme", vf_driver="nvme", offset=1, stride=1))
+        ids = ("0x1b36", "0x0010", "0x1af4", "0x1100")
+        pf = FakePf(address, total, "nvme", vf_driver="nvme", offset=1, stride=1, ids=ids, pci_class="0x010802")
+        return self.add(pf)
 
     def add(self, pf: FakePf) -> FakePf:
         self.pfs[pf.address] = pf
@@ -112,9 +114,11 @@ class FakeHost:
     def _pf_files(self, pf: FakePf) -> dict[str, str]:
         files = {
             "sriov_totalvfs": f"{pf.total}\n", "sriov_drivers_autoprobe": f"{int(pf.autoprobe)}\n",
-            "sriov_offset": f"{pf.offset}\n", "sriov_stride": f"{pf.stride}\n", "numa_node": "-1\n",
-            "vendor": "0x8086\n", "device": "0x10c9\n",
+            "sriov_offset": f"{pf.offset}\n", "sriov_stride": f"{pf.stride}\n",
+            "numa_node": f"{pf.numa_node}\n", "class": f"{pf.pci_class}\n",
         }  # fmt: skip
+        names = ("vendor", "device", "subsystem_vendor", "subsystem_device")
+        files.update({name: f"{number}\n" for name, number in zip(names, pf.ids, strict=True)})
         files.update(dict.fromkeys(FILES[self.kernel.interface], f"{pf.enabled}\n"))
         if "sriov_scan_vf_id" in files:
             files["sriov_scan_vf_id"] = _listed(set(pf.vfs)) + "\n"

@@ -31,6 +31,7 @@ class FakePf:
     """``vf_driver`` is what the kernel chooses for its VFs; ``opt_in``: its driver can live with absent VFs.
 
     ``ignores``: properties that its driver takes and forgets; ``rejects``: properties that it refuses.
+    ``ids`` are vendor, device, and those of the subsystem.
     """
 
     address: str
@@ -44,6 +45,9 @@ class FakePf:
     opt_in: bool = True
     ignores: frozenset[str] = frozenset()
     rejects: frozenset[str] = frozenset()
+    ids: tuple[str, str, str, str] = ("0x8086", "0x10c9", "0x8086", "0xa03c")
+    pci_class: str = "0x020000"
+    numa_node: int = -1
     enabled: int = 0
     autoprobe: bool = True
     vfs: dict[int, FakeVf] = field(default_factory=dict)

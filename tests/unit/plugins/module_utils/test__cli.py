@@ -117,6 +117,12 @@ def test_status_is_worth_looking_at(host: FakeHost, capsys: pytest.CaptureFixtur
 def test_status_of_chosen_pfs_and_of_none(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     assert _cli.main(["status", "--json", NVME]) == 0
     assert [pf["pf"] for pf in json.loads(capsys.readouterr().out)["pfs"]] == [NVME]
+    assert _cli.main(["status", "--json", "driver=igb,index=0"]) == 0
+    assert [pf["netdev"] for pf in json.loads(capsys.readouterr().out)["pfs"]] == ["eth0"]
+    assert _cli.main(["status", "driver=ice"]) == 2
+    assert "PF {driver: ice} is not on this host; PFs of this host: 0000:03:00.0 (eth0; driver igb)" in (
+        capsys.readouterr().err
+    )
     host.pfs.clear()
     host.draw()
     assert _cli.main(["status"]) == 0
@@ -221,16 +227,58 @@ def test_boot_waits_for_late_pfs(host: FakeHost) -> None:
     _boot.wait_for_pfs(host.sysfs, host.run, validate({"pfs": [{"pf": "uplink"}]}), 0)
 
 
+# selector, drivers of the first and the second PF, does the wait go on?
+WAITS: list[tuple[dict[str, Any], str | None, str | None, bool]] = [
+    ({"vendor": "8086"}, "igb", None, False),
+    ({"vendor": "8086"}, None, "nvme", True),
+    ({"driver": "igb"}, "igb", "nvme", False),
+    ({"driver": "igb"}, "igb", None, True),
+    ({"driver": "igb", "class": "network"}, "igb", None, False),
+    ({"driver": "igb", "all": True}, "igb", None, True),
+    ({"netdev": "eth*"}, "igb", "nvme", False),
+    ({"index": 2}, "igb", "nvme", True),
+    ({"all": True}, "igb", None, True),
+]
+
+
+@pytest.mark.parametrize(("selector", "first", "second", "waits"), WAITS)
+def test_boot_waits_for_pfs_that_a_selector_may_mean(
+    host: FakeHost, selector: dict[str, Any], first: str | None, second: str | None, waits: bool
+) -> None:
+    host.pfs[IGB].driver, host.pfs[NVME].driver = first, second
+    host.draw()
+
+    class WaitedError(Exception):
+        pass
+
+    def sleep(_seconds: float) -> None:
+        raise WaitedError
+
+    document = validate({"pfs": [{"pf": selector}]})
+    if waits:
+        with pytest.raises(WaitedError):
+            _boot.wait_for_pfs(host.sysfs, host.run, document, sleep=sleep)
+    else:
+        _boot.wait_for_pfs(host.sysfs, host.run, document, sleep=sleep)
+
+
+def test_boot_goes_on_without_pfs_that_only_might_have_matched(host: FakeHost) -> None:
+    host.pfs[NVME].driver = None
+    host.draw()
+    _boot.wait_for_pfs(host.sysfs, host.run, validate({"pfs": [{"pf": {"driver": "igb"}}]}), 0)
+
+
 def test_boot_names_what_never_came(host: FakeHost) -> None:
     host.pfs[IGB].driver = None
     host.draw()
     times = iter(range(100))
-    wish = validate({"pfs": [{"pf": IGB}, {"pf": "eth7"}, {"pf": NVME, "vfs": [{"ids": "none", "vlan": 1}]}]})
+    nvme = {"pf": {"class": "nvme"}, "vfs": [{"ids": "none", "vlan": 1}]}
+    wish = validate({"pfs": [{"pf": IGB}, {"pf": "eth7"}, {"pf": {"vendor": "15b3", "all": True}}, nvme]})
     with pytest.raises(DeadlineError) as caught:
         _boot.wait_for_pfs(host.sysfs, host.run, wish, 5, sleep=lambda _s: None, clock=lambda: float(next(times)))
     assert str(caught.value) == (
-        "after 5 s this is still missing: the driver of PF 0000:03:00.0; PF eth7; the network interface of "
-        "PF 0000:04:00.0"
+        "after 5 s this is still missing: the driver of PF 0000:03:00.0; PF eth7; PF {vendor: 0x15b3, all: "
+        "true}; the network interface of PF 0000:04:00.0"
     )
 
 

@@ -41,6 +41,8 @@ FULL = {
         },
         {"pf": "eth1", "hardware_vfs": "max", "present_vfs": "all"},
         {"pf": "eth2"},
+        {"pf": {"vendor": "0x8086", "class": "0x02", "numa_node": 1, "index": 0}},
+        {"pf": {"driver": "ice", "all": True}},
     ]
 }
 
@@ -74,8 +76,13 @@ BAD: list[tuple[Any, str]] = [
     ({"pf": []}, "host document.pf: unknown key; did you mean 'pfs'?"),
     ({"pfs": {}}, "pfs: {} is not a list"),
     ({"pfs": [3]}, "pfs[0]: 3 is not a mapping"),
-    ({"pfs": [{}]}, "pfs[0].pf: None is not a PCI address or an interface name"),
+    ({"pfs": [{}]}, "pfs[0].pf: None is not a PCI address, an interface name or a selector"),
     ({"pfs": [{"pf": " "}]}, "pfs[0].pf: ' ' is not"),
+    (pf(pf={"drivr": "ice"}), "pfs[0].pf.drivr: unknown key; did you mean 'driver'?"),
+    (
+        pf(pf={"driver": "ice", "all": True}, vfs=[{"ids": 0, "mac": "02:00:00:00:00:01"}]),
+        "pfs[0].pf.all: mac 02:00:00:00:00:01 cannot be given to VFs of several PFs; name each PF",
+    ),
     (pf(hardware_vf=3), "pfs[0].hardware_vf: unknown key; did you mean 'hardware_vfs'?"),
     (pf(zzz=3), "pfs[0].zzz: unknown key; known keys: pf, hardware_vfs, present_vfs, drivers_autoprobe, vfs"),
     (pf(hardware_vfs=-1), "pfs[0].hardware_vfs: -1 is not a number"),
@@ -127,6 +134,7 @@ def test_one_vf_may_be_in_several_sets() -> None:
 RESOLVED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"pf": "eth0"}, {"pf": "0000:03:00.0"}),
     ({"pf": "uplink"}, {"pf": "0000:03:00.0"}),
+    ({"pf": {"netdev": "eth*"}}, {"pf": "0000:03:00.0"}),
     ({"pf": "03:00.0"}, {"pf": "0000:03:00.0"}),
     ({"pf": "0000:04:00.0", "hardware_vfs": "max"}, {"pf": "0000:04:00.0", "hardware_vfs": 8}),
     ({"pf": "eth0", "present_vfs": "all"}, {"pf": "0000:03:00.0", "present_vfs": "0-3"}),
@@ -148,10 +156,24 @@ def test_resolve(wish: dict[str, Any], expected: dict[str, Any]) -> None:
     assert resolve(once, STATES) == once
 
 
+def test_all_is_a_wish_for_each() -> None:
+    once = resolve(validate({"pfs": [{"pf": {"all": True}, "hardware_vfs": "max", "present_vfs": 2}]}), STATES)
+    assert once.to_dict()["pfs"] == [
+        {"pf": "0000:03:00.0", "hardware_vfs": 7, "present_vfs": "2"},
+        {"pf": "0000:04:00.0", "hardware_vfs": 8, "present_vfs": "2"},
+    ]
+
+
 # wishes, words of the message
 UNRESOLVED: list[tuple[list[dict[str, Any]], str]] = [
     ([{"pf": "eth1"}], "PF 'eth1' is not on this host; PFs of this host: 0000:03:00.0 (eth0), 0000:04:00.0"),
     ([{"pf": "eth0"}, {"pf": "0000:03:00.0"}], "PF 0000:03:00.0 is declared twice, as 'eth0' and '0000:03:00.0'"),
+    (
+        [{"pf": {"netdev": "eth*"}}, {"pf": {"all": True}}],
+        "PF 0000:03:00.0 is declared twice, as '{netdev: eth*}' and '{all: true}'",
+    ),
+    ([{"pf": {"all": True}, "hardware_vfs": 8}], "PF 0000:03:00.0: hardware_vfs 8 is out of range"),
+    ([{"pf": {"driver": "ice"}}], "PF {driver: ice} is not on this host"),
     ([{"pf": "eth0", "hardware_vfs": 8}], "PF eth0: hardware_vfs 8 is out of range: it has at most 7 VFs"),
     ([{"pf": "eth0", "present_vfs": "4"}], "PF eth0: present_vfs: 4 is out of range: the highest one is 3"),
     ([{"pf": "eth0", "vfs": [{"ids": 5, "vlan": 1}]}], "PF eth0: vfs[0].ids: 5 is out of range"),

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import KernelError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._selector import KEYS
 from ansible_collections.kvmfleet.sriov.plugins.modules import sriov_info
+from ansible_collections.kvmfleet.sriov.plugins.modules.sriov_info import EXAMPLES
 from tests.fake.host import FakeHost
 
 
@@ -35,6 +38,13 @@ def run(host: FakeHost, capsys: pytest.CaptureFixture[str], **args: Any) -> dict
     return dict(json.loads(capsys.readouterr().out))
 
 
+def test_documented_examples(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    host.pfs["0000:04:00.0"].numa_node = 0
+    host.draw()
+    found = [run(host, capsys, **(task["kvmfleet.sriov.sriov_info"] or {})) for task in yaml.safe_load(EXAMPLES)]
+    assert [[pf["driver"] for pf in one["pfs"]] for one in found] == [["igb", "nvme"], ["igb"], ["nvme"]]
+
+
 def test_all_that_it_documents(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     igb, nvme = run(host, capsys)["pfs"]
     vf = igb["vfs"][6]
@@ -50,6 +60,39 @@ def test_all_that_it_documents(host: FakeHost, capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize("name", ["eth0", "uplink", "0000:03:00.0", "03:00.0"])
 def test_names_of_a_pf(host: FakeHost, capsys: pytest.CaptureFixture[str], name: str) -> None:
     assert [pf["pf"] for pf in run(host, capsys, pfs=[name])["pfs"]] == ["0000:03:00.0"]
+
+
+# selectors of PFs, those that they mean
+SELECTED: list[tuple[list[Any], list[str]]] = [
+    ([{"class": "nvme"}], ["0000:04:00.0"]),
+    ([{"driver": "nvme"}, "eth0"], ["0000:03:00.0", "0000:04:00.0"]),
+    ([{"all": True}, {"vendor": "8086"}], ["0000:03:00.0", "0000:04:00.0"]),
+]
+
+
+@pytest.mark.parametrize(("pfs", "means"), SELECTED)
+def test_selectors(host: FakeHost, capsys: pytest.CaptureFixture[str], pfs: list[Any], means: list[str]) -> None:
+    assert [pf["pf"] for pf in run(host, capsys, pfs=pfs)["pfs"]] == means
+
+
+def test_reports_every_fact_that_selectors_ask_for(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    """A selector made of them finds the PF that they were read of."""
+    facts = {key for key in KEYS if key not in ("index", "all")}
+    for pf in run(host, capsys)["pfs"]:
+        selector = {key: pf[key] for key in facts if pf[key] is not None}
+        assert len(selector) == (len(facts) if pf["netdev"] else len(facts) - 1)
+        assert run(host, capsys, pfs=[selector])["pfs"] == [pf]
+
+
+def test_a_selector_that_means_none_or_several_is_an_error(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    result = run(host, capsys, pfs=[{"class": "display"}])
+    assert (result["kind"], result["msg"]) == (
+        "BadInputError",
+        "PF {class: 0x03} is not on this host; PFs of this host: 0000:03:00.0 (eth0; class 0x020000), 0000:04:00.0 "
+        "(class 0x010802)",
+    )
+    assert "2 match: 0000:03:00.0 (eth0; vendor 0x8086; " in run(host, capsys, pfs=[{"numa_node": -1}])["msg"]
+    assert "pfs[1].drver: unknown key; did you mean 'driver'?" in run(host, capsys, pfs=["eth0", {"drver": ""}])["msg"]
 
 
 def test_without_properties_no_program_runs(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
