@@ -15,8 +15,8 @@ from typing import Any
 from . import _holders, _netdev, _process
 from ._act import act
 from ._errors import KernelError, SriovError, VerifyError
-from ._goal import shortfall
-from ._plan import HostPlan, Plan, without_choice
+from ._goal import reads, shortfall
+from ._plan import HostPlan, Plan, as_stock, without_choice
 from ._process import Run
 from ._state import PfState, read_pfs, read_vfs
 from ._steps import Action, Command, Step, summary
@@ -149,9 +149,15 @@ def _apply_pf(host: _Host, plan: Plan) -> PfOutcome:
         unsupported = isinstance(error.cause, KernelError) and error.cause.errno == errno.EOPNOTSUPP
         if not (unsupported and error.clean and plan.found.abilities.choose):
             raise
-    lesser = without_choice(plan, force=host.force)
+    lesser = _lesser(host, plan)
     _holders.refuse_held(host.sysfs, HostPlan((lesser,), host.force))
     return _carry_out(host, lesser)
+
+
+def _lesser(host: _Host, plan: Plan) -> Plan:
+    """The plan as on a stock kernel: its way may need details of VFs that the first one did without."""
+    ids, properties = reads(as_stock(plan.found), plan.spec)
+    return without_choice(_read_again(host, plan.found.address, ids, properties), plan.spec)
 
 
 def _carry_out(host: _Host, plan: Plan) -> PfOutcome:

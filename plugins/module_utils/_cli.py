@@ -63,7 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command = _command(commands, name, func, text)
         command.add_argument("file", nargs="?", help=f"host document, JSON, - for stdin (default {DOCUMENT})")
-        command.add_argument("--force", action="store_true", help="take away VFs in use; change numbers of present VFs")
+        command.add_argument("--force", action="store_true", help="take away VFs in use")
+        command.add_argument("--allow-disruptive", action="store_true", help="let the number of VFs go through 0")
     command.add_argument("--boot", action="store_true", help="wait for late PFs; leave VFs to a live update under way")
     command.add_argument(
         "--wait", type=float, default=DEADLINE_S, metavar="S", help="with --boot, at most (%(default)g)"
@@ -107,7 +108,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
 def _plan(arguments: argparse.Namespace) -> int:
     sysfs, run = _host(arguments)
-    report = converge(sysfs, run, _read(sysfs, arguments.file), force=arguments.force, check=True)
+    report = _converge(arguments, sysfs, run, _read(sysfs, arguments.file), check=True)
     _print(
         arguments,
         report.to_dict(),
@@ -127,10 +128,17 @@ def _apply(arguments: argparse.Namespace) -> int:
             return 0
         wait_for_pfs(sysfs, run, document, arguments.wait)
     refuse_during_update(sysfs)
-    report = converge(sysfs, run, document, force=arguments.force)
+    report = _converge(arguments, sysfs, run, document)
     took = f"Done in {report.outcome.seconds:.3f} s." if report.outcome and report.plan.changed else "Nothing to do."
     _print(arguments, report.to_dict(), _report_lines(report, took))
     return 0
+
+
+def _converge(
+    arguments: argparse.Namespace, sysfs: Sysfs, run: Run, document: HostDocument, check: bool = False
+) -> Report:
+    force, disruptive = arguments.force, arguments.allow_disruptive
+    return converge(sysfs, run, document, force=force, allow_disruptive=disruptive, check=check)
 
 
 def _read(sysfs: Sysfs, file: str | None) -> HostDocument:

@@ -24,8 +24,8 @@ Ids = Union["frozenset[int]", str]
 """A set of ids, or `ALL` until `resolve` knows how many VFs are enabled."""
 
 _HOST_KEYS = ("pfs",)
-_PF_KEYS = ("pf", "hardware_vfs", "present_vfs", "drivers_autoprobe", "vfs")
-_VF_KEYS = ("ids", "driver", *_properties.NAMES)
+_PF_KEYS = ("pf", "hardware_vfs", "present_vfs", "drivers_autoprobe", "vfs", "allow_disruptive")
+VF_KEYS = ("ids", "driver", *_properties.NAMES)
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,20 @@ class VfSpec:
 
 @dataclass(frozen=True)
 class PfSpec:
-    """A wish for one PF, or for all PFs of a selector alike; None means "leave as found"."""
+    """A wish for one PF, or for all PFs of a selector alike; None means "leave as found".
+
+    ``add_vfs`` and ``remove_vfs``: present or not, all others as they are found (`_vf_wish`; no part of a document).
+    ``allow_disruptive``: the number enabled may go through 0, which takes VFs away that shall stay.
+    """
 
     pf: PfName
     hardware_vfs: int | str | None = None
     present_vfs: Ids | None = None
     drivers_autoprobe: bool | None = None
     vfs: tuple[VfSpec, ...] = ()
+    allow_disruptive: bool = False
+    add_vfs: Ids | None = None
+    remove_vfs: Ids | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As in the document, without what is left as found."""
@@ -59,6 +66,7 @@ class PfSpec:
             "present_vfs": present,
             "drivers_autoprobe": self.drivers_autoprobe,
             "vfs": [vf.to_dict() for vf in self.vfs] or None,
+            "allow_disruptive": self.allow_disruptive or None,
         }
         pf = self.pf.to_dict() if isinstance(self.pf, Selector) else self.pf
         return {"pf": pf, **{key: value for key, value in wishes.items() if value is not None}}
@@ -111,7 +119,8 @@ def _resolve_pf(spec: PfSpec, state: PfState) -> PfSpec:
     number = state.total if enabled == "max" else int(enabled)
     if number > state.total:
         raise BadInputError(f"PF {name}: hardware_vfs {number} is out of range: it has at most {state.total} VFs")
-    present = spec.present_vfs
+    present, added, removed = spec.present_vfs, spec.add_vfs, spec.remove_vfs
+    added = None if added is None else _resolve_ids(added, number, f"PF {name}: ids")
     vfs = tuple(
         replace(vf, ids=_resolve_ids(vf.ids, number, f"PF {name}: vfs[{index}].ids"))
         for index, vf in enumerate(spec.vfs)
@@ -125,6 +134,8 @@ def _resolve_pf(spec: PfSpec, state: PfState) -> PfSpec:
         hardware_vfs=None if spec.hardware_vfs is None else number,
         present_vfs=None if present is None else _resolve_ids(present, number, f"PF {name}: present_vfs"),
         vfs=vfs,
+        add_vfs=added,
+        remove_vfs=None if removed is None else _resolve_ids(removed, state.total, f"PF {name}: ids"),
     )
 
 
@@ -142,16 +153,25 @@ def _pf(data: object, where: str) -> PfSpec:
     autoprobe = pf.get("drivers_autoprobe")
     if not isinstance(autoprobe, (bool, type(None))):
         raise BadInputError(f"{where}.drivers_autoprobe: {autoprobe!r} is not true or false")
-    vfs = tuple(_vf(item, f"{where}.vfs[{i}]") for i, item in enumerate(items(pf.get("vfs", []), f"{where}.vfs")))
+    vfs = tuple(vf_spec(item, f"{where}.vfs[{i}]") for i, item in enumerate(items(pf.get("vfs", []), f"{where}.vfs")))
     _check_overlap(vfs, where)
-    if isinstance(name, Selector) and name.all and (macs := [vf.properties.mac for vf in vfs if vf.properties.mac]):
-        raise BadInputError(f"{where}.pf.all: mac {macs[0]} cannot be given to VFs of several PFs; name each PF")
+    check_alike(name, vfs, where)
     present = _ids(pf["present_vfs"], f"{where}.present_vfs") if "present_vfs" in pf else None
-    return PfSpec(name, _hardware(pf.get("hardware_vfs"), where), present, autoprobe, vfs)
+    disruptive = pf.get("allow_disruptive", False)
+    if not isinstance(disruptive, bool):
+        raise BadInputError(f"{where}.allow_disruptive: {disruptive!r} is not true or false")
+    return PfSpec(name, _hardware(pf.get("hardware_vfs"), where), present, autoprobe, vfs, disruptive)
 
 
-def _vf(data: object, where: str) -> VfSpec:
-    vf = mapping(data, where, _VF_KEYS)
+def check_alike(pf: PfName, vfs: tuple[VfSpec, ...], where: str) -> None:
+    """What all PFs of a selector are given must be nothing that only one of them can have."""
+    if isinstance(pf, Selector) and pf.all and (macs := [vf.properties.mac for vf in vfs if vf.properties.mac]):
+        raise BadInputError(f"{where}.pf.all: mac {macs[0]} cannot be given to VFs of several PFs; name each PF")
+
+
+def vf_spec(data: object, where: str) -> VfSpec:
+    """One entry of ``vfs``, or what `_vf_wish` has of one."""
+    vf = mapping(data, where, VF_KEYS)
     if "ids" not in vf:
         raise BadInputError(f"{where}.ids is missing; write the VF ids that this is for, such as '0-3' or 'all'")
     ids = _ids(vf["ids"], f"{where}.ids")

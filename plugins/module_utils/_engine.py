@@ -50,10 +50,16 @@ def converge(
     document: HostDocument,
     *,
     force: bool = False,
+    allow_disruptive: bool = False,
     check: bool = False,
     on_step: OnStep | None = None,
 ) -> Report:
-    """Bring the host to the document, or with ``check`` only say how; raises as `plan_host` and `apply_host` do."""
+    """Bring the host to the document, or with ``check`` only say how; raises as `plan_host` and `apply_host` do.
+
+    ``force``: VFs in use may be taken away. ``allow_disruptive``: each PF may go through 0, as its wish may say too.
+    """
+    if allow_disruptive:
+        document = HostDocument(tuple(replace(pf, allow_disruptive=True) for pf in document.pfs))
     states, resolved = read_host(sysfs, run, document)
     plan = plan_host(states, resolved, force=force)
     if check:

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import _vfids
+from . import _presence, _vfids
 from ._document import DEFAULT_DRIVER, PfSpec
+from ._presence import presence_of
 from ._properties import VfProperties
 from ._state import PfState
 
@@ -19,7 +20,8 @@ from ._state import PfState
 class Goal:
     """``drivers`` of present VFs by id (None: no override), ``properties`` of enabled ones by id.
 
-    ``cycle``: the number enabled must go through 0. ``notes``: where the interface gives less than was wished.
+    ``cycle``: the number enabled must go through 0, which takes the VFs ``kills`` away from whoever counts on them.
+    ``notes``: where the interface gives less than was wished, and what this costs.
     """
 
     enabled: int
@@ -29,25 +31,25 @@ class Goal:
     properties: Mapping[int, VfProperties]
     cycle: bool
     notes: tuple[str, ...] = ()
+    kills: frozenset[int] = frozenset()
 
 
 def goal_of(found: PfState, spec: PfSpec) -> Goal:
     """The goal of a resolved wish (numbers and sets, see `_document.resolve`)."""
     enabled = found.enabled if spec.hardware_vfs is None else int(spec.hardware_vfs)
-    wished = found.present if spec.present_vfs is None else frozenset(map(int, spec.present_vfs))
-    wished &= frozenset(range(enabled))
-    present = _reachable(found, wished, enabled)
-    cycle = found.enabled > 0 and (enabled != found.enabled or not _can_add(found, present - found.present))
+    presence = presence_of(found, spec, enabled)
+    present = presence.ids
     drivers = {i: _driver(vf.driver) for vf in spec.vfs if vf.driver for i in map(int, vf.ids) if i in present}
     properties: dict[int, VfProperties] = {}
     for vf in spec.vfs:
         for vf_id in map(int, vf.ids if vf.properties else ()):
             properties[vf_id] = vf.properties.over(properties.get(vf_id, VfProperties()))
-    if cycle:
+    if presence.cycle:
         drivers = {**_kept_drivers(found, present), **drivers}
         properties = _kept(found, enabled, properties)
-    notes = _notes(found, spec, wished, present)
-    return Goal(enabled, present, _autoprobe(found, spec), drivers, properties, cycle, notes)
+    notes = tuple(_presence.notes(found, spec, presence))
+    autoprobe = _autoprobe(found, spec)
+    return Goal(enabled, present, autoprobe, drivers, properties, presence.cycle, notes, presence.kills)
 
 
 def reads(found: PfState, spec: PfSpec) -> tuple[frozenset[int], bool]:
@@ -75,19 +77,6 @@ def shortfall(goal: Goal, found: PfState) -> list[str]:
     return [f"{thing}: wanted {wanted}, found {have}" for thing, wanted, have in facts if wanted != have]
 
 
-def _reachable(found: PfState, wished: frozenset[int], enabled: int) -> frozenset[int]:
-    """The present ids that come nearest to the wish, never fewer: no interface is kept from adding too many."""
-    if not found.abilities.choose:
-        return frozenset(range(enabled))
-    stays = frozenset() if found.abilities.remove or enabled != found.enabled else found.present
-    first = frozenset({0} if found.abilities.first_always and enabled else ())
-    return wished | stays | (first if enabled != found.enabled else frozenset())
-
-
-def _can_add(found: PfState, missing: frozenset[int]) -> bool:
-    return not missing or found.abilities.choose
-
-
 def _kept_drivers(found: PfState, present: frozenset[int]) -> dict[int, str | None]:
     """Drivers that VFs which come back would not find by themselves."""
     return {
@@ -108,20 +97,3 @@ def _autoprobe(found: PfState, spec: PfSpec) -> bool:
 
 def _driver(name: str) -> str | None:
     return None if name == DEFAULT_DRIVER else name
-
-
-def _notes(found: PfState, spec: PfSpec, wished: frozenset[int], present: frozenset[int]) -> tuple[str, ...]:
-    notes = []
-    extra = present - wished
-    if spec.present_vfs is not None and extra:
-        notes.append(
-            f"PF {found.address}: the kernel's interface '{found.interface}' cannot leave VFs {_vfids.compress(extra)} "
-            f"out: present are {_vfids.describe(present)} instead of {_vfids.describe(wished)}"
-        )
-    gaps = frozenset(range(max(present, default=-1) + 1)) - present
-    if spec.present_vfs is not None and gaps:
-        notes.append(
-            f"PF {found.address}: VFs {_vfids.compress(gaps)} are absent below present ones: libvirt, netplan and the "
-            "Kubernetes device plugin look at VFs only up to the first gap"
-        )
-    return tuple(notes)

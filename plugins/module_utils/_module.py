@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from . import _selector
+from . import _selector, _vf_wish
 from ._apply import ApplyError
-from ._document import validate
-from ._engine import converge
+from ._document import HostDocument, validate
+from ._engine import Report, converge
 from ._errors import SriovError
 from ._guard import refuse_during_update
 from ._info import gather
 from ._process import Run
 from ._properties import LINK_STATES
 from ._sysfs import Sysfs
+from ._vfids import describe
 
 VF_OPTIONS: dict[str, Any] = {
     "ids": {"type": "raw", "required": True},
@@ -37,6 +38,11 @@ PF_OPTIONS: dict[str, Any] = {
     "present_vfs": {"type": "raw"},
     "drivers_autoprobe": {"type": "bool"},
     "vfs": {"type": "list", "elements": "dict", "options": VF_OPTIONS},
+    "allow_disruptive": {"type": "bool"},
+}
+ALLOW_OPTIONS: dict[str, Any] = {
+    "force": {"type": "bool", "default": False},
+    "allow_disruptive": {"type": "bool", "default": False},
 }
 
 
@@ -65,10 +71,22 @@ def finish(module: Module, act: Callable[[], dict[str, Any]]) -> None:
 def declare(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
     """The result of `sriov_pf`: the same in check mode, less the times."""
     document = validate({"pfs": module.params["pfs"]})
+    return {**_converge(module, sysfs, run, document).to_dict(), "document": document.to_dict()}
+
+
+def change(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
+    """The result of `sriov_vf`: the same in check mode, less the times."""
+    document = _vf_wish.validate({key: value for key, value in module.params.items() if key not in ALLOW_OPTIONS})
+    report = _converge(module, sysfs, run, document)
+    present = {plan.found.address: describe(plan.goal.present) for plan in report.plan.plans}
+    return {**report.to_dict(), "present_vfs": present}
+
+
+def _converge(module: Module, sysfs: Sysfs, run: Run, document: HostDocument) -> Report:
     if not module.check_mode:
         refuse_during_update(sysfs)
-    report = converge(sysfs, run, document, force=module.params["force"], check=module.check_mode)
-    return {**report.to_dict(), "document": document.to_dict()}
+    allowed = {name: module.params[name] for name in ALLOW_OPTIONS}
+    return converge(sysfs, run, document, check=module.check_mode, **allowed)
 
 
 def info(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:

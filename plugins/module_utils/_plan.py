@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import _steps
+from . import _presence, _steps
 from ._document import HostDocument, PfSpec, resolve
 from ._errors import RefusedError
 from ._goal import Goal, goal_of
@@ -84,7 +84,7 @@ class HostPlan:
 
 
 def plan_host(states: Mapping[str, PfState], document: HostDocument, *, force: bool = False) -> HostPlan:
-    """Plans for every PF of ``document``, which may be resolved already.
+    """Plans for every PF of ``document``, which may be resolved already; ``force`` is for `HostPlan`.
 
     Raises `BadInputError` for a document that does not fit the host, `RefusedError` with the reasons of all its PFs.
     """
@@ -92,7 +92,7 @@ def plan_host(states: Mapping[str, PfState], document: HostDocument, *, force: b
     refusals: list[str] = []
     for spec in resolve(document, states).pfs:
         try:
-            plans.append(plan(states[str(spec.pf)], spec, force=force))
+            plans.append(plan(states[str(spec.pf)], spec))
         except RefusedError as error:
             refusals.append(str(error))
     if refusals:
@@ -100,30 +100,24 @@ def plan_host(states: Mapping[str, PfState], document: HostDocument, *, force: b
     return HostPlan(tuple(plans), force)
 
 
-def plan(found: PfState, spec: PfSpec, *, force: bool = False) -> Plan:
-    """The plan for one PF and its resolved wish; raises `RefusedError` where it would kill VFs that should stay."""
+def plan(found: PfState, spec: PfSpec) -> Plan:
+    """The plan for one PF and its resolved wish; `RefusedError` where it would kill VFs and nobody has allowed that."""
     goal = goal_of(found, spec)
-    if goal.cycle and not force:
-        _refuse_cycle(found, spec, goal)
+    if goal.kills and not spec.allow_disruptive:
+        presence = _presence.presence_of(found, spec, goal.enabled)
+        raise RefusedError(_presence.refusal(found, goal.enabled, presence))
     return Plan(found, spec, goal, tuple(_all_steps(found, goal)))
 
 
-def without_choice(plan_: Plan, *, force: bool = False) -> Plan:
-    """The plan for the same wish when the PF's driver turns out not to allow absent VFs, whatever the kernel can do."""
-    found = replace(plan_.found, interface=STOCK.name)
-    lesser = plan(found, plan_.spec, force=force)
+def without_choice(found: PfState, spec: PfSpec) -> Plan:
+    """The plan for ``found`` when the PF's driver turns out not to allow absent VFs, whatever the kernel can do."""
+    lesser = plan(as_stock(found), spec)
     note = f"PF {found.address}: its driver {found.driver} has not declared that it can live with absent VFs"
     return replace(lesser, goal=replace(lesser.goal, notes=(note, *lesser.goal.notes)))
 
 
-def _refuse_cycle(found: PfState, spec: PfSpec, goal: Goal) -> None:
-    lost = found.present if spec.present_vfs is None else found.present & goal.present
-    if lost:
-        fix = "declare present_vfs: none as well" if goal.enabled == 0 else f"declare hardware_vfs: {found.enabled}"
-        raise RefusedError(
-            f"PF {found.address}: changing hardware_vfs from {found.enabled} to {goal.enabled} goes through 0 and "
-            f"takes the present VFs {describe(lost)} away; {fix}, or allow it with force: true"
-        )
+def as_stock(found: PfState) -> PfState:
+    return replace(found, interface=STOCK.name)
 
 
 def _all_steps(found: PfState, goal: Goal) -> Iterator[Step]:

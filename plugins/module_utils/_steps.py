@@ -167,7 +167,8 @@ def _put_back(pf: PfState) -> tuple[Action, ...]:
         if pf.netdev and (given := properties.without_defaults()):
             actions.append(Command(tuple(_netdev.set_argv(pf.netdev, vf_id, given, properties))))
     if pf.abilities.choose:
-        actions += [action for chunk in _vfids.chunks(pf.present) for action in _scan(pf, chunk)]
+        by_itself = frozenset({0} if pf.abilities.first_always else ())
+        actions += [action for chunk in _vfids.chunks(pf.present - by_itself) for action in _scan(pf, chunk)]
     for vf_id, vf in sorted(pf.vfs.items()):
         bind = _bind(pf, vf_id, vf.driver, vf.driver_override) if vf.driver else ()
         actions += [*_left_alone(pf, vf_id), *bind]
@@ -191,11 +192,11 @@ def _disable(pf: PfState) -> Write:
 
 
 def _scan(pf: PfState, ids: frozenset[int]) -> tuple[Write, ...]:
-    """One write for a list, or one for each id; the first VF that comes by itself is left out."""
+    """One write for a list, or one for each id."""
     path = f"{DEVICES}/{pf.address}/sriov_scan_vf_id"
     if pf.abilities.lists:
         return (Write(path, _vfids.compress(ids)),)
-    return tuple(Write(path, str(vf_id)) for vf_id in sorted(ids) if vf_id or not pf.abilities.first_always)
+    return tuple(Write(path, str(vf_id)) for vf_id in sorted(ids))
 
 
 def _link(pf: PfState, vf_id: int) -> str:

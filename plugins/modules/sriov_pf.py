@@ -19,6 +19,7 @@ description:
   - The kernel's interface is recognised by its files. With C(vf-id) any set of VFs can be present. With C(vf-id-narrow)
     VFs cannot be removed one by one and VF 0 is always there. With C(stock) every enabled VF is present. Where a kernel
     cannot leave VFs out that are not wanted, they are present all the same, and RV(notes) says so.
+  - A VF that is present before and after does not go away in between, unless O(allow_disruptive=true).
 author:
   - The kvmfleet.sriov contributors (@kvmfleet)
 extends_documentation_fragment:
@@ -56,7 +57,8 @@ options:
         description:
           - How many VFs are enabled in hardware, a number or V(max).
           - Changing a number other than 0 takes all VFs of the PF away for a moment. This is refused while VFs are
-            present, unless they are declared away with O(pfs[].present_vfs=none) or O(force=true).
+            present, unless they are declared away with O(pfs[].present_vfs=none) or it is allowed with
+            O(pfs[].allow_disruptive=true).
         type: str
       present_vfs:
         description:
@@ -106,14 +108,28 @@ options:
           max_tx_rate:
             description: Bandwidth limit in Mbit/s, 0 for none.
             type: int
+      allow_disruptive:
+        description:
+          - As O(allow_disruptive), for this PF. It is part of the host document, so that it also holds when
+            C(sriovctl apply) applies that at boot.
+        type: bool
+  allow_disruptive:
+    description:
+      - Allow the number of VFs enabled to go through 0 on the way to what is declared, which takes all present VFs of
+        that PF away, those that shall stay for a moment. The refusal without it, and RV(notes) with it, name these VFs.
+      - Needed to change the number enabled while VFs are present, to leave VFs out on the interface C(vf-id-narrow),
+        and to add VFs again that are missing on the interface C(stock). Elsewhere VFs come and go without it.
+      - It does not allow taking away VFs that are in use, see O(force).
+    type: bool
+    default: false
   force:
     description:
-      - Allow taking away VFs that a process has open through VFIO, such as a virtual machine's, and changing the number
-        enabled while VFs are present.
+      - Allow taking away VFs that a process has open through VFIO, such as a virtual machine's.
       - The kernel waits for the user of a VF to let go of it; the task waits with it.
     type: bool
     default: false
 seealso:
+  - module: kvmfleet.sriov.sriov_vf
   - module: kvmfleet.sriov.sriov_info
 """
 
@@ -218,7 +234,7 @@ def main(sysfs: Sysfs | None = None, run: _process.Run = _process.run) -> None:
     module = AnsibleModule(
         argument_spec={
             "pfs": {"type": "list", "elements": "dict", "required": True, "options": _module.PF_OPTIONS},
-            "force": {"type": "bool", "default": False},
+            **_module.ALLOW_OPTIONS,
         },
         supports_check_mode=True,
     )

@@ -112,11 +112,11 @@ def test_failure_of_each_action_takes_all_back(
         before = host.picture()
         host.actions, host.faults = 0, {number: errno.EIO}
         if number > actions:
-            _engine.converge(host.sysfs, host.run, document, force=True)
+            _engine.converge(host.sysfs, host.run, document, allow_disruptive=True)
             assert host.actions == actions
         else:
             with pytest.raises(ApplyError, match="back as it was found"):
-                _engine.converge(host.sysfs, host.run, document, force=True)
+                _engine.converge(host.sysfs, host.run, document, allow_disruptive=True)
             assert host.picture() == before
 
 

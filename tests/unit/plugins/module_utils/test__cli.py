@@ -148,14 +148,24 @@ def test_bad_document_is_exit_2(host: FakeHost, capsys: pytest.CaptureFixture[st
     assert host.sysfs.writes == []
 
 
-def test_refusal_is_exit_3_and_force_helps(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+def test_refusal_is_exit_3_and_allowing_helps(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     host.setup(host.pfs[NVME], 4, [0])
     declare(host, {"pf": NVME, "hardware_vfs": 8})
     assert _cli.main(["plan"]) == 3
     assert _cli.main(["apply"]) == 3
     assert host.sysfs.writes == []
-    assert "allow it with force" in capsys.readouterr().err
-    assert _cli.main(["apply", "--force"]) == 0
+    assert _cli.main(["apply", "--force"]) == 3
+    assert "allow it with allow_disruptive: true" in capsys.readouterr().err
+    assert _cli.main(["plan", "--allow-disruptive"]) == 0
+    assert "Note: PF 0000:04:00.0: going through 0 takes the present VFs 0 away" in capsys.readouterr().out
+    assert _cli.main(["apply", "--allow-disruptive"]) == 0
+
+
+def test_document_may_allow_it(host: FakeHost) -> None:
+    host.setup(host.pfs[NVME], 4, [0])
+    declare(host, {"pf": NVME, "hardware_vfs": 8, "allow_disruptive": True})
+    assert _cli.main(["apply", "--boot"]) == 0
+    assert (host.pfs[NVME].enabled, set(host.pfs[NVME].vfs)) == (8, {0})
 
 
 def test_kernel_failure_is_exit_1(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,6 +24,7 @@ FULL = {
             "hardware_vfs": 7,
             "present_vfs": "0-1,6",
             "drivers_autoprobe": False,
+            "allow_disruptive": True,
             "vfs": [
                 {"ids": "all", "driver": "vfio-pci"},
                 {
@@ -84,7 +85,8 @@ BAD: list[tuple[Any, str]] = [
         "pfs[0].pf.all: mac 02:00:00:00:00:01 cannot be given to VFs of several PFs; name each PF",
     ),
     (pf(hardware_vf=3), "pfs[0].hardware_vf: unknown key; did you mean 'hardware_vfs'?"),
-    (pf(zzz=3), "pfs[0].zzz: unknown key; known keys: pf, hardware_vfs, present_vfs, drivers_autoprobe, vfs"),
+    (pf(zzz=3), "pfs[0].zzz: unknown key; known keys: pf, hardware_vfs, present_vfs, drivers_autoprobe, vfs, allow_"),
+    (pf(allow_disruptive=1), "pfs[0].allow_disruptive: 1 is not true or false"),
     (pf(hardware_vfs=-1), "pfs[0].hardware_vfs: -1 is not a number"),
     (pf(hardware_vfs=True), "pfs[0].hardware_vfs: True is not a number"),
     (pf(hardware_vfs=65536), "pfs[0].hardware_vfs: 65536 is not a number"),

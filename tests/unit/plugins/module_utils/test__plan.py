@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils import _vf_wish
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import HostDocument, validate
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import RefusedError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BadInputError, RefusedError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan import HostPlan, plan_host
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._properties import VfProperties
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._state import PfState, VfState
@@ -28,8 +29,12 @@ def found(interface: str, enabled: int, present: Iterable[int] = (), driver: str
     return PfState(PF, 7, enabled, present, "igb", interface=interface, vfs=vfs, **more)
 
 
-def make(state: PfState, wish: dict[str, Any], force: bool = False) -> HostPlan:
-    return plan_host({PF: state}, validate({"pfs": [{"pf": PF, **wish}]}), force=force)
+def make(state: PfState, wish: dict[str, Any]) -> HostPlan:
+    return plan_host({PF: state}, validate({"pfs": [{"pf": PF, **wish}]}))
+
+
+def change(state: PfState, wish: dict[str, Any]) -> HostPlan:
+    return plan_host({PF: state}, _vf_wish.validate({"pf": PF, **wish}))
 
 
 def text(plan: HostPlan) -> list[str]:
@@ -140,8 +145,58 @@ def test_steps(state: PfState, wish: dict[str, Any], steps: list[str]) -> None:
     assert plan.changed == bool(steps)
 
 
-# found, wish, steps when forced, words of the refusal
-FORCED: list[tuple[PfState, dict[str, Any], list[str], str]] = [
+# found, wish for single VFs, steps
+CHANGES: list[tuple[PfState, dict[str, Any], list[str]]] = [
+    (found(A, 7, [0, 1], V), {"ids": "1,6"}, ["add: sriov_scan_vf_id=6"]),
+    (found(B, 7, [0, 1], V), {"ids": "5-6"}, ["add: sriov_scan_vf_id=5", "add: sriov_scan_vf_id=6"]),
+    (found(B, 7, [1], V), {"ids": 0}, ["add: sriov_scan_vf_id=0"]),
+    (found("stock", 7, range(7)), {"ids": "all"}, []),
+    (
+        found(A, 7, [0, 1, 6], V),
+        {"ids": "2,6", "state": "absent"},
+        ["unbind: virtfn6/driver/unbind", "remove: sriov_remove_vf_id=6"],
+    ),
+    (found(A, 0), {"ids": "all", "state": "absent"}, []),
+    (found(A, 2, [0, 1]), {"ids": "2-6", "state": "absent"}, []),
+    (found(B, 7, [0, 1]), {"ids": 1, "state": "absent"}, []),
+    (found("stock", 7, range(7)), {"ids": 6, "state": "absent"}, []),
+    (
+        found(A, 7, [0, 1], "igbvf", properties={i: VfProperties(vlan=9, qos=0) for i in range(7)}),
+        {"ids": "1-2", "driver": V, "vlan": 5},
+        [
+            "properties: 1 vlan 5 qos 0",
+            "properties: 2 vlan 5 qos 0",
+            "read back",
+            "add: sriov_scan_vf_id=2",
+            f"override: virtfn1/driver_override={V}",
+            f"override: virtfn2/driver_override={V}",
+            "unbind: virtfn1/driver/unbind",
+            "bind: drivers_probe",
+            "bind: drivers_probe",
+        ],
+    ),
+    (
+        found("stock", 7, range(7), "igbvf"),
+        {"ids": 6, "driver": V},
+        [f"override: virtfn6/driver_override={V}", "unbind: virtfn6/driver/unbind", "bind: drivers_probe"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("state", "wish", "steps"), CHANGES)
+def test_steps_for_single_vfs(state: PfState, wish: dict[str, Any], steps: list[str]) -> None:
+    assert text(change(state, wish)) == steps
+
+
+def test_vfs_must_be_enabled_to_be_added() -> None:
+    with pytest.raises(BadInputError, match=f"PF {PF}: ids: 4 is out of range: the highest one is 3; .*enable more"):
+        change(found(A, 4, [0]), {"ids": "3-4"})
+    with pytest.raises(BadInputError, match=f"PF {PF}: ids: 7 is out of range: the highest one is 6"):
+        change(found(A, 4, [0]), {"ids": 7, "state": "absent"})
+
+
+# found, wish, steps when allowed, words of the refusal
+DISRUPTIVE: list[tuple[PfState, dict[str, Any], list[str], str]] = [
     (
         found(A, 4, [1]),
         {"hardware_vfs": 7},
@@ -152,7 +207,7 @@ FORCED: list[tuple[PfState, dict[str, Any], list[str], str]] = [
         found(A, 4, [1]),
         {"hardware_vfs": 0},
         ["disable: sriov_numvfs_no_scan=0"],
-        "takes the present VFs 1 away; declare present_vfs: none as well, or allow it with force: true",
+        "takes the present VFs 1 away; declare present_vfs: none as well, or allow it with allow_disruptive: true",
     ),
     (
         found("stock", 4, range(4)),
@@ -164,7 +219,7 @@ FORCED: list[tuple[PfState, dict[str, Any], list[str], str]] = [
         found("stock", 4, [0, 1]),
         {"present_vfs": "all"},
         ["disable: sriov_numvfs=0", "enable: sriov_numvfs=4"],
-        "takes the present VFs 0-1 away",
+        "the kernel's interface 'stock' adds VFs 2-3 only by going through 0 and takes the present VFs 0-1 away; allow",
     ),
     (
         found(A, 4, [1], V, properties={1: VfProperties("02:00:00:00:00:01", 5, 0, True), 3: VfProperties(trust=True)}),
@@ -183,12 +238,15 @@ FORCED: list[tuple[PfState, dict[str, Any], list[str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("state", "wish", "steps", "words"), FORCED)
-def test_refused_unless_forced(state: PfState, wish: dict[str, Any], steps: list[str], words: str) -> None:
+@pytest.mark.parametrize(("state", "wish", "steps", "words"), DISRUPTIVE)
+def test_refused_unless_allowed(state: PfState, wish: dict[str, Any], steps: list[str], words: str) -> None:
+    """`force` is about VFs in use: it allows nothing here."""
     with pytest.raises(RefusedError) as caught:
-        make(state, wish)
+        plan_host({PF: state}, validate({"pfs": [{"pf": PF, **wish}]}), force=True)
     assert words in str(caught.value)
-    assert text(make(state, wish, force=True)) == steps
+    plan = make(state, {**wish, "allow_disruptive": True})
+    assert text(plan) == steps
+    assert any("going through 0 takes the present VFs" in note for note in plan.notes)
 
 
 def test_reasons_of_all_pfs_are_given() -> None:
@@ -207,6 +265,34 @@ NOTES: list[tuple[PfState, dict[str, Any], list[str]]] = [
     (found("stock", 7, range(7)), {"present_vfs": "0-3"}, ["cannot leave VFs 4-6 out: present are 0-6 instead of 0-3"]),
     (found("stock", 7, range(7)), {}, []),
     (found(B, 0), {"hardware_vfs": 2, "present_vfs": "1"}, ["cannot leave VFs 0 out: present are 0-1 instead of 1"]),
+    (
+        found(B, 7, [0, 1, 2]),
+        {"present_vfs": "2"},
+        [
+            "cannot leave VFs 0-1 out: present are 0-2 instead of 2; allow_disruptive: true would, by going through 0, "
+            "which takes the present VFs 0,2 away"
+        ],
+    ),
+    (
+        found(B, 7, [0, 1, 2]),
+        {"present_vfs": "2", "allow_disruptive": True},
+        [
+            "cannot leave VFs 0 out: present are 0,2 instead of 2",
+            "going through 0 takes the present VFs 0,2 away; VFs 0,2 come back as new devices",
+            "VFs 1 are absent below",
+        ],
+    ),
+    (
+        found(A, 7, [0, 1, 2]),
+        {"hardware_vfs": 2, "allow_disruptive": True},
+        ["going through 0 takes the present VFs 0-2 away; VFs 0-1 come back as new devices"],
+    ),
+    (
+        found(A, 7, [0, 1]),
+        {"hardware_vfs": 0, "allow_disruptive": True},
+        ["going through 0 takes the present VFs 0-1 away"],
+    ),
+    (found(A, 7, [0, 1]), {"hardware_vfs": 2, "present_vfs": "none"}, []),
 ]
 
 
@@ -215,6 +301,14 @@ def test_notes(state: PfState, wish: dict[str, Any], words: list[str]) -> None:
     notes = make(state, wish).notes
     assert len(notes) == len(words)
     assert all(expected in note for expected, note in zip(words, notes, strict=True))
+
+
+def test_notes_for_single_vfs() -> None:
+    (note,) = change(found("stock", 7, range(7)), {"ids": "6", "state": "absent"}).notes
+    assert note.endswith("'stock' cannot leave VFs 6 out: present are 0-6 instead of 0-5")
+    (note,) = change(found(A, 7, [0, 1]), {"ids": "3"}).notes
+    assert "VFs 2 are absent below present ones" in note
+    assert change(found(A, 7, [0, 1]), {"ids": "2", "driver": V}).notes == ()
 
 
 def test_diff_names_only_what_changes() -> None:

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils import _vfids
+from ansible_collections.kvmfleet.sriov.plugins.module_utils import _vf_wish, _vfids
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._apply import ApplyError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import validate
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import HostDocument, validate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import converge
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BadInputError, RefusedError
 from tests.fake.host import FakeHost
@@ -55,7 +55,7 @@ def starts(draw: st.DrawFn, interfaces: tuple[str, ...] = ("vf-id", "vf-id-narro
     return Start(interface, draw(st.booleans()), enabled, present, driver, draw(st.booleans()))
 
 
-def _vf_wish(network: bool) -> st.SearchStrategy[dict[str, Any]]:
+def _vf_wish_of(network: bool) -> st.SearchStrategy[dict[str, Any]]:
     optional: dict[str, st.SearchStrategy[Any]] = {"driver": st.sampled_from(["vfio-pci", "default", "igbvf"])}
     if network:
         optional.update(
@@ -73,7 +73,7 @@ def wishes(draw: st.DrawFn, start: Start) -> dict[str, Any]:
         wish["present_vfs"] = draw(IDS.map(_vfids.describe) | st.sampled_from(["all", "none"]))
     if draw(st.booleans()):
         wish["drivers_autoprobe"] = draw(st.booleans())
-    wish["vfs"] = draw(st.lists(_vf_wish(start.network), max_size=2))
+    wish["vfs"] = draw(st.lists(_vf_wish_of(start.network), max_size=2))
     return wish
 
 
@@ -81,6 +81,20 @@ def wishes(draw: st.DrawFn, start: Start) -> dict[str, Any]:
 def cases(draw: st.DrawFn, interfaces: tuple[str, ...] = ("vf-id", "vf-id-narrow", "stock")) -> tuple[Start, Any]:
     start = draw(starts(interfaces))
     return start, {"pfs": [draw(wishes(start))]}
+
+
+@st.composite
+def changes(draw: st.DrawFn, interfaces: tuple[str, ...] = ("vf-id", "vf-id-narrow", "stock")) -> tuple[Start, Any]:
+    """A wish for single VFs; some are not enabled."""
+    start = draw(starts(interfaces))
+    if draw(st.booleans()):
+        return start, {"pf": "0000:03:00.0", "ids": draw(IDS.map(sorted)), "state": "absent"}
+    ids = draw(IDS.map(lambda ids: sorted(ids & frozenset(range(start.enabled)))))
+    return start, {"pf": "0000:03:00.0", **draw(_vf_wish_of(start.network)), "ids": ids}
+
+
+def document_of(wish: dict[str, Any]) -> HostDocument:
+    return validate(wish) if "pfs" in wish else _vf_wish.validate(wish)
 
 
 @contextmanager
@@ -94,10 +108,10 @@ def host_of(start: Start) -> Iterator[tuple[FakeHost, FakePf]]:
         yield host, pf
 
 
-def reach(host: FakeHost, wish: Any, force: bool, check: bool = False) -> Any:  # noqa: ANN401 - a document as hypothesis draws it
-    """The report; wishes that are refused or contradict themselves make no case."""
+def reach(host: FakeHost, wish: Any, allow: bool, check: bool = False) -> Any:  # noqa: ANN401 - a document as hypothesis draws it
+    """The report; wishes that are refused or contradict themselves make no case. No VF is held: `force` is nothing."""
     try:
-        return converge(host.sysfs, host.run, validate(wish), force=force, check=check)
+        return converge(host.sysfs, host.run, document_of(wish), force=not allow, allow_disruptive=allow, check=check)
     except (BadInputError, RefusedError):
         assert not host.sysfs.writes, "something was written before the refusal"
         assert not host.run.calls
@@ -113,11 +127,11 @@ def wanted_present(start: Start, wish: dict[str, Any], enabled: int) -> frozense
 
 @QUICK
 @given(cases(), st.booleans())
-def test_arrives_and_stays(case: tuple[Start, Any], force: bool) -> None:
+def test_arrives_and_stays(case: tuple[Start, Any], allow: bool) -> None:
     """Judged by the fake kernel's own state, not by the engine's reading."""
     start, wish = case
     with host_of(start) as (host, pf):
-        reach(host, wish, force)
+        reach(host, wish, allow)
         one = wish["pfs"][0]
         number = one.get("hardware_vfs", start.enabled)
         assert pf.enabled == (TOTAL if number == "max" else number)
@@ -134,45 +148,93 @@ def test_arrives_and_stays(case: tuple[Start, Any], force: bool) -> None:
                 for name in set(vf) - {"ids", "driver"}:
                     assert pf.properties[vf_id][name] == vf[name]
         written = len(host.sysfs.writes) + len(host.run.calls)
-        again = reach(host, wish, force)
+        again = reach(host, wish, allow)
         assert not again.plan.changed
         assert len(host.sysfs.writes) + len(host.run.calls) == written
 
 
 @QUICK
-@given(cases(), st.booleans())
-def test_check_predicts_what_is_done(case: tuple[Start, Any], force: bool) -> None:
+@given(cases() | changes(), st.booleans())
+def test_check_predicts_what_is_done(case: tuple[Start, Any], allow: bool) -> None:
     start, wish = case
     with host_of(start) as (host, _pf):
         before = host.picture()
-        asked = reach(host, wish, force, check=True).to_dict()
+        asked = reach(host, wish, allow, check=True).to_dict()
         assert host.picture() == before
         assert (host.sysfs.writes, host.run.calls) == ([], [])
-        done = reach(host, wish, force).to_dict()
+        done = reach(host, wish, allow).to_dict()
         assert {key: done[key] for key in asked} == asked
 
 
 @QUICK
-@given(cases(("vf-id", "stock")), st.booleans(), st.data())
-def test_failure_anywhere_takes_back(case: tuple[Start, Any], force: bool, data: st.DataObject) -> None:
+@given(cases(("vf-id", "stock")) | changes(("vf-id", "stock")), st.booleans(), st.data())
+def test_failure_anywhere_takes_back(case: tuple[Start, Any], allow: bool, data: st.DataObject) -> None:
     """The narrow interface is left out: it cannot remove what it added."""
     start, wish = case
     with host_of(start) as (host, _pf):
         before = host.picture()
-        steps = len([s for s in reach(host, wish, force, check=True).plan.steps if s.what != "read back"])
+        steps = len([s for s in reach(host, wish, allow, check=True).plan.steps if s.what != "read back"])
         assume(steps)
         host.faults = {data.draw(st.integers(1, steps)): errno.EIO}
         with pytest.raises(ApplyError, match="back as it was found"):
-            converge(host.sysfs, host.run, validate(wish), force=force)
+            converge(host.sysfs, host.run, document_of(wish), allow_disruptive=allow)
         assert host.picture() == before
 
 
 @QUICK
-@given(cases(("vf-id",)))
+@given(cases() | changes())
 def test_kept_vfs_are_not_disturbed(case: tuple[Start, Any]) -> None:
-    """Without force, a VF that is present before and after never goes away in between."""
+    """Unless it is allowed, a VF that is present before and after never goes away in between."""
     start, wish = case
     with host_of(start) as (host, pf):
         before = dict(pf.vfs)
-        reach(host, wish, force=False)
+        report = reach(host, wish, allow=False)
         assert all(pf.vfs[vf_id] is before[vf_id] for vf_id in set(before) & set(pf.vfs))
+        assert not any(plan.goal.kills for plan in report.plan.plans)
+
+
+@QUICK
+@given(cases() | changes())
+def test_kills_what_it_says(case: tuple[Start, Any]) -> None:
+    """The VFs that go away, less those that go because they were not wished: the plan and its notes name them."""
+    start, wish = case
+    with host_of(start) as (host, pf):
+        before = dict(pf.vfs)
+        report = reach(host, wish, allow=True)
+        died = {vf_id for vf_id, vf in before.items() if pf.vfs.get(vf_id) is not vf}
+        if "pfs" in wish:
+            exact = wish["pfs"][0].get("present_vfs")
+            unwished = set() if exact is None else set(before) - _vfids.parse(exact, pf.enabled)
+        else:
+            unwished = set(wish["ids"]) if wish.get("state") == "absent" else set()
+        kills = {vf_id for plan in report.plan.plans for vf_id in plan.goal.kills}
+        assert kills == died - (unwished - set(pf.vfs))
+        said = f"takes the present VFs {_vfids.compress(kills)} away"
+        assert any(said in note for note in report.plan.notes) is bool(kills)
+
+
+@QUICK
+@given(changes(), st.booleans())
+def test_single_vfs_arrive_and_others_stay(case: tuple[Start, Any], allow: bool) -> None:
+    start, wish = case
+    with host_of(start) as (host, pf):
+        before: Any = pf.picture()
+        report = reach(host, wish, allow)
+        after: Any = pf.picture()
+        ids = set(wish["ids"])
+        if wish.get("state") == "absent":
+            assert not ids & set(pf.vfs) or start.interface != "vf-id"
+            assert {"cannot leave" in note for note in report.plan.notes} >= ({True} if ids & set(pf.vfs) else set())
+        else:
+            assert ids <= set(pf.vfs)
+            wished = wish.get("driver", "default")
+            assert all(pf.vfs[vf_id].driver == wished for vf_id in ids if wished != "default")
+        assert (pf.enabled, pf.autoprobe) == (start.enabled, start.autoprobe)
+        others = [{i: v for i, v in one["properties"].items() if i not in ids} for one in (before, after)]
+        assert others[0] == others[1]
+        if any(plan.goal.kills for plan in report.plan.plans):
+            assert {i for i, vf in before["vfs"].items() if i not in ids} <= set(pf.vfs)
+        else:
+            others = [{i: v for i, v in one["vfs"].items() if i not in ids} for one in (before, after)]
+            assert others[0] == others[1]
+        assert not reach(host, wish, allow).plan.changed

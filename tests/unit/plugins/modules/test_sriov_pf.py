@@ -145,16 +145,44 @@ def test_held_vf_does_not_hinder_others(tmp_path: Path, capsys: pytest.CaptureFi
     assert set(pf.vfs) == {1, 6}
 
 
-def test_number_with_present_vfs_needs_force(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_number_with_present_vfs_must_be_allowed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     host = make(tmp_path)
     pf = host.pfs[IGB]
     host.setup(pf, 4, [0, 3], "vfio-pci")
     args = {"pfs": [{"pf": IGB, "hardware_vfs": 7}]}
-    result = run(host, capsys, **args)
-    assert (result["kind"], host.sysfs.writes) == ("RefusedError", [])
-    assert "takes the present VFs 0,3 away; declare hardware_vfs: 4, or allow it with force: true" in result["msg"]
-    four_runs(host, capsys, **args, force=True)
+    for check in (True, False):
+        result = run(host, capsys, **args, force=True, _ansible_check_mode=check)
+        assert (result["kind"], host.sysfs.writes) == ("RefusedError", [])
+        assert "takes the present VFs 0,3 away; declare hardware_vfs: 4, or allow it with allow_d" in result["msg"]
+    done = four_runs(host, capsys, **args, allow_disruptive=True)
+    assert done["notes"][0].endswith("takes the present VFs 0,3 away; VFs 0,3 come back as new devices")
+    assert done["steps"][1] == {"pf": IGB, "step": "disable", "vfs": "0,3", "before": "4", "after": "0"}
     assert (pf.enabled, {i: vf.driver for i, vf in pf.vfs.items()}) == (7, {0: "vfio-pci", 3: "vfio-pci"})
+
+
+def test_disruption_may_be_allowed_for_one_pf(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    host = make(tmp_path)
+    for pf in host.pfs.values():
+        host.setup(pf, 4, [0])
+    args = [{"pf": IGB, "hardware_vfs": 7, "allow_disruptive": True}, {"pf": NVME, "hardware_vfs": 7}]
+    result = run(host, capsys, pfs=args)
+    assert result["kind"] == "RefusedError"
+    assert (NVME in result["msg"], IGB in result["msg"]) == (True, False)
+    assert four_runs(host, capsys, pfs=args[:1])["document"]["pfs"][0]["allow_disruptive"] is True
+
+
+def test_allowing_disruption_does_not_take_held_vfs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    host = make(tmp_path)
+    pf = host.pfs[IGB]
+    host.setup(pf, 4, [0, 3], "vfio-pci")
+    host.hold(pf, 3)
+    for check in (True, False):
+        result = run(
+            host, capsys, pfs=[{"pf": IGB, "hardware_vfs": 7}], allow_disruptive=True, _ansible_check_mode=check
+        )
+        assert result["kind"] == "RefusedError"
+        assert "VF 3 of PF 0000:03:00.0 by VM web1" in result["msg"]
+    assert host.sysfs.writes == []
 
 
 def test_one_pf_fails_the_other_is_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

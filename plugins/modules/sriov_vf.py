@@ -1,0 +1,195 @@
+#!/usr/bin/python
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: sriov_vf
+short_description: Add or remove single VFs of a host, and set what they have
+version_added: 0.1.0
+description:
+  - Makes the named virtual functions (VFs) of a physical function (PF) present or absent as PCI devices, and sets the
+    driver and the administrative properties of those that are to be present.
+  - All other VFs are left as they are, unlike with M(kvmfleet.sriov.sriov_pf), which declares a whole PF.
+  - How many VFs are enabled in hardware is not changed. VFs that are to be present must be enabled, see
+    O(kvmfleet.sriov.sriov_pf#module:pfs[].hardware_vfs).
+  - With the kernel's interface C(vf-id) VFs come and go one by one. With C(vf-id-narrow) they come one by one, and go
+    only by way of 0 (O(allow_disruptive)), except for VF 0, which stays. With C(stock) every enabled VF is present and
+    stays. Where a VF cannot be left out, it is present all the same, and RV(notes) and RV(present_vfs) say so.
+  - What is changed here is not part of the host document that the role P(kvmfleet.sriov.sriov#role) writes. The next
+    boot brings back what is declared there.
+author:
+  - The kvmfleet.sriov contributors (@kvmfleet)
+extends_documentation_fragment:
+  - kvmfleet.sriov._attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+requirements:
+  - Python 3.9 or newer on the managed host
+  - C(ip) of iproute2 on the managed host, for administrative properties of VFs
+options:
+  pf:
+    description: The PF, named or selected as in O(kvmfleet.sriov.sriov_pf#module:pfs[].pf).
+    type: raw
+    required: true
+  ids:
+    description: The VF ids. A list of ids such as V(0-99,200), a list, or V(all) of those that are enabled.
+    type: raw
+    required: true
+  state:
+    description:
+      - Whether these VFs exist as PCI devices.
+      - VFs that are not enabled count as V(absent). V(absent) goes with no wish for the VFs.
+    type: str
+    choices: [present, absent]
+    default: present
+  driver:
+    description:
+      - The driver of these VFs, set by C(driver_override), so that no other driver can take them in between. Its kernel
+        module is loaded when needed.
+      - V(default) clears C(driver_override).
+    type: str
+  mac:
+    description: MAC address, for a single VF.
+    type: str
+  vlan:
+    description: VLAN id from 1 to 4094, 0 for none.
+    type: int
+  qos:
+    description: VLAN priority from 0 to 7. Needs O(vlan).
+    type: int
+  spoofchk:
+    description: Whether the VF may only send with its own MAC address and VLAN.
+    type: bool
+  trust:
+    description: Whether the VF may change its MAC address, become promiscuous and the like.
+    type: bool
+  link_state:
+    description: Link state that the VF sees.
+    type: str
+    choices: [auto, enable, disable]
+  min_tx_rate:
+    description: Guaranteed bandwidth in Mbit/s, 0 for none.
+    type: int
+  max_tx_rate:
+    description: Bandwidth limit in Mbit/s, 0 for none.
+    type: int
+  allow_disruptive:
+    description:
+      - Allow the number of VFs enabled to go through 0, which takes all present VFs of the PF away, those that shall
+        stay for a moment. The refusal without it, and RV(notes) with it, name these VFs.
+      - Needed to remove VFs on the interface C(vf-id-narrow), and to add VFs again that are missing on the interface
+        C(stock).
+      - It does not allow taking away VFs that are in use, see O(force).
+    type: bool
+    default: false
+  force:
+    description:
+      - Allow taking away VFs that a process has open through VFIO, such as a virtual machine's.
+      - The kernel waits for the user of a VF to let go of it; the task waits with it.
+    type: bool
+    default: false
+seealso:
+  - module: kvmfleet.sriov.sriov_pf
+  - module: kvmfleet.sriov.sriov_info
+"""
+
+EXAMPLES = r"""
+- name: Add a VF for a new virtual machine
+  kvmfleet.sriov.sriov_vf:
+    pf: eth0
+    ids: 6
+    driver: vfio-pci
+    mac: "02:00:00:00:00:06"
+    vlan: 100
+
+- name: Take VFs away again that nobody needs
+  kvmfleet.sriov.sriov_vf:
+    pf: eth0
+    ids: 3-6
+    state: absent
+
+- name: Add the first two VFs of every NVMe device
+  kvmfleet.sriov.sriov_vf:
+    pf: {class: nvme, all: true}
+    ids: 0-1
+"""
+
+RETURN = r"""
+present_vfs:
+  description:
+    - The VFs that are present afterwards, those of others too, by the PF's address. In check mode, that would be.
+  returned: success
+  type: dict
+  sample: {"0000:03:00.0": "0-1,6"}
+steps:
+  description:
+    - What was done (in check mode, what would be done), in order for each PF. Neighbours that differ only in their VFs
+      are one entry.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {pf: "0000:03:00.0", step: properties, vfs: "6", before: vlan 0, after: vlan 100}
+    - {pf: "0000:03:00.0", step: add, vfs: "6", before: absent, after: present}
+times:
+  description: Each step by itself, with the seconds it took.
+  returned: success, not in check mode
+  type: list
+  elements: dict
+  sample:
+    - {pf: "0000:03:00.0", step: add, vfs: "6", before: absent, after: present, seconds: 0.0021}
+seconds:
+  description: How long all steps and the reading after them took.
+  returned: success, not in check mode
+  type: float
+  sample: 0.18
+notes:
+  description: Where the kernel's interface gives less than was declared, and what other programs may stumble over.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - "PF 0000:03:00.0: the kernel's interface 'stock' cannot leave VFs 6 out: present are 0-6 instead of 0-5"
+kind:
+  description:
+    - What kind of failure it is. V(BadInputError) and V(RefusedError) come before anything is written, V(ApplyError)
+      after the PFs that failed were taken back.
+  returned: failure
+  type: str
+  sample: BadInputError
+failed_pfs:
+  description: The reason of each PF that failed, by address.
+  returned: failure
+  type: dict
+  sample: {}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils import _module, _process
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import Sysfs
+
+
+def main(sysfs: Sysfs | None = None, run: _process.Run = _process.run) -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "pf": {"type": "raw", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            **_module.VF_OPTIONS,
+            **_module.ALLOW_OPTIONS,
+        },
+        supports_check_mode=True,
+    )
+    _module.finish(module, lambda: _module.change(module, sysfs or Sysfs(), run))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole module on a fake host: single VFs come and go, and the others do not notice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._module import VF_OPTIONS
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vfids import parse
+from ansible_collections.kvmfleet.sriov.plugins.modules import sriov_pf, sriov_vf
+from tests.fake.host import FakeHost
+from tests.fake.pf import FakePf
+
+IGB, NVME = "0000:03:00.0", "0000:04:00.0"
+INTERFACES = ("vf-id", "vf-id-narrow", "stock")
+
+Call = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    """One run of the module on a host."""
+
+    def run(host: FakeHost, **args: Any) -> dict[str, Any]:  # noqa: ANN401 - keyword arguments of several types
+        with patch_module_args(args), pytest.raises(SystemExit):
+            sriov_vf.main(host.sysfs, host.run)
+        return dict(json.loads(capsys.readouterr().out))
+
+    return run
+
+
+def make(folder: Path, interface: str, enabled: int = 7, present: Iterable[int] = (0, 1)) -> FakeHost:
+    """Both PFs with VFs bound by override; all that are enabled on a stock kernel."""
+    host = FakeHost(folder / "root", interface)
+    for pf in (host.igb(IGB), host.nvme(NVME)):
+        host.setup(pf, enabled, range(enabled) if interface == "stock" else present, "igbvf")
+    return host
+
+
+def four_runs(call: Call, host: FakeHost, **args: Any) -> dict[str, Any]:  # noqa: ANN401 - keyword arguments of several types
+    """check, do, again, again in check mode; returns what the second one said."""
+    before = host.picture()
+    check = call(host, **args, _ansible_check_mode=True, _ansible_diff=True)
+    assert host.picture() == before
+    do = call(host, **args, _ansible_diff=True)
+    again, again_check = call(host, **args), call(host, **args, _ansible_check_mode=True)
+    assert [check["changed"], do["changed"], again["changed"], again_check["changed"]] == [True, True, False, False]
+    for key in ("steps", "notes", "diff", "present_vfs"):
+        assert check[key] == do[key]
+    assert again["present_vfs"] == again_check["present_vfs"] == do["present_vfs"]
+    return do
+
+
+EXAMPLES = {task["name"]: task["kvmfleet.sriov.sriov_vf"] for task in yaml.safe_load(sriov_vf.EXAMPLES)}
+
+
+@pytest.mark.parametrize("interface", INTERFACES)
+def test_documented_examples(tmp_path: Path, call: Call, interface: str) -> None:
+    host = make(tmp_path, interface, present=())
+    add, take, first_two = EXAMPLES.values()
+    four_runs(call, host, **add)
+    vf = host.pfs[IGB].vfs[6]
+    assert (vf.driver, host.pfs[IGB].properties[6]["vlan"]) == ("vfio-pci", 100)
+    taken = call(host, **take)
+    assert taken["changed"] is (6 not in host.pfs[IGB].vfs) is (interface == "vf-id")
+    assert bool(taken["notes"]) is (interface != "vf-id")
+    assert call(host, **first_two)["changed"] is (interface != "stock")
+    assert {0, 1} <= set(host.pfs[NVME].vfs)
+
+
+# interface, present before, arguments, present after, words of the note
+RUNS: list[tuple[str, list[int], dict[str, Any], str, str]] = [
+    ("vf-id", [0, 1], {"ids": "4,6"}, "0-1,4,6", "VFs 2-3,5 are absent below"),
+    ("vf-id", [0, 1, 2], {"ids": "0,2", "state": "absent"}, "1", "VFs 0 are absent below"),
+    ("vf-id-narrow", [0, 1], {"ids": "2-3"}, "0-3", ""),
+    ("vf-id", [0, 1], {"ids": 1, "driver": "vfio-pci", "trust": True}, "0-1", ""),
+    ("vf-id-narrow", [0, 1], {"ids": 1, "driver": "vfio-pci", "trust": True}, "0-1", ""),
+    ("stock", [], {"ids": 1, "driver": "vfio-pci", "trust": True}, "0-6", ""),
+]
+
+
+@pytest.mark.parametrize(("interface", "present", "args", "after", "note"), RUNS)
+def test_others_are_not_disturbed(
+    tmp_path: Path, call: Call, interface: str, present: list[int], args: dict[str, Any], after: str, note: str
+) -> None:
+    host = make(tmp_path, interface, present=present)
+    pf = host.pfs[IGB]
+    vfs, before = dict(pf.vfs), _others(pf, args["ids"])
+    result = four_runs(call, host, pf="eth0", **args)
+    assert result["present_vfs"] == {IGB: after}
+    assert len(result["notes"]) == bool(note)
+    assert note in "".join(result["notes"])
+    assert all(pf.vfs[vf_id] is vf for vf_id, vf in vfs.items() if vf_id in pf.vfs)
+    assert _others(pf, args["ids"]) == before
+
+
+def _others(pf: FakePf, ids: str | int) -> dict[str, Any]:
+    """VFs and properties of all VFs but ``ids``."""
+    picture: Any = pf.picture()
+    named = parse(ids, pf.total)
+    return {what: {i: v for i, v in picture[what].items() if i not in named} for what in ("vfs", "properties")}
+
+
+# interface, present before, ids that shall go
+KEPT = [("vf-id-narrow", [0, 1, 2], "1"), ("vf-id-narrow", [0, 1], "0"), ("stock", [], "6"), ("stock", [], "0-6")]
+
+
+@pytest.mark.parametrize(("interface", "present", "ids"), KEPT)
+def test_vfs_that_cannot_be_left_out_stay_and_the_result_says_so(
+    tmp_path: Path, call: Call, interface: str, present: list[int], ids: str
+) -> None:
+    host = make(tmp_path, interface, present=present)
+    before = host.picture()
+    for check in (True, False):
+        result = call(host, pf=IGB, ids=ids, state="absent", _ansible_check_mode=check)
+        assert (result["changed"], host.picture()) == (False, before)
+        assert f"the kernel's interface '{interface}' cannot leave VFs {ids} out" in result["notes"][0]
+        assert result["present_vfs"] == {IGB: "0-6" if interface == "stock" else f"0-{len(present) - 1}"}
+
+
+def test_by_way_of_zero_when_told_to(tmp_path: Path, call: Call) -> None:
+    host = make(tmp_path, "vf-id-narrow", present=[0, 1, 2])
+    pf = host.pfs[IGB]
+    args = {"pf": IGB, "ids": "1", "state": "absent"}
+    assert (
+        "allow_disruptive: true would, by going through 0, which takes the present VFs 0,2 away"
+        in (call(host, **args)["notes"][0])
+    )
+    result = four_runs(call, host, **args, allow_disruptive=True)
+    assert "going through 0 takes the present VFs 0,2 away; VFs 0,2 come back as new devices" in result["notes"][0]
+    assert {vf_id: vf.driver for vf_id, vf in pf.vfs.items()} == {0: "igbvf", 2: "igbvf"}
+
+
+def test_missing_vf_of_a_driver_that_needs_every_vf(tmp_path: Path, call: Call) -> None:
+    """The kernel could add it, but that PF's driver has not opted in; and what is in use is asked for once more."""
+    host = FakeHost(tmp_path / "root")
+    pf = host.add(FakePf(IGB, opt_in=False))
+    host.setup(pf, 4, [0, 1, 2], "vfio-pci")
+    before = host.picture()
+    args = {"pf": IGB, "ids": 3}
+    assert "'stock' adds VFs 3 only by going through 0 and takes the present VFs 0-2 away" in call(host, **args)["msg"]
+    host.hold(pf, 1)
+    assert "VF 1 of PF 0000:03:00.0 by VM web1" in call(host, **args, allow_disruptive=True)["msg"]
+    assert host.picture() == before
+    pf.vfs[1].held = False
+    assert call(host, **args, allow_disruptive=True, force=True)["present_vfs"] == {IGB: "0-3"}
+    assert [vf.driver for vf in pf.vfs.values()] == ["vfio-pci", "vfio-pci", "vfio-pci", "igbvf"]
+
+
+@pytest.mark.parametrize("interface", INTERFACES)
+def test_absent_is_reached_where_nothing_is_enabled(tmp_path: Path, call: Call, interface: str) -> None:
+    host = make(tmp_path, interface, enabled=0, present=())
+    result = call(host, pf=IGB, ids="0-6", state="absent")
+    assert (result["changed"], result["notes"], result["present_vfs"]) == (False, [], {IGB: "none"})
+
+
+def test_held_vf_is_not_removed_unless_forced(tmp_path: Path, call: Call) -> None:
+    host = make(tmp_path, "vf-id")
+    pf = host.pfs[IGB]
+    host.setup(pf, 7, [0, 6], "vfio-pci")
+    host.hold(pf, 6)
+    for allow in (True, False):
+        result = call(host, pf=IGB, ids="6", state="absent", allow_disruptive=allow)
+        assert "VF 6 of PF 0000:03:00.0 by VM web1" in result["msg"]
+    call(host, pf=IGB, ids="0", state="absent")
+    assert set(pf.vfs) == {1, 6}
+
+
+# arguments, kind of the error, words of its message
+REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    ({"pf": "eth9", "ids": 0}, "BadInputError", "PF 'eth9' is not on this host"),
+    ({"pf": {"numa_node": -1}, "ids": 0}, "BadInputError", "2 match: 0000:03:00.0 (eth0; vendor 0x8086;"),
+    ({"pf": "eth0", "ids": "0-7"}, "BadInputError", "PF eth0: ids: 7 is out of range: the highest one is 6"),
+    ({"pf": NVME, "ids": 0, "vlan": 5}, "BadInputError", "vlan cannot be set: it has no network interface"),
+    (
+        {"pf": "eth0", "ids": 0, "state": "absent", "vlan": 5},
+        "BadInputError",
+        "sriov_vf.vlan: VFs that are to be absent",
+    ),
+]
+
+
+@pytest.mark.parametrize("interface", INTERFACES)
+@pytest.mark.parametrize(("args", "kind", "words"), REFUSED)
+def test_bad_input_writes_nothing(
+    tmp_path: Path, call: Call, interface: str, args: dict[str, Any], kind: str, words: str
+) -> None:
+    host = make(tmp_path, interface)
+    for check in (True, False):
+        result = call(host, **args, _ansible_check_mode=check)
+        assert (result["failed"], result["kind"]) == (True, kind)
+        assert words in result["msg"]
+    assert (host.sysfs.writes, host.run.calls) == ([], [])
+
+
+def test_takes_the_same_wishes_as_the_document() -> None:
+    """`ids` has its own words, as `driver` has: here no VF can be enabled but absent."""
+    alone = yaml.safe_load(sriov_vf.DOCUMENTATION)["options"]
+    inside = yaml.safe_load(sriov_pf.DOCUMENTATION)["options"]["pfs"]["suboptions"]["vfs"]["suboptions"]
+    assert set(inside) == set(VF_OPTIONS)
+    assert set(alone) == {"pf", "state", "allow_disruptive", "force", *VF_OPTIONS}
+    for name in set(inside) - {"ids", "driver"}:
+        text = json.dumps(inside[name]).replace("O(pfs[].vfs[].", "O(")
+        assert json.dumps(alone[name]) == text
