@@ -14,18 +14,26 @@ from ._properties import VfProperties
 from ._steps import Action, Command, ReadBack, Write
 from ._sysfs import Sysfs
 
+WRITE_S, VF_S = 60.0, 2.0
+"""Seconds that a write may take, and more for each VF that it brings or takes: real drivers need up to one for a VF."""
 
-def act(sysfs: Sysfs, run: Run, action: Action) -> None:
-    """Raises `KernelError` for a write, `ToolError` for a program, `VerifyError` for properties that did not stick."""
+
+def act(sysfs: Sysfs, run: Run, pf: str, action: Action, careful: bool = False) -> None:
+    """Carry out an action for the PF at address ``pf``.
+
+    ``careful``: something on this host may be blocked in the kernel, so any write may queue up behind it. Raises
+    `KernelError` for a write, `ToolError` for a program, `VerifyError` for properties that did not stick, and
+    `BlockedError` for what the kernel did not end in time: it was left behind.
+    """
     if isinstance(action, Command):
         run(action.argv)
     elif isinstance(action, ReadBack):
         _read_back(run, action)
     else:
-        _write(sysfs, action)
+        _write(sysfs, pf, action, careful or action.waits)
 
 
-def _write(sysfs: Sysfs, action: Write) -> None:
+def _write(sysfs: Sysfs, pf: str, action: Write, within: bool) -> None:
     if action.missing_ok and not sysfs.exists(action.path):
         return
     value = action.value
@@ -34,7 +42,10 @@ def _write(sysfs: Sysfs, action: Write) -> None:
         if address is None:
             raise KernelError("find the VF behind", action.device, errno.ENOENT)
         value = address
-    sysfs.write(action.path, value)
+    if within:
+        sysfs.write_within(action.path, value, pf, WRITE_S + VF_S * action.vfs)
+    else:
+        sysfs.write(action.path, value)
 
 
 def _read_back(run: Run, action: ReadBack) -> None:

@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import _holders, _netdev, _process
+from . import _blocked, _holders, _netdev, _process
 from ._act import act
-from ._errors import KernelError, SriovError, VerifyError
+from ._errors import BlockedError, KernelError, SriovError, VerifyError
 from ._goal import reads, shortfall
 from ._plan import HostPlan, Plan, as_stock, without_choice
 from ._process import Run
@@ -31,6 +31,12 @@ _MEANINGS = {
     errno.EBUSY: "another number of VFs is enabled, or a VF is bound to a driver",
     errno.ENOENT: "the PF has no driver that supports SR-IOV",
 }
+
+
+_LEFT = (
+    "the PF is left as it is, because whatever else reads or writes there would wait too; once the kernel has gone on, "
+    "declare it again"
+)
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,7 @@ class _Host:
     sysfs: Sysfs
     run: Run
     force: bool
+    careful: bool = False
     on_step: OnStep | None = None
     clock: Callable[[], float] = field(default=time.monotonic)
 
@@ -111,14 +118,19 @@ def apply_host(sysfs: Sysfs, plan: HostPlan, *, run: Run = _process.run, on_step
     """Carry the plan out; success comes from a fresh reading of every PF that changed.
 
     Raises `RefusedError` before anything is written when a held VF would be taken away, `ApplyError` after undoing.
+
+    Where VFs are taken away, or something is blocked already, all writes have a deadline: on stock kernels one that
+    waits for the user of a VF blocks those to other PFs too (drivers/pci/iov.c, pci_lock_rescan_remove).
     """
-    _holders.refuse_held(sysfs, plan)
-    host = _Host(sysfs, run, plan.force, on_step)
+    _holders.refuse_held(sysfs, run, plan)
+    careful = any(one.takes for one in plan.plans) or bool(plan.changed and _blocked.under_way(sysfs))
+    host = _Host(sysfs, run, plan.force, careful, on_step)
     start = host.clock()
     done: dict[str, PfOutcome] = {}
     failures: dict[str, SriovError] = {}
     with ThreadPoolExecutor(max_workers=max(1, len(plan.plans))) as pool:
         futures = {one.found.address: pool.submit(_apply_pf, host, one) for one in plan.plans}
+    sysfs.close()
     for address, future in futures.items():
         try:
             done[address] = future.result()
@@ -150,8 +162,8 @@ def _apply_pf(host: _Host, plan: Plan) -> PfOutcome:
         if not (unsupported and error.clean and plan.found.abilities.choose):
             raise
     lesser = _lesser(host, plan)
-    _holders.refuse_held(host.sysfs, HostPlan((lesser,), host.force))
-    return _carry_out(host, lesser)
+    _holders.refuse_held(host.sysfs, host.run, HostPlan((lesser,), host.force))
+    return _carry_out(replace(host, careful=host.careful or bool(lesser.takes)), lesser)
 
 
 def _lesser(host: _Host, plan: Plan) -> Plan:
@@ -177,7 +189,7 @@ def _carry_out(host: _Host, plan: Plan) -> PfOutcome:
 
 def _timed(host: _Host, step: Step) -> float:
     start = host.clock()
-    act(host.sysfs, host.run, step.action)
+    act(host.sysfs, host.run, step.pf, step.action, host.careful)
     seconds = host.clock() - start
     if host.on_step:
         host.on_step(step, seconds)
@@ -185,15 +197,41 @@ def _timed(host: _Host, step: Step) -> float:
 
 
 def _undone(host: _Host, plan: Plan, finished: int, cause: SriovError) -> _UndoneError:
-    """Take the finished steps back, last first, and say what happened; one undo that fails does not stop the others."""
+    """Take the finished steps back, last first, and say what happened; one undo that fails does not stop the others.
+
+    Unless something is blocked in the kernel: the PF's other files, those that are only read among them, wait for the
+    same lock, so it is left alone.
+    """
     failed = plan.steps[finished] if finished < len(plan.steps) else None
+    at = f"at step '{failed.what}' {_ids(failed)}".rstrip() + ": " if failed else ""
+    if isinstance(cause, BlockedError):
+        return _UndoneError(f"{at}{cause}{_waited_for(host, plan)}; {_LEFT}", cause, False)
     actions: list[Action] = list(failed.undo) if failed and isinstance(failed.action, Command) else []
     for step in reversed(plan.steps[:finished]):
         actions += step.undo
-    stuck = [str(error) for action in actions if (error := _attempt(host, action))] + _not_back(host, plan.found)
-    at = f"at step '{failed.what}' {_ids(failed)}".rstrip() + ": " if failed else ""
+    stuck = _take_back(host, plan.found, actions)
     after = f"taking it back failed too: {'; '.join(stuck)}" if stuck else "the PF is back as it was found"
     return _UndoneError(f"{at}{cause}{_meaning(cause)}; {after}", cause, not stuck)
+
+
+def _take_back(host: _Host, found: PfState, actions: Iterable[Action]) -> list[str]:
+    """What went wrong with it."""
+    errors: list[str] = []
+    for action in actions:
+        try:
+            act(host.sysfs, host.run, found.address, action, host.careful)
+        except BlockedError as error:
+            return [*errors, f"{error}; {_LEFT}"]
+        except SriovError as error:
+            errors.append(str(error))
+    return errors + _not_back(host, found)
+
+
+def _waited_for(host: _Host, plan: Plan) -> str:
+    """Who has VFs that were to be taken away, now that it matters; nothing of the PF's own files is read for it."""
+    found = _holders.read_holders(host.sysfs, host.run, {plan.found.address: (plan.found, plan.takes)}, lenient=True)
+    users = "; ".join(f"VF {vf_id} by {holder}" for (_pf, vf_id), holder in sorted(found.items()))
+    return f" (in use: {users})" if users else ""
 
 
 def _meaning(cause: SriovError) -> str:
@@ -204,14 +242,6 @@ def _meaning(cause: SriovError) -> str:
 
 def _ids(step: Step) -> str:
     return f"of VF {step.to_dict()['vfs']}" if step.ids else ""
-
-
-def _attempt(host: _Host, action: Action) -> SriovError | None:
-    try:
-        act(host.sysfs, host.run, action)
-    except SriovError as error:
-        return error
-    return None
 
 
 def _not_back(host: _Host, found: PfState) -> list[str]:

@@ -63,7 +63,7 @@ def converge(
     states, resolved = read_host(sysfs, run, document)
     plan = plan_host(states, resolved, force=force)
     if check:
-        refuse_held(sysfs, plan)
+        refuse_held(sysfs, run, plan)
         return Report(plan, None, states)
     outcome = apply_host(sysfs, plan, run=run, on_step=on_step)
     return Report(outcome.plan, outcome, {address: pf.state for address, pf in outcome.pfs.items()})

@@ -53,3 +53,7 @@ class VerifyError(SriovError):
 
 class DeadlineError(SriovError):
     """A named condition did not come true in time."""
+
+
+class BlockedError(DeadlineError):
+    """The kernel neither carries something out nor gives it up; what does it was left behind, waiting."""

@@ -1,64 +1,111 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who has a VF in use through VFIO: the processes that hold its group or device node open."""
+"""Who uses a VF, so that it must not be taken away: processes, VMs, namespaces, mounts, interfaces above it."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from . import _block_use, _libvirt, _net_use, _open_files
 from ._errors import KernelError, RefusedError
 from ._interface import DEVICES
-from ._plan import HostPlan
-from ._state import PfState
+from ._plan import HostPlan, Plan
+from ._process import Run
+from ._state import PfState, VfState, read_vfs
 from ._sysfs import Sysfs
-
-_GONE = (errno.ENOENT, errno.ESRCH)
-# udev opens a node that has just appeared, or a symbolic link's target, for a moment while it applies its rules.
-_PASSING = ("(udev-worker)", "systemd-udevd")
 
 
 @dataclass(frozen=True)
 class Holder:
-    """A process, and the VM it runs when it is a QEMU."""
+    """``text`` names it for people. ``later``: a domain that is only defined: it needs the VF at its next start."""
 
-    pid: int
-    command: str
-    vm: str | None = None
+    text: str
+    later: bool = False
 
     def __str__(self) -> str:
-        process = f"process {self.pid} ({self.command})"
-        return f"VM {self.vm}, {process}" if self.vm else process
+        return self.text
 
 
-def refuse_held(sysfs: Sysfs, plan: HostPlan) -> None:
+def refuse_held(sysfs: Sysfs, run: Run, plan: HostPlan) -> None:
     """Raise `RefusedError` naming the holders when steps of the plan would take held VFs away and it is not forced.
 
-    Reads /proc only when there is such a VF bound to VFIO.
+    Reads nothing when no step takes a VF away. A VF of a domain that is only defined may be bound to VFIO: that is how
+    the domain needs it.
     """
-    if plan.force:
+    plans = [one for one in plan.plans if one.takes]
+    if plan.force or not plans:
         return
-    holders = read_holders(sysfs, {one.found.address: (one.found, one.takes) for one in plan.plans})
-    if holders:
-        rows = sorted((pf, vf_id, str(holder)) for (pf, vf_id), holder in holders.items())
-        named = "; ".join(f"VF {vf_id} of PF {pf} by {holder}" for pf, vf_id, holder in rows)
-        raise RefusedError(f"VFs are in use: {named}; stop the user first, leave the VF as it is, or force: true")
+    holders = read_holders(sysfs, run, {one.found.address: (one.found, one.takes) for one in plans})
+    mine = {one.found.address: one for one in plans}
+    rows = [
+        f"VF {vf_id} of PF {pf} by {holders[pf, vf_id]}" for pf, vf_id in sorted(holders)
+        if not (holders[pf, vf_id].later and _to_vfio(mine[pf], vf_id))
+    ]  # fmt: skip
+    if rows:
+        raise RefusedError(
+            f"VFs are in use: {'; '.join(rows)}; stop the user first, leave the VF as it is, or force: true"
+        )
 
 
-def read_holders(sysfs: Sysfs, vfs: Mapping[str, tuple[PfState, Iterable[int]]]) -> dict[tuple[str, int], Holder]:
-    """One holder of each held VF, by PF address and VF id; VFs not bound to a VFIO driver cannot be held this way."""
-    nodes: dict[str, tuple[str, int]] = {}
-    for address, (pf, ids) in vfs.items():
-        for vf_id in ids:
-            vf = pf.vfs.get(vf_id)
-            if vf and vf.driver and "vfio" in vf.driver:
-                nodes.update(dict.fromkeys(_nodes(sysfs, vf.address, vf.iommu_group), (address, vf_id)))
-    if not nodes:
-        return {}
-    found = [(nodes[node], _holder(sysfs, pid)) for pid, node in _open_files(sysfs) if node in nodes]
-    return {vf: holder for vf, holder in found if holder.command not in _PASSING}
+def read_holders(
+    sysfs: Sysfs, run: Run, vfs: Mapping[str, tuple[PfState, Iterable[int]]], *, lenient: bool = False
+) -> dict[tuple[str, int], Holder]:
+    """One holder of each held VF among ``vfs`` (by PF address), the most certain one; absent VFs have none.
+
+    ``lenient``: what may not be read, or cannot be understood, counts as nothing instead of being an error.
+    """
+    keys: dict[str, tuple[str, int]] = {}
+    found = _Vfs(sysfs, run, {}, {})
+    for pf_address, (pf, ids) in vfs.items():
+        present = frozenset(ids) & pf.present
+        known = {**pf.vfs, **read_vfs(sysfs, pf, present - set(pf.vfs)).vfs}
+        for vf_id in present & set(known):
+            address = known[vf_id].address
+            found.vfs[address], found.pf_netdevs[address], keys[address] = known[vf_id], pf.netdev, (pf_address, vf_id)
+    holders: dict[str, Holder] = {}
+    for source in (_processes, _domains, _interfaces, _disks):
+        for address, holder in _given(source, found, lenient).items():
+            if address not in holders or holders[address].later:
+                holders[address] = holder
+    return {keys[address]: holder for address, holder in holders.items()}
+
+
+@dataclass(frozen=True)
+class _Vfs:
+    """VFs that it is about, and the network interfaces of their PFs, by address of the VF."""
+
+    sysfs: Sysfs
+    run: Run
+    vfs: dict[str, VfState]
+    pf_netdevs: dict[str, str | None]
+
+    def bound(self, vfio: bool) -> dict[str, VfState]:
+        """Those bound to a driver for VFIO, or to another one."""
+        return {address: vf for address, vf in self.vfs.items() if vf.driver and ("vfio" in vf.driver) is vfio}
+
+
+def _given(source: Callable[[_Vfs], dict[str, Holder]], vfs: _Vfs, lenient: bool) -> dict[str, Holder]:
+    try:
+        return source(vfs)
+    except KernelError as error:
+        if not lenient or error.errno != errno.EACCES:
+            raise
+    except RefusedError:
+        if not lenient:
+            raise
+    return {}
+
+
+def _processes(vfs: _Vfs) -> dict[str, Holder]:
+    """Those that have a VFIO group or device open."""
+    nodes = {
+        node: address for address, vf in vfs.bound(vfio=True).items()
+        for node in _nodes(vfs.sysfs, address, vf.iommu_group)
+    }  # fmt: skip
+    return {nodes[node]: Holder(str(process)) for node, process in _open_files.users(vfs.sysfs, nodes).items()}
 
 
 def _nodes(sysfs: Sysfs, address: str, group: str | None) -> list[str]:
@@ -67,25 +114,23 @@ def _nodes(sysfs: Sysfs, address: str, group: str | None) -> list[str]:
     return cdevs + ([f"/dev/vfio/{group}", f"/dev/vfio/noiommu-{group}"] if group else [])
 
 
-def _open_files(sysfs: Sysfs) -> Iterator[tuple[int, str]]:
-    """Process id and target of every open file; processes and files that go away meanwhile are left out."""
-    for pid in filter(str.isdigit, sysfs.names("/proc")):
-        try:
-            for number in sysfs.names(f"/proc/{pid}/fd"):
-                target = sysfs.target(f"/proc/{pid}/fd/{number}")
-                if target is not None:
-                    yield int(pid), target
-        except KernelError as error:
-            if error.errno not in _GONE:
-                raise
+def _domains(vfs: _Vfs) -> dict[str, Holder]:
+    libvirt = _libvirt.read(vfs.sysfs) if vfs.vfs else _libvirt.Libvirt()
+    users = {a: libvirt.user(a, vf.netdev, vfs.pf_netdevs[a]) for a, vf in vfs.vfs.items()}
+    return {address: Holder(user[0], later=not user[1]) for address, user in users.items() if user}
 
 
-def _holder(sysfs: Sysfs, pid: int) -> Holder:
-    try:
-        arguments = sysfs.read(f"/proc/{pid}/cmdline").split("\0")
-        command = sysfs.read(f"/proc/{pid}/comm")
-    except KernelError:
-        return Holder(pid, "ended meanwhile")
-    parts = dict(zip(arguments, arguments[1:])).get("-name", "").split(",")
-    named = [part.partition("=")[2] or part for part in parts if part.startswith("guest=") or "=" not in part]
-    return Holder(pid, command, named[0] if named and named[0] else None)
+def _interfaces(vfs: _Vfs) -> dict[str, Holder]:
+    users = _net_use.users(vfs.sysfs, vfs.run, vfs.bound(vfio=False))
+    return {address: Holder(text) for address, text in users.items()}
+
+
+def _disks(vfs: _Vfs) -> dict[str, Holder]:
+    users = _block_use.users(vfs.sysfs, vfs.bound(vfio=False))
+    return {address: Holder(text) for address, text in users.items()}
+
+
+def _to_vfio(plan: Plan, vf_id: int) -> bool:
+    """Whether the VF stays, with a VFIO driver."""
+    driver = plan.goal.drivers.get(vf_id) or ""
+    return "vfio" in driver and vf_id in plan.goal.present and not plan.goal.cycle

@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ._engine import altnames, with_properties
-from ._errors import KernelError
 from ._holders import Holder, read_holders
 from ._process import Run
 from ._selector import PfName, find
-from ._state import FACTS, PfState, read_pfs, read_vfs, vf_address
+from ._state import FACTS, PfState, read_known, read_vfs, vf_address
 from ._sysfs import Sysfs
 
 
@@ -23,32 +21,25 @@ def gather(
 ) -> list[dict[str, Any]]:
     """One mapping per PF, by address; only those that ``names`` mean, unless that is None.
 
-    ``vfs`` lists VFs that are present or have properties, with ``held_by`` for those that a process has open by VFIO.
+    ``vfs`` lists VFs that are present or have properties, with ``held_by`` for those in use (`_holders`), as far as
+    this user may know. Of a PF at which a write is under way there are only ``pf``, ``netdev`` and ``blocked``.
     """
     pfs = _chosen(sysfs, run, names)
-    holders = _holders(sysfs, pfs)
+    holders = read_holders(sysfs, run, {pf.address: (pf, pf.present) for pf in pfs}, lenient=True)
     return [_pf(with_properties(run, pf) if properties and pf.enabled else pf, holders) for pf in pfs]
 
 
 def _chosen(sysfs: Sysfs, run: Run, names: Sequence[PfName] | None) -> list[PfState]:
-    states = read_pfs(sysfs, vfs=False, facts=FACTS)
+    states = read_known(sysfs, facts=FACTS)
     known = altnames(run, names or (), states)
     chosen = set(states) if names is None else {pf.address for name in names for pf in find(name, states, known)}
     return [read_vfs(sysfs, states[address], states[address].present) for address in sorted(chosen)]
 
 
-def _holders(sysfs: Sysfs, pfs: Iterable[PfState]) -> dict[tuple[str, int], Holder]:
-    """Empty for a user who may not look into other users' processes."""
-    try:
-        return read_holders(sysfs, {pf.address: (pf, pf.present) for pf in pfs})
-    except KernelError as error:
-        if error.errno != errno.EACCES:
-            raise
-        return {}
-
-
 def _pf(pf: PfState, holders: dict[tuple[str, int], Holder]) -> dict[str, Any]:
     """`PfState.to_dict` with abilities, and its VFs as a list in the order of their ids."""
+    if pf.blocked is not None:
+        return {"pf": pf.address, "netdev": pf.netdev, "blocked": pf.blocked}
     data = pf.to_dict()
     abilities = {name: value for name, value in vars(pf.abilities).items() if name != "name"}
     vfs = [_vf(pf, int(vf_id), vf, holders) for vf_id, vf in data.pop("vfs").items()]

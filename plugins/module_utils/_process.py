@@ -9,31 +9,55 @@ import os
 import subprocess
 from collections.abc import Callable, Sequence
 
-from ._errors import DeadlineError, SriovError, ToolError
+from . import _writer
+from ._errors import BlockedError, DeadlineError, SriovError, ToolError
 
 Run = Callable[[Sequence[str]], str]
 """Runs an argv and returns what it wrote to stdout; raises `ToolError`."""
 
 DEADLINE_S = 60.0
+KILL_S = 2.0
+"""After SIGKILL, for everything but a process in state D."""
 
 
 def run(argv: Sequence[str], deadline_s: float = DEADLINE_S) -> str:
     """Stdout of ``argv``, run in the C locale, without input.
 
-    Raises `ToolError` with argv, status and stderr; `DeadlineError` after ``deadline_s`` seconds.
+    Raises `ToolError` with argv, status and stderr; `DeadlineError` after ``deadline_s`` seconds, `BlockedError` when
+    it cannot even be killed.
     """
     try:
-        done = subprocess.run(
-            list(argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=deadline_s, check=False,
+        process = subprocess.Popen(
+            list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env={**os.environ, "LC_ALL": "C"},
         )  # fmt: skip
     except OSError as error:
         raise ToolError(argv, 127, f"cannot run it: {error.strerror}") from error
+    try:
+        stdout, stderr = process.communicate(timeout=deadline_s)
     except subprocess.TimeoutExpired as error:
-        raise DeadlineError(f"'{' '.join(argv)}' did not end within {deadline_s:g} s") from error
-    if done.returncode != 0:
-        raise ToolError(argv, done.returncode, done.stderr or done.stdout)
-    return done.stdout
+        raise _late(process, argv, deadline_s) from error
+    except BaseException:
+        process.kill()
+        raise
+    if process.returncode != 0:
+        raise ToolError(argv, process.returncode, stderr or stdout)
+    return stdout
+
+
+def _late(process: subprocess.Popen[str], argv: Sequence[str], deadline_s: float) -> DeadlineError:
+    """It is killed, but not waited for: what the kernel has blocked does not die."""
+    process.kill()
+    message = f"'{' '.join(argv)}' did not end within {deadline_s:g} s"
+    try:
+        process.wait(KILL_S)
+    except subprocess.TimeoutExpired:
+        return BlockedError(f"{message}, and cannot be killed: process {process.pid} ({_writer.where(process.pid)})")
+    finally:
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+    return DeadlineError(message)
 
 
 def refuse(argv: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from . import _blocked
 from ._errors import BadInputError, SriovError
 from ._interface import DEVICES, INTERFACES, Interface, of_files
 from ._properties import VfProperties
@@ -40,6 +41,8 @@ class PfState:
     network interface of the PF, None for NVMe and the like; ``offset`` and ``stride`` count routing ids and hold while
     VFs are enabled; ``bus_drivers`` are the PCI drivers registered on the host. ``facts`` has those of `FACTS` that
     were read: ids as sysfs has them (``0x8086``), numa_node as a number, -1 for none.
+
+    ``blocked``: what is being written to it, perhaps for ever. Then only address, driver, netdev and facts are known.
     """
 
     address: str
@@ -56,6 +59,7 @@ class PfState:
     offset: int = 0
     stride: int = 0
     bus_drivers: frozenset[str] = frozenset()
+    blocked: str | None = None
 
     @property
     def abilities(self) -> Interface:
@@ -89,11 +93,14 @@ def read_pfs(
 
     ``facts`` are those of `FACTS` to read.
 
-    Raises `BadInputError` for an address that is no PF, `KernelError` for a file that cannot be read.
+    Raises `BadInputError` for an address that is no PF, `KernelError` for a file that cannot be read, `RefusedError`
+    when a write to one of them is under way.
     """
+    chosen = pf_addresses(sysfs) if addresses is None else list(addresses)
+    _blocked.refuse(sysfs, chosen)
     drivers, wanted = frozenset(sysfs.names(DRIVERS)), frozenset(facts)
     pfs: dict[str, PfState] = {}
-    for address in pf_addresses(sysfs) if addresses is None else addresses:
+    for address in chosen:
         files = frozenset(sysfs.names(f"{DEVICES}/{address}"))
         if "sriov_totalvfs" in files:
             pf = replace(_read_pf(sysfs, address, files, wanted), bus_drivers=drivers)
@@ -101,6 +108,19 @@ def read_pfs(
         elif addresses is not None:
             raise BadInputError(_no_pf(sysfs, address, bool(files)))
     return pfs
+
+
+def read_known(sysfs: Sysfs, facts: Iterable[str] = ()) -> dict[str, PfState]:
+    """All PFs of the host, in the order of their addresses as text, without details of their VFs.
+
+    Unlike `read_pfs`, with what can be read of those that are ``blocked`` without waiting too.
+    """
+    blocked, addresses, wanted = _blocked.under_way(sysfs), pf_addresses(sysfs), frozenset(facts)
+    pfs = read_pfs(sysfs, [address for address in addresses if address not in blocked], vfs=False, facts=wanted)
+    for address in blocked.keys() & set(addresses):
+        files = frozenset(sysfs.names(f"{DEVICES}/{address}"))
+        pfs[address] = PfState(total=0, enabled=0, blocked=blocked[address], **_names(sysfs, address, files, wanted))
+    return {address: pfs[address] for address in addresses if address in pfs}
 
 
 def pf_addresses(sysfs: Sysfs) -> list[str]:
@@ -131,20 +151,28 @@ def vf_address(pf: PfState, vf_id: int) -> str:
 
 def _read_pf(sysfs: Sysfs, address: str, files: frozenset[str], facts: frozenset[str]) -> PfState:
     folder = f"{DEVICES}/{address}"
-    netdevs = sysfs.names(f"{folder}/net") if "net" in files else []
     return PfState(
-        address=address,
         total=_number(sysfs, f"{folder}/sriov_totalvfs"),
         enabled=_number(sysfs, f"{folder}/sriov_numvfs"),
         present=frozenset(int(name[6:]) for name in files if name.startswith("virtfn") and name[6:].isdigit()),
-        driver=sysfs.link(f"{folder}/driver") if "driver" in files else None,
-        netdev=netdevs[0] if netdevs else None,
         autoprobe=_number(sysfs, f"{folder}/sriov_drivers_autoprobe") == 1,
         interface=of_files(files).name,
-        facts={name: _fact(sysfs, folder, name, files) for name in FACTS if name in facts},
         offset=_number(sysfs, f"{folder}/sriov_offset"),
         stride=_number(sysfs, f"{folder}/sriov_stride"),
+        **_names(sysfs, address, files, facts),
     )
+
+
+def _names(sysfs: Sysfs, address: str, files: frozenset[str], facts: frozenset[str]) -> dict[str, Any]:
+    """The fields of `PfState` by which a PF is known; reading them waits for no lock of the PF."""
+    folder = f"{DEVICES}/{address}"
+    netdevs = sysfs.names(f"{folder}/net") if "net" in files else []
+    return {
+        "address": address,
+        "driver": sysfs.link(f"{folder}/driver") if "driver" in files else None,
+        "netdev": netdevs[0] if netdevs else None,
+        "facts": {name: _fact(sysfs, folder, name, files) for name in FACTS if name in facts},
+    }
 
 
 def _fact(sysfs: Sysfs, folder: str, name: str, files: frozenset[str]) -> str | int:

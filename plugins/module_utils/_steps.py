@@ -24,13 +24,16 @@ class Write:
     """One write(2). With ``device``, a VF's link, the value is the address it points to when the write happens.
 
     VFs are reached through the link of their PF, because addresses of VFs that are not enabled yet may still change.
-    ``missing_ok``: the file need not exist (the driver folder of a VF that is not bound).
+    ``missing_ok``: the file need not exist (the driver folder of a VF that is not bound). ``vfs``: how many VFs appear
+    or go, driver included, by this write; ``waits``: the kernel may wait for a user of one of them.
     """
 
     path: str
     value: str = ""
     device: str | None = None
     missing_ok: bool = False
+    vfs: int = 1
+    waits: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,13 +94,13 @@ def autoprobe(pf: PfState, before: bool, after: bool) -> Step:
 
 def enable(pf: PfState, number: int) -> Step:
     """From 0 to ``number``: without adding where the kernel can, all at once where it cannot."""
-    return Step(pf.address, "enable", "0", str(number), _enable(pf, number), (_disable(pf),))
+    return Step(pf.address, "enable", "0", str(number), _enable(pf, number), (_disable(pf, number),))
 
 
 def disable(pf: PfState) -> Step:
     """To 0, which takes every present VF away; undone by enabling, adding, properties and drivers as found."""
     undo = (_enable(pf, pf.enabled), *_put_back(pf))
-    return Step(pf.address, "disable", str(pf.enabled), "0", _disable(pf), undo, pf.present, pf.present)
+    return Step(pf.address, "disable", str(pf.enabled), "0", _disable(pf, pf.enabled), undo, pf.present, pf.present)
 
 
 def set_properties(pf: PfState, netdev: str, vf_id: int, wanted: VfProperties) -> Step:
@@ -118,8 +121,7 @@ def remove(pf: PfState, ids: Iterable[int]) -> Iterator[Step]:
     """VFs that are bound to no driver (any more)."""
     for chunk in _vfids.chunks(ids):
         undo = (*_scan(pf, chunk), *(action for vf_id in sorted(chunk) for action in _left_alone(pf, vf_id)))
-        action = Write(f"{DEVICES}/{pf.address}/sriov_remove_vf_id", _vfids.compress(chunk))
-        yield Step(pf.address, "remove", "present", "absent", action, undo, chunk, chunk)
+        yield Step(pf.address, "remove", "present", "absent", _remove(pf, chunk), undo, chunk, chunk)
 
 
 def add(pf: PfState, ids: Iterable[int]) -> Iterator[Step]:
@@ -127,8 +129,7 @@ def add(pf: PfState, ids: Iterable[int]) -> Iterator[Step]:
     for chunk in _vfids.chunks(ids) if pf.abilities.lists else [frozenset({vf_id}) for vf_id in sorted(ids)]:
         undo: tuple[Action, ...] = ()
         if pf.abilities.remove:
-            removal = Write(f"{DEVICES}/{pf.address}/sriov_remove_vf_id", _vfids.compress(chunk))
-            undo = (*(_unbind(pf, vf_id) for vf_id in sorted(chunk)), removal)
+            undo = (*(_unbind(pf, vf_id) for vf_id in sorted(chunk)), _remove(pf, chunk))
         yield Step(pf.address, "add", "absent", "present", _scan(pf, chunk)[0], undo, chunk)
 
 
@@ -183,19 +184,27 @@ def _left_alone(pf: PfState, vf_id: int) -> tuple[Action, ...]:
 
 def _enable(pf: PfState, number: int) -> Write:
     file = "sriov_numvfs_no_scan" if pf.abilities.enable_only else "sriov_numvfs"
-    return Write(f"{DEVICES}/{pf.address}/{file}", str(number))
+    return Write(f"{DEVICES}/{pf.address}/{file}", str(number), vfs=number)
 
 
-def _disable(pf: PfState) -> Write:
-    """Through the new file where it is known to do that: it does not hold up other PFs while the hardware waits."""
-    return _enable(pf, 0) if pf.abilities.remove else Write(f"{DEVICES}/{pf.address}/sriov_numvfs", "0")
+def _disable(pf: PfState, number: int) -> Write:
+    """From ``number`` to 0.
+
+    Through the new file where it is known to do that: it does not hold up other PFs while the hardware waits.
+    """
+    file = "sriov_numvfs_no_scan" if pf.abilities.remove else "sriov_numvfs"
+    return Write(f"{DEVICES}/{pf.address}/{file}", "0", vfs=number, waits=True)
+
+
+def _remove(pf: PfState, ids: frozenset[int]) -> Write:
+    return Write(f"{DEVICES}/{pf.address}/sriov_remove_vf_id", _vfids.compress(ids), vfs=len(ids), waits=True)
 
 
 def _scan(pf: PfState, ids: frozenset[int]) -> tuple[Write, ...]:
     """One write for a list, or one for each id."""
     path = f"{DEVICES}/{pf.address}/sriov_scan_vf_id"
     if pf.abilities.lists:
-        return (Write(path, _vfids.compress(ids)),)
+        return (Write(path, _vfids.compress(ids), vfs=len(ids)),)
     return tuple(Write(path, str(vf_id)) for vf_id in sorted(ids))
 
 
@@ -208,7 +217,7 @@ def _override(pf: PfState, vf_id: int, driver: str | None) -> Write:
 
 
 def _unbind(pf: PfState, vf_id: int) -> Write:
-    return Write(f"{_link(pf, vf_id)}/driver/unbind", device=_link(pf, vf_id), missing_ok=True)
+    return Write(f"{_link(pf, vf_id)}/driver/unbind", device=_link(pf, vf_id), missing_ok=True, waits=True)
 
 
 def _probe(pf: PfState, vf_id: int) -> Write:

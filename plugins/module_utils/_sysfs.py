@@ -5,12 +5,19 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 
-from ._errors import KernelError
+from . import _writer
+from ._errors import BlockedError, KernelError
+from ._writer_child import LOCK
 
 PIECE = 65536
 """Bytes of one read(2)."""
+
+WRITES = "/run/kvmfleet-sriov/writes"
+"""One file a PF, locked while a process writes to that PF by `Sysfs.write_within`."""
 
 
 class Sysfs:
@@ -22,6 +29,7 @@ class Sysfs:
 
     def __init__(self, root: str = "/") -> None:
         self.root = root.rstrip("/")
+        self._writers = _writer.Writers()
 
     def real(self, path: str) -> str:
         """The path to open on this machine."""
@@ -55,6 +63,53 @@ class Sysfs:
                 os.close(handle)
         except OSError as error:
             raise KernelError("write", path, error.errno or 0, value) from error
+
+    def write_within(self, path: str, value: str, owner: str, seconds: float) -> None:
+        """As `write`, in another process: `BlockedError` when the kernel has not answered after ``seconds``.
+
+        ``owner`` is the PF that others should leave alone until then (`_blocked`).
+        """
+        folder = self.real(WRITES)
+        try:
+            os.makedirs(folder, mode=0o755, exist_ok=True)
+        except OSError as error:
+            raise KernelError("create folder", WRITES, error.errno or 0) from error
+        answer = self._writers.write(f"{folder}/{owner}", self.real(path), value, seconds)
+        if answer.what is None:
+            raise BlockedError(
+                f"'{value}' written to {path} has not come back after {answer.seconds:.1f} s: process {answer.pid} "
+                f"({_writer.where(answer.pid)}) goes on waiting in the kernel"
+            )
+        if answer.errno and answer.what == LOCK:
+            raise KernelError("lock", f"{WRITES}/{owner}", answer.errno)
+        if answer.errno:
+            raise KernelError("write", path, answer.errno, value)
+
+    def close(self) -> None:
+        """End processes of `write_within` that have nothing to do; the next such write starts another."""
+        self._writers.close()
+
+    def locked(self, path: str) -> bool:
+        """Whether some process has locked the file, by flock(2)."""
+        try:
+            handle = os.open(self.real(path), os.O_RDONLY)
+        except OSError as error:
+            raise KernelError("open", path, error.errno or 0) from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
+
+    def claimed(self, path: str) -> bool:
+        """Whether a block device is in exclusive use: mounted, swapped to, part of another one (open(2), O_EXCL)."""
+        try:
+            os.close(os.open(self.real(path), os.O_RDONLY | os.O_EXCL | os.O_NONBLOCK))
+        except OSError as error:
+            return error.errno == errno.EBUSY
+        return False
 
     def names(self, path: str) -> list[str]:
         """Sorted names in a folder; an absent folder has none."""

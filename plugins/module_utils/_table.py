@@ -25,13 +25,15 @@ def status_lines(pfs: Sequence[dict[str, Any]]) -> list[str]:
     """PFs and, below each, its VFs, as `_info.gather` gives them; VFs that differ only in address share a line."""
     if not pfs:
         return ["This host has no PF that supports SR-IOV."]
-    heads = table(("PF", "NETWORK", "DRIVER", "KERNEL INTERFACE", "ENABLED", "PRESENT", "AUTOPROBE"), map(_pf_row, pfs))
-    lines = [heads[0]]
-    for head, pf in zip(heads[1:], pfs):
+    readable = [pf for pf in pfs if "blocked" not in pf]
+    head_names = ("PF", "NETWORK", "DRIVER", "KERNEL INTERFACE", "ENABLED", "PRESENT", "AUTOPROBE")
+    heads = table(head_names, map(_pf_row, readable))
+    lines = heads[:1] if readable else []
+    for head, pf in zip(heads[1:], readable):
         names = ("VF", "ADDRESS", "STATE", "DRIVER", "HELD BY", "MAC", "VLAN", "FLAGS", "TX MBIT/S")
         vfs = table(names, _vf_rows(pf["vfs"]), "    ") if pf["vfs"] else []
         lines += [head, *vfs]
-    return lines
+    return lines + [f"{pf['pf']}  blocked: {pf['blocked']}" for pf in pfs if "blocked" in pf]
 
 
 def step_lines(steps: Sequence[dict[str, Any]]) -> list[str]:

@@ -11,7 +11,7 @@ short_description: Read the SR-IOV state of a host
 version_added: 0.1.0
 description:
   - Returns every SR-IOV physical function (PF) of a host with its virtual functions (VFs), which interface the running
-    kernel offers for them, and who has them open.
+    kernel offers for them, and who uses them.
 author:
   - The kvmfleet.sriov contributors (@kvmfleet)
 extends_documentation_fragment:
@@ -123,8 +123,8 @@ pfs:
         - VFs that are present, or that the PF's driver reports properties of.
         - Each has C(id), C(address) and C(present).
         - Present ones have C(driver), C(driver_override), C(iommu_group) and C(netdev), null for none.
-        - C(properties) holds what the PF's driver reports. C(held_by) names the process or virtual machine that has the
-          VF open through VFIO.
+        - C(properties) holds what the PF's driver reports. C(held_by) names who has the VF in use, see
+          O(kvmfleet.sriov.sriov_pf#module:force); it is left out for a VF that nobody uses.
       type: list
       elements: dict
       sample:
@@ -137,6 +137,14 @@ pfs:
           netdev:
           properties: {mac: "02:00:00:00:00:06", vlan: 100, qos: 0, spoofchk: true, trust: false, link_state: auto}
           held_by: VM web1, process 4711 (qemu-system-x86)
+    blocked:
+      description:
+        - Only while a write to the PF waits in the kernel, what is written, by which process and for how long.
+        - Then there are only C(pf), C(netdev) and this, because a reader of the other files would wait too.
+      type: str
+      sample: >-
+        process 4711 (state D, in vfio_unregister_group_dev) has been writing '0' to
+        /sys/bus/pci/devices/0000:03:00.0/sriov_numvfs for 312 s
 kind:
   description: What kind of failure it is.
   returned: failure

@@ -124,8 +124,13 @@ options:
     default: false
   force:
     description:
-      - Allow taking away VFs that a process has open through VFIO, such as a virtual machine's.
-      - The kernel waits for the user of a VF to let go of it; the task waits with it.
+      - Allow taking away VFs that are in use.
+      - A VF is in use when a process has it open through VFIO, when a libvirt domain has it, running or only defined,
+        when its network interface is below another one or in another network namespace, and when its block device is
+        mounted, swapped to, open or part of another one. The refusal names the user. Binding a VF of a domain that is
+        only defined to a VFIO driver needs no force.
+      - The kernel waits for a process that has a VF open to let go of it. The task does not wait for ever, it fails after
+        60 seconds and 2 more for each VF, and leaves the PF as it is.
     type: bool
     default: false
 seealso:
@@ -213,7 +218,7 @@ document:
 kind:
   description:
     - What kind of failure it is. V(BadInputError) and V(RefusedError) come before anything is written, V(ApplyError)
-      after the PFs that failed were taken back.
+      after the PFs that failed were taken back, except where the kernel has blocked a write.
   returned: failure
   type: str
   sample: BadInputError

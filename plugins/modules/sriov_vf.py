@@ -92,8 +92,10 @@ options:
     default: false
   force:
     description:
-      - Allow taking away VFs that a process has open through VFIO, such as a virtual machine's.
-      - The kernel waits for the user of a VF to let go of it; the task waits with it.
+      - Allow taking away VFs that are in use, see O(kvmfleet.sriov.sriov_pf#module:force) for what counts as that. The
+        refusal names the user.
+      - The kernel waits for a process that has a VF open to let go of it. The task does not wait for ever. It fails
+        after 60 seconds and 2 more for each VF, and leaves the PF as it is.
     type: bool
     default: false
 seealso:

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import threading
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TextIO
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import WRITES
 
 from .kernel import FILES, FakeKernel
 from .pf import FakePf, FakeVf
@@ -20,7 +24,8 @@ from .tools import FakeTools
 class FakeHost:
     """``sysfs`` and ``run`` are what the engine takes. ``faults``: which write or program (from 1) fails, with errno.
 
-    ``drivers`` are registered on the PCI bus, ``reluctant`` ones take no device.
+    ``drivers`` are registered on the PCI bus, ``reluctant`` ones take no device. ``namespaces``: by path of a network
+    namespace, its interfaces by PCI address (see `users`).
     """
 
     def __init__(self, root: Path, interface: str = "vf-id", drivers: Iterable[str] = ("igb", "igbvf", "nvme")) -> None:
@@ -32,6 +37,8 @@ class FakeHost:
         self.faults: dict[int, int] = {}
         self.actions = 0
         self._groups = 0
+        self.namespaces: dict[str, dict[str, str]] = {}
+        self._locks: dict[str, TextIO] = {}
         self.kernel = FakeKernel(self, interface)
         self.sysfs = FakeSysfs(self)
         self.run = FakeTools(self)
@@ -71,6 +78,28 @@ class FakeHost:
         (proc / "comm").write_text(command[:15] + "\n")
         (proc / "cmdline").write_text("\0".join([command, "-name", f"guest={name},debug-threads=on", ""]))
         os.symlink(f"/dev/vfio/{pf.vfs[vf_id].group}", proc / "fd" / "31")
+
+    def block(self, pf: FakePf, path: str, value: str) -> None:
+        """A writer process (`_writer_child`) waits in the kernel, with its lock."""
+        pf.pending = (path, value)
+        lock = self.root / WRITES.lstrip("/") / pf.address
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.write_text(f"{os.getpid()} 0 {value} {path}")
+        self._locks[pf.address] = lock.open()
+        fcntl.flock(self._locks[pf.address], fcntl.LOCK_EX)
+
+    def let_go(self, pf: FakePf) -> None:
+        """The users of the PF's VFs end, and all that the kernel has blocked goes on, one after the other."""
+        for vf in pf.vfs.values():
+            vf.held = False
+        for proc in (self.root / "proc").glob("[0-9]*"):
+            shutil.rmtree(proc)
+        waiting = [(one, one.pending) for one in (self.pfs[address] for address in self._locks) if one.pending]
+        for one, _write in waiting:
+            one.pending = None
+        for one, write in waiting:
+            self.sysfs.write(*write)
+            self._locks.pop(one.address).close()
 
     def count(self, what: str) -> None:
         """One more action; raises the injected OSError when it is that one's turn."""

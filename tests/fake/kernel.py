@@ -23,6 +23,10 @@ FILES = {
 WRITE_ONLY = {("vf-id", "sriov_remove_vf_id"), ("vf-id-narrow", "sriov_scan_vf_id")}
 
 
+class Blocked(Exception):  # noqa: N818 - no error of anybody: the kernel waits
+    """What the kernel does instead of answering, as long as a VF is held (vfio_unregister_group_dev)."""
+
+
 def answer(number: int) -> NoReturn:
     raise OSError(number, errno.errorcode[number])
 
@@ -124,10 +128,15 @@ class FakeKernel:
             pf.properties = {vf_id: dict(DEFAULTS) for vf_id in range(number)} if pf.netdev else {}
 
     def _disable(self, pf: FakePf) -> None:
-        held = [vf_id for vf_id, vf in pf.vfs.items() if vf.held]
-        if held:
-            raise AssertionError(f"this write would block in the kernel: VFs {held} of {pf.address} are held")
-        pf.enabled, pf.vfs, pf.properties = 0, {}, {}
+        """VF by VF (drivers/pci/iov.c, sriov_del_vfs): those before a held one are gone when it blocks."""
+        for vf_id in sorted(pf.vfs):
+            self._let_go(pf, vf_id)
+            del pf.vfs[vf_id]
+        pf.enabled, pf.properties = 0, {}
+
+    def _let_go(self, pf: FakePf, vf_id: int) -> None:
+        if pf.vfs[vf_id].held:
+            raise Blocked(f"VF {vf_id} of {pf.address} is held")
 
     def _add(self, pf: FakePf, vf_id: int) -> None:
         pf.vfs[vf_id] = FakeVf(pf.vf_address(vf_id), self.host.next_group())
@@ -141,6 +150,5 @@ class FakeKernel:
             vf.driver = wanted
 
     def unbind(self, pf: FakePf, vf_id: int) -> None:
-        if pf.vfs[vf_id].held:
-            raise AssertionError(f"this write would block in the kernel: VF {vf_id} of {pf.address} is held")
+        self._let_go(pf, vf_id)
         pf.vfs[vf_id].driver = None

@@ -30,8 +30,8 @@ class FakeVf:
 class FakePf:
     """``vf_driver`` is what the kernel chooses for its VFs; ``opt_in``: its driver can live with absent VFs.
 
-    ``ignores``: properties that its driver takes and forgets; ``rejects``: properties that it refuses.
-    ``ids`` are vendor, device, and those of the subsystem.
+    ``ignores``: properties that its driver takes and forgets; ``rejects``: properties that it refuses. ``pending``: a
+    write that the kernel has blocked; it has this PF's lock. ``ids`` are vendor, device, and those of the subsystem.
     """
 
     address: str
@@ -50,6 +50,7 @@ class FakePf:
     numa_node: int = -1
     enabled: int = 0
     autoprobe: bool = True
+    pending: tuple[str, str] | None = None
     vfs: dict[int, FakeVf] = field(default_factory=dict)
     properties: dict[int, dict[str, object]] = field(default_factory=dict)
 

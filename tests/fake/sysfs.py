@@ -9,10 +9,10 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import KernelError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BlockedError, KernelError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import Sysfs
 
-from .kernel import WRITE_ONLY
+from .kernel import WRITE_ONLY, Blocked
 
 if TYPE_CHECKING:
     from .host import FakeHost
@@ -20,29 +20,61 @@ if TYPE_CHECKING:
 
 
 class FakeSysfs(Sysfs):
-    """``reads`` counts how often each file was read, ``writes`` lists what was written."""
+    """``reads`` counts how often each file was read; ``writes`` lists what was written, ``within`` deadlines."""
 
     def __init__(self, host: FakeHost) -> None:
         super().__init__(str(host.root))
         self.host = host
         self.reads: dict[str, int] = {}
         self.writes: list[tuple[str, str]] = []
+        self.within: list[tuple[str, float]] = []
 
     def read(self, path: str) -> str:
         self.reads[path] = self.reads.get(path, 0) + 1
         if (self.host.kernel.interface, os.path.basename(path)) in WRITE_ONLY:
             raise KernelError("read", path, errno.EACCES)
+        if path.endswith("/sriov_numvfs"):
+            self._need_free(path)
         return super().read(path)
 
     def write(self, path: str, value: str) -> None:
+        try:
+            self._carry_out(path, value)
+        except Blocked as block:
+            raise AssertionError(f"this write would block in the kernel: {block}") from block
+
+    def write_within(self, path: str, value: str, owner: str, seconds: float) -> None:
+        """Any number of seconds has passed when the kernel blocks. Then the PF is locked until `FakeHost.let_go`."""
+        self.within.append((path, seconds))
+        try:
+            self._carry_out(path, value)
+        except Blocked as block:
+            self.host.block(self.host.pfs[owner], path, value)
+            raise BlockedError(f"'{value}' written to {path} has not come back: {block}") from block
+
+    def _carry_out(self, path: str, value: str) -> None:
         with self.host.lock:
             try:
                 self.host.count(path)
+                self._need_free(path)
+                self._need_global_lock(path)
                 self._write(path, value)
             except OSError as error:
                 raise KernelError("write", path, error.errno or 0, value) from error
+            finally:
+                self.host.draw()
             self.writes.append((path, value))
-            self.host.draw()
+
+    def _need_free(self, path: str) -> None:
+        """Nobody may go near a PF whose lock is held by a writer that does not come back."""
+        for pf in self.host.pfs.values():
+            assert pf.pending is None or pf.address not in path, f"{path} would wait for the lock of PF {pf.address}"
+
+    def _need_global_lock(self, path: str) -> None:
+        """Stock kernels hold one lock for all PFs around sriov_numvfs (drivers/pci/iov.c, pci_lock_rescan_remove)."""
+        for pf in self.host.pfs.values() if self.host.kernel.interface == "stock" else ():
+            if path.endswith("/sriov_numvfs") and pf.pending and pf.pending[0].endswith("/sriov_numvfs"):
+                raise Blocked(f"the write to {pf.pending[0]} holds the lock of all PFs")
 
     def _write(self, path: str, value: str) -> None:
         if not os.path.exists(self.real(path)):

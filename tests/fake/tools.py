@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The programs that the engine runs, on a fake host: `ip link` for VF properties, `modprobe`."""
+"""The programs that the engine runs, on a fake host: `ip link` for VF properties, `modprobe`, `_namespaces_child`."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ class FakeTools:
                 return self._change(words, lambda: self._set(words))
             if words[0] == "modprobe":
                 return self._change(words, lambda: self._load(words))
+            if "kvmfleet-sriov-namespaces" in words:
+                paths = words[words.index("kvmfleet-sriov-namespaces") + 1 :]
+                return json.dumps([self.host.namespaces.get(path[len(str(self.host.root)) :]) for path in paths])
             if words[:2] == ["ip", "-json"] and words[-4:-1] == ["link", "show", "dev"]:
                 return json.dumps(self._show(words))
         raise ToolError(words, 127, "the fake host has no such program")

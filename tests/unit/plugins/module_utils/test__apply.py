@@ -20,6 +20,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan import HostPl
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._state import read_pfs
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._steps import Step
 from tests.fake.host import FakeHost
+from tests.fake.pf import FakePf
 
 IGB, NVME = "0000:03:00.0", "0000:04:00.0"
 
@@ -173,3 +174,127 @@ def test_only_named_pfs_are_read_when_addresses_are_given(host: FakeHost) -> Non
 def test_apply_takes_single_plans(host: FakeHost) -> None:
     one = plan(host, {"pf": NVME, "hardware_vfs": 2, "present_vfs": "1"})
     assert _apply.apply(host.sysfs, host.run, one.plans).pfs[NVME].state.present == {1}
+
+
+def blocking(tmp_path: Path, interface: str = "vf-id") -> FakeHost:
+    """VF 1 of the network PF has a user who does not let go."""
+    host = FakeHost(tmp_path / interface, interface)
+    host.setup(host.igb(IGB), 7, [0, 1, 2] if interface == "vf-id" else range(7), "vfio-pci")
+    host.nvme(NVME)
+    host.hold(host.pfs[IGB], 1)
+    return host
+
+
+# wish, at which step it blocks, which file; VFs that are there then
+BLOCKED: list[tuple[str, dict[str, Any], str, str, set[int]]] = [
+    ("vf-id", {"present_vfs": "2"}, "'unbind' of VF 1", "virtfn1/driver/unbind", {0, 1, 2}),
+    ("vf-id", {"hardware_vfs": 0, "present_vfs": "none"}, "'disable' of VF 0-2", "sriov_numvfs_no_scan", {1, 2}),
+    ("stock", {"hardware_vfs": 0, "present_vfs": "none"}, "'disable' of VF 0-6", "sriov_numvfs", {1, 2, 3, 4, 5, 6}),
+]
+
+
+@pytest.mark.parametrize(("interface", "wish", "step", "file", "left"), BLOCKED)
+def test_what_the_kernel_blocks_is_reported_and_left_alone(
+    tmp_path: Path, interface: str, wish: dict[str, Any], step: str, file: str, left: set[int]
+) -> None:
+    """Neither undone nor read again: the fake fails whoever touches the PF. Later, the same wish is fulfilled."""
+    host = blocking(tmp_path, interface)
+    document = validate({"pfs": [{"pf": IGB, **wish}]})
+    with pytest.raises(ApplyError) as caught:
+        _engine.converge(host.sysfs, host.run, document, force=True)
+    text = str(caught.value)
+    assert f"at step {step}: " in text
+    assert f"{file} has not come back" in text
+    assert "(in use: VF 1 by VM web1, process 4711 (qemu-system-x86)); the PF is left as it is" in text
+    assert set(host.pfs[IGB].vfs) == left
+    written = len(host.sysfs.writes)
+    with pytest.raises(RefusedError, match=r"PF 0000:03:00.0: process \d+ .* has been writing"):
+        _engine.converge(host.sysfs, host.run, document, force=True)
+    assert len(host.sysfs.writes) == written
+    host.let_go(host.pfs[IGB])
+    _engine.converge(host.sysfs, host.run, document)
+    assert set(host.pfs[IGB].vfs) == ({2} if "unbind" in file else set())
+    assert not _engine.converge(host.sysfs, host.run, document).plan.changed
+
+
+def test_other_pfs_go_on_beside_a_blocked_one(tmp_path: Path) -> None:
+    host = blocking(tmp_path)
+    wishes = [{"pf": IGB, "present_vfs": "2"}, {"pf": NVME, "hardware_vfs": 4, "present_vfs": "3"}]
+    with pytest.raises(ApplyError, match=f"changed as planned: {NVME}") as caught:
+        _engine.converge(host.sysfs, host.run, validate({"pfs": wishes}), force=True)
+    assert list(caught.value.failures) == [IGB]
+    assert set(host.pfs[NVME].vfs) == {3}
+
+
+def test_on_a_stock_kernel_a_blocked_pf_blocks_the_others(tmp_path: Path) -> None:
+    """All of it is reported; the fake fails a plain write, which would keep this program for ever."""
+    host = blocking(tmp_path, "stock")
+    meet = threading.Event()
+    write = host.sysfs.write_within
+
+    def ordered(path: str, value: str, owner: str, seconds: float) -> None:
+        if owner == NVME:
+            meet.wait(20)
+        try:
+            write(path, value, owner, seconds)
+        finally:
+            meet.set()
+
+    host.sysfs.write_within = ordered  # type: ignore[method-assign]  # the first PF comes first
+    wishes = [{"pf": IGB, "hardware_vfs": 0, "present_vfs": "none"}, {"pf": NVME, "hardware_vfs": 4}]
+    with pytest.raises(ApplyError) as caught:
+        _engine.converge(host.sysfs, host.run, validate({"pfs": wishes}), force=True)
+    assert sorted(caught.value.failures) == [IGB, NVME]
+    host.let_go(host.pfs[IGB])
+    assert (host.pfs[IGB].enabled, host.pfs[NVME].enabled) == (0, 4)
+
+
+def test_a_run_after_a_blocked_one_has_deadlines(tmp_path: Path) -> None:
+    host = blocking(tmp_path, "stock")
+    document = validate({"pfs": [{"pf": IGB, "hardware_vfs": 0}]})
+    with pytest.raises(ApplyError):
+        _engine.converge(host.sysfs, host.run, document, force=True, allow_disruptive=True)
+    with pytest.raises(ApplyError, match=f"PF {NVME}: at step 'enable': '4' written to .* has not come back"):
+        _engine.converge(host.sysfs, host.run, validate({"pfs": [{"pf": NVME, "hardware_vfs": 4}]}))
+
+
+def test_an_undo_that_blocks_ends_the_undoing(host: FakeHost) -> None:
+    """Somebody has opened the new VF when its properties cannot be read back."""
+    pf = host.pfs[IGB]
+    host.drivers.add("vfio-pci")
+    wish = {"pf": IGB, "hardware_vfs": 2, "present_vfs": "1", "vfs": [{"ids": 1, "driver": "vfio-pci"}]}
+    one = plan(host, wish, {"pf": NVME, "hardware_vfs": 1})
+    probe = host.kernel.probe
+
+    def grabbed(pf: FakePf, vf_id: int) -> None:
+        probe(pf, vf_id)
+        if pf.vfs[vf_id].driver == "vfio-pci":
+            pf.vfs[vf_id].driver, pf.vfs[vf_id].held = "other", True
+
+    host.kernel.probe = grabbed  # type: ignore[method-assign]  # what a user of the VF does, as soon as it can
+    host.drivers.add("other")
+    with pytest.raises(
+        ApplyError,
+        match=r"driver of VF 1: wanted vfio-pci, found other; taking it back failed too: "
+        r"'0000:04:10.2' written to .*virtfn1/driver/unbind has not come back.*the PF is left as it is",
+    ):
+        apply_host(host.sysfs, one, run=host.run)
+    assert (pf.enabled, set(pf.vfs), host.pfs[NVME].enabled) == (2, {1}, 1)
+
+
+def test_only_what_may_wait_has_a_process_of_its_own(host: FakeHost) -> None:
+    """The way of a live update (enable, add, bind) starts none; taking away does, and all writes beside it."""
+    host.drivers.add("vfio-pci")
+    wish = {"pf": IGB, "hardware_vfs": 7, "present_vfs": "0-5", "vfs": [{"ids": "all", "driver": "vfio-pci"}]}
+    _engine.converge(host.sysfs, host.run, validate({"pfs": [{**wish, "drivers_autoprobe": False}]}))
+    assert host.sysfs.within == []
+    _engine.converge(host.sysfs, host.run, validate({"pfs": [{"pf": IGB, "present_vfs": "1-6"}]}))
+    folder = f"/sys/bus/pci/devices/{IGB}"
+    assert host.sysfs.within == [
+        (f"{folder}/virtfn0/driver/unbind", 62.0),
+        (f"{folder}/sriov_remove_vf_id", 62.0),
+        (f"{folder}/sriov_scan_vf_id", 62.0),
+    ]
+    host.sysfs.within.clear()
+    _engine.converge(host.sysfs, host.run, validate({"pfs": [{"pf": IGB, "hardware_vfs": 0, "present_vfs": "none"}]}))
+    assert host.sysfs.within == [(f"{folder}/sriov_numvfs_no_scan", 74.0)]

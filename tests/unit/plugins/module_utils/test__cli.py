@@ -114,6 +114,20 @@ def test_status_is_worth_looking_at(host: FakeHost, capsys: pytest.CaptureFixtur
     ]
 
 
+def test_status_of_a_blocked_pf(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    host.block(host.pfs[IGB], "/sys/x", "0")
+    assert _cli.main(["status"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["PF", NVME, IGB]
+    assert lines[-1].startswith(f"{IGB}  blocked: process ")
+    assert _cli.main(["status", "eth0"]) == 0
+    assert [line[:12] for line in capsys.readouterr().out.splitlines()] == [IGB]
+    declare(host, {"pf": IGB, "hardware_vfs": 1})
+    for command in ("plan", "apply"):
+        assert _cli.main([command]) == 3
+        assert "has been writing '0' to /sys/x" in capsys.readouterr().err
+
+
 def test_status_of_chosen_pfs_and_of_none(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     assert _cli.main(["status", "--json", NVME]) == 0
     assert [pf["pf"] for pf in json.loads(capsys.readouterr().out)["pfs"]] == [NVME]

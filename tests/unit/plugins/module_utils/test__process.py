@@ -5,12 +5,18 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils import _process
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import DeadlineError, SriovError, ToolError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import (
+    BlockedError,
+    DeadlineError,
+    SriovError,
+    ToolError,
+)
 
 
 def python(code: str) -> list[str]:
@@ -44,6 +50,17 @@ def test_missing_program() -> None:
 def test_deadline() -> None:
     with pytest.raises(DeadlineError, match=r"did not end within 0.1 s"):
         _process.run(["sleep", "9"], 0.1)
+
+
+def test_what_cannot_be_killed_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a program in state D: no signal reaches it."""
+    left: list[subprocess.Popen[str]] = []
+    monkeypatch.setattr(subprocess.Popen, "kill", lambda process: left.append(process))
+    monkeypatch.setattr(_process, "KILL_S", 0.1)
+    with pytest.raises(BlockedError, match=r"did not end within 0.1 s, and cannot be killed: process \d+ \(state S"):
+        _process.run(["sleep", "30"], 0.1)
+    left[0].terminate()
+    left[0].wait()
 
 
 def test_refuse() -> None:

@@ -18,6 +18,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import Kern
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._selector import KEYS
 from ansible_collections.kvmfleet.sriov.plugins.modules import sriov_info
 from ansible_collections.kvmfleet.sriov.plugins.modules.sriov_info import EXAMPLES
+from tests.fake import users
 from tests.fake.host import FakeHost
 
 
@@ -124,3 +125,22 @@ def test_unknown_pf_names_those_there_are(host: FakeHost, capsys: pytest.Capture
 def test_each_file_is_read_once(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     run(host, capsys)
     assert [path for path, times in host.sysfs.reads.items() if times > 1] == []
+
+
+def test_users_of_every_kind(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    users.define(host, "web2", users.hostdev(host.pfs["0000:03:00.0"], 0))
+    held = {vf["id"]: vf["held_by"] for vf in run(host, capsys, properties=False)["pfs"][0]["vfs"]}
+    assert held == {0: "libvirt domain web2 (defined)", 6: "VM web1, process 4711 (qemu-system-x86)"}
+
+
+@pytest.mark.parametrize("names", [None, ["eth0", "0000:04:00.0"], ["0000:03:00.0", "0000:04:00.0"]])
+def test_a_blocked_pf_is_told_without_reading_it(
+    host: FakeHost, capsys: pytest.CaptureFixture[str], names: list[str] | None
+) -> None:
+    """The fake fails whoever reads its sriov_numvfs."""
+    host.block(host.pfs["0000:03:00.0"], "/sys/x", "0")
+    igb, nvme = run(host, capsys, pfs=names)["pfs"]
+    assert (igb["pf"], igb["netdev"]) == ("0000:03:00.0", "eth0")
+    assert "has been writing '0' to /sys/x" in igb["blocked"]
+    assert (nvme["pf"], nvme["total_vfs"]) == ("0000:04:00.0", 8)
+    assert [pf["pf"] for pf in run(host, capsys, pfs=["0000:04:00.0"])["pfs"]] == ["0000:04:00.0"]

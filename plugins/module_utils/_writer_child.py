@@ -1,0 +1,56 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program of a writer process (`_writer`), which is started from this source: it must not import its neighbours."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import time
+
+LOCK, WRITE = "lock", "write"
+"""What failed, in an answer."""
+
+
+def main() -> None:
+    """Until stdin ends: take a line (the hex of lock, path and value, joined by NUL), answer "WHAT ERRNO"."""
+    _say("ready 0")
+    for line in sys.stdin.buffer:
+        lock, path, value = bytes.fromhex(line.decode()).decode().split("\0")
+        _say(_carry_out(lock, path, value))
+
+
+def _carry_out(lock: str, path: str, value: str) -> str:
+    """One write(2), under a lock that the kernel takes back from a process that ends, whatever ended it."""
+    what = LOCK
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()} {time.time():.3f} {value} {path}".encode(), 0)
+            what = WRITE
+            _write(path, value)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        return f"{what} {error.errno}"
+    return f"{what} 0"
+
+
+def _write(path: str, value: str) -> None:
+    target = os.open(path, os.O_WRONLY)
+    try:
+        os.write(target, value.encode())
+    finally:
+        os.close(target)
+
+
+def _say(text: str) -> None:
+    os.write(1, f"{text}\n".encode())
+
+
+if __name__ == "__main__":
+    main()
