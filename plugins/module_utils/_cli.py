@@ -14,10 +14,14 @@ from typing import Any
 from . import _process
 from ._boot import DEADLINE_S, wait_for_pfs
 from ._document import HostDocument, validate
+from ._durable import write_text
 from ._engine import Report, converge
 from ._errors import BadInputError, RefusedError, SriovError
 from ._guard import live_update_phase, refuse_during_update
 from ._info import gather
+from ._last_apply import recorded
+from ._metrics import render
+from ._metrics_facts import collect
 from ._process import Run
 from ._selector import from_text
 from ._sysfs import Sysfs
@@ -65,10 +69,14 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("file", nargs="?", help=f"host document, JSON, - for stdin (default {DOCUMENT})")
         command.add_argument("--force", action="store_true", help="take away VFs in use")
         command.add_argument("--allow-disruptive", action="store_true", help="let the number of VFs go through 0")
+    command.add_argument("--metrics", metavar="FILE", help="write metrics to FILE afterwards, also when it failed")
     command.add_argument("--boot", action="store_true", help="wait for late PFs; leave VFs to a live update under way")
     command.add_argument(
         "--wait", type=float, default=DEADLINE_S, metavar="S", help="with --boot, at most (%(default)g)"
     )
+    metrics = commands.add_parser("metrics", help="show metrics of this host as Prometheus text")
+    metrics.add_argument("--output", metavar="FILE", help="replace FILE in one step instead, mode 0644")
+    metrics.set_defaults(func=_metrics_of)
     _add_live_commands(commands)
     return parser
 
@@ -119,16 +127,16 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 def _apply(arguments: argparse.Namespace) -> int:
     sysfs, run = _host(arguments)
-    document = _read(sysfs, arguments.file)
-    if arguments.boot:
-        phase = live_update_phase(sysfs)
-        if phase is not None:
-            lines = [f"Nothing done: a live update is under way ({phase})."]
-            _print(arguments, {"changed": False, "phase": phase}, lines)
-            return 0
-        wait_for_pfs(sysfs, run, document, arguments.wait)
-    refuse_during_update(sysfs)
-    report = _converge(arguments, sysfs, run, document)
+    phase = live_update_phase(sysfs) if arguments.boot else None
+    if phase is not None:
+        lines = [f"Nothing done: a live update is under way ({phase})."]
+        _print(arguments, {"changed": False, "phase": phase}, lines)
+        return 0
+    try:
+        report = recorded(sysfs, lambda: _bring(sysfs, run, arguments))
+    finally:
+        if arguments.metrics:
+            _leave_metrics(sysfs, run, arguments.metrics)
     took = f"Done in {report.outcome.seconds:.3f} s." if report.outcome and report.plan.changed else "Nothing to do."
     _print(arguments, report.to_dict(), _report_lines(report, took))
     return 0
@@ -139,6 +147,42 @@ def _converge(
 ) -> Report:
     force, disruptive = arguments.force, arguments.allow_disruptive
     return converge(sysfs, run, document, force=force, allow_disruptive=disruptive, check=check)
+
+
+def _bring(sysfs: Sysfs, run: Run, arguments: argparse.Namespace) -> Report:
+    document = _read(sysfs, arguments.file)
+    if arguments.boot:
+        wait_for_pfs(sysfs, run, document, arguments.wait)
+    refuse_during_update(sysfs)
+    return _converge(arguments, sysfs, run, document)
+
+
+def _leave_metrics(sysfs: Sysfs, run: Run, file: str) -> None:
+    """What became of the host is told by the exit status; a file that cannot be written is only mentioned."""
+    try:
+        write_text(file, _metrics_text(sysfs, run), 0o644)
+    except SriovError as error:
+        print(f"sriovctl: no metrics: {error}", file=sys.stderr)
+
+
+def _metrics_of(arguments: argparse.Namespace) -> int:
+    text = _metrics_text(*_host(arguments))
+    if arguments.output:
+        write_text(arguments.output, text, 0o644)
+    else:
+        print(text, end="")
+    return 0
+
+
+def _metrics_text(sysfs: Sysfs, run: Run) -> str:
+    """Against the host document, whatever was applied last."""
+    document, valid = None, None
+    if sysfs.exists(DOCUMENT):
+        try:
+            document = _read(sysfs, None)
+        except BadInputError:
+            valid = False
+    return render(collect(sysfs, run, document, valid))
 
 
 def _read(sysfs: Sysfs, file: str | None) -> HostDocument:

@@ -34,14 +34,19 @@ def make_private_folder(folder: str) -> None:
 
 def write_json(path: str, value: object) -> None:
     """Replace ``path`` (mode 0600) by ``value`` as JSON: either the old or the new content exists, never a mixture."""
-    data = (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
-    folder = os.path.dirname(path)
+    write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n", 0o600)
+
+
+def write_text(path: str, text: str, mode: int) -> None:
+    """Replace ``path`` by ``text``, in the same way."""
+    folder = os.path.dirname(path) or "."
     try:
         handle, aside = tempfile.mkstemp(prefix=".new-", dir=folder)  # mkstemp: 0600, O_EXCL
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                file.write(text.encode())
                 file.flush()
+                os.fchmod(file.fileno(), mode)
                 os.fsync(file.fileno())
             os.rename(aside, path)
         except BaseException:

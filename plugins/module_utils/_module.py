@@ -15,6 +15,7 @@ from ._engine import Report, converge
 from ._errors import SriovError
 from ._guard import refuse_during_update
 from ._info import gather
+from ._last_apply import recorded
 from ._process import Run
 from ._properties import LINK_STATES
 from ._sysfs import Sysfs
@@ -70,6 +71,12 @@ def finish(module: Module, act: Callable[[], dict[str, Any]]) -> None:
 
 def declare(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
     """The result of `sriov_pf`: the same in check mode, less the times."""
+    if module.check_mode:
+        return _declared(module, sysfs, run)
+    return recorded(sysfs, lambda: _declared(module, sysfs, run))
+
+
+def _declared(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
     document = validate({"pfs": module.params["pfs"]})
     return {**_converge(module, sysfs, run, document).to_dict(), "document": document.to_dict()}
 

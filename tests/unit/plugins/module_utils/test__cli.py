@@ -306,12 +306,83 @@ def test_boot_names_what_never_came(host: FakeHost) -> None:
     )
 
 
+def sample(text: str, name: str) -> str:
+    return next(line.split()[-1] for line in text.splitlines() if line.startswith(f"kvmfleet_sriov_{name}"))
+
+
+def test_metrics_on_demand(host: FakeHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _cli.main(["metrics"]) == 0
+    assert "document_valid" not in capsys.readouterr().out
+    declare(host, WISH)
+    assert _cli.main(["metrics"]) == 0
+    text = capsys.readouterr().out
+    assert (sample(text, "drift_steps"), sample(text, "vfs_wanted"), sample(text, "document_valid")) == ("2", "3", "1")
+    assert "last_apply" not in text
+    out = tmp_path / "sriov.prom"
+    assert _cli.main(["metrics", "--output", str(out)]) == 0
+    assert capsys.readouterr().out == ""
+    assert (out.read_text(), out.stat().st_mode & 0o777) == (text, 0o644)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["root", "sriov.prom"]
+    assert _cli.main(["metrics", "--output", str(tmp_path / "none/sriov.prom")]) == 1
+    (host.root / "etc/kvmfleet-sriov/host.json").write_text("{")
+    assert _cli.main(["metrics"]) == 0
+    assert sample(capsys.readouterr().out, "document_valid") == "0"
+
+
+# what is declared, the exit status, the result
+APPLIES: list[tuple[dict[str, Any], dict[int, int], int, str]] = [
+    (WISH, {}, 0, "done"),
+    (WISH, {1: 5}, 1, "failed"),
+    ({"pf": IGB, "hardware_vfs": 4}, {}, 3, "refused"),
+    ({"pf": "eth7"}, {}, 2, "bad_input"),
+]
+
+
+@pytest.mark.parametrize(("wish", "faults", "status", "result"), APPLIES)
+def test_apply_leaves_metrics_however_it_ends(
+    host: FakeHost,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    wish: dict[str, Any],
+    faults: dict[int, int],
+    status: int,
+    result: str,
+) -> None:
+    host.setup(host.pfs[IGB], 2, [0, 1])
+    declare(host, wish)
+    host.faults = faults
+    out = tmp_path / "sriov.prom"
+    assert _cli.main(["apply", "--metrics", str(out)]) == status
+    text = out.read_text()
+    assert sample(text, f'last_apply_result{{result="{result}"}}') == "1"
+    assert float(sample(text, "last_apply_timestamp_seconds")) > 0
+    assert "sriovctl: no metrics" not in capsys.readouterr().err
+    if status == 0:
+        assert sample(text, "drift_steps") == "0"
+
+
+def test_metrics_that_cannot_be_left_change_no_exit_status(
+    host: FakeHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declare(host, WISH)
+    assert _cli.main(["apply", "--metrics", str(tmp_path / "none/x.prom")]) == 0
+    assert "sriovctl: no metrics: cannot write" in capsys.readouterr().err
+    assert set(host.pfs[NVME].vfs) == {2, 3, 5}
+
+
+def test_apply_that_leaves_vfs_to_a_live_update_is_none(host: FakeHost) -> None:
+    declare(host, WISH)
+    update_status(host, phase="filling", boot_id="b1", manifest="m1")
+    assert _cli.main(["apply", "--boot"]) == 0
+    assert not (host.root / "run/kvmfleet-sriov/last_apply.json").exists()
+
+
 def test_live_update_commands_get_the_root() -> None:
     assert _cli._parser().parse_args(["--root", "/tree", "resume"]).root == "/tree"
 
 
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("status", "plan", "apply", "resume"):
+    for command in ("status", "plan", "apply", "metrics", "resume"):
         with pytest.raises(SystemExit) as caught:
             _cli.main([command, "--help"])
         assert caught.value.code == 0

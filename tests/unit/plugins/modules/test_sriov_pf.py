@@ -13,6 +13,7 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils import _last_apply
 from ansible_collections.kvmfleet.sriov.plugins.modules import sriov_pf
 from tests.fake.host import FakeHost
 from tests.fake.pf import FakePf
@@ -252,3 +253,14 @@ def test_during_a_live_update_nothing_is_changed(tmp_path: Path, capsys: pytest.
     assert "phase filling" in result["msg"]
     (host.root / "proc/sys/kernel/random/boot_id").write_text("b2\n")
     assert run(host, capsys, **args)["changed"]
+
+
+@pytest.mark.parametrize(("number", "check", "result"), [(2, False, "done"), (9, False, "bad_input"), (2, True, None)])
+def test_it_is_noted_for_metrics(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], number: int, check: bool, result: str | None
+) -> None:
+    """Not in check mode, which changes nothing."""
+    host = make(tmp_path)
+    run(host, capsys, pfs=[{"pf": IGB, "hardware_vfs": number}], _ansible_check_mode=check)
+    last = _last_apply.read(host.sysfs)
+    assert (last.result if last else None) == result

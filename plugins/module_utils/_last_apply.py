@@ -1,0 +1,59 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When this host was last brought to what is declared, how long that took, and how it ended: a file in /run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TypeVar
+
+from . import _durable
+from ._errors import BadInputError, KernelError, RefusedError, SriovError
+from ._sysfs import Sysfs
+
+PATH = "/run/kvmfleet-sriov/last_apply.json"
+DONE, FAILED, REFUSED, BAD_INPUT = RESULTS = ("done", "failed", "refused", "bad_input")
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class LastApply:
+    """``time`` in seconds since the epoch, when it ended; ``result`` is one of `RESULTS`."""
+
+    time: float
+    seconds: float
+    result: str
+
+
+def recorded(sysfs: Sysfs, act: Callable[[], _Result]) -> _Result:
+    """What ``act`` returns or raises, noted. That it cannot be noted is no reason to fail."""
+    start, result = time.monotonic(), FAILED
+    try:
+        value = act()
+        result = DONE
+        return value
+    except SriovError as error:
+        result = {BadInputError: BAD_INPUT, RefusedError: REFUSED}.get(type(error), FAILED)
+        raise
+    finally:
+        with contextlib.suppress(KernelError, OSError):
+            _write(sysfs, LastApply(round(time.time(), 3), round(time.monotonic() - start, 6), result))
+
+
+def read(sysfs: Sysfs) -> LastApply | None:
+    """None when there was none since this boot, or when its file is not one of ours."""
+    try:
+        return LastApply(**(_durable.read_json(sysfs.real(PATH)) or {}))
+    except (BadInputError, TypeError):
+        return None
+
+
+def _write(sysfs: Sysfs, last: LastApply) -> None:
+    path = sysfs.real(PATH)
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    _durable.write_json(path, asdict(last))

@@ -1,0 +1,75 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is noted about the last apply."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils import _last_apply
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import (
+    BadInputError,
+    DeadlineError,
+    RefusedError,
+    SriovError,
+)
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import Sysfs
+
+# error, result
+ENDS = [
+    (SriovError("x"), "failed"),
+    (DeadlineError("x"), "failed"),
+    (RefusedError("x"), "refused"),
+    (BadInputError("x"), "bad_input"),
+    (KeyError("x"), "failed"),
+]
+
+
+@pytest.mark.parametrize(("error", "result"), ENDS)
+def test_failures(tmp_path: Path, error: Exception, result: str) -> None:
+    def act() -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        _last_apply.recorded(Sysfs(str(tmp_path)), act)
+    last = _last_apply.read(Sysfs(str(tmp_path)))
+    assert last
+    assert last.result == result
+
+
+def test_success(tmp_path: Path) -> None:
+    sysfs = Sysfs(str(tmp_path))
+    assert _last_apply.read(sysfs) is None
+    before = time.time()
+
+    def act() -> int:
+        time.sleep(0.02)
+        return 7
+
+    assert _last_apply.recorded(sysfs, act) == 7
+    last = _last_apply.read(sysfs)
+    assert last
+    assert last.result == "done"
+    assert before - 1 < last.time < time.time() + 1
+    assert 0.02 <= last.seconds < 20
+
+
+def test_a_place_that_cannot_be_written_harms_nothing(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    assert _last_apply.recorded(Sysfs(str(tmp_path)), lambda: 7) == 7
+    (tmp_path / "run").unlink()
+    os.makedirs(tmp_path / "run/kvmfleet-sriov/last_apply.json")
+    assert _last_apply.recorded(Sysfs(str(tmp_path)), lambda: 7) == 7
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"time": 1, "seconds": 2, "result": "done", "more": 3}'])
+def test_a_foreign_file_is_none(tmp_path: Path, text: str) -> None:
+    path = tmp_path / _last_apply.PATH[1:]
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    assert _last_apply.read(Sysfs(str(tmp_path))) is None
