@@ -12,7 +12,6 @@ import errno
 import time
 from collections.abc import Iterable
 
-from . import _writer
 from ._errors import KernelError, RefusedError
 from ._sysfs import WRITES, Sysfs
 
@@ -44,6 +43,8 @@ def _locked(sysfs: Sysfs, name: str) -> bool:
 
 def _text(sysfs: Sysfs, name: str) -> str:
     """The lock's contents are written by `_writer_child`."""
+    from . import _writer  # late, as it is rarely needed
+
     try:
         pid, since, value, path = sysfs.read(f"{WRITES}/{name}").split(" ", 3)
     except (KernelError, ValueError):

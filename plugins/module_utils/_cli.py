@@ -19,9 +19,6 @@ from ._engine import Report, converge
 from ._errors import BadInputError, RefusedError, SriovError
 from ._guard import live_update_phase, refuse_during_update
 from ._info import gather
-from ._last_apply import recorded
-from ._metrics import render
-from ._metrics_facts import collect
 from ._process import Run
 from ._selector import from_text
 from ._sysfs import Sysfs
@@ -126,6 +123,8 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 
 def _apply(arguments: argparse.Namespace) -> int:
+    from ._last_apply import recorded  # late: a program in a zip is compiled as it starts
+
     sysfs, run = _host(arguments)
     phase = live_update_phase(sysfs) if arguments.boot else None
     if phase is not None:
@@ -176,6 +175,9 @@ def _metrics_of(arguments: argparse.Namespace) -> int:
 
 def _metrics_text(sysfs: Sysfs, run: Run) -> str:
     """Against the host document, whatever was applied last."""
+    from ._metrics import render
+    from ._metrics_facts import collect
+
     document, valid = None, None
     if sysfs.exists(DOCUMENT):
         try:

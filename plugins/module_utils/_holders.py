@@ -1,7 +1,11 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who uses a VF, so that it must not be taken away: processes, VMs, namespaces, mounts, interfaces above it."""
+"""Who uses a VF, so that it must not be taken away: processes, VMs, namespaces, mounts, interfaces above it.
+
+Each kind of user has a file of its own, imported when it is looked for: a live update never does, and the node program
+is compiled as it starts.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,6 @@ import errno
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from . import _block_use, _libvirt, _net_use, _open_files
 from ._errors import KernelError, RefusedError
 from ._interface import DEVICES
 from ._plan import HostPlan, Plan
@@ -101,6 +104,8 @@ def _given(source: Callable[[_Vfs], dict[str, Holder]], vfs: _Vfs, lenient: bool
 
 def _processes(vfs: _Vfs) -> dict[str, Holder]:
     """Those that have a VFIO group or device open."""
+    from . import _open_files
+
     nodes = {
         node: address for address, vf in vfs.bound(vfio=True).items()
         for node in _nodes(vfs.sysfs, address, vf.iommu_group)
@@ -115,17 +120,23 @@ def _nodes(sysfs: Sysfs, address: str, group: str | None) -> list[str]:
 
 
 def _domains(vfs: _Vfs) -> dict[str, Holder]:
+    from . import _libvirt
+
     libvirt = _libvirt.read(vfs.sysfs) if vfs.vfs else _libvirt.Libvirt()
     users = {a: libvirt.user(a, vf.netdev, vfs.pf_netdevs[a]) for a, vf in vfs.vfs.items()}
     return {address: Holder(user[0], later=not user[1]) for address, user in users.items() if user}
 
 
 def _interfaces(vfs: _Vfs) -> dict[str, Holder]:
+    from . import _net_use
+
     users = _net_use.users(vfs.sysfs, vfs.run, vfs.bound(vfio=False))
     return {address: Holder(text) for address, text in users.items()}
 
 
 def _disks(vfs: _Vfs) -> dict[str, Holder]:
+    from . import _block_use
+
     users = _block_use.users(vfs.sysfs, vfs.bound(vfio=False))
     return {address: Holder(text) for address, text in users.items()}
 

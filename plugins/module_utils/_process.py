@@ -9,7 +9,6 @@ import os
 import subprocess
 from collections.abc import Callable, Sequence
 
-from . import _writer
 from ._errors import BlockedError, DeadlineError, SriovError, ToolError
 
 Run = Callable[[Sequence[str]], str]
@@ -47,6 +46,8 @@ def run(argv: Sequence[str], deadline_s: float = DEADLINE_S) -> str:
 
 def _late(process: subprocess.Popen[str], argv: Sequence[str], deadline_s: float) -> DeadlineError:
     """It is killed, but not waited for: what the kernel has blocked does not die."""
+    from . import _writer  # late, as it is rarely needed
+
     process.kill()
     message = f"'{' '.join(argv)}' did not end within {deadline_s:g} s"
     try:

@@ -8,10 +8,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import threading
+from typing import TYPE_CHECKING
 
-from . import _writer
 from ._errors import BlockedError, KernelError
-from ._writer_child import LOCK
+
+if TYPE_CHECKING:
+    from ._writer import Writers
 
 PIECE = 65536
 """Bytes of one read(2)."""
@@ -29,7 +32,8 @@ class Sysfs:
 
     def __init__(self, root: str = "/") -> None:
         self.root = root.rstrip("/")
-        self._writers = _writer.Writers()
+        self._writers: Writers | None = None
+        self._lock = threading.Lock()
 
     def real(self, path: str) -> str:
         """The path to open on this machine."""
@@ -69,25 +73,30 @@ class Sysfs:
 
         ``owner`` is the PF that others should leave alone until then (`_blocked`).
         """
+        from . import _writer  # late: a live update never comes here, and a node program is compiled as it starts
+
         folder = self.real(WRITES)
         try:
             os.makedirs(folder, mode=0o755, exist_ok=True)
         except OSError as error:
             raise KernelError("create folder", WRITES, error.errno or 0) from error
+        with self._lock:
+            self._writers = self._writers or _writer.Writers()
         answer = self._writers.write(f"{folder}/{owner}", self.real(path), value, seconds)
         if answer.what is None:
             raise BlockedError(
                 f"'{value}' written to {path} has not come back after {answer.seconds:.1f} s: process {answer.pid} "
                 f"({_writer.where(answer.pid)}) goes on waiting in the kernel"
             )
-        if answer.errno and answer.what == LOCK:
+        if answer.errno and answer.what == _writer.LOCK:
             raise KernelError("lock", f"{WRITES}/{owner}", answer.errno)
         if answer.errno:
             raise KernelError("write", path, answer.errno, value)
 
     def close(self) -> None:
         """End processes of `write_within` that have nothing to do; the next such write starts another."""
-        self._writers.close()
+        if self._writers is not None:
+            self._writers.close()
 
     def locked(self, path: str) -> bool:
         """Whether some process has locked the file, by flock(2)."""

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from . import _writer_child
 from ._errors import KernelError, SriovError
 
+LOCK = _writer_child.LOCK
 START_S = 30.0
 """For the interpreter of a writer to start."""
 

@@ -147,7 +147,23 @@ def test_the_child_enters_what_it_is_told(tmp_path: Path) -> None:
     assert gone is None
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes network namespaces")
+def may_unshare() -> bool:
+    return subprocess.run(["unshare", "--net", "true"], stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+needs_namespaces = pytest.mark.skipif(not may_unshare(), reason="only root makes network namespaces")
+
+
+@needs_namespaces
+def test_from_another_namespace_ours_is_seen() -> None:
+    """With the PCI addresses of its interfaces, if this machine has such."""
+    source = Path(_namespaces_child.__file__).read_text()
+    argv = ["unshare", "--net", sys.executable, "-IS", "-c", source, "name", "/proc/self/ns/net"]
+    answer = json.loads(_process.run([*argv, f"/proc/{os.getpid()}/ns/net"]))
+    assert answer == [{}, _namespaces_child.interfaces()]
+
+
+@needs_namespaces
 def test_a_real_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that a process lives in is entered, and nothing but its own interfaces are seen there."""
     seen: list[str] = []
