@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ._errors import KernelError, RefusedError
 from ._sysfs import WRITES, Sysfs
@@ -24,7 +24,12 @@ def under_way(sysfs: Sysfs) -> dict[str, str]:
 def refuse(sysfs: Sysfs, addresses: Iterable[str]) -> None:
     """Raise `RefusedError` when there is a write under way at one of the PFs; called before anything else of it."""
     found = under_way(sysfs)
-    texts = [f"PF {address}: {found[address]}" for address in addresses if address in found]
+    refuse_these({address: found[address] for address in addresses if address in found})
+
+
+def refuse_these(found: Mapping[str, str]) -> None:
+    """As `refuse`, for what `under_way` has said of some PFs."""
+    texts = [f"PF {address}: {text}" for address, text in found.items()]
     if texts:
         raise RefusedError(
             f"{'; '.join(texts)}; what waits in the kernel goes on when the user of the VF lets go of it"

@@ -14,7 +14,7 @@ from ._engine import altnames
 from ._errors import BadInputError, DeadlineError
 from ._process import Run
 from ._selector import Selector
-from ._state import PfState, read_pfs
+from ._state import PfState, read_known
 from ._sysfs import Sysfs
 
 DEADLINE_S = 60.0
@@ -37,7 +37,7 @@ def wait_for_pfs(
     until = clock() + deadline_s
     facts = _selector.facts_of(spec.pf for spec in document.pfs) | {"class"}
     while True:
-        states = read_pfs(sysfs, vfs=False, facts=facts)
+        states = read_known(sysfs, facts)
         missing = _missing(run, document, states)
         if not missing and not _may_come(document, states):
             return

@@ -11,6 +11,7 @@ from typing import Any
 
 from . import _netdev, _selector
 from ._apply import OnStep, Outcome, apply_host
+from ._blocked import refuse_these
 from ._document import HostDocument, resolve
 from ._errors import BadInputError, SriovError
 from ._goal import reads
@@ -19,7 +20,7 @@ from ._interface import DEVICES
 from ._plan import HostPlan, plan_host
 from ._process import Run
 from ._selector import PfName, Selector
-from ._state import FACTS, PfState, read_pfs, read_vfs
+from ._state import FACTS, PfState, read_known, read_pfs, read_vfs
 from ._steps import summary
 from ._sysfs import Sysfs
 
@@ -73,11 +74,14 @@ def read_host(sysfs: Sysfs, run: Run, document: HostDocument) -> tuple[dict[str,
     """The document resolved, and its PFs with as much detail of their VFs as planning needs.
 
     Other PFs are read only when some PF is not named by its address, and of what PFs are, only what selectors ask for.
+    Raises `RefusedError` when a write is under way at a PF of the document; other PFs may be blocked.
     """
     names = [spec.pf for spec in document.pfs]
     addresses = sorted({name for name in names if isinstance(name, str) and _is_pf(sysfs, name)})
-    known = len(addresses) == len(set(names))
-    states = read_pfs(sysfs, addresses if known else None, vfs=False, facts=_selector.facts_of(names))
+    if len(addresses) == len(set(names)):
+        states = read_pfs(sysfs, addresses, vfs=False)
+    else:
+        states = read_known(sysfs, _selector.facts_of(names))
     resolved = _resolved(sysfs, run, document, states)
     for spec in resolved.pfs:
         address = str(spec.pf)
@@ -109,10 +113,12 @@ def _resolved(sysfs: Sysfs, run: Run, document: HostDocument, states: Mapping[st
     names = [spec.pf for spec in document.pfs]
     known = altnames(run, names, states)
     try:
+        chosen = [pf for name in names for pf in _selector.find(name, states, known)]
+        refuse_these({pf.address: pf.blocked for pf in chosen if pf.blocked is not None})
         return resolve(document, states, known)
     except BadInputError:
         if any(isinstance(name, Selector) for name in names):
-            resolve(document, read_pfs(sysfs, vfs=False, facts=FACTS), known)
+            resolve(document, read_known(sysfs, FACTS), known)
         raise
 
 

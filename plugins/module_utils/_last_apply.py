@@ -1,7 +1,11 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When this host was last brought to what is declared, how long that took, and how it ended: a file in /run."""
+"""When this host was last brought to what is declared, how long that took, and how it ended: a file in /run.
+
+`sriov_vf` is not noted: it changes single VFs whatever is declared, so neither its success nor its failure says how the
+host stands to that.
+"""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def read_pfs(
 def read_known(sysfs: Sysfs, facts: Iterable[str] = ()) -> dict[str, PfState]:
     """All PFs of the host, in the order of their addresses as text, without details of their VFs.
 
-    Unlike `read_pfs`, with what can be read of those that are ``blocked`` without waiting too.
+    Unlike `read_pfs`, it takes PFs that are ``blocked``, with what can be read of them without waiting.
     """
     blocked, addresses, wanted = _blocked.under_way(sysfs), pf_addresses(sysfs), frozenset(facts)
     pfs = read_pfs(sysfs, [address for address in addresses if address not in blocked], vfs=False, facts=wanted)

@@ -57,6 +57,24 @@ def test_counts(host: FakeHost, wish: dict[str, Any], more: dict[str, int]) -> N
     assert facts.valid is True
 
 
+# VFs present, allow_disruptive, drift: VFs 1-2 can only be left out by going through 0
+NARROW = [(False, 0), (True, 4)]
+
+
+@pytest.mark.parametrize(("allow", "drift"), NARROW)
+def test_drift_is_what_an_apply_would_do(tmp_path: Path, allow: bool, drift: int) -> None:
+    """What the interface cannot reach without leave is none."""
+    host = FakeHost(tmp_path, "vf-id-narrow")
+    host.setup(host.igb(IGB), 7, [0, 1, 2])
+    facts = read(host, {"pf": IGB, "present_vfs": "0", "allow_disruptive": allow})
+    assert (facts.pfs[0].counts or {})["drift"] == drift
+
+
+def test_one_selector_for_pfs_of_which_one_may_not_go_there(host: FakeHost) -> None:
+    facts = read(host, {"pf": {"numa_node": -1, "all": True}, "hardware_vfs": 4})
+    assert [(pf.counts or {})["drift"] for pf in facts.pfs] == [9, 1]
+
+
 def test_unbound_vfs(host: FakeHost) -> None:
     host.pfs[IGB].vfs[0].driver = None
     host.draw()
@@ -82,3 +100,5 @@ def test_a_blocked_pf(host: FakeHost) -> None:
     facts = read(host, {"pf": IGB, "hardware_vfs": 0}, {"pf": NVME, "hardware_vfs": 8})
     assert facts.valid is True
     assert [(pf.blocked, (pf.counts or {}).get("drift")) for pf in facts.pfs] == [(True, None), (False, 1)]
+    by_kind = read(host, {"pf": {"driver": "nvme"}, "hardware_vfs": 8})
+    assert [(pf.counts or {}).get("drift") for pf in by_kind.pfs] == [None, 1]

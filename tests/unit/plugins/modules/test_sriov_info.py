@@ -133,9 +133,19 @@ def test_users_of_every_kind(host: FakeHost, capsys: pytest.CaptureFixture[str])
     assert held == {0: "libvirt domain web2 (defined)", 6: "VM web1, process 4711 (qemu-system-x86)"}
 
 
-@pytest.mark.parametrize("names", [None, ["eth0", "0000:04:00.0"], ["0000:03:00.0", "0000:04:00.0"]])
+NAMES: list[list[Any] | None] = [
+    None,
+    ["eth0", "0000:04:00.0"],
+    ["0000:03:00.0", "0000:04:00.0"],
+    ["uplink", {"class": "nvme"}],
+    [{"numa_node": -1, "all": True}],
+    [{"numa_node": -1, "index": 0}, {"numa_node": -1, "index": 1}],
+]
+
+
+@pytest.mark.parametrize("names", NAMES)
 def test_a_blocked_pf_is_told_without_reading_it(
-    host: FakeHost, capsys: pytest.CaptureFixture[str], names: list[str] | None
+    host: FakeHost, capsys: pytest.CaptureFixture[str], names: list[Any] | None
 ) -> None:
     """The fake fails whoever reads its sriov_numvfs."""
     host.block(host.pfs["0000:03:00.0"], "/sys/x", "0")

@@ -14,9 +14,11 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils import _last_apply
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._module import VF_OPTIONS
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vfids import parse
 from ansible_collections.kvmfleet.sriov.plugins.modules import sriov_pf, sriov_vf
+from tests.fake import users
 from tests.fake.host import FakeHost
 from tests.fake.pf import FakePf
 
@@ -173,6 +175,61 @@ def test_held_vf_is_not_removed_unless_forced(tmp_path: Path, call: Call) -> Non
         assert "VF 6 of PF 0000:03:00.0 by VM web1" in result["msg"]
     call(host, pf=IGB, ids="0", state="absent")
     assert set(pf.vfs) == {1, 6}
+
+
+# how a VF of the first PF gets a user, words of the refusal
+USERS: list[tuple[Callable[[FakeHost, FakePf, int], None], str]] = [
+    (lambda host, pf, vf_id: users.define(host, "web2", users.hostdev(pf, vf_id)), "libvirt domain web2 (defined)"),
+    (lambda host, pf, vf_id: users.enslave(host, pf, vf_id, "br0", "bridge"), "bridge br0 above its network interface"),
+    (lambda host, pf, vf_id: users.move(host, pf, vf_id, "/run/netns/blue"), "network namespace blue, as interface"),
+]
+
+
+@pytest.mark.parametrize(("use", "words"), USERS)
+def test_users_of_every_kind_are_named(
+    tmp_path: Path, call: Call, use: Callable[[FakeHost, FakePf, int], None], words: str
+) -> None:
+    """Removed, or bound to another driver: refused, in check mode too. Whom nobody uses goes."""
+    host = make(tmp_path, "vf-id")
+    pf = host.pfs[IGB]
+    use(host, pf, 1)
+    users.put(host, "proc/self/mountinfo", "50 1 0:4 net:[7] /run/netns/blue rw shared:2 - nsfs nsfs rw\n")
+    before = host.picture()
+    wishes: list[dict[str, Any]] = [{"state": "absent"}, {"driver": "nvme"}]
+    for wish in wishes:
+        for check in (True, False):
+            result = call(host, pf=IGB, ids="0-1", **wish, _ansible_check_mode=check)
+            assert result["kind"] == "RefusedError"
+            assert f"VFs are in use: VF 1 of PF {IGB} by {words}" in result["msg"]
+    assert (host.picture(), host.sysfs.writes, host.run.calls) == (before, [], [])
+    assert call(host, pf=IGB, ids="0", state="absent")["present_vfs"] == {IGB: "1"}
+
+
+def test_what_the_kernel_blocks_has_a_deadline(tmp_path: Path, call: Call) -> None:
+    """Afterwards that PF is refused however it is named, and others are not; all of it ends with the user."""
+    host = make(tmp_path, "vf-id")
+    pf = host.pfs[IGB]
+    host.hold(pf, 1)
+    first = call(host, pf=IGB, ids="1", state="absent", force=True)
+    assert first["kind"] == "ApplyError"
+    assert "virtfn1/driver/unbind has not come back" in first["msg"]
+    assert len(host.sysfs.within) == 1
+    names: list[Any] = [IGB, "eth0", {"driver": "igb"}, {"class": "ethernet", "index": 0}, {"netdev": "eth*"}]
+    for name in names:
+        refused = call(host, pf=name, ids="3")
+        assert (refused["kind"], f"PF {IGB}: process" in refused["msg"]) == ("RefusedError", True)
+    everyone = call(host, pf={"numa_node": -1, "all": True}, ids="3")
+    assert (everyone["kind"], set(host.pfs[NVME].vfs)) == ("RefusedError", {0, 1})
+    assert call(host, pf={"class": "nvme"}, ids="3")["present_vfs"] == {NVME: "0-1,3"}
+    host.let_go(pf)
+    assert call(host, pf="eth0", ids="1", state="absent")["present_vfs"] == {IGB: "0"}
+
+
+def test_it_is_not_noted_as_bringing_the_host_to_what_is_declared(tmp_path: Path, call: Call) -> None:
+    host = make(tmp_path, "vf-id")
+    assert call(host, pf=IGB, ids="3")["changed"]
+    assert call(host, pf="eth9", ids="3")["failed"]
+    assert _last_apply.read(host.sysfs) is None
 
 
 # arguments, kind of the error, words of its message
