@@ -25,10 +25,10 @@ def tools(pf: Pf) -> Callable[..., str]:
     return run
 
 
-def declare(pf: Pf, wish: dict[str, Any], *, force: bool = False, check: bool = False) -> dict[str, Any]:
+def declare(pf: Pf, wish: dict[str, Any], *, allow: bool = False, check: bool = False) -> dict[str, Any]:
     """Converge one PF; the report as modules and programs give it."""
     document = _document.validate({"pfs": [{"pf": pf.address, **wish}]})
-    return dict(_engine.converge(pf.files, tools(pf), document, force=force, check=check).to_dict())
+    return dict(_engine.converge(pf.files, tools(pf), document, allow_disruptive=allow, check=check).to_dict())
 
 
 def fails(kind: type[Exception], words: str, call: Callable[[], object]) -> None:
@@ -153,19 +153,19 @@ def case_engine_check_predicts(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_engine_refuses_another_number(pf: Pf) -> None:
-    """Another number while VFs are present is refused and writes nothing; forced, it is reached and they come back."""
+    """Another number while VFs are present is refused and writes nothing; allowed, it is reached and they come back."""
     declare(pf, {"hardware_vfs": 1, "present_vfs": "all"})
     wish: dict[str, Any] = {"hardware_vfs": 2}
     for check in (True, False):
         fails(_errors.RefusedError, "goes through 0", partial(declare, pf, wish, check=check))
         pf.is_state(1, (0,))
-    declare(pf, wish, force=True)
+    declare(pf, wish, allow=True)
     pf.is_state(2, {0} if pf.interface != "stock" else {0, 1})
 
 
 @case(interfaces=ENGINE)
 def case_engine_changes_the_number_of_absent_vfs(pf: Pf) -> None:
-    """Without present VFs, or when they are declared away, another number needs no force."""
+    """Without present VFs, or when they are declared away, another number needs no leave."""
     declare(pf, {"hardware_vfs": 1, "present_vfs": "all"})
     declare(pf, {"hardware_vfs": 0, "present_vfs": "none"})
     pf.is_state(0, ())

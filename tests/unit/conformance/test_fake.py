@@ -52,14 +52,9 @@ def test_cases_about_thousands_of_vfs_hold_for_few(tmp_path: Path, interface: st
     assert [row.reason for row in rows if row.result != "pass"] == []
 
 
-FORCED = pytest.mark.xfail(
-    reason="it says force for what is allow_disruptive by now; cases change together with kernel/EVIDENCE.json"
-)
-
-
 @pytest.mark.parametrize(
     ("one", "interface", "kind"),
-    [pytest.param(*row, marks=FORCED if row[0].name == "engine_refuses_another_number" else ()) for row in RUNS],
+    RUNS,
     ids=lambda value: getattr(value, "name", value),
 )
 def test_case(tmp_path: Path, one: Any, interface: str, kind: str) -> None:  # noqa: ANN401 - a case of the harness, which the host imports by itself
