@@ -19,7 +19,18 @@ ENGINE = "ansible_collections.kvmfleet.sriov.plugins.module_utils"
 CASES = Path(__file__).resolve().parents[2] / "conformance"
 sys.path[:0] = [str(CASES), str(CASES / "engine")]
 # On a host the cases find the engine under the name it has in the node program: here these must be the same modules.
-for name in ("_document", "_engine", "_errors", "_interface", "_process", "_state", "_vfids"):
+for name in (
+    "_document",
+    "_engine",
+    "_errors",
+    "_info",
+    "_interface",
+    "_process",
+    "_selector",
+    "_state",
+    "_vf_wish",
+    "_vfids",
+):
     importlib.import_module(f"{ENGINE}.{name}")
 sys.modules["kvmfleet_sriov"] = sys.modules[ENGINE]
 harness = importlib.import_module("harness")
@@ -59,7 +70,8 @@ def test_cases_about_thousands_of_vfs_hold_for_few(tmp_path: Path, interface: st
 )
 def test_case(tmp_path: Path, one: Any, interface: str, kind: str) -> None:  # noqa: ANN401 - a case of the harness, which the host imports by itself
     host = FakeHost(tmp_path / "root", interface)
-    pf = getattr(host, kind)()
+    pfs = {name: getattr(host, name)() for name in TOTALS}
+    pf = pfs[kind]
     row = harness.run_case(harness.Pf(host.sysfs, pf.address), one, f"fake-{interface}", str)
     allowed = {("pass", "")} if kind == "igb" else {("pass", ""), ("skip", "needs a PF with a network interface")}
     assert (row.result, row.reason) in allowed
