@@ -121,15 +121,16 @@ class FakeHost:
             target = self.root / path
             if target.is_symlink() or target.is_file():
                 target.unlink()
-            if target.parent.is_dir() and not any(target.parent.iterdir()):
-                target.parent.rmdir()
+            _remove_empty(target if path.endswith("/") else target.parent, self.root)
         for path, text in wanted.items():
-            if self._drawn.get(path) != text:
+            if path.endswith("/"):
+                (self.root / path).mkdir(parents=True, exist_ok=True)
+            elif self._drawn.get(path) != text:
                 _put(self.root / path, text)
         self._drawn = wanted
 
     def _files(self) -> dict[str, str]:
-        """Path to text; a text that starts with "-> " is a link."""
+        """Path to text; a text that starts with "-> " is a link, a path that ends with "/" an empty folder."""
         bus = "sys/bus/pci"
         files = {f"{bus}/drivers_probe": "", "proc/version": "fake"}
         for driver in self.drivers:
@@ -156,6 +157,7 @@ class FakeHost:
             files["driver"] = f"-> ../../drivers/{pf.driver}"
         if pf.netdev:
             files[f"net/{pf.netdev}/address"] = "52:54:00:00:00:01\n"
+            files[f"net/{pf.netdev}/flags"] = f"{0x1002 | pf.up:#x}\n"
         return files
 
 
@@ -173,9 +175,17 @@ def _vf_files(pf: FakePf, vf: FakeVf) -> dict[str, str]:
     }  # fmt: skip
     if vf.driver:
         files["driver"] = f"-> ../../drivers/{vf.driver}"
-    if vf.driver == pf.vf_driver and pf.netdev:
-        files[f"net/{vf.address.replace(':', '').replace('.', '')}/address"] = "52:54:00:00:00:02\n"
+    for name in vf.interface_names(pf):
+        shown = {f"net/{name}/upper_{upper}": f"-> ../../../../virtual/net/{upper}" for upper in vf.uppers}
+        files.update({"net/": ""} if vf.elsewhere else {f"net/{name}/address": "52:54:00:00:00:02\n", **shown})
     return files
+
+
+def _remove_empty(folder: Path, root: Path) -> None:
+    """This folder and those above it, as far as nothing is in them."""
+    while folder != root and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
 
 
 def _put(path: Path, text: str) -> None:

@@ -16,7 +16,10 @@ DEFAULTS = {
 
 @dataclass
 class FakeVf:
-    """A present VF. ``held``: some process has it open, so that taking it away would block for ever."""
+    """A present VF. ``held``: some process has it open, so that taking it away would block for ever.
+
+    ``uppers`` are interfaces above its network interface; ``elsewhere``: that is in another network namespace.
+    """
 
     address: str
     group: int
@@ -24,6 +27,13 @@ class FakeVf:
     override: str | None = None
     netdev: str | None = None
     held: bool = False
+    uppers: frozenset[str] = frozenset()
+    elsewhere: bool = False
+
+    def interface_names(self, pf: FakePf) -> list[str]:
+        """Of the network interface that the driver of the PF's VFs makes."""
+        made = self.driver is not None and self.driver == pf.vf_driver and pf.netdev is not None
+        return [self.address.replace(":", "").replace(".", "")] if made else []
 
 
 @dataclass
@@ -51,6 +61,7 @@ class FakePf:
     enabled: int = 0
     autoprobe: bool = True
     pending: tuple[str, str] | None = None
+    up: bool = False
     vfs: dict[int, FakeVf] = field(default_factory=dict)
     properties: dict[int, dict[str, object]] = field(default_factory=dict)
 

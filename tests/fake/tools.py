@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import ToolError
 
+from . import links
+
 if TYPE_CHECKING:
     from .host import FakeHost
     from .pf import FakePf
@@ -28,6 +30,8 @@ class FakeTools:
     def __call__(self, argv: Sequence[str]) -> str:
         words = list(argv)
         with self.host.lock:
+            if words[0] == "ip" and (act := links.action(self.host, words)):
+                return self._change(words, act)
             if words[:3] == ["ip", "link", "set"]:
                 return self._change(words, lambda: self._set(words))
             if words[0] == "modprobe":

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import os
-import shutil
+from typing import TYPE_CHECKING
 
-from .host import FakeHost
-from .pf import FakePf
+if TYPE_CHECKING:
+    from .host import FakeHost
+    from .pf import FakePf
 
 BUS = "sys/bus/pci/devices"
 
@@ -56,17 +57,15 @@ def network(host: FakeHost, name: str, forward: str) -> None:
 
 def enslave(host: FakeHost, pf: FakePf, vf_id: int, upper: str, devtype: str = "") -> None:
     """Put the VF's interface below ``upper``."""
-    device = host.root / BUS / pf.vf_address(vf_id) / "net"
-    netdev = next(device.iterdir())
-    os.symlink(f"../../../../virtual/net/{upper}", netdev / f"upper_{upper}")
+    pf.vfs[vf_id].uppers |= {upper}
+    host.draw()
     put(host, f"sys/class/net/{upper}/uevent", (f"DEVTYPE={devtype}\n" if devtype else "") + f"INTERFACE={upper}\n")
 
 
 def move(host: FakeHost, pf: FakePf, vf_id: int, path: str, name: str = "net1") -> None:
     """Put the VF's interface into the network namespace that ``path`` leads to; the folder ``net`` stays, empty."""
-    device = host.root / BUS / pf.vf_address(vf_id) / "net"
-    for netdev in device.iterdir():
-        shutil.rmtree(netdev)
+    pf.vfs[vf_id].elsewhere = True
+    host.draw()
     host.namespaces.setdefault(path, {})[pf.vf_address(vf_id)] = name
 
 

@@ -27,7 +27,7 @@ def facts(pf: Pf, address: str) -> dict[str, Any]:
     code = pf.files.read(f"{folder}/class")
     found["class"] = CLASSES.get(code[:6], code[2:])
     found["driver"] = pf.files.link(f"{folder}/driver")
-    found["netdev"] = (pf.files.names(f"{folder}/net") or [None])[0]
+    found["netdev"] = next(iter(pf.files.names(f"{folder}/net")), None)
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -1,0 +1,145 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Cases for VFs in use: who uses them is named, nothing is written, and what blocks all the same has a deadline.
+
+Left out: a mounted disk of an NVMe VF. The emulated controllers give their VFs no namespaces, so there is none; and
+libvirt, which is not in the lab: its files are the whole interface, and unit tests have those.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from cases_engine import ENGINE, VFIO, declare, fails, needs_vfio, tools
+from cases_presence import change
+from harness import DEVICES, Pf, SkippedError, case, require, wait_for
+from kvmfleet_sriov import _act, _apply, _blocked, _document, _engine, _errors, _info
+
+NAME = "kvmfleet-case"
+"""Of whatever a case makes; interface names have at most 15 bytes."""
+BLOCKED_S = 3.0
+"""Shorter than the kernel's own patience with tasks that hang."""
+
+
+def ip(pf: Pf, *words: str) -> None:
+    tools(pf)(["ip", *words])
+
+
+def interface_of(pf: Pf, number: int) -> str:
+    """The network interface of VF ``number``, with VFs 0 and 1 added while drivers are probed."""
+    if not pf.files.names(f"{pf.path}/net"):
+        raise SkippedError("needs a PF with a network interface")
+    declare(pf, {"hardware_vfs": 2, "present_vfs": "0-1", "drivers_autoprobe": True})
+    names = pf.files.names(f"{DEVICES}/{pf.vf(number)}/net")
+    if not names:
+        raise SkippedError(f"no driver gives VFs of {pf.driver} a network interface here")
+    return names[0]
+
+
+def stays(pf: Pf, user: str) -> None:
+    """All that would take VF 1 away is refused and names its user; `sriov_info` names it too."""
+    words = f"VF 1 of PF {pf.address} by {user}"
+    off: dict[str, Any] = {"hardware_vfs": 0, "present_vfs": "none"}
+    for check in (True, False):
+        fails(_errors.RefusedError, words, partial(declare, pf, off, check=check))
+        fails(_errors.RefusedError, words, partial(change, pf, 1, driver=VFIO, check=check))
+        if pf.interface == "vf-id":
+            fails(_errors.RefusedError, words, partial(change, pf, "0-1", "absent", check=check))
+    pf.is_state(2, (0, 1))
+    rows = {vf["id"]: vf for vf in _info.gather(pf.files, tools(pf), [pf.address], properties=False)[0]["vfs"]}
+    require(rows[1].get("held_by") == user, f"sriov_info says {rows[1]}")
+    require("held_by" not in rows[0], f"sriov_info says {rows[0]}")
+
+
+def goes(pf: Pf) -> None:
+    """Without its user, VF 1 is not protected."""
+    while pf.undo:
+        pf.undo.pop()()
+    declare(pf, {"hardware_vfs": 0, "present_vfs": "none"})
+    pf.is_state(0, ())
+
+
+@case(interfaces=ENGINE)
+def case_users_in_another_namespace(pf: Pf) -> None:
+    """A VF whose network interface was moved to another network namespace, which is named."""
+    netdev = interface_of(pf, 1)
+    ip(pf, "netns", "add", NAME)
+    pf.undo.append(partial(ip, pf, "netns", "del", NAME))
+    ip(pf, "link", "set", "dev", netdev, "netns", NAME)
+    pf.undo.append(partial(ip, pf, "-n", NAME, "link", "set", "dev", netdev, "netns", str(os.getpid())))
+    stays(pf, f"network namespace {NAME}, as interface {netdev}")
+    goes(pf)
+
+
+@case(interfaces=ENGINE)
+def case_users_bridge(pf: Pf) -> None:
+    """A VF whose network interface is a port of a bridge."""
+    netdev = interface_of(pf, 1)
+    try:
+        ip(pf, "link", "add", "dev", NAME, "type", "bridge")
+    except _errors.ToolError as error:
+        raise SkippedError(f"needs a kernel with bridges: {error}") from error
+    pf.undo.append(partial(ip, pf, "link", "del", "dev", NAME))
+    ip(pf, "link", "set", "dev", netdev, "master", NAME)
+    stays(pf, f"bridge {NAME} above its network interface")
+    goes(pf)
+
+
+@case(interfaces=ENGINE)
+def case_users_vlan(pf: Pf) -> None:
+    """A VF whose network interface has a VLAN interface above it. The PF is up, or its driver does not answer VFs."""
+    netdev, of_pf = interface_of(pf, 1), pf.files.names(f"{pf.path}/net")[0]
+    if not int(pf.files.read(f"{pf.path}/net/{of_pf}/flags"), 16) & 1:
+        ip(pf, "link", "set", "dev", of_pf, "up")
+        pf.undo.append(partial(ip, pf, "link", "set", "dev", of_pf, "down"))
+    try:
+        ip(pf, "link", "add", "link", netdev, "name", NAME, "type", "vlan", "id", "5")
+    except _errors.ToolError as error:
+        raise SkippedError(f"needs a VF driver that takes a VLAN interface above: {error}") from error
+    pf.undo.append(partial(ip, pf, "link", "del", "dev", NAME))
+    stays(pf, f"vlan {NAME} above its network interface")
+    goes(pf)
+
+
+@case(interfaces=ENGINE, real_only=True)
+def case_users_that_block_the_kernel(pf: Pf) -> None:
+    """Forced to unbind a VF that this process has open, the engine comes back in time and says who waits; the PF is
+    refused, and shown as blocked, until the VF is closed. Then the kernel goes on."""
+    needs_vfio(pf)
+    declare(pf, {"hardware_vfs": 2, "present_vfs": "0-1", "vfs": [{"ids": 1, "driver": VFIO}]})
+    handle = opened(pf, 1)
+    closed = False
+
+    def let_go() -> None:
+        nonlocal closed
+        if not closed:
+            os.close(handle)
+            closed = True
+        wait_for(lambda: pf.address not in _blocked.under_way(pf.files), "the blocked write has come back")
+
+    pf.undo.append(let_go)
+    patient, _act.WRITE_S = _act.WRITE_S, BLOCKED_S
+    pf.undo.append(lambda: setattr(_act, "WRITE_S", patient))
+    wish = {"pf": pf.address, "vfs": [{"ids": 1, "driver": "default"}]}
+    document = _document.validate({"pfs": [wish]})
+    call = partial(_engine.converge, pf.files, tools(pf), document, force=True)
+    fails(_apply.ApplyError, "/driver/unbind has not come back after", call)
+    fails(_errors.RefusedError, f"PF {pf.address}: process ", call)
+    rows = _info.gather(pf.files, tools(pf), [pf.address])
+    require("/driver/unbind" in rows[0].get("blocked", ""), f"sriov_info says {rows}")
+    let_go()
+    declare(pf, {"vfs": [{"ids": 1, "driver": "default"}]})
+    pf.is_state(2, (0, 1))
+    require(pf.files.link(f"{DEVICES}/{pf.vf(1)}/driver") is None, "VF 1 is bound")
+
+
+def opened(pf: Pf, number: int) -> int:
+    """The VF's VFIO device, open, which keeps it registered (drivers/vfio/device_cdev.c, its fops_cdev_open)."""
+    for name in pf.files.names(f"{DEVICES}/{pf.vf(number)}/vfio-dev"):
+        with suppress(FileNotFoundError):
+            return os.open(f"/dev/vfio/devices/{name}", os.O_RDWR)
+    raise SkippedError("needs CONFIG_VFIO_DEVICE_CDEV")
