@@ -57,6 +57,17 @@ class Sysfs:
             raise KernelError("read", path, error.errno or 0) from error
         return data.decode(errors="replace").rstrip("\n")
 
+    def read_bytes(self, path: str, limit: int) -> bytes:
+        """The first ``limit`` bytes of a binary file, fewer where the kernel gives no more."""
+        try:
+            handle = os.open(self.real(path), os.O_RDONLY)
+            try:
+                return os.read(handle, limit)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise KernelError("read", path, error.errno or 0) from error
+
     def write(self, path: str, value: str) -> None:
         """Write ``value`` with one ``write(2)``."""
         try:

@@ -33,6 +33,13 @@ def test_reading(sysfs: Sysfs) -> None:
     assert (sysfs.exists("/sys/driver"), sysfs.exists("/sys/none")) == (True, False)
 
 
+def test_reading_bytes(sysfs: Sysfs, tmp_path: Path) -> None:
+    (tmp_path / "sys/config").write_bytes(bytes(range(256)) * 2)
+    assert sysfs.read_bytes("/sys/config", 256) == bytes(range(256))
+    with pytest.raises(KernelError, match="cannot read /sys/none: ENOENT"):
+        sysfs.read_bytes("/sys/none", 1)
+
+
 def test_writing_is_one_write(sysfs: Sysfs, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[bytes] = []
     write = os.write

@@ -1,0 +1,76 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A PF's eswitch and the ports of its VFs, as ``devlink`` reads and sets them (iproute2, devlink/devlink.c)."""
+
+from __future__ import annotations
+
+import errno
+import json
+from typing import Any
+
+from . import _answers
+from ._errors import BadInputError, SriovError, ToolError
+from ._pf_settings import ESWITCH_MODES
+from ._process import Run
+
+_UNSUPPORTED = (errno.EOPNOTSUPP, errno.ENODEV)
+
+
+def eswitch_mode(run: Run, address: str) -> str:
+    """The mode of the eswitch of the PF at ``address``; raises `BadInputError` for a PF that has none.
+
+    The answer for a driver without an eswitch is an entry without a mode (net/devlink/dev.c, devlink_nl_eswitch_fill)
+    or EOPNOTSUPP, for one that does not use devlink ENODEV.
+    """
+    argv = ["devlink", "-j", "dev", "eswitch", "show", f"pci/{address}"]
+    try:
+        mode = _section(run, argv, "dev").get(f"pci/{address}", {}).get("mode")
+    except ToolError as error:
+        number = _answers.errno_of(error.stderr)
+        if number not in _UNSUPPORTED:
+            raise
+        raise _unsupported(address, number) from error
+    if mode is None:
+        raise _unsupported(address, errno.EOPNOTSUPP)
+    if mode not in ESWITCH_MODES:
+        raise BadInputError(
+            f"PF {address}: its eswitch is in mode '{mode}', which is none of {', '.join(ESWITCH_MODES)}"
+        )
+    return str(mode)
+
+
+def set_eswitch(run: Run, address: str, mode: str) -> None:
+    """Raises `ToolError` with the driver's words and the kernel's errno."""
+    run(["devlink", "dev", "eswitch", "set", f"pci/{address}", "mode", mode])
+
+
+def vf_ports(run: Run, address: str) -> dict[int, tuple[str, str]]:
+    """Port and MAC address of those VFs of the PF at ``address`` whose address can be set by port, by VF id.
+
+    Ports of another host's VFs (``external``, on a DPU) are left out (Linux, devlink/devlink-port.rst).
+    """
+    ports = _section(run, ["devlink", "-j", "port", "show"], "port")
+    return {
+        int(port["vfnum"]): (name, str(port["function"]["hw_addr"]).lower()) for name, port in ports.items()
+        if name.startswith(f"pci/{address}/") and port.get("flavour") == "pcivf" and not port.get("external")
+        and "hw_addr" in port.get("function", {})
+    }  # fmt: skip
+
+
+def set_port_mac(run: Run, port: str, mac: str) -> None:
+    run(["devlink", "port", "function", "set", port, "hw_addr", mac])
+
+
+def _unsupported(address: str, number: int) -> BadInputError:
+    return BadInputError(
+        f"PF {address}: eswitch_mode cannot be set: its driver has no eswitch ({_answers.name(number)}); leave it out"
+    )
+
+
+def _section(run: Run, argv: list[str], name: str) -> dict[str, Any]:
+    output = run(argv)
+    try:
+        return dict(json.loads(output or "{}").get(name, {}))
+    except (ValueError, AttributeError) as error:
+        raise SriovError(f"'{' '.join(argv)}' did not answer in JSON: {error}") from error

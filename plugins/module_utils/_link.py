@@ -1,0 +1,22 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A PF's network interface, as far as it decides what its VFs can be given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+INFINIBAND = "infiniband"
+
+
+@dataclass(frozen=True)
+class Link:
+    """``kind`` as iproute2 names it (``ether``, `INFINIBAND`); ``permanent`` is the MAC address that the device came
+    with, whatever a bond or an administrator gave it since; MTUs are in bytes, ``max_mtu`` 0 is "no limit known".
+    """
+
+    kind: str = "ether"
+    permanent: str | None = None
+    min_mtu: int = 0
+    max_mtu: int = 0

@@ -1,0 +1,43 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a PF has beside its VFs: the mode of its eswitch and the MTU of its network interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from . import _vf_device
+from ._errors import BadInputError
+
+LEGACY, SWITCHDEV = "legacy", "switchdev"
+ESWITCH_MODES = (LEGACY, SWITCHDEV)
+
+
+@dataclass(frozen=True)
+class PfSettings:
+    """None is "leave as found" in a wish, "not read" in a reading; ``mtu`` is in bytes."""
+
+    eswitch_mode: str | None = None
+    mtu: int | None = None
+
+    def __bool__(self) -> bool:
+        return self.eswitch_mode is not None or self.mtu is not None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Only what is given."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+NAMES = tuple(field.name for field in fields(PfSettings))
+
+
+def validate(data: Mapping[str, Any], where: str) -> PfSettings:
+    """The settings among the keys of ``data``; raises `BadInputError` naming the key's path and what is allowed."""
+    mode = data.get("eswitch_mode")
+    if mode is not None and mode not in ESWITCH_MODES:
+        raise BadInputError(f"{where}.eswitch_mode: {mode!r} is not one of {', '.join(ESWITCH_MODES)}")
+    mtu = None if data.get("mtu") is None else _vf_device.number(data["mtu"], f"{where}.mtu", "mtu")
+    return PfSettings(mode, mtu)
