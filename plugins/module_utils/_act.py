@@ -6,34 +6,47 @@
 from __future__ import annotations
 
 import errno
+import time
 
-from . import _netdev
-from ._errors import KernelError, VerifyError
+from . import _answers, _devlink, _vf_readings
+from ._actions import Action, Command, ReadBack, SetEswitch, SetMtu, Write
+from ._errors import DeadlineError, KernelError, PropertyError, ToolError, VerifyError
 from ._process import Run
 from ._properties import VfProperties
-from ._steps import Action, Command, ReadBack, Write
+from ._state import uplink
 from ._sysfs import Sysfs
 
 WRITE_S, VF_S = 60.0, 2.0
 """Seconds that a write may take, and more for each VF that it brings or takes: real drivers need up to one for a VF."""
+
+NETDEV_S = 10.0
+"""How long a network interface may take to appear after its driver was bound: some do it in the background (iavf)."""
+
+_PAUSE_S = 0.02
 
 
 def act(sysfs: Sysfs, run: Run, pf: str, action: Action, careful: bool = False) -> None:
     """Carry out an action for the PF at address ``pf``.
 
     ``careful``: something on this host may be blocked in the kernel, so any write may queue up behind it. Raises
-    `KernelError` for a write, `ToolError` for a program, `VerifyError` for properties that did not stick, and
-    `BlockedError` for what the kernel did not end in time: it was left behind.
+    `KernelError` for a write, `ToolError` or `PropertyError` for a program, `DeadlineError` for an interface that does
+    not appear, `VerifyError` for properties that did not stick, and `BlockedError` for what the kernel did not end in
+    time: it was left behind.
     """
     if isinstance(action, Command):
-        run(action.argv)
+        _command(run, action)
     elif isinstance(action, ReadBack):
         _read_back(run, action)
+    elif isinstance(action, SetEswitch):
+        _devlink.set_eswitch(run, action.pf, action.mode)
+    elif isinstance(action, SetMtu):
+        path = f"{action.folder}/net/{_netdev_of(sysfs, action.folder)}/mtu"
+        _send(sysfs, pf, path, str(action.mtu), WRITE_S if careful else None)
     else:
-        _write(sysfs, pf, action, careful or action.waits)
+        _write(sysfs, pf, action, WRITE_S + VF_S * action.vfs if careful or action.waits else None)
 
 
-def _write(sysfs: Sysfs, pf: str, action: Write, within: bool) -> None:
+def _write(sysfs: Sysfs, pf: str, action: Write, seconds: float | None) -> None:
     if action.missing_ok and not sysfs.exists(action.path):
         return
     value = action.value
@@ -42,14 +55,76 @@ def _write(sysfs: Sysfs, pf: str, action: Write, within: bool) -> None:
         if address is None:
             raise KernelError("find the VF behind", action.device, errno.ENOENT)
         value = address
-    if within:
-        sysfs.write_within(action.path, value, pf, WRITE_S + VF_S * action.vfs)
+    _send(sysfs, pf, action.path, value, seconds)
+
+
+def _send(sysfs: Sysfs, pf: str, path: str, value: str, seconds: float | None) -> None:
+    """Without ``seconds``, it is waited for."""
+    if seconds is None:
+        sysfs.write(path, value)
     else:
-        sysfs.write(action.path, value)
+        sysfs.write_within(path, value, pf, seconds)
+
+
+def _command(run: Run, action: Command) -> None:
+    try:
+        run(action.argv)
+    except ToolError as error:
+        if not action.parts:
+            raise
+        _one_by_one(run, action, error)
+
+
+def _one_by_one(run: Run, action: Command, error: ToolError) -> None:
+    """Which property the kernel refused: the first that it refuses when they are set one by one.
+
+    A MAC address that ``ip`` cannot set may have another way. When each goes through alone, nothing can be said of
+    one, and the error stays.
+    """
+    other_way = False
+    for given, argv in action.parts:
+        try:
+            if len(action.parts) == 1:
+                raise error
+            run(argv)
+        except ToolError as refusal:
+            if not _set_by_port(run, action.vf, given, refusal):
+                raise _property_error(given, refusal) from refusal
+            other_way = True
+    if not other_way:
+        raise error
+
+
+def _set_by_port(run: Run, vf: tuple[str, int], given: VfProperties, refusal: ToolError) -> bool:
+    """Whether the kernel's EOPNOTSUPP for a MAC address was of the way, and the VF's port took it."""
+    if given.mac is None or _answers.errno_of(refusal.stderr) != errno.EOPNOTSUPP:
+        return False
+    try:
+        return _vf_readings.set_mac_by_port(run, *vf, given.mac)
+    except ToolError:
+        return False
+
+
+def _property_error(given: VfProperties, error: ToolError) -> PropertyError:
+    number = _answers.errno_of(error.stderr)
+    named = given.to_dict()
+    what = ", ".join(f"{name} {value}" for name, value in named.items())
+    return PropertyError(what, tuple(named), number, _answers.name(number), error)
+
+
+def _netdev_of(sysfs: Sysfs, folder: str) -> str:
+    until = time.monotonic() + NETDEV_S
+    while True:
+        netdev = uplink(sysfs, folder, sysfs.names(f"{folder}/net"))
+        if netdev is not None:
+            return netdev
+        if time.monotonic() >= until:
+            raise DeadlineError(f"no network interface appeared in {folder}/net within {NETDEV_S:g} s")
+        time.sleep(_PAUSE_S)
 
 
 def _read_back(run: Run, action: ReadBack) -> None:
-    found = _netdev.read_properties(run, action.netdev)
+    found = _vf_readings.read_vfs(run, action.pf, action.netdev, len(action.wanted))[1]
     for vf_id, wanted in sorted(action.wanted.items()):
         if missing := wanted.missing_in(found.get(vf_id, VfProperties())):
             have = found.get(vf_id, VfProperties()).only(missing)

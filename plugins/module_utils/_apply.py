@@ -5,32 +5,29 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import _blocked, _holders, _netdev, _process
+from . import _blocked, _eswitch, _holders, _process, _reading
 from ._act import act
-from ._errors import BlockedError, KernelError, SriovError, VerifyError
-from ._goal import reads, shortfall
+from ._actions import Action, Command
+from ._errors import BlockedError, SriovError, VerifyError
+from ._goal import shortfall
+from ._meanings import is_no_choice, meaning
 from ._plan import HostPlan, Plan, as_stock, without_choice
 from ._process import Run
-from ._state import PfState, read_pfs, read_vfs
-from ._steps import Action, Command, Step, summary
+from ._properties import VfProperties
+from ._reading import Extent
+from ._state import PfState, read_pfs
+from ._steps import Step, summary
 from ._sysfs import Sysfs
 from ._vfids import describe
 
 OnStep = Callable[[Step, float], None]
 """Called after each step with its seconds, from the thread of its PF."""
-
-_MEANINGS = {
-    errno.EOPNOTSUPP: "the PF's driver has not declared that it can live with absent VFs",
-    errno.EBUSY: "another number of VFs is enabled, or a VF is bound to a driver",
-    errno.ENOENT: "the PF has no driver that supports SR-IOV",
-}
 
 
 _LEFT = (
@@ -146,20 +143,12 @@ def apply(sysfs: Sysfs, run: Run, plans: tuple[Plan, ...]) -> Outcome:
     return apply_host(sysfs, HostPlan(plans), run=run)
 
 
-def _read_again(host: _Host, address: str, vfs: Iterable[int], properties: bool) -> PfState:
-    """The PF now, with details of those of ``vfs`` that are present."""
-    pf = read_pfs(host.sysfs, [address], vfs=False)[address]
-    pf = read_vfs(host.sysfs, pf, frozenset(vfs) & pf.present)
-    return replace(pf, properties=_netdev.read_properties(host.run, pf.netdev)) if properties and pf.netdev else pf
-
-
 def _apply_pf(host: _Host, plan: Plan) -> PfOutcome:
     """Where the kernel could, but the PF's driver does not allow absent VFs, go on as on a stock kernel."""
     try:
         return _carry_out(host, plan)
     except _UndoneError as error:
-        unsupported = isinstance(error.cause, KernelError) and error.cause.errno == errno.EOPNOTSUPP
-        if not (unsupported and error.clean and plan.found.abilities.choose):
+        if not (is_no_choice(error.cause) and error.clean and plan.found.abilities.choose):
             raise
     lesser = _lesser(host, plan)
     _holders.refuse_held(host.sysfs, host.run, HostPlan((lesser,), host.force))
@@ -167,9 +156,9 @@ def _apply_pf(host: _Host, plan: Plan) -> PfOutcome:
 
 
 def _lesser(host: _Host, plan: Plan) -> Plan:
-    """The plan as on a stock kernel: its way may need details of VFs that the first one did without."""
-    ids, properties = reads(as_stock(plan.found), plan.spec)
-    return without_choice(_read_again(host, plan.found.address, ids, properties), plan.spec)
+    """The plan as on a stock kernel: its way may need details that the first one did without."""
+    found = as_stock(read_pfs(host.sysfs, [plan.found.address], vfs=False)[plan.found.address])
+    return without_choice(_reading.for_planning(host.sysfs, host.run, found, plan.spec), plan.spec)
 
 
 def _carry_out(host: _Host, plan: Plan) -> PfOutcome:
@@ -179,7 +168,7 @@ def _carry_out(host: _Host, plan: Plan) -> PfOutcome:
     try:
         for step in plan.steps:
             seconds.append(_timed(host, step))
-        state = _read_again(host, plan.found.address, plan.goal.drivers, bool(plan.goal.properties))
+        state = _reading.again(host.sysfs, host.run, plan.found.address, Extent.of_goal(plan.goal))
         if missing := shortfall(plan.goal, state):
             raise VerifyError(f"all steps went through, but a fresh reading shows {'; '.join(missing)}")
     except SriovError as error:
@@ -211,7 +200,7 @@ def _undone(host: _Host, plan: Plan, finished: int, cause: SriovError) -> _Undon
         actions += step.undo
     stuck = _take_back(host, plan.found, actions)
     after = f"taking it back failed too: {'; '.join(stuck)}" if stuck else "the PF is back as it was found"
-    return _UndoneError(f"{at}{cause}{_meaning(cause)}; {after}", cause, not stuck)
+    return _UndoneError(f"{at}{cause}{meaning(cause)}; {after}", cause, not stuck)
 
 
 def _take_back(host: _Host, found: PfState, actions: Iterable[Action]) -> list[str]:
@@ -234,12 +223,6 @@ def _waited_for(host: _Host, plan: Plan) -> str:
     return f" (in use: {users})" if users else ""
 
 
-def _meaning(cause: SriovError) -> str:
-    if isinstance(cause, KernelError) and "/sriov_" in cause.path and cause.errno in _MEANINGS:
-        return f" ({_MEANINGS[cause.errno]})"
-    return ""
-
-
 def _ids(step: Step) -> str:
     return f"of VF {step.to_dict()['vfs']}" if step.ids else ""
 
@@ -247,7 +230,7 @@ def _ids(step: Step) -> str:
 def _not_back(host: _Host, found: PfState) -> list[str]:
     """What a fresh reading shows otherwise than it was found."""
     try:
-        now = _read_again(host, found.address, found.vfs, bool(found.properties))
+        now = _reading.again(host.sysfs, host.run, found.address, Extent.of_state(found))
     except SriovError as error:
         return [str(error)]
     return [f"{thing} was {was}, is {now}" for thing, was, now in _differences(found, now) if was != now]
@@ -257,7 +240,12 @@ def _differences(found: PfState, now: PfState) -> Iterator[tuple[str, object, ob
     yield "hardware_vfs", found.enabled, now.enabled
     yield "present_vfs", describe(found.present), describe(now.present)
     yield "drivers_autoprobe", found.autoprobe, now.autoprobe
+    yield "settings", found.settings, now.settings
     for vf_id in sorted(set(found.vfs) & set(now.vfs)):
         yield f"driver of VF {vf_id}", found.vfs[vf_id].driver, now.vfs[vf_id].driver
+    lost = _eswitch.kept_by_nobody(found.driver, found.settings.eswitch_mode)
     for vf_id, properties in sorted(found.properties.items()):
-        yield f"properties of VF {vf_id}", properties, now.properties.get(vf_id)
+        after = now.properties.get(vf_id, VfProperties())
+        yield f"properties of VF {vf_id}", properties.without(lost), after.without(lost)
+    for vf_id, device in sorted(found.devices.items()):
+        yield f"device of VF {vf_id}", device, now.devices.get(vf_id)

@@ -76,5 +76,5 @@ def _reason(spec: PfSpec, pf: PfState) -> str:
     name = spec.pf if isinstance(spec.pf, str) else pf.address
     if pf.driver is None:
         return f"the driver of PF {name}"
-    wants_netdev = pf.netdev is None and any(vf.properties for vf in spec.vfs)
-    return f"the network interface of PF {name}" if wants_netdev else ""
+    wants_netdev = spec.settings.mtu is not None or any(vf.properties for vf in spec.vfs)
+    return f"the network interface of PF {name}" if wants_netdev and pf.netdev is None else ""

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Union, cast
 
-from . import _properties, _selector, _vfids
+from . import _derived, _pf_settings, _properties, _selector, _vf_device, _vfids
 from ._errors import BadInputError
 from ._input import items, mapping
+from ._pf_settings import PfSettings
 from ._properties import VfProperties
 from ._selector import PfName, Selector
 from ._state import PfState
+from ._vf_device import VfDevice
 
 ALL = "all"
 DEFAULT_DRIVER = "default"
@@ -24,21 +26,24 @@ Ids = Union["frozenset[int]", str]
 """A set of ids, or `ALL` until `resolve` knows how many VFs are enabled."""
 
 _HOST_KEYS = ("pfs",)
-_PF_KEYS = ("pf", "hardware_vfs", "present_vfs", "drivers_autoprobe", "vfs", "allow_disruptive")
-VF_KEYS = ("ids", "driver", *_properties.NAMES)
+_PF_KEYS = (
+    "pf", "hardware_vfs", "present_vfs", "drivers_autoprobe", *_pf_settings.NAMES, "vfs", "allow_disruptive",
+)  # fmt: skip
+VF_KEYS = ("ids", "driver", *_properties.NAMES, *_vf_device.NAMES)
 
 
 @dataclass(frozen=True)
 class VfSpec:
-    """A wish for the VFs ``ids``: their driver where they are present, their properties where they are enabled."""
+    """A wish for the VFs ``ids``: driver and device where they are present, properties where they are enabled."""
 
     ids: Ids
     driver: str | None = None
     properties: VfProperties = field(default_factory=VfProperties)
+    device: VfDevice = field(default_factory=VfDevice)
 
     def to_dict(self) -> dict[str, Any]:
         driver = {} if self.driver is None else {"driver": self.driver}
-        return {"ids": _ids_text(self.ids), **driver, **self.properties.to_dict()}
+        return {"ids": _ids_text(self.ids), **driver, **self.properties.to_dict(), **self.device.to_dict()}
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class PfSpec:
     allow_disruptive: bool = False
     add_vfs: Ids | None = None
     remove_vfs: Ids | None = None
+    settings: PfSettings = field(default_factory=PfSettings)
 
     def to_dict(self) -> dict[str, Any]:
         """As in the document, without what is left as found."""
@@ -65,6 +71,7 @@ class PfSpec:
             "hardware_vfs": self.hardware_vfs,
             "present_vfs": present,
             "drivers_autoprobe": self.drivers_autoprobe,
+            **self.settings.to_dict(),
             "vfs": [vf.to_dict() for vf in self.vfs] or None,
             "allow_disruptive": self.allow_disruptive or None,
         }
@@ -125,8 +132,12 @@ def _resolve_pf(spec: PfSpec, state: PfState) -> PfSpec:
         replace(vf, ids=_resolve_ids(vf.ids, number, f"PF {name}: vfs[{index}].ids"))
         for index, vf in enumerate(spec.vfs)
     )
-    if state.netdev is None and any(vf.properties for vf in vfs):
-        named = ", ".join(sorted({name for vf in vfs for name in vf.properties.to_dict()}))
+    for index, vf in enumerate(vfs):
+        for key, text in vf.properties.derived().items():
+            _derived.check_ids(text, map(int, vf.ids), f"PF {name}: vfs[{index}].{key}")
+    needs_netdev = {key for vf in vfs for key in vf.properties.to_dict()} | ({"mtu"} if spec.settings.mtu else set())
+    if state.netdev is None and needs_netdev:
+        named = ", ".join(sorted(needs_netdev))
         raise BadInputError(f"PF {name}: {named} cannot be set: it has no network interface; leave them out")
     return replace(
         spec,
@@ -160,13 +171,25 @@ def _pf(data: object, where: str) -> PfSpec:
     disruptive = pf.get("allow_disruptive", False)
     if not isinstance(disruptive, bool):
         raise BadInputError(f"{where}.allow_disruptive: {disruptive!r} is not true or false")
-    return PfSpec(name, _hardware(pf.get("hardware_vfs"), where), present, autoprobe, vfs, disruptive)
+    number, settings = _hardware(pf.get("hardware_vfs"), where), _pf_settings.validate(pf, where)
+    return PfSpec(name, number, present, autoprobe, vfs, disruptive, settings=settings)
 
 
 def check_alike(pf: PfName, vfs: tuple[VfSpec, ...], where: str) -> None:
-    """What all PFs of a selector are given must be nothing that only one of them can have."""
-    if isinstance(pf, Selector) and pf.all and (macs := [vf.properties.mac for vf in vfs if vf.properties.mac]):
-        raise BadInputError(f"{where}.pf.all: mac {macs[0]} cannot be given to VFs of several PFs; name each PF")
+    """What all PFs of a selector are given must be nothing that only one of them can have.
+
+    The same base gives VFs of different PFs the same addresses; a hash does not, it is of the PF as well.
+    """
+    if not isinstance(pf, Selector) or not pf.all:
+        return
+    for vf in vfs:
+        for name in _properties.ADDRESSES:
+            value = getattr(vf.properties, name)
+            if value and value != _derived.HASH:
+                more = f", or give '{_derived.HASH}'" if name == "mac" else ""
+                raise BadInputError(
+                    f"{where}.pf.all: {name} {value} cannot be given to VFs of several PFs; name each PF{more}"
+                )
 
 
 def vf_spec(data: object, where: str) -> VfSpec:
@@ -179,9 +202,17 @@ def vf_spec(data: object, where: str) -> VfSpec:
     if driver is not None and (not isinstance(driver, str) or not driver or "/" in driver or driver != driver.strip()):
         raise BadInputError(f"{where}.driver: {driver!r} is not a driver's name; write 'vfio-pci' or 'default'")
     properties = _properties.validate(vf, where)
-    if properties.mac and (ids == ALL or len(ids) > 1):
-        raise BadInputError(f"{where}.mac: {properties.mac} cannot be given to several VFs; give one id beside it")
-    return VfSpec(ids, driver, properties)
+    _check_addresses(properties, ids, where)
+    return VfSpec(ids, driver, properties, _vf_device.validate(vf, where))
+
+
+def _check_addresses(properties: VfProperties, ids: Ids, where: str) -> None:
+    """Several VFs can have derived addresses only."""
+    for name in _properties.ADDRESSES:
+        value = getattr(properties, name)
+        if value and not _derived.is_derived(value) and (ids == ALL or len(ids) > 1):
+            more = f" or '{value}{_derived.PLUS_ID}' for a base that each id is added to"
+            raise BadInputError(f"{where}.{name}: {value} cannot be given to several VFs; give one id beside it,{more}")
 
 
 def _check_overlap(vfs: tuple[VfSpec, ...], where: str) -> None:

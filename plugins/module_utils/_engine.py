@@ -9,18 +9,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import _netdev, _selector
+from . import _netdev, _reading, _selector
 from ._apply import OnStep, Outcome, apply_host
 from ._blocked import refuse_these
 from ._document import HostDocument, resolve
 from ._errors import BadInputError, SriovError
-from ._goal import reads
 from ._holders import refuse_held
 from ._interface import DEVICES
 from ._plan import HostPlan, plan_host
 from ._process import Run
 from ._selector import PfName, Selector
-from ._state import FACTS, PfState, read_known, read_pfs, read_vfs
+from ._state import FACTS, PfState, read_known, read_pfs
 from ._steps import summary
 from ._sysfs import Sysfs
 
@@ -85,15 +84,8 @@ def read_host(sysfs: Sysfs, run: Run, document: HostDocument) -> tuple[dict[str,
     resolved = _resolved(sysfs, run, document, states)
     for spec in resolved.pfs:
         address = str(spec.pf)
-        ids, properties = reads(states[address], spec)
-        pf = read_vfs(sysfs, states[address], ids)
-        states[address] = with_properties(run, pf) if properties else pf
+        states[address] = _reading.for_planning(sysfs, run, states[address], spec)
     return states, resolved
-
-
-def with_properties(run: Run, pf: PfState) -> PfState:
-    """``pf`` with the properties of its VFs; as it is without a network interface."""
-    return replace(pf, properties=_netdev.read_properties(run, pf.netdev)) if pf.netdev else pf
 
 
 def altnames(run: Run, names: Iterable[PfName], states: Mapping[str, PfState]) -> dict[str, str]:

@@ -47,6 +47,17 @@ class ToolError(SriovError):
         self.argv, self.status, self.stderr = tuple(argv), status, stderr
 
 
+class PropertyError(SriovError):
+    """The kernel refused a property of a VF.
+
+    ``properties`` are those of one netlink attribute; ``errno`` is 0 where a program kept it to itself.
+    """
+
+    def __init__(self, what: str, properties: Sequence[str], number: int, answer: str, cause: ToolError) -> None:
+        super().__init__(f"the kernel refused {what}: {answer}; {cause}")
+        self.properties, self.errno = tuple(properties), number
+
+
 class VerifyError(SriovError):
     """Every step went through, but the state read afterwards is not the wanted one."""
 

@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import _presence, _vfids
+from . import _eswitch, _presence, _vfids
 from ._document import DEFAULT_DRIVER, PfSpec
-from ._presence import presence_of
+from ._pf_settings import PfSettings
+from ._presence import Presence, presence_of
 from ._properties import VfProperties
 from ._state import PfState
+from ._vf_device import NAMES, VfDevice, as_wished
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,10 @@ class Goal:
     """``drivers`` of present VFs by id (None: no override), ``properties`` of enabled ones by id.
 
     ``cycle``: the number enabled must go through 0, which takes the VFs ``kills`` away from whoever counts on them.
-    ``notes``: where the interface gives less than was wished, and what this costs.
+    ``notes``: where the interface gives less than was wished, and what this costs. ``settings`` of the PF and
+    ``devices`` of present VFs hold what is wished. ``let_go`` are bound VFs that stay and that no driver may have while
+    the mode of the eswitch changes; ``rebound`` are the drivers of VFs without a wish for one that must let go of them
+    for a moment, and get them back.
     """
 
     enabled: int
@@ -32,6 +37,16 @@ class Goal:
     cycle: bool
     notes: tuple[str, ...] = ()
     kills: frozenset[int] = frozenset()
+    settings: PfSettings = field(default_factory=PfSettings)
+    devices: Mapping[int, VfDevice] = field(default_factory=dict)
+    let_go: frozenset[int] = frozenset()
+    rebound: Mapping[int, str] = field(default_factory=dict)
+
+    def new_vectors(self, found: PfState) -> dict[int, int]:
+        """The MSI-X vectors to write, of VFs that have another number or whose number is not known, by id."""
+        wanted = {i: device.msix_vectors for i, device in self.devices.items() if device.msix_vectors is not None}
+        have = {i: found.devices.get(i, VfDevice()).msix_vectors for i in wanted}
+        return {i: number for i, number in wanted.items() if as_wished(number, have[i], found.driver) != number}
 
 
 def goal_of(found: PfState, spec: PfSpec) -> Goal:
@@ -40,24 +55,48 @@ def goal_of(found: PfState, spec: PfSpec) -> Goal:
     presence = presence_of(found, spec, enabled)
     present = presence.ids
     drivers = {i: _driver(vf.driver) for vf in spec.vfs if vf.driver for i in map(int, vf.ids) if i in present}
-    properties: dict[int, VfProperties] = {}
-    for vf in spec.vfs:
-        for vf_id in map(int, vf.ids if vf.properties else ()):
-            properties[vf_id] = vf.properties.over(properties.get(vf_id, VfProperties()))
+    properties = _properties(found, spec)
     if presence.cycle:
         drivers = {**_kept_drivers(found, present), **drivers}
         properties = _kept(found, enabled, properties)
-    notes = tuple(_presence.notes(found, spec, presence))
-    autoprobe = _autoprobe(found, spec)
-    return Goal(enabled, present, autoprobe, drivers, properties, presence.cycle, notes, presence.kills)
+    let_go = _let_go(found, spec, presence)
+    notes = (*_presence.notes(found, spec, presence), *_eswitch_notes(found, let_go))
+    goal = Goal(
+        enabled, present, _autoprobe(found, spec), drivers, properties, presence.cycle, notes, presence.kills,
+        spec.settings, _devices(spec, present), let_go,
+    )  # fmt: skip
+    return replace(goal, rebound=_rebound(found, goal))
 
 
 def reads(found: PfState, spec: PfSpec) -> tuple[frozenset[int], bool]:
     """What planning needs beyond the PF itself: details of which present VFs, and whether properties of VFs."""
     goal = goal_of(found, spec)
-    if goal.cycle:
+    if goal.cycle or _eswitch.change_of(found.driver, found.settings, spec.settings):
         return found.present, found.netdev is not None
-    return frozenset(goal.drivers) & found.present | found.present - goal.present, bool(goal.properties)
+    ids = (frozenset(goal.drivers) | frozenset(goal.devices)) & found.present | found.present - goal.present
+    return ids, bool(goal.properties) or goal.settings.mtu != found.settings.mtu
+
+
+def needs_mode(found: PfState, spec: PfSpec) -> bool:
+    """Whether the mode of the eswitch matters though no wish names it: for what VFs that come back can be given."""
+    known = spec.settings.eswitch_mode is not None or not _eswitch.rule_of(found.driver).not_in_switchdev
+    return not known and goal_of(found, spec).cycle
+
+
+def device_reads(found: PfState, spec: PfSpec) -> dict[int, frozenset[str]]:
+    """The present VFs of which planning needs `VfDevice`, and which of its names.
+
+    Beside what is wished, that is what undo has to bring back: the MTU where a VF loses its interface for a moment, all
+    of all VFs where they go away together.
+    """
+    goal = goal_of(found, spec)
+    if goal.cycle:
+        return dict.fromkeys(found.vfs, frozenset(NAMES))
+    wished = {vf_id: frozenset(device.to_dict()) | {"mtu"} for vf_id, device in goal.devices.items()}
+    changing = {i for i, driver in goal.drivers.items() if i in found.vfs and found.vfs[i].driver != driver}
+    loses = changing | set(goal.rebound) | found.present - goal.present
+    names = {**dict.fromkeys(sorted(loses), frozenset({"mtu"})), **wished}
+    return {vf_id: some for vf_id, some in names.items() if vf_id in found.vfs}
 
 
 def shortfall(goal: Goal, found: PfState) -> list[str]:
@@ -67,14 +106,45 @@ def shortfall(goal: Goal, found: PfState) -> list[str]:
         ("present_vfs", _vfids.describe(goal.present), _vfids.describe(found.present)),
         ("drivers_autoprobe", goal.autoprobe, found.autoprobe),
     ]
-    for vf_id, driver in sorted(goal.drivers.items()):
+    facts += [(name, value, getattr(found.settings, name)) for name, value in goal.settings.to_dict().items()]
+    for vf_id, driver in sorted({**goal.drivers, **goal.rebound}.items()):
         vf = found.vfs.get(vf_id)
         have = vf and (vf.driver if driver else vf.driver_override)
         facts.append((f"driver of VF {vf_id}", driver or "the default", have or (driver and "none") or "the default"))
     for vf_id, wanted in sorted(goal.properties.items()):
         have_properties = found.properties.get(vf_id, VfProperties()).to_dict()
         facts += [(f"{k} of VF {vf_id}", v, have_properties.get(k)) for k, v in wanted.to_dict().items()]
+    facts += _device_facts(goal, found)
     return [f"{thing}: wanted {wanted}, found {have}" for thing, wanted, have in facts if wanted != have]
+
+
+def _device_facts(goal: Goal, found: PfState) -> Iterator[tuple[str, Any, Any]]:
+    for vf_id, device in sorted(goal.devices.items()):
+        have = found.devices.get(vf_id, VfDevice())
+        if device.msix_vectors is not None:
+            table = as_wished(device.msix_vectors, have.msix_vectors, found.driver)
+            yield f"msix_vectors of VF {vf_id}", device.msix_vectors, table
+        if device.mtu is not None:
+            yield f"mtu of VF {vf_id}", device.mtu, have.mtu
+
+
+def _properties(found: PfState, spec: PfSpec) -> dict[int, VfProperties]:
+    """By id; derived addresses are worked out as far as the PF's own address was read."""
+    identity = found.link.permanent if found.link else None
+    properties: dict[int, VfProperties] = {}
+    for vf in spec.vfs:
+        for vf_id in map(int, vf.ids if vf.properties else ()):
+            own = vf.properties.of_vf(vf_id, identity)
+            properties[vf_id] = own.over(properties.get(vf_id, VfProperties()))
+    return properties
+
+
+def _devices(spec: PfSpec, present: frozenset[int]) -> dict[int, VfDevice]:
+    devices: dict[int, VfDevice] = {}
+    for vf in spec.vfs:
+        for vf_id in present.intersection(map(int, vf.ids)) if vf.device else ():
+            devices[vf_id] = vf.device.over(devices.get(vf_id, VfDevice()))
+    return devices
 
 
 def _kept_drivers(found: PfState, present: frozenset[int]) -> dict[int, str | None]:
@@ -87,8 +157,38 @@ def _kept_drivers(found: PfState, present: frozenset[int]) -> dict[int, str | No
 
 def _kept(found: PfState, enabled: int, wished: Mapping[int, VfProperties]) -> dict[int, VfProperties]:
     """Properties that somebody gave to VFs that come back, with the wishes over them: disabling forgets them all."""
-    kept = {i: given for i, p in found.properties.items() if i < enabled and (given := p.without_defaults())}
+    lost = _eswitch.kept_by_nobody(found.driver, found.settings.eswitch_mode)
+    readings = {i: p.without(lost) for i, p in found.properties.items() if i < enabled}
+    kept = {i: given for i, reading in readings.items() if (given := reading.without_defaults())}
     return {i: wished.get(i, VfProperties()).over(kept.get(i, VfProperties())) for i in sorted(set(kept) | set(wished))}
+
+
+def _rebound(found: PfState, goal: Goal) -> dict[int, str]:
+    """Bound VFs that no wish gives a driver to, and that a change of the eswitch or of their vectors takes it from."""
+    if goal.cycle:
+        return {}
+    touched = goal.let_go | frozenset(goal.new_vectors(found))
+    return {
+        i: vf.driver for i, vf in sorted(found.vfs.items())
+        if i in touched & goal.present and vf.driver and not goal.drivers.get(i)
+        and not (i in goal.drivers and vf.driver_override)
+    }  # fmt: skip
+
+
+def _let_go(found: PfState, spec: PfSpec, presence: Presence) -> frozenset[int]:
+    change = _eswitch.change_of(found.driver, found.settings, spec.settings)
+    if presence.cycle or change is None or change.vfs != _eswitch.UNBOUND:
+        return frozenset()
+    return frozenset(vf_id for vf_id, vf in found.vfs.items() if vf.driver) & presence.ids
+
+
+def _eswitch_notes(found: PfState, let_go: frozenset[int]) -> Iterator[str]:
+    """What it costs VFs that stay while the mode of the eswitch changes."""
+    if let_go:
+        yield (
+            f"PF {found.address}: VFs {_vfids.describe(let_go)} are unbound from their drivers for a moment, as "
+            f"{found.driver} asks for while eswitch_mode changes"
+        )
 
 
 def _autoprobe(found: PfState, spec: PfSpec) -> bool:

@@ -143,5 +143,5 @@ def _disks(vfs: _Vfs) -> dict[str, Holder]:
 
 def _to_vfio(plan: Plan, vf_id: int) -> bool:
     """Whether the VF stays, with a VFIO driver."""
-    driver = plan.goal.drivers.get(vf_id) or ""
+    driver = plan.goal.drivers.get(vf_id) or plan.goal.rebound.get(vf_id) or ""
     return "vfio" in driver and vf_id in plan.goal.present and not plan.goal.cycle

@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ._engine import altnames, with_properties
+from . import _details
+from ._engine import altnames
 from ._holders import Holder, read_holders
+from ._pf_settings import PfSettings
 from ._process import Run
+from ._reading import with_properties
 from ._selector import PfName, find
 from ._state import FACTS, PfState, read_known, read_vfs, vf_address
 from ._sysfs import Sysfs
+from ._vf_device import NAMES
 
 
 def gather(
@@ -26,7 +30,7 @@ def gather(
     """
     pfs = _chosen(sysfs, run, names)
     holders = read_holders(sysfs, run, {pf.address: (pf, pf.present) for pf in pfs}, lenient=True)
-    return [_pf(with_properties(run, pf) if properties and pf.enabled else pf, holders) for pf in pfs]
+    return [_pf(_with_all(sysfs, run, pf) if properties else pf, holders) for pf in pfs]
 
 
 def _chosen(sysfs: Sysfs, run: Run, names: Sequence[PfName] | None) -> list[PfState]:
@@ -36,6 +40,15 @@ def _chosen(sysfs: Sysfs, run: Run, names: Sequence[PfName] | None) -> list[PfSt
     return [read_vfs(sysfs, states[address], states[address].present) for address in sorted(chosen)]
 
 
+def _with_all(sysfs: Sysfs, run: Run, pf: PfState) -> PfState:
+    """With what planning reads only where it is wished; nothing more of a PF that is blocked."""
+    if pf.blocked is not None:
+        return pf
+    pf = _details.with_mode(run, _details.read_settings(sysfs, run, pf, PfSettings(mtu=1)))
+    pf = _details.read_devices(sysfs, pf, dict.fromkeys(pf.vfs, NAMES))
+    return with_properties(run, pf) if pf.enabled else pf
+
+
 def _pf(pf: PfState, holders: dict[tuple[str, int], Holder]) -> dict[str, Any]:
     """`PfState.to_dict` with abilities, and its VFs as a list in the order of their ids."""
     if pf.blocked is not None:
@@ -43,7 +56,8 @@ def _pf(pf: PfState, holders: dict[tuple[str, int], Holder]) -> dict[str, Any]:
     data = pf.to_dict()
     abilities = {name: value for name, value in vars(pf.abilities).items() if name != "name"}
     vfs = [_vf(pf, int(vf_id), vf, holders) for vf_id, vf in data.pop("vfs").items()]
-    return {**data, "abilities": abilities, "vfs": vfs}
+    settings = {**vars(pf.settings), "total_msix": pf.total_msix}
+    return {**data, **settings, "abilities": abilities, "vfs": vfs}
 
 
 def _vf(pf: PfState, vf_id: int, vf: dict[str, Any], holders: dict[tuple[str, int], Holder]) -> dict[str, Any]:

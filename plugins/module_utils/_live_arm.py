@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import _engine, _kexec, _live_gather, _live_status, _manifest, _preflight, _qemu_argv, _vfids
+from . import _kexec, _live_gather, _live_status, _manifest, _preflight, _qemu_argv, _reading, _vfids
 from ._errors import BadInputError, RefusedError
 from ._live_facts import Facts, VmFacts
 from ._live_host import LiveHost
@@ -141,7 +141,7 @@ def _is_up(host: LiveHost, netdev: str) -> bool:
 
 def _vms(host: LiveHost, request: Request, facts: Facts) -> list[ManifestVm]:
     used = {vf.pf for vm in facts.vms for vf in vm.vfs}
-    properties = {pf: _engine.with_properties(host.run, facts.pfs[pf]).properties for pf in used}
+    properties = {pf: _reading.with_properties(host.run, facts.pfs[pf]).properties for pf in used}
     return [_vm(vm, request.vms.get(vm.name, {}), properties) for vm in facts.vms]
 
 

@@ -16,8 +16,9 @@ from ._errors import SriovError
 from ._guard import refuse_during_update
 from ._info import gather
 from ._last_apply import recorded
+from ._pf_settings import ESWITCH_MODES
 from ._process import Run
-from ._properties import LINK_STATES
+from ._properties import LINK_STATES, VLAN_PROTOS
 from ._sysfs import Sysfs
 from ._vfids import describe
 
@@ -27,17 +28,25 @@ VF_OPTIONS: dict[str, Any] = {
     "mac": {"type": "str"},
     "vlan": {"type": "int"},
     "qos": {"type": "int"},
+    "vlan_proto": {"type": "str", "choices": list(VLAN_PROTOS)},
     "spoofchk": {"type": "bool"},
     "trust": {"type": "bool"},
     "link_state": {"type": "str", "choices": list(LINK_STATES)},
     "min_tx_rate": {"type": "int"},
     "max_tx_rate": {"type": "int"},
+    "query_rss": {"type": "bool"},
+    "node_guid": {"type": "str"},
+    "port_guid": {"type": "str"},
+    "msix_vectors": {"type": "int"},
+    "mtu": {"type": "int"},
 }
 PF_OPTIONS: dict[str, Any] = {
     "pf": {"type": "raw", "required": True},
     "hardware_vfs": {"type": "str"},
     "present_vfs": {"type": "raw"},
     "drivers_autoprobe": {"type": "bool"},
+    "eswitch_mode": {"type": "str", "choices": list(ESWITCH_MODES)},
+    "mtu": {"type": "int"},
     "vfs": {"type": "list", "elements": "dict", "options": VF_OPTIONS},
     "allow_disruptive": {"type": "bool"},
 }

@@ -9,14 +9,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import _presence, _steps
+from . import _eswitch, _presence, _steps, _steps_device
 from ._document import HostDocument, PfSpec, resolve
 from ._errors import RefusedError
 from ._goal import Goal, goal_of
 from ._interface import STOCK
+from ._plan_drivers import driver_steps
 from ._properties import VfProperties
 from ._state import PfState
 from ._steps import Step
+from ._support import refuse_unsupported
+from ._vf_device import VfDevice
 from ._vfids import describe
 
 
@@ -37,11 +40,15 @@ class Plan:
     def before(self) -> dict[str, Any]:
         """What the wish is about, as found; the same keys as `after`."""
         drivers = {i: self._found_driver(i, wanted) for i, wanted in self.goal.drivers.items()}
-        return _facts(self.found.enabled, self.found.present, self.found.autoprobe, drivers, self._found_properties())
+        facts = _facts(self.found.enabled, self.found.present, self.found.autoprobe, drivers, self._found_properties())
+        have = {vf_id: self.found.devices.get(vf_id, VfDevice()) for vf_id in self.goal.devices}
+        settings = {name: getattr(self.found.settings, name) for name in self.goal.settings.to_dict()}
+        return _with_devices({**facts, **settings}, self.goal, have)
 
     def after(self) -> dict[str, Any]:
         goal = self.goal
-        return _facts(goal.enabled, goal.present, goal.autoprobe, goal.drivers, goal.properties)
+        facts = _facts(goal.enabled, goal.present, goal.autoprobe, goal.drivers, goal.properties)
+        return _with_devices({**facts, **goal.settings.to_dict()}, goal, goal.devices)
 
     def _found_driver(self, vf_id: int, wanted: str | None) -> str | None:
         """What to compare with the wish: the bound driver, or the override where none is wanted."""
@@ -101,11 +108,18 @@ def plan_host(states: Mapping[str, PfState], document: HostDocument, *, force: b
 
 
 def plan(found: PfState, spec: PfSpec) -> Plan:
-    """The plan for one PF and its resolved wish; `RefusedError` where it would kill VFs and nobody has allowed that."""
+    """The plan for one PF and its resolved wish; `RefusedError` where VFs would go away and nobody allowed that."""
     goal = goal_of(found, spec)
+    refuse_unsupported(found, goal)
     if goal.kills and not spec.allow_disruptive:
         presence = _presence.presence_of(found, spec, goal.enabled)
-        raise RefusedError(_presence.refusal(found, goal.enabled, presence))
+        raise RefusedError(_presence.refusal(found, spec, goal.enabled, presence))
+    if goal.let_go and not spec.allow_disruptive:
+        raise RefusedError(
+            f"PF {found.address}: {found.driver} changes eswitch_mode only while its VFs are unbound, and VFs "
+            f"{describe(goal.let_go)} have drivers; unbind them first, or allow unbinding and binding them again with "
+            "allow_disruptive: true"
+        )
     return Plan(found, spec, goal, tuple(_all_steps(found, goal)))
 
 
@@ -121,14 +135,30 @@ def as_stock(found: PfState) -> PfState:
 
 
 def _all_steps(found: PfState, goal: Goal) -> Iterator[Step]:
+    """All of the VFs, then the MTU of those with an interface of their own: it is there once they have their driver."""
+    steps = list(_vf_steps(found, goal))
+    yield from steps
+    new = frozenset().union(*(step.ids for step in steps if step.what == "unbind"))
+    for vf_id, device in sorted(goal.devices.items()):
+        renewed = goal.cycle or vf_id in new
+        if device.mtu is not None and (renewed or found.devices.get(vf_id, VfDevice()).mtu != device.mtu):
+            yield _steps_device.vf_mtu(found, vf_id, device.mtu, renewed=renewed)
+
+
+def _vf_steps(found: PfState, goal: Goal) -> Iterator[Step]:
     """Autoprobe, enable in hardware, properties, read back, present, driver: nothing sees a VF before it is right.
 
     Where VFs are to get a driver while autoprobe is on, they are added with autoprobe off, so that no other driver
-    takes them in between; then autoprobe goes on and the others follow.
+    takes them in between; then autoprobe goes on and the others follow. So are those whose vectors are written, and
+    those that an eswitch changes below.
     """
     added = goal.present - (frozenset() if goal.cycle else found.present)
     by_enabling = _by_enabling(found, goal)
-    chosen = added & frozenset(vf_id for vf_id, driver in goal.drivers.items() if driver)
+    change = _eswitch.change_of(found.driver, found.settings, goal.settings)
+    late = change is not None and _eswitch.is_late(change, goal.settings) and goal.enabled > 0
+    named = frozenset(vf_id for vf_id, driver in goal.drivers.items() if driver)
+    vectors = goal.new_vectors(replace(found, devices={}) if goal.cycle else found)
+    chosen = added & (named | frozenset(vectors) | (by_enabling if late else frozenset()))
     quiet = bool(chosen) and goal.autoprobe and by_enabling <= chosen
     during = goal.autoprobe and not quiet
     if found.autoprobe != during:
@@ -136,17 +166,37 @@ def _all_steps(found: PfState, goal: Goal) -> Iterator[Step]:
     current = found
     if goal.cycle:
         yield _steps.disable(found)
-        current = replace(found, enabled=0, present=frozenset(), vfs={}, properties={})
+        current = replace(found, enabled=0, present=frozenset(), vfs={}, properties={}, devices={})
     yield from _removal(current, goal)
+    yield from (_steps.unbind(current, vf_id) for vf_id in sorted(goal.let_go))
+    let_go = {vf_id: replace(current.vfs[vf_id], driver=None) for vf_id in goal.let_go}
+    current = replace(current, vfs={**current.vfs, **let_go})
+    yield from _mode_steps(current, goal, change is not None and not late)
+    yield from _mtu_steps(found, goal)
     if goal.enabled != current.enabled:
         yield _steps.enable(current, goal.enabled)
     yield from _property_steps(current, goal)
+    yield from _mode_steps(current, goal, late)
     first = (added if not quiet else chosen) - by_enabling
     yield from _steps.add(current, first)
-    yield from _driver_steps(current, goal, fresh=added if during else frozenset())
+    yield from driver_steps(current, goal, fresh=added if during else frozenset())
     if quiet:
         yield _steps.autoprobe(found, False, True)
+        for vf_id in sorted(chosen - named):
+            yield _steps.probe(current, vf_id, None)
         yield from _steps.add(current, added - by_enabling - chosen)
+
+
+def _mode_steps(current: PfState, goal: Goal, now: bool) -> Iterator[Step]:
+    if now:
+        yield _steps_device.eswitch(current, goal.settings.eswitch_mode or "")
+
+
+def _mtu_steps(found: PfState, goal: Goal) -> Iterator[Step]:
+    """Before VFs are enabled: some drivers restart the PF for it."""
+    mtu = goal.settings.mtu
+    if mtu is not None and mtu != found.settings.mtu:
+        yield _steps_device.pf_mtu(found, mtu)
 
 
 def _by_enabling(found: PfState, goal: Goal) -> frozenset[int]:
@@ -174,35 +224,10 @@ def _property_steps(current: PfState, goal: Goal) -> Iterator[Step]:
         for vf_id, wanted in sorted(goal.properties.items())
         if (difference := wanted.missing_in(current.properties.get(vf_id, VfProperties())))
     }
-    netdev = current.netdev or ""
     for vf_id, difference in missing.items():
-        yield _steps.set_properties(current, netdev, vf_id, difference)
+        yield from _steps.set_properties(current, vf_id, difference)
     if missing:
-        yield _steps.read_back(current, netdev, {vf_id: goal.properties[vf_id] for vf_id in missing})
-
-
-def _driver_steps(current: PfState, goal: Goal, fresh: frozenset[int]) -> Iterator[Step]:
-    """Override, unbind, bind, kind by kind; ``fresh`` VFs were added with autoprobe on: some driver may have them."""
-    named = {i: d for i, d in goal.drivers.items() if d and d != _driver_of(current, i)}
-    cleared = [i for i, d in goal.drivers.items() if d is None and (vf := current.vfs.get(i)) and vf.driver_override]
-    for driver in sorted(set(named.values()) - current.bus_drivers):
-        yield _steps.load_driver(current, driver)
-    changing = sorted({**named, **dict.fromkeys(cleared)})
-    for vf_id in changing:
-        vf = current.vfs.get(vf_id)
-        if (vf.driver_override if vf else None) != named.get(vf_id):
-            yield _steps.override(current, vf_id, named.get(vf_id))
-    for vf_id in changing:
-        if _driver_of(current, vf_id) or vf_id in fresh:
-            yield _steps.unbind(current, vf_id)
-    for vf_id in changing:
-        if vf_id in named or goal.autoprobe:
-            yield _steps.probe(current, vf_id, named.get(vf_id))
-
-
-def _driver_of(pf: PfState, vf_id: int) -> str | None:
-    vf = pf.vfs.get(vf_id)
-    return vf.driver if vf else None
+        yield _steps.read_back(current, {vf_id: goal.properties[vf_id] for vf_id in missing})
 
 
 def _facts(
@@ -217,3 +242,11 @@ def _facts(
         driver = {"driver": drivers[vf_id] or "default"} if vf_id in drivers else {}
         vfs[str(vf_id)] = {**driver, **properties.get(vf_id, VfProperties()).to_dict()}
     return {"hardware_vfs": enabled, "present_vfs": describe(present), "drivers_autoprobe": autoprobe, "vfs": vfs}
+
+
+def _with_devices(facts: dict[str, Any], goal: Goal, devices: Mapping[int, VfDevice]) -> dict[str, Any]:
+    """With ``devices``, as far as the goal gives a value for them."""
+    for vf_id, wanted in sorted(goal.devices.items()):
+        have = {name: value for name, value in devices[vf_id].to_dict().items() if name in wanted.to_dict()}
+        facts["vfs"][str(vf_id)] = {**facts["vfs"].get(str(vf_id), {}), **have}
+    return facts

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from . import _eswitch
 from ._document import PfSpec
 from ._state import PfState
 from ._vfids import compress, describe
@@ -30,7 +31,7 @@ class Presence:
 def presence_of(found: PfState, spec: PfSpec, enabled: int) -> Presence:
     """The presence that a resolved wish leads to with ``enabled`` VFs in hardware."""
     wished = _wished(found, spec) & frozenset(range(enabled))
-    ids, cycle = _reachable(found, wished, enabled, spec.allow_disruptive)
+    ids, cycle = _reachable(found, wished, enabled, spec)
     return Presence(wished, ids, cycle, _lost(found, spec, ids) if cycle else frozenset())
 
 
@@ -39,9 +40,13 @@ def asked(spec: PfSpec) -> bool:
     return any(ids is not None for ids in (spec.present_vfs, spec.add_vfs, spec.remove_vfs))
 
 
-def refusal(found: PfState, enabled: int, presence: Presence) -> str:
+def refusal(found: PfState, spec: PfSpec, enabled: int, presence: Presence) -> str:
     """Why a way through 0 that was not allowed is refused."""
-    if enabled != found.enabled:
+    if enabled and _eswitch_needs_none(found, spec):
+        modes = f"from {found.settings.eswitch_mode} to {spec.settings.eswitch_mode}"
+        what = f"{found.driver} changes eswitch_mode {modes} only while no VFs are enabled; that goes through 0"
+        fix = "declare present_vfs: none as well, or " if found.abilities.choose else ""
+    elif enabled != found.enabled:
         what = f"changing hardware_vfs from {found.enabled} to {enabled} goes through 0"
         fix = f"declare {'present_vfs: none as well' if enabled == 0 else f'hardware_vfs: {found.enabled}'}, or "
     else:
@@ -84,12 +89,12 @@ def _lost(found: PfState, spec: PfSpec, ids: frozenset[int]) -> frozenset[int]:
     return found.present - (gone - ids)
 
 
-def _reachable(found: PfState, wished: frozenset[int], enabled: int, disruptive: bool) -> tuple[frozenset[int], bool]:
+def _reachable(found: PfState, wished: frozenset[int], enabled: int, spec: PfSpec) -> tuple[frozenset[int], bool]:
     """The ids that come nearest to the wish, never fewer, and whether the number enabled goes through 0 for it.
 
     VFs that are too many are a reason for that only when it is allowed, and when fewer are too many then.
     """
-    renumber, can = enabled != found.enabled, found.abilities
+    renumber, can = enabled != found.enabled or _eswitch_needs_none(found, spec), found.abilities
     if not can.choose:
         if renumber or not wished <= found.present:
             return frozenset(range(enabled)), found.enabled > 0
@@ -98,7 +103,13 @@ def _reachable(found: PfState, wished: frozenset[int], enabled: int, disruptive:
     if renumber:
         return fresh, found.enabled > 0
     stay = wished | (frozenset() if can.remove else found.present)
-    return (fresh, True) if disruptive and len(fresh) < len(stay) else (stay, False)
+    return (fresh, True) if spec.allow_disruptive and len(fresh) < len(stay) else (stay, False)
+
+
+def _eswitch_needs_none(found: PfState, spec: PfSpec) -> bool:
+    """Whether the PF's driver changes the mode of its eswitch only while no VFs are enabled."""
+    change = _eswitch.change_of(found.driver, found.settings, spec.settings)
+    return change is not None and change.vfs == _eswitch.DISABLED
 
 
 def _fresh(found: PfState, wished: frozenset[int], enabled: int) -> frozenset[int]:

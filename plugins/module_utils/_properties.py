@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from . import _derived
 from ._errors import BadInputError
 
 LINK_STATES = ("auto", "enable", "disable")
+VLAN_PROTOS = ("802.1q", "802.1ad")
 NO_MAC = "00:00:00:00:00:00"
+NO_GUID = "00:00:00:00:00:00:00:00"
+ADDRESSES = ("mac", "node_guid", "port_guid")
+"""Properties of which no two VFs should have the same."""
 
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.ASCII)
 _RANGES = {"vlan": (0, 4094), "qos": (0, 7), "min_tx_rate": (0, 2**31 - 1), "max_tx_rate": (0, 2**31 - 1)}
 
 
@@ -22,7 +26,9 @@ _RANGES = {"vlan": (0, 4094), "qos": (0, 7), "min_tx_rate": (0, 2**31 - 1), "max
 class VfProperties:
     """Properties as ``ip link set PF vf N ...`` takes them; None is "not given" in a wish, "not reported" in a reading.
 
-    ``vlan`` 0 is untagged; rates are in Mbit/s, 0 is unlimited; ``link_state`` is one of `LINK_STATES`.
+    ``vlan`` 0 is untagged, ``vlan_proto`` one of `VLAN_PROTOS`; rates are in Mbit/s, 0 is unlimited; ``link_state`` is
+    one of `LINK_STATES`; ``query_rss``: whether the VF may ask for its RSS configuration; GUIDs are of InfiniBand. In a
+    wish, addresses may be derived from the VF's id, see `_derived`.
     """
 
     mac: str | None = None
@@ -33,6 +39,10 @@ class VfProperties:
     link_state: str | None = None
     min_tx_rate: int | None = None
     max_tx_rate: int | None = None
+    vlan_proto: str | None = None
+    query_rss: bool | None = None
+    node_guid: str | None = None
+    port_guid: str | None = None
 
     def __bool__(self) -> bool:
         return any(value is not None for value in asdict(self).values())
@@ -57,8 +67,27 @@ class VfProperties:
 
     def without_defaults(self) -> VfProperties:
         """Less what every driver starts with, so that putting a reading back writes no more than somebody once set."""
-        plain = VfProperties(NO_MAC, 0, 0, None, False, "auto", 0, 0)
+        plain = VfProperties(NO_MAC, 0, 0, None, False, "auto", 0, 0, "802.1q", False, NO_GUID, NO_GUID)
         return self.missing_in(plain)
+
+    def without(self, names: Collection[str]) -> VfProperties:
+        """Less ``names``."""
+        return VfProperties(**{name: value for name, value in self.to_dict().items() if name not in names})
+
+    def by_command(self) -> list[VfProperties]:
+        """These, cut so that each piece has at most one GUID: of two the kernel takes one (`_netdev.set_argv`)."""
+        first = replace(self, port_guid=None) if self.node_guid is not None else self
+        second = VfProperties(port_guid=self.port_guid) if first != self else VfProperties()
+        return [piece for piece in (first, second) if piece]
+
+    def derived(self) -> dict[str, str]:
+        """The addresses that depend on the VF's id."""
+        return {name: text for name in ADDRESSES if _derived.is_derived(text := getattr(self, name))}
+
+    def of_vf(self, vf_id: int, identity: str | None) -> VfProperties:
+        """With the addresses of VF ``vf_id`` in place of derived ones."""
+        own = {name: _derived.address(text, vf_id, identity) for name, text in self.derived().items()}
+        return VfProperties(**{**asdict(self), **own})
 
 
 NAMES = tuple(field.name for field in fields(VfProperties))
@@ -70,16 +99,19 @@ def validate(data: dict[str, Any], where: str) -> VfProperties:
     found = VfProperties(**values)
     if found.qos and not found.vlan:
         raise BadInputError(f"{where}.qos: {found.qos} needs a vlan from 1 to 4094 beside it")
+    if found.vlan_proto == "802.1ad" and not found.vlan:
+        raise BadInputError(f"{where}.vlan_proto: {found.vlan_proto} needs a vlan from 1 to 4094 beside it")
     if found.max_tx_rate and (found.min_tx_rate or 0) > found.max_tx_rate:
         raise BadInputError(f"{where}.min_tx_rate: {found.min_tx_rate} is above max_tx_rate {found.max_tx_rate}")
     return found
 
 
 def _mac(value: object, where: str, _name: str) -> str:
-    text = value.lower() if isinstance(value, str) else ""
-    if not _MAC.fullmatch(text) or int(text[:2], 16) & 1:
-        raise BadInputError(f"{where}: {value!r} is not a unicast MAC address; write it like '02:00:00:00:00:01'")
-    return text
+    return _derived.validate(value, 6, where, hashed=True)
+
+
+def _guid(value: object, where: str, _name: str) -> str:
+    return _derived.validate(value, 8, where)
 
 
 def _number(value: object, where: str, name: str) -> int:
@@ -95,16 +127,17 @@ def _flag(value: object, where: str, _name: str) -> bool:
     return value
 
 
-def _link_state(value: object, where: str, _name: str) -> str:
-    if value not in LINK_STATES:
-        raise BadInputError(f"{where}: {value!r} is not one of {', '.join(LINK_STATES)}")
+def _choice(value: object, where: str, name: str) -> str:
+    choices = {"link_state": LINK_STATES, "vlan_proto": VLAN_PROTOS}[name]
+    if value not in choices:
+        raise BadInputError(f"{where}: {value!r} is not one of {', '.join(choices)}")
     return str(value)
 
 
 _CHECKS: dict[str, Any] = {
     "mac": _mac,
-    "spoofchk": _flag,
-    "trust": _flag,
-    "link_state": _link_state,
+    **dict.fromkeys(("node_guid", "port_guid"), _guid),
+    **dict.fromkeys(("spoofchk", "trust", "query_rss"), _flag),
+    **dict.fromkeys(("link_state", "vlan_proto"), _choice),
     **dict.fromkeys(_RANGES, _number),
 }

@@ -5,20 +5,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import _blocked
-from ._errors import BadInputError, SriovError
+from ._errors import BadInputError, KernelError, SriovError
 from ._interface import DEVICES, INTERFACES, Interface, of_files
+from ._link import Link
+from ._pf_settings import PfSettings
 from ._properties import VfProperties
 from ._sysfs import Sysfs
+from ._vf_device import VfDevice
 from ._vfids import describe
 
 DRIVERS = "/sys/bus/pci/drivers"
 FACTS = ("vendor", "device", "subsystem_vendor", "subsystem_device", "class", "numa_node")
 """What a PF is, in files of these names (Documentation/ABI/testing/sysfs-bus-pci): read only when asked for."""
+
+_REPRESENTOR = re.compile(r"(c\d+)?pf\d+")
 
 
 @dataclass(frozen=True)
@@ -37,10 +43,13 @@ class PfState:
     """A PF: ``total`` VFs possible, ``enabled`` in hardware, ``present`` ids as PCI devices.
 
     ``vfs`` has an entry for each present id whose details were read; ``properties`` for each enabled id, when they were
-    read (`_netdev.read_properties`). ``interface`` is a name of `_interface.INTERFACES`; ``netdev`` is the first
+    read (`_vf_readings.read_vfs`). ``interface`` is a name of `_interface.INTERFACES`; ``netdev`` is the first
     network interface of the PF, None for NVMe and the like; ``offset`` and ``stride`` count routing ids and hold while
     VFs are enabled; ``bus_drivers`` are the PCI drivers registered on the host. ``facts`` has those of `FACTS` that
     were read: ids as sysfs has them (``0x8086``), numa_node as a number, -1 for none.
+
+    Read where they are asked for (`_details`, `_netdev`): ``settings``, ``devices`` of present VFs by id with
+    ``total_msix``, the vectors that they share, and ``link``, the network interface.
 
     ``blocked``: what is being written to it, perhaps for ever. Then only address, driver, netdev and facts are known.
     """
@@ -60,6 +69,10 @@ class PfState:
     stride: int = 0
     bus_drivers: frozenset[str] = frozenset()
     blocked: str | None = None
+    settings: PfSettings = field(default_factory=PfSettings)
+    devices: Mapping[int, VfDevice] = field(default_factory=dict)
+    total_msix: int = 0
+    link: Link | None = None
 
     @property
     def abilities(self) -> Interface:
@@ -70,7 +83,7 @@ class PfState:
         return {
             "pf": self.address, "netdev": self.netdev, "driver": self.driver, "interface": self.interface,
             "total_vfs": self.total, "hardware_vfs": self.enabled, "present_vfs": describe(self.present),
-            "drivers_autoprobe": self.autoprobe, **self.facts,
+            "drivers_autoprobe": self.autoprobe, **self.facts, **self.settings.to_dict(),
             "vfs": {str(vf_id): self._vf_dict(vf_id) for vf_id in self._known_ids()},
         }  # fmt: skip
 
@@ -83,6 +96,8 @@ class PfState:
             found.update(vars(self.vfs[vf_id]))
         if vf_id in self.properties:
             found["properties"] = self.properties[vf_id].to_dict()
+        if vf_id in self.devices:
+            found.update(vars(self.devices[vf_id]))
         return found
 
 
@@ -170,7 +185,7 @@ def _names(sysfs: Sysfs, address: str, files: frozenset[str], facts: frozenset[s
     return {
         "address": address,
         "driver": sysfs.link(f"{folder}/driver") if "driver" in files else None,
-        "netdev": netdevs[0] if netdevs else None,
+        "netdev": uplink(sysfs, folder, netdevs),
         "facts": {name: _fact(sysfs, folder, name, files) for name in FACTS if name in facts},
     }
 
@@ -180,6 +195,24 @@ def _fact(sysfs: Sysfs, folder: str, name: str, files: frozenset[str]) -> str | 
     if name == "numa_node":
         return _number(sysfs, f"{folder}/{name}") if name in files else -1
     return sysfs.read(f"{folder}/{name}")
+
+
+def uplink(sysfs: Sysfs, folder: str, netdevs: Sequence[str]) -> str | None:
+    """A PF's own interface among those in its folder: in switchdev mode representors of VFs are there as well.
+
+    Those have a port name like ``pf0vf3`` (net/devlink/port.c, __devlink_port_phys_port_name_get).
+    """
+    if len(netdevs) < 2:
+        return netdevs[0] if netdevs else None
+    return next((n for n in netdevs if not _REPRESENTOR.match(_port_name(sysfs, folder, n))), netdevs[0])
+
+
+def _port_name(sysfs: Sysfs, folder: str, netdev: str) -> str:
+    """Empty where the driver has none: reading it is an error then (net/core/net-sysfs.c, phys_port_name_show)."""
+    try:
+        return sysfs.read(f"{folder}/net/{netdev}/phys_port_name")
+    except KernelError:
+        return ""
 
 
 def _read_vf(sysfs: Sysfs, address: str) -> VfState:

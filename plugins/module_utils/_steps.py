@@ -8,50 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Union
+from typing import Any
 
-from . import _netdev, _vfids
+from . import _eswitch, _netdev, _vfids
+from ._actions import Action, Command, ReadBack, SetMtu, Write
 from ._interface import DEVICES
 from ._properties import VfProperties
 from ._state import DRIVERS, PfState, VfState
+from ._vf_device import VfDevice, number_for
 
 NO_OVERRIDE = "\n"
 """Clears driver_override (drivers/base/driver.c, driver_set_override)."""
-
-
-@dataclass(frozen=True)
-class Write:
-    """One write(2). With ``device``, a VF's link, the value is the address it points to when the write happens.
-
-    VFs are reached through the link of their PF, because addresses of VFs that are not enabled yet may still change.
-    ``missing_ok``: the file need not exist (the driver folder of a VF that is not bound). ``vfs``: how many VFs appear
-    or go, driver included, by this write; ``waits``: the kernel may wait for a user of one of them.
-    """
-
-    path: str
-    value: str = ""
-    device: str | None = None
-    missing_ok: bool = False
-    vfs: int = 1
-    waits: bool = False
-
-
-@dataclass(frozen=True)
-class Command:
-    """One program run; it may have done half when it fails, so its own undo runs too."""
-
-    argv: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class ReadBack:
-    """Properties read from the PF's driver must be the wanted ones before any of these VFs is added or bound."""
-
-    netdev: str
-    wanted: Mapping[int, VfProperties]
-
-
-Action = Union[Write, Command, ReadBack]
 
 
 @dataclass(frozen=True)
@@ -103,18 +70,34 @@ def disable(pf: PfState) -> Step:
     return Step(pf.address, "disable", str(pf.enabled), "0", _disable(pf, pf.enabled), undo, pf.present, pf.present)
 
 
-def set_properties(pf: PfState, netdev: str, vf_id: int, wanted: VfProperties) -> Step:
+def set_properties(pf: PfState, vf_id: int, wanted: VfProperties) -> Iterator[Step]:
     """``wanted`` holds differences only; what was not read before (VFs just enabled) has no undo but disabling."""
     found = pf.properties.get(vf_id, VfProperties())
-    before = found.only(wanted)
-    command = Command(tuple(_netdev.set_argv(netdev, vf_id, wanted, found)))
-    undo = (Command(tuple(_netdev.set_argv(netdev, vf_id, before, found))),) if before else ()
     ids = frozenset({vf_id})
-    return Step(pf.address, "properties", _pairs(before), _pairs(wanted), command, undo, ids)
+    for part in wanted.by_command():
+        before = found.only(part)
+        undo = (_set(pf, vf_id, before),) if before else ()
+        yield Step(pf.address, "properties", _pairs(before), _pairs(part), _set(pf, vf_id, part), undo, ids)
 
 
-def read_back(pf: PfState, netdev: str, wanted: Mapping[int, VfProperties]) -> Step:
-    return Step(pf.address, "read back", "", "as wanted", ReadBack(netdev, wanted), (), frozenset(wanted))
+def _set(pf: PfState, vf_id: int, wanted: VfProperties) -> Command:
+    netdev, found = pf.netdev or "", pf.properties.get(vf_id, VfProperties())
+    parts = _netdev.set_parts(netdev, vf_id, wanted, found)
+    argv = tuple(_netdev.set_argv(netdev, vf_id, wanted, found))
+    return Command(argv, (pf.address, vf_id), tuple((given, tuple(words)) for given, words in parts))
+
+
+def links_as_found(pf: PfState) -> tuple[Action, ...]:
+    """The link states that somebody gave to VFs, which a change of the eswitch and back makes forget."""
+    lost = _eswitch.kept_by_nobody(pf.driver, pf.settings.eswitch_mode)
+    states = {i: VfProperties(link_state=p.without(lost).link_state) for i, p in sorted(pf.properties.items())}
+    return tuple(action for i, state in states.items() for action in _given(pf, i, state.without_defaults()))
+
+
+def read_back(pf: PfState, wanted: Mapping[int, VfProperties]) -> Step:
+    return Step(
+        pf.address, "read back", "", "as wanted", ReadBack(pf.address, pf.netdev or "", wanted), (), frozenset(wanted)
+    )
 
 
 def remove(pf: PfState, ids: Iterable[int]) -> Iterator[Step]:
@@ -140,7 +123,11 @@ def load_driver(pf: PfState, driver: str) -> Step:
 
 def override(pf: PfState, vf_id: int, driver: str | None) -> Step:
     """driver_override to ``driver``, None for none."""
-    before = _found(pf, vf_id).driver_override
+    return change_override(pf, vf_id, _found(pf, vf_id).driver_override, driver)
+
+
+def change_override(pf: PfState, vf_id: int, before: str | None, driver: str | None) -> Step:
+    """As `override`, where an earlier step has changed it already."""
     actions = _override(pf, vf_id, driver), _override(pf, vf_id, before)
     return Step(pf.address, "override", before or "none", driver or "none", actions[0], actions[1:], frozenset({vf_id}))
 
@@ -150,6 +137,7 @@ def unbind(pf: PfState, vf_id: int) -> Step:
     found = _found(pf, vf_id)
     undo = (_unbind(pf, vf_id), *_bind(pf, vf_id, found.driver, found.driver_override)) if found.driver else ()
     ids = frozenset({vf_id})
+    undo += _mtu_as_found(pf, vf_id) if found.driver else ()
     return Step(pf.address, "unbind", found.driver or "any", "none", _unbind(pf, vf_id), undo, ids, ids)
 
 
@@ -164,22 +152,49 @@ def probe(pf: PfState, vf_id: int, driver: str | None) -> Step:
 def _put_back(pf: PfState) -> tuple[Action, ...]:
     """What a PF just enabled again needs, to be as ``pf`` was."""
     actions: list[Action] = []
+    lost = _eswitch.kept_by_nobody(pf.driver, pf.settings.eswitch_mode)
     for vf_id, properties in sorted(pf.properties.items()):
-        if pf.netdev and (given := properties.without_defaults()):
-            actions.append(Command(tuple(_netdev.set_argv(pf.netdev, vf_id, given, properties))))
+        actions += _given(pf, vf_id, properties.without(lost).without_defaults())
     if pf.abilities.choose:
         by_itself = frozenset({0} if pf.abilities.first_always else ())
         actions += [action for chunk in _vfids.chunks(pf.present - by_itself) for action in _scan(pf, chunk)]
+    actions += [action for vf_id in sorted(pf.vfs) for action in _left_alone(pf, vf_id)]
+    actions += _vectors_as_found(pf)
     for vf_id, vf in sorted(pf.vfs.items()):
-        bind = _bind(pf, vf_id, vf.driver, vf.driver_override) if vf.driver else ()
-        actions += [*_left_alone(pf, vf_id), *bind]
+        if vf.driver:
+            actions += [*_bind(pf, vf_id, vf.driver, vf.driver_override), *_mtu_as_found(pf, vf_id)]
     return tuple(actions)
+
+
+def _given(pf: PfState, vf_id: int, given: VfProperties) -> list[Action]:
+    """What sets properties of a VF as found."""
+    return [_set(pf, vf_id, part) for part in given.by_command()] if pf.netdev else []
 
 
 def _left_alone(pf: PfState, vf_id: int) -> tuple[Action, ...]:
     """What a VF just added again needs: free of the driver that autoprobe may have brought, its override as found."""
     override = _found(pf, vf_id).driver_override
     return (_unbind(pf, vf_id), *((_override(pf, vf_id, override),) if override else ()))
+
+
+def _vectors_as_found(pf: PfState) -> list[Action]:
+    """As far as they were read, of VFs that are not bound, the fewest first: all take them from one pool.
+
+    Where the PF cannot share vectors out, nobody has changed them.
+    """
+    found = [(d.msix_vectors, vf_id) for vf_id, d in pf.devices.items() if d.msix_vectors is not None and pf.total_msix]
+    return [set_msix(pf, vf_id, number_for(vectors, pf.driver)) for vectors, vf_id in sorted(found)]
+
+
+def _mtu_as_found(pf: PfState, vf_id: int) -> tuple[Action, ...]:
+    """As far as it was read, of a VF whose driver came back: with it comes a new network interface."""
+    found = pf.devices.get(vf_id, VfDevice()).mtu
+    return () if found is None else (SetMtu(vf_link(pf, vf_id), found),)
+
+
+def set_msix(pf: PfState, vf_id: int, vectors: int) -> Write:
+    """drivers/pci/iov.c, sriov_vf_msix_count_store; 0 is the device's default."""
+    return Write(f"{vf_link(pf, vf_id)}/sriov_vf_msix_count", str(vectors))
 
 
 def _enable(pf: PfState, number: int) -> Write:
@@ -208,20 +223,20 @@ def _scan(pf: PfState, ids: frozenset[int]) -> tuple[Write, ...]:
     return tuple(Write(path, str(vf_id)) for vf_id in sorted(ids))
 
 
-def _link(pf: PfState, vf_id: int) -> str:
+def vf_link(pf: PfState, vf_id: int) -> str:
     return f"{DEVICES}/{pf.address}/virtfn{vf_id}"
 
 
 def _override(pf: PfState, vf_id: int, driver: str | None) -> Write:
-    return Write(f"{_link(pf, vf_id)}/driver_override", driver or NO_OVERRIDE)
+    return Write(f"{vf_link(pf, vf_id)}/driver_override", driver or NO_OVERRIDE)
 
 
 def _unbind(pf: PfState, vf_id: int) -> Write:
-    return Write(f"{_link(pf, vf_id)}/driver/unbind", device=_link(pf, vf_id), missing_ok=True, waits=True)
+    return Write(f"{vf_link(pf, vf_id)}/driver/unbind", device=vf_link(pf, vf_id), missing_ok=True, waits=True)
 
 
 def _probe(pf: PfState, vf_id: int) -> Write:
-    return Write(f"{DRIVERS}_probe", device=_link(pf, vf_id))
+    return Write(f"{DRIVERS}_probe", device=vf_link(pf, vf_id))
 
 
 def _bind(pf: PfState, vf_id: int, driver: str, driver_override: str | None) -> tuple[Action, ...]:

@@ -26,7 +26,7 @@ def status_lines(pfs: Sequence[dict[str, Any]]) -> list[str]:
     if not pfs:
         return ["This host has no PF that supports SR-IOV."]
     readable = [pf for pf in pfs if "blocked" not in pf]
-    head_names = ("PF", "NETWORK", "DRIVER", "KERNEL INTERFACE", "ENABLED", "PRESENT", "AUTOPROBE")
+    head_names = ("PF", "NETWORK", "DRIVER", "KERNEL INTERFACE", "ENABLED", "PRESENT", "AUTOPROBE", "ESWITCH")
     heads = table(head_names, map(_pf_row, readable))
     lines = heads[:1] if readable else []
     for head, pf in zip(heads[1:], readable):
@@ -46,7 +46,7 @@ def _pf_row(pf: dict[str, Any]) -> tuple[str, ...]:
     enabled = f"{pf['hardware_vfs']} of {pf['total_vfs']}"
     return (
         pf["pf"], pf["netdev"] or "-", pf["driver"] or "-", pf["interface"], enabled, pf["present_vfs"],
-        "on" if pf["drivers_autoprobe"] else "off",
+        "on" if pf["drivers_autoprobe"] else "off", pf.get("eswitch_mode") or "",
     )  # fmt: skip
 
 
@@ -65,8 +65,7 @@ def _vf_cells(vf: dict[str, Any]) -> tuple[str, ...]:
     """All that is shown of a VF but its id and address."""
     given = vf.get("properties", {})
     mac = given.get("mac", "")
-    vlan = f"{given['vlan']}" + (f" qos {given['qos']}" if given.get("qos") else "") if given.get("vlan") else ""
-    flags = [name for name in ("spoofchk", "trust") if given.get(name)]
+    flags = [name for name in ("spoofchk", "trust", "query_rss") if given.get(name)]
     link = given.get("link_state", "auto")
     low, high = given.get("min_tx_rate") or 0, given.get("max_tx_rate") or 0
     return (
@@ -74,7 +73,16 @@ def _vf_cells(vf: dict[str, Any]) -> tuple[str, ...]:
         vf.get("driver") or ("-" if vf["present"] else ""),
         vf.get("held_by", ""),
         "" if mac == "00:00:00:00:00:00" else mac,
-        vlan,
+        _vlan(given),
         " ".join([*flags, *([] if link == "auto" else [f"link {link}"])]),
         f"{low}..{high or 'max'}" if low or high else "",
     )
+
+
+def _vlan(given: dict[str, Any]) -> str:
+    """``100 qos 3 802.1ad``, less what is usual."""
+    if not given.get("vlan"):
+        return ""
+    qos = [f"qos {given['qos']}"] if given.get("qos") else []
+    proto = [given["vlan_proto"]] if given.get("vlan_proto", "802.1q") != "802.1q" else []
+    return " ".join([str(given["vlan"]), *qos, *proto])

@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import WRITES
 
 from .kernel import FILES, FakeKernel
+from .pci import config
 from .pf import FakePf, FakeVf
 from .sysfs import FakeSysfs
 from .tools import FakeTools
@@ -46,14 +48,40 @@ class FakeHost:
         self.draw()
 
     def igb(self, address: str = "0000:03:00.0", netdev: str = "eth0", total: int = 7) -> FakePf:
-        """A network PF whose VFs have properties."""
-        return self.add(FakePf(address, total, netdev=netdev))
+        """A network PF whose VFs have properties (intel/igb/igb_main.c, igb_ndo_*)."""
+        missing = frozenset({"link_state", "query_rss", "min_tx_rate"})
+        return self.add(
+            FakePf(
+                address,
+                total,
+                netdev=netdev,
+                unreported=frozenset({"query_rss"}),
+                vlan_protos=("802.1q",),
+                rejects=dict.fromkeys(missing, errno.EOPNOTSUPP) | {"min_tx_rate": errno.EINVAL},
+            )
+        )
 
     def nvme(self, address: str = "0000:04:00.0", total: int = 8) -> FakePf:
         """A PF without a network interface."""
         ids = ("0x1b36", "0x0010", "0x1af4", "0x1100")
         pf = FakePf(address, total, "nvme", vf_driver="nvme", offset=1, stride=1, ids=ids, pci_class="0x010802")
         return self.add(pf)
+
+    def mlx5(self, address: str = "0000:05:00.0", total: int = 8, **changes: Any) -> FakePf:  # noqa: ANN401 - fields of several types
+        """A network PF with an eswitch and MSI-X vectors to share out."""
+        more = {"netdev": "eth0", "offset": 2, "stride": 1, "total_msix": 256, **changes}
+        return self.add(
+            FakePf(address, total, driver="mlx5_core", vf_driver="mlx5_core", devlink=True, eswitch="legacy", **more)
+        )
+
+    def ice(self, address: str = "0000:06:00.0", total: int = 8, **changes: Any) -> FakePf:  # noqa: ANN401 - fields of several types
+        more = {"netdev": "eth0", "offset": 8, "stride": 1, "total_msix": 256, **changes}
+        return self.add(FakePf(address, total, driver="ice", vf_driver="iavf", devlink=True, eswitch="legacy", **more))
+
+    def ipoib(self, address: str = "0000:07:00.0", total: int = 8) -> FakePf:
+        """An InfiniBand PF of mlx5; its interface is ipoib's."""
+        address_20 = "00:00:00:08:fe:80:00:00:00:00:00:00:52:54:00:c0:fe:12:34:55"
+        return self.mlx5(address, total, netdev="ib0", link_type="infiniband", mac=address_20)
 
     def add(self, pf: FakePf) -> FakePf:
         self.pfs[pf.address] = pf
@@ -137,15 +165,16 @@ class FakeHost:
             files[f"{bus}/drivers/{driver}/unbind"] = ""
         for pf in self.pfs.values():
             files.update({f"{bus}/devices/{pf.address}/{name}": text for name, text in self._pf_files(pf).items()})
-            for vf in pf.vfs.values():
-                files.update({f"{bus}/devices/{vf.address}/{name}": text for name, text in _vf_files(pf, vf).items()})
+            for vf_id, vf in pf.vfs.items():
+                own = _vf_files(pf, vf_id, vf)
+                files.update({f"{bus}/devices/{vf.address}/{name}": text for name, text in own.items()})
         return files
 
     def _pf_files(self, pf: FakePf) -> dict[str, str]:
         files = {
             "sriov_totalvfs": f"{pf.total}\n", "sriov_drivers_autoprobe": f"{int(pf.autoprobe)}\n",
             "sriov_offset": f"{pf.offset}\n", "sriov_stride": f"{pf.stride}\n",
-            "numa_node": f"{pf.numa_node}\n", "class": f"{pf.pci_class}\n",
+            "numa_node": f"{pf.numa_node}\n", "class": f"{pf.pci_class}\n", "sriov_vf_total_msix": f"{pf.total_msix}\n",
         }  # fmt: skip
         names = ("vendor", "device", "subsystem_vendor", "subsystem_device")
         files.update({name: f"{number}\n" for name, number in zip(names, pf.ids, strict=True)})
@@ -156,8 +185,12 @@ class FakeHost:
         if pf.driver:
             files["driver"] = f"-> ../../drivers/{pf.driver}"
         if pf.netdev:
-            files[f"net/{pf.netdev}/address"] = "52:54:00:00:00:01\n"
-            files[f"net/{pf.netdev}/flags"] = f"{0x1002 | pf.up:#x}\n"
+            own = {"address": f"{pf.mac}\n", "mtu": f"{pf.mtu}\n", "flags": f"{0x1002 | pf.up:#x}\n"}
+            files.update({f"net/{pf.netdev}/{name}": text for name, text in own.items()})
+        if pf.netdev and pf.eswitch == "switchdev":
+            files[f"net/{pf.netdev}/phys_port_name"] = "p0\n"
+            for vf_id in range(pf.enabled):
+                files[f"net/enp3s0f0npf0vf{vf_id}/phys_port_name"] = f"pf0vf{vf_id}\n"
         return files
 
 
@@ -168,8 +201,9 @@ def _listed(ids: set[int]) -> str:
     return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(firsts, lasts, strict=True))
 
 
-def _vf_files(pf: FakePf, vf: FakeVf) -> dict[str, str]:
+def _vf_files(pf: FakePf, vf_id: int, vf: FakeVf) -> dict[str, str]:
     files = {
+        "sriov_vf_msix_count": "", "config": config(pf.table_size(vf_id)).decode("latin-1"),
         "physfn": f"-> ../{pf.address}", "driver_override": f"{vf.override or '(null)'}\n",
         "iommu_group": f"-> ../../../../kernel/iommu_groups/{vf.group}",
     }  # fmt: skip
@@ -177,7 +211,8 @@ def _vf_files(pf: FakePf, vf: FakeVf) -> dict[str, str]:
         files["driver"] = f"-> ../../drivers/{vf.driver}"
     for name in vf.interface_names(pf):
         shown = {f"net/{name}/upper_{upper}": f"-> ../../../../virtual/net/{upper}" for upper in vf.uppers}
-        files.update({"net/": ""} if vf.elsewhere else {f"net/{name}/address": "52:54:00:00:00:02\n", **shown})
+        shown.update({f"net/{name}/address": "52:54:00:00:00:02\n", f"net/{name}/mtu": f"{vf.mtu}\n"})
+        files.update({"net/": ""} if vf.elsewhere else shown)
     return files
 
 
@@ -195,7 +230,7 @@ def _put(path: Path, text: str) -> None:
     if text.startswith("-> "):
         os.symlink(text[3:], new)
     else:
-        new.write_text(text)
+        new.write_bytes(text.encode("latin-1"))
     os.replace(new, path)
 
 

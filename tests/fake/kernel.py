@@ -9,7 +9,7 @@ import errno
 import re
 from typing import TYPE_CHECKING, NoReturn
 
-from .pf import DEFAULTS, FakePf, FakeVf
+from .pf import DEFAULTS, MTU, FakePf, FakeVf
 
 if TYPE_CHECKING:
     from .host import FakeHost
@@ -132,7 +132,7 @@ class FakeKernel:
         for vf_id in sorted(pf.vfs):
             self._let_go(pf, vf_id)
             del pf.vfs[vf_id]
-        pf.enabled, pf.properties = 0, {}
+        pf.enabled, pf.properties, pf.vectors = 0, {}, {}
 
     def _let_go(self, pf: FakePf, vf_id: int) -> None:
         if pf.vfs[vf_id].held:
@@ -147,8 +147,58 @@ class FakeKernel:
         vf = pf.vfs[vf_id]
         wanted = vf.override or (pf.vf_driver if pf.autoprobe else None)
         if vf.driver is None and wanted in self.host.drivers and wanted not in self.host.reluctant:
-            vf.driver = wanted
+            vf.driver, vf.mtu = wanted, MTU
 
     def unbind(self, pf: FakePf, vf_id: int) -> None:
         self._let_go(pf, vf_id)
         pf.vfs[vf_id].driver = None
+
+    def set_mtu(self, pf: FakePf, vf_id: int | None, value: str) -> None:
+        """net/core/dev.c, dev_validate_mtu: of the PF's interface, or of a VF's."""
+        if not re.fullmatch(r"\d+\n?", value, re.ASCII) or not 68 <= int(value) <= pf.max_mtu:
+            answer(errno.EINVAL)
+        if vf_id is None:
+            pf.mtu = int(value)
+        else:
+            pf.vfs[vf_id].mtu = int(value)
+
+    def set_msix(self, pf: FakePf, vf_id: int, value: str) -> None:
+        """drivers/pci/iov.c, sriov_vf_msix_count_store, then the driver."""
+        if not re.fullmatch(r"\d+\n?", value, re.ASCII):
+            answer(errno.EINVAL)
+        if not pf.total_msix:
+            answer(errno.EOPNOTSUPP)
+        if pf.vfs[vf_id].driver:
+            answer(errno.EBUSY)
+        number = int(value)
+        if number == 0:
+            pf.vectors.pop(vf_id, None)
+            return
+        others = sum(pf.vectors.get(i, pf.default_msix) for i in range(pf.enabled) if i != vf_id)
+        if others + number > pf.total_msix:
+            answer(errno.ENOSPC)
+        pf.vectors[vf_id] = number
+
+    def set_eswitch(self, pf: FakePf, mode: str) -> None:
+        """The driver's op; `_eswitch.RULES` names the files."""
+        if pf.eswitch is None:
+            answer(errno.EOPNOTSUPP)
+        if pf.driver == "bnxt_en" and pf.eswitch == mode:
+            answer(errno.EINVAL)
+        if pf.eswitch == mode:
+            return
+        if pf.driver == "mlx5_core":
+            self._mlx5_mode(pf, mode)
+        elif pf.driver != "bnxt_en" and pf.enabled:
+            answer(errno.EOPNOTSUPP)
+        pf.eswitch = mode
+
+    def _mlx5_mode(self, pf: FakePf, mode: str) -> None:
+        """The kernel would take vports away below bound drivers without a word. Representors own the links then."""
+        bound = [vf_id for vf_id, vf in pf.vfs.items() if vf.driver]
+        if bound:
+            raise AssertionError(f"VFs {bound} of {pf.address} are bound while their eswitch changes")
+        if mode == "switchdev" and pf.vfs_first and not pf.enabled:
+            answer(errno.EINVAL)
+        for properties in pf.properties.values():
+            properties["link_state"] = "disable" if mode == "switchdev" else "auto"

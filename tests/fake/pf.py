@@ -5,13 +5,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 DEFAULTS = {
-    "mac": "00:00:00:00:00:00", "vlan": 0, "qos": 0, "spoofchk": True, "trust": False, "link_state": "auto",
-    "min_tx_rate": 0, "max_tx_rate": 0,
+    "mac": "00:00:00:00:00:00", "vlan": 0, "qos": 0, "vlan_proto": "802.1q", "spoofchk": True, "trust": False,
+    "link_state": "auto", "min_tx_rate": 0, "max_tx_rate": 0, "query_rss": False,
+    "node_guid": "00:00:00:00:00:00:00:00", "port_guid": "00:00:00:00:00:00:00:00",
 }  # fmt: skip
 """Properties of a VF as its PF's driver starts with them."""
+
+MTU = 1500
+"""Of a network interface that has just come."""
 
 
 @dataclass
@@ -19,6 +24,7 @@ class FakeVf:
     """A present VF. ``held``: some process has it open, so that taking it away would block for ever.
 
     ``uppers`` are interfaces above its network interface; ``elsewhere``: that is in another network namespace.
+    ``mtu`` is of that interface too, which comes and goes with its driver.
     """
 
     address: str
@@ -29,6 +35,7 @@ class FakeVf:
     held: bool = False
     uppers: frozenset[str] = frozenset()
     elsewhere: bool = False
+    mtu: int = MTU
 
     def interface_names(self, pf: FakePf) -> list[str]:
         """Of the network interface that the driver of the PF's VFs makes."""
@@ -40,8 +47,15 @@ class FakeVf:
 class FakePf:
     """``vf_driver`` is what the kernel chooses for its VFs; ``opt_in``: its driver can live with absent VFs.
 
-    ``ignores``: properties that its driver takes and forgets; ``rejects``: properties that it refuses. ``pending``: a
+    ``ignores``: properties that its driver takes and forgets; ``rejects``: properties that it refuses, with errno;
+    ``unreported``: those that it says nothing about; ``vlan_protos``: VLAN protocols that it knows. ``pending``: a
     write that the kernel has blocked; it has this PF's lock. ``ids`` are vendor, device, and those of the subsystem.
+
+    ``link_type``, ``mac`` and ``permanent`` are of its network interface, ``max_mtu`` of VFs' interfaces too.
+    ``devlink``: whether devlink knows it; ``eswitch``: its mode, None for a driver without one; ``vfs_first``: its
+    driver goes to switchdev only with VFs, as mlx5 once did; ``by_port``: its VFs are the business of devlink's ports
+    alone. ``total_msix`` vectors are shared out among its VFs, each of which starts with ``default_msix``; ``vectors``
+    has what was written, by VF id.
     """
 
     address: str
@@ -54,10 +68,24 @@ class FakePf:
     stride: int = 2
     opt_in: bool = True
     ignores: frozenset[str] = frozenset()
-    rejects: frozenset[str] = frozenset()
+    rejects: Mapping[str, int] = field(default_factory=dict)
     ids: tuple[str, str, str, str] = ("0x8086", "0x10c9", "0x8086", "0xa03c")
     pci_class: str = "0x020000"
     numa_node: int = -1
+    unreported: frozenset[str] = frozenset()
+    vlan_protos: tuple[str, ...] = ("802.1q", "802.1ad")
+    link_type: str = "ether"
+    mac: str = "52:54:00:00:00:01"
+    permanent: str | None = None
+    mtu: int = MTU
+    max_mtu: int = 9216
+    devlink: bool = False
+    eswitch: str | None = None
+    vfs_first: bool = False
+    by_port: bool = False
+    total_msix: int = 0
+    default_msix: int = 8
+    vectors: dict[int, int] = field(default_factory=dict)
     enabled: int = 0
     autoprobe: bool = True
     pending: tuple[str, str] | None = None
@@ -72,11 +100,23 @@ class FakePf:
         routing = (int(bus, 16) * 32 + int(device, 16)) * 8 + int(function) + self.offset + self.stride * vf_id
         return f"{domain}:{routing // 256:02x}:{routing % 256 // 8:02x}.{routing % 8}"
 
+    def table_size(self, vf_id: int) -> int:
+        """Of a VF's MSI-X table; ice adds a vector for itself to the number that it is told."""
+        number = self.vectors.get(vf_id, self.default_msix)
+        return number + 1 if self.driver == "ice" and vf_id in self.vectors else number
+
+    def has_netdev(self, vf_id: int) -> bool:
+        """A network interface of the VF's own."""
+        return bool(self.vfs[vf_id].interface_names(self))
+
     def picture(self) -> dict[str, object]:
         """All that an undo must bring back, as one comparable value; IOMMU groups may differ."""
         return {
             "enabled": self.enabled,
             "autoprobe": self.autoprobe,
             "vfs": {i: (vf.address, vf.driver, vf.override) for i, vf in sorted(self.vfs.items())},
+            "mtu": (self.mtu, {i: vf.mtu for i, vf in sorted(self.vfs.items()) if self.has_netdev(i)}),
+            "eswitch": self.eswitch,
+            "vectors": {i: self.table_size(i) for i in range(self.enabled)},
             "properties": {i: dict(p) for i, p in sorted(self.properties.items())},
         }

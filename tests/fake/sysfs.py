@@ -31,11 +31,16 @@ class FakeSysfs(Sysfs):
 
     def read(self, path: str) -> str:
         self.reads[path] = self.reads.get(path, 0) + 1
-        if (self.host.kernel.interface, os.path.basename(path)) in WRITE_ONLY:
+        write_only = (self.host.kernel.interface, os.path.basename(path)) in WRITE_ONLY
+        if write_only or path.endswith("/sriov_vf_msix_count"):
             raise KernelError("read", path, errno.EACCES)
-        if path.endswith("/sriov_numvfs"):
+        if path.endswith(("/sriov_numvfs", "/sriov_vf_total_msix")):
             self._need_free(path)
         return super().read(path)
+
+    def read_bytes(self, path: str, limit: int) -> bytes:
+        self.reads[path] = self.reads.get(path, 0) + 1
+        return super().read_bytes(path, limit)
 
     def write(self, path: str, value: str) -> None:
         try:
@@ -90,8 +95,19 @@ class FakeSysfs(Sysfs):
         elif name == "driver_override":
             pf, vf_id = self._vf(owner)
             pf.vfs[vf_id].override = value.rstrip("\n") or None
+        elif name == "sriov_vf_msix_count":
+            self.host.kernel.set_msix(*self._vf(owner), value)
+        elif name == "mtu":
+            self._set_mtu(os.path.basename(os.path.dirname(os.path.dirname(folder))), value)
         else:
             raise OSError(errno.EACCES, path)
+
+    def _set_mtu(self, device: str, value: str) -> None:
+        """``device`` has the interface in its folder."""
+        if device in self.host.pfs:
+            self.host.kernel.set_mtu(self.host.pfs[device], None, value)
+        else:
+            self.host.kernel.set_mtu(*self._vf(device), value)
 
     def _unbind(self, driver: str, value: str) -> None:
         """drivers/base/bus.c, unbind_store: ENODEV for a device that this driver does not have."""

@@ -128,6 +128,17 @@ def test_status_of_a_blocked_pf(host: FakeHost, capsys: pytest.CaptureFixture[st
         assert "has been writing '0' to /sys/x" in capsys.readouterr().err
 
 
+def test_status_shows_eswitch_and_vlan_protocol(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    pf = host.mlx5(netdev="eth5", total=1)
+    host.setup(pf, 1)
+    pf.eswitch = "switchdev"
+    pf.properties[0].update(vlan=100, qos=3, vlan_proto="802.1ad", query_rss=True, spoofchk=False)
+    assert _cli.main(["status", "eth5"]) == 0
+    head, row, _names, vf = capsys.readouterr().out.splitlines()
+    assert (head.split()[-1], row.split()[-1]) == ("ESWITCH", "switchdev")
+    assert vf.split("absent")[1].split() == ["100", "qos", "3", "802.1ad", "query_rss"]
+
+
 def test_status_of_chosen_pfs_and_of_none(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     assert _cli.main(["status", "--json", NVME]) == 0
     assert [pf["pf"] for pf in json.loads(capsys.readouterr().out)["pfs"]] == [NVME]
@@ -231,7 +242,8 @@ def test_live_update_goes_first(
     assert ("a live update is under way" in capsys.readouterr().out) is under_way
 
 
-def test_boot_waits_for_late_pfs(host: FakeHost) -> None:
+@pytest.mark.parametrize("needs_interface", [{"vfs": [{"ids": "none", "vlan": 1}]}, {"mtu": 9000}])
+def test_boot_waits_for_late_pfs(host: FakeHost, needs_interface: dict[str, Any]) -> None:
     late: list[Any] = [
         lambda: host.add(FakePf("0000:05:00.0", driver=None)),
         lambda: setattr(host.pfs["0000:05:00.0"], "driver", "igb"),
@@ -244,7 +256,7 @@ def test_boot_waits_for_late_pfs(host: FakeHost) -> None:
         host.draw()
         seen.append(seconds)
 
-    wish = {"pf": "0000:05:00.0", "vfs": [{"ids": "none", "vlan": 1}]}
+    wish = {"pf": "0000:05:00.0", **needs_interface}
     _boot.wait_for_pfs(host.sysfs, host.run, validate({"pfs": [wish]}), sleep=sleep)
     assert (late, len(seen)) == ([], 3)
     host.pfs["0000:05:00.0"].altname = "uplink"

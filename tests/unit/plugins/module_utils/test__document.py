@@ -37,13 +37,21 @@ FULL = {
                     "link_state": "auto",
                     "min_tx_rate": 0,
                     "max_tx_rate": 1000,
+                    "vlan_proto": "802.1ad",
+                    "query_rss": True,
+                    "node_guid": "02:00:00:00:00:00:00:01",
+                    "port_guid": "02:00:00:00:00:00:00:02",
+                    "msix_vectors": 16,
+                    "mtu": 9000,
                 },
+                {"ids": "0-2", "mac": "hash"},
+                {"ids": "3-5", "mac": "02:00:00:00:10:00+id"},
             ],
         },
-        {"pf": "eth1", "hardware_vfs": "max", "present_vfs": "all"},
+        {"pf": "eth1", "hardware_vfs": "max", "present_vfs": "all", "eswitch_mode": "switchdev", "mtu": 9000},
         {"pf": "eth2"},
         {"pf": {"vendor": "0x8086", "class": "0x02", "numa_node": 1, "index": 0}},
-        {"pf": {"driver": "ice", "all": True}},
+        {"pf": {"driver": "ice", "all": True}, "mtu": 9000, "vfs": [{"ids": "all", "mac": "hash", "vlan": 5}]},
     ]
 }
 
@@ -82,10 +90,25 @@ BAD: list[tuple[Any, str]] = [
     (pf(pf={"drivr": "ice"}), "pfs[0].pf.drivr: unknown key; did you mean 'driver'?"),
     (
         pf(pf={"driver": "ice", "all": True}, vfs=[{"ids": 0, "mac": "02:00:00:00:00:01"}]),
-        "pfs[0].pf.all: mac 02:00:00:00:00:01 cannot be given to VFs of several PFs; name each PF",
+        "pfs[0].pf.all: mac 02:00:00:00:00:01 cannot be given to VFs of several PFs; name each PF, or give 'hash'",
+    ),
+    (
+        pf(
+            pf={"driver": "ice", "all": True},
+            vfs=[{"ids": 1, "vlan": 3}, {"ids": "all", "mac": "02:00:00:00:00:01+id"}],
+        ),
+        "pfs[0].pf.all: mac 02:00:00:00:00:01+id cannot be given to VFs of several PFs; name each PF, or give 'hash'",
+    ),
+    (
+        pf(pf={"driver": "ice", "all": True}, vfs=[{"ids": 0, "port_guid": "02:00:00:00:00:00:00:01"}]),
+        "pfs[0].pf.all: port_guid 02:00:00:00:00:00:00:01 cannot be given to VFs of several PFs; name each PF",
     ),
     (pf(hardware_vf=3), "pfs[0].hardware_vf: unknown key; did you mean 'hardware_vfs'?"),
-    (pf(zzz=3), "pfs[0].zzz: unknown key; known keys: pf, hardware_vfs, present_vfs, drivers_autoprobe, vfs, allow_"),
+    (
+        pf(zzz=3),
+        "pfs[0].zzz: unknown key; known keys: pf, hardware_vfs, present_vfs, drivers_autoprobe, eswitch_mode, mtu, "
+        "vfs, allow_",
+    ),
     (pf(allow_disruptive=1), "pfs[0].allow_disruptive: 1 is not true or false"),
     (pf(hardware_vfs=-1), "pfs[0].hardware_vfs: -1 is not a number"),
     (pf(hardware_vfs=True), "pfs[0].hardware_vfs: True is not a number"),
@@ -111,6 +134,28 @@ BAD: list[tuple[Any, str]] = [
     (vf(min_tx_rate=5, max_tx_rate=4), "min_tx_rate: 5 is above max_tx_rate 4"),
     (pf(vfs=[{"ids": "0-1", "mac": "02:00:00:00:00:01"}]), "mac: 02:00:00:00:00:01 cannot be given to several VFs"),
     (pf(vfs=[{"ids": "all", "mac": "02:00:00:00:00:01"}]), "cannot be given to several VFs"),
+    (
+        pf(vfs=[{"ids": "0-1", "mac": "02:00:00:00:00:01"}]),
+        "or '02:00:00:00:00:01+id' for a base that each id is added",
+    ),
+    (pf(vfs=[{"ids": "all", "node_guid": "02:00:00:00:00:00:00:01"}]), "node_guid: 02:00:00:00:00:00:00:01 cannot be"),
+    (vf(mac="01:00:00:00:00:00+id"), "'01:00:00:00:00:00+id' is not a unicast MAC address"),
+    (vf(mac="00:00:00:00:00:00+id"), "'00:00:00:00:00:00+id' starts from no address"),
+    (vf(port_guid="hash"), "port_guid: 'hash' is not a GUID; write it like '02:00:00:00:00:00:00:01' or"),
+    (vf(node_guid="02:00:00:00:00:01"), "'02:00:00:00:00:01' is not a GUID"),
+    (vf(vlan_proto="802.1ad"), "vlan_proto: 802.1ad needs a vlan from 1 to 4094 beside it"),
+    (vf(vlan_proto="802.1Q"), "vlan_proto: '802.1Q' is not one of 802.1q, 802.1ad"),
+    (vf(query_rss="on"), "query_rss: 'on' is not true or false"),
+    (vf(msix_vectors=0), "pfs[0].vfs[0].msix_vectors: 0 is not a whole number from 1 to 2048"),
+    (vf(mtu=67), "pfs[0].vfs[0].mtu: 67 is not a whole number from 68 to 65535"),
+    (vf(mtu="9000"), "'9000' is not a whole number"),
+    (pf(mtu=True), "pfs[0].mtu: True is not a whole number"),
+    (pf(eswitch_mode="offload"), "pfs[0].eswitch_mode: 'offload' is not one of legacy, switchdev"),
+    (pf(vfs=[{"ids": "all", "mtu": 1}, {"ids": 1, "mtu": 2}]), "mtu: 1 is not a whole number"),
+    (
+        pf(vfs=[{"ids": "all", "mtu": 1500}, {"ids": 1, "mtu": 1600}]),
+        "vfs[1].mtu: VF ids 1 have it from vfs[0] already",
+    ),
     (
         pf(vfs=[{"ids": "0-3", "vlan": 1}, {"ids": "2,9", "vlan": 2}]),
         "vfs[1].vlan: VF ids 2 have it from vfs[0] already",
@@ -182,6 +227,11 @@ UNRESOLVED: list[tuple[list[dict[str, Any]], str]] = [
     (
         [{"pf": "0000:04:00.0", "hardware_vfs": 2, "vfs": [{"ids": 0, "mac": "02:00:00:00:00:01", "trust": True}]}],
         "PF 0000:04:00.0: mac, trust cannot be set: it has no network interface",
+    ),
+    ([{"pf": "0000:04:00.0", "mtu": 9000}], "PF 0000:04:00.0: mtu cannot be set: it has no network interface"),
+    (
+        [{"pf": "eth0", "vfs": [{"ids": "all", "mac": "02:00:00:ff:ff:fd+id"}]}],
+        "PF eth0: vfs[0].mac: 02:00:00:ff:ff:fd+id overflows with VF 3: its last 3 octets have room up to id 2",
     ),
 ]
 

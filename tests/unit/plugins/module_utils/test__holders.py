@@ -243,6 +243,44 @@ def test_a_defined_domain_needs_its_vf_bound_to_vfio(
             converge(host.sysfs, host.run, document)
 
 
+# driver of a PF, wish that takes VFs from their drivers for a moment
+FOR_A_MOMENT = [
+    ("mlx5", {"eswitch_mode": "switchdev", "allow_disruptive": True}),
+    ("ice", {"eswitch_mode": "switchdev", "allow_disruptive": True}),
+    ("mlx5", {"vfs": [{"ids": 2, "msix_vectors": 16}]}),
+]
+
+
+@pytest.mark.parametrize(("driver", "wish"), FOR_A_MOMENT)
+def test_a_user_loses_its_vf_for_a_moment_only_by_force(tmp_path: Path, driver: str, wish: dict[str, Any]) -> None:
+    host = FakeHost(tmp_path)
+    pf = getattr(host, driver)(IGB)
+    host.setup(pf, 7, [1, 2], "vfio-pci")
+    users.start(host, "web2", users.hostdev(pf, 2))
+    document = validate({"pfs": [{"pf": IGB, **wish}]})
+    before = host.picture()
+    with pytest.raises(RefusedError, match=f"VF 2 of PF {IGB} by libvirt domain web2 .running.; .*force: true"):
+        converge(host.sysfs, host.run, document)
+    assert (host.sysfs.writes, host.run.calls, host.picture()) == ([], [], before)
+    converge(host.sysfs, host.run, document, force=True)
+    assert pf.eswitch == wish.get("eswitch_mode", "legacy")
+    assert {vf_id: vf.driver for vf_id, vf in pf.vfs.items()} == {1: "vfio-pci", 2: "vfio-pci"}
+
+
+def test_a_defined_domain_minds_no_moment(tmp_path: Path) -> None:
+    """Its VF comes back to VFIO; unless it goes away altogether meanwhile, as ice asks for."""
+    host = FakeHost(tmp_path)
+    mlx5, ice = host.mlx5(IGB), host.ice(NVME, netdev="eth1")
+    for name, pf in (("web2", mlx5), ("web3", ice)):
+        host.setup(pf, 7, [1, 2], "vfio-pci")
+        users.define(host, name, users.hostdev(pf, 2))
+    wish = {"eswitch_mode": "switchdev", "allow_disruptive": True}
+    with pytest.raises(RefusedError, match=f"VFs are in use: VF 2 of PF {NVME} by libvirt domain web3 .defined.; "):
+        converge(host.sysfs, host.run, validate({"pfs": [{"pf": IGB, **wish}, {"pf": NVME, **wish}]}))
+    converge(host.sysfs, host.run, validate({"pfs": [{"pf": IGB, **wish}]}))
+    assert (mlx5.eswitch, mlx5.vfs[2].driver) == ("switchdev", "vfio-pci")
+
+
 def test_a_bridge_keeps_the_vf_of_a_defined_domain(tmp_path: Path) -> None:
     """The stronger claim is the one that counts."""
     host = in_use(tmp_path, lambda host: users.enslave(host, host.pfs[IGB], 2, "br0", "bridge"), IGB, "igbvf")

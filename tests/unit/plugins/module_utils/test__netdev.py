@@ -7,29 +7,42 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils import _netdev
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import SriovError, ToolError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._link import Link
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._process import Run
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._properties import VfProperties
 
-PLAIN = {"vf": 6, "link_type": "ether", "address": "02:00:00:00:00:06"}
+PLAIN: dict[str, Any] = {"vf": 6, "link_type": "ether", "address": "02:00:00:00:00:06"}
+
+UNTAGGED = VfProperties(vlan=0, qos=0, vlan_proto="802.1q")
+IB = {"vf": 6, "link_type": "infiniband", "address": "00:00:00:08:fe:80:00:00:00:00:00:00:52:54:00:c0:fe:12:34:55"}
 
 # an entry of vfinfo_list, what it means
 VFINFO: list[tuple[dict[str, Any], VfProperties]] = [
-    (PLAIN, VfProperties(mac="02:00:00:00:00:06", vlan=0, qos=0)),
-    ({**PLAIN, "vlan_list": [{}]}, VfProperties(mac="02:00:00:00:00:06", vlan=0, qos=0)),
+    (PLAIN, replace(UNTAGGED, mac="02:00:00:00:00:06")),
+    ({**PLAIN, "vlan_list": [{}]}, replace(UNTAGGED, mac="02:00:00:00:00:06")),
     (
         {**PLAIN, "vlan_list": [{"vlan": 100, "qos": 3}], "rate": {"max_tx": 1000, "min_tx": 0}, "spoofchk": True,
          "link_state": "enable", "trust": False, "query_rss_en": False},
-        VfProperties("02:00:00:00:00:06", 100, 3, True, False, "enable", 0, 1000),
+        VfProperties("02:00:00:00:00:06", 100, 3, True, False, "enable", 0, 1000, "802.1q", False),
     ),
-    ({**PLAIN, "vlan": 7, "qos": 1, "spoofchk": "on"}, VfProperties("02:00:00:00:00:06", 7, 1, True)),
-    ({"vf": 6, "mac": "AA:00:00:00:00:06"}, VfProperties("aa:00:00:00:00:06", 0, 0)),
-    ({"vf": 6, "link_state": 2}, VfProperties(None, 0, 0, link_state="disable")),
+    (
+        {**PLAIN, "vlan_list": [{"vlan": 7, "protocol": "802.1ad"}], "query_rss_en": True},
+        VfProperties("02:00:00:00:00:06", 7, 0, vlan_proto="802.1ad", query_rss=True),
+    ),
+    ({**PLAIN, "vlan": 7, "qos": 1, "spoofchk": "on"}, VfProperties(PLAIN["address"], 7, 1, True, vlan_proto="802.1q")),
+    ({"vf": 6, "mac": "AA:00:00:00:00:06"}, replace(UNTAGGED, mac="aa:00:00:00:00:06")),
+    ({"vf": 6, "link_state": 2}, replace(UNTAGGED, link_state="disable")),
+    (
+        {**IB, "node guid": "00:11:22:33:44:55:66:AA", "port guid": "00:00:00:00:00:00:00:00"},
+        replace(UNTAGGED, node_guid="00:11:22:33:44:55:66:aa", port_guid="00:00:00:00:00:00:00:00"),
+    ),
 ]  # fmt: skip
 
 
@@ -44,17 +57,36 @@ def says(output: str) -> Run:
 @pytest.mark.parametrize(("vfinfo", "expected"), VFINFO)
 def test_read(vfinfo: dict[str, Any], expected: VfProperties) -> None:
     output = json.dumps([{}, {"ifname": "eth0", "vfinfo_list": [vfinfo]}])
-    assert _netdev.read_properties(says(output), "eth0") == {6: expected}
+    assert _netdev.read_link(says(output), "eth0")[1] == {6: expected}
 
 
 @pytest.mark.parametrize("output", ["", "[]", "[{}]", '[{"ifname": "eth0"}]'])
 def test_read_without_vfs(output: str) -> None:
-    assert _netdev.read_properties(says(output), "eth0") == {}
+    assert _netdev.read_link(says(output), "eth0")[1] == {}
 
 
 def test_read_garbage() -> None:
     with pytest.raises(SriovError, match="'ip -json -details link show dev eth0' did not answer in JSON"):
-        _netdev.read_properties(says("6: eth0: <BROADCAST>"), "eth0")
+        _netdev.read_link(says("6: eth0: <BROADCAST>"), "eth0")
+
+
+# an entry of `ip -json -details link`, what it means
+LINKS: list[tuple[dict[str, Any], Link]] = [
+    (
+        {"ifname": "eth0", "link_type": "ether", "address": "52:54:00:00:00:01", "min_mtu": 68, "max_mtu": 9216},
+        Link("ether", "52:54:00:00:00:01", 68, 9216),
+    ),
+    (
+        {"link_type": "ether", "address": "52:54:00:00:00:01", "permaddr": "00:1B:21:AA:BB:CC"},
+        Link("ether", "00:1b:21:aa:bb:cc"),
+    ),
+    ({"link_type": "infiniband", "max_mtu": 2044}, Link("infiniband", None, 0, 2044)),
+]
+
+
+@pytest.mark.parametrize(("entry", "expected"), LINKS)
+def test_link(entry: dict[str, Any], expected: Link) -> None:
+    assert _netdev.read_link(says(json.dumps([{}, entry])), "eth0") == (expected, {})
 
 
 def test_netdev_of() -> None:
@@ -74,6 +106,11 @@ SET = [
     (VfProperties(min_tx_rate=100), "max_tx_rate 500 min_tx_rate 100"),
     (VfProperties(spoofchk=False, trust=True), "spoofchk off trust on"),
     (VfProperties(link_state="disable"), "state disable"),
+    (VfProperties(vlan=0), "vlan 0 qos 0"),
+    (VfProperties(vlan_proto="802.1ad"), "vlan 100 qos 3 proto 802.1ad"),
+    (VfProperties(vlan=5, vlan_proto="802.1q"), "vlan 5 qos 3"),
+    (VfProperties(query_rss=True), "query_rss on"),
+    (VfProperties(node_guid="00:00:00:00:00:00:00:01"), "node_guid 00:00:00:00:00:00:00:01"),
 ]
 
 
@@ -88,3 +125,17 @@ def test_differences() -> None:
     assert not FOUND.missing_in(FOUND)
     assert FOUND.only(VfProperties(vlan=1)) == VfProperties(vlan=100)
     assert FOUND.without_defaults() == VfProperties("02:00:00:00:00:06", 100, 3, True, max_tx_rate=500)
+
+
+def test_parts_are_one_netlink_attribute_each() -> None:
+    wanted = VfProperties("02:00:00:00:00:07", vlan=7, spoofchk=False, max_tx_rate=9, query_rss=True)
+    parts = _netdev.set_parts("eth0", 6, wanted, FOUND)
+    assert [(given.to_dict(), " ".join(argv[7:])) for given, argv in parts] == [
+        ({"mac": "02:00:00:00:00:07"}, "mac 02:00:00:00:00:07"),
+        ({"vlan": 7}, "vlan 7 qos 3"),
+        ({"max_tx_rate": 9}, "max_tx_rate 9 min_tx_rate 0"),
+        ({"spoofchk": False}, "spoofchk off"),
+        ({"query_rss": True}, "query_rss on"),
+    ]
+    whole = _netdev.set_argv("eth0", 6, wanted, FOUND)
+    assert whole[7:] == [word for _given, argv in parts for word in argv[7:]]

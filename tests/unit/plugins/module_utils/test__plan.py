@@ -5,51 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils import _vf_wish
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._actions import Write
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import HostDocument, validate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BadInputError, RefusedError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan import HostPlan, plan_host
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._properties import VfProperties
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._state import PfState, VfState
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._steps import Write
-
-PF = "0000:03:00.0"
-FOLDER = f"/sys/bus/pci/devices/{PF}"
-
-
-def found(interface: str, enabled: int, present: Iterable[int] = (), driver: str | None = None, **more: Any) -> PfState:  # noqa: ANN401 - keyword arguments of several types
-    present = frozenset(present)
-    vfs = {i: VfState(f"0000:04:10.{i}", driver, driver) for i in present}
-    more = {"netdev": "eth0", "bus_drivers": frozenset({"igb", "vfio-pci"}), "autoprobe": False, **more}
-    return PfState(PF, 7, enabled, present, "igb", interface=interface, vfs=vfs, **more)
-
-
-def make(state: PfState, wish: dict[str, Any]) -> HostPlan:
-    return plan_host({PF: state}, validate({"pfs": [{"pf": PF, **wish}]}))
-
-
-def change(state: PfState, wish: dict[str, Any]) -> HostPlan:
-    return plan_host({PF: state}, _vf_wish.validate({"pf": PF, **wish}))
-
-
-def text(plan: HostPlan) -> list[str]:
-    """Each step as what and, for a write, file and value; for a program, its words from the VF's id on."""
-    lines = []
-    for step in plan.steps:
-        action = step.action
-        if isinstance(action, Write):
-            file = action.path.replace(f"{FOLDER}/", "").replace("/sys/bus/pci/", "")
-            value = f"={action.value}" if action.device is None else ""
-            lines.append(f"{step.what}: {file}{value}".replace("\n", "\\n"))
-        else:
-            lines.append(f"{step.what}: {' '.join(getattr(action, 'argv', ())[6:])}".strip(": "))
-    return lines
-
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._state import PfState
+from tests.fake.plans import PF, change, found, make, text
 
 A, B, V = "vf-id", "vf-id-narrow", "vfio-pci"
 

@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils import _interface, _state
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BadInputError, KernelError, SriovError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import Sysfs
 from tests.fake.host import FakeHost
 from tests.fake.pf import FakePf
 
@@ -102,3 +103,28 @@ def test_address_of_absent_vfs(tmp_path: Path, offset: int, stride: int) -> None
     assert [_state.vf_address(pf, i) for i in range(250)] == [fake.vf_address(i) for i in range(250)]
     with pytest.raises(BadInputError, match="VF 250 is not enabled in hardware"):
         _state.vf_address(pf, 250)
+
+
+# interfaces of a PF with their port names (None: the driver has none), the PF's own
+UPLINKS: list[tuple[dict[str, str | None], str | None]] = [
+    ({}, None),
+    ({"eth0": None}, "eth0"),
+    ({"a": "pf0vf1", "b": "p0", "c": "pf0vf0"}, "b"),
+    ({"a": "c1pf0vf1", "b": "pf0sf2", "c": None}, "c"),
+    ({"a": None, "b": None}, "a"),
+    ({"a": "pf0vf0", "b": "pf0vf1"}, "a"),
+]
+
+
+@pytest.mark.parametrize(("netdevs", "expected"), UPLINKS)
+def test_uplink_among_representors(tmp_path: Path, netdevs: dict[str, str | None], expected: str | None) -> None:
+    for name, port in netdevs.items():
+        (tmp_path / "net" / name).mkdir(parents=True)
+        if port is not None:
+            (tmp_path / "net" / name / "phys_port_name").write_text(f"{port}\n")
+    assert _state.uplink(Sysfs(str(tmp_path)), "", sorted(netdevs)) == expected
+
+
+def test_one_interface_is_not_asked_for_its_port(host: FakeHost) -> None:
+    assert _state.read_pfs(host.sysfs)[IGB].netdev == "eth0"
+    assert not [path for path in host.sysfs.reads if path.endswith("phys_port_name")]

@@ -15,6 +15,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BadI
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._properties import VfProperties
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._selector import Selector
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._state import PfState
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vf_device import VfDevice
 
 TWO, SIX = frozenset({2}), frozenset({6})
 
@@ -25,6 +26,14 @@ WISHES: list[tuple[dict[str, Any], PfSpec]] = [
     (
         {"ids": [6], "driver": "vfio-pci", "vlan": 5, "trust": False},
         PfSpec("eth0", vfs=(VfSpec(SIX, "vfio-pci", VfProperties(vlan=5, trust=False)),), add_vfs=SIX),
+    ),
+    (
+        {"ids": [6], "mac": "hash", "msix_vectors": 16, "mtu": 9000},
+        PfSpec("eth0", vfs=(VfSpec(SIX, None, VfProperties("hash"), VfDevice(16, 9000)),), add_vfs=SIX),
+    ),
+    (
+        {"pf": {"driver": "ice", "all": True}, "ids": 6, "mac": "hash"},
+        PfSpec(Selector((("driver", "ice"),), all=True), vfs=(VfSpec(SIX, None, VfProperties("hash")),), add_vfs=SIX),
     ),
     ({"ids": "all", "state": "absent", "mac": None}, PfSpec("eth0", remove_vfs=ALL)),
     (
@@ -52,6 +61,13 @@ BAD: list[tuple[dict[str, Any], str]] = [
         {"ids": 1, "mac": "02:00:00:00:00:01", "pf": {"driver": "ice", "all": True}},
         "sriov_vf.pf.all: mac 02:00:00:00:00:01 cannot be given to VFs of several PFs",
     ),
+    (
+        {"ids": "all", "node_guid": "02:00:00:00:00:00:00:01+id", "pf": {"driver": "mlx5_core", "all": True}},
+        "sriov_vf.pf.all: node_guid 02:00:00:00:00:00:00:01+id cannot be given to VFs of several PFs; name each PF",
+    ),
+    ({"ids": 1, "msix_vectors": 0}, "sriov_vf.msix_vectors: 0 is not a whole number from 1 to 2048"),
+    ({"ids": 1, "eswitch_mode": "legacy"}, "sriov_vf.eswitch_mode: unknown key"),
+    ({"ids": 1, "state": "absent", "mtu": 1500}, "sriov_vf.mtu: VFs that are to be absent take no mtu; leave it out"),
     ({"ids": 1, "state": "absent", "driver": "igbvf"}, "sriov_vf.driver: VFs that are to be absent take no driver"),
     ({"ids": 1, "state": "absent", "vlan": 0}, "sriov_vf.vlan: VFs that are to be absent take no vlan; leave it out"),
 ]

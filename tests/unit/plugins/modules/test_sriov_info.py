@@ -55,7 +55,22 @@ def test_all_that_it_documents(host: FakeHost, capsys: pytest.CaptureFixture[str
     assert (vf["address"], vf["driver"], vf["iommu_group"]) == ("0000:04:11.4", "vfio-pci", "2")
     assert vf["held_by"] == "VM web1, process 4711 (qemu-system-x86)"
     assert vf["properties"]["spoofchk"] is True
+    assert (vf["msix_vectors"], vf["mtu"]) == (8, None)
+    assert (igb["mtu"], igb["eswitch_mode"], igb["total_msix"]) == (1500, None, 0)
     assert (nvme["netdev"], nvme["hardware_vfs"], nvme["vfs"]) == (None, 0, [])
+    assert (nvme["mtu"], nvme["eswitch_mode"]) == (None, None)
+
+
+def test_eswitch_and_vectors(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    host.drivers.add("mlx5_core")
+    pf = host.mlx5(netdev="eth5")
+    host.setup(pf, 2, [0], "mlx5_core")
+    pf.eswitch, pf.vfs[0].mtu, pf.vectors[0] = "switchdev", 4000, 12
+    host.draw()
+    found = run(host, capsys, pfs=["eth5"])["pfs"][0]
+    assert (found["netdev"], found["eswitch_mode"], found["total_msix"]) == ("eth5", "switchdev", 256)
+    assert (found["vfs"][0]["msix_vectors"], found["vfs"][0]["mtu"]) == (12, 4000)
+    assert "mtu" not in found["vfs"][1]
 
 
 @pytest.mark.parametrize("name", ["eth0", "uplink", "0000:03:00.0", "03:00.0"])

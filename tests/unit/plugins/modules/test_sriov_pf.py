@@ -85,6 +85,27 @@ def test_first_example_does_what_it_says(tmp_path: Path, capsys: pytest.CaptureF
     assert result["diff"]["after"][IGB]["present_vfs"] == "0-1,6"
 
 
+@pytest.mark.parametrize("interface", ["vf-id", "vf-id-narrow", "stock"])
+@pytest.mark.parametrize("args", EXAMPLES[3:])
+def test_documented_examples_of_other_devices(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], interface: str, args: dict[str, Any]
+) -> None:
+    host = FakeHost(tmp_path / "root", interface, ("igb", "igbvf", "mlx5_core"))
+    host.igb(IGB)
+    mlx5, infiniband = host.mlx5(netdev="eth5"), host.ipoib()
+    four_runs(host, capsys, **args)
+    pf = {"eth0": host.pfs[IGB], "ib0": infiniband}.get(args["pfs"][0]["pf"], mlx5)
+    assert pf.enabled == args["pfs"][0]["hardware_vfs"]
+    if pf is infiniband:
+        guids = [pf.properties[3]["node_guid"], pf.properties[3]["port_guid"]]
+        assert guids == ["02:00:00:00:00:00:10:03", "02:00:00:00:00:00:20:03"]
+    elif pf is mlx5:
+        assert (pf.eswitch, pf.vectors) == ("switchdev", {0: 32, 1: 32})
+        assert len({str(properties["mac"]) for properties in pf.properties.values()}) == 8
+    else:
+        assert (pf.mtu, pf.properties[6]["mac"]) == (9000, "02:00:00:00:10:06")
+
+
 # arguments of the PF, kind of the error, words of its message
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
     (
@@ -99,6 +120,19 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"pf": IGB, "present_vfs": "0"}, "BadInputError", "present_vfs: 0 is out of range: there are none"),
     ({"pf": IGB, "vfs": [{"ids": "0-1", "mac": "02:00:00:00:00:01"}]}, "BadInputError", "to several VFs"),
     ({"pf": NVME, "hardware_vfs": 2, "vfs": [{"ids": 0, "vlan": 5}]}, "BadInputError", "no network interface"),
+    ({"pf": NVME, "mtu": 9000}, "BadInputError", "mtu cannot be set: it has no network interface"),
+    ({"pf": IGB, "mtu": 9217}, "BadInputError", "mtu 9217 is out of range: eth0 takes 68 to 9216 (EINVAL)"),
+    ({"pf": IGB, "eswitch_mode": "switchdev"}, "BadInputError", "its driver has no eswitch (ENODEV (No such device))"),
+    (
+        {"pf": IGB, "hardware_vfs": 2, "present_vfs": "all", "vfs": [{"ids": 0, "msix_vectors": 4}]},
+        "BadInputError",
+        "igb has no vectors to share out",
+    ),
+    (
+        {"pf": IGB, "hardware_vfs": 7, "vfs": [{"ids": "all", "mac": "02:00:00:ff:ff:fc+id"}]},
+        "BadInputError",
+        "overflows with VF 6: its last 3 octets have room up to id 3",
+    ),
 ]
 
 

@@ -1,0 +1,66 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading what only some wishes need: each file and each answer of a program costs time on a host with many VFs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from . import _devlink, _pci_config
+from ._errors import BadInputError, SriovError, ToolError
+from ._interface import DEVICES
+from ._pf_settings import PfSettings
+from ._process import Run
+from ._state import PfState
+from ._sysfs import Sysfs
+from ._vf_device import VfDevice
+
+
+def read_settings(sysfs: Sysfs, run: Run, pf: PfState, wanted: PfSettings) -> PfState:
+    """``pf`` with those of its settings that ``wanted`` gives; raises `BadInputError` for a PF without an eswitch."""
+    mode = None if wanted.eswitch_mode is None else _devlink.eswitch_mode(run, pf.address)
+    mtu = None if wanted.mtu is None or pf.netdev is None else read_mtu(sysfs, pf.address, pf.netdev)
+    return replace(pf, settings=PfSettings(mode, mtu))
+
+
+def with_mode(run: Run, pf: PfState) -> PfState:
+    """``pf`` with the mode of its eswitch, as it is without one."""
+    try:
+        return replace(pf, settings=replace(pf.settings, eswitch_mode=_devlink.eswitch_mode(run, pf.address)))
+    except (BadInputError, ToolError):
+        return pf
+
+
+def read_devices(sysfs: Sysfs, pf: PfState, names: Mapping[int, Collection[str]]) -> PfState:
+    """``pf`` with the ``names`` of `VfDevice` of each VF whose details were read, and its vectors for all VFs."""
+    found = {vf_id: _read_device(sysfs, pf, vf_id, wanted) for vf_id, wanted in names.items() if vf_id in pf.vfs}
+    return replace(pf, devices=found, total_msix=read_total_msix(sysfs, pf.address))
+
+
+def read_total_msix(sysfs: Sysfs, address: str) -> int:
+    """MSI-X vectors that the PF can share out among its VFs, 0 where it cannot (Linux before 5.13 has no such file)."""
+    path = f"{DEVICES}/{address}/sriov_vf_total_msix"
+    return _number(sysfs, path) if sysfs.exists(path) else 0
+
+
+def read_mtu(sysfs: Sysfs, address: str, netdev: str) -> int:
+    return _number(sysfs, f"{DEVICES}/{address}/net/{netdev}/mtu")
+
+
+def _read_device(sysfs: Sysfs, pf: PfState, vf_id: int, names: Collection[str]) -> VfDevice:
+    vf = pf.vfs[vf_id]
+    vectors, mtu = None, None
+    if "msix_vectors" in names:
+        vectors = _pci_config.msix_vectors(sysfs.read_bytes(f"{DEVICES}/{vf.address}/config", _pci_config.HEADER))
+    if "mtu" in names and vf.netdev:
+        mtu = read_mtu(sysfs, vf.address, vf.netdev)
+    return VfDevice(vectors, mtu)
+
+
+def _number(sysfs: Sysfs, path: str) -> int:
+    text = sysfs.read(path)
+    if not text.isdecimal():
+        raise SriovError(f"{path} holds '{text}', which is not a number")
+    return int(text)

@@ -1,0 +1,62 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The part of a plan that gives present VFs their drivers: override, unbind, MSI-X vectors, bind, kind by kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from . import _steps, _steps_device
+from ._goal import Goal
+from ._state import PfState
+from ._steps import Step
+from ._vf_device import VfDevice
+
+
+def driver_steps(current: PfState, goal: Goal, fresh: frozenset[int]) -> Iterator[Step]:
+    """``current``: the PF when these begin. ``fresh`` VFs were added with autoprobe on: some driver may have them.
+
+    VFs that only let go of their driver for a moment have it as override meanwhile, so that no other takes them.
+    """
+    vectors = goal.new_vectors(current)
+    named = {i: d for i, d in goal.drivers.items() if d and (d != driver_of(current, i) or i in vectors)}
+    cleared = [i for i, d in goal.drivers.items() if d is None and (vf := current.vfs.get(i)) and vf.driver_override]
+    yield from (_steps.load_driver(current, d) for d in sorted(set(named.values()) - current.bus_drivers))
+    changing = sorted({**named, **dict.fromkeys(cleared)})
+    back = {vf_id: goal.rebound[vf_id] for vf_id in sorted(goal.rebound)}
+    overrides = {**{vf_id: named.get(vf_id) for vf_id in changing}, **back}
+    differing = [vf_id for vf_id, driver in overrides.items() if _override_of(current, vf_id) != driver]
+    yield from (_steps.override(current, vf_id, overrides[vf_id]) for vf_id in differing)
+    let_go = fresh & frozenset(vectors) - frozenset(overrides)
+    for vf_id in [*overrides, *sorted(let_go)]:
+        if driver_of(current, vf_id) or vf_id in fresh:
+            yield _steps.unbind(current, vf_id)
+    yield from _vector_steps(current, goal, vectors)
+    probed = [vf_id for vf_id in changing if vf_id in named or goal.autoprobe]
+    for vf_id in [*probed, *back, *sorted(let_go)]:
+        yield _steps.probe(current, vf_id, named.get(vf_id) or back.get(vf_id))
+    for vf_id in [vf_id for vf_id in differing if vf_id in back]:
+        yield _steps.change_override(current, vf_id, back[vf_id], _override_of(current, vf_id))
+
+
+def _vector_steps(current: PfState, goal: Goal, vectors: Mapping[int, int]) -> Iterator[Step]:
+    """VFs that give vectors back come first: all VFs of a PF take them from one pool."""
+
+    def more(vf_id: int) -> tuple[int, int]:
+        have = current.devices.get(vf_id, VfDevice()).msix_vectors
+        return (0 if have is None else vectors[vf_id] - have, vf_id)
+
+    for vf_id in sorted(vectors, key=more):
+        fresh = goal.cycle or current.enabled == 0
+        yield _steps_device.vf_msix(current, vf_id, vectors[vf_id], fresh=fresh)
+
+
+def _override_of(pf: PfState, vf_id: int) -> str | None:
+    vf = pf.vfs.get(vf_id)
+    return vf.driver_override if vf else None
+
+
+def driver_of(pf: PfState, vf_id: int) -> str | None:
+    vf = pf.vfs.get(vf_id)
+    return vf.driver if vf else None

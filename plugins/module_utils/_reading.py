@@ -1,0 +1,69 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How much of a PF is read beyond what it is: what planning needs, and the same again afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from . import _details, _vf_readings
+from ._document import PfSpec
+from ._goal import Goal, device_reads, needs_mode, reads
+from ._pf_settings import PfSettings
+from ._process import Run
+from ._state import PfState, read_pfs, read_vfs
+from ._sysfs import Sysfs
+
+
+def for_planning(sysfs: Sysfs, run: Run, pf: PfState, spec: PfSpec) -> PfState:
+    """``pf``, read without details, with as many of them as a plan for the resolved wish needs."""
+    pf = _details.read_settings(sysfs, run, pf, spec.settings)
+    ids, properties = reads(pf, spec)
+    pf = read_vfs(sysfs, pf, ids)
+    names = device_reads(pf, spec)
+    if names or any(vf.device for vf in spec.vfs):
+        pf = _details.read_devices(sysfs, pf, names)
+    if needs_mode(pf, spec):
+        pf = _details.with_mode(run, pf)
+    return with_properties(run, pf) if properties else pf
+
+
+def with_properties(run: Run, pf: PfState) -> PfState:
+    """``pf`` with its network interface and the properties of its VFs; as it is without a network interface."""
+    if not pf.netdev:
+        return pf
+    link, properties = _vf_readings.read_vfs(run, pf.address, pf.netdev, pf.enabled)
+    return replace(pf, link=link, properties=properties)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much of a PF is read again: details of ``vfs``, ``devices`` as names by id, and so on."""
+
+    vfs: frozenset[int]
+    properties: bool
+    settings: PfSettings
+    devices: Mapping[int, frozenset[str]]
+
+    @classmethod
+    def of_goal(cls, goal: Goal) -> Extent:
+        devices = {vf_id: frozenset(device.to_dict()) for vf_id, device in goal.devices.items()}
+        vfs = frozenset(goal.drivers) | frozenset(goal.rebound) | frozenset(devices)
+        return cls(vfs, bool(goal.properties), goal.settings, devices)
+
+    @classmethod
+    def of_state(cls, found: PfState) -> Extent:
+        devices = {vf_id: frozenset(device.to_dict()) for vf_id, device in found.devices.items()}
+        return cls(frozenset(found.vfs), bool(found.properties), found.settings, devices)
+
+
+def again(sysfs: Sysfs, run: Run, address: str, extent: Extent) -> PfState:
+    """The PF now, with details of those VFs that are present."""
+    pf = read_pfs(sysfs, [address], vfs=False)[address]
+    pf = _details.read_settings(sysfs, run, pf, extent.settings)
+    pf = read_vfs(sysfs, pf, extent.vfs & pf.present)
+    if extent.devices:
+        pf = _details.read_devices(sysfs, pf, extent.devices)
+    return with_properties(run, pf) if extent.properties else pf

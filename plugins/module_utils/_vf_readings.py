@@ -1,0 +1,36 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Properties of all VFs of a PF, from whichever program knows them."""
+
+from __future__ import annotations
+
+from . import _devlink, _netdev
+from ._errors import ToolError
+from ._link import Link
+from ._process import Run
+from ._properties import VfProperties
+
+
+def read_vfs(run: Run, address: str, netdev: str, enabled: int) -> tuple[Link, dict[int, VfProperties]]:
+    """The PF's interface, and properties by VF id, none while no VF is ``enabled``.
+
+    From ``ip``; from ports of ``devlink`` where the driver gives ``ip`` none (sfc's EF100), the MAC address alone.
+    """
+    link, properties = _netdev.read_link(run, netdev)
+    if properties or not enabled:
+        return link, properties
+    try:
+        ports = _devlink.vf_ports(run, address)
+    except ToolError:  # a kernel or a host without devlink
+        return link, {}
+    return link, {vf_id: VfProperties(mac=mac) for vf_id, (_port, mac) in ports.items()}
+
+
+def set_mac_by_port(run: Run, address: str, vf_id: int, mac: str) -> bool:
+    """False for a VF without a port that takes it; raises `ToolError` when the driver refuses."""
+    ports = _devlink.vf_ports(run, address)
+    if vf_id not in ports:
+        return False
+    _devlink.set_port_mac(run, ports[vf_id][0], mac)
+    return True
