@@ -18,7 +18,7 @@ extends_documentation_fragment:
   - kvmfleet.sriov._attributes.info
 requirements:
   - Python 3.9 or newer on the managed host
-  - C(ip) of iproute2 on the managed host, for administrative properties of VFs
+  - C(ip) and C(devlink) of iproute2 on the managed host, for administrative properties of VFs and eswitches
 options:
   pfs:
     description:
@@ -28,7 +28,9 @@ options:
     type: list
     elements: raw
   properties:
-    description: Whether to read the administrative properties (MAC address, VLAN and so on) of VFs.
+    description:
+      - Whether to read the administrative properties (MAC address, VLAN and so on) of VFs, MTUs, modes of eswitches and
+        numbers of MSI-X vectors.
     type: bool
     default: true
 seealso:
@@ -94,6 +96,18 @@ pfs:
       description: Whether drivers are probed for VFs as they are added.
       type: bool
       sample: false
+    eswitch_mode:
+      description: Mode of the eswitch, null for a PF without one and where it was not read.
+      type: str
+      sample: legacy
+    mtu:
+      description: MTU of the network interface in bytes, null for a PF without one and where it was not read.
+      type: int
+      sample: 1500
+    total_msix:
+      description: MSI-X vectors that the PF can share out among its VFs, 0 where it cannot and where it was not read.
+      type: int
+      sample: 0
     vendor:
       description: PCI vendor id.
       type: str
@@ -123,6 +137,8 @@ pfs:
         - VFs that are present, or that the PF's driver reports properties of.
         - Each has C(id), C(address) and C(present).
         - Present ones have C(driver), C(driver_override), C(iommu_group) and C(netdev), null for none.
+        - C(msix_vectors) of present ones is the size of the MSI-X table, C(mtu) that of the VF's own network interface,
+          both null for none.
         - C(properties) holds what the PF's driver reports. C(held_by) names who has the VF in use, see
           O(kvmfleet.sriov.sriov_pf#module:force); it is left out for a VF that nobody uses.
       type: list
@@ -135,6 +151,8 @@ pfs:
           driver_override: vfio-pci
           iommu_group: "12"
           netdev:
+          msix_vectors: 3
+          mtu:
           properties: {mac: "02:00:00:00:00:06", vlan: 100, qos: 0, spoofchk: true, trust: false, link_state: auto}
           held_by: VM web1, process 4711 (qemu-system-x86)
     blocked:

@@ -33,7 +33,7 @@ attributes:
     support: full
 requirements:
   - Python 3.9 or newer on the managed host
-  - C(ip) of iproute2 on the managed host, for administrative properties of VFs
+  - C(ip) and C(devlink) of iproute2 on the managed host, for administrative properties of VFs and the eswitch
 options:
   pfs:
     description: The PFs to declare. PFs that are not named are left alone.
@@ -68,6 +68,21 @@ options:
       drivers_autoprobe:
         description: Whether drivers are probed for VFs as they are added.
         type: bool
+      eswitch_mode:
+        description:
+          - Mode of the PF's embedded switch, as C(devlink dev eswitch) sets it.
+          - Drivers differ in what they ask for. mlx5_core gets its VFs in legacy mode first, and they are unbound while
+            the mode changes. ice, and drivers that this collection does not know, change it only while no VFs are
+            enabled. bnxt_en, nfp and liquidio change it at any time.
+          - Unbinding VFs that stay, or taking them away for a moment, is refused unless it is allowed with
+            O(pfs[].allow_disruptive=true). Then they are bound again.
+        type: str
+        choices: [legacy, switchdev]
+      mtu:
+        description:
+          - MTU of the PF's network interface, in bytes. Some drivers restart the PF for it. It is set before VFs are
+            enabled.
+        type: int
       vfs:
         description: What holds for sets of VFs. A property must not be given twice for the same VF.
         type: list
@@ -84,7 +99,14 @@ options:
               - V(default) clears C(driver_override).
             type: str
           mac:
-            description: MAC address, for a single VF.
+            description:
+              - MAC address, for a single VF.
+              - For any number of VFs, an address followed by V(+id), such as V(02:00:00:00:10:00+id). The VF's id is
+                added to the last three octets, with carries between them. Ids that do not fit there are an error, so
+                that the first three octets always stay.
+              - For any number of VFs, V(hash) derives a locally administered address from the permanent MAC address of
+                the PF and the VF's id. It is the same at each run, after a reboot, and for the same card in another
+                slot. For all PFs of a selector it is the only form.
             type: str
           vlan:
             description: VLAN id from 1 to 4094, 0 for none.
@@ -92,6 +114,10 @@ options:
           qos:
             description: VLAN priority from 0 to 7. Needs O(pfs[].vfs[].vlan).
             type: int
+          vlan_proto:
+            description: VLAN protocol. V(802.1ad) needs O(pfs[].vfs[].vlan).
+            type: str
+            choices: [802.1q, 802.1ad]
           spoofchk:
             description: Whether the VF may only send with its own MAC address and VLAN.
             type: bool
@@ -108,6 +134,29 @@ options:
           max_tx_rate:
             description: Bandwidth limit in Mbit/s, 0 for none.
             type: int
+          query_rss:
+            description: Whether the VF may ask for its RSS configuration, its hash key among it.
+            type: bool
+          node_guid:
+            description:
+              - Node GUID of a VF of an InfiniBand PF, for a single VF, such as V(02:00:00:00:00:00:00:01).
+              - Followed by V(+id), it is for any number of VFs, as in O(pfs[].vfs[].mac).
+            type: str
+          port_guid:
+            description: Port GUID of a VF of an InfiniBand PF, written as in O(pfs[].vfs[].node_guid).
+            type: str
+          msix_vectors:
+            description:
+              - Size of the MSI-X table of those of the VFs that are present. Needs a PF driver that shares vectors out
+                among its VFs (mlx5_core, ice), and Linux 5.13.
+              - A VF is unbound while its number changes, and bound to the same driver again where
+                O(pfs[].vfs[].driver) names no other. A network interface of its own comes anew then.
+            type: int
+          mtu:
+            description:
+              - MTU of the network interface that those of the VFs that are present have on this host, in bytes.
+              - A VF without one is an error, such as a VF that is bound to C(vfio-pci).
+            type: int
       allow_disruptive:
         description:
           - As O(allow_disruptive), for this PF. It is part of the host document, so that it also holds when
@@ -119,6 +168,8 @@ options:
         that PF away, those that shall stay for a moment. The refusal without it, and RV(notes) with it, name these VFs.
       - Needed to change the number enabled while VFs are present, to leave VFs out on the interface C(vf-id-narrow),
         and to add VFs again that are missing on the interface C(stock). Elsewhere VFs come and go without it.
+      - Needed too where O(pfs[].eswitch_mode) changes while VFs are present that the PF's driver wants away or unbound
+        meanwhile. They are bound again afterwards.
       - It does not allow taking away VFs that are in use, see O(force).
     type: bool
     default: false
@@ -171,6 +222,41 @@ EXAMPLES = r"""
       - pf: {class: nvme, index: 0}
         hardware_vfs: 4
         present_vfs: 0-3
+
+- name: Addresses for all VFs, each with its own, and jumbo frames
+  kvmfleet.sriov.sriov_pf:
+    pfs:
+      - pf: eth0
+        hardware_vfs: 7
+        mtu: 9000
+        vfs:
+          - ids: all
+            mac: "02:00:00:00:10:00+id"
+
+- name: A switchdev host for OVS, with more MSI-X vectors for two of its VFs
+  kvmfleet.sriov.sriov_pf:
+    pfs:
+      - pf: "0000:05:00.0"
+        hardware_vfs: 8
+        present_vfs: all
+        drivers_autoprobe: false
+        eswitch_mode: switchdev
+        vfs:
+          - ids: all
+            driver: vfio-pci
+            mac: hash
+          - ids: 0-1
+            msix_vectors: 32
+
+- name: GUIDs for the VFs of an InfiniBand PF
+  kvmfleet.sriov.sriov_pf:
+    pfs:
+      - pf: ib0
+        hardware_vfs: 4
+        vfs:
+          - ids: all
+            node_guid: "02:00:00:00:00:00:10:00+id"
+            port_guid: "02:00:00:00:00:00:20:00+id"
 
 - name: Turn SR-IOV off
   kvmfleet.sriov.sriov_pf:

@@ -11,7 +11,7 @@ short_description: Add or remove single VFs of a host, and set what they have
 version_added: 0.1.0
 description:
   - Makes the named virtual functions (VFs) of a physical function (PF) present or absent as PCI devices, and sets the
-    driver and the administrative properties of those that are to be present.
+    driver, the administrative properties, MSI-X vectors and MTU of those that are to be present.
   - All other VFs are left as they are, unlike with M(kvmfleet.sriov.sriov_pf), which declares a whole PF.
   - How many VFs are enabled in hardware is not changed. VFs that are to be present must be enabled, see
     O(kvmfleet.sriov.sriov_pf#module:pfs[].hardware_vfs).
@@ -33,7 +33,7 @@ attributes:
     support: full
 requirements:
   - Python 3.9 or newer on the managed host
-  - C(ip) of iproute2 on the managed host, for administrative properties of VFs
+  - C(ip) and C(devlink) of iproute2 on the managed host, for administrative properties of VFs
 options:
   pf:
     description: The PF, named or selected as in O(kvmfleet.sriov.sriov_pf#module:pfs[].pf).
@@ -57,7 +57,14 @@ options:
       - V(default) clears C(driver_override).
     type: str
   mac:
-    description: MAC address, for a single VF.
+    description:
+      - MAC address, for a single VF.
+      - For any number of VFs, an address followed by V(+id), such as V(02:00:00:00:10:00+id). The VF's id is
+        added to the last three octets, with carries between them. Ids that do not fit there are an error, so
+        that the first three octets always stay.
+      - For any number of VFs, V(hash) derives a locally administered address from the permanent MAC address of
+        the PF and the VF's id. It is the same at each run, after a reboot, and for the same card in another
+        slot. For all PFs of a selector it is the only form.
     type: str
   vlan:
     description: VLAN id from 1 to 4094, 0 for none.
@@ -65,6 +72,10 @@ options:
   qos:
     description: VLAN priority from 0 to 7. Needs O(vlan).
     type: int
+  vlan_proto:
+    description: VLAN protocol. V(802.1ad) needs O(vlan).
+    type: str
+    choices: [802.1q, 802.1ad]
   spoofchk:
     description: Whether the VF may only send with its own MAC address and VLAN.
     type: bool
@@ -80,6 +91,29 @@ options:
     type: int
   max_tx_rate:
     description: Bandwidth limit in Mbit/s, 0 for none.
+    type: int
+  query_rss:
+    description: Whether the VF may ask for its RSS configuration, its hash key among it.
+    type: bool
+  node_guid:
+    description:
+      - Node GUID of a VF of an InfiniBand PF, for a single VF, such as V(02:00:00:00:00:00:00:01).
+      - Followed by V(+id), it is for any number of VFs, as in O(mac).
+    type: str
+  port_guid:
+    description: Port GUID of a VF of an InfiniBand PF, written as in O(node_guid).
+    type: str
+  msix_vectors:
+    description:
+      - Size of the MSI-X table of those of the VFs that are present. Needs a PF driver that shares vectors out
+        among its VFs (mlx5_core, ice), and Linux 5.13.
+      - A VF is unbound while its number changes, and bound to the same driver again where
+        O(driver) names no other. A network interface of its own comes anew then.
+    type: int
+  mtu:
+    description:
+      - MTU of the network interface that those of the VFs that are present have on this host, in bytes.
+      - A VF without one is an error, such as a VF that is bound to C(vfio-pci).
     type: int
   allow_disruptive:
     description:
@@ -111,6 +145,14 @@ EXAMPLES = r"""
     driver: vfio-pci
     mac: "02:00:00:00:00:06"
     vlan: 100
+
+- name: More MSI-X vectors for the VF of a large guest
+  kvmfleet.sriov.sriov_vf:
+    pf: "0000:05:00.0"
+    ids: 0
+    driver: vfio-pci
+    mac: hash
+    msix_vectors: 32
 
 - name: Take VFs away again that nobody needs
   kvmfleet.sriov.sriov_vf:

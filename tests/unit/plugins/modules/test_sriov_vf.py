@@ -22,7 +22,7 @@ from tests.fake import users
 from tests.fake.host import FakeHost
 from tests.fake.pf import FakePf
 
-IGB, NVME = "0000:03:00.0", "0000:04:00.0"
+IGB, NVME, MLX5 = "0000:03:00.0", "0000:04:00.0", "0000:05:00.0"
 INTERFACES = ("vf-id", "vf-id-narrow", "stock")
 
 Call = Callable[..., dict[str, Any]]
@@ -68,7 +68,12 @@ EXAMPLES = {task["name"]: task["kvmfleet.sriov.sriov_vf"] for task in yaml.safe_
 @pytest.mark.parametrize("interface", INTERFACES)
 def test_documented_examples(tmp_path: Path, call: Call, interface: str) -> None:
     host = make(tmp_path, interface, present=())
-    add, take, first_two = EXAMPLES.values()
+    host.drivers.add("mlx5_core")
+    mlx5 = host.mlx5(MLX5, netdev="eth5")
+    host.setup(mlx5, 4, range(4), "mlx5_core")
+    add, more, take, first_two = EXAMPLES.values()
+    four_runs(call, host, **more)
+    assert (mlx5.vectors, mlx5.vfs[0].driver, mlx5.vfs[1].driver) == ({0: 32}, "vfio-pci", "mlx5_core")
     four_runs(call, host, **add)
     vf = host.pfs[IGB].vfs[6]
     assert (vf.driver, host.pfs[IGB].properties[6]["vlan"]) == ("vfio-pci", 100)
