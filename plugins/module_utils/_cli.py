@@ -74,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     metrics = commands.add_parser("metrics", help="show metrics of this host as Prometheus text")
     metrics.add_argument("--output", metavar="FILE", help="replace FILE in one step instead, mode 0644")
     metrics.set_defaults(func=_metrics_of)
+    command = _command(commands, "export", _export, "write this host as it is as a host document")
+    command.add_argument("--yaml", action="store_true", help="as the variable sriov_pfs of the role, for an inventory")
+    command.add_argument("pf", nargs="*", help="only these; by default those with VFs, or without autoprobe")
     _add_live_commands(commands)
     return parser
 
@@ -122,8 +125,24 @@ def _plan(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _export(arguments: argparse.Namespace) -> int:
+    """The document goes to stdout, what it cannot say to stderr."""
+    from ._export import export, yaml_lines  # late: a program in a zip is compiled as it starts
+
+    sysfs, run = _host(arguments)
+    names = [from_text(text) for text in arguments.pf]
+    pfs = gather(sysfs, run, names or None, properties=run is not _process.refuse)
+    found = export(pfs, untouched=bool(names))
+    unread = ["properties of VFs cannot be read below another root"] if run is _process.refuse else []
+    for notice in (*unread, *found.notices):
+        print(f"sriovctl: note: {notice}", file=sys.stderr)
+    text = yaml_lines(found.document) if arguments.yaml else [json.dumps(found.document.to_dict(), indent=2)]
+    print("\n".join(text))
+    return 0
+
+
 def _apply(arguments: argparse.Namespace) -> int:
-    from ._last_apply import recorded  # late: a program in a zip is compiled as it starts
+    from ._last_apply import recorded  # late, as above
 
     sysfs, run = _host(arguments)
     phase = live_update_phase(sysfs) if arguments.boot else None

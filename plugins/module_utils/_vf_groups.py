@@ -1,0 +1,49 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what each VF is to have, to the few entries that a host document needs to say it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Union
+
+from ._document import ALL
+from ._vfids import compress
+
+_TOGETHER = (("vlan", "qos", "vlan_proto"), ("min_tx_rate", "max_tx_rate"))
+"""Keys that are checked, and set in the kernel, as one."""
+_ALONE = ("mac", "node_guid", "port_guid")
+"""Keys that an entry for several VFs cannot have."""
+
+_Unit = tuple[Union[int, None], tuple[tuple[str, Any], ...]]
+"""The id of a VF that must have an entry of its own, else None; keys with their values."""
+
+
+def vf_groups(wishes: Mapping[int, Mapping[str, Any]], number: int | None = None) -> list[dict[str, Any]]:
+    """Entries for ``vfs`` of a PF: what holds for the same VFs shares one, wide entries come first.
+
+    ``wishes`` has hashable values by key, by VF id. Ids are `all` where they are those of ``number`` VFs,
+    if more than one, because some keys are for single ids.
+    """
+    holders: dict[_Unit, set[int]] = {}
+    for vf_id, wish in sorted(wishes.items()):
+        for unit in _units(vf_id, wish):
+            holders.setdefault(unit, set()).add(vf_id)
+    entries: dict[frozenset[int], dict[str, Any]] = {}
+    for (_alone, pairs), ids in holders.items():
+        entries.setdefault(frozenset(ids), {}).update(pairs)
+    ordered = sorted(entries.items(), key=lambda entry: (-len(entry[0]), min(entry[0])))
+    every = frozenset(range(number)) if number and number > 1 else None
+    return [{"ids": ALL if ids == every else compress(ids), **values} for ids, values in ordered]
+
+
+def _units(vf_id: int, wish: Mapping[str, Any]) -> Iterator[_Unit]:
+    """The wish in the smallest parts that may go to different entries."""
+    left = dict(wish)
+    for keys in _TOGETHER:
+        pairs = tuple((key, left.pop(key)) for key in keys if key in left)
+        if pairs:
+            yield None, pairs
+    for key, value in left.items():
+        yield vf_id if key in _ALONE else None, ((key, value),)
