@@ -1,0 +1,39 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filters that make host documents of what other systems were told, and of hosts as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import SriovError
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._adopted import from_sriov_info
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._netplan import from_netplan
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._nmstate import from_nmstate
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._sriov_policies import from_sriov_policies
+
+
+def _filter(convert: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """``convert`` with its errors as Ansible shows them."""
+
+    @wraps(convert)
+    def checked(*values: object, **options: object) -> dict[str, Any]:
+        try:
+            return convert(*values, **options)
+        except SriovError as error:
+            raise AnsibleFilterError(f"{convert.__name__}: {error}") from error
+
+    return checked
+
+
+class FilterModule:
+    """Each is documented in a file of its name."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        converters = (from_netplan, from_nmstate, from_sriov_info, from_sriov_policies)
+        return {convert.__name__: _filter(convert) for convert in converters}

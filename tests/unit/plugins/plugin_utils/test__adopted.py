@@ -1,0 +1,47 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hosts as they are, by their facts: the same document as sriovctl export writes."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BadInputError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._info import gather
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._adopted import from_sriov_info
+from tests.fake.host import FakeHost
+from tests.unit.plugins.module_utils.test__export import PF, exported, histories, live_through
+from tests.unit.plugins.module_utils.test__properties_of_plans import MEMORY, QUICK, host_of
+
+
+@QUICK
+@given(histories())
+def test_facts_say_what_export_says(history: tuple[Any, list[Any], list[tuple[str, int]]]) -> None:
+    start, documents, meddling = history
+    with host_of(start) as (host, _pf):
+        live_through(host, documents, meddling)
+        facts = json.loads(json.dumps(gather(host.sysfs, host.run)))
+        found = exported(host)
+        assert from_sriov_info(facts) == {"document": found.document.to_dict(), "notices": list(found.notices)}
+
+
+def test_a_host_with_two_kinds_of_pfs() -> None:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        host = FakeHost(Path(folder))
+        host.setup(host.igb(PF), 7, [6], "vfio-pci")
+        host.setup(host.nvme(), 8)
+        document = from_sriov_info(gather(host.sysfs, host.run))["document"]
+        assert [pf["hardware_vfs"] for pf in document["pfs"]] == [7, 8]
+
+
+@pytest.mark.parametrize("pfs", [{"pfs": []}, "all", [{"pf": PF}], [{"pf": PF, "vfs": None}], [{"pf": PF, "vfs": [1]}]])
+def test_something_else(pfs: object) -> None:
+    with pytest.raises(BadInputError, match=r"^pfs: "):
+        from_sriov_info(pfs)
