@@ -53,6 +53,8 @@ def from_netplan(data: object, pfs: object = None) -> dict[str, Any]:
 def _network(data: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     if not data or "network" in data:
         return mapping(data.get("network"), "network")
+    if "ethernets" in data:
+        return data
     raise BadInputError(f"{where}: the key 'network' is missing; its keys are {', '.join(map(str, data))}")
 
 

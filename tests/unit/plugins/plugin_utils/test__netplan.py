@@ -176,13 +176,14 @@ def test_mac_address_without_quotes() -> None:
     assert from_netplan(data)["document"]["pfs"][0]["vfs"] == [{"ids": "0", "mac": "52:54:00:12:34:56"}]
 
 
-def test_nothing_of_sriov() -> None:
-    assert from_netplan({"network": {"version": 2}}) == {"document": {"pfs": []}, "notices": []}
+@pytest.mark.parametrize("data", [{"network": {"version": 2}}, {"version": 2, "ethernets": {}}, None, []])
+def test_nothing_of_sriov(data: object) -> None:
+    assert from_netplan(data) == {"document": {"pfs": []}, "notices": []}
 
 
 # input, what is known of the host, the message
 WRONG: list[tuple[object, object, str]] = [
-    ({"ethernets": {}}, None, "netplan: the key 'network' is missing; its keys are ethernets"),
+    ({"version": 2}, None, "netplan: the key 'network' is missing; its keys are version"),
     ([{"network": {}}, {"interfaces": []}], None, "file 1: the key 'network' is missing; its keys are interfaces"),
     ("network:", None, "netplan: 'network:' is not a mapping"),
     (ethernets("{eno1: []}"), None, "ethernets.eno1: [] is not a mapping"),

@@ -1,0 +1,118 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""playbooks/convert.yml as it is, on a fake tree: what it writes, what it shows, what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.fake.controller import Controller
+from tests.fake.host import FakeHost
+
+pytestmark = pytest.mark.slow  # runs of ansible-playbook
+PLAYBOOK = "kvmfleet.sriov.convert"
+IGB, NVME = "0000:03:00.0", "0000:04:00.0"
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> FakeHost:
+    host = FakeHost(tmp_path / "host")
+    host.igb(IGB, "eth0")
+    host.nvme(NVME)
+    return host
+
+
+@pytest.fixture
+def controller(tmp_path: Path, host: FakeHost) -> Controller:
+    return Controller(tmp_path, host)
+
+
+def converted(controller: Controller, **variables: object) -> tuple[Any, str, str]:
+    """The variables in the file that was written, its text, and the output of the run."""
+    status, output = controller.play(PLAYBOOK, variables)
+    assert status == 0, output
+    text = (controller.folder / "converted/h1.yml").read_text()
+    return yaml.safe_load(text), text, output
+
+
+def test_netplan_of_the_host(controller: Controller) -> None:
+    (controller.folder / "told.yml").write_text(
+        "network: {version: 2, ethernets: {up: {match: {driver: igb}, virtual-function-count: 4, dhcp4: true}}}"
+    )
+    controller.program("netplan", f'test "$1" = get && cat {controller.folder}/told.yml')
+    written, text, output = converted(controller, convert_from="netplan")
+    assert written == {"sriov_pfs": [{"pf": "eth0", "hardware_vfs": 4, "present_vfs": "all"}]}
+    assert "# - ethernets.up.dhcp4: not of SR-IOV; stays with netplan\n" in text
+    assert '"before": "0"' in output
+    assert '"step": "enable"' in output
+
+
+def test_nmstate_of_the_host(controller: Controller) -> None:
+    (controller.folder / "told.yml").write_text(
+        "interfaces: [{name: eth0, ethernet: {sr-iov: {total-vfs: 2, vfs: [{id: 1, vlan-id: 5}]}}}]"
+    )
+    controller.program("nmstatectl", f'test "$1" = show && cat {controller.folder}/told.yml')
+    written, text, _output = converted(controller, convert_from="nmstate")
+    assert written["sriov_pfs"][0]["vfs"] == [{"ids": "1", "vlan": 5}]
+    assert "# - nothing was left out\n" in text
+
+
+def test_policies_from_a_file(controller: Controller) -> None:
+    spec = {"numVfs": 3, "deviceType": "vfio-pci", "nicSelector": {"vendor": "8086", "rootDevices": [IGB]}}
+    policies = [
+        {"kind": "SriovNetworkNodePolicy", "metadata": {"name": name}, "spec": {**spec, "nodeSelector": {"role": name}}}
+        for name in ("gw", "db")
+    ]
+    (controller.folder / "policies.yml").write_text(yaml.safe_dump_all(policies))
+    given = {"convert_from": "sriov_policies", "convert_file": "policies.yml", "convert_labels": {"role": "gw"}}
+    written, text, _output = converted(controller, **given)
+    pf = {"hardware_vfs": 3, "present_vfs": "all", "vfs": [{"ids": "all", "driver": "vfio-pci"}]}
+    assert written == {"sriov_pfs": [{"pf": IGB, **pf}]}
+    assert "# - policy db: spec.nodeSelector: not for a host with these labels\n" in text
+
+
+def test_host_as_it_is_has_nothing_to_do(tmp_path: Path, host: FakeHost) -> None:
+    host.setup(host.pfs[IGB], 7, [0, 6], "vfio-pci")
+    host.pfs[IGB].properties[6].update(vlan=100, mac="52:54:00:12:34:56")
+    host.setup(host.pfs[NVME], 8)
+    written, _text, output = converted(Controller(tmp_path, host), convert_from="host")
+    assert [pf["hardware_vfs"] for pf in written["sriov_pfs"]] == [7, 8]
+    assert {"ids": "6", "mac": "52:54:00:12:34:56", "vlan": 100} in written["sriov_pfs"][0]["vfs"]
+    assert '"msg": []' in output
+
+
+def test_offline_and_refused_plan(controller: Controller) -> None:
+    told = "interfaces: [{name: eth9, ethernet: {sr-iov: {total-vfs: 2}}}]"
+    (controller.folder / "h1.yml").write_text(told)
+    given = {"convert_from": "nmstate", "convert_file": "{{ inventory_hostname }}.yml"}
+    written, _text, output = converted(controller, **given)
+    assert "PF 'eth9' is not on this host" in output
+    for module in controller.folder.glob("collections/ansible_collections/kvmfleet/sriov/plugins/modules/*.py"):
+        module.write_text("raise SystemExit('nobody asks the host')\n")
+    again, _text, output = converted(controller, **given, convert_offline=True)
+    assert again == written
+    assert "eth9" not in output
+
+
+# variables, words of the failure
+WRONG: list[tuple[dict[str, object], str]] = [
+    ({"convert_from": "ifupdown"}, "Say convert_from=host, netplan, nmstate or sriov_policies"),
+    ({"convert_from": "nmstate", "convert_offline": True}, "so does convert_offline"),
+    (
+        {"convert_from": "nmstate", "convert_file": "wrong.yml", "convert_offline": True},
+        "from_nmstate: interfaces[0] (eth0).ethernet.sr-iov.total-vf: unknown key",
+    ),
+]
+
+
+@pytest.mark.parametrize(("variables", "words"), WRONG)
+def test_wrong_input_writes_nothing(controller: Controller, variables: dict[str, object], words: str) -> None:
+    (controller.folder / "wrong.yml").write_text("interfaces: [{name: eth0, ethernet: {sr-iov: {total-vf: 2}}}]")
+    status, output = controller.play(PLAYBOOK, variables)
+    assert (status, words in " ".join(output.split())) == (2, True), output
+    assert not (controller.folder / "converted/h1.yml").exists()
