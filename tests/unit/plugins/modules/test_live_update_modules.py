@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils import _live_node, _live_resume, _qmp
@@ -60,6 +61,28 @@ def test_arming_four_times(node: FakeNode, call: Call) -> None:
     assert do["phase"] == "armed"
     assert do["manifest_id"] == again["manifest_id"]
     assert node.live.kexec.loaded()
+
+
+def test_documented_examples(node: FakeNode, call: Call) -> None:
+    """As they stand, but for the kernel's release and the host's name."""
+    arm, start, forget = (task["kvmfleet.sriov.live_update"] for task in yaml.safe_load(live_update.EXAMPLES))
+    ask = yaml.safe_load(live_update_info.EXAMPLES)[0]["kvmfleet.sriov.live_update_info"]
+    assert call(live_update_info.main, **{**ask, "kernel": NEW})["preflight"]["refusals"] == []
+    assert call(live_update.main, **{**arm, "kernel": NEW, "host": "h1"})["changed"]
+    assert call(live_update.main, **start)["changed"]
+    with pytest.raises(Rebooted):
+        _live_node.run(node.live)
+    _live_resume.resume(node.live)
+    assert call(live_update.main, **forget)["changed"]
+
+
+def test_documented_examples_of_kexec(node: FakeNode, call: Call) -> None:
+    load, unload = (task["kvmfleet.sriov.kexec_image"] for task in yaml.safe_load(kexec_image.EXAMPLES))
+    files = {key: path.replace("6.12.0-kvmfleet", NEW) for key, path in load.items()}
+    assert call(kexec_image.main, node.live.kexec, **files)["changed"]
+    assert node.live.kexec.loaded()
+    assert call(kexec_image.main, node.live.kexec, **unload)["changed"]
+    assert not node.live.kexec.loaded()
 
 
 def test_other_wishes_arm_anew(call: Call) -> None:
