@@ -210,6 +210,11 @@ MERGES: list[tuple[list[dict[str, Any]], int, dict[str, str], list[str]]] = [
         8, {"0-1": "vfio-pci"},
         ["policy b: spec: VFs 2-3 of PF ens1f0 are dropped: policy a: spec has the same resourceName"],
     ),
+    (
+        [policy("a", **names("ens1f0#0-1")), policy("b", **names("ens1f0#2-3"), **VFIO, resourceName="a", numVfs=4)],
+        8, {"2-3": "vfio-pci"},
+        ["policy a: spec: VFs 0-1 of PF ens1f0 are dropped: policy b: spec has the same resourceName"],
+    ),
 ]  # fmt: skip
 
 
