@@ -10,14 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import _vfids
+from . import _eswitch, _vf_device, _vfids
 from ._document import ALL, HostDocument, validate
 from ._errors import BadInputError
+from ._pf_settings import LEGACY
 from ._properties import VfProperties
 from ._vf_groups import vf_groups
 
 _NEVER_BY_ITSELF = ("vfio", "uio", "pci-stub")
 """Parts of names of drivers that the kernel chooses for no VF unless it is told to."""
+
+_MTU = 1500
+"""Of an interface to which nobody gave another one (include/uapi/linux/if_ether.h, ETH_DATA_LEN)."""
 
 _Facts = Mapping[str, Any]
 """A PF, or one of its VFs, as `_info.gather` tells of it."""
@@ -66,9 +70,25 @@ def _pf(pf: _Facts) -> dict[str, Any]:
         "hardware_vfs": number,
         "present_vfs": ALL if number and not _missing(pf) else pf["present_vfs"],
         "drivers_autoprobe": pf["drivers_autoprobe"],
+        **_settings(pf),
     }
-    wishes = {vf["id"]: wish for vf in pf["vfs"] if (wish := {**_driver(pf, vf), **_properties(vf)})}
+    wishes = {
+        vf["id"]: wish for vf in pf["vfs"] if (wish := {**_driver(pf, vf), **_properties(pf, vf), **_device(pf, vf)})
+    }
     return {**data, "vfs": vf_groups(wishes, number)} if wishes else data
+
+
+def _settings(pf: _Facts) -> dict[str, Any]:
+    """Of the PF itself, where it is not what the kernel starts with."""
+    plain = {"eswitch_mode": (None, LEGACY), "mtu": (None, _MTU)}
+    return {name: pf[name] for name, usual in plain.items() if pf.get(name) not in usual}
+
+
+def _device(pf: _Facts, vf: _Facts) -> dict[str, int]:
+    """MSI-X vectors of VFs that are present, where the PF shares them out, and an MTU that somebody gave."""
+    vectors, mtu = vf.get("msix_vectors"), vf.get("mtu")
+    number = _vf_device.number_for(vectors, pf["driver"]) if vectors and pf.get("total_msix") else 0
+    return {**({"msix_vectors": number} if number else {}), **({"mtu": mtu} if mtu not in (None, _MTU) else {})}
 
 
 def _missing(pf: _Facts) -> frozenset[int]:
@@ -86,15 +106,16 @@ def _driver(pf: _Facts, vf: _Facts) -> dict[str, str]:
     return {"driver": driver} if told else {}
 
 
-def _given(vf: _Facts) -> dict[str, Any]:
-    """What differs from what every driver starts with."""
-    return VfProperties(**vf.get("properties", {})).without_defaults().to_dict()
+def _given(pf: _Facts, vf: _Facts) -> dict[str, Any]:
+    """What differs from what every driver starts with, and can be given back in the mode that the eswitch is in."""
+    lost = _eswitch.kept_by_nobody(pf["driver"], pf.get("eswitch_mode"))
+    return VfProperties(**vf.get("properties", {})).without(lost).without_defaults().to_dict()
 
 
-def _properties(vf: _Facts) -> dict[str, Any]:
+def _properties(pf: _Facts, vf: _Facts) -> dict[str, Any]:
     """Of these, those that can be declared."""
-    given = _given(vf)
-    return {name: value for name, value in given.items() if name != "qos" or "vlan" in given}
+    given = _given(pf, vf)
+    return {name: value for name, value in given.items() if name not in ("qos", "vlan_proto") or "vlan" in given}
 
 
 def _notices(pf: _Facts) -> Iterator[str]:
@@ -112,7 +133,7 @@ def _notices(pf: _Facts) -> Iterator[str]:
 def _kinds(pf: _Facts, vf: _Facts) -> Iterator[str]:
     if vf["present"]:
         yield from _driver_kinds(pf, vf)
-    given = _given(vf)
+    given = _given(pf, vf)
     if "qos" in given and "vlan" not in given:
         yield f"have qos {given['qos']} without a VLAN, which cannot be declared"
 

@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Union
 
+from . import _derived
 from ._document import ALL
+from ._properties import ADDRESSES
 from ._vfids import compress
 
 _TOGETHER = (("vlan", "qos", "vlan_proto"), ("min_tx_rate", "max_tx_rate"))
 """Keys that are checked, and set in the kernel, as one."""
-_ALONE = ("mac", "node_guid", "port_guid")
-"""Keys that an entry for several VFs cannot have."""
+_LOW = 3
+"""Octets of an address that ids are added to, see `_derived`."""
 
 _Unit = tuple[Union[int, None], tuple[tuple[str, Any], ...]]
 """The id of a VF that must have an entry of its own, else None; keys with their values."""
@@ -27,7 +30,7 @@ def vf_groups(wishes: Mapping[int, Mapping[str, Any]], number: int | None = None
     if more than one, because some keys are for single ids.
     """
     holders: dict[_Unit, set[int]] = {}
-    for vf_id, wish in sorted(wishes.items()):
+    for vf_id, wish in _with_bases(wishes).items():
         for unit in _units(vf_id, wish):
             holders.setdefault(unit, set()).add(vf_id)
     entries: dict[frozenset[int], dict[str, Any]] = {}
@@ -46,4 +49,27 @@ def _units(vf_id: int, wish: Mapping[str, Any]) -> Iterator[_Unit]:
         if pairs:
             yield None, pairs
     for key, value in left.items():
-        yield vf_id if key in _ALONE else None, ((key, value),)
+        yield vf_id if key in ADDRESSES and not _derived.is_derived(value) else None, ((key, value),)
+
+
+def _with_bases(wishes: Mapping[int, Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
+    """Wishes by rising id; addresses of several VFs that are one base plus the VF's id are written so."""
+    found = {vf_id: dict(wish) for vf_id, wish in sorted(wishes.items())}
+    for key in ADDRESSES:
+        bases = {vf_id: base for vf_id, wish in found.items() if (base := _base(wish.get(key), vf_id))}
+        shared = Counter(bases.values())
+        for vf_id, base in bases.items():
+            if shared[base] > 1:
+                found[vf_id][key] = base
+    return found
+
+
+def _base(text: str | None, vf_id: int) -> str | None:
+    """What `_derived.address` makes ``text`` of for this VF, None where there is no such base."""
+    if text is None or _derived.is_derived(text):
+        return None
+    octets = bytes.fromhex(text.replace(":", ""))
+    low = int.from_bytes(octets[-_LOW:], "big") - vf_id
+    if low < 0 or (not any(octets[:-_LOW]) and not low):
+        return None
+    return ":".join(f"{octet:02x}" for octet in octets[:-_LOW] + low.to_bytes(_LOW, "big")) + _derived.PLUS_ID

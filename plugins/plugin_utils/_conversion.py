@@ -14,24 +14,20 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils import _document, _
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BadInputError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vf_groups import vf_groups
 
-NOT_YET = {
-    "pf": ("eswitch_mode", "mtu"),
-    "vf": ("mtu", "vlan_proto"),
-}
-"""Keys that converters know but host documents do not have yet: wishes for them become notices."""
-
 _KEY = re.compile(r"pfs\[0\](?:\.vfs\[0\])?\.(\w+)(?:: | )(.*)", re.DOTALL)
 """What `_document.validate` says of a document with one PF and at most one entry for VFs."""
 
-
 _ADDRESS = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]", re.ASCII)
+
+PfName = Union[str, tuple[tuple[str, Any], ...]]
+"""A PF as a document names it; a selector as its keys with their values."""
 
 
 @dataclass(frozen=True)
 class Wish:
     """A key of the document for a PF, or for its VFs ``ids``; ``where`` is its path in what is converted."""
 
-    pf: str
+    pf: PfName
     key: str
     value: Any
     where: str
@@ -61,23 +57,16 @@ def assemble(said: Iterable[Said]) -> dict[str, Any]:
     Raises `BadInputError` naming the path for a wrong value, and both paths for wishes that contradict each other.
     """
     notices: list[str] = []
-    pfs: dict[str, tuple[_Values, dict[int, _Values]]] = {}
+    pfs: dict[PfName, tuple[_Values, dict[int, _Values]]] = {}
     for item in said:
-        notice = item if isinstance(item, Notice) else _not_yet(item)
-        if notice is not None:
-            notices.append(str(notice))
-        elif isinstance(item, Wish):
+        if isinstance(item, Notice):
+            notices.append(str(item))
+        else:
             own, vfs = pfs.setdefault(item.pf, ({}, {}))
             for values in [own] if item.ids is None else [vfs.setdefault(vf_id, {}) for vf_id in sorted(item.ids)]:
                 _put(values, item)
     document = _document.validate({"pfs": [_pf(name, own, vfs) for name, (own, vfs) in pfs.items()]})
     return {"document": document.to_dict(), "notices": list(dict.fromkeys(notices))}
-
-
-def _not_yet(wish: Wish) -> Notice | None:
-    if wish.key not in NOT_YET["pf" if wish.ids is None else "vf"]:
-        return None
-    return Notice(wish.where, f"{wish.value}: a host document cannot say this yet")
 
 
 def _put(values: _Values, wish: Wish) -> None:
@@ -88,7 +77,19 @@ def _put(values: _Values, wish: Wish) -> None:
         )
 
 
-def _pf(name: str, own: _Values, vfs: Mapping[int, _Values]) -> dict[str, Any]:
+def selector(every: bool = False, **wanted: str | None) -> PfName:
+    """The PF, or with ``every`` all PFs, that have what is ``wanted``, with None for what does not matter."""
+    pairs = tuple((key, value) for key, value in wanted.items() if value is not None)
+    return (*pairs, ("all", True)) if every else pairs
+
+
+def pf_text(name: PfName) -> str:
+    """For messages."""
+    return name if isinstance(name, str) else ", ".join(f"{key} {value}" for key, value in name if key != "all")
+
+
+def _pf(pf: PfName, own: _Values, vfs: Mapping[int, _Values]) -> dict[str, Any]:
+    name = pf if isinstance(pf, str) else dict(pf)
     plain = {key: wish.value for key, wish in own.items()}
     _check({"pf": name, **plain}, own)
     number = plain.get("hardware_vfs")

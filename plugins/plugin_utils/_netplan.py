@@ -13,7 +13,7 @@ from typing import Any
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BadInputError
 
 from . import _hardware
-from ._conversion import Notice, Said, Wish, assemble, flag, listing, mac, mapping, whole
+from ._conversion import Notice, PfName, Said, Wish, assemble, flag, listing, mac, mapping, selector, whole
 
 _COUNT, _MODE, _DELAY = "virtual-function-count", "embedded-switch-mode", "delay-virtual-functions-rebind"
 _PF_KEYS = ("match", "set-name", "mtu", _COUNT, _MODE, _DELAY)
@@ -101,7 +101,7 @@ def _entries(network: Mapping[str, Any], kind: str) -> dict[str, Mapping[str, An
 def _pf(name: str, definitions: _Definitions, pfs: Sequence[Mapping[str, Any]] | None) -> Iterator[Said]:
     entry, where = definitions.ethernets[name], f"ethernets.{name}"
     yield from _stays([key for key in entry if key not in _PF_KEYS], f"{where}.")
-    pf = _interface(name, entry, pfs)
+    pf = _named(name, entry, pfs)
     if pf is None:
         yield Notice(where, _unknown(entry, pfs))
         return
@@ -116,7 +116,7 @@ def _pf(name: str, definitions: _Definitions, pfs: Sequence[Mapping[str, Any]] |
         yield from _vf(pf, vf, definitions, pfs)
 
 
-def _number(pf: str, entry: Mapping[str, Any], vfs: Sequence[str], where: str) -> Iterator[Said]:
+def _number(pf: PfName, entry: Mapping[str, Any], vfs: Sequence[str], where: str) -> Iterator[Said]:
     """As many as are asked for, or as are defined; netplan does nothing for 0."""
     path = f"{where}.{_COUNT}"
     asked = None if entry.get(_COUNT) is None else whole(entry[_COUNT], path)
@@ -129,7 +129,7 @@ def _number(pf: str, entry: Mapping[str, Any], vfs: Sequence[str], where: str) -
         yield Notice(path, "netplan does nothing for 0; the number of VFs is left as it is found")
 
 
-def _vf(pf: str, name: str, definitions: _Definitions, pfs: Sequence[Mapping[str, Any]] | None) -> Iterator[Said]:
+def _vf(pf: PfName, name: str, definitions: _Definitions, pfs: Sequence[Mapping[str, Any]] | None) -> Iterator[Said]:
     entry, where = definitions.ethernets[name], f"ethernets.{name}"
     yield from _stays([key for key in entry if key not in _VF_KEYS], f"{where}.")
     wishes: list[tuple[str, Any, str]] = []
@@ -142,7 +142,7 @@ def _vf(pf: str, name: str, definitions: _Definitions, pfs: Sequence[Mapping[str
     for vlan, filtered in definitions.vlans.items():
         if filtered["link"] == name:
             wishes.append(("vlan", whole(filtered.get("id"), f"vlans.{vlan}.id"), f"vlans.{vlan}.id"))
-    ids = _vf_id(pf, name, entry, pfs)
+    ids = _vf_id(pf, name, entry, pfs) if isinstance(pf, str) else None
     for key, value, path in wishes:
         if ids is None:
             yield Notice(path, f"{value}: which VF has the interface {name} is not known; give the host's pfs")
@@ -152,8 +152,8 @@ def _vf(pf: str, name: str, definitions: _Definitions, pfs: Sequence[Mapping[str
                 yield Notice(path, f"carried over to VF {min(ids)}, but set through the PF instead of on the VF")
 
 
-def _interface(name: str, entry: Mapping[str, Any], pfs: Sequence[Mapping[str, Any]] | None) -> str | None:
-    """The name of a PF's interface; None when it cannot be told which one is meant."""
+def _named(name: str, entry: Mapping[str, Any], pfs: Sequence[Mapping[str, Any]] | None) -> PfName | None:
+    """A PF by its interface, or by what it is; None when it cannot be told which one is meant."""
     if entry.get("set-name"):
         return str(entry["set-name"])
     match = mapping(entry.get("match"), f"ethernets.{name}.match")
@@ -162,15 +162,19 @@ def _interface(name: str, entry: Mapping[str, Any], pfs: Sequence[Mapping[str, A
     pattern = str(match.get("name", "*"))
     if set(match) == {"name"} and not _GLOB.search(pattern):
         return pattern
-    found = [] if "macaddress" in match else _hardware.by_patterns(pfs or (), pattern, _drivers(match, name))
+    drivers = _drivers(match, name)
+    if "macaddress" in match:
+        return None
+    if pfs is None and len(drivers) < 2 and not any(_GLOB.search(driver) for driver in drivers) and "[" not in pattern:
+        return selector(driver=drivers[0] if drivers else None, netdev=match.get("name")) or None
+    found = _hardware.by_patterns(pfs or (), pattern, drivers)
     return str(found[0]["netdev"]) if len(found) == 1 else None
 
 
 def _drivers(match: Mapping[str, Any], name: str) -> list[str]:
     driver = match.get("driver")
-    return (
-        [driver] if isinstance(driver, str) else [str(one) for one in listing(driver, f"ethernets.{name}.match.driver")]
-    )
+    listed = [driver] if isinstance(driver, str) else listing(driver, f"ethernets.{name}.match.driver")
+    return [str(one) for one in listed]
 
 
 def _unknown(entry: Mapping[str, Any], pfs: Sequence[Mapping[str, Any]] | None) -> str:

@@ -15,11 +15,10 @@ from ._conversion import Notice, Said, Wish, assemble, flag, listing, mac, mappi
 
 
 def _protocol(value: object, where: str) -> str:
-    known = {"802.1q": "802.1Q", "802.1ad": "802.1ad"}
-    found = known.get(str(value).lower())
-    if found is None:
+    known = ("802.1q", "802.1ad")
+    if str(value).lower() not in known:
         raise BadInputError(f"{where}: {value!r} is not one of {', '.join(known)}")
-    return found
+    return str(value).lower()
 
 
 _VF_KEYS: dict[str, tuple[str, Callable[[object, str], Any]]] = {

@@ -12,7 +12,7 @@ from functools import reduce
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BadInputError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vfids import describe
 
-from ._conversion import Notice, Said, Wish
+from ._conversion import Notice, PfName, Said, Wish, pf_text
 
 VFIO, NETDEVICE = "vfio-pci", "netdevice"
 
@@ -32,7 +32,7 @@ class Group:
 class Target:
     """A PF as some policies want it: 0 and None are "not said"; ``managed``: somebody else makes the VFs."""
 
-    pf: str
+    pf: PfName
     priority: int
     number: int
     mtu: int
@@ -45,7 +45,7 @@ class Target:
 
 def merged(targets: Iterable[Target]) -> list[Target]:
     """One for each PF. ``targets`` come in the order in which they are applied: later ones matter more."""
-    pfs: dict[str, list[Target]] = {}
+    pfs: dict[PfName, list[Target]] = {}
     for target in targets:
         pfs.setdefault(target.pf, []).append(target)
     return [reduce(_over, layers) for layers in pfs.values()]
@@ -75,11 +75,11 @@ def wishes(target: Target) -> Iterator[Said]:
 
 def _over(lower: Target, higher: Target) -> Target:
     """``higher`` with what it leaves of ``lower``: groups of other VFs; and, with those, the larger number and MTU."""
-    equal = lower.priority == higher.priority
+    pf, equal = pf_text(higher.pf), lower.priority == higher.priority
     if equal:
         _refuse_contradiction(lower, higher)
     if lower.managed != higher.managed:
-        raise BadInputError(f"{higher.where}.externallyManaged: {lower.where} says otherwise for PF {higher.pf}")
+        raise BadInputError(f"{higher.where}.externallyManaged: {lower.where} says otherwise for PF {pf}")
     notices: list[Notice] = []
     kept = []
     for group in lower.groups:
@@ -107,25 +107,27 @@ def _over(lower: Target, higher: Target) -> Target:
 
 def _refuse_contradiction(one: Target, other: Target) -> None:
     """The operator takes the policy whose name comes last; nobody means that."""
+    pf = pf_text(other.pf)
     both = frozenset().union(*(group.ids for group in one.groups)) & frozenset().union(*(g.ids for g in other.groups))
     if both:
         raise BadInputError(
-            f"{other.where}.nicSelector: VFs {describe(both)} of PF {other.pf} are those of {one.where} as well, "
+            f"{other.where}.nicSelector: VFs {describe(both)} of PF {pf} are those of {one.where} as well, "
             "which has the same priority"
         )
     if one.eswitch_mode and other.eswitch_mode and one.eswitch_mode != other.eswitch_mode:
         raise BadInputError(
-            f"{other.where}.eSwitchMode: {other.eswitch_mode} for PF {other.pf}, but {one.where} has "
+            f"{other.where}.eSwitchMode: {other.eswitch_mode} for PF {pf}, but {one.where} has "
             f"{one.eswitch_mode} and the same priority"
         )
 
 
 def _loss(group: Group, higher: Target) -> Notice | None:
     """Why the operator drops a group of lesser priority, if it does; ``higher`` is one policy and has one group."""
+    pf = pf_text(higher.pf)
     for other in higher.groups:
         if group.ids & other.ids:
-            return Notice(group.where, f"VFs {describe(group.ids)} of PF {higher.pf} give way to {other.where}")
+            return Notice(group.where, f"VFs {describe(group.ids)} of PF {pf} give way to {other.where}")
         if group.resource == other.resource:
-            text = f"VFs {describe(group.ids)} of PF {higher.pf} are dropped: {other.where} has the same resourceName"
+            text = f"VFs {describe(group.ids)} of PF {pf} are dropped: {other.where} has the same resourceName"
             return Notice(group.where, text)
     return None

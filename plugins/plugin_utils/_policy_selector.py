@@ -15,14 +15,14 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils import _vfids
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BadInputError
 
 from . import _hardware
-from ._conversion import Notice, listing, mapping, pci_address
+from ._conversion import Notice, PfName, listing, mapping, pci_address, selector
 
 _KEYS = ("vendor", "deviceID", "rootDevices", "pfNames", "netFilter")
 _IDS = (("vendor", "vendor"), ("deviceID", "device"))
 """Keys of a selector, and of what `sriov_info` returns."""
 _ID = re.compile(r"[0-9a-f]{4}", re.ASCII)
 
-Chosen = tuple[str, "frozenset[int]"]
+Chosen = tuple[PfName, "frozenset[int]"]
 """A PF as a document names it, and the ids of its VFs."""
 
 
@@ -42,7 +42,7 @@ class Selector:
 
     def _by_text(self) -> Iterator[Chosen | Notice]:
         if not self.addresses and not self.names:
-            yield Notice(self.where, "which PFs have these ids is not known; they are left out; give the host's pfs")
+            yield selector(every=True, vendor=self.ids.get("vendor"), device=self.ids.get("deviceID")), self.every
         elif self.addresses and self.names and len(self.addresses) + len(self.names) > 2:
             text = "which rootDevices are which pfNames is not known; they are left out; give the host's pfs"
             yield Notice(self.where, text)

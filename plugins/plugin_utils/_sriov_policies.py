@@ -13,7 +13,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils import _vfids
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BadInputError
 
 from . import _hardware
-from ._conversion import Notice, Said, assemble, flag, listing, mapping, pci_address, whole
+from ._conversion import Notice, PfName, Said, assemble, flag, listing, mapping, pci_address, whole
 from ._policy_merge import NETDEVICE, VFIO, Group, Target, merged, wishes
 from ._policy_selector import read_selector
 
@@ -30,8 +30,8 @@ _HANDLED = (
 _STATE_KEYS = ("pciAddress", "name", "vfGroups", "vfRange", "policyName")
 _KUBERNETES = ("resourceName", "needVhostNet", "excludeTopology")
 _NOT_CARRIED = {
-    "isRdma": "a driver offers RDMA or not; GUIDs of VFs are not made up here",
-    "linkType": "it is a setting of the port's firmware; GUIDs of InfiniBand VFs are not made up here",
+    "isRdma": "a driver offers RDMA or not; declare node_guid and port_guid where VFs need them",
+    "linkType": "it is a setting of the port's firmware; declare node_guid and port_guid of InfiniBand VFs",
     "vdpaType": "vDPA devices are not made here",
     "bridge": "Open vSwitch bridges are not made here",
     "eSwitchParams": "the multiport eswitch is not set here",
@@ -189,7 +189,7 @@ def _group(spec: _Spec, ids: frozenset[int], where: str) -> Group:
     return Group(ids, device_type, str(spec.get("resourceName")), whole(spec.get("mtu") or 0, f"{where}.mtu"), where)
 
 
-def _target(pf: str, spec: _Spec, groups: tuple[Group, ...], where: str, priority: int) -> Target:
+def _target(pf: PfName, spec: _Spec, groups: tuple[Group, ...], where: str, priority: int) -> Target:
     mode = spec.get("eSwitchMode") or None
     if mode not in (None, "legacy", "switchdev"):
         raise BadInputError(f"{where}.eSwitchMode: {mode!r} is not one of legacy, switchdev")

@@ -53,15 +53,20 @@ SHOWN = [
 
 
 def host_for(folder: Path, interface: str, pfs: list[Any]) -> FakeHost:
-    """With the PFs that are named; those that have nothing of a network interface have none."""
+    """With the PFs that are named, of a kind that can have what they are given."""
     host = FakeHost(folder, interface)
     for index, pf in enumerate(pfs):
-        name = pf["pf"]
-        if ":" not in name:
-            host.add(FakePf(f"0000:{0x10 * index + 3:02x}:00.0", total=64, netdev=name))
+        keys = set(pf).union(*pf.get("vfs", ()))
+        named = ":" in pf["pf"]
+        address = pf["pf"] if named else f"0000:{0x10 * index + 3:02x}:00.0"
+        if "node_guid" in keys:
+            host.ipoib(address, 64).netdev = pf["pf"]
+        elif "eswitch_mode" in keys:
+            host.mlx5(address, 64, netdev=pf["pf"])
         else:
-            plain = all(set(vf) <= {"ids", "driver"} for vf in pf.get("vfs", ()))
-            host.add(FakePf(name, total=64, netdev=None if plain else f"eth{index}"))
+            plain = named and keys <= {"pf", "hardware_vfs", "present_vfs", "drivers_autoprobe", "vfs", "ids", "driver"}
+            host.add(FakePf(address, total=64, netdev=None if plain else f"eth{index}" if named else pf["pf"]))
+    host.draw()
     return host
 
 

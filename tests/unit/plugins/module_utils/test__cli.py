@@ -150,7 +150,7 @@ def test_export_then_plan(host: FakeHost, monkeypatch: pytest.MonkeyPatch, capsy
 
 
 def test_export_for_an_inventory(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _cli.main(["export", "--yaml", NVME]) == 0
+    assert _cli.main(["export", "--yaml", "class=nvme"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "sriov_pfs:",
         '  - pf: "0000:04:00.0"',

@@ -142,6 +142,48 @@ def test_yaml_is_the_variable_of_the_role(tmp_path: Path) -> None:
     assert yaml_lines(document)[:3] == ["sriov_pfs:", f'  - pf: "{PF}"', "    hardware_vfs: 7"]
 
 
+# kind of PF, what is declared, what export must say of the PF beside numbers, and of some VFs
+KINDS: list[tuple[str, dict[str, Any], dict[str, Any], dict[int, dict[str, Any]]]] = [
+    (
+        "mlx5",
+        {"eswitch_mode": "switchdev", "mtu": 9000, "vfs": [{"ids": "0-1", "mac": "02:00:00:00:00:10+id"}]},
+        {"eswitch_mode": "switchdev", "mtu": 9000},
+        {0: {"mac": "02:00:00:00:00:10+id"}, 1: {"mac": "02:00:00:00:00:10+id"}},
+    ),
+    (
+        "ice",
+        {"vfs": [{"ids": 2, "vlan": 7, "vlan_proto": "802.1ad"}, {"ids": 3, "msix_vectors": 16, "mtu": 9000}]},
+        {},
+        {2: {"vlan": 7, "vlan_proto": "802.1ad"}, 3: {"msix_vectors": 16, "mtu": 9000}},
+    ),
+    (
+        "ipoib",
+        {"vfs": [{"ids": "0-3", "node_guid": "02:00:00:00:00:00:00:10+id", "link_state": "enable"}]},
+        {},
+        {0: {"link_state": "enable"}, 3: {"node_guid": "02:00:00:00:00:00:00:10+id"}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "wish", "settings", "entries"), KINDS)
+def test_kinds_of_pfs(
+    tmp_path: Path, kind: str, wish: dict[str, Any], settings: dict[str, Any], entries: dict[int, dict[str, Any]]
+) -> None:
+    hosts = [FakeHost(tmp_path / name, "vf-id", ("mlx5_core", "ice", "iavf")) for name in ("one", "other")]
+    one, other = ((host, getattr(host, kind)(PF)) for host in hosts)
+    document = validate({"pfs": [{"pf": PF, "hardware_vfs": 4, "present_vfs": "all", **wish}]})
+    converge(one[0].sysfs, one[0].run, document)
+    found = exported(one[0])
+    said = found.document.to_dict()["pfs"][0]
+    assert {key: said[key] for key in said if key in ("eswitch_mode", "mtu")} == settings
+    for vf_id, wanted in entries.items():
+        mine = [vf for vf in said["vfs"] if vf_id in _vfids.parse(vf["ids"], 4)]
+        assert {key: value for vf in mine for key, value in vf.items()}.items() >= wanted.items()
+    assert not converge(one[0].sysfs, one[0].run, found.document, check=True).plan.steps
+    converge(other[0].sysfs, other[0].run, found.document)
+    assert other[1].picture() == one[1].picture()
+
+
 VF_EXTRAS = st.fixed_dictionaries(
     {"ids": st.integers(0, TOTAL - 1).map(lambda number: [number])},
     optional={

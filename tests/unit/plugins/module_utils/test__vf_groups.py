@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils import _vfids
+from ansible_collections.kvmfleet.sriov.plugins.module_utils import _derived, _vfids
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import validate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vf_groups import vf_groups
 
@@ -35,6 +35,16 @@ GROUPS: list[tuple[dict[int, dict[str, Any]], int | None, list[dict[str, Any]]]]
         {0: {"min_tx_rate": 1, "max_tx_rate": 9}, 1: {"max_tx_rate": 9}},
         None,
         [{"ids": "0", "min_tx_rate": 1, "max_tx_rate": 9}, {"ids": "1", "max_tx_rate": 9}],
+    ),
+    (
+        {3: {"mac": "02:00:00:00:01:00"}, 4: {"mac": "02:00:00:00:01:01", **VFIO}, 9: {"mac": "02:00:00:00:00:09"}},
+        None,
+        [{"ids": "3-4", "mac": "02:00:00:00:00:fd+id"}, {"ids": "4", **VFIO}, {"ids": "9", "mac": "02:00:00:00:00:09"}],
+    ),
+    (
+        {0: {"node_guid": "00:00:00:00:00:00:00:00"}, 1: {"node_guid": "00:00:00:00:00:00:00:01"}},
+        None,
+        [{"ids": "0", "node_guid": "00:00:00:00:00:00:00:00"}, {"ids": "1", "node_guid": "00:00:00:00:00:00:00:01"}],
     ),
     (
         {0: {"mac": "02:00:00:00:00:01", "trust": True}, 1: {"mac": "02:00:00:00:00:01", "trust": True}},
@@ -73,8 +83,10 @@ def test_entries_say_what_was_wished(wishes: dict[int, dict[str, Any]], number: 
     validate({"pfs": [{"pf": "eth0", "vfs": entries}]})
     said: dict[int, dict[str, Any]] = {}
     for entry in entries:
-        values = {key: value for key, value in entry.items() if key != "ids"}
         for vf_id in _vfids.parse(entry["ids"], number or 7):
+            values = {key: value for key, value in entry.items() if key != "ids"}
+            if "mac" in values:
+                values["mac"] = _derived.address(values["mac"], vf_id, None)
             assert not set(said.get(vf_id, {})) & set(values)
             said[vf_id] = {**said.get(vf_id, {}), **values}
     assert said == {vf_id: wish for vf_id, wish in wishes.items() if wish}

@@ -13,9 +13,9 @@ import yaml
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BadInputError
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._sriov_policies import from_sriov_policies
 
-YET = "a host document cannot say this yet"
 KUBERNETES = "of Kubernetes alone; nothing on the host"
-LINK_TYPE = "it is a setting of the port's firmware; GUIDs of InfiniBand VFs are not made up here"
+RDMA = "a driver offers RDMA or not; declare node_guid and port_guid where VFs need them"
+LINK_TYPE = "it is a setting of the port's firmware; declare node_guid and port_guid of InfiniBand VFs"
 HOST = [
     {"pf": "0000:3b:00.0", "netdev": "ens1f0", "vendor": "0x8086", "device": "0x1592", "altnames": ["enp59s0f0"]},
     {"pf": "0000:3b:00.1", "netdev": "ens1f1", "vendor": "0x8086", "device": "0x1592"},
@@ -73,13 +73,13 @@ LABELS = {"feature.node.kubernetes.io/network-sriov.capable": "true", "role": "g
 
 def test_a_cluster_on_one_host() -> None:
     found = from_sriov_policies(list(yaml.safe_load_all(CLUSTER)), pfs=HOST, labels=LABELS)
-    dpdk = {"hardware_vfs": 8, "present_vfs": "all"}
+    dpdk = {"hardware_vfs": 8, "present_vfs": "all", "mtu": 9000}
     assert found["document"]["pfs"] == [
         {
             "pf": "0000:3b:00.0",
             **dpdk,
             "drivers_autoprobe": True,
-            "vfs": [{"ids": "0-3", "driver": "vfio-pci"}, {"ids": "4-7", "driver": "default"}],
+            "vfs": [{"ids": "0-3", "driver": "vfio-pci"}, {"ids": "4-7", "driver": "default", "mtu": 1500}],
         },
         {"pf": "0000:3b:00.1", **dpdk, "vfs": [{"ids": "0-3", "driver": "vfio-pci"}]},
         {
@@ -87,6 +87,7 @@ def test_a_cluster_on_one_host() -> None:
             "hardware_vfs": 4,
             "present_vfs": "all",
             "drivers_autoprobe": True,
+            "eswitch_mode": "switchdev",
             "vfs": [{"ids": "all", "driver": "default"}],
         },
     ]
@@ -95,13 +96,9 @@ def test_a_cluster_on_one_host() -> None:
         f"policy dpdk: spec.resourceName, needVhostNet: {KUBERNETES}",
         f"policy net: spec.resourceName: {KUBERNETES}",
         f"policy offload: spec.resourceName: {KUBERNETES}",
-        "policy offload: spec.isRdma: a driver offers RDMA or not; GUIDs of VFs are not made up here",
+        f"policy offload: spec.isRdma: {RDMA}",
         f"policy offload: spec.linkType: {LINK_TYPE}",
         "policy offload: spec.bridge: Open vSwitch bridges are not made here",
-        f"policy net: spec.mtu: 9000: {YET}",
-        f"policy net: spec.mtu: 1500: {YET}",
-        f"policy dpdk: spec.mtu: 9000: {YET}",
-        f"policy offload: spec.eSwitchMode: switchdev: {YET}",
     ]
 
 
@@ -132,10 +129,6 @@ SELECTORS: list[tuple[dict[str, Any], object, dict[str, str], list[str]]] = [
         ["vendor: not compared with the PFs; give the host's pfs"],
     ),
     (
-        {"vendor": "8086", "deviceID": "1592"}, None, {},
-        ["which PFs have these ids is not known; they are left out; give the host's pfs"],
-    ),
-    (
         {"rootDevices": ["0000:3b:00.0", "0000:3b:00.1"], "pfNames": ["ens1f0"]}, None, {},
         ["which rootDevices are which pfNames is not known; they are left out; give the host's pfs"],
     ),
@@ -156,6 +149,12 @@ def test_selectors(selector: dict[str, Any], pfs: object, chosen: dict[str, str]
     }
     where = "policy a: spec.nicSelector"
     assert said == [f"{where}.{text}" if text[:6] in ("vendor", "netFil") else f"{where}: {text}" for text in notices]
+
+
+def test_ids_alone_without_a_host() -> None:
+    pfs, said = converted(policy(nicSelector={"vendor": "8086", "deviceID": "1592"}))
+    assert [pf["pf"] for pf in pfs] == [{"vendor": "0x8086", "device": "0x1592", "all": True}]
+    assert said == []
 
 
 VFIO = {"deviceType": "vfio-pci"}
@@ -269,7 +268,6 @@ def test_keys_that_are_not_carried_over_are_said() -> None:
         "policy a: spec.vdpaType: vDPA devices are not made here",
         "policy a: spec.eSwitchParams: the multiport eswitch is not set here",
         "policy a: spec.mtuu: unknown, so not carried over; did you mean 'mtu'?",
-        f"policy a: spec.eSwitchMode: switchdev: {YET}",
     ]
 
 
@@ -303,7 +301,8 @@ def test_the_state_of_a_node() -> None:
     assert found["document"]["pfs"] == [
         {
             "pf": "0000:3b:00.0", "hardware_vfs": 8, "present_vfs": "all", "drivers_autoprobe": True,
-            "vfs": [{"ids": "0-3", "driver": "vfio-pci"}, {"ids": "4-7", "driver": "default"}],
+            "eswitch_mode": "switchdev", "mtu": 9000,
+            "vfs": [{"ids": "0-3", "driver": "vfio-pci"}, {"ids": "4-7", "driver": "default", "mtu": 1500}],
         }
     ]  # fmt: skip
     where = "node worker1: spec.interfaces[0]"
@@ -312,10 +311,7 @@ def test_the_state_of_a_node() -> None:
         f"{where}.linkType: {LINK_TYPE}",
         f"{where}.vfGroups[0].resourceName: {KUBERNETES}",
         f"{where}.vfGroups[1].resourceName: {KUBERNETES}",
-        f"{where}.vfGroups[1].isRdma: a driver offers RDMA or not; GUIDs of VFs are not made up here",
-        f"{where}.eSwitchMode: switchdev: {YET}",
-        f"{where}.mtu: 9000: {YET}",
-        f"{where}.vfGroups[1].mtu: 1500: {YET}",
+        f"{where}.vfGroups[1].isRdma: {RDMA}",
     ]
 
 
