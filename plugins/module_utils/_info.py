@@ -26,7 +26,7 @@ def gather(
     """One mapping per PF, by address; only those that ``names`` mean, unless that is None.
 
     ``vfs`` lists VFs that are present or have properties, with ``held_by`` for those in use (`_holders`), as far as
-    this user may know. Of a PF at which a write is under way there are only ``pf``, ``netdev`` and ``blocked``.
+    this user may know. Of a PF at which a write is under way there is only ``blocked`` and by what it is known.
     """
     pfs = _chosen(sysfs, run, names)
     holders = read_holders(sysfs, run, {pf.address: (pf, pf.present) for pf in pfs}, lenient=True)
@@ -52,7 +52,7 @@ def _with_all(sysfs: Sysfs, run: Run, pf: PfState) -> PfState:
 def _pf(pf: PfState, holders: dict[tuple[str, int], Holder]) -> dict[str, Any]:
     """`PfState.to_dict` with abilities, and its VFs as a list in the order of their ids."""
     if pf.blocked is not None:
-        return {"pf": pf.address, "netdev": pf.netdev, "blocked": pf.blocked}
+        return {"pf": pf.address, "netdev": pf.netdev, "driver": pf.driver, **pf.facts, "blocked": pf.blocked}
     data = pf.to_dict()
     abilities = {name: value for name, value in vars(pf.abilities).items() if name != "name"}
     vfs = [_vf(pf, int(vf_id), vf, holders) for vf_id, vf in data.pop("vfs").items()]

@@ -158,7 +158,8 @@ pfs:
     blocked:
       description:
         - Only while a write to the PF waits in the kernel, what is written, by which process and for how long.
-        - Then there are only C(pf), C(netdev) and this, because a reader of the other files would wait too.
+        - Then there is only this and what the PF is known by (address, interface, driver, ids, class, NUMA node). A
+          reader of the other files would wait too.
       type: str
       sample: >-
         process 4711 (state D, in vfio_unregister_group_dev) has been writing '0' to

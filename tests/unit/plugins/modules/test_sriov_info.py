@@ -16,6 +16,7 @@ from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import KernelError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._selector import KEYS
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._state import FACTS
 from ansible_collections.kvmfleet.sriov.plugins.modules import sriov_info
 from ansible_collections.kvmfleet.sriov.plugins.modules.sriov_info import EXAMPLES
 from tests.fake import users
@@ -165,7 +166,8 @@ def test_a_blocked_pf_is_told_without_reading_it(
     """The fake fails whoever reads its sriov_numvfs."""
     host.block(host.pfs["0000:03:00.0"], "/sys/x", "0")
     igb, nvme = run(host, capsys, pfs=names)["pfs"]
-    assert (igb["pf"], igb["netdev"]) == ("0000:03:00.0", "eth0")
+    assert (igb["pf"], igb["netdev"], igb["driver"]) == ("0000:03:00.0", "eth0", "igb")
+    assert {*igb} == {"pf", "netdev", "driver", "blocked", *FACTS}
     assert "has been writing '0' to /sys/x" in igb["blocked"]
     assert (nvme["pf"], nvme["total_vfs"]) == ("0000:04:00.0", 8)
     assert [pf["pf"] for pf in run(host, capsys, pfs=["0000:04:00.0"])["pfs"]] == ["0000:04:00.0"]

@@ -16,6 +16,7 @@ from hypothesis import given
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BadInputError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._info import gather
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._adopted import from_sriov_info
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._sriov_policies import from_sriov_policies
 from tests.fake.host import FakeHost
 from tests.unit.plugins.module_utils.test__export import PF, exported, histories, live_through
 from tests.unit.plugins.module_utils.test__properties_of_plans import MEMORY, QUICK, host_of
@@ -39,6 +40,19 @@ def test_a_host_with_two_kinds_of_pfs() -> None:
         host.setup(host.nvme(), 8)
         document = from_sriov_info(gather(host.sysfs, host.run))["document"]
         assert [pf["hardware_vfs"] for pf in document["pfs"]] == [7, 8]
+
+
+def test_a_blocked_pf_is_known_but_not_read(tmp_path: Path) -> None:
+    host = FakeHost(tmp_path)
+    host.setup(host.igb(PF), 7, [6], "vfio-pci")
+    host.block(host.pfs[PF], "/sys/x", "0")
+    facts = gather(host.sysfs, host.run)
+    found = from_sriov_info(facts)
+    assert (found["document"], len(found["notices"])) == ({"pfs": []}, 1)
+    assert found["notices"][0].startswith(f"PF {PF} is left out, as it cannot be read: process ")
+    policy = {"numVfs": 7, "nicSelector": {"vendor": "8086"}, "resourceName": "a"}
+    named = {"kind": "SriovNetworkNodePolicy", "metadata": {"name": "a"}, "spec": policy}
+    assert [pf["pf"] for pf in from_sriov_policies(named, pfs=facts)["document"]["pfs"]] == [PF]
 
 
 @pytest.mark.parametrize("pfs", [{"pfs": []}, "all", [{"pf": PF}], [{"pf": PF, "vfs": None}], [{"pf": PF, "vfs": [1]}]])
