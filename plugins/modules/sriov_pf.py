@@ -175,7 +175,7 @@ options:
     default: false
   force:
     description:
-      - Allow taking away VFs that are in use.
+      - Allow taking away VFs that are in use, or unbinding them for a moment.
       - A VF is in use when a process has it open through VFIO, when a libvirt domain has it, running or only defined,
         when its network interface is below another one or in another network namespace, and when its block device is
         mounted, swapped to, open or part of another one. The refusal names the user. Binding a VF of a domain that is
