@@ -1,80 +1,131 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Applying the host document at boot: PFs may appear late, and a live update may be at work."""
+"""Which PFs of a host document are there while a host boots, and which may still come."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from . import _selector
 from ._document import HostDocument, PfSpec
 from ._engine import altnames
-from ._errors import BadInputError, DeadlineError
+from ._errors import BadInputError, KernelError
+from ._interface import DEVICES
 from ._process import Run
 from ._selector import Selector
 from ._state import PfState, read_known
 from ._sysfs import Sysfs
 
-DEADLINE_S = 60.0
-PAUSE_S = 0.2
+UDEV = "/run/udev"
 
 
-def wait_for_pfs(
-    sysfs: Sysfs,
-    run: Run,
-    document: HostDocument,
-    deadline_s: float = DEADLINE_S,
-    sleep: Callable[[float], None] = time.sleep,
-    clock: Callable[[], float] = time.monotonic,
-) -> None:
-    """Until every PF of the document has its driver, and its network interface where VF properties are declared.
+@dataclass(frozen=True)
+class Ready:
+    """The wish at ``place`` of the document for a PF that is there; its ``pf`` is the address.
 
-    PFs that a selector may mean as soon as they have a driver are waited for too, but then done without. Raises
-    `DeadlineError` naming what is still missing.
+    A selector that means several PFs where one is meant stays what it is: the engine's error lists them.
     """
-    until = clock() + deadline_s
-    facts = _selector.facts_of(spec.pf for spec in document.pfs) | {"class"}
-    while True:
-        states = read_known(sysfs, facts)
-        missing = _missing(run, document, states)
-        if not missing and not _may_come(document, states):
-            return
-        if clock() >= until:
-            break
-        sleep(PAUSE_S)
-    if missing:
-        raise DeadlineError(f"after {deadline_s:g} s this is still missing: {'; '.join(missing)}")
+
+    place: int
+    spec: PfSpec
 
 
-def _missing(run: Run, document: HostDocument, states: Mapping[str, PfState]) -> list[str]:
+@dataclass(frozen=True)
+class Missing:
+    """What a wish lacks, for people; ``address`` where it is known of which PF."""
+
+    text: str
+    address: str | None = None
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a reading shows. ``hopes``: PFs that a selector may mean once they have a driver; nobody misses them."""
+
+    ready: tuple[Ready, ...]
+    missing: tuple[Missing, ...]
+    hopes: tuple[str, ...]
+
+
+def look(sysfs: Sysfs, run: Run, document: HostDocument, last: bool = False) -> Look:
+    """``last``: nobody will look again, so a selector for one PF means the one that matches, whatever may still come.
+
+    One with an ``index`` never does while a PF before its own may come to match: it would be another card.
+    """
+    states = read_known(sysfs, _selector.facts_of(spec.pf for spec in document.pfs) | {"class"})
     names = altnames(run, (spec.pf for spec in document.pfs), states)
-    return [reason for spec in document.pfs for reason in _reasons(spec, states, names)]
+    found = [one for place, spec in enumerate(document.pfs) for one in _look(sysfs, place, spec, states, names, last)]
+    return Look(
+        tuple(one for one in found if isinstance(one, Ready)),
+        tuple(one for one in found if isinstance(one, Missing)),
+        tuple(dict.fromkeys(one for one in found if isinstance(one, str))),
+    )
 
 
-def _may_come(document: HostDocument, states: Mapping[str, PfState]) -> bool:
-    selectors = [spec.pf for spec in document.pfs if isinstance(spec.pf, Selector)]
-    return any(selector.may_match_later(pf) for selector in selectors for pf in states.values())
-
-
-def _reasons(spec: PfSpec, states: Mapping[str, PfState], names: Mapping[str, str]) -> list[str]:
-    """Several PFs where one is meant are no reason to wait: that is an error, and stays one."""
-    if isinstance(spec.pf, Selector):
-        pfs = _selector.matching(spec.pf, states)
-        if len(pfs) <= (spec.pf.index or 0):
-            return [f"PF {spec.pf}"]
-    else:
+def _look(
+    sysfs: Sysfs, place: int, spec: PfSpec, states: Mapping[str, PfState], names: Mapping[str, str], last: bool
+) -> Iterator[Ready | Missing | str]:
+    """What there is of one wish, what it lacks, and the addresses that it hopes for."""
+    if isinstance(spec.pf, str):
         try:
             pfs = _selector.find(spec.pf, states, names)
         except BadInputError:
-            return [f"PF {spec.pf}"]
-    return [reason for pf in pfs if (reason := _reason(spec, pf))]
+            yield Missing(f"PF {spec.pf}")
+            return
+    else:
+        pfs = _selector.matching(spec.pf, states)
+        hopes = [pf.address for pf in _selector.in_order(states) if spec.pf.may_match_later(pf)]
+        if len(pfs) <= (spec.pf.index or 0):
+            yield Missing(f"PF {spec.pf}")
+            return
+        if spec.pf.index is not None:
+            pfs = pfs[spec.pf.index : spec.pf.index + 1]
+            if before := _before(pfs[0], hopes, states):
+                yield Missing(f"what tells which one PF {spec.pf} is: the driver of {', '.join(before)}")
+                return
+        else:
+            yield from hopes
+            if not spec.pf.all and len(pfs) > 1:
+                yield Ready(place, spec)
+                return
+            if not spec.pf.all and hopes and not last:
+                return
+    for pf in pfs:
+        reason = _reason(spec, pf) or _unnamed(sysfs, spec, pf)
+        yield Missing(reason, pf.address) if reason else Ready(place, replace(spec, pf=pf.address))
+
+
+def _before(pf: PfState, hopes: list[str], states: Mapping[str, PfState]) -> list[str]:
+    order = [one.address for one in _selector.in_order(states)]
+    return [address for address in hopes if order.index(address) < order.index(pf.address)]
 
 
 def _reason(spec: PfSpec, pf: PfState) -> str:
     name = spec.pf if isinstance(spec.pf, str) else pf.address
     if pf.driver is None:
         return f"the driver of PF {name}"
-    wants_netdev = spec.settings.mtu is not None or any(vf.properties for vf in spec.vfs)
-    return f"the network interface of PF {name}" if wants_netdev and pf.netdev is None else ""
+    return f"the network interface of PF {name}" if _wants_netdev(spec) and pf.netdev is None else ""
+
+
+def _wants_netdev(spec: PfSpec) -> bool:
+    return spec.settings.mtu is not None or any(vf.properties for vf in spec.vfs)
+
+
+def _unnamed(sysfs: Sysfs, spec: PfSpec, pf: PfState) -> str:
+    """Until udev has been at a network interface it may have another's name, or lose its own under way.
+
+    udev writes its database entry after renaming (systemd, src/udev/udev-event.c, udev_event_execute_rules); without
+    udev nobody renames.
+    """
+    by_name = "netdev" in dict(spec.pf.wanted) if isinstance(spec.pf, Selector) else ":" not in spec.pf
+    if pf.netdev is None or not (by_name or _wants_netdev(spec)):
+        return ""
+    if not sysfs.exists(f"{UDEV}/control"):
+        return ""
+    try:
+        index = sysfs.read(f"{DEVICES}/{pf.address}/net/{pf.netdev}/ifindex")
+    except KernelError:
+        index = ""  # renamed just now
+    return "" if index and sysfs.exists(f"{UDEV}/data/n{index}") else f"udev's name for the interface of {pf.address}"

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import _process
-from ._boot import DEADLINE_S, wait_for_pfs
 from ._document import HostDocument, validate
 from ._durable import write_text
 from ._engine import Report, converge
@@ -25,10 +24,12 @@ from ._sysfs import Sysfs
 from ._table import status_lines, step_lines
 
 DOCUMENT = "/etc/kvmfleet-sriov/host.json"
+WAIT_S = 60.0
 FAILED, BAD_INPUT, REFUSED = 1, 2, 3
 EXITS = """exit status:
   0  done, or there is nothing to do
-  1  the kernel or a program failed; PFs that failed were taken back to what was found
+  1  the kernel or a program failed; PFs that failed were taken back to what was found;
+     with --boot also: a PF did not come, or single PFs failed in any way, all others are as declared
   2  wrong arguments or host document; nothing was changed
   3  refused, because it would harm what is in use; nothing was changed
 """
@@ -67,10 +68,13 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--force", action="store_true", help="take away VFs in use")
         command.add_argument("--allow-disruptive", action="store_true", help="let the number of VFs go through 0")
     command.add_argument("--metrics", metavar="FILE", help="write metrics to FILE afterwards, also when it failed")
-    command.add_argument("--boot", action="store_true", help="wait for late PFs; leave VFs to a live update under way")
     command.add_argument(
-        "--wait", type=float, default=DEADLINE_S, metavar="S", help="with --boot, at most (%(default)g)"
+        "--boot", action="store_true", help="each PF as soon as it is there; leave VFs to a live update under way"
     )
+    command.add_argument(
+        "--wait", type=float, default=WAIT_S, metavar="S", help="with --boot, for late PFs (%(default)g)"
+    )
+    command.add_argument("--pf", metavar="ADDRESS", help="with --boot, only this PF, which has just got its driver")
     metrics = commands.add_parser("metrics", help="show metrics of this host as Prometheus text")
     metrics.add_argument("--output", metavar="FILE", help="replace FILE in one step instead, mode 0644")
     metrics.set_defaults(func=_metrics_of)
@@ -147,18 +151,21 @@ def _apply(arguments: argparse.Namespace) -> int:
     from ._last_apply import recorded  # late, as above
 
     sysfs, run = _host(arguments)
+    if arguments.pf and not arguments.boot:
+        raise BadInputError("--pf is for --boot; without it, all of the document is applied")
     phase = live_update_phase(sysfs) if arguments.boot else None
     if phase is not None:
         lines = [f"Nothing done: a live update is under way ({phase})."]
         _print(arguments, {"changed": False, "phase": phase}, lines)
         return 0
     try:
-        report = recorded(sysfs, lambda: _bring(sysfs, run, arguments))
+        if arguments.pf:
+            _bring(sysfs, run, arguments)
+        else:
+            recorded(sysfs, lambda: _bring(sysfs, run, arguments))
     finally:
         if arguments.metrics:
             _leave_metrics(sysfs, run, arguments.metrics)
-    took = f"Done in {report.outcome.seconds:.3f} s." if report.outcome and report.plan.changed else "Nothing to do."
-    _print(arguments, report.to_dict(), _report_lines(report, took))
     return 0
 
 
@@ -169,12 +176,39 @@ def _converge(
     return converge(sysfs, run, document, force=force, allow_disruptive=disruptive, check=check)
 
 
-def _bring(sysfs: Sysfs, run: Run, arguments: argparse.Namespace) -> Report:
+def _bring(sysfs: Sysfs, run: Run, arguments: argparse.Namespace) -> None:
     document = _read(sysfs, arguments.file)
     if arguments.boot:
-        wait_for_pfs(sysfs, run, document, arguments.wait)
+        _bring_at_boot(sysfs, run, arguments, document)
+        return
     refuse_during_update(sysfs)
-    return _converge(arguments, sysfs, run, document)
+    _tell(arguments, _converge(arguments, sysfs, run, document))
+
+
+def _bring_at_boot(sysfs: Sysfs, run: Run, arguments: argparse.Namespace, document: HostDocument) -> None:
+    """The journal gets each report at once, JSON is one for all."""
+    from ._boot_apply import BootApply, merged  # late, as above
+
+    def bring(part: HostDocument) -> Report:
+        return _converge(arguments, sysfs, run, part)
+
+    def tell(report: Report) -> None:
+        reports.append(report)
+        if not arguments.json:
+            _tell(arguments, report)
+
+    def say(text: str) -> None:
+        print(f"sriovctl: {text}", file=sys.stderr, flush=True)
+
+    reports: list[Report] = []
+    BootApply(sysfs, run, bring, tell, say, arguments.pf).apply(document, arguments.wait)
+    if arguments.json or not reports:
+        _tell(arguments, merged(reports or [bring(HostDocument())]))
+
+
+def _tell(arguments: argparse.Namespace, report: Report) -> None:
+    took = f"Done in {report.outcome.seconds:.3f} s." if report.outcome and report.plan.changed else "Nothing to do."
+    _print(arguments, report.to_dict(), _report_lines(report, took))
 
 
 def _leave_metrics(sysfs: Sysfs, run: Run, file: str) -> None:
@@ -228,4 +262,4 @@ def _report_lines(report: Report, end: str) -> list[str]:
 
 
 def _print(arguments: argparse.Namespace, data: dict[str, Any], lines: Sequence[str]) -> None:
-    print(json.dumps(data, indent=2) if arguments.json else "\n".join(lines))
+    print(json.dumps(data, indent=2) if arguments.json else "\n".join(lines), flush=True)

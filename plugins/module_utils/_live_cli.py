@@ -58,10 +58,13 @@ def resume(args: argparse.Namespace) -> int:
 
 
 def _apply_document(host: LiveHost) -> None:
-    """At boot the host document was left alone because of the update; what else it declares follows now."""
+    """At boot the host document was left alone because of the update; what else it declares follows now.
+
+    The unit is not active, so that it is started, not restarted: that would restart what requires it, such as libvirtd.
+    """
     if host.sysfs.exists(DOCUMENT):
         try:
-            host.run(["systemctl", "restart", "--no-block", APPLY_UNIT])
+            host.run(["systemctl", "start", "--no-block", APPLY_UNIT])
         except SriovError as error:
             host.log(str(error))
 

@@ -46,6 +46,7 @@ _COUNTS = {
     "hardware_wanted": "VFs that are declared to be enabled in hardware.",
     "wanted": "VFs that are declared to be present as PCI devices.",
     "present": "VFs that are present as PCI devices.",
+    "surplus": "VFs that are declared to be absent, but that the kernel's interface cannot leave out.",
     "bound": "Present VFs that are bound to a driver.",
     "held": "Present VFs that somebody uses.",
 }

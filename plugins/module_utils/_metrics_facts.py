@@ -83,5 +83,6 @@ def _wishes(plan: Plan | None) -> dict[str, int]:
     if plan.spec.hardware_vfs is not None:
         wishes["hardware_wanted"] = int(plan.spec.hardware_vfs)
     if plan.spec.present_vfs is not None:
-        wishes["wanted"] = len(plan.spec.present_vfs)
+        wished = frozenset(map(int, plan.spec.present_vfs))
+        wishes |= {"wanted": len(wished), "surplus": len(plan.goal.present - wished)}
     return wishes

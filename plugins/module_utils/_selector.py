@@ -117,7 +117,7 @@ def find(name: PfName, states: Mapping[str, PfState], altnames: Mapping[str, str
     found = matching(name, states)
     asked = [key for key, _value in name.wanted]
     if not found:
-        raise BadInputError(f"PF {name} is not on this host; PFs of this host: {_rows(_sorted(states), asked)}")
+        raise BadInputError(f"PF {name} is not on this host; PFs of this host: {_rows(in_order(states), asked)}")
     if name.all:
         return found
     if name.index is not None and name.index >= len(found):
@@ -135,7 +135,7 @@ def find(name: PfName, states: Mapping[str, PfState], altnames: Mapping[str, str
 
 def matching(selector: Selector, states: Mapping[str, PfState]) -> list[PfState]:
     """All PFs with the wanted facts, in the order of their addresses."""
-    return [pf for pf in _sorted(states) if selector.matches(pf)]
+    return [pf for pf in in_order(states) if selector.matches(pf)]
 
 
 def _named(name: str, states: Mapping[str, PfState], altnames: Mapping[str, str]) -> PfState:
@@ -145,10 +145,11 @@ def _named(name: str, states: Mapping[str, PfState], altnames: Mapping[str, str]
     for address, pf in states.items():
         if address in (lower, f"0000:{lower}") or (pf.netdev is not None and pf.netdev == netdev):
             return pf
-    raise BadInputError(f"PF '{name}' is not on this host; PFs of this host: {_rows(_sorted(states), ())}")
+    raise BadInputError(f"PF '{name}' is not on this host; PFs of this host: {_rows(in_order(states), ())}")
 
 
-def _sorted(states: Mapping[str, PfState]) -> list[PfState]:
+def in_order(states: Mapping[str, PfState]) -> list[PfState]:
+    """By address, the numbers of it as numbers."""
     return sorted(states.values(), key=lambda pf: [int(part, 16) for part in re.split("[:.]", pf.address)])
 
 

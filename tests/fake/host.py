@@ -185,7 +185,12 @@ class FakeHost:
         if pf.driver:
             files["driver"] = f"-> ../../drivers/{pf.driver}"
         if pf.netdev:
-            own = {"address": f"{pf.mac}\n", "mtu": f"{pf.mtu}\n", "flags": f"{0x1002 | pf.up:#x}\n"}
+            own = {
+                "address": f"{pf.mac}\n",
+                "mtu": f"{pf.mtu}\n",
+                "ifindex": f"{list(self.pfs).index(pf.address) + 2}\n",
+                "flags": f"{0x1002 | pf.up:#x}\n",
+            }
             files.update({f"net/{pf.netdev}/{name}": text for name, text in own.items()})
         if pf.netdev and pf.eswitch == "switchdev":
             files[f"net/{pf.netdev}/phys_port_name"] = "p0\n"

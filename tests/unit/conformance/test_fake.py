@@ -20,8 +20,8 @@ CASES = Path(__file__).resolve().parents[2] / "conformance"
 sys.path[:0] = [str(CASES), str(CASES / "engine")]
 # On a host the cases find the engine under the name it has in the node program: here these must be the same modules.
 for name in (
-    "_act", "_apply", "_blocked", "_document", "_engine", "_errors", "_info", "_interface", "_process", "_selector",
-    "_state", "_vf_wish", "_vfids",
+    "_act", "_apply", "_blocked", "_boot_apply", "_document", "_engine", "_errors", "_info", "_interface", "_process",
+    "_selector", "_state", "_vf_wish", "_vfids",
 ):  # fmt: skip
     importlib.import_module(f"{ENGINE}.{name}")
 sys.modules["kvmfleet_sriov"] = sys.modules[ENGINE]

@@ -5,58 +5,69 @@
 
 from __future__ import annotations
 
-import configparser
+import re
 from pathlib import Path
 
-import jinja2
 import pytest
-import yaml
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils import _cli
+from ansible_collections.kvmfleet.sriov.plugins.module_utils import _cli, _last_apply, _live_cli, _live_status
+from tests.fake.units import ROLE, names, render, unit
 
-ROLE = Path(__file__).parents[3] / "roles/sriov"
 FOLDER = "/var/lib/prometheus/node-exporter"
+APPLY, ONE = "kvmfleet-sriov-apply.service", "kvmfleet-sriov-apply@.service"
+RULES = "90-kvmfleet-sriov.rules"
 
 
-def render(name: str, **values: object) -> configparser.ConfigParser:
-    variables = {"ansible_managed": "managed", **load("defaults"), **load("vars"), **values}
-    variables["sriov_metrics_file"] = str(variables["sriov_metrics_file"]).replace(
-        "{{ sriov_metrics_folder }}", str(variables["sriov_metrics_folder"])
-    )
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
-    unit = configparser.ConfigParser(strict=True, interpolation=None)
-    unit.optionxform = str  # type: ignore[assignment, method-assign]  # as the documentation of configparser tells to
-    unit.read_string(environment.from_string((ROLE / "templates" / f"{name}.j2").read_text()).render(variables))
-    return unit
-
-
-def load(part: str) -> dict[str, object]:
-    return dict(yaml.safe_load((ROLE / part / "main.yml").read_text()))
-
-
-def words(unit: configparser.ConfigParser) -> list[str]:
-    return unit["Service"]["ExecStart"].split()
-
-
-@pytest.mark.parametrize(("folder", "more"), [("", []), (FOLDER, ["--metrics", f"{FOLDER}/kvmfleet_sriov.prom"])])
-def test_apply(folder: str, more: list[str]) -> None:
-    unit = render("kvmfleet-sriov-apply.service", sriov_metrics_folder=folder)
-    program, *arguments = words(unit)
+@pytest.mark.parametrize("folder", ["", FOLDER])
+@pytest.mark.parametrize(("name", "more"), [(APPLY, []), (ONE, ["--pf", "%i"])])
+def test_apply(name: str, more: list[str], folder: str) -> None:
+    one = unit(name, sriov_metrics_folder=folder)
+    program, *arguments = one["ExecStart"]
     assert program == "/usr/local/sbin/sriovctl"
     assert arguments == ["apply", "--boot", "--wait", "60", *more]
     assert _cli._parser().parse_args(arguments).boot
-    assert unit["Service"]["KillMode"] == "process"
-    assert "libvirtd.service" in unit["Unit"]["Before"].split()
+    assert (one["Type"], one["KillMode"], one["TimeoutStartSec"]) == (["oneshot"], ["process"], ["300"])
+    assert "RemainAfterExit" not in one
+    assert one["ConditionPathExists"] == [_cli.DOCUMENT]
+    assert ("kvmfleet-sriov-metrics.service" in one.get("Wants", [])) is bool(folder)
+
+
+def test_apply_is_early() -> None:
+    one = unit(APPLY)
+    assert one["DefaultDependencies"] == ["no"]
+    assert "network-pre.target" in one["Wants"]
+    assert {"network-pre.target", "libvirtd.service", "ovs-vswitchd.service", "shutdown.target"} <= set(one["Before"])
+    assert one["Conflicts"] == ["shutdown.target"]
+    assert str(Path(_live_status.FOLDER).parent) in one["RequiresMountsFor"], "a live update would not be seen"
+
+
+def test_metrics_follow_every_apply() -> None:
+    before = unit(ONE, sriov_metrics_folder=FOLDER)["Before"]
+    assert before == ["kvmfleet-sriov-metrics.service"]
+    assert unit("kvmfleet-sriov-metrics.service", sriov_metrics_folder=FOLDER)["After"] == [APPLY]
 
 
 def test_metrics() -> None:
-    arguments = words(render("kvmfleet-sriov-metrics.service", sriov_metrics_folder=FOLDER))[1:]
+    arguments = unit("kvmfleet-sriov-metrics.service", sriov_metrics_folder=FOLDER)["ExecStart"][1:]
     assert _cli._parser().parse_args(arguments).output == f"{FOLDER}/kvmfleet_sriov.prom"
-    timer = render("kvmfleet-sriov-metrics.timer", sriov_metrics_interval="5min")
-    assert timer["Timer"]["OnUnitActiveSec"] == "5min"
+    timer = unit("kvmfleet-sriov-metrics.timer", sriov_metrics_interval="5min")
+    assert timer["OnUnitActiveSec"] == ["5min"]
 
 
 def test_every_unit_has_a_template() -> None:
-    units = load("vars")["sriov_metrics_units"]
-    assert isinstance(units, list)
-    assert all((ROLE / "templates" / f"{unit}.j2").exists() for unit in units)
+    units = [*names("sriov_metrics_units"), *names("sriov_boot_units"), ONE, RULES]
+    assert {f"{name}.j2" for name in units} == {path.name for path in (ROLE / "templates").iterdir()}
+    assert _live_cli.APPLY_UNIT in units
+
+
+def test_rule() -> None:
+    """For PFs alone, when they get a driver, after an apply of this boot; udev does not wait for what it starts."""
+    (rule,) = [line for line in render(RULES).splitlines() if line and not line.startswith("#")]
+    keys = {m[1]: m[2] for m in re.finditer(r'([A-Z]+(?:{\w+})?)(?:==|\+=)"([^"]*)"(?:, |$)', rule)}
+    assert keys == {
+        "ACTION": "bind",
+        "SUBSYSTEM": "pci",
+        "ATTR{sriov_totalvfs}": "?*",
+        "TEST": _last_apply.PATH,
+        "RUN": f"/bin/systemctl --no-block start {ONE.replace('@', '@$kernel')}",
+    }

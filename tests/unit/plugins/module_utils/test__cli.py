@@ -12,11 +12,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils import _boot, _cli
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import validate
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import DeadlineError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils import _cli
 from tests.fake.host import FakeHost
-from tests.fake.pf import FakePf
 
 IGB, NVME = "0000:03:00.0", "0000:04:00.0"
 WISH = {"pf": NVME, "hardware_vfs": 8, "present_vfs": "2-3,5"}
@@ -242,82 +239,6 @@ def test_live_update_goes_first(
     assert ("a live update is under way" in capsys.readouterr().out) is under_way
 
 
-@pytest.mark.parametrize("needs_interface", [{"vfs": [{"ids": "none", "vlan": 1}]}, {"mtu": 9000}])
-def test_boot_waits_for_late_pfs(host: FakeHost, needs_interface: dict[str, Any]) -> None:
-    late: list[Any] = [
-        lambda: host.add(FakePf("0000:05:00.0", driver=None)),
-        lambda: setattr(host.pfs["0000:05:00.0"], "driver", "igb"),
-        lambda: setattr(host.pfs["0000:05:00.0"], "netdev", "eth5"),
-    ]
-    seen: list[float] = []
-
-    def sleep(seconds: float) -> None:
-        late.pop(0)()
-        host.draw()
-        seen.append(seconds)
-
-    wish = {"pf": "0000:05:00.0", **needs_interface}
-    _boot.wait_for_pfs(host.sysfs, host.run, validate({"pfs": [wish]}), sleep=sleep)
-    assert (late, len(seen)) == ([], 3)
-    host.pfs["0000:05:00.0"].altname = "uplink"
-    _boot.wait_for_pfs(host.sysfs, host.run, validate({"pfs": [{"pf": "uplink"}]}), 0)
-
-
-# selector, drivers of the first and the second PF, does the wait go on?
-WAITS: list[tuple[dict[str, Any], str | None, str | None, bool]] = [
-    ({"vendor": "8086"}, "igb", None, False),
-    ({"vendor": "8086"}, None, "nvme", True),
-    ({"driver": "igb"}, "igb", "nvme", False),
-    ({"driver": "igb"}, "igb", None, True),
-    ({"driver": "igb", "class": "network"}, "igb", None, False),
-    ({"driver": "igb", "all": True}, "igb", None, True),
-    ({"netdev": "eth*"}, "igb", "nvme", False),
-    ({"index": 2}, "igb", "nvme", True),
-    ({"all": True}, "igb", None, True),
-]
-
-
-@pytest.mark.parametrize(("selector", "first", "second", "waits"), WAITS)
-def test_boot_waits_for_pfs_that_a_selector_may_mean(
-    host: FakeHost, selector: dict[str, Any], first: str | None, second: str | None, waits: bool
-) -> None:
-    host.pfs[IGB].driver, host.pfs[NVME].driver = first, second
-    host.draw()
-
-    class WaitedError(Exception):
-        pass
-
-    def sleep(_seconds: float) -> None:
-        raise WaitedError
-
-    document = validate({"pfs": [{"pf": selector}]})
-    if waits:
-        with pytest.raises(WaitedError):
-            _boot.wait_for_pfs(host.sysfs, host.run, document, sleep=sleep)
-    else:
-        _boot.wait_for_pfs(host.sysfs, host.run, document, sleep=sleep)
-
-
-def test_boot_goes_on_without_pfs_that_only_might_have_matched(host: FakeHost) -> None:
-    host.pfs[NVME].driver = None
-    host.draw()
-    _boot.wait_for_pfs(host.sysfs, host.run, validate({"pfs": [{"pf": {"driver": "igb"}}]}), 0)
-
-
-def test_boot_names_what_never_came(host: FakeHost) -> None:
-    host.pfs[IGB].driver = None
-    host.draw()
-    times = iter(range(100))
-    nvme = {"pf": {"class": "nvme"}, "vfs": [{"ids": "none", "vlan": 1}]}
-    wish = validate({"pfs": [{"pf": IGB}, {"pf": "eth7"}, {"pf": {"vendor": "15b3", "all": True}}, nvme]})
-    with pytest.raises(DeadlineError) as caught:
-        _boot.wait_for_pfs(host.sysfs, host.run, wish, 5, sleep=lambda _s: None, clock=lambda: float(next(times)))
-    assert str(caught.value) == (
-        "after 5 s this is still missing: the driver of PF 0000:03:00.0; PF eth7; PF {vendor: 0x15b3, all: "
-        "true}; the network interface of PF 0000:04:00.0"
-    )
-
-
 def sample(text: str, name: str) -> str:
     return next(line.split()[-1] for line in text.splitlines() if line.startswith(f"kvmfleet_sriov_{name}"))
 
@@ -387,6 +308,61 @@ def test_apply_that_leaves_vfs_to_a_live_update_is_none(host: FakeHost) -> None:
     update_status(host, phase="filling", boot_id="b1", manifest="m1")
     assert _cli.main(["apply", "--boot"]) == 0
     assert not (host.root / "run/kvmfleet-sriov/last_apply.json").exists()
+
+
+def test_boot_applies_what_is_there_and_names_what_is_not(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    declare(host, {"pf": "0000:05:00.0", "hardware_vfs": 2}, WISH)
+    assert _cli.main(["apply", "--boot", "--wait", "0"]) == 1
+    shown = capsys.readouterr()
+    assert shown.err == "sriovctl: after 0 s this is still missing: PF 0000:05:00.0\n"
+    assert [line.split()[:2] for line in shown.out.splitlines()[1:3]] == [[NVME, "enable"], [NVME, "add"]]
+    assert shown.out.splitlines()[-1].startswith("Done in ")
+    assert set(host.pfs[NVME].vfs) == {2, 3, 5}
+    assert json.loads((host.root / "run/kvmfleet-sriov/last_apply.json").read_text())["result"] == "failed"
+
+
+def test_boot_on_a_stock_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As many VFs as declared are enabled, and all of them are present: that is no failure, but it is told."""
+    host = FakeHost(tmp_path / "root", "stock")
+    host.nvme(NVME)
+    monkeypatch.setattr(_cli, "_host", lambda _arguments: (host.sysfs, host.run))
+    boot(host, "b1")
+    declare(host, WISH)
+    out = tmp_path / "sriov.prom"
+    note = f"PF {NVME}: the kernel's interface 'stock' cannot leave VFs 0-1,4,6-7 out: present are 0-7 instead of 2-3,5"
+    for end in ("Done in ", "Nothing to do."):
+        assert _cli.main(["apply", "--boot", "--metrics", str(out)]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[-2] == f"Note: {note}"
+        assert lines[-1].startswith(end)
+        assert (host.pfs[NVME].enabled, set(host.pfs[NVME].vfs)) == (8, set(range(8)))
+    text = out.read_text()
+    names = ("vfs_wanted", "vfs_present", "vfs_surplus", "drift_steps", 'last_apply_result{result="done"}')
+    assert [sample(text, name) for name in names] == ["3", "8", "5", "0", "1"]
+    assert 'interface="stock"' in text
+
+
+def test_one_pf_that_has_got_its_driver(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    """Others stay as they are, and this says nothing about the whole host."""
+    declare(host, WISH, {"pf": IGB, "hardware_vfs": 2, "present_vfs": "all"})
+    assert _cli.main(["apply", "--pf", IGB]) == 2
+    assert "--pf is for --boot" in capsys.readouterr().err
+    assert _cli.main(["apply", "--boot", "--pf", IGB]) == 0
+    assert (host.pfs[IGB].enabled, host.pfs[NVME].enabled) == (2, 0)
+    assert _cli.main(["apply", "--boot", "--wait", "0", "--pf", "0000:05:00.0"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "Nothing to do."
+    assert not (host.root / "run/kvmfleet-sriov/last_apply.json").exists()
+
+
+def test_json_of_a_boot_is_one(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    declare(host, WISH)
+    assert _cli.main(["apply", "--boot", "--json"]) == 0
+    assert [row["step"] for row in json.loads(capsys.readouterr().out)["times"]] == ["enable", "add"]
+    declare(host)
+    assert _cli.main(["apply", "--boot", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["changed"] is False
 
 
 def test_live_update_commands_get_the_root() -> None:

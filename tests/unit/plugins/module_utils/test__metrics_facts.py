@@ -37,9 +37,9 @@ def read(host: FakeHost, *pfs: dict[str, Any]) -> Facts:
 # wish for the network PF, what it adds
 WISHES: list[tuple[dict[str, Any], dict[str, int]]] = [
     ({}, {"drift": 0}),
-    ({"present_vfs": "0-1,6"}, {"drift": 0, "wanted": 3}),
-    ({"hardware_vfs": "max", "present_vfs": "0-6"}, {"drift": 1, "wanted": 7, "hardware_wanted": 7}),
-    ({"present_vfs": "0"}, {"drift": 2, "wanted": 1}),
+    ({"present_vfs": "0-1,6"}, {"drift": 0, "wanted": 3, "surplus": 0}),
+    ({"hardware_vfs": "max", "present_vfs": "0-6"}, {"drift": 1, "wanted": 7, "surplus": 0, "hardware_wanted": 7}),
+    ({"present_vfs": "0"}, {"drift": 2, "wanted": 1, "surplus": 0}),
     ({"hardware_vfs": 4, "drivers_autoprobe": False}, {"drift": 8, "hardware_wanted": 4}),
 ]
 
@@ -57,17 +57,18 @@ def test_counts(host: FakeHost, wish: dict[str, Any], more: dict[str, int]) -> N
     assert facts.valid is True
 
 
-# VFs present, allow_disruptive, drift: VFs 1-2 can only be left out by going through 0
-NARROW = [(False, 0), (True, 4)]
+# allow_disruptive, drift, surplus: VFs 1-2 can only be left out by going through 0
+NARROW = [(False, 0, 2), (True, 4, 0)]
 
 
-@pytest.mark.parametrize(("allow", "drift"), NARROW)
-def test_drift_is_what_an_apply_would_do(tmp_path: Path, allow: bool, drift: int) -> None:
+@pytest.mark.parametrize(("allow", "drift", "surplus"), NARROW)
+def test_drift_is_what_an_apply_would_do(tmp_path: Path, allow: bool, drift: int, surplus: int) -> None:
     """What the interface cannot reach without leave is none."""
     host = FakeHost(tmp_path, "vf-id-narrow")
     host.setup(host.igb(IGB), 7, [0, 1, 2])
     facts = read(host, {"pf": IGB, "present_vfs": "0", "allow_disruptive": allow})
-    assert (facts.pfs[0].counts or {})["drift"] == drift
+    counts = facts.pfs[0].counts or {}
+    assert (counts["drift"], counts["surplus"]) == (drift, surplus)
 
 
 def test_one_selector_for_pfs_of_which_one_may_not_go_there(host: FakeHost) -> None:
