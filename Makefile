@@ -18,7 +18,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
 export PYTHONUNBUFFERED := 1
 
 .PHONY: help setup venv pin src collection ruff mypy ansible-lint yamllint changelog lint format sanity unit unit-slow test-fast \
-	conformance kernel-check kernel-bisect test-kernels evidence molecule test demo bench clean
+	mutants test-mutants conformance kernel-check kernel-bisect test-kernels evidence molecule test demo bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -75,6 +75,11 @@ unit: venv src ## unit tests, the conformance cases on the fake tree among them
 unit-slow: venv src ## unit tests that run ansible-playbook or molecule, on this machine only
 	@$(BIN)/pytest -q -m slow
 
+test-mutants: venv src ## plant faults in copies of the engine: the test that is named for each must turn red
+	@$(BIN)/python tools/mutants.py
+
+mutants: test-mutants # as a stage of make test
+
 test-fast: venv src ## ruff, mypy and unit tests: under a minute, no VM
 	@$(BIN)/python tools/stages.py ruff mypy unit
 
@@ -96,9 +101,9 @@ evidence: venv ## what the record says of the series and the cases as they are; 
 molecule: setup collection ## all molecule scenarios on one lab boot
 	@$(BIN)/python -m lab molecule
 
-test: setup venv src ## everything: lint, unit, sanity, conformance, molecule
-	@status=0; $(BIN)/python tools/stages.py ruff mypy unit kernel-check evidence ansible-lint yamllint changelog unit-slow sanity \
-		--then conformance molecule || status=$$?; \
+test: setup venv src ## everything: lint, unit, mutants, sanity, conformance, molecule
+	@status=0; $(BIN)/python tools/stages.py ruff mypy unit mutants kernel-check evidence ansible-lint yamllint changelog unit-slow \
+		sanity --then conformance molecule || status=$$?; \
 	if [[ -d build/lab/test ]]; then $(BIN)/python -m lab down test >build/test/down.log 2>&1; fi; \
 	exit $$status
 

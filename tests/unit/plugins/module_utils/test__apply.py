@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import errno
+import json
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +98,7 @@ FAILURES: list[tuple[tuple[int, list[int], str | None], dict[str, Any], int]] = 
         10,
     ),
     ((4, [1, 3], "vfio-pci"), {"hardware_vfs": 7, "vfs": [{"ids": 3, "driver": "default"}]}, 12),
+    ((7, [0, 1], None), {"present_vfs": "1,5", "vfs": [{"ids": 1, "driver": "vfio-pci"}]}, 4),
 ]
 
 
@@ -119,6 +122,34 @@ def test_failure_of_each_action_takes_all_back(
             with pytest.raises(ApplyError, match="back as it was found"):
                 _engine.converge(host.sysfs, host.run, document, allow_disruptive=True)
             assert host.picture() == before
+
+
+def test_a_vf_bound_again_has_the_override_that_it_had(host: FakeHost) -> None:
+    """None, where the kernel chose its driver: an override would keep every other driver away from then on."""
+    pf = host.pfs[IGB]
+    host.setup(pf, 7, [0, 1], "igbvf")
+    pf.vfs[0].override = None
+    host.draw()
+    before = host.picture()
+    host.faults = {3: errno.EIO}
+    with pytest.raises(ApplyError, match="back as it was found"):
+        apply_host(host.sysfs, plan(host, {"pf": IGB, "present_vfs": "none"}), run=host.run)
+    assert host.picture() == before
+
+
+def test_properties_that_nobody_reports_are_a_failure(host: FakeHost) -> None:
+    """Nobody gets a VF whose PF's driver does not say that it has them."""
+
+    def silent(argv: Sequence[str]) -> str:
+        links = json.loads(host.run(argv) or "[]")
+        for link in links:
+            link["vfinfo_list"] = [vf for vf in link.get("vfinfo_list", []) if vf["vf"] != 1]
+        return json.dumps(links)
+
+    wish = {"pf": IGB, "hardware_vfs": 2, "present_vfs": "1", "vfs": [{"ids": 1, "vlan": 5}]}
+    with pytest.raises(ApplyError, match=r"VF 1 of eth0: wanted {'vlan': 5}, the driver reports {}"):
+        _engine.converge(host.sysfs, silent, validate({"pfs": [wish]}))
+    assert not [path for path, _value in host.sysfs.writes if path.endswith("sriov_scan_vf_id")]
 
 
 def test_a_failing_undo_is_told_and_the_others_are_tried(host: FakeHost) -> None:

@@ -79,6 +79,13 @@ def test_find(data: Any, means: list[PfState]) -> None:  # noqa: ANN401 - what u
         assert _selector.validate(name.to_dict(), "pf") == name
 
 
+def test_pfs_are_in_the_order_of_their_numbers() -> None:
+    """Domains of VMD have five digits (drivers/pci/controller/vmd.c), those of Hyper-V any four."""
+    states = {address: pf(address, "8086:1592", "0x020000", 0) for address in ("10000:01:00.0", "c05b:00:02.0")}
+    found = _selector.find(Selector(all=True), states, {})
+    assert [one.address for one in found] == ["c05b:00:02.0", "10000:01:00.0"]
+
+
 EVERY = (
     "0000:3b:00.0 (ens1f0np0), 0000:3b:00.1 (ens1f1np1), 0000:6b:00.0, 0000:af:00.0 (ens2f0np0), 0000:d8:00.0 "
     "(ibp216s0), 0000:e1:00.0, 10000:01:00.0"

@@ -95,6 +95,14 @@ def test_refused(state: PfState, vf: dict[str, Any], words: str) -> None:
     assert words in str(caught.value)
 
 
+def test_vectors_of_several_vfs_count_together() -> None:
+    plan(found(**MLX5), vfs=[{"ids": "0-1", "msix_vectors": 10}])
+    with pytest.raises(
+        BadInputError, match="msix_vectors: 22 for VFs 0-1 are more than the 20 that the PF has for all"
+    ):
+        plan(found(**MLX5), vfs=[{"ids": "0-1", "msix_vectors": 11}])
+
+
 # found, wish for VF 0
 ALLOWED: list[tuple[PfState, dict[str, Any]]] = [
     (

@@ -90,3 +90,14 @@ def test_worst_list_needs_several_writes() -> None:
     """1,024 alternate ids do not fit into one write of a page; 65,535 VFs all present do."""
     assert [len(_vfids.compress(chunk)) <= 4095 for chunk in _vfids.chunks(range(0, 2048, 2))] == [True, True]
     assert len(_vfids.chunks(range(65535))) == 1
+
+
+# numbers of ids with four and with five digits, length of their list, writes
+LENGTHS = [(818, 1, 4095, 1), (817, 2, 4096, 2)]
+
+
+@pytest.mark.parametrize(("four", "five", "length", "writes"), LENGTHS)
+def test_a_list_is_as_long_as_one_write_may_be(four: int, five: int, length: int, writes: int) -> None:
+    ids = [*range(1000, 1000 + 2 * four, 2), *range(10000, 10000 + 2 * five, 2)]
+    assert len(_vfids.compress(ids)) == length
+    assert len(_vfids.chunks(ids)) == writes

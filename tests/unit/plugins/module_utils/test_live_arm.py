@@ -13,9 +13,10 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils import (
     _live_arm,
     _live_gather,
+    _live_status,
     _manifest,
 )
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BadInputError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BadInputError, KernelError, RefusedError
 from tests.fake.node import FakeNode
 from tests.fake.pf import FakePf
 from tests.fake.update import arm, request
@@ -31,12 +32,38 @@ def test_arming_again_changes_nothing(node: FakeNode, pf: FakePf) -> None:
     assert _live_arm.armed(node.live, other) is None
 
 
+def test_arming_again_loads_a_kernel_that_is_gone(node: FakeNode, pf: FakePf) -> None:
+    """Somebody has unloaded it, or loaded and started another one that panicked."""
+    manifest = arm(node)
+    node.live.kexec.unload()
+    assert _live_arm.armed(node.live, manifest) is None
+
+
+def test_a_kernel_that_cannot_be_loaded_leaves_nothing_armed(node: FakeNode, pf: FakePf) -> None:
+    object.__setattr__(node.live.kexec, "syscall", lambda *_arguments: 8)
+    with pytest.raises(KernelError, match="ENOEXEC"):
+        arm(node)
+    assert _manifest.load(node.live.folder.path) is None
+    assert node.live.folder.read_status() is None
+
+
 def test_cancel_unloads_and_forgets(node: FakeNode, pf: FakePf) -> None:
     arm(node)
     assert _live_arm.cancel(node.live)
     assert not node.live.kexec.loaded()
     assert _manifest.load(node.live.folder.path) is None
     assert not _live_arm.cancel(node.live)
+
+
+@pytest.mark.parametrize("phase", [_live_status.SAVING, _live_status.RESTORING, _live_status.FAILED])
+def test_only_what_has_not_begun_is_cancelled(node: FakeNode, pf: FakePf, phase: str) -> None:
+    """The manifest is what brings VMs back."""
+    manifest = arm(node)
+    _live_status.write_status(node.live.folder, manifest.id, phase, manifest.boot_id, 1.0)
+    with pytest.raises(RefusedError, match=f"in phase {phase}: only an armed one can be cancelled"):
+        _live_arm.cancel(node.live)
+    assert node.live.kexec.loaded()
+    assert _manifest.load(node.live.folder.path) == manifest
 
 
 def test_nothing_is_armed_without_a_unit_that_resumes(node: FakeNode, pf: FakePf) -> None:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import (
     BadInputError,
     KernelError,
     RefusedError,
+    SriovError,
 )
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._guest_state import Fingerprint
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._kexec import Kexec
@@ -136,6 +139,27 @@ def test_failed_write_leaves_the_old_content(tmp_path: Path) -> None:
         _durable.write_json(str(path), {"n": object()})
     assert _durable.read_json(str(path)) == {"n": 1}
     assert [item.name for item in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_file_takes_its_place_when_it_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a crash could leave an empty file (rename first), or the old one (the folder's entry is synced apart)."""
+    seen: list[tuple[str, str]] = []
+    fsync, rename = os.fsync, os.rename
+
+    def synced(handle: int) -> None:
+        seen.append(("fsync", os.path.basename(os.readlink(f"/proc/self/fd/{handle}"))))
+        fsync(handle)
+
+    def renamed(old: str, new: str) -> None:
+        seen.append(("rename", os.path.basename(new)))
+        rename(old, new)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "rename", renamed)
+    _durable.write_json(str(tmp_path / "a.json"), {"n": 1})
+    (first, aside), *rest = seen
+    assert (first, aside[:5]) == ("fsync", ".new-")
+    assert rest == [("rename", "a.json"), ("fsync", tmp_path.name)]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "null"])
@@ -256,6 +280,13 @@ def test_refused_load_says_why(tmp_path: Path, number: int, hint: str) -> None:
     with pytest.raises(KernelError, match=hint):
         door.kexec().load("/image", None, "x")
     assert not door.kexec().loaded()
+
+
+def test_what_the_kernel_took_is_looked_at(tmp_path: Path) -> None:
+    kexec = replace(Door(tmp_path).kexec(), syscall=lambda *_arguments: 0)
+    with pytest.raises(SriovError, match=r"/image was taken by kexec_file_load but .*kexec_loaded is not 1"):
+        kexec.load("/image", None, "x")
+    assert kexec.image() is None
 
 
 def test_nothing_is_started_when_nothing_is_loaded(tmp_path: Path) -> None:

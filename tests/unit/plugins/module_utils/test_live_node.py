@@ -11,10 +11,10 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils import (
     _claim,
     _live_node,
 )
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import RefusedError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BadInputError, RefusedError
 from tests.fake.node import FakeNode
 from tests.fake.pf import FakePf
-from tests.fake.update import Killed, arm, result
+from tests.fake.update import Killed, arm, live, result
 
 
 @pytest.mark.parametrize(
@@ -111,3 +111,14 @@ def test_run_twice_is_refused(node: FakeNode, pf: FakePf) -> None:
     _live_node.run(node.live)
     with pytest.raises(RefusedError, match="in phase aborted, not armed"):
         _live_node.run(node.live)
+
+
+def test_what_was_armed_before_a_boot_is_not_run(node: FakeNode, pf: FakePf) -> None:
+    """Somebody may have loaded a kernel since, but VMs and VFs are others than in the manifest."""
+    arm(node)
+    calls = len(node.calls)
+    node.put("/proc/sys/kernel/random/boot_id", "another\n")
+    with pytest.raises(BadInputError, match="was armed under another kernel boot"):
+        _live_node.run(node.live)
+    assert len(node.calls) == calls
+    assert len(live(node).devices) == 1

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -204,6 +204,25 @@ def test_resume_killed_while_starting_never_starts_a_second(node: FakeNode, pf: 
     assert _live_resume.resume(node.live) == "done"
     assert live(node).status == "running"
     assert _live_resume.resume(node.live) is None
+
+
+def test_resume_killed_when_the_guest_goes_on_never_restores_it_again(node: FakeNode, pf: FakePf) -> None:
+    """The state file is history as soon as the guest executes: its disk goes on from then."""
+    jump(node)
+    restore = node.live.backend.restore
+
+    def restore_and_die(vm: ManifestVm, state: str, before_cont: Callable[[], None]) -> None:
+        restore(vm, state, before_cont)
+        raise Killed
+
+    object.__setattr__(node.live.backend, "restore", restore_and_die)
+    with pytest.raises(Killed):
+        _live_resume.resume(node.live)
+    object.__setattr__(node.live.backend, "restore", restore)
+    assert claim(node).state == "running"
+    live(node).end()
+    _live_resume.resume(node.live)
+    assert node.live_vm("web1") is None
 
 
 @pytest.mark.parametrize(("cold_start", "state"), [(True, "running"), (False, "needs-cold-start")])
