@@ -15,6 +15,8 @@ from ._pf_settings import ESWITCH_MODES
 from ._process import Run
 
 _UNSUPPORTED = (errno.EOPNOTSUPP, errno.ENODEV)
+_NOT_IN_KERNEL = "Failed to connect to devlink Netlink"
+"""devlink/devlink.c, on a kernel without CONFIG_NET_DEVLINK."""
 
 
 def eswitch_mode(run: Run, address: str) -> str:
@@ -27,7 +29,7 @@ def eswitch_mode(run: Run, address: str) -> str:
     try:
         mode = _section(run, argv, "dev").get(f"pci/{address}", {}).get("mode")
     except ToolError as error:
-        number = _answers.errno_of(error.stderr)
+        number = _errno_of(error)
         if number not in _UNSUPPORTED:
             raise
         raise _unsupported(address, number) from error
@@ -45,6 +47,18 @@ def set_eswitch(run: Run, address: str, mode: str) -> None:
     run(["devlink", "dev", "eswitch", "set", f"pci/{address}", "mode", mode])
 
 
+def running_versions(run: Run, address: str) -> dict[str, str]:
+    """Versions of the firmware that runs in the device at ``address``, by name; none where its driver tells none."""
+    try:
+        info = _section(run, ["devlink", "-j", "dev", "info", f"pci/{address}"], "info")
+    except ToolError as error:
+        if _errno_of(error) not in _UNSUPPORTED:
+            raise
+        return {}
+    running = info.get(f"pci/{address}", {}).get("versions", {}).get("running", {})
+    return {name: str(version) for name, version in running.items()}
+
+
 def vf_ports(run: Run, address: str) -> dict[int, tuple[str, str]]:
     """Port and MAC address of those VFs of the PF at ``address`` whose address can be set by port, by VF id.
 
@@ -60,6 +74,10 @@ def vf_ports(run: Run, address: str) -> dict[int, tuple[str, str]]:
 
 def set_port_mac(run: Run, port: str, mac: str) -> None:
     run(["devlink", "port", "function", "set", port, "hw_addr", mac])
+
+
+def _errno_of(error: ToolError) -> int:
+    return errno.EOPNOTSUPP if _NOT_IN_KERNEL in error.stderr else _answers.errno_of(error.stderr)
 
 
 def _unsupported(address: str, number: int) -> BadInputError:

@@ -119,7 +119,8 @@ def _properties(pf: _Facts, vf: _Facts) -> dict[str, Any]:
 
 
 def _notices(pf: _Facts) -> Iterator[str]:
-    """One for each kind of thing, with all the VFs it is about."""
+    """One for each kind of thing, with all the VFs it is about; and what could not be read, which is left out."""
+    yield from (f"PF {pf['pf']}: {text}" for text in pf.get("unread", ()))
     kinds: dict[str, list[int]] = {}
     for vf in pf["vfs"]:
         for kind in _kinds(pf, vf):

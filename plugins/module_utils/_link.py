@@ -14,9 +14,11 @@ INFINIBAND = "infiniband"
 class Link:
     """``kind`` as iproute2 names it (``ether``, `INFINIBAND`); ``permanent`` is the MAC address that the device came
     with, whatever a bond or an administrator gave it since; MTUs are in bytes, ``max_mtu`` 0 is "no limit known".
+    ``altnames`` are its alternative names.
     """
 
     kind: str = "ether"
     permanent: str | None = None
     min_mtu: int = 0
     max_mtu: int = 0
+    altnames: tuple[str, ...] = ()

@@ -14,7 +14,6 @@ from ._document import HostDocument, validate
 from ._engine import Report, converge
 from ._errors import SriovError
 from ._guard import refuse_during_update
-from ._info import gather
 from ._last_apply import recorded
 from ._pf_settings import ESWITCH_MODES
 from ._process import Run
@@ -107,6 +106,9 @@ def _converge(module: Module, sysfs: Sysfs, run: Run, document: HostDocument) ->
 
 def info(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
     """The result of `sriov_info`."""
+    from . import _identity, _info  # late: other modules need neither
+
     given = module.params["pfs"]
     names = None if given is None else [_selector.validate(name, f"pfs[{i}]") for i, name in enumerate(given)]
-    return {"changed": False, "pfs": gather(sysfs, run, names, properties=module.params["properties"])}
+    pfs = _info.gather(sysfs, run, names, properties=module.params["properties"], vfs=module.params["vfs"])
+    return {"changed": False, "pfs": pfs, "kernel": _identity.kernel(sysfs)}

@@ -104,6 +104,7 @@ def _link(link: dict[str, Any]) -> Link:
         permanent=str(link.get("permaddr", link.get("address", ""))).lower() or None,
         min_mtu=int(link.get("min_mtu", 0)),
         max_mtu=int(link.get("max_mtu", 0)),
+        altnames=tuple(link.get("altnames", ())),
     )
 
 

@@ -131,6 +131,14 @@ class Sysfs:
             return error.errno == errno.EBUSY
         return False
 
+    def driver_info(self, netdev: str) -> bytes:
+        """What the driver of a network interface says of itself (`_ethtool`); interfaces are of this machine alone."""
+        from . import _ethtool  # late, as it is only shown
+
+        if self.root:
+            raise KernelError("ask for the driver of", f"network interface {netdev}", errno.ENODEV)
+        return _ethtool.ask(netdev)
+
     def names(self, path: str) -> list[str]:
         """Sorted names in a folder; an absent folder has none."""
         try:

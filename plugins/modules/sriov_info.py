@@ -11,7 +11,9 @@ short_description: Read the SR-IOV state of a host
 version_added: 0.1.0
 description:
   - Returns every SR-IOV physical function (PF) of a host with its virtual functions (VFs), which interface the running
-    kernel offers for them, and who uses them.
+    kernel offers for them, who uses them, and versions of drivers and firmware.
+  - A file or program that is not there is no failure. What it would tell is null then, and RV(pfs[].unread) says why
+    where that is not plain.
 author:
   - The kvmfleet.sriov contributors (@kvmfleet)
 extends_documentation_fragment:
@@ -29,10 +31,20 @@ options:
     elements: raw
   properties:
     description:
-      - Whether to read the administrative properties (MAC address, VLAN and so on) of VFs, MTUs, modes of eswitches and
-        numbers of MSI-X vectors.
+      - Whether to read the administrative properties (MAC address, VLAN and so on) of VFs, MTUs, modes of eswitches,
+        numbers of MSI-X vectors, alternative names, and versions of drivers and firmware.
+      - Without, no program is run.
     type: bool
     default: true
+  vfs:
+    description:
+      - How much to read and return about VFs.
+      - With V(full) every one of them. That is 200 bytes a VF, and 400 where it has properties.
+      - With V(summary) only which ids are present, bound and in use. Of each VF less is read.
+      - With V(none) only which ids are present. Nothing of a VF is read, and no process or VM is looked at.
+    type: str
+    choices: [full, summary, none]
+    default: full
 seealso:
   - module: kvmfleet.sriov.sriov_pf
 """
@@ -46,6 +58,10 @@ EXAMPLES = r"""
   kvmfleet.sriov.sriov_info:
     pfs: [eth0]
     properties: false
+
+- name: Read which kinds of PFs there are on a host with thousands of VFs
+  kvmfleet.sriov.sriov_info:
+    vfs: none
 
 - name: Read all NVMe devices with SR-IOV of one NUMA node
   kvmfleet.sriov.sriov_info:
@@ -72,6 +88,33 @@ pfs:
       description: Driver of the PF, null for none.
       type: str
       sample: igb
+    altnames:
+      description: Alternative names of that interface, null for a PF without one and where they were not read.
+      type: list
+      elements: str
+      sample: [enp3s0f0]
+    mac:
+      description:
+        - The address that the interface came with, whatever it has now. Null for a PF without an interface and where it
+          was not read.
+      type: str
+      sample: "52:54:00:00:00:01"
+    driver_version:
+      description:
+        - Version of that driver; the kernel's release for a network driver without one of its own. Null where none is
+          known or was read.
+      type: str
+      sample: 6.12.0
+    firmware_version:
+      description:
+        - Version of the firmware that runs, as C(devlink dev info), C(ethtool -i) or the NVMe controller has it. Null
+          where none is known or was read.
+      type: str
+      sample: "3.25, 0x800005cf"
+    model:
+      description: Model of an NVMe controller, null for others and where it was not read.
+      type: str
+      sample: QEMU NVMe Ctrl
     interface:
       description: The kernel's interface for the VFs of this PF, C(vf-id), C(vf-id-narrow) or C(stock).
       type: str
@@ -79,7 +122,27 @@ pfs:
     abilities:
       description: What that interface can do.
       type: dict
-      sample: {enable_only: true, choose: true, lists: true, remove: true, first_always: false}
+      contains:
+        enable_only:
+          description: Enable VFs in hardware without adding them (C(sriov_numvfs_no_scan)).
+          type: bool
+          sample: true
+        choose:
+          description: Add chosen VFs (C(sriov_scan_vf_id)).
+          type: bool
+          sample: true
+        lists:
+          description: Add many VFs with one write.
+          type: bool
+          sample: true
+        remove:
+          description: Take single VFs away (C(sriov_remove_vf_id)).
+          type: bool
+          sample: true
+        first_always:
+          description: VF 0 is added when VFs are enabled, wanted or not.
+          type: bool
+          sample: false
     total_vfs:
       description: How many VFs the PF can have.
       type: int
@@ -92,6 +155,30 @@ pfs:
       description: Ids of the VFs that exist as PCI devices, or C(none).
       type: str
       sample: 0-1,6
+    absent_vfs:
+      description: Ids of the VFs that are enabled in hardware and do not exist as PCI devices, or C(none).
+      type: str
+      sample: 2-5
+    unbound_vfs:
+      description: Ids of the present VFs without a driver, or C(none). Left out with O(vfs=none).
+      type: str
+      sample: none
+    held_vfs:
+      description: Ids of the VFs that somebody uses, or C(none). Left out with O(vfs=none).
+      type: str
+      sample: "6"
+    vf_drivers:
+      description: How many present VFs each driver has. Left out with O(vfs=none).
+      type: dict
+      sample: {vfio-pci: 3}
+    vf_offset:
+      description: First VF Offset, from the PF's routing id to that of VF 0. Holds for the number of VFs enabled now.
+      type: int
+      sample: 384
+    vf_stride:
+      description: VF Stride, from one VF's routing id to the next one's. Holds for the number of VFs enabled now.
+      type: int
+      sample: 2
     drivers_autoprobe:
       description: Whether drivers are probed for VFs as they are added.
       type: bool
@@ -128,33 +215,98 @@ pfs:
       description: PCI class code.
       type: str
       sample: "0x020000"
+    class_name:
+      description: The name of that class in selectors, null for others.
+      type: str
+      sample: ethernet
     numa_node:
       description: NUMA node, -1 when unknown.
       type: int
       sample: -1
-    vfs:
+    iommu_group:
+      description: IOMMU group, null without an IOMMU.
+      type: str
+      sample: "12"
+    iommu_type:
+      description: Type of the default domain of that group, such as C(DMA), C(DMA-FQ) or C(identity).
+      type: str
+      sample: DMA
+    pcie_speed:
+      description: Speed of the PCIe link as it is now, null where there is none.
+      type: str
+      sample: 8.0 GT/s PCIe
+    pcie_width:
+      description: Lanes of the PCIe link as it is now.
+      type: int
+      sample: 8
+    unread:
       description:
-        - VFs that are present, or that the PF's driver reports properties of.
-        - Each has C(id), C(address) and C(present).
-        - Present ones have C(driver), C(driver_override), C(iommu_group) and C(netdev), null for none.
-        - C(msix_vectors) of present ones is the size of the MSI-X table, C(mtu) that of the VF's own network interface,
-          both null for none.
-        - C(properties) holds what the PF's driver reports. C(held_by) names who has the VF in use, see
-          O(kvmfleet.sriov.sriov_pf#module:force); it is left out for a VF that nobody uses.
+        - What could not be read, and why, as texts. Empty when all is known.
+        - That a PF has no eswitch, no network interface or no known firmware is not among it.
+      type: list
+      elements: str
+      sample:
+        - >-
+          eswitch_mode: 'devlink -j dev eswitch show pci/0000:03:00.0' ended with status 127: cannot run it: No such
+          file or directory
+    vfs:
+      description: VFs that are present, or that the PF's driver reports properties of. Only with O(vfs=full).
       type: list
       elements: dict
-      sample:
-        - id: 6
-          address: "0000:04:11.4"
-          present: true
-          driver: vfio-pci
-          driver_override: vfio-pci
-          iommu_group: "12"
-          netdev:
-          msix_vectors: 3
-          mtu:
-          properties: {mac: "02:00:00:00:00:06", vlan: 100, qos: 0, spoofchk: true, trust: false, link_state: auto}
-          held_by: VM web1, process 4711 (qemu-system-x86)
+      contains:
+        id:
+          description: Id of the VF.
+          type: int
+          sample: 6
+        address:
+          description: PCI address, also of a VF that is not present.
+          type: str
+          sample: "0000:04:11.4"
+        present:
+          description: Whether it exists as a PCI device.
+          type: bool
+          sample: true
+        driver:
+          description:
+            - Driver that it is bound to, null for none.
+            - Of present VFs alone, as all that follows but RV(pfs[].vfs[].properties).
+          type: str
+          sample: vfio-pci
+        driver_override:
+          description: The only driver that may take it, null for none.
+          type: str
+          sample: vfio-pci
+        iommu_group:
+          description: IOMMU group, null without an IOMMU.
+          type: str
+          sample: "12"
+        netdev:
+          description: Name of its own network interface, null for none.
+          type: str
+          sample: eth5
+        numa_node:
+          description: NUMA node, -1 when unknown.
+          type: int
+          sample: -1
+        msix_vectors:
+          description: Size of the MSI-X table, null for none. Left out with O(properties=false).
+          type: int
+          sample: 3
+        mtu:
+          description: MTU of its own network interface, null for none. Left out with O(properties=false).
+          type: int
+          sample: 1500
+        properties:
+          description:
+            - What the PF's driver reports of it, present or not.
+            - Left out where it reports nothing, and with O(properties=false).
+          type: dict
+          sample: {mac: "02:00:00:00:00:06", vlan: 100, qos: 0, spoofchk: true, trust: false, link_state: auto}
+        held_by:
+          description:
+            - Who has it in use, see O(kvmfleet.sriov.sriov_pf#module:force). Left out for a VF that nobody uses.
+          type: str
+          sample: VM web1, process 4711 (qemu-system-x86)
     blocked:
       description:
         - Only while a write to the PF waits in the kernel, what is written, by which process and for how long.
@@ -164,6 +316,20 @@ pfs:
       sample: >-
         process 4711 (state D, in vfio_unregister_group_dev) has been writing '0' to
         /sys/bus/pci/devices/0000:03:00.0/sriov_numvfs for 312 s
+kernel:
+  description: The running kernel.
+  returned: success
+  type: dict
+  contains:
+    release:
+      description: Its release, as C(uname -r) prints it.
+      type: str
+      sample: 6.12.117-kvmfleet
+    pci:
+      description: The options about SR-IOV in C(pci=) that it was started with, whether it knows them or not.
+      type: list
+      elements: str
+      sample: [sriov_keep_vfs]
 kind:
   description: What kind of failure it is.
   returned: failure
@@ -182,6 +348,7 @@ def main(sysfs: Sysfs | None = None, run: _process.Run = _process.run) -> None:
         argument_spec={
             "pfs": {"type": "list", "elements": "raw"},
             "properties": {"type": "bool", "default": True},
+            "vfs": {"type": "str", "choices": ["full", "summary", "none"], "default": "full"},
         },
         supports_check_mode=True,
     )

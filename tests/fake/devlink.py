@@ -23,6 +23,16 @@ def show(host: FakeHost, words: list[str]) -> str:
     return json.dumps({"dev": {words[5]: entry}})
 
 
+def info(host: FakeHost, words: list[str]) -> str:
+    """`devlink -j dev info pci/ADDRESS`."""
+    pf = _pf(host, words)
+    if not pf.versions:
+        raise ToolError(words, 1, "kernel answers: Operation not supported")
+    versions = {"fixed": {"fw.psid": "MT_0000000359"}, "running": dict(pf.versions), "stored": dict(pf.versions)}
+    entry = {"driver": pf.driver, "serial_number": "52-54-00-00-00-00-00-01", "versions": versions}
+    return json.dumps({"info": {words[4]: entry}})
+
+
 def set_mode(host: FakeHost, words: list[str]) -> None:
     """`devlink dev eswitch set pci/ADDRESS mode MODE`."""
     pf = _pf(host, words)

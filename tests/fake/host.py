@@ -58,6 +58,7 @@ class FakeHost:
                 unreported=frozenset({"query_rss"}),
                 vlan_protos=("802.1q",),
                 rejects=dict.fromkeys(missing, errno.EOPNOTSUPP) | {"min_tx_rate": errno.EINVAL},
+                drvinfo=("6.12.0", "3.25, 0x800005cf"),
             )
         )
 
@@ -65,11 +66,14 @@ class FakeHost:
         """A PF without a network interface."""
         ids = ("0x1b36", "0x0010", "0x1af4", "0x1100")
         pf = FakePf(address, total, "nvme", vf_driver="nvme", offset=1, stride=1, ids=ids, pci_class="0x010802")
+        pf.controller = ("QEMU NVMe Ctrl", "8.2.0")
         return self.add(pf)
 
     def mlx5(self, address: str = "0000:05:00.0", total: int = 8, **changes: Any) -> FakePf:  # noqa: ANN401 - fields of several types
         """A network PF with an eswitch and MSI-X vectors to share out."""
         more = {"netdev": "eth0", "offset": 2, "stride": 1, "total_msix": 256, **changes}
+        more = {"drvinfo": ("6.12.0", "22.41.1000 (MT_0000000359)"), **more}
+        more = {"versions": {"fw.version": "22.41.1000", "fw": "22.41.1000"}, **more}
         return self.add(
             FakePf(address, total, driver="mlx5_core", vf_driver="mlx5_core", devlink=True, eswitch="legacy", **more)
         )
@@ -164,11 +168,17 @@ class FakeHost:
         for driver in self.drivers:
             files[f"{bus}/drivers/{driver}/unbind"] = ""
         for pf in self.pfs.values():
+            if pf.iommu_type:
+                files[f"sys/kernel/iommu_groups/{self._pf_group(pf)}/type"] = f"{pf.iommu_type}\n"
             files.update({f"{bus}/devices/{pf.address}/{name}": text for name, text in self._pf_files(pf).items()})
             for vf_id, vf in pf.vfs.items():
                 own = _vf_files(pf, vf_id, vf)
                 files.update({f"{bus}/devices/{vf.address}/{name}": text for name, text in own.items()})
         return files
+
+    def _pf_group(self, pf: FakePf) -> int:
+        """Above those of VFs."""
+        return 10000 + list(self.pfs).index(pf.address)
 
     def _pf_files(self, pf: FakePf) -> dict[str, str]:
         files = {
@@ -184,6 +194,13 @@ class FakeHost:
         files.update({f"virtfn{vf_id}": f"-> ../{vf.address}" for vf_id, vf in pf.vfs.items()})
         if pf.driver:
             files["driver"] = f"-> ../../drivers/{pf.driver}"
+        if pf.controller:
+            texts = zip(("model", "firmware_rev"), pf.controller, (40, 8), strict=True)
+            files.update({f"nvme/nvme0/{name}": f"{text:{width}}\n" for name, text, width in texts})
+        if pf.iommu_type:
+            files["iommu_group"] = f"-> ../../../../kernel/iommu_groups/{self._pf_group(pf)}"
+        if pf.pcie:
+            files.update({"current_link_speed": f"{pf.pcie[0]}\n", "current_link_width": f"{pf.pcie[1]}\n"})
         if pf.netdev:
             own = {
                 "address": f"{pf.mac}\n",
@@ -209,7 +226,8 @@ def _listed(ids: set[int]) -> str:
 def _vf_files(pf: FakePf, vf_id: int, vf: FakeVf) -> dict[str, str]:
     files = {
         "sriov_vf_msix_count": "", "config": config(pf.table_size(vf_id)).decode("latin-1"),
-        "physfn": f"-> ../{pf.address}", "driver_override": f"{vf.override or '(null)'}\n",
+        "physfn": f"-> ../{pf.address}", "numa_node": f"{pf.numa_node}\n",
+        "driver_override": f"{vf.override or '(null)'}\n",
         "iommu_group": f"-> ../../../../kernel/iommu_groups/{vf.group}",
     }  # fmt: skip
     if vf.driver:

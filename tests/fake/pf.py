@@ -54,8 +54,12 @@ class FakePf:
     ``link_type``, ``mac`` and ``permanent`` are of its network interface, ``max_mtu`` of VFs' interfaces too.
     ``devlink``: whether devlink knows it; ``eswitch``: its mode, None for a driver without one; ``vfs_first``: its
     driver goes to switchdev only with VFs, as mlx5 once did; ``by_port``: its VFs are the business of devlink's ports
-    alone. ``total_msix`` vectors are shared out among its VFs, each of which starts with ``default_msix``; ``vectors``
-    has what was written, by VF id.
+    alone. ``drvinfo``: version and firmware by ETHTOOL_GDRVINFO, None for a driver without it; ``versions``: those of
+    the running firmware by devlink; ``controller``: model and firmware of its NVMe controller. ``iommu_type`` is of its
+    IOMMU group, None without an IOMMU, ``pcie`` the speed and width of its link.
+
+    ``total_msix`` vectors are shared out among its VFs, each of which starts with ``default_msix``; ``vectors`` has
+    what was written, by VF id.
     """
 
     address: str
@@ -83,6 +87,11 @@ class FakePf:
     eswitch: str | None = None
     vfs_first: bool = False
     by_port: bool = False
+    drvinfo: tuple[str, str] | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    controller: tuple[str, str] | None = None
+    iommu_type: str | None = "DMA"
+    pcie: tuple[str, int] | None = ("8.0 GT/s PCIe", 8)
     total_msix: int = 0
     default_msix: int = 8
     vectors: dict[int, int] = field(default_factory=dict)

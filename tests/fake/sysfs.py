@@ -9,6 +9,7 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils import _ethtool
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BlockedError, KernelError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import Sysfs
 
@@ -41,6 +42,13 @@ class FakeSysfs(Sysfs):
     def read_bytes(self, path: str, limit: int) -> bytes:
         self.reads[path] = self.reads.get(path, 0) + 1
         return super().read_bytes(path, limit)
+
+    def driver_info(self, netdev: str) -> bytes:
+        for pf in self.host.pfs.values():
+            if pf.netdev == netdev and pf.drvinfo:
+                texts = [pf.driver or "", *pf.drvinfo, pf.address, "", ""]
+                return _ethtool.DRVINFO.pack(_ethtool.GDRVINFO, *[text.encode() for text in texts], *[0] * 5)
+        raise KernelError("ask for the driver of", netdev, errno.EOPNOTSUPP)
 
     def write(self, path: str, value: str) -> None:
         try:

@@ -22,14 +22,22 @@ MODULES = ("vfio-pci", "igbvf", "nvme")
 
 
 class FakeTools:
-    """Called like `_process.run`; ``calls`` lists the programs that change something."""
+    """Called like `_process.run`; ``calls`` lists the programs that change something, ``asked`` all of them.
+
+    ``missing`` are programs that this host does not have.
+    """
 
     def __init__(self, host: FakeHost) -> None:
         self.host = host
         self.calls: list[list[str]] = []
+        self.asked: list[list[str]] = []
+        self.missing: set[str] = set()
 
     def __call__(self, argv: Sequence[str]) -> str:
         words = list(argv)
+        self.asked.append(words)
+        if words[0] in self.missing:
+            raise ToolError(words, 127, "cannot run it: No such file or directory")
         with self.host.lock:
             if words[0] == "ip" and (act := links.action(self.host, words)):
                 return self._change(words, act)
@@ -44,12 +52,17 @@ class FakeTools:
                 return self._change(words, lambda: devlink.set_mode(self.host, words))
             if words[:4] == ["devlink", "port", "function", "set"]:
                 return self._change(words, lambda: devlink.set_function(self.host, words))
-            if words == ["devlink", "-j", "port", "show"]:
-                return devlink.ports(self.host)
-            if words[:5] == ["devlink", "-j", "dev", "eswitch", "show"]:
-                return devlink.show(self.host, words)
-            if words[:2] == ["ip", "-json"] and words[-4:-1] == ["link", "show", "dev"]:
-                return json.dumps([{}, ip.link(self._pf(words, words[-1]), "-details" in words)])
+            return self._show(words)
+
+    def _show(self, words: list[str]) -> str:
+        if words == ["devlink", "-j", "port", "show"]:
+            return devlink.ports(self.host)
+        if words[:5] == ["devlink", "-j", "dev", "eswitch", "show"]:
+            return devlink.show(self.host, words)
+        if words[:4] == ["devlink", "-j", "dev", "info"]:
+            return devlink.info(self.host, words)
+        if words[:2] == ["ip", "-json"] and words[-4:-1] == ["link", "show", "dev"]:
+            return json.dumps([{}, ip.link(self._pf(words, words[-1]), "-details" in words)])
         raise ToolError(words, 127, "the fake host has no such program")
 
     def _change(self, words: list[str], act: Callable[[], None]) -> str:

@@ -74,3 +74,10 @@ def test_export_below_another_root_runs_no_program(tmp_path: Path, capsys: pytes
     said = capsys.readouterr()
     assert said.err == "sriovctl: note: properties of VFs cannot be read below another root\n"
     assert json.loads(said.out)["pfs"][0]["vfs"] == [{"ids": "6", "driver": "vfio-pci"}]
+
+
+def test_export_says_what_it_could_not_read(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    host.setup(host.pfs[IGB], 7, [6])
+    host.run.missing = {"ip"}
+    assert _cli.main(["export"]) == 0
+    assert f"sriovctl: note: PF {IGB}: altnames, mac and properties of VFs: 'ip " in capsys.readouterr().err

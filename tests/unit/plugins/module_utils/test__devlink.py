@@ -44,6 +44,7 @@ WITHOUT = [
     ("", 0, "its driver has no eswitch"),
     ("devlink answers: No such device", 1, "ENODEV (No such device)"),
     ("kernel answers: Operation not supported", 1, "EOPNOTSUPP"),
+    ("Failed to connect to devlink Netlink", 1, "EOPNOTSUPP"),  # a kernel without devlink
     (
         entry(mode="switchdev_inactive"),
         0,
@@ -95,3 +96,39 @@ def test_ports_of_vfs() -> None:
 
     assert _devlink.vf_ports(run, PF) == {0: (f"pci/{PF}/1", "02:00:00:00:00:aa")}
     assert _devlink.vf_ports(lambda argv: '{"port":{}}', PF) == {}
+
+
+INFO = {"driver": "mlx5_core", "serial_number": "x"}
+
+# what devlink prints, its status, the versions that run
+VERSIONS: list[tuple[str, int, dict[str, str]]] = [
+    (
+        json.dumps({"info": {f"pci/{PF}": {**INFO, "versions": {"fixed": {"a": "1"}, "running": {"fw": "22.4"}}}}}), 0,
+        {"fw": "22.4"},
+    ),
+    (json.dumps({"info": {f"pci/{PF}": INFO}}), 0, {}),
+    ('{"info":{}}', 0, {}),
+    ("", 0, {}),
+    ("kernel answers: Operation not supported", 1, {}),
+    ("devlink answers: No such device", 1, {}),
+    ("Failed to connect to devlink Netlink", 1, {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("output", "status", "versions"), VERSIONS)
+def test_versions_that_run(output: str, status: int, versions: dict[str, str]) -> None:
+    def run(argv: Sequence[str]) -> str:
+        assert list(argv) == ["devlink", "-j", "dev", "info", f"pci/{PF}"]
+        if status:
+            raise ToolError(argv, status, output)
+        return output
+
+    assert _devlink.running_versions(run, PF) == versions
+
+
+def test_versions_that_cannot_be_asked_for() -> None:
+    def run(argv: Sequence[str]) -> str:
+        raise ToolError(argv, 127, "cannot run it: No such file or directory")
+
+    with pytest.raises(ToolError, match="status 127"):
+        _devlink.running_versions(run, PF)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import Kern
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._selector import KEYS
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._state import FACTS
 from ansible_collections.kvmfleet.sriov.plugins.modules import sriov_info
-from ansible_collections.kvmfleet.sriov.plugins.modules.sriov_info import EXAMPLES
+from ansible_collections.kvmfleet.sriov.plugins.modules.sriov_info import EXAMPLES, RETURN
 from tests.fake import users
 from tests.fake.host import FakeHost
 
@@ -44,7 +45,12 @@ def test_documented_examples(host: FakeHost, capsys: pytest.CaptureFixture[str])
     host.pfs["0000:04:00.0"].numa_node = 0
     host.draw()
     found = [run(host, capsys, **(task["kvmfleet.sriov.sriov_info"] or {})) for task in yaml.safe_load(EXAMPLES)]
-    assert [[pf["driver"] for pf in one["pfs"]] for one in found] == [["igb", "nvme"], ["igb"], ["nvme"]]
+    assert [[pf["driver"] for pf in one["pfs"]] for one in found] == [
+        ["igb", "nvme"],
+        ["igb"],
+        ["igb", "nvme"],
+        ["nvme"],
+    ]
 
 
 def test_all_that_it_documents(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,6 +78,146 @@ def test_eswitch_and_vectors(host: FakeHost, capsys: pytest.CaptureFixture[str])
     assert (found["netdev"], found["eswitch_mode"], found["total_msix"]) == ("eth5", "switchdev", 256)
     assert (found["vfs"][0]["msix_vectors"], found["vfs"][0]["mtu"]) == (12, 4000)
     assert "mtu" not in found["vfs"][1]
+
+
+def test_versions_and_places(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    users.put(host, "proc/cmdline", "quiet pci=sriov_keep_vfs\n")
+    users.put(host, "proc/sys/kernel/osrelease", "6.12.117-kvmfleet\n")
+    found = run(host, capsys)
+    igb, nvme = found["pfs"]
+    assert (igb["driver_version"], igb["firmware_version"], igb["model"]) == ("6.12.0", "3.25, 0x800005cf", None)
+    assert (nvme["driver_version"], nvme["firmware_version"], nvme["model"]) == (None, "8.2.0", "QEMU NVMe Ctrl")
+    assert (igb["altnames"], igb["mac"], nvme["altnames"], nvme["mac"]) == (["uplink"], "52:54:00:00:00:01", None, None)
+    assert (igb["class_name"], igb["iommu_group"], igb["iommu_type"]) == ("ethernet", "10000", "DMA")
+    assert (igb["pcie_speed"], igb["pcie_width"], igb["vf_offset"], igb["vf_stride"]) == ("8.0 GT/s PCIe", 8, 384, 2)
+    assert (igb["absent_vfs"], igb["unbound_vfs"], igb["held_vfs"]) == ("1-5", "none", "6")
+    assert (igb["vf_drivers"], nvme["vf_drivers"]) == ({"vfio-pci": 2}, {})
+    assert igb["unread"] == nvme["unread"] == []
+    assert found["kernel"] == {"release": "6.12.117-kvmfleet", "pci": ["sriov_keep_vfs"]}
+
+
+def documented() -> dict[str, Any]:
+    return dict(yaml.safe_load(RETURN))
+
+
+TYPES = {"str": str, "int": int, "bool": bool, "list": list, "dict": dict}
+
+
+def differences(entry: dict[str, Any], values: list[Any], where: str) -> Iterator[str]:
+    """What ``values`` are otherwise than documented, and samples that are."""
+    kind = TYPES[entry["type"]]
+    if "sample" in entry and type(entry["sample"]) is not kind:
+        yield f"{where}: the sample is no {entry['type']}"
+    found = [value for value in values if value is not None]
+    if not found:
+        yield f"{where}: no test shows it"
+    if any(type(value) is not kind for value in found):
+        yield f"{where}: {found[:3]}"
+    if "contains" in entry:
+        items = [item for value in found for item in (value if kind is list else [value])]
+        yield from _of_mappings(entry["contains"], items, where)
+    elif kind is list and any(type(item) is not TYPES[entry["elements"]] for value in found for item in value):
+        yield f"{where}: elements of {found[:3]}"
+
+
+def _of_mappings(entries: dict[str, Any], items: list[dict[str, Any]], where: str) -> Iterator[str]:
+    yield from (
+        f"{where}.{key}: not documented" for key in sorted({key for item in items for key in item} - {*entries})
+    )
+    for key, entry in entries.items():
+        yield from differences(entry, [item[key] for item in items if key in item], f"{where}.{key}")
+
+
+def test_what_it_returns_is_what_is_documented(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every key, its type, and samples of that type; each is shown by some PF of this host."""
+    users.put(host, "proc/cmdline", "pci=sriov_keep_vfs\n")
+    users.put(host, "proc/sys/kernel/osrelease", "6.12.117-kvmfleet\n")
+    host.drivers.add("mlx5_core")
+    pf = host.mlx5(netdev="eth5")
+    host.setup(pf, 2, [0, 1], "mlx5_core")
+    host.block(host.mlx5("0000:06:00.0", netdev="eth6"), "/sys/x", "0")
+    found = run(host, capsys)
+    found.pop("invocation", None)
+    found.pop("changed")
+    found["kind"] = run(host, capsys, pfs=["eth99"])["kind"]
+    assert [text for key, entry in documented().items() for text in differences(entry, [found.pop(key)], key)] == []
+    assert found == {}
+
+
+def test_that_test_would_notice(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    entries = {name: entry for name, entry in documented()["pfs"]["contains"].items() if name != "mtu"}
+    rows = run(host, capsys, pfs=["eth0"])["pfs"]
+    rows[0]["altnames"], rows[0]["vf_stride"] = [1], "2"
+    told = [*_of_mappings({**entries, "mac": {"type": "str", "sample": 1}}, rows, "pfs")]
+    assert {text for text in told if "no test shows it" not in text} == {
+        "pfs.mtu: not documented",
+        "pfs.altnames: elements of [[1]]",
+        "pfs.vf_stride: ['2']",
+        "pfs.mac: the sample is no str",
+    }
+
+
+# extent, keys that are there, files below VFs that are read
+EXTENTS: list[tuple[str, set[str], set[str]]] = [
+    ("full", {"vfs", "vf_drivers", "held_vfs", "unbound_vfs"}, {"driver_override", "config"}),
+    ("summary", {"vf_drivers", "held_vfs", "unbound_vfs"}, {"driver_override"}),
+    ("none", set(), set()),
+]
+
+
+@pytest.mark.parametrize(("vfs", "keys", "files"), EXTENTS)
+def test_how_much_about_vfs(
+    host: FakeHost, capsys: pytest.CaptureFixture[str], vfs: str, keys: set[str], files: set[str]
+) -> None:
+    host.sysfs.reads.clear()
+    pf = run(host, capsys, pfs=["eth0"], vfs=vfs)["pfs"][0]
+    assert {"vfs", "vf_drivers", "held_vfs", "unbound_vfs"} & {*pf} == keys
+    assert (pf["present_vfs"], pf["absent_vfs"], pf["firmware_version"]) == ("0,6", "1-5", "3.25, 0x800005cf")
+    of_vfs = {path.rsplit("/", 1)[1] for path in host.sysfs.reads if "/0000:04:1" in path}
+    assert of_vfs == files
+    assert any(path.startswith("/proc/4711") for path in host.sysfs.reads) is (vfs != "none")
+
+
+# programs that this host does not have, what is unread of the network PF, what is null then
+MISSING: list[tuple[set[str], list[str], set[str]]] = [
+    ({"devlink"}, ["eswitch_mode: 'devlink -j dev eswitch show pci/0000:03:00.0' ended with status 127: "], set()),
+    (
+        {"ip"}, ["altnames, mac and properties of VFs: 'ip -json -details link show dev eth0' ended with status 127: "],
+        {"altnames", "mac"},
+    ),
+    (
+        {"ip", "devlink"}, ["eswitch_mode: 'devlink ", "altnames, mac and properties of VFs: 'ip "],
+        {"altnames", "mac"},
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("missing", "unread", "nulls"), MISSING)
+def test_a_source_that_is_missing_is_no_failure(
+    host: FakeHost, capsys: pytest.CaptureFixture[str], missing: set[str], unread: list[str], nulls: set[str]
+) -> None:
+    usual, _nvme = run(host, capsys)["pfs"]
+    host.run.missing = missing
+    igb, nvme = run(host, capsys)["pfs"]
+    assert [text[: len(words)] for text, words in zip(igb["unread"], unread, strict=True)] == unread
+    assert {key for key in igb if igb[key] is None and usual[key] is not None} == nulls
+    assert nvme["unread"] == []
+
+
+def test_firmware_that_nobody_can_tell(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    host.pfs["0000:03:00.0"].drvinfo = None
+    assert run(host, capsys, pfs=["eth0"])["pfs"][0]["unread"] == []
+    host.run.missing = {"devlink"}
+    pf = run(host, capsys, pfs=["eth0"])["pfs"][0]
+    assert (pf["driver_version"], pf["firmware_version"]) == (None, None)
+    assert pf["unread"][1].startswith("firmware_version: 'devlink -j dev info pci/0000:03:00.0' ended with status 127")
+
+
+def test_numa_nodes(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    host.pfs["0000:03:00.0"].numa_node = 1
+    host.draw()
+    vfs = run(host, capsys, pfs=["eth0"])["pfs"][0]["vfs"]
+    assert [vf.get("numa_node") for vf in vfs] == [1, None, None, None, None, None, 1]
 
 
 @pytest.mark.parametrize("name", ["eth0", "uplink", "0000:03:00.0", "03:00.0"])
@@ -114,6 +260,8 @@ def test_a_selector_that_means_none_or_several_is_an_error(host: FakeHost, capsy
 
 def test_without_properties_no_program_runs(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     pf = run(host, capsys, pfs=["eth0"], properties=False)["pfs"][0]
+    assert host.run.asked == []
+    assert [pf[name] for name in ("altnames", "mac", "driver_version", "firmware_version", "mtu")] == [None] * 5
     assert [vf["id"] for vf in pf["vfs"]] == [0, 6]
     assert all("properties" not in vf for vf in pf["vfs"])
 
