@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,11 +18,10 @@ from ._durable import write_text
 from ._engine import Report, converge
 from ._errors import BadInputError, RefusedError, SriovError
 from ._guard import live_update_phase, refuse_during_update
-from ._info import gather
 from ._process import Run
 from ._selector import from_text
 from ._sysfs import Sysfs
-from ._table import status_lines, step_lines
+from ._table import step_lines
 
 DOCUMENT = "/etc/kvmfleet-sriov/host.json"
 WAIT_S = 60.0
@@ -55,10 +55,12 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--root", default="/", metavar="DIR", help="act on the tree below DIR instead of this host")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    status = _command(commands, "status", _status, "show PFs and VFs, and who uses them")
+    status = _command(commands, "status", _status, "show PFs, who uses their VFs, and what differs from the document")
+    status.add_argument("--vfs", action="store_true", help="show VFs, too; with --json, they are always there")
     status.add_argument(
-        "pf", nargs="*", help="only these: PCI address, network interface, or a selector such as driver=ice,all=true"
-    )
+        "pf", nargs="*",
+        help="only these, with VFs: PCI address, network interface, or a selector such as driver=ice,all=true",
+    )  # fmt: skip
     for name, func, text in (
         ("plan", _plan, "show the steps that would bring this host to its document"),
         ("apply", _apply, "bring this host to its document"),
@@ -113,10 +115,15 @@ def _host(arguments: argparse.Namespace) -> tuple[Sysfs, Run]:
 
 
 def _status(arguments: argparse.Namespace) -> int:
+    from . import _info, _paint, _status, _status_lines  # late: a program in a zip is compiled as it starts
+
     sysfs, run = _host(arguments)
     names = [from_text(text) for text in arguments.pf]
-    pfs = gather(sysfs, run, names or None, properties=run is not _process.refuse)
-    _print(arguments, {"pfs": pfs}, status_lines(pfs))
+    vfs = arguments.vfs or bool(names)
+    extent = _info.FULL if vfs or arguments.json else _info.SUMMARY
+    found = _status.look(sysfs, run, names or None, _declared(sysfs), extent)
+    paint = _paint.paint_for(sys.stdout, os.environ)
+    _print(arguments, found, _status_lines.status_lines(found, vfs=vfs, paint=paint))
     return 0
 
 
@@ -133,7 +140,8 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 def _export(arguments: argparse.Namespace) -> int:
     """The document goes to stdout, what it cannot say to stderr."""
-    from ._export import export, yaml_lines  # late: a program in a zip is compiled as it starts
+    from ._export import export, yaml_lines  # late, as above
+    from ._info import gather
 
     sysfs, run = _host(arguments)
     names = [from_text(text) for text in arguments.pf]
@@ -229,17 +237,25 @@ def _metrics_of(arguments: argparse.Namespace) -> int:
 
 
 def _metrics_text(sysfs: Sysfs, run: Run) -> str:
-    """Against the host document, whatever was applied last."""
+    """Against the host document, whatever was applied last; what cannot be told goes to stderr."""
     from ._metrics import render
     from ._metrics_facts import collect
 
-    document, valid = None, None
-    if sysfs.exists(DOCUMENT):
-        try:
-            document = _read(sysfs, None)
-        except BadInputError:
-            valid = False
-    return render(collect(sysfs, run, document, valid))
+    document, problem = _declared(sysfs)
+    facts = collect(sysfs, run, document, False if problem else None)
+    for note in [problem] if problem else facts.notes:
+        print(f"sriovctl: note: {note}", file=sys.stderr)
+    return render(facts)
+
+
+def _declared(sysfs: Sysfs) -> tuple[HostDocument | None, str | None]:
+    """The host document, or what is wrong with it; neither on a host without one."""
+    if not sysfs.exists(DOCUMENT):
+        return None, None
+    try:
+        return _read(sysfs, None), None
+    except BadInputError as error:
+        return None, str(error)
 
 
 def _read(sysfs: Sysfs, file: str | None) -> HostDocument:

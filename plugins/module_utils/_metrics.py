@@ -18,7 +18,10 @@ PREFIX = "kvmfleet_sriov_"
 
 @dataclass(frozen=True)
 class PfFacts:
-    """A PF. ``counts``: numbers of VFs by name of `_COUNTS`, those that are known; none of a ``blocked`` PF."""
+    """A PF. ``counts``: numbers of VFs by name of `_COUNTS`, those that are known; none of a ``blocked`` PF.
+
+    ``unknown``: whether it could not be compared with what is declared for it, None where nothing is.
+    """
 
     pf: str
     netdev: str | None = None
@@ -26,15 +29,20 @@ class PfFacts:
     interface: str | None = None
     blocked: bool = False
     counts: Mapping[str, int] | None = None
+    unknown: bool | None = None
 
 
 @dataclass(frozen=True)
 class Facts:
-    """``valid``: whether the host document fits this host, None without one; ``last`` is None before the first."""
+    """``valid``: whether the host document fits this host, None without one; ``last`` is None before the first.
+
+    ``notes`` say what does not fit, and what could not be read; they are for people, not among the metrics.
+    """
 
     pfs: tuple[PfFacts, ...] = ()
     valid: bool | None = None
     last: LastApply | None = None
+    notes: tuple[str, ...] = ()
 
 
 Sample = tuple[Mapping[str, str], float]
@@ -69,6 +77,8 @@ def _metrics(facts: Facts) -> Iterator[tuple[str, str, list[Sample]]]:
         "Steps from what is there to what is declared, as sriovctl plan shows them.",
         _samples(facts.pfs, "drift"),
     )
+    unknown: list[Sample] = [({"pf": pf.pf}, pf.unknown) for pf in facts.pfs if pf.unknown is not None]
+    yield "drift_unknown", "Whether what is there could not be compared with what is declared.", unknown
     valid: list[Sample] = [] if facts.valid is None else [({}, facts.valid)]
     yield "document_valid", "Whether the host document fits this host.", valid
     last = [facts.last] if facts.last else []
@@ -97,7 +107,8 @@ def _lines(name: str, text: str, samples: list[Sample]) -> Iterator[str]:
 
 
 def _escaped(label: str) -> str:
-    return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    """What is no UTF-8, as names of network interfaces can be, becomes a question mark."""
+    return label.encode(errors="replace").decode().replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _number(value: float) -> str:

@@ -90,67 +90,6 @@ def test_document_from_file_and_stdin(
     assert capsys.readouterr().out.count("enable") == 2
 
 
-def test_status_is_worth_looking_at(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
-    pf = host.pfs[IGB]
-    host.setup(pf, 7, [0, 6], "vfio-pci")
-    pf.properties[6].update(mac="02:00:00:00:00:06", vlan=100, trust=True, max_tx_rate=500)
-    host.hold(pf, 6)
-    assert _cli.main(["status"]) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        "PF            NETWORK  DRIVER  KERNEL INTERFACE  ENABLED  PRESENT  AUTOPROBE",
-        "0000:03:00.0  eth0     igb     vf-id             7 of 7   0,6      on",
-        "    VF       ADDRESS                       STATE    DRIVER    HELD BY                                  "
-        "MAC                VLAN  FLAGS           TX MBIT/S",
-        "    0        0000:04:10.0                  present  vfio-pci                                            "
-        "                        spoofchk",
-        "    1-5 (5)  0000:04:10.2 .. 0000:04:11.2  absent                                                       "
-        "                        spoofchk",
-        "    6        0000:04:11.4                  present  vfio-pci  VM web1, process 4711 (qemu-system-x86)  "
-        "02:00:00:00:00:06  100   spoofchk trust  0..500",
-        "0000:04:00.0  -        nvme    vf-id             0 of 8   none     on",
-    ]
-
-
-def test_status_of_a_blocked_pf(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
-    host.block(host.pfs[IGB], "/sys/x", "0")
-    assert _cli.main(["status"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["PF", NVME, IGB]
-    assert lines[-1].startswith(f"{IGB}  blocked: process ")
-    assert _cli.main(["status", "eth0"]) == 0
-    assert [line[:12] for line in capsys.readouterr().out.splitlines()] == [IGB]
-    declare(host, {"pf": IGB, "hardware_vfs": 1})
-    for command in ("plan", "apply"):
-        assert _cli.main([command]) == 3
-        assert "has been writing '0' to /sys/x" in capsys.readouterr().err
-
-
-def test_status_shows_eswitch_and_vlan_protocol(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
-    pf = host.mlx5(netdev="eth5", total=1)
-    host.setup(pf, 1)
-    pf.eswitch = "switchdev"
-    pf.properties[0].update(vlan=100, qos=3, vlan_proto="802.1ad", query_rss=True, spoofchk=False)
-    assert _cli.main(["status", "eth5"]) == 0
-    head, row, _names, vf = capsys.readouterr().out.splitlines()
-    assert (head.split()[-1], row.split()[-1]) == ("ESWITCH", "switchdev")
-    assert vf.split("absent")[1].split() == ["100", "qos", "3", "802.1ad", "query_rss"]
-
-
-def test_status_of_chosen_pfs_and_of_none(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _cli.main(["status", "--json", NVME]) == 0
-    assert [pf["pf"] for pf in json.loads(capsys.readouterr().out)["pfs"]] == [NVME]
-    assert _cli.main(["status", "--json", "driver=igb,index=0"]) == 0
-    assert [pf["netdev"] for pf in json.loads(capsys.readouterr().out)["pfs"]] == ["eth0"]
-    assert _cli.main(["status", "driver=ice"]) == 2
-    assert "PF {driver: ice} is not on this host; PFs of this host: 0000:03:00.0 (eth0; driver igb)" in (
-        capsys.readouterr().err
-    )
-    host.pfs.clear()
-    host.draw()
-    assert _cli.main(["status"]) == 0
-    assert capsys.readouterr().out == "This host has no PF that supports SR-IOV.\n"
-
-
 # the text of host.json, words on stderr
 BAD = [
     ("{", "host.json is not JSON"),
@@ -201,7 +140,6 @@ def test_another_root_runs_no_program(tmp_path: Path, capsys: pytest.CaptureFixt
     host = FakeHost(tmp_path / "root")
     host.setup(host.igb(IGB), 7, [6])
     root = ["--root", str(host.root)]
-    assert _cli.main([*root, "status"]) == 0
     declare(host, {"pf": IGB, "vfs": [{"ids": 6, "trust": True}]})
     assert _cli.main([*root, "plan"]) == 1
     assert "is not run below another root" in capsys.readouterr().err
@@ -241,25 +179,6 @@ def test_live_update_goes_first(
 
 def sample(text: str, name: str) -> str:
     return next(line.split()[-1] for line in text.splitlines() if line.startswith(f"kvmfleet_sriov_{name}"))
-
-
-def test_metrics_on_demand(host: FakeHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _cli.main(["metrics"]) == 0
-    assert "document_valid" not in capsys.readouterr().out
-    declare(host, WISH)
-    assert _cli.main(["metrics"]) == 0
-    text = capsys.readouterr().out
-    assert (sample(text, "drift_steps"), sample(text, "vfs_wanted"), sample(text, "document_valid")) == ("2", "3", "1")
-    assert "last_apply" not in text
-    out = tmp_path / "sriov.prom"
-    assert _cli.main(["metrics", "--output", str(out)]) == 0
-    assert capsys.readouterr().out == ""
-    assert (out.read_text(), out.stat().st_mode & 0o777) == (text, 0o644)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["root", "sriov.prom"]
-    assert _cli.main(["metrics", "--output", str(tmp_path / "none/sriov.prom")]) == 1
-    (host.root / "etc/kvmfleet-sriov/host.json").write_text("{")
-    assert _cli.main(["metrics"]) == 0
-    assert sample(capsys.readouterr().out, "document_valid") == "0"
 
 
 # what is declared, the exit status, the result

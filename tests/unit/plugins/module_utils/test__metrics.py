@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._last_apply import LastApply
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._metrics import Facts, PfFacts, render
+from tests.fake import exposition
 
 COUNTS = {"supported": 7, "hardware": 7, "present": 3, "bound": 2, "held": 1}
-IGB = PfFacts("0000:03:00.0", "eth0", "igb", "vf-id", False, {**COUNTS, "wanted": 4, "hardware_wanted": 7, "drift": 2})
+WISHES = {"wanted": 4, "hardware_wanted": 7, "drift": 2}
+IGB = PfFacts("0000:03:00.0", "eth0", "igb", "vf-id", False, {**COUNTS, **WISHES}, False)
 NVME = PfFacts("0000:04:00.0", None, None, "stock", False, COUNTS)
 STUCK = PfFacts("0000:05:00.0", "eth1", blocked=True)
 ALL = Facts((IGB, NVME, STUCK), True, LastApply(1700000000.25, 0.5, "failed"))
@@ -58,6 +59,9 @@ kvmfleet_sriov_vfs_held{pf="0000:04:00.0"} 1
 # HELP kvmfleet_sriov_drift_steps Steps from what is there to what is declared, as sriovctl plan shows them.
 # TYPE kvmfleet_sriov_drift_steps gauge
 kvmfleet_sriov_drift_steps{pf="0000:03:00.0"} 2
+# HELP kvmfleet_sriov_drift_unknown Whether what is there could not be compared with what is declared.
+# TYPE kvmfleet_sriov_drift_unknown gauge
+kvmfleet_sriov_drift_unknown{pf="0000:03:00.0"} 0
 # HELP kvmfleet_sriov_document_valid Whether the host document fits this host.
 # TYPE kvmfleet_sriov_document_valid gauge
 kvmfleet_sriov_document_valid 1
@@ -100,26 +104,50 @@ def test_what_is_not_known_is_left_out(facts: Facts, lines: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("netdev", "label"), [('a"b', r"a\"b"), ("a\\b", r"a\\b"), ("a\nb", r"a\nb"), ("é", "é"), ("{,}", "{,}")]
+    ("netdev", "label"),
+    [('a"b', r"a\"b"), ("a\\b", r"a\\b"), ("a\nb", r"a\nb"), ("é", "é"), ("{,}", "{,}"), ("a\udcff", "a?")],
 )
 def test_labels_are_escaped(netdev: str, label: str) -> None:
     assert f',netdev="{label}",' in render(Facts((PfFacts("x", netdev),)))
 
 
 def test_the_format_holds() -> None:
-    """Written from the description of the format: comments before the first sample, each name once, a newline last."""
-    name, pair = r"[a-z_]+", r'[a-z]+="(?:[^"\\\n]|\\["\\n])*"'
-    sample = re.compile(rf"({name})(?:\{{{pair}(?:,{pair})*\}})? -?\d+(?:\.\d+)?(?:e[+-]\d+)?")
-    seen: list[Any] = []
-    for line in render(ALL).splitlines():
-        if line.startswith("# TYPE "):
-            assert line.split()[2] not in seen
-            seen.append(line.split()[2])
-        elif not line.startswith("# HELP "):
-            match = sample.fullmatch(line)
-            assert match
-            assert match.group(1) == seen[-1]
-    assert render(ALL).endswith("\n")
+    """A parser that was written apart finds every sample, and one more would be noticed."""
+    metrics = exposition.parse(render(ALL))
+    assert sum(map(len, metrics.values())) == sum(not line.startswith("#") for line in TEXT.splitlines())
+    assert metrics["kvmfleet_sriov_vfs_held"] == {(("pf", "0000:03:00.0"),): 1, (("pf", "0000:04:00.0"),): 1}
+    assert metrics["kvmfleet_sriov_last_apply_duration_seconds"] == {(): 0.5}
+
+
+@given(netdev=st.text(), driver=st.text(), seconds=st.floats(0, 1e9))
+def test_whatever_the_kernel_calls_things(netdev: str, driver: str, seconds: float) -> None:
+    facts = Facts((PfFacts("x", netdev, driver),), last=LastApply(1.0, seconds, "done"))
+    metrics = exposition.parse(render(facts))
+    ((labels, _one),) = metrics["kvmfleet_sriov_pf_info"].items()
+    assert (dict(labels)["netdev"], dict(labels)["driver"]) == (netdev, driver)
+    assert metrics["kvmfleet_sriov_last_apply_duration_seconds"] == {(): seconds}
+
+
+# text that is not in the format
+BAD = [
+    "# HELP a A.\n# TYPE a gauge\na 1",
+    "# TYPE a gauge\na 1\n",
+    "# HELP a A.\na 1\n",
+    "# HELP a A.\n# TYPE a gauge\n",
+    "# HELP a A.\n# TYPE a counter\na 1\n",
+    "# HELP a A.\n# TYPE a gauge\nb 1\n",
+    "# HELP a A.\n# TYPE a gauge\na 1\na 1\n",
+    '# HELP a A.\n# TYPE a gauge\na{b="\\x"} 1\n',
+    '# HELP a A.\n# TYPE a gauge\na{b="1",b="2"} 1\n',
+    "# HELP a A.\n# TYPE a gauge\na one\n",
+    '# HELP a A.\n# TYPE a gauge\na 1\n# HELP a A.\n# TYPE a gauge\na{b="1"} 1\n',
+]
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_the_parser_is_strict(text: str) -> None:
+    with pytest.raises(AssertionError):
+        exposition.parse(text)
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.0, "0"), (12.0, "12"), (0.000001, "1e-06"), (1234.5, "1234.5")])

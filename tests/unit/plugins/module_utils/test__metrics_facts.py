@@ -87,6 +87,8 @@ def test_a_document_that_does_not_fit(host: FakeHost) -> None:
     facts = read(host, {"pf": "eth7", "hardware_vfs": 1}, {"pf": "eth0", "present_vfs": "0"})
     assert facts.valid is False
     assert [(pf.counts or {}).get("drift") for pf in facts.pfs] == [2, None]
+    assert [pf.unknown for pf in facts.pfs] == [False, None]
+    assert [note.partition(" is ")[0] for note in facts.notes] == ["PF 'eth7'"]
 
 
 @pytest.mark.parametrize("valid", [None, False])
@@ -94,6 +96,12 @@ def test_no_document(host: FakeHost, valid: bool | None) -> None:
     facts = collect(host.sysfs, host.run, None, valid)
     assert facts.valid is valid
     assert facts.pfs[0].counts == COUNTS
+
+
+def test_each_file_is_read_once(host: FakeHost) -> None:
+    """Though plans and counts are made of the same files."""
+    read(host, {"pf": IGB, "present_vfs": "0", "vfs": [{"ids": 0, "driver": "igbvf", "msix_vectors": 4}]})
+    assert [path for path, times in host.sysfs.reads.items() if times > 1] == []
 
 
 def test_a_blocked_pf(host: FakeHost) -> None:

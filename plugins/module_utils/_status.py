@@ -1,0 +1,64 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What ``sriovctl status`` tells: PFs and VFs, how far they are from the host document, and what else to know."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from . import _drift, _identity, _last_apply, _process
+from ._document import HostDocument
+from ._drift import Drift
+from ._info import gather
+from ._once import ReadOnce, once
+from ._process import Run
+from ._selector import PfName
+from ._sysfs import Sysfs
+
+
+def look(
+    sysfs: Sysfs, run: Run, names: Sequence[PfName] | None, declared: tuple[HostDocument | None, str | None], vfs: str
+) -> dict[str, Any]:
+    """PFs as `_info.gather` tells of them, with ``declared`` and ``drift_steps`` where there is a host document.
+
+    ``declared`` is that document, and what is wrong with it where it cannot be understood.
+    """
+    document, problem = declared
+    files, ask = ReadOnce(sysfs), once(run)
+    drift = Drift() if document is None else _drift.read(files, ask, document)
+    pfs = gather(files, ask, names, properties=run is not _process.refuse, vfs=vfs)
+    if document is not None:
+        pfs = [{**pf, **_distance(pf["pf"], drift)} for pf in pfs]
+    last = _last_apply.read(sysfs)
+    return {
+        "pfs": pfs, "kernel": _identity.kernel(files), "last_apply": asdict(last) if last else None,
+        "notes": [*_notes(drift, problem, pfs), *_of_last_apply(last), *_of_rights(sysfs)],
+    }  # fmt: skip
+
+
+def _distance(address: str, drift: Drift) -> dict[str, Any]:
+    return {"declared": address in drift.declared, "drift_steps": drift.steps(address)}
+
+
+def _notes(drift: Drift, problem: str | None, pfs: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """A source that neither could read is told once, with the PF."""
+    for text in [problem] if problem else drift.problems:
+        yield f"the host document does not fit: {text}"
+    told = [text for pf in pfs for text in pf.get("unread", ())]
+    for address, text in drift.unread.items():
+        if not any(one.endswith(text) for one in told):
+            yield f"PF {address}: drift is not known: {text}"
+
+
+def _of_last_apply(last: _last_apply.LastApply | None) -> Iterator[str]:
+    if last and last.result != _last_apply.DONE:
+        yield f"the last apply ended with '{last.result}'"
+
+
+def _of_rights(sysfs: Sysfs) -> Iterator[str]:
+    if not sysfs.root and os.geteuid() != 0:
+        yield "only root sees all users of VFs"
