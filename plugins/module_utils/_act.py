@@ -38,7 +38,8 @@ def act(sysfs: Sysfs, run: Run, pf: str, action: Action, careful: bool = False) 
     elif isinstance(action, ReadBack):
         _read_back(run, action)
     elif isinstance(action, SetEswitch):
-        _devlink.set_eswitch(run, action.pf, action.mode)
+        if _devlink.eswitch_mode(run, action.pf) != action.mode:
+            _devlink.set_eswitch(run, action.pf, action.mode)
     elif isinstance(action, SetMtu):
         path = f"{action.folder}/net/{_netdev_of(sysfs, action.folder)}/mtu"
         _send(sysfs, pf, path, str(action.mtu), WRITE_S if careful else None)
@@ -56,6 +57,8 @@ def _write(sysfs: Sysfs, pf: str, action: Write, seconds: float | None) -> None:
             raise KernelError("find the VF behind", action.device, errno.ENOENT)
         value = address
     _send(sysfs, pf, action.path, value, seconds)
+    if action.missing_ok and sysfs.exists(action.path):
+        raise VerifyError(f"'{value}' was written to {action.path}, and it is still bound")
 
 
 def _send(sysfs: Sysfs, pf: str, path: str, value: str, seconds: float | None) -> None:

@@ -51,7 +51,10 @@ class SetMtu:
 
 @dataclass(frozen=True)
 class SetEswitch:
-    """The mode of a PF's eswitch; a driver that fails stays in the mode it was in."""
+    """The mode of a PF's eswitch, where it is another one; a driver that fails stays in the mode it was in.
+
+    Its undo runs too when it fails: a program that is ended after its deadline may have been obeyed.
+    """
 
     pf: str
     mode: str

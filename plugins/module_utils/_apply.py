@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import _blocked, _eswitch, _holders, _process, _reading
+from . import _blocked, _eswitch, _holders, _owed, _process, _reading
 from ._act import act
-from ._actions import Action, Command
-from ._errors import BlockedError, SriovError, VerifyError
+from ._actions import Action, Command, SetEswitch
+from ._errors import BlockedError, PropertyError, SriovError, VerifyError
 from ._goal import shortfall
 from ._meanings import is_no_choice, meaning
 from ._plan import HostPlan, Plan, as_stock, without_choice
@@ -157,23 +157,39 @@ def _apply_pf(host: _Host, plan: Plan) -> PfOutcome:
 
 def _lesser(host: _Host, plan: Plan) -> Plan:
     """The plan as on a stock kernel: its way may need details that the first one did without."""
-    found = as_stock(read_pfs(host.sysfs, [plan.found.address], vfs=False)[plan.found.address])
+    now = read_pfs(host.sysfs, [plan.found.address], vfs=False)[plan.found.address]
+    found = as_stock(replace(now, owed=plan.found.owed))
     return without_choice(_reading.for_planning(host.sysfs, host.run, found, plan.spec), plan.spec)
 
 
 def _carry_out(host: _Host, plan: Plan) -> PfOutcome:
     if not plan.steps:
+        if plan.found.owed:
+            _owed.note(host.sysfs, plan.found.address, None)
         return PfOutcome(plan, plan.found)
     seconds: list[float] = []
+    owed = _owed.of_plan(plan)
+    if owed:
+        _owed.note(host.sysfs, plan.found.address, owed)
     try:
         for step in plan.steps:
             seconds.append(_timed(host, step))
         state = _reading.again(host.sysfs, host.run, plan.found.address, Extent.of_goal(plan.goal))
         if missing := shortfall(plan.goal, state):
             raise VerifyError(f"all steps went through, but a fresh reading shows {'; '.join(missing)}")
-    except SriovError as error:
-        raise _undone(host, plan, len(seconds), error) from error
+    except Exception as error:  # whatever it is, the PF shall not stay as it is
+        undone = _undone(host, plan, len(seconds), _named(error))
+        if owed and undone.clean:
+            _owed.note(host.sysfs, plan.found.address, plan.found.owed)
+        raise undone from error
+    if owed:
+        _owed.note(host.sysfs, plan.found.address, None)
     return PfOutcome(plan, state, tuple(seconds))
+
+
+def _named(error: Exception) -> SriovError:
+    """Also what nobody has thought of has a name."""
+    return error if isinstance(error, SriovError) else SriovError(f"unexpected {type(error).__name__}: {error}")
 
 
 def _timed(host: _Host, step: Step) -> float:
@@ -195,7 +211,7 @@ def _undone(host: _Host, plan: Plan, finished: int, cause: SriovError) -> _Undon
     at = f"at step '{failed.what}' {_ids(failed)}".rstrip() + ": " if failed else ""
     if isinstance(cause, BlockedError):
         return _UndoneError(f"{at}{cause}{_waited_for(host, plan)}; {_LEFT}", cause, False)
-    actions: list[Action] = list(failed.undo) if failed and isinstance(failed.action, Command) else []
+    actions: list[Action] = list(_half(failed, cause)) if failed else []
     for step in reversed(plan.steps[:finished]):
         actions += step.undo
     stuck = _take_back(host, plan.found, actions)
@@ -203,16 +219,30 @@ def _undone(host: _Host, plan: Plan, finished: int, cause: SriovError) -> _Undon
     return _UndoneError(f"{at}{cause}{meaning(cause)}; {after}", cause, not stuck)
 
 
+def _half(failed: Step, cause: SriovError) -> Iterator[Action]:
+    """What takes back a program that may have done half, less what the kernel has refused: that is as it was."""
+    refused = frozenset(cause.properties) if isinstance(cause, PropertyError) else frozenset()
+    for action in failed.undo if isinstance(failed.action, (Command, SetEswitch)) else ():
+        if refused and isinstance(action, Command):
+            kept = [(given, argv) for given, argv in action.parts if not refused & set(given.to_dict())]
+            yield from (Command(argv, action.vf, ((given, argv),)) for given, argv in kept)
+        else:
+            yield action
+
+
 def _take_back(host: _Host, found: PfState, actions: Iterable[Action]) -> list[str]:
     """What went wrong with it."""
     errors: list[str] = []
     for action in actions:
+        if errors and isinstance(action, SetEswitch):
+            errors.append(f"eswitch_mode was not set to {action.mode}: VFs may be bound")
+            continue
         try:
             act(host.sysfs, host.run, found.address, action, host.careful)
         except BlockedError as error:
             return [*errors, f"{error}; {_LEFT}"]
-        except SriovError as error:
-            errors.append(str(error))
+        except Exception as error:  # as above
+            errors.append(str(_named(error)))
     return errors + _not_back(host, found)
 
 
@@ -231,8 +261,8 @@ def _not_back(host: _Host, found: PfState) -> list[str]:
     """What a fresh reading shows otherwise than it was found."""
     try:
         now = _reading.again(host.sysfs, host.run, found.address, Extent.of_state(found))
-    except SriovError as error:
-        return [str(error)]
+    except Exception as error:  # as above
+        return [str(_named(error))]
     return [f"{thing} was {was}, is {now}" for thing, was, now in _differences(found, now) if was != now]
 
 
@@ -242,10 +272,12 @@ def _differences(found: PfState, now: PfState) -> Iterator[tuple[str, object, ob
     yield "drivers_autoprobe", found.autoprobe, now.autoprobe
     yield "settings", found.settings, now.settings
     for vf_id in sorted(set(found.vfs) & set(now.vfs)):
-        yield f"driver of VF {vf_id}", found.vfs[vf_id].driver, now.vfs[vf_id].driver
+        was, after = found.vfs[vf_id], now.vfs[vf_id]
+        yield f"driver of VF {vf_id}", was.driver, after.driver
+        yield f"driver_override of VF {vf_id}", was.driver_override, after.driver_override
     lost = _eswitch.kept_by_nobody(found.driver, found.settings.eswitch_mode)
     for vf_id, properties in sorted(found.properties.items()):
-        after = now.properties.get(vf_id, VfProperties())
-        yield f"properties of VF {vf_id}", properties.without(lost), after.without(lost)
+        given = now.properties.get(vf_id, VfProperties())
+        yield f"properties of VF {vf_id}", properties.without(lost), given.without(lost)
     for vf_id, device in sorted(found.devices.items()):
         yield f"device of VF {vf_id}", device, now.devices.get(vf_id)

@@ -23,7 +23,7 @@ def eswitch_mode(run: Run, address: str) -> str:
     """The mode of the eswitch of the PF at ``address``; raises `BadInputError` for a PF that has none.
 
     The answer for a driver without an eswitch is an entry without a mode (net/devlink/dev.c, devlink_nl_eswitch_fill)
-    or EOPNOTSUPP, for one that does not use devlink ENODEV.
+    or EOPNOTSUPP, for one that does not use devlink ENODEV; a kernel without devlink is not reached at all.
     """
     argv = ["devlink", "-j", "dev", "eswitch", "show", f"pci/{address}"]
     try:
@@ -86,9 +86,9 @@ def _unsupported(address: str, number: int) -> BadInputError:
     )
 
 
-def _section(run: Run, argv: list[str], name: str) -> dict[str, Any]:
+def _section(run: Run, argv: list[str], name: str) -> dict[str, dict[str, Any]]:
     output = run(argv)
     try:
-        return dict(json.loads(output or "{}").get(name, {}))
-    except (ValueError, AttributeError) as error:
+        return {key: dict(entry) for key, entry in json.loads(output or "{}").get(name, {}).items()}
+    except (ValueError, TypeError, AttributeError) as error:
         raise SriovError(f"'{' '.join(argv)}' did not answer in JSON: {error}") from error

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Union, cast
 
-from . import _derived, _pf_settings, _properties, _selector, _vf_device, _vfids
+from . import _derived, _eswitch, _pf_settings, _properties, _selector, _vf_device, _vfids
 from ._errors import BadInputError
 from ._input import items, mapping
+from ._owed import Owed
 from ._pf_settings import PfSettings
 from ._properties import VfProperties
 from ._selector import PfName, Selector
@@ -122,6 +123,8 @@ def resolve(
 
 def _resolve_pf(spec: PfSpec, state: PfState) -> PfSpec:
     name = spec.pf if isinstance(spec.pf, str) else state.address
+    if state.owed and spec.hardware_vfs is None and state.enabled == 0:
+        spec = replace(spec, hardware_vfs=state.owed.enabled)
     enabled = state.enabled if spec.hardware_vfs is None else spec.hardware_vfs
     number = state.total if enabled == "max" else int(enabled)
     if number > state.total:
@@ -139,7 +142,7 @@ def _resolve_pf(spec: PfSpec, state: PfState) -> PfSpec:
     if state.netdev is None and needs_netdev:
         named = ", ".join(sorted(needs_netdev))
         raise BadInputError(f"PF {name}: {named} cannot be set: it has no network interface; leave them out")
-    return replace(
+    resolved = replace(
         spec,
         pf=state.address,
         hardware_vfs=None if spec.hardware_vfs is None else number,
@@ -147,6 +150,24 @@ def _resolve_pf(spec: PfSpec, state: PfState) -> PfSpec:
         vfs=vfs,
         add_vfs=added,
         remove_vfs=None if removed is None else _resolve_ids(removed, state.total, f"PF {name}: ids"),
+    )
+    return _with_owed(resolved, state, frozenset(range(number))) if state.owed else resolved
+
+
+def _with_owed(spec: PfSpec, state: PfState, ids: frozenset[int]) -> PfSpec:
+    """What is owed to the VFs ``ids`` is wished as well, as far as the wish does not say otherwise."""
+    owed = state.owed or Owed()
+    back = None if owed.present is None else (owed.present | state.present) & ids
+    lost = _eswitch.kept_by_nobody(state.driver, spec.settings.eswitch_mode)
+    given = {
+        i: VfSpec(frozenset({i}), owed.drivers.get(i), owed.properties.get(i, VfProperties()).without(lost))
+        for i in sorted({*owed.drivers, *owed.properties} & ids)
+    }  # fmt: skip
+    return replace(
+        spec,
+        present_vfs=back if spec.present_vfs is None else spec.present_vfs,
+        drivers_autoprobe=owed.autoprobe if spec.drivers_autoprobe is None else spec.drivers_autoprobe,
+        vfs=(*given.values(), *spec.vfs),
     )
 
 

@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import _netdev, _reading, _selector
+from . import _netdev, _owed, _pf_lock, _reading, _selector
 from ._apply import OnStep, Outcome, apply_host
 from ._blocked import refuse_these
 from ._document import HostDocument, resolve
-from ._errors import BadInputError, SriovError
+from ._errors import BadInputError, RefusedError, SriovError
 from ._holders import refuse_held
 from ._interface import DEVICES
 from ._plan import HostPlan, plan_host
@@ -53,20 +54,55 @@ def converge(
     allow_disruptive: bool = False,
     check: bool = False,
     on_step: OnStep | None = None,
+    lock_s: float | None = _pf_lock.WAIT_S,
 ) -> Report:
     """Bring the host to the document, or with ``check`` only say how; raises as `plan_host` and `apply_host` do.
 
     ``force``: VFs in use may be taken away. ``allow_disruptive``: each PF may go through 0, as its wish may say too.
+    ``lock_s``: how long to wait for PFs that other runs are changing (`_pf_lock`); None for who need not care. Where
+    there is nothing to do no lock is taken, and nobody waited for.
     """
     if allow_disruptive:
         document = HostDocument(tuple(replace(pf, allow_disruptive=True) for pf in document.pfs))
-    states, resolved = read_host(sysfs, run, document)
-    plan = plan_host(states, resolved, force=force)
+
+    def look() -> Report:
+        states, resolved = read_host(sysfs, run, document)
+        return Report(plan_host(states, resolved, force=force), None, states)
+
     if check:
-        refuse_held(sysfs, run, plan)
-        return Report(plan, None, states)
-    outcome = apply_host(sysfs, plan, run=run, on_step=on_step)
+        report = look()
+        refuse_held(sysfs, run, report.plan)
+        return report
+    with contextlib.ExitStack() as locks:
+        plan = (look() if lock_s is None else _looked_alone(sysfs, look, locks, lock_s)).plan
+        outcome = apply_host(sysfs, plan, run=run, on_step=on_step)
     return Report(outcome.plan, outcome, {address: pf.state for address, pf in outcome.pfs.items()})
+
+
+def _looked_alone(sysfs: Sysfs, look: Callable[[], Report], locks: contextlib.ExitStack, lock_s: float) -> Report:
+    """What ``look`` sees while nobody else changes its PFs; with ``locks`` on them when there is anything to do.
+
+    Which PFs are meant is known only after a look. That no lock is held before it and none after it is enough where
+    nothing is to be done; what it cannot understand while others are at work is looked at again when they are done.
+    """
+    from . import _guard  # late: without anything to do there is nothing to guard
+
+    try:
+        report = look()
+    except SriovError:
+        with _pf_lock.held(sysfs, _pf_lock.busy(sysfs), lock_s) as others:
+            if not others:
+                raise
+            report = look()
+    mine = sorted(one.found.address for one in report.plan.plans)
+    if any(one.steps or one.found.owed for one in report.plan.plans) or _pf_lock.busy(sysfs, mine):
+        locks.enter_context(_pf_lock.held(sysfs, mine, lock_s))
+        _guard.refuse_during_update(sysfs)
+        report = look()
+        now = sorted(one.found.address for one in report.plan.plans)
+        if now != mine:
+            raise RefusedError(f"the wishes meant PFs {', '.join(mine)}, and now {', '.join(now)}: try again")
+    return report
 
 
 def read_host(sysfs: Sysfs, run: Run, document: HostDocument) -> tuple[dict[str, PfState], HostDocument]:
@@ -81,6 +117,7 @@ def read_host(sysfs: Sysfs, run: Run, document: HostDocument) -> tuple[dict[str,
         states = read_pfs(sysfs, addresses, vfs=False)
     else:
         states = read_known(sysfs, _selector.facts_of(names))
+    states = _owed.known(sysfs, states)
     resolved = _resolved(sysfs, run, document, states)
     for spec in resolved.pfs:
         address = str(spec.pf)

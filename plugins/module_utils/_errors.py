@@ -66,5 +66,9 @@ class DeadlineError(SriovError):
     """A named condition did not come true in time."""
 
 
+class BusyError(DeadlineError):
+    """Another run has the PF, and has not ended in time; nothing was written."""
+
+
 class BlockedError(DeadlineError):
     """The kernel neither carries something out nor gives it up; what does it was left behind, waiting."""

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import _eswitch, _presence, _vfids
 from ._document import DEFAULT_DRIVER, PfSpec
+from ._owed import Bound, Owed
 from ._pf_settings import PfSettings
 from ._presence import Presence, presence_of
 from ._properties import VfProperties
@@ -26,7 +27,9 @@ class Goal:
     ``notes``: where the interface gives less than was wished, and what this costs. ``settings`` of the PF and
     ``devices`` of present VFs hold what is wished. ``let_go`` are bound VFs that stay and that no driver may have while
     the mode of the eswitch changes; ``rebound`` are the drivers of VFs without a wish for one that must let go of them
-    for a moment, and get them back.
+    for a moment, and get them back. ``kept_drivers`` and ``kept_properties`` are what no wish gives to VFs that come
+    back. ``restored`` and ``probed`` are owed to VFs by a run before (`_owed.Owed`). ``overrides``: what
+    driver_override is to be beside ``rebound`` and ``restored`` drivers.
     """
 
     enabled: int
@@ -41,6 +44,15 @@ class Goal:
     devices: Mapping[int, VfDevice] = field(default_factory=dict)
     let_go: frozenset[int] = frozenset()
     rebound: Mapping[int, str] = field(default_factory=dict)
+    kept_drivers: Mapping[int, str] = field(default_factory=dict)
+    kept_properties: Mapping[int, VfProperties] = field(default_factory=dict)
+    restored: Mapping[int, Bound] = field(default_factory=dict)
+    probed: frozenset[int] = frozenset()
+    overrides: Mapping[int, str | None] = field(default_factory=dict)
+
+    @property
+    def owed_drivers(self) -> dict[int, str]:
+        return {vf_id: driver for vf_id, (driver, _override) in self.restored.items()}
 
     def new_vectors(self, found: PfState) -> dict[int, int]:
         """The MSI-X vectors to write, of VFs that have another number or whose number is not known, by id."""
@@ -56,16 +68,19 @@ def goal_of(found: PfState, spec: PfSpec) -> Goal:
     present = presence.ids
     drivers = {i: _driver(vf.driver) for vf in spec.vfs if vf.driver for i in map(int, vf.ids) if i in present}
     properties = _properties(found, spec)
-    if presence.cycle:
-        drivers = {**_kept_drivers(found, present), **drivers}
-        properties = _kept(found, enabled, properties)
+    kept_drivers = _kept_drivers(found, present, drivers) if presence.cycle else {}
+    kept_properties = _kept_properties(found, enabled) if presence.cycle else {}
+    drivers = {**kept_drivers, **drivers}
+    properties = _over(properties, kept_properties)
     let_go = _let_go(found, spec, presence)
-    notes = (*_presence.notes(found, spec, presence), *_eswitch_notes(found, let_go))
+    notes = (*_owed_notes(found), *_presence.notes(found, spec, presence), *_eswitch_notes(found, let_go))
     goal = Goal(
         enabled, present, _autoprobe(found, spec), drivers, properties, presence.cycle, notes, presence.kills,
-        spec.settings, _devices(spec, present), let_go,
+        spec.settings, _devices(spec, present), let_go, {}, kept_drivers, kept_properties,
     )  # fmt: skip
-    return replace(goal, rebound=_rebound(found, goal))
+    rebound = _rebound(found, goal)
+    goal = replace(goal, rebound=rebound, overrides={i: found.vfs[i].driver_override for i in rebound})
+    return _with_owed(found, goal) if found.owed else goal
 
 
 def reads(found: PfState, spec: PfSpec) -> tuple[frozenset[int], bool]:
@@ -73,7 +88,8 @@ def reads(found: PfState, spec: PfSpec) -> tuple[frozenset[int], bool]:
     goal = goal_of(found, spec)
     if goal.cycle or _eswitch.change_of(found.driver, found.settings, spec.settings):
         return found.present, found.netdev is not None
-    ids = (frozenset(goal.drivers) | frozenset(goal.devices)) & found.present | found.present - goal.present
+    ids = frozenset(goal.drivers) | frozenset(goal.devices) | goal.probed | frozenset(goal.restored)
+    ids = ids & found.present | found.present - goal.present
     return ids, bool(goal.properties) or goal.settings.mtu != found.settings.mtu
 
 
@@ -107,10 +123,13 @@ def shortfall(goal: Goal, found: PfState) -> list[str]:
         ("drivers_autoprobe", goal.autoprobe, found.autoprobe),
     ]
     facts += [(name, value, getattr(found.settings, name)) for name, value in goal.settings.to_dict().items()]
-    for vf_id, driver in sorted({**goal.drivers, **goal.rebound}.items()):
+    for vf_id, driver in sorted({**goal.drivers, **goal.rebound, **goal.owed_drivers}.items()):
         vf = found.vfs.get(vf_id)
         have = vf and (vf.driver if driver else vf.driver_override)
         facts.append((f"driver of VF {vf_id}", driver or "the default", have or (driver and "none") or "the default"))
+    for vf_id, override in sorted(goal.overrides.items()):
+        have_override = found.vfs[vf_id].driver_override if vf_id in found.vfs else None
+        facts.append((f"driver_override of VF {vf_id}", override or "none", have_override or "none"))
     for vf_id, wanted in sorted(goal.properties.items()):
         have_properties = found.properties.get(vf_id, VfProperties()).to_dict()
         facts += [(f"{k} of VF {vf_id}", v, have_properties.get(k)) for k, v in wanted.to_dict().items()]
@@ -147,20 +166,46 @@ def _devices(spec: PfSpec, present: frozenset[int]) -> dict[int, VfDevice]:
     return devices
 
 
-def _kept_drivers(found: PfState, present: frozenset[int]) -> dict[int, str | None]:
-    """Drivers that VFs which come back would not find by themselves."""
+def _kept_drivers(found: PfState, present: frozenset[int], wished: Collection[int]) -> dict[int, str]:
+    """Drivers that VFs which come back, and that are not ``wished`` to have another, would not find by themselves."""
+    owed = found.owed or Owed()
+    autoprobe = found.autoprobe if owed.autoprobe is None else owed.autoprobe
+    bound = {i: (vf.driver, vf.driver_override) for i, vf in found.vfs.items() if vf.driver}
     return {
-        i: vf.driver for i, vf in found.vfs.items()
-        if i in present and vf.driver and (vf.driver_override or not found.autoprobe)
+        i: driver for i, (driver, override) in sorted({**bound, **owed.rebound}.items())
+        if i in present and i not in wished and (override or not autoprobe)
     }  # fmt: skip
 
 
-def _kept(found: PfState, enabled: int, wished: Mapping[int, VfProperties]) -> dict[int, VfProperties]:
-    """Properties that somebody gave to VFs that come back, with the wishes over them: disabling forgets them all."""
+def _kept_properties(found: PfState, enabled: int) -> dict[int, VfProperties]:
+    """Properties that somebody gave to VFs that come back: disabling forgets them all."""
     lost = _eswitch.kept_by_nobody(found.driver, found.settings.eswitch_mode)
     readings = {i: p.without(lost) for i, p in found.properties.items() if i < enabled}
-    kept = {i: given for i, reading in readings.items() if (given := reading.without_defaults())}
+    return {i: given for i, reading in readings.items() if (given := reading.without_defaults())}
+
+
+def _over(wished: Mapping[int, VfProperties], kept: Mapping[int, VfProperties]) -> dict[int, VfProperties]:
+    """The wishes over what is kept."""
     return {i: wished.get(i, VfProperties()).over(kept.get(i, VfProperties())) for i in sorted(set(kept) | set(wished))}
+
+
+def _with_owed(found: PfState, goal: Goal) -> Goal:
+    """With what is owed to VFs that are present and stay, and that no wish gives a driver to."""
+    owed = found.owed or Owed()
+    stay = frozenset() if goal.cycle else found.present & goal.present
+    free = frozenset(i for i in stay if not goal.drivers.get(i))
+    restored = {i: bound for i, bound in owed.rebound.items() if i in free}
+    overrides = {**goal.overrides, **{vf_id: override for vf_id, (_driver, override) in restored.items()}}
+    probed = owed.probed & free if goal.autoprobe else frozenset()
+    return replace(goal, restored=restored, probed=probed, overrides=overrides)
+
+
+def _owed_notes(found: PfState) -> Iterator[str]:
+    if found.owed:
+        yield (
+            f"PF {found.address}: a run before this one did not come to its end; what it had taken away for a moment "
+            "comes back, unless it is declared otherwise"
+        )
 
 
 def _rebound(found: PfState, goal: Goal) -> dict[int, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from . import _claim, _live_status, _manifest, _vm_discovery
+from . import _claim, _live_status, _manifest, _pf_lock, _vm_discovery
 from ._claim import Claim
 from ._errors import BadInputError, RefusedError, SriovError
 from ._live_host import FAILURES, LiveHost
@@ -56,6 +56,7 @@ def recover(host: LiveHost) -> str | None:
 
 
 def _armed(host: LiveHost) -> Manifest:
+    """What may be run. Since it was armed nobody else begins to change PFs (`_guard`); who had begun must be done."""
     manifest = _manifest.load(host.folder.path)
     status = host.folder.read_status()
     if manifest is None or status is None:
@@ -66,6 +67,7 @@ def _armed(host: LiveHost) -> Manifest:
         raise RefusedError(f"this live update is in phase {status.get('phase')}, not armed: it is not started again")
     if not host.kexec.loaded():
         raise RefusedError("no kernel is loaded any more: arm the update again")
+    _pf_lock.refuse_busy(host.sysfs, [pf.pf for pf in manifest.pfs])
     return manifest
 
 

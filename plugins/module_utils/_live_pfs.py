@@ -97,7 +97,7 @@ class PfSet:
             self._wait_for_driver(pf)
             self._bring_up(pf)
             spec = PfSpec(pf.pf, pf.hardware_vfs, drivers_autoprobe=False)
-            _engine.converge(self.host.sysfs, self.host.run, HostDocument((spec,)))
+            self._bring(HostDocument((spec,)))
             problem = None
         except FAILURES as error:
             problem = f"PF {pf.pf} cannot be used: {error}"
@@ -149,10 +149,14 @@ class PfSet:
         """Twice: an interface that udev renamed between reading and writing makes the first attempt fail."""
         document = HostDocument(tuple(specs))
         try:
-            _engine.converge(self.host.sysfs, self.host.run, document)
+            self._bring(document)
         except SriovError as error:
             self.host.log(f"trying again: {error}")
-            _engine.converge(self.host.sysfs, self.host.run, document)
+            self._bring(document)
+
+    def _bring(self, document: HostDocument) -> None:
+        """Without locks: VMs wait, and as long as an update is under way nobody else changes PFs (`_guard`)."""
+        _engine.converge(self.host.sysfs, self.host.run, document, lock_s=None)
 
     def _try(self, specs: Sequence[PfSpec]) -> None:
         if specs:

@@ -23,9 +23,12 @@ ALWAYS_REPORTED = frozenset({"vlan", "qos", "vlan_proto", "link_state", "min_tx_
 
 def read_link(run: Run, netdev: str) -> tuple[Link, dict[int, VfProperties]]:
     """The interface, and the properties of every VF that its driver knows, by VF id; what is not reported is None."""
-    links = _links(run, ["ip", "-json", "-details", "link", "show", "dev", netdev])
-    vfs = {int(vf["vf"]): _properties(vf) for link in links for vf in link.get("vfinfo_list", [])}
-    return (_link(links[0]) if links else Link()), vfs
+    argv = ["ip", "-json", "-details", "link", "show", "dev", netdev]
+    links = _links(run, argv)
+    try:
+        return _link(links[0]), {int(vf["vf"]): _properties(vf) for vf in links[0].get("vfinfo_list", [])}
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise SriovError(f"'{' '.join(argv)}' did not tell of {netdev} as ip does: {error!r}") from error
 
 
 def netdev_of(run: Run, name: str) -> str:
@@ -92,8 +95,8 @@ def _vlan(full: VfProperties) -> list[str]:
 def _links(run: Run, argv: list[str]) -> list[dict[str, Any]]:
     """The JSON list that ``ip`` prints; older versions leave empty objects in it."""
     try:
-        return [link for link in json.loads(run(argv) or "[]") if link]
-    except ValueError as error:
+        return [dict(link) for link in json.loads(run(argv) or "[]") if link]
+    except (ValueError, TypeError) as error:
         raise SriovError(f"'{' '.join(argv)}' did not answer in JSON: {error}") from error
 
 

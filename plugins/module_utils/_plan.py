@@ -14,7 +14,7 @@ from ._document import HostDocument, PfSpec, resolve
 from ._errors import RefusedError
 from ._goal import Goal, goal_of
 from ._interface import STOCK
-from ._plan_drivers import driver_steps
+from ._plan_drivers import cleared, driver_steps, owed_steps
 from ._properties import VfProperties
 from ._state import PfState
 from ._steps import Step
@@ -179,12 +179,13 @@ def _vf_steps(found: PfState, goal: Goal) -> Iterator[Step]:
     yield from _mode_steps(current, goal, late)
     first = (added if not quiet else chosen) - by_enabling
     yield from _steps.add(current, first)
-    yield from driver_steps(current, goal, fresh=added if during else frozenset())
+    yield from driver_steps(current, goal, fresh=added if during else frozenset(), autoprobe=during)
     if quiet:
         yield _steps.autoprobe(found, False, True)
-        for vf_id in sorted(chosen - named):
+        for vf_id in sorted(chosen - named | cleared(current, goal)):
             yield _steps.probe(current, vf_id, None)
         yield from _steps.add(current, added - by_enabling - chosen)
+    yield from owed_steps(found, goal)
 
 
 def _mode_steps(current: PfState, goal: Goal, now: bool) -> Iterator[Step]:

@@ -14,30 +14,55 @@ from ._steps import Step
 from ._vf_device import VfDevice
 
 
-def driver_steps(current: PfState, goal: Goal, fresh: frozenset[int]) -> Iterator[Step]:
+def cleared(current: PfState, goal: Goal) -> frozenset[int]:
+    """VFs that lose their override, so that the kernel chooses their driver."""
+    found = frozenset(i for i, vf in current.vfs.items() if vf.driver_override)
+    return found & frozenset(i for i, driver in goal.drivers.items() if driver is None)
+
+
+def driver_steps(current: PfState, goal: Goal, fresh: frozenset[int], autoprobe: bool) -> Iterator[Step]:
     """``current``: the PF when these begin. ``fresh`` VFs were added with autoprobe on: some driver may have them.
 
-    VFs that only let go of their driver for a moment have it as override meanwhile, so that no other takes them.
+    Without ``autoprobe`` the kernel makes no choice: VFs that are `cleared` are left unbound.
+
+    VFs that only let go of their driver for a moment have it as override meanwhile, so that no other takes them. An
+    override is cleared after unbinding: as long as it is there, a run that is killed has left something to do.
     """
     vectors = goal.new_vectors(current)
     named = {i: d for i, d in goal.drivers.items() if d and (d != driver_of(current, i) or i in vectors)}
-    cleared = [i for i, d in goal.drivers.items() if d is None and (vf := current.vfs.get(i)) and vf.driver_override]
     yield from (_steps.load_driver(current, d) for d in sorted(set(named.values()) - current.bus_drivers))
-    changing = sorted({**named, **dict.fromkeys(cleared)})
+    changing = sorted({*named, *cleared(current, goal)})
     back = {vf_id: goal.rebound[vf_id] for vf_id in sorted(goal.rebound)}
     overrides = {**{vf_id: named.get(vf_id) for vf_id in changing}, **back}
     differing = [vf_id for vf_id, driver in overrides.items() if _override_of(current, vf_id) != driver]
-    yield from (_steps.override(current, vf_id, overrides[vf_id]) for vf_id in differing)
+    yield from (_steps.override(current, vf_id, driver) for vf_id in differing if (driver := overrides[vf_id]))
     let_go = fresh & frozenset(vectors) - frozenset(overrides)
     for vf_id in [*overrides, *sorted(let_go)]:
         if driver_of(current, vf_id) or vf_id in fresh:
             yield _steps.unbind(current, vf_id)
+    yield from (_steps.override(current, vf_id, None) for vf_id in differing if not overrides[vf_id])
     yield from _vector_steps(current, goal, vectors)
-    probed = [vf_id for vf_id in changing if vf_id in named or goal.autoprobe]
+    probed = [vf_id for vf_id in changing if vf_id in named or autoprobe]
     for vf_id in [*probed, *back, *sorted(let_go)]:
         yield _steps.probe(current, vf_id, named.get(vf_id) or back.get(vf_id))
     for vf_id in [vf_id for vf_id in differing if vf_id in back]:
         yield _steps.change_override(current, vf_id, back[vf_id], _override_of(current, vf_id))
+
+
+def owed_steps(current: PfState, goal: Goal) -> Iterator[Step]:
+    """After `driver_steps`: drivers that a run before has not brought back to VFs that stay, and their overrides."""
+    for vf_id, (driver, override) in sorted(goal.restored.items()):
+        have = _override_of(current, vf_id)
+        if not driver_of(current, vf_id):
+            if have != driver:
+                yield _steps.change_override(current, vf_id, have, driver)
+            have = driver
+            yield _steps.probe(current, vf_id, driver)
+        if have != override:
+            yield _steps.change_override(current, vf_id, have, override)
+    for vf_id in sorted(goal.probed - cleared(current, goal)):
+        if not driver_of(current, vf_id):
+            yield _steps.probe(current, vf_id, None)
 
 
 def _vector_steps(current: PfState, goal: Goal, vectors: Mapping[int, int]) -> Iterator[Step]:

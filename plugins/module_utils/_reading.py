@@ -50,7 +50,7 @@ class Extent:
     @classmethod
     def of_goal(cls, goal: Goal) -> Extent:
         devices = {vf_id: frozenset(device.to_dict()) for vf_id, device in goal.devices.items()}
-        vfs = frozenset(goal.drivers) | frozenset(goal.rebound) | frozenset(devices)
+        vfs = frozenset(goal.drivers) | frozenset(goal.overrides) | frozenset(devices)
         return cls(vfs, bool(goal.properties), goal.settings, devices)
 
     @classmethod

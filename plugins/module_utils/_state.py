@@ -14,6 +14,7 @@ from . import _blocked
 from ._errors import BadInputError, KernelError, SriovError
 from ._interface import DEVICES, INTERFACES, Interface, of_files
 from ._link import Link
+from ._owed import Owed
 from ._pf_settings import PfSettings
 from ._properties import VfProperties
 from ._sysfs import Sysfs
@@ -51,6 +52,8 @@ class PfState:
     Read where they are asked for (`_details`, `_netdev`): ``settings``, ``devices`` of present VFs by id with
     ``total_msix``, the vectors that they share, and ``link``, the network interface.
 
+    ``owed``: by a run that has not come to its end (`_owed.known`).
+
     ``blocked``: what is being written to it, perhaps for ever. Then only address, driver, netdev and facts are known.
     """
 
@@ -73,6 +76,7 @@ class PfState:
     devices: Mapping[int, VfDevice] = field(default_factory=dict)
     total_msix: int = 0
     link: Link | None = None
+    owed: Owed | None = None
 
     @property
     def abilities(self) -> Interface:

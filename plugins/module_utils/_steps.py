@@ -17,6 +17,9 @@ from ._properties import VfProperties
 from ._state import DRIVERS, PfState, VfState
 from ._vf_device import VfDevice, number_for
 
+KERNELS_CHOICE = "kernel's choice"
+"""In place of a driver's name."""
+
 NO_OVERRIDE = "\n"
 """Clears driver_override (drivers/base/driver.c, driver_set_override)."""
 
@@ -33,6 +36,11 @@ class Step:
     undo: tuple[Action, ...] = ()
     ids: frozenset[int] = frozenset()
     takes: frozenset[int] = frozenset()
+
+    @property
+    def is_kernels_choice(self) -> bool:
+        """Whether the kernel is asked for a driver of its own choice."""
+        return self.what == "bind" and self.after == KERNELS_CHOICE
 
     def to_dict(self) -> dict[str, Any]:
         vfs = {"vfs": _vfids.compress(self.ids)} if self.ids else {}
@@ -143,7 +151,7 @@ def unbind(pf: PfState, vf_id: int) -> Step:
 
 def probe(pf: PfState, vf_id: int, driver: str | None) -> Step:
     """Let the driver of the override, or the kernel's choice, take the VF."""
-    after = driver or "kernel's choice"
+    after = driver or KERNELS_CHOICE
     return Step(
         pf.address, "bind", "none", after, _probe(pf, vf_id), (_unbind(pf, vf_id),), frozenset({vf_id})
     )  # fmt: skip

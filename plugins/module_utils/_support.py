@@ -102,14 +102,14 @@ def _of_mtu(found: PfState, goal: Goal) -> Iterator[str]:
 
 def _no_interface(found: PfState, goal: Goal, vf_id: int) -> str:
     """Why the VF will have none; empty where it has or may get one."""
-    driver = goal.drivers.get(vf_id) or goal.rebound.get(vf_id)
+    driver = goal.drivers.get(vf_id) or goal.rebound.get(vf_id) or goal.owed_drivers.get(vf_id)
     if driver:
         return f"its driver is to be {driver}" if "vfio" in driver else ""
     vf = None if goal.cycle else found.vfs.get(vf_id)
     if vf is None or (vf_id in goal.drivers and vf.driver_override):
         return "" if goal.autoprobe else "nothing binds it to a driver"
     if vf.driver is None:
-        return "nothing binds it to a driver"
+        return "" if vf_id in goal.probed else "nothing binds it to a driver"
     if found.devices.get(vf_id, VfDevice()).mtu is None:
         return f"though {vf.driver} is bound: a driver for virtual machines, or it is in another network namespace"
     return ""

@@ -91,7 +91,10 @@ class _Writer:
 
     def ask(self, lock: str, path: str, value: str, seconds: float) -> Answer:
         start = time.monotonic()
-        self._questions.write("\0".join((lock, path, value)).encode().hex().encode() + b"\n")
+        try:
+            self._questions.write("\0".join((lock, path, value)).encode().hex().encode() + b"\n")
+        except OSError as error:
+            raise SriovError(f"writer process {self._process.pid} takes no more: {error.strerror}") from error
         line = self._line(seconds)
         took = time.monotonic() - start
         if line is None:

@@ -15,7 +15,9 @@ description:
     drivers and their administrative properties.
   - What is omitted is left as it is found.
   - All input is checked against the host before anything is written. A PF at which something fails is taken back to
-    what was found. Success is reported only after a fresh reading.
+    what was found. Success is reported only after a fresh reading. After a run that was killed, the same task
+    converges.
+  - One run at a time changes a PF. Another one waits for it for at most 60 seconds.
   - The kernel's interface is recognised by its files. With C(vf-id) any set of VFs can be present. With C(vf-id-narrow)
     VFs cannot be removed one by one and VF 0 is always there. With C(stock) every enabled VF is present. Where a kernel
     cannot leave VFs out that are not wanted, they are present all the same, and RV(notes) says so.
@@ -303,8 +305,9 @@ document:
   sample: {pfs: [{pf: "0000:03:00.0", hardware_vfs: max, present_vfs: "0-1,6"}]}
 kind:
   description:
-    - What kind of failure it is. V(BadInputError) and V(RefusedError) come before anything is written, V(ApplyError)
-      after the PFs that failed were taken back, except where the kernel has blocked a write.
+    - What kind of failure it is. V(BadInputError), V(RefusedError) and V(BusyError) (another run has the PF) come
+      before anything is written, V(ApplyError) after the PFs that failed were taken back, except where the kernel has
+      blocked a write.
   returned: failure
   type: str
   sample: BadInputError

@@ -204,8 +204,8 @@ notes:
     - "PF 0000:03:00.0: the kernel's interface 'stock' cannot leave VFs 6 out: present are 0-6 instead of 0-5"
 kind:
   description:
-    - What kind of failure it is. V(BadInputError) and V(RefusedError) come before anything is written, V(ApplyError)
-      after the PFs that failed were taken back.
+    - What kind of failure it is. V(BadInputError), V(RefusedError) and V(BusyError) (another run has the PF) come
+      before anything is written, V(ApplyError) after the PFs that failed were taken back.
   returned: failure
   type: str
   sample: BadInputError

@@ -10,12 +10,13 @@ import fcntl
 import os
 import shutil
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import WRITES
 
+from .faults import KILL, Killed
 from .kernel import FILES, FakeKernel
 from .pci import config
 from .pf import FakePf, FakeVf
@@ -24,7 +25,10 @@ from .tools import FakeTools
 
 
 class FakeHost:
-    """``sysfs`` and ``run`` are what the engine takes. ``faults``: which write or program (from 1) fails, with errno.
+    """``sysfs`` and ``run`` are what the engine takes. ``faults``: how which action (from 1) fails: a write, or a
+    program that changes something; with an errno, or as `faults` says. ``wrong``: the same for programs that are asked.
+    ``actions`` and ``asked`` count them, ``kinds`` says what each action was: within (a deadline), write, program;
+    ``struck`` are the files and programs that went wrong.
 
     ``drivers`` are registered on the PCI bus, ``reluctant`` ones take no device. ``namespaces``: by path of a network
     namespace, its interfaces by PCI address (see `users`).
@@ -36,11 +40,15 @@ class FakeHost:
         self.drivers = set(drivers)
         self.reluctant: set[str] = set()
         self.lock = threading.RLock()
-        self.faults: dict[int, int] = {}
-        self.actions = 0
+        self.faults: Mapping[int, int | str] = {}
+        self.wrong: Mapping[int, str] = {}
+        self.actions = self.asked = 0
+        self.kinds: list[str] = []
+        self.struck: list[str] = []
+        self.dead = False
         self._groups = 0
         self.namespaces: dict[str, dict[str, str]] = {}
-        self._locks: dict[str, TextIO] = {}
+        self.locks: dict[str, TextIO] = {}
         self.kernel = FakeKernel(self, interface)
         self.sysfs = FakeSysfs(self)
         self.run = FakeTools(self)
@@ -117,27 +125,38 @@ class FakeHost:
         lock = self.root / WRITES.lstrip("/") / pf.address
         lock.parent.mkdir(parents=True, exist_ok=True)
         lock.write_text(f"{os.getpid()} 0 {value} {path}")
-        self._locks[pf.address] = lock.open()
-        fcntl.flock(self._locks[pf.address], fcntl.LOCK_EX)
+        self.locks[pf.address] = lock.open()
+        fcntl.flock(self.locks[pf.address], fcntl.LOCK_EX)
 
     def let_go(self, pf: FakePf) -> None:
-        """The users of the PF's VFs end, and all that the kernel has blocked goes on, one after the other."""
+        """The users of the PF's VFs end, and with them what the kernel has blocked."""
         for vf in pf.vfs.values():
             vf.held = False
         for proc in (self.root / "proc").glob("[0-9]*"):
             shutil.rmtree(proc)
-        waiting = [(one, one.pending) for one in (self.pfs[address] for address in self._locks) if one.pending]
+        self.go_on()
+
+    def go_on(self) -> None:
+        """All that the kernel has blocked goes on, one after the other."""
+        waiting = [(one, one.pending) for one in (self.pfs[address] for address in self.locks) if one.pending]
         for one, _write in waiting:
             one.pending = None
         for one, write in waiting:
             self.sysfs.write(*write)
-            self._locks.pop(one.address).close()
+            self.locks.pop(one.address).close()
 
-    def count(self, what: str) -> None:
-        """One more action; raises the injected OSError when it is that one's turn."""
+    def count(self, what: str, kind: str) -> str:
+        """One more action, and how it goes wrong, empty for not at all; raises an injected OSError, or `Killed`."""
+        if self.dead:
+            raise Killed(what)
         self.actions += 1
-        if self.actions in self.faults:
-            raise OSError(self.faults[self.actions], what)
+        self.kinds.append(kind)
+        fault = self.faults.get(self.actions, "")
+        self.struck += [what] if fault else []
+        if isinstance(fault, int):
+            raise OSError(fault, what)
+        self.dead = fault == KILL
+        return fault
 
     def next_group(self) -> int:
         self._groups += 1

@@ -13,6 +13,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils import _ethtool
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BlockedError, KernelError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import Sysfs
 
+from .faults import KILL, LIE, STUCK, Killed
 from .kernel import WRITE_ONLY, Blocked
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class FakeSysfs(Sysfs):
 
     def write(self, path: str, value: str) -> None:
         try:
-            self._carry_out(path, value)
+            self._carry_out(path, value, "write")
         except Blocked as block:
             raise AssertionError(f"this write would block in the kernel: {block}") from block
 
@@ -60,18 +61,23 @@ class FakeSysfs(Sysfs):
         """Any number of seconds has passed when the kernel blocks. Then the PF is locked until `FakeHost.let_go`."""
         self.within.append((path, seconds))
         try:
-            self._carry_out(path, value)
+            self._carry_out(path, value, "within")
         except Blocked as block:
             self.host.block(self.host.pfs[owner], path, value)
             raise BlockedError(f"'{value}' written to {path} has not come back: {block}") from block
 
-    def _carry_out(self, path: str, value: str) -> None:
+    def _carry_out(self, path: str, value: str, kind: str) -> None:
         with self.host.lock:
             try:
-                self.host.count(path)
+                fault = self.host.count(path, kind)
+                if fault == KILL:
+                    raise Killed(path)
                 self._need_free(path)
                 self._need_global_lock(path)
-                self._write(path, value)
+                if fault == STUCK:
+                    raise Blocked(f"the write to {path} hangs")
+                if fault != LIE:
+                    self._write(path, value)
             except OSError as error:
                 raise KernelError("write", path, error.errno or 0, value) from error
             finally:

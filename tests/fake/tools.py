@@ -10,9 +10,10 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import ToolError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BlockedError, DeadlineError, ToolError
 
 from . import devlink, ip, links
+from .faults import KILL, LATE, LIE, NONSENSE, OTHER, STATUS, STUCK, Killed
 
 if TYPE_CHECKING:
     from .host import FakeHost
@@ -52,7 +53,7 @@ class FakeTools:
                 return self._change(words, lambda: devlink.set_mode(self.host, words))
             if words[:4] == ["devlink", "port", "function", "set"]:
                 return self._change(words, lambda: devlink.set_function(self.host, words))
-            return self._show(words)
+            return self._ask(words)
 
     def _show(self, words: list[str]) -> str:
         if words == ["devlink", "-j", "port", "show"]:
@@ -68,16 +69,41 @@ class FakeTools:
     def _change(self, words: list[str], act: Callable[[], None]) -> str:
         """When `ip` fails, it has already done the first half of its work."""
         try:
-            self.host.count(" ".join(words))
+            fault = self.host.count(" ".join(words), "program")
         except OSError as error:
-            if words[0] == "ip":
-                ip.set_vf(self._pf(words, words[4]), words, limit=1)
+            self._half(words)
             text = f"{'RTNETLINK' if words[0] == 'ip' else 'kernel'} answers: {os.strerror(error.errno or 0)}"
             raise ToolError(words, 2, text) from error
-        self.calls.append(words)
-        act()
+        if fault in (STATUS, KILL) or (fault in (LATE, STUCK) and words[0] == "ip"):
+            self._half(words)
+        elif fault != LIE:
+            self.calls.append(words)
+            act()
         self.host.draw()
+        if fault == KILL:
+            raise Killed(words)
+        self._fail(words, fault)
         return ""
+
+    def _half(self, words: list[str]) -> None:
+        if words[0] == "ip":
+            ip.set_vf(self._pf(words, words[4]), words, limit=1)
+
+    def _ask(self, words: list[str]) -> str:
+        self.host.asked += 1
+        fault = self.host.wrong.get(self.host.asked, "")
+        self._fail(words, fault)
+        return {NONSENSE: "6: eth0: <UP>", OTHER: '[{"ifname": "lo", "vfinfo_list": 7}]'}.get(fault) or self._show(
+            words
+        )
+
+    def _fail(self, words: list[str], fault: str) -> None:
+        if fault == STATUS:
+            raise ToolError(words, 255, "it has a bad day")
+        if fault == LATE:
+            raise DeadlineError(f"'{' '.join(words)}' did not end within 60 s")
+        if fault == STUCK:
+            raise BlockedError(f"'{' '.join(words)}' did not end within 60 s, and cannot be killed")
 
     def _load(self, words: list[str]) -> None:
         if words[-1] not in MODULES:

@@ -12,10 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils import _qmp
+from ansible_collections.kvmfleet.sriov.plugins.module_utils import _act, _qmp
 from tests.fake.node import FakeNode
 from tests.fake.pf import FakePf
+from tests.fake.transitions import Scene, Way
 from tests.fake.update import PROPERTIES
+
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+"""Fake trees are a few hundred files each."""
 
 
 @pytest.fixture
@@ -36,3 +40,13 @@ def pf(node: FakeNode) -> FakePf:
     pf = node.igb()
     node.vm("web1", pf, 6, **PROPERTIES)
     return pf
+
+
+@pytest.fixture
+def scene(way: Way, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    """As found, and known what a run does in which nothing goes wrong. Interfaces that do not come are not awaited."""
+    monkeypatch.setattr(_act, "NETDEV_S", 0.0)
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        found = Scene(Path(folder), way)
+        found.rehearse()
+        yield found

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils import _engine
+from ansible_collections.kvmfleet.sriov.plugins.module_utils import _act, _engine
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._apply import ApplyError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import validate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import RefusedError
@@ -46,6 +46,15 @@ def test_refused_property_is_named_with_its_vf_and_taken_back(host: FakeHost) ->
     assert "at step 'properties' of VF 0: the kernel refused trust True: EPERM (Operation not permitted)" in said
 
 
+def test_what_goes_before_a_refused_property_is_taken_back(tmp_path: Path) -> None:
+    """The kernel would refuse it again when it is set back, and what comes after it in the same command stayed."""
+    host = FakeHost(tmp_path)
+    host.setup(host.igb(), 4, [0])
+    wish = {"ids": "0-1", "mac": "02:00:00:00:00:00+id", "vlan": 5, "trust": True, "link_state": "enable"}
+    said = failure(host, {"pf": "eth0", "vfs": [wish]})
+    assert "at step 'properties' of VF 0: the kernel refused link_state enable: EOPNOTSUPP" in said
+
+
 def test_vectors_that_the_kernel_refuses(host: FakeHost) -> None:
     """The others hold what is asked for: that is known only to the driver."""
     host.setup(mlx5(host, total_msix=32), 4, [0, 1])
@@ -76,10 +85,11 @@ def test_unsupported_vectors_are_no_sign_that_vfs_must_be_present(
     assert "the PF's driver cannot change the MSI-X vectors of its VFs" in said
 
 
-def test_driver_that_does_not_come_back_is_told(host: FakeHost) -> None:
+def test_driver_that_does_not_come_back_is_told(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     pf = mlx5(host)
     host.setup(pf, 4, [0], "mlx5_core")
     host.reluctant.add("mlx5_core")
+    monkeypatch.setattr(_act, "NETDEV_S", 0.0)
     document = validate({"pfs": [{"pf": MLX5, "vfs": [{"ids": 0, "msix_vectors": 16}]}]})
     with pytest.raises(ApplyError, match="driver of VF 0: wanted mlx5_core, found none"):
         _engine.converge(host.sysfs, host.run, document)
@@ -209,7 +219,8 @@ def test_writes_beside_an_unbinding_have_deadlines(host: FakeHost) -> None:
 
 
 def test_a_user_that_blocks_the_change_of_the_eswitch(host: FakeHost) -> None:
-    """Forced, and it does not let go: the mode stays, the PF is left alone; later the wish is fulfilled."""
+    """Forced, and it does not let go: the mode stays, the PF is left alone; later the wish is fulfilled, and VFs get
+    the drivers back that they had."""
     pf = mlx5(host)
     host.setup(pf, 4, [0, 2], "vfio-pci")
     host.hold(pf, 2)
@@ -219,4 +230,4 @@ def test_a_user_that_blocks_the_change_of_the_eswitch(host: FakeHost) -> None:
     assert (pf.eswitch, pf.vfs[0].driver) == ("legacy", None)
     host.let_go(pf)
     _engine.converge(host.sysfs, host.run, document)
-    assert (pf.eswitch, pf.vfs[0].driver, pf.vfs[2].driver) == ("switchdev", None, None)
+    assert (pf.eswitch, pf.vfs[0].driver, pf.vfs[2].driver) == ("switchdev", "vfio-pci", "vfio-pci")

@@ -28,6 +28,12 @@ def says(output: str, status: int = 0) -> Run:
     return run
 
 
+@pytest.mark.parametrize("output", ["mode legacy", "7", "[]", '{"dev": 7}', '{"dev": {"pci/0000:03:00.0": "legacy"}}'])
+def test_what_devlink_does_not_say(output: str) -> None:
+    with pytest.raises(SriovError, match="did not answer in JSON"):
+        _devlink.eswitch_mode(says(output), PF)
+
+
 def entry(**values: str) -> str:
     return json.dumps({"dev": {f"pci/{PF}": values}})
 

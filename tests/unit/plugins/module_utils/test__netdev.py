@@ -60,9 +60,19 @@ def test_read(vfinfo: dict[str, Any], expected: VfProperties) -> None:
     assert _netdev.read_link(says(output), "eth0")[1] == {6: expected}
 
 
-@pytest.mark.parametrize("output", ["", "[]", "[{}]", '[{"ifname": "eth0"}]'])
-def test_read_without_vfs(output: str) -> None:
-    assert _netdev.read_link(says(output), "eth0")[1] == {}
+def test_read_without_vfs() -> None:
+    assert _netdev.read_link(says('[{"ifname": "eth0"}]'), "eth0")[1] == {}
+
+
+@pytest.mark.parametrize(
+    "output", ["", "[]", "[{}]", "{}", "7", "[7]", '["eth0"]', '[{"vfinfo_list": 7}]', '[{"min_mtu": "x"}]']
+)
+def test_read_what_ip_does_not_say(output: str) -> None:
+    """Nobody may take it for an interface without VFs: what undo brings back would be unknown."""
+    with pytest.raises(
+        SriovError, match=r"'ip -json -details link show dev eth0' did not (tell of eth0|answer in JSON)"
+    ):
+        _netdev.read_link(says(output), "eth0")
 
 
 def test_read_garbage() -> None:

@@ -59,7 +59,7 @@ STEPS: list[tuple[PfState, dict[str, Any], list[str]]] = [
     (
         found(A, 7, [0], V),
         {"vfs": [{"ids": 0, "driver": "default"}]},
-        ["override: virtfn0/driver_override=\\n", "unbind: virtfn0/driver/unbind"],
+        ["unbind: virtfn0/driver/unbind", "override: virtfn0/driver_override=\\n"],
     ),
     (
         found(A, 7, [0], bus_drivers=frozenset()),

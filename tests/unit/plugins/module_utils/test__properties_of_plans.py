@@ -22,12 +22,14 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._apply import Apply
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import HostDocument, validate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import converge
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BadInputError, RefusedError
+from tests.fake.faults import KILL, Killed
 from tests.fake.host import FakeHost
 from tests.fake.pf import FakePf
 
 TOTAL = 5
 IDS = st.frozensets(st.integers(0, TOTAL - 1))
 QUICK = settings(max_examples=60, deadline=None, derandomize=True, database=None)
+FEW = settings(QUICK, max_examples=30)
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 """The fake tree is a few hundred files an example."""
 
@@ -238,3 +240,31 @@ def test_single_vfs_arrive_and_others_stay(case: tuple[Start, Any], allow: bool)
             others = [{i: v for i, v in one["vfs"].items() if i not in ids} for one in (before, after)]
             assert others[0] == others[1]
         assert not reach(host, wish, allow).plan.changed
+
+
+def settled(host: FakeHost) -> dict[str, Any]:
+    """The picture, in which an override for the driver that a VF has is none: the driver is what was wished."""
+    taken: dict[str, Any] = dict(host.picture())
+    for pf in taken.values():
+        pf["vfs"] = {i: (a, driver, None if over == driver else over) for i, (a, driver, over) in pf["vfs"].items()}
+    return taken
+
+
+@FEW
+@given(cases() | changes(), st.booleans(), st.data())
+def test_killed_anywhere_it_arrives_all_the_same(case: tuple[Start, Any], allowed: bool, data: st.DataObject) -> None:
+    """The same wish leads from there to where it would have led, as check mode says."""
+    start, wish = case
+    with host_of(start) as (host, _pf):
+        actions = len([s for s in reach(host, wish, allowed).plan.steps if s.what != "read back"])
+        assume(actions)
+        good = settled(host)
+    with host_of(start) as (host, _pf):
+        host.faults = {data.draw(st.integers(1, actions)): KILL}
+        with pytest.raises(Killed):
+            converge(host.sysfs, host.run, document_of(wish), allow_disruptive=allowed)
+        host.dead = False
+        asked = converge(host.sysfs, host.run, document_of(wish), allow_disruptive=allowed, check=True).to_dict()
+        done = converge(host.sysfs, host.run, document_of(wish), allow_disruptive=allowed).to_dict()
+        assert {key: done[key] for key in asked} == asked
+        assert settled(host) == good

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -221,3 +222,17 @@ def test_only_root_may_look_at_locks(sysfs: Sysfs, monkeypatch: pytest.MonkeyPat
     number = errno.EIO
     with pytest.raises(KernelError):
         _blocked.under_way(sysfs)
+
+
+def test_a_writer_that_was_killed_meanwhile(sysfs: Sysfs) -> None:
+    """By the kernel, for its memory: the run that used it before must know."""
+    Path(sysfs.real(PATH)).touch()
+    sysfs.write_within(PATH, "1", PF, 20)
+    pid = int(sysfs.read(f"{WRITES}/{PF}").split(" ")[0])
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: "state Z" in _writer.where(pid))
+    with pytest.raises(SriovError, match=f"writer process {pid} (takes no more: Broken pipe|ended with status -9)"):
+        sysfs.write_within(PATH, "2", PF, 20)
+    assert Path(sysfs.real(PATH)).read_text() == "1"
+    sysfs.write_within(PATH, "3", PF, 20)
+    sysfs.close()

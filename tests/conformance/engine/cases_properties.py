@@ -1,0 +1,233 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Cases for properties of VFs and settings of PFs, judged by `ip` and by the kernel's own files.
+
+What is set, and what is refused with which errno, is what igb does (drivers/net/ethernet/intel/igb/igb_main.c,
+igb_ndo_*): it knows neither link states nor RSS queries, no minimum rate, and of VLAN protocols only 802.1Q. Left out:
+eswitches and MSI-X vectors that can be set, and GUIDs; no emulated device has them.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from cases_engine import ENGINE, VFIO, declare, driver, fails, needs_vfio, vfinfo
+from cases_users import interface_of
+from harness import DEVICES, Pf, SkippedError, case, require
+from kvmfleet_sriov import _apply, _errors
+
+BACK = "the PF is back as it was found"
+MAC = "02:00:00:00:00:10"
+
+
+def netdev_of(pf: Pf) -> str:
+    names = pf.files.names(f"{pf.path}/net")
+    if not names:
+        raise SkippedError("needs a PF with a network interface")
+    return names[0]
+
+
+def settle(pf: Pf, *vfs: dict[str, Any], **more: object) -> None:
+    """Declare it: check mode says before what is done, and then there is nothing to do."""
+    wish = {**more, "vfs": list(vfs)}
+    asked = declare(pf, wish, check=True)
+    done = declare(pf, wish)
+    differ = [key for key in asked if asked[key] != done[key]]
+    require(not differ, f"{wish}: {differ} were predicted otherwise")
+    again = declare(pf, wish)
+    require(not again["changed"], f"the second run of {wish} did {again['steps']}")
+
+
+def settled(pf: Pf, *vfs: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """As `settle`; what `ip` shows of the VFs then."""
+    settle(pf, *vfs)
+    return vfinfo(pf, netdev_of(pf))
+
+
+def two(pf: Pf) -> str:
+    """The PF's network interface, with two VFs enabled, all of which are present."""
+    netdev = netdev_of(pf)
+    declare(pf, {"hardware_vfs": 2, "present_vfs": "all"})
+    return netdev
+
+
+def is_refused(pf: Pf, words: str, *vfs: dict[str, Any]) -> None:
+    """By the kernel, under way: the error has ``words``, and `ip` shows the same as before."""
+    before = vfinfo(pf, netdev_of(pf))
+    fails(_apply.ApplyError, words, partial(declare, pf, {"vfs": list(vfs)}))
+    fails(_apply.ApplyError, BACK, partial(declare, pf, {"vfs": list(vfs)}))
+    after = vfinfo(pf, netdev_of(pf))
+    require(before == after, f"before {before}, afterwards {after}")
+
+
+@case(interfaces=ENGINE)
+def case_properties_mac(pf: Pf) -> None:
+    """One address, one made of a base and the id, and one made of a hash, which stays what it is."""
+    two(pf)
+    found = settled(pf, {"ids": 0, "mac": MAC}, {"ids": "1", "mac": "02:00:00:00:00:20+id"})
+    macs = [found[i]["address"] for i in (0, 1)]
+    require(macs == [MAC, "02:00:00:00:00:21"], f"the MAC addresses are {macs}")
+    found = settled(pf, {"ids": "0-1", "mac": "hash"})
+    macs = [found[i]["address"] for i in (0, 1)]
+    require(len(set(macs)) == 2, f"the MAC addresses are {macs}")
+    require(all(int(mac[:2], 16) & 3 == 2 for mac in macs), f"not all of {macs} are local addresses of one device")
+    declare(pf, {"hardware_vfs": 0, "present_vfs": "none"})
+    two(pf)
+    found = settled(pf, {"ids": "0-1", "mac": "hash"})
+    require([found[i]["address"] for i in (0, 1)] == macs, f"they were {macs}, and are {found}")
+
+
+@case(interfaces=ENGINE)
+def case_properties_vlan(pf: Pf) -> None:
+    """VLAN and priority come, change and go together; the VF beside it has none."""
+    two(pf)
+    for vlan, qos in ((100, 5), (100, 0), (200, 3), (0, 0)):
+        found = settled(pf, {"ids": 1, "vlan": vlan, "qos": qos})
+        have = found[1]["vlan_list"][0]
+        require((have.get("vlan", 0), have.get("qos", 0)) == (vlan, qos), f"of VF 1 it is {have}")
+        require(not found[0]["vlan_list"][0].get("vlan"), f"VF 0 has {found[0]['vlan_list']}")
+
+
+@case(interfaces=ENGINE)
+def case_properties_vlan_protocol(pf: Pf) -> None:
+    """802.1ad is refused with the kernel's errno, and the VLAN that was there stays."""
+    two(pf)
+    settle(pf, {"ids": 0, "vlan": 100, "qos": 5})
+    wish = {"ids": 0, "mac": MAC, "vlan": 300, "vlan_proto": "802.1ad"}
+    is_refused(pf, "vlan_proto 802.1ad: EPROTONOSUPPORT", wish)
+
+
+@case(interfaces=ENGINE)
+def case_properties_flags(pf: Pf) -> None:
+    """Spoof check and trust, on and off."""
+    two(pf)
+    for spoofchk, trust in ((True, True), (False, True), (True, False), (False, False)):
+        found = settled(pf, {"ids": "all", "spoofchk": spoofchk, "trust": trust})
+        have = [(found[i]["spoofchk"], found[i]["trust"]) for i in (0, 1)]
+        require(have == [(spoofchk, trust)] * 2, f"spoof check and trust are {have}")
+
+
+@case(interfaces=ENGINE)
+def case_properties_rates(pf: Pf) -> None:
+    """A maximum rate where the PF's link is up, else the driver's EINVAL; a minimum rate is refused."""
+    two(pf)
+    wish = {"ids": 1, "max_tx_rate": 100}
+    try:
+        found = settled(pf, wish)
+    except _apply.ApplyError:
+        is_refused(pf, "the kernel refused max_tx_rate 100: EINVAL", wish)
+    else:
+        require(found[1]["rate"]["max_tx"] == 100, f"the rates are {found[1]['rate']}")
+    is_refused(pf, "min_tx_rate 10", {"ids": 0, "mac": MAC, "min_tx_rate": 10})
+
+
+@case(interfaces=ENGINE)
+def case_properties_refused_by_the_kernel(pf: Pf) -> None:
+    """The first that it refuses is named, with errno; those before it are taken back, of other VFs too."""
+    two(pf)
+    settle(pf, {"ids": 0, "mac": "02:00:00:00:00:99", "vlan": 7}, {"ids": 1, "trust": True})
+    vfs = [{"ids": 0, "mac": MAC, "trust": True}, {"ids": 1, "mac": "02:00:00:00:00:11", "link_state": "enable"}]
+    is_refused(pf, "at step 'properties' of VF 1: the kernel refused link_state enable: EOPNOTSUPP", *vfs)
+
+
+@case(interfaces=ENGINE)
+def case_properties_refused_from_nothing(pf: Pf) -> None:
+    """What a driver refuses is known only when VFs are enabled: SR-IOV is off again afterwards."""
+    netdev_of(pf)
+    for name, value in (("link_state", "disable"), ("query_rss", True)):
+        wish = {"hardware_vfs": 2, "present_vfs": "all", "vfs": [{"ids": 1, "mac": MAC, name: value}]}
+        fails(_apply.ApplyError, f"the kernel refused {name} {value}: EOPNOTSUPP", partial(declare, pf, wish))
+        pf.is_state(0, ())
+
+
+@case(interfaces=ENGINE)
+def case_properties_refused_before_half_is_done(pf: Pf) -> None:
+    """A flag that the driver does not report for VFs that are there is refused before anything is written."""
+    netdev = two(pf)
+    before = vfinfo(pf, netdev)
+    wish = {"vfs": [{"ids": 0, "mac": MAC}, {"ids": 1, "query_rss": True}]}
+    for check in (True, False):
+        call = partial(declare, pf, wish, check=check)
+        fails(_errors.BadInputError, "query_rss of VFs 1 cannot be set", call)
+    require(vfinfo(pf, netdev) == before, f"before {before}, afterwards {vfinfo(pf, netdev)}")
+
+
+@case(interfaces=ENGINE)
+def case_properties_need_a_network_interface(pf: Pf) -> None:
+    """Without one they are an error that names them; with one they are set."""
+    wish: dict[str, Any] = {"hardware_vfs": 2, "vfs": [{"ids": 0, "mac": MAC, "vlan": 5}]}
+    if pf.files.names(f"{pf.path}/net"):
+        declare(pf, wish)
+        require(vfinfo(pf, netdev_of(pf))[0]["address"] == MAC, "the MAC address was not set")
+        return
+    words = "mac, vlan cannot be set: it has no network interface; leave them out"
+    fails(_errors.BadInputError, words, partial(declare, pf, wish))
+    fails(_errors.BadInputError, "mtu cannot be set", partial(declare, pf, {"mtu": 2000}))
+    pf.is_state(0, ())
+
+
+@case(interfaces=ENGINE)
+def case_properties_driver_and_back(pf: Pf) -> None:
+    """A VF goes to vfio-pci and back to the driver that the kernel chooses, whatever was set of it before."""
+    netdev_of(pf)
+    needs_vfio(pf)
+    declare(pf, {"hardware_vfs": 2, "present_vfs": "all", "drivers_autoprobe": True})
+    chosen = driver(pf, 1)
+    settle(pf, {"ids": 1, "driver": VFIO, "mac": MAC})
+    require(driver(pf, 1) == VFIO, f"VF 1 has driver {driver(pf, 1)}")
+    require(driver(pf, 0) == chosen, f"VF 0 has driver {driver(pf, 0)}, not {chosen}")
+    found = settled(pf, {"ids": 1, "driver": "default"})
+    require(driver(pf, 1) == chosen, f"VF 1 has driver {driver(pf, 1)}, not {chosen}")
+    require(found[1]["address"] == MAC, f"the MAC address of VF 1 is {found[1]['address']}")
+
+
+@case(interfaces=ENGINE)
+def case_properties_vectors_refused(pf: Pf) -> None:
+    """The PF has no MSI-X vectors to share out: the errno is named, and nothing is written."""
+    declare(pf, {"hardware_vfs": 2, "present_vfs": "all"})
+    present = pf.links()
+    wish: dict[str, Any] = {"vfs": [{"ids": 0, "msix_vectors": 77}], "drivers_autoprobe": True}
+    for check in (True, False):
+        call = partial(declare, pf, wish, check=check)
+        fails(_errors.BadInputError, "msix_vectors of VFs 0 cannot be set", call)
+        fails(_errors.BadInputError, "(EOPNOTSUPP)", call)
+    pf.is_state(2, present)
+    require(pf.read("sriov_drivers_autoprobe") == "0", "autoprobe was written")
+
+
+@case(interfaces=ENGINE)
+def case_properties_eswitch_refused(pf: Pf) -> None:
+    """The PF's driver has no eswitch, or the kernel no devlink: nothing is written."""
+    wish: dict[str, Any] = {"hardware_vfs": 2, "eswitch_mode": "switchdev"}
+    for check in (True, False):
+        call = partial(declare, pf, wish, check=check)
+        fails(_errors.BadInputError, "eswitch_mode cannot be set: its driver has no eswitch", call)
+    pf.is_state(0, ())
+
+
+@case(interfaces=ENGINE)
+def case_properties_mtu_of_the_pf(pf: Pf) -> None:
+    """Set before VFs are enabled; out of range it is refused; a failure later takes it back."""
+    path = f"{pf.path}/net/{netdev_of(pf)}/mtu"
+    before = int(pf.files.read(path))
+    pf.undo.append(partial(declare, pf, {"mtu": before}))
+    settle(pf, hardware_vfs=0, mtu=before + 100)
+    require(pf.files.read(path) == str(before + 100), f"the MTU is {pf.files.read(path)}")
+    fails(_errors.BadInputError, "mtu 65535 is out of range", partial(declare, pf, {"mtu": 65535}))
+    wish = {"mtu": before + 200, "hardware_vfs": 1, "vfs": [{"ids": 0, "link_state": "enable"}]}
+    fails(_apply.ApplyError, BACK, partial(declare, pf, wish))
+    require(pf.files.read(path) == str(before + 100), f"the MTU is {pf.files.read(path)} after the failure")
+
+
+@case(interfaces=ENGINE)
+def case_properties_mtu_of_a_vf(pf: Pf) -> None:
+    """Of its own network interface, which comes with its driver."""
+    interface_of(pf, 0)
+    settle(pf, {"ids": 0, "mtu": 1400})
+    folder = f"{DEVICES}/{pf.vf(0)}/net"
+    mtu = pf.files.read(f"{folder}/{pf.files.names(folder)[0]}/mtu")
+    require(mtu == "1400", f"the MTU is {mtu}")
+    wish = {"vfs": [{"ids": 0, "driver": VFIO, "mtu": 1500}]}
+    fails(_errors.BadInputError, "mtu of VF 0 cannot be set: it has no network interface", partial(declare, pf, wish))
