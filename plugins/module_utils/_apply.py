@@ -211,26 +211,34 @@ def _undone(host: _Host, plan: Plan, finished: int, cause: SriovError) -> _Undon
     at = f"at step '{failed.what}' {_ids(failed)}".rstrip() + ": " if failed else ""
     if isinstance(cause, BlockedError):
         return _UndoneError(f"{at}{cause}{_waited_for(host, plan)}; {_LEFT}", cause, False)
-    actions: list[Action] = list(_half(failed, cause)) if failed else []
+    refused = frozenset(cause.properties) if isinstance(cause, PropertyError) else frozenset()
+    actions: list[Action] = list(_half(failed, refused)) if failed else []
     for step in reversed(plan.steps[:finished]):
         actions += step.undo
-    stuck = _take_back(host, plan.found, actions)
+    stuck = _take_back(host, plan.found, actions, refused)
     after = f"taking it back failed too: {'; '.join(stuck)}" if stuck else "the PF is back as it was found"
     return _UndoneError(f"{at}{cause}{meaning(cause)}; {after}", cause, not stuck)
 
 
-def _half(failed: Step, cause: SriovError) -> Iterator[Action]:
-    """What takes back a program that may have done half, less what the kernel has refused: that is as it was."""
-    refused = frozenset(cause.properties) if isinstance(cause, PropertyError) else frozenset()
+def _half(failed: Step, refused: frozenset[str]) -> Iterator[Action]:
+    """What takes back a program that may have done half, property by property when the kernel has ``refused`` some."""
     for action in failed.undo if isinstance(failed.action, (Command, SetEswitch)) else ():
         if refused and isinstance(action, Command):
-            kept = [(given, argv) for given, argv in action.parts if not refused & set(given.to_dict())]
-            yield from (Command(argv, action.vf, ((given, argv),)) for given, argv in kept)
+            yield from (Command(argv, action.vf, ((given, argv),)) for given, argv in action.parts)
         else:
             yield action
 
 
-def _take_back(host: _Host, found: PfState, actions: Iterable[Action]) -> list[str]:
+def _is_refused(action: Action, refused: frozenset[str]) -> bool:
+    """Whether it sets nothing but properties that the kernel has ``refused``: what they are is seen by reading."""
+    return (
+        isinstance(action, Command)
+        and bool(action.parts)
+        and all(refused & set(given.to_dict()) for given, _argv in action.parts)
+    )
+
+
+def _take_back(host: _Host, found: PfState, actions: Iterable[Action], refused: frozenset[str]) -> list[str]:
     """What went wrong with it."""
     errors: list[str] = []
     for action in actions:
@@ -242,7 +250,7 @@ def _take_back(host: _Host, found: PfState, actions: Iterable[Action]) -> list[s
         except BlockedError as error:
             return [*errors, f"{error}; {_LEFT}"]
         except Exception as error:  # as above
-            errors.append(str(_named(error)))
+            errors += [] if refused and _is_refused(action, refused) else [str(_named(error))]
     return errors + _not_back(host, found)
 
 

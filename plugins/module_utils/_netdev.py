@@ -26,8 +26,9 @@ def read_link(run: Run, netdev: str) -> tuple[Link, dict[int, VfProperties]]:
     argv = ["ip", "-json", "-details", "link", "show", "dev", netdev]
     links = _links(run, argv)
     try:
-        return _link(links[0]), {int(vf["vf"]): _properties(vf) for vf in links[0].get("vfinfo_list", [])}
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        link = next(one for one in links if "ifname" in one)
+        return _link(link), {int(vf["vf"]): _properties(vf) for vf in link.get("vfinfo_list", [])}
+    except (StopIteration, KeyError, TypeError, ValueError, AttributeError) as error:
         raise SriovError(f"'{' '.join(argv)}' did not tell of {netdev} as ip does: {error!r}") from error
 
 

@@ -8,6 +8,7 @@ It is noted in /run before the first write of such a plan, and forgotten when th
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -101,7 +102,8 @@ def note(sysfs: Sysfs, address: str, owed: Owed | None) -> None:
     path = sysfs.real(f"{UNFINISHED}/{address}")
     try:
         if not owed:
-            os.unlink(path)
+            with contextlib.suppress(FileNotFoundError):  # who would do without may delete it
+                os.unlink(path)
             return
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
         with open(f"{path}.new", "w", encoding="utf-8") as file:

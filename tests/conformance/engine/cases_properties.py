@@ -212,7 +212,11 @@ def case_properties_mtu_of_the_pf(pf: Pf) -> None:
     """Set before VFs are enabled; out of range it is refused; a failure later takes it back."""
     path = f"{pf.path}/net/{netdev_of(pf)}/mtu"
     before = int(pf.files.read(path))
-    pf.undo.append(partial(declare, pf, {"mtu": before}))
+
+    def put_back() -> None:
+        declare(pf, {"mtu": before})
+
+    pf.undo.append(put_back)
     settle(pf, hardware_vfs=0, mtu=before + 100)
     require(pf.files.read(path) == str(before + 100), f"the MTU is {pf.files.read(path)}")
     fails(_errors.BadInputError, "mtu 65535 is out of range", partial(declare, pf, {"mtu": 65535}))

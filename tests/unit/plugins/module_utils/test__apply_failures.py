@@ -79,6 +79,7 @@ def fails(scene: Scene, good: dict[str, Any], faults: dict[int, int | str]) -> s
         scene.run()
     assert scene.host.struck
     judge(scene, good, caught.value)
+    assert "unexpected" not in str(caught.value)
     return str(caught.value)
 
 
@@ -103,6 +104,7 @@ def test_each_program_goes_wrong(scene: Scene, good: dict[str, Any]) -> None:
             text = fails(scene, good, {action: fault})
             assert said in text
             assert scene.host.struck[0] in text
+            assert BACK in text or scene.way.interface == B
 
 
 @ALL

@@ -65,7 +65,19 @@ def test_read_without_vfs() -> None:
 
 
 @pytest.mark.parametrize(
-    "output", ["", "[]", "[{}]", "{}", "7", "[7]", '["eth0"]', '[{"vfinfo_list": 7}]', '[{"min_mtu": "x"}]']
+    "output",
+    [
+        "",
+        "[]",
+        "[{}]",
+        "{}",
+        "7",
+        "[7]",
+        '["eth0"]',
+        '[{"min_mtu": 68}]',
+        '[{"ifname": "eth0", "vfinfo_list": 7}]',
+        '[{"ifname": "eth0", "min_mtu": "x"}]',
+    ],
 )
 def test_read_what_ip_does_not_say(output: str) -> None:
     """Nobody may take it for an interface without VFs: what undo brings back would be unknown."""

@@ -200,3 +200,20 @@ def test_refused_unless_allowed(state: PfState, wish: dict[str, Any], steps: lis
         make(state, wish)
     assert words in str(caught.value)
     assert text(make(state, {**wish, "allow_disruptive": True})) == steps
+
+
+def test_default_beside_new_vfs_with_vectors() -> None:
+    """New VFs whose vectors are written come while drivers are not probed: the kernel chooses when they are again."""
+    state = network(M, A, 4, [0], V, autoprobe=True, **DEVICE)
+    wish = {"present_vfs": "0-1", "vfs": [{"ids": "0-1", "driver": "default", "msix_vectors": 16}]}
+    assert text(make(state, wish)) == [
+        "autoprobe: sriov_drivers_autoprobe=0",
+        "add: sriov_scan_vf_id=1",
+        "unbind: virtfn0/driver/unbind",
+        "override: virtfn0/driver_override=\\n",
+        "msix: virtfn0/sriov_vf_msix_count=16",
+        "msix: virtfn1/sriov_vf_msix_count=16",
+        "autoprobe: sriov_drivers_autoprobe=1",
+        "bind: drivers_probe",
+        "bind: drivers_probe",
+    ]
