@@ -108,7 +108,7 @@ LINKS: list[tuple[dict[str, Any], Link]] = [
 
 @pytest.mark.parametrize(("entry", "expected"), LINKS)
 def test_link(entry: dict[str, Any], expected: Link) -> None:
-    assert _netdev.read_link(says(json.dumps([{}, entry])), "eth0") == (expected, {})
+    assert _netdev.read_link(says(json.dumps([{}, {"ifname": "eth0", **entry}])), "eth0") == (expected, {})
 
 
 def test_netdev_of() -> None:
