@@ -285,6 +285,7 @@ def test_during_a_live_update_nothing_is_changed(tmp_path: Path, capsys: pytest.
     result = run(host, capsys, **args)
     assert result["kind"] == "RefusedError"
     assert "phase filling" in result["msg"]
+    assert run(host, capsys, pfs=[{"pf": IGB, "hardware_vfs": 0}])["kind"] == "RefusedError"
     (host.root / "proc/sys/kernel/random/boot_id").write_text("b2\n")
     assert run(host, capsys, **args)["changed"]
 
