@@ -144,9 +144,6 @@ def merged(reports: Sequence[Report]) -> Report:
     first, *rest = reports
     for one in rest:
         plan = replace(first.plan, plans=first.plan.plans + one.plan.plans)
-        outcome = first.outcome
-        if outcome and one.outcome:
-            seconds = outcome.seconds + one.outcome.seconds
-            outcome = replace(outcome, pfs={**outcome.pfs, **one.outcome.pfs}, seconds=seconds)
-        first = Report(plan, outcome, {**first.states, **one.states})
+        seconds = (first.seconds or 0.0) + (one.seconds or 0.0)
+        first = Report(plan, {**first.states, **one.states}, seconds, first.times + one.times)
     return first

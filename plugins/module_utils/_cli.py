@@ -215,7 +215,7 @@ def _bring_at_boot(sysfs: Sysfs, run: Run, arguments: argparse.Namespace, docume
 
 
 def _tell(arguments: argparse.Namespace, report: Report) -> None:
-    took = f"Done in {report.outcome.seconds:.3f} s." if report.outcome and report.plan.changed else "Nothing to do."
+    took = f"Done in {report.seconds:.3f} s." if report.plan.changed else "Nothing to do."
     _print(arguments, report.to_dict(), _report_lines(report, took))
 
 

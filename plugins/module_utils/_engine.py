@@ -8,37 +8,44 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import _netdev, _owed, _pf_lock, _reading, _selector
-from ._apply import OnStep, Outcome, apply_host
+from . import _glance, _pf_lock
 from ._blocked import refuse_these
 from ._document import HostDocument, resolve
 from ._errors import BadInputError, RefusedError, SriovError
-from ._holders import refuse_held
 from ._interface import DEVICES
+from ._once import ReadOnce, once
 from ._plan import HostPlan, plan_host
-from ._process import Run
-from ._selector import PfName, Selector
 from ._state import FACTS, PfState, read_known, read_pfs
-from ._steps import summary
-from ._sysfs import Sysfs
+from ._sysfs import UNFINISHED
+
+if TYPE_CHECKING:
+    from ._apply import OnStep
+    from ._process import Run
+    from ._selector import PfName
+    from ._sysfs import Sysfs
 
 
 @dataclass(frozen=True)
 class Report:
-    """A plan and, unless it was only a question, its outcome; the plan is then what was carried out."""
+    """A plan and what it was made for; unless it was only a question, the plan is what was carried out.
+
+    ``states`` were read afterwards, without details of VFs where none were needed. ``seconds`` is None for a question,
+    ``times`` has the seconds of each step.
+    """
 
     plan: HostPlan
-    outcome: Outcome | None = None
     states: Mapping[str, PfState] = field(default_factory=dict)
+    seconds: float | None = None
+    times: tuple[dict[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The same keys whether it was done or only asked; times only when it was done."""
-        done = {"times": self.outcome.to_dict()["times"], "seconds": self.outcome.seconds} if self.outcome else {}
+        done = {} if self.seconds is None else {"times": list(self.times), "seconds": self.seconds}
         return {
             "changed": self.plan.changed,
-            "steps": summary(self.plan.steps),
+            "steps": self.plan.summary(),
             "notes": list(self.plan.notes),
             "diff": self.plan.diff(),
             **done,
@@ -61,22 +68,43 @@ def converge(
     ``force``: VFs in use may be taken away. ``allow_disruptive``: each PF may go through 0, as its wish may say too.
     ``lock_s``: how long to wait for PFs that other runs are changing (`_pf_lock`); None for who need not care. Where
     there is nothing to do no lock is taken, and nobody waited for.
+
+    A host that is as declared is only read. What changes are made of is not even imported: Ansible compiles a module
+    and all that it imports at each run.
     """
     if allow_disruptive:
         document = HostDocument(tuple(replace(pf, allow_disruptive=True) for pf in document.pfs))
 
     def look() -> Report:
         states, resolved = read_host(sysfs, run, document)
-        return Report(plan_host(states, resolved, force=force), None, states)
+        return Report(plan_host(states, resolved, force=force), states)
 
     if check:
-        report = look()
-        refuse_held(sysfs, run, report.plan)
-        return report
+        return _asked(sysfs, run, look())
     with contextlib.ExitStack() as locks:
-        plan = (look() if lock_s is None else _looked_alone(sysfs, look, locks, lock_s)).plan
-        outcome = apply_host(sysfs, plan, run=run, on_step=on_step)
-    return Report(outcome.plan, outcome, {address: pf.state for address, pf in outcome.pfs.items()})
+        report = look() if lock_s is None else _looked_alone(sysfs, look, locks, lock_s)
+        return _done(sysfs, run, report, on_step) if _to_do(report) else replace(report, seconds=0.0)
+
+
+def _asked(sysfs: Sysfs, run: Run, report: Report) -> Report:
+    if report.plan.changed:
+        from ._holders import refuse_held
+
+        refuse_held(sysfs, run, report.plan)
+    return report
+
+
+def _done(sysfs: Sysfs, run: Run, report: Report, on_step: OnStep | None) -> Report:
+    from ._apply import apply_host
+
+    outcome = apply_host(sysfs, report.plan, run=run, on_step=on_step)
+    after = {address: pf.state for address, pf in outcome.pfs.items()}
+    return Report(outcome.plan, after, outcome.seconds, tuple(outcome.to_dict()["times"]))
+
+
+def _to_do(report: Report) -> bool:
+    """Something to change, or a note of an unfinished run to forget."""
+    return any(one.steps or one.found.owed for one in report.plan.plans)
 
 
 def _looked_alone(sysfs: Sysfs, look: Callable[[], Report], locks: contextlib.ExitStack, lock_s: float) -> Report:
@@ -95,7 +123,7 @@ def _looked_alone(sysfs: Sysfs, look: Callable[[], Report], locks: contextlib.Ex
                 raise
             report = look()
     mine = sorted(one.found.address for one in report.plan.plans)
-    if any(one.steps or one.found.owed for one in report.plan.plans) or _pf_lock.busy(sysfs, mine):
+    if _to_do(report) or _pf_lock.busy(sysfs, mine):
         locks.enter_context(_pf_lock.held(sysfs, mine, lock_s))
         _guard.refuse_during_update(sysfs)
         report = look()
@@ -109,24 +137,36 @@ def read_host(sysfs: Sysfs, run: Run, document: HostDocument) -> tuple[dict[str,
     """The document resolved, and its PFs with as much detail of their VFs as planning needs.
 
     Other PFs are read only when some PF is not named by its address, and of what PFs are, only what selectors ask for.
-    Raises `RefusedError` when a write is under way at a PF of the document; other PFs may be blocked.
+    No file is read twice, no program asked twice. Raises `RefusedError` when a write is under way at a PF of the
+    document; other PFs may be blocked.
     """
+    sysfs, run = ReadOnce(sysfs), once(run)
     names = [spec.pf for spec in document.pfs]
     addresses = sorted({name for name in names if isinstance(name, str) and _is_pf(sysfs, name)})
     if len(addresses) == len(set(names)):
-        states = read_pfs(sysfs, addresses, vfs=False)
+        states = _with_owed(sysfs, read_pfs(sysfs, addresses, vfs=False))
+        resolved = resolve(document, states)
     else:
-        states = read_known(sysfs, _selector.facts_of(names))
-    states = _owed.known(sysfs, states)
-    resolved = _resolved(sysfs, run, document, states)
-    for spec in resolved.pfs:
-        address = str(spec.pf)
-        states[address] = _reading.for_planning(sysfs, run, states[address], spec)
-    return states, resolved
+        from . import _selector
+
+        states = _with_owed(sysfs, read_known(sysfs, _selector.facts_of(names)))
+        resolved = _resolved(sysfs, run, document, states)
+    return _glance.for_planning(sysfs, run, states, resolved), resolved
+
+
+def _with_owed(sysfs: Sysfs, states: dict[str, PfState]) -> dict[str, PfState]:
+    """`_owed.known`; mostly there is nothing."""
+    if not sysfs.names(UNFINISHED):
+        return states
+    from . import _owed
+
+    return _owed.known(sysfs, states)
 
 
 def altnames(run: Run, names: Iterable[PfName], states: Mapping[str, PfState]) -> dict[str, str]:
     """Interface names behind those names of PFs that are neither addresses nor interface names."""
+    from . import _selector
+
     found: dict[str, str] = {}
     for name in names:
         if isinstance(name, str) and ":" not in name:
@@ -139,6 +179,8 @@ def altnames(run: Run, names: Iterable[PfName], states: Mapping[str, PfState]) -
 
 def _resolved(sysfs: Sysfs, run: Run, document: HostDocument, states: Mapping[str, PfState]) -> HostDocument:
     """`resolve`; when that fails it is asked again with all facts of all PFs, so that the error can tell them."""
+    from . import _selector
+
     names = [spec.pf for spec in document.pfs]
     known = altnames(run, names, states)
     try:
@@ -146,17 +188,19 @@ def _resolved(sysfs: Sysfs, run: Run, document: HostDocument, states: Mapping[st
         refuse_these({pf.address: pf.blocked for pf in chosen if pf.blocked is not None})
         return resolve(document, states, known)
     except BadInputError:
-        if any(isinstance(name, Selector) for name in names):
+        if any(not isinstance(name, str) for name in names):
             resolve(document, read_known(sysfs, FACTS), known)
         raise
 
 
 def _is_pf(sysfs: Sysfs, name: str) -> bool:
-    return sysfs.exists(f"{DEVICES}/{name}/sriov_totalvfs")
+    return "sriov_totalvfs" in sysfs.names(f"{DEVICES}/{name}")
 
 
 def _netdev_or_same(run: Run, name: str) -> str:
+    from ._netdev import netdev_of
+
     try:
-        return _netdev.netdev_of(run, name)
+        return netdev_of(run, name)
     except SriovError:
         return name

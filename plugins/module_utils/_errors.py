@@ -10,11 +10,16 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class SriovError(Exception):
-    """Something the user must know: what was being done, to which device, and what the system answered."""
+    """Something the user must know: what was being done, to which device, and what the system answered.
+
+    ``failures``: the errors of single PFs, by address, where it is about some of them.
+    """
+
+    failures: Mapping[str, SriovError] = {}
 
 
 class BadInputError(SriovError):

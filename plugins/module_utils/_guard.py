@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 from ._errors import RefusedError
-from ._live_status import FINAL, Folder
 from ._sysfs import Sysfs
+
+STATUS = "/var/lib/kvmfleet-sriov/live-update/status.json"
+"""As `_live_status.Folder` has it, which is imported where there is such a file."""
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 CMDLINE = "/proc/cmdline"
@@ -19,6 +21,10 @@ def live_update_phase(sysfs: Sysfs) -> str | None:
 
     It takes part when the update's last word was written in this boot, or when this kernel was started to resume it.
     """
+    if not sysfs.exists(STATUS):
+        return None
+    from ._live_status import FINAL, Folder
+
     status = Folder.of(sysfs).read_status()
     if not status or status.get("phase") in FINAL:
         return None

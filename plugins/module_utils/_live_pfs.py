@@ -11,12 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from . import _engine, _vfids
-from ._document import HostDocument, PfSpec, VfSpec
+from ._document import HostDocument, PfSpec
 from ._errors import DeadlineError, SriovError
 from ._live_host import FAILURES, LiveHost
 from ._live_options import Options
 from ._manifest import Manifest, ManifestPf, ManifestVm
 from ._state import PfState, read_pfs
+from ._vf_spec import VfSpec
 
 DEVICES = "/sys/bus/pci/devices"
 VFIO = "vfio-pci"

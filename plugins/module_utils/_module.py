@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from . import _selector, _vf_wish
-from ._apply import ApplyError
 from ._document import HostDocument, validate
 from ._engine import Report, converge
 from ._errors import SriovError
@@ -17,7 +15,6 @@ from ._guard import refuse_during_update
 from ._last_apply import recorded
 from ._pf_settings import ESWITCH_MODES
 from ._process import Run
-from ._properties import LINK_STATES, VLAN_PROTOS
 from ._sysfs import Sysfs
 from ._vfids import describe
 
@@ -27,10 +24,10 @@ VF_OPTIONS: dict[str, Any] = {
     "mac": {"type": "str"},
     "vlan": {"type": "int"},
     "qos": {"type": "int"},
-    "vlan_proto": {"type": "str", "choices": list(VLAN_PROTOS)},
+    "vlan_proto": {"type": "str", "choices": ["802.1q", "802.1ad"]},
     "spoofchk": {"type": "bool"},
     "trust": {"type": "bool"},
-    "link_state": {"type": "str", "choices": list(LINK_STATES)},
+    "link_state": {"type": "str", "choices": ["auto", "enable", "disable"]},
     "min_tx_rate": {"type": "int"},
     "max_tx_rate": {"type": "int"},
     "query_rss": {"type": "bool"},
@@ -70,8 +67,7 @@ def finish(module: Module, act: Callable[[], dict[str, Any]]) -> None:
     try:
         values = act()
     except SriovError as error:
-        failures = error.failures if isinstance(error, ApplyError) else {}
-        failed = {address: str(cause) for address, cause in failures.items()}
+        failed = {address: str(cause) for address, cause in error.failures.items()}
         module.fail_json(msg=str(error), kind=type(error).__name__, failed_pfs=failed)
     else:
         module.exit_json(**values)
@@ -91,6 +87,8 @@ def _declared(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
 
 def change(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
     """The result of `sriov_vf`: the same in check mode, less the times."""
+    from . import _vf_wish
+
     document = _vf_wish.validate({key: value for key, value in module.params.items() if key not in ALLOW_OPTIONS})
     report = _converge(module, sysfs, run, document)
     present = {plan.found.address: describe(plan.goal.present) for plan in report.plan.plans}
@@ -106,7 +104,7 @@ def _converge(module: Module, sysfs: Sysfs, run: Run, document: HostDocument) ->
 
 def info(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
     """The result of `sriov_info`."""
-    from . import _identity, _info  # late: other modules need neither
+    from . import _identity, _info, _selector  # late: other modules need none of these
 
     given = module.params["pfs"]
     names = None if given is None else [_selector.validate(name, f"pfs[{i}]") for i, name in enumerate(given)]

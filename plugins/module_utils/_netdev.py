@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from ._errors import SriovError, ToolError
@@ -14,6 +15,13 @@ from ._link import INFINIBAND, Link
 from ._process import Run
 from ._properties import NAMES, VfProperties
 
+Reading = tuple[Link, "dict[int, VfProperties]"]
+"""An interface, and the properties of every VF that its driver knows, by VF id; what is not reported is None."""
+
+_STRANGE = (LookupError, StopIteration, TypeError, ValueError, AttributeError)
+"""What an answer of another shape than that of ``ip`` leads to."""
+
+_SHOW = ["ip", "-json", "-details", "link", "show"]
 _FLAGS = {True: "on", False: "off"}
 _STATES = {"auto": "auto", "enable": "enable", "disable": "disable", "0": "auto", "1": "enable", "2": "disable"}
 
@@ -21,15 +29,26 @@ ALWAYS_REPORTED = frozenset({"vlan", "qos", "vlan_proto", "link_state", "min_tx_
 """Properties that the kernel reports whether the driver knows them or not (net/core/rtnetlink.c, rtnl_fill_vfinfo)."""
 
 
-def read_link(run: Run, netdev: str) -> tuple[Link, dict[int, VfProperties]]:
-    """The interface, and the properties of every VF that its driver knows, by VF id; what is not reported is None."""
-    argv = ["ip", "-json", "-details", "link", "show", "dev", netdev]
+def read_link(run: Run, netdev: str) -> Reading:
+    argv = [*_SHOW, "dev", netdev]
     links = _links(run, argv)
     try:
-        link = next(one for one in links if "ifname" in one)
-        return _link(link), {int(vf["vf"]): _properties(vf) for vf in link.get("vfinfo_list", [])}
-    except (StopIteration, KeyError, TypeError, ValueError, AttributeError) as error:
+        return _reading(next(one for one in links if "ifname" in one))
+    except _STRANGE as error:
         raise SriovError(f"'{' '.join(argv)}' did not tell of {netdev} as ip does: {error!r}") from error
+
+
+def read_links(run: Run, netdevs: Collection[str]) -> dict[str, Reading]:
+    """As `read_link`, of several interfaces by one start of ``ip``.
+
+    Those that it does not show, or not as it does, are not among them: what is wrong is told when they are read alone.
+    """
+    found: dict[str, Reading] = {}
+    with contextlib.suppress(ToolError, *_STRANGE):  # such as a dump that the kernel has no buffer for, EMSGSIZE
+        for link in _links(run, _SHOW):
+            if link.get("ifname") in netdevs:
+                found[link["ifname"]] = _reading(link)
+    return found
 
 
 def netdev_of(run: Run, name: str) -> str:
@@ -99,6 +118,10 @@ def _links(run: Run, argv: list[str]) -> list[dict[str, Any]]:
         return [dict(link) for link in json.loads(run(argv) or "[]") if link]
     except (ValueError, TypeError) as error:
         raise SriovError(f"'{' '.join(argv)}' did not answer in JSON: {error}") from error
+
+
+def _reading(link: dict[str, Any]) -> Reading:
+    return _link(link), {int(vf["vf"]): _properties(vf) for vf in link.get("vfinfo_list", [])}
 
 
 def _link(link: dict[str, Any]) -> Link:

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._errors import SriovError
-from ._process import Run
 from ._sysfs import Sysfs
+
+if TYPE_CHECKING:
+    from ._process import Run
 
 _Answer = TypeVar("_Answer")
 

@@ -19,14 +19,12 @@ from typing import TYPE_CHECKING, Any, Optional
 from . import _vfids
 from ._errors import BadInputError, KernelError
 from ._properties import VfProperties
+from ._sysfs import UNFINISHED as UNFINISHED
 from ._sysfs import Sysfs
 
 if TYPE_CHECKING:
     from ._plan import Plan
     from ._state import PfState
-
-UNFINISHED = "/run/kvmfleet-sriov/unfinished"
-"""One file a PF, named by its address."""
 
 Bound = tuple[str, Optional[str]]
 """A driver, and what driver_override was beside it."""

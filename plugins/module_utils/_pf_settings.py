@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
-from . import _vf_device
 from ._errors import BadInputError
 
 LEGACY, SWITCHDEV = "legacy", "switchdev"
@@ -28,7 +27,7 @@ class PfSettings:
 
     def to_dict(self) -> dict[str, Any]:
         """Only what is given."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 NAMES = tuple(field.name for field in fields(PfSettings))
@@ -39,5 +38,10 @@ def validate(data: Mapping[str, Any], where: str) -> PfSettings:
     mode = data.get("eswitch_mode")
     if mode is not None and mode not in ESWITCH_MODES:
         raise BadInputError(f"{where}.eswitch_mode: {mode!r} is not one of {', '.join(ESWITCH_MODES)}")
-    mtu = None if data.get("mtu") is None else _vf_device.number(data["mtu"], f"{where}.mtu", "mtu")
-    return PfSettings(mode, mtu)
+    return PfSettings(mode, None if data.get("mtu") is None else _mtu(data["mtu"], f"{where}.mtu"))
+
+
+def _mtu(value: object, where: str) -> int:
+    from ._vf_device import number
+
+    return number(value, where, "mtu")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from . import _eswitch
 from ._document import PfSpec
 from ._state import PfState
 from ._vfids import compress, describe
@@ -108,6 +107,10 @@ def _reachable(found: PfState, wished: frozenset[int], enabled: int, spec: PfSpe
 
 def _eswitch_needs_none(found: PfState, spec: PfSpec) -> bool:
     """Whether the PF's driver changes the mode of its eswitch only while no VFs are enabled."""
+    if spec.settings.eswitch_mode is None:
+        return False
+    from . import _eswitch
+
     change = _eswitch.change_of(found.driver, found.settings, spec.settings)
     return change is not None and change.vfs == _eswitch.DISABLED
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from . import _derived
@@ -45,15 +45,15 @@ class VfProperties:
     port_guid: str | None = None
 
     def __bool__(self) -> bool:
-        return any(value is not None for value in asdict(self).values())
+        return any(value is not None for value in vars(self).values())
 
     def to_dict(self) -> dict[str, Any]:
         """Only what is given."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        return {name: value for name, value in vars(self).items() if value is not None}
 
     def missing_in(self, found: VfProperties) -> VfProperties:
         """What of this wish ``found`` does not fulfil yet."""
-        have = asdict(found)
+        have = vars(found)
         return VfProperties(**{name: value for name, value in self.to_dict().items() if have[name] != value})
 
     def over(self, other: VfProperties) -> VfProperties:
@@ -87,7 +87,7 @@ class VfProperties:
     def of_vf(self, vf_id: int, identity: str | None) -> VfProperties:
         """With the addresses of VF ``vf_id`` in place of derived ones."""
         own = {name: _derived.address(text, vf_id, identity) for name, text in self.derived().items()}
-        return VfProperties(**{**asdict(self), **own})
+        return VfProperties(**{**vars(self), **own})
 
 
 NAMES = tuple(field.name for field in fields(VfProperties))

@@ -5,19 +5,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from . import _details, _vf_readings
+from . import _details, _netdev, _vf_readings
 from ._document import PfSpec
-from ._goal import Goal, device_reads, needs_mode, reads
+from ._goal import Goal
+from ._goal_vfs import device_reads, needs_mode, reads
+from ._netdev import Reading
 from ._pf_settings import PfSettings
 from ._process import Run
 from ._state import PfState, read_pfs, read_vfs
 from ._sysfs import Sysfs
 
+Links = Mapping[str, Reading]
+"""Interfaces that were read before, by name."""
 
-def for_planning(sysfs: Sysfs, run: Run, pf: PfState, spec: PfSpec) -> PfState:
+
+def for_planning(sysfs: Sysfs, run: Run, pf: PfState, spec: PfSpec, links: Links | None = None) -> PfState:
     """``pf``, read without details, with as many of them as a plan for the resolved wish needs."""
     pf = _details.read_settings(sysfs, run, pf, spec.settings)
     ids, properties = reads(pf, spec)
@@ -27,14 +32,20 @@ def for_planning(sysfs: Sysfs, run: Run, pf: PfState, spec: PfSpec) -> PfState:
         pf = _details.read_devices(sysfs, pf, names)
     if needs_mode(pf, spec):
         pf = _details.with_mode(run, pf)
-    return with_properties(run, pf) if properties else pf
+    return with_properties(run, pf, links) if properties else pf
 
 
-def with_properties(run: Run, pf: PfState) -> PfState:
+def links_at_once(run: Run, pfs: Iterable[PfState]) -> Links:
+    """The network interfaces of several PFs, by one start of ``ip``; of one PF, none."""
+    netdevs = {pf.netdev for pf in pfs if pf.netdev}
+    return _netdev.read_links(run, netdevs) if len(netdevs) > 1 else {}
+
+
+def with_properties(run: Run, pf: PfState, links: Links | None = None) -> PfState:
     """``pf`` with its network interface and the properties of its VFs; as it is without a network interface."""
     if not pf.netdev:
         return pf
-    link, properties = _vf_readings.read_vfs(run, pf.address, pf.netdev, pf.enabled)
+    link, properties = _vf_readings.read_vfs(run, pf.address, pf.netdev, pf.enabled, links)
     return replace(pf, link=link, properties=properties)
 
 

@@ -5,21 +5,25 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _blocked
 from ._errors import BadInputError, KernelError, SriovError
 from ._interface import DEVICES, INTERFACES, Interface, of_files
-from ._link import Link
-from ._owed import Owed
+from ._once import ReadOnce
 from ._pf_settings import PfSettings
-from ._properties import VfProperties
 from ._sysfs import Sysfs
-from ._vf_device import VfDevice
 from ._vfids import describe
+
+if TYPE_CHECKING:
+    from ._link import Link
+    from ._owed import Owed
+    from ._properties import VfProperties
+    from ._vf_device import VfDevice
 
 DRIVERS = "/sys/bus/pci/drivers"
 FACTS = ("vendor", "device", "subsystem_vendor", "subsystem_device", "class", "numa_node")
@@ -115,6 +119,8 @@ def read_pfs(
     Raises `BadInputError` for an address that is no PF, `KernelError` for a file that cannot be read, `RefusedError`
     when a write to one of them is under way.
     """
+    if addresses is None:
+        sysfs = ReadOnce(sysfs)  # PFs are found by files that are read of them as well
     chosen = pf_addresses(sysfs) if addresses is None else list(addresses)
     _blocked.refuse(sysfs, chosen)
     drivers, wanted = frozenset(sysfs.names(DRIVERS)), frozenset(facts)
@@ -134,6 +140,7 @@ def read_known(sysfs: Sysfs, facts: Iterable[str] = ()) -> dict[str, PfState]:
 
     Unlike `read_pfs`, it takes PFs that are ``blocked``, with what can be read of them without waiting.
     """
+    sysfs = ReadOnce(sysfs)
     blocked, addresses, wanted = _blocked.under_way(sysfs), pf_addresses(sysfs), frozenset(facts)
     pfs = read_pfs(sysfs, [address for address in addresses if address not in blocked], vfs=False, facts=wanted)
     for address in blocked.keys() & set(addresses):
@@ -143,8 +150,24 @@ def read_known(sysfs: Sysfs, facts: Iterable[str] = ()) -> dict[str, PfState]:
 
 
 def pf_addresses(sysfs: Sysfs) -> list[str]:
-    """The PCI addresses of this host's PFs, sorted."""
-    return [name for name in sysfs.names(DEVICES) if sysfs.exists(f"{DEVICES}/{name}/sriov_totalvfs")]
+    """The PCI addresses of this host's PFs, sorted; VFs, which come behind their PF, are not looked at one by one."""
+    found: list[str] = []
+    vfs: set[str] = set()
+    for name in sysfs.names(DEVICES):
+        if name not in vfs and sysfs.exists(f"{DEVICES}/{name}/sriov_totalvfs"):
+            found.append(name)
+            vfs.update(_addresses_of_vfs(sysfs, name))
+    return found
+
+
+def _addresses_of_vfs(sysfs: Sysfs, pf: str) -> list[str]:
+    """Of those that are present. These files and the folder are read without the PF's lock (drivers/pci/iov.c)."""
+    folder = f"{DEVICES}/{pf}"
+    present = _present(sysfs.names(folder))
+    if not present:
+        return []
+    offset, stride = _number(sysfs, f"{folder}/sriov_offset"), _number(sysfs, f"{folder}/sriov_stride")
+    return _addresses(pf, offset, stride, present)
 
 
 def read_vfs(sysfs: Sysfs, pf: PfState, ids: Iterable[int]) -> PfState:
@@ -153,19 +176,44 @@ def read_vfs(sysfs: Sysfs, pf: PfState, ids: Iterable[int]) -> PfState:
     return replace(pf, vfs={vf_id: _read_vf(sysfs, address) for vf_id, address in links.items() if address})
 
 
-def vf_address(pf: PfState, vf_id: int) -> str:
-    """The PCI address of a VF, present or not: routing id of the PF + offset + stride * id (PCIe, SR-IOV, VF Stride).
+def glance_at_vfs(sysfs: Sysfs, pf: PfState, wanted: Mapping[int, str | None]) -> dict[int, VfState]:
+    """Of present VFs only what tells whether they are bound as ``wanted``, or have no driver_override where None is.
 
-    Offset and stride may depend on the number enabled, so this holds while that stays the same; raises `BadInputError`
-    for an id that is not enabled.
+    A driver's folder lists all devices that are bound to it (drivers/base/dd.c, driver_sysfs_add), so VFs with the
+    wanted driver are known without a look at each; an override is in a file of its VF.
+    """
+    bound = {driver: frozenset(sysfs.names(f"{DRIVERS}/{driver}")) for driver in set(wanted.values()) if driver}
+    addresses = dict(zip(wanted, _addresses(pf.address, pf.offset, pf.stride, wanted)))
+    return {
+        vf_id: VfState(addresses[vf_id], driver=driver if addresses[vf_id] in bound[driver] else None)
+        if driver
+        else VfState(addresses[vf_id], driver_override=_override(sysfs, addresses[vf_id]))
+        for vf_id, driver in wanted.items()
+    }
+
+
+def vf_address(pf: PfState, vf_id: int) -> str:
+    """The PCI address of a VF, present or not; raises `BadInputError` for an id that is not enabled.
+
+    Offset and stride may depend on the number enabled, so this holds while that stays the same.
     """
     if not 0 <= vf_id < pf.enabled:
         raise BadInputError(f"PF {pf.address}: VF {vf_id} is not enabled in hardware ({pf.enabled} are)")
-    domain, bus, slot = pf.address.split(":")
+    return _addresses(pf.address, pf.offset, pf.stride, [vf_id])[0]
+
+
+def _addresses(pf: str, offset: int, stride: int, ids: Iterable[int]) -> list[str]:
+    """Routing id of the PF + offset + stride * id (PCIe, SR-IOV, VF Stride)."""
+    domain, bus, slot = pf.split(":")
     device, function = slot.split(".")
-    own = int(bus, 16) << 8 | int(device, 16) << 3 | int(function, 16)
-    routing = own + pf.offset + pf.stride * vf_id
-    return f"{domain}:{routing >> 8:02x}:{routing >> 3 & 0x1F:02x}.{routing & 7}"
+    first = (int(bus, 16) << 8 | int(device, 16) << 3 | int(function, 16)) + offset
+    routings = (first + stride * vf_id for vf_id in ids)
+    return [f"{domain}:{routing >> 8:02x}:{routing >> 3 & 0x1F:02x}.{routing & 7}" for routing in routings]
+
+
+def _present(files: Iterable[str]) -> frozenset[int]:
+    """Ids in the links of a PF's folder."""
+    return frozenset(int(name[6:]) for name in files if name.startswith("virtfn") and name[6:].isdigit())
 
 
 def _read_pf(sysfs: Sysfs, address: str, files: frozenset[str], facts: frozenset[str]) -> PfState:
@@ -173,7 +221,7 @@ def _read_pf(sysfs: Sysfs, address: str, files: frozenset[str], facts: frozenset
     return PfState(
         total=_number(sysfs, f"{folder}/sriov_totalvfs"),
         enabled=_number(sysfs, f"{folder}/sriov_numvfs"),
-        present=frozenset(int(name[6:]) for name in files if name.startswith("virtfn") and name[6:].isdigit()),
+        present=_present(files),
         autoprobe=_number(sysfs, f"{folder}/sriov_drivers_autoprobe") == 1,
         interface=of_files(files).name,
         offset=_number(sysfs, f"{folder}/sriov_offset"),
@@ -222,15 +270,25 @@ def _port_name(sysfs: Sysfs, folder: str, netdev: str) -> str:
 def _read_vf(sysfs: Sysfs, address: str) -> VfState:
     folder = f"{DEVICES}/{address}"
     files = set(sysfs.names(folder))
-    override = sysfs.read(f"{folder}/driver_override") if "driver_override" in files else ""
     netdevs = sysfs.names(f"{folder}/net") if "net" in files else []
     return VfState(
         address=address,
         driver=sysfs.link(f"{folder}/driver") if "driver" in files else None,
-        driver_override=None if override in ("", "(null)") else override,
+        driver_override=_override(sysfs, address),
         iommu_group=sysfs.link(f"{folder}/iommu_group") if "iommu_group" in files else None,
         netdev=netdevs[0] if netdevs else None,
     )
+
+
+def _override(sysfs: Sysfs, address: str) -> str | None:
+    """None as well for a VF that went away meanwhile."""
+    try:
+        text = sysfs.read(f"{DEVICES}/{address}/driver_override")
+    except KernelError as error:
+        if error.errno != errno.ENOENT:
+            raise
+        return None
+    return None if text in ("", "(null)") else text
 
 
 def _number(sysfs: Sysfs, path: str) -> int:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from ._errors import BadInputError
@@ -36,7 +36,7 @@ class VfDevice:
 
     def to_dict(self) -> dict[str, int]:
         """Only what is given."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        return {name: value for name, value in vars(self).items() if value is not None}
 
     def over(self, other: VfDevice) -> VfDevice:
         """``other`` with everything given here put over it."""

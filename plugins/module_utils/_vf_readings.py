@@ -5,19 +5,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from . import _devlink, _netdev
 from ._errors import ToolError
-from ._link import Link
+from ._netdev import Reading
 from ._process import Run
 from ._properties import VfProperties
 
 
-def read_vfs(run: Run, address: str, netdev: str, enabled: int) -> tuple[Link, dict[int, VfProperties]]:
-    """The PF's interface, and properties by VF id, none while no VF is ``enabled``.
+def read_vfs(run: Run, address: str, netdev: str, enabled: int, known: Mapping[str, Reading] | None = None) -> Reading:
+    """The PF's interface, and properties by VF id, none while no VF is ``enabled``; ``known`` were read before.
 
     From ``ip``; from ports of ``devlink`` where the driver gives ``ip`` none (sfc's EF100), the MAC address alone.
     """
-    link, properties = _netdev.read_link(run, netdev)
+    link, properties = (known or {}).get(netdev) or _netdev.read_link(run, netdev)
     if properties or not enabled:
         return link, properties
     try:

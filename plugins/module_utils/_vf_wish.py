@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from . import _input, _selector
-from ._document import VF_KEYS, HostDocument, PfSpec, check_alike, vf_spec
+from ._document import HostDocument, PfSpec
 from ._errors import BadInputError
+from ._vf_spec import VF_KEYS, check_alike, vf_spec
 
 PRESENT, ABSENT = "present", "absent"
 _KEYS = ("pf", "state", *VF_KEYS)

@@ -27,12 +27,16 @@ def parse(ids: IdsInput, total: int, what: str = "VF ids") -> frozenset[int]:
 
     Raises `BadInputError`, naming ``what``, for anything else and for an id that is not below ``total``.
     """
-    found = frozenset(number for part in _parts(ids, what) for number in _range(part, total, what))
-    outside = [number for number in sorted(found) if number >= total]
+    return below(frozenset(number for part in _parts(ids, what) for number in _range(part, total, what)), total, what)
+
+
+def below(ids: frozenset[int], total: int, what: str) -> frozenset[int]:
+    """``ids``; raises `BadInputError`, naming ``what``, for those that are not below ``total``."""
+    outside = [number for number in ids if number >= total]
     if outside:
         highest = f"the highest one is {total - 1}" if total else "there are none"
         raise BadInputError(f"{what}: {compress(outside)} is out of range: {highest}; use lower ids or enable more VFs")
-    return found
+    return ids
 
 
 def compress(ids: Iterable[int]) -> str:

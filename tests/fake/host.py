@@ -10,7 +10,7 @@ import fcntl
 import os
 import shutil
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -186,6 +186,8 @@ class FakeHost:
         files = {f"{bus}/drivers_probe": "", "proc/version": "fake"}
         for driver in self.drivers:
             files[f"{bus}/drivers/{driver}/unbind"] = ""
+        for device, driver in self._bound():
+            files[f"{bus}/drivers/{driver}/{device}"] = f"-> ../../devices/{device}"
         for pf in self.pfs.values():
             if pf.iommu_type:
                 files[f"sys/kernel/iommu_groups/{self._pf_group(pf)}/type"] = f"{pf.iommu_type}\n"
@@ -198,6 +200,12 @@ class FakeHost:
     def _pf_group(self, pf: FakePf) -> int:
         """Above those of VFs."""
         return 10000 + list(self.pfs).index(pf.address)
+
+    def _bound(self) -> Iterator[tuple[str, str]]:
+        """Addresses with drivers: a driver's folder has a link to each of its devices (drivers/base/dd.c)."""
+        for pf in self.pfs.values():
+            found = [(pf.address, pf.driver), *((vf.address, vf.driver) for vf in pf.vfs.values())]
+            yield from ((address, driver) for address, driver in found if driver)
 
     def _pf_files(self, pf: FakePf) -> dict[str, str]:
         files = {

@@ -64,6 +64,8 @@ class FakeTools:
             return devlink.info(self.host, words)
         if words[:2] == ["ip", "-json"] and words[-4:-1] == ["link", "show", "dev"]:
             return json.dumps([{}, ip.link(self._pf(words, words[-1]), "-details" in words)])
+        if words == ["ip", "-json", "-details", "link", "show"]:
+            return json.dumps([ip.link(pf, details=True) for pf in self.host.pfs.values() if pf.netdev])
         raise ToolError(words, 127, "the fake host has no such program")
 
     def _change(self, words: list[str], act: Callable[[], None]) -> str:

@@ -62,7 +62,8 @@ WISHES: list[tuple[dict[str, Any], PfSettings, dict[int, VfDevice], set[str]]] =
     ({"eswitch_mode": "legacy"}, PfSettings("legacy"), {}, set()),
     ({"vfs": [{"ids": 0, "mtu": 4000}]}, PfSettings(), {0: VfDevice(mtu=4000)}, {"driver_override", "mtu"}),
     ({"vfs": [{"ids": 1, "msix_vectors": 12}]}, PfSettings(), {1: VfDevice(12)}, {"driver_override", "config"}),
-    ({"vfs": [{"ids": 0, "driver": "mlx5_core"}]}, PfSettings(), {}, {"driver_override"}),
+    ({"vfs": [{"ids": 0, "driver": "mlx5_core"}]}, PfSettings(), {}, set()),
+    ({"vfs": [{"ids": 0, "driver": "default"}]}, PfSettings(), {0: VfDevice(mtu=4000)}, {"driver_override", "mtu"}),
     # what goes away, or gets another driver, loses its interface: undo gives it its MTU again
     ({"vfs": [{"ids": 0, "driver": "vfio-pci"}]}, PfSettings(), {0: VfDevice(mtu=4000)}, {"driver_override", "mtu"}),
     ({"present_vfs": "1-2"}, PfSettings(), {0: VfDevice(mtu=4000)}, {"driver_override", "mtu"}),

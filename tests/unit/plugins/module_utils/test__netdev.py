@@ -161,3 +161,25 @@ def test_parts_are_one_netlink_attribute_each() -> None:
     ]
     whole = _netdev.set_argv("eth0", 6, wanted, FOUND)
     assert whole[7:] == [word for _given, argv in parts for word in argv[7:]]
+
+
+def test_several_interfaces_by_one_start() -> None:
+    """Others, such as those of VFs, are not worked out; an interface that is not shown is read by itself."""
+    entries = [{}, {"ifname": "eth0", "address": "02:00:00:00:00:01", "vfinfo_list": [{"vf": 3, "vlan": 7}]}]
+    asked: list[list[str]] = []
+
+    def run(argv: Sequence[str]) -> str:
+        asked.append(list(argv))
+        return json.dumps([*entries, {"ifname": "eth0v3", "vfinfo_list": "never looked at"}])
+
+    found = _netdev.read_links(run, {"eth0", "eth1"})
+    assert list(found) == ["eth0"]
+    assert (found["eth0"][0].permanent, found["eth0"][1][3].vlan) == ("02:00:00:00:00:01", 7)
+    assert asked == [["ip", "-json", "-details", "link", "show"]]
+
+
+def test_a_dump_that_fails_is_none() -> None:
+    def run(argv: Sequence[str]) -> str:
+        raise ToolError(argv, 2, "RTNETLINK answers: Message too long")
+
+    assert _netdev.read_links(run, {"eth0", "eth1"}) == {}

@@ -17,7 +17,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils import _vf_wish, _vfids
+from ansible_collections.kvmfleet.sriov.plugins.module_utils import (
+    _goal,
+    _reading,
+    _state,
+    _vf_wish,
+    _vfids,
+    _way,
+)
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._apply import ApplyError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import HostDocument, validate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import converge
@@ -166,6 +173,20 @@ def test_check_predicts_what_is_done(case: tuple[Start, Any], allow: bool) -> No
         assert (host.sysfs.writes, host.run.calls) == ([], [])
         done = reach(host, wish, allow).to_dict()
         assert {key: done[key] for key in asked} == asked
+
+
+@QUICK
+@given(cases() | changes(), st.booleans())
+def test_a_glance_sees_what_all_details_show(case: tuple[Start, Any], allow: bool) -> None:
+    """The plan is the one for a reading of everything, and there are steps where that falls short of the goal."""
+    start, wish = case
+    with host_of(start) as (host, _pf):
+        (plan,) = reach(host, wish, allow, check=True).plan.plans
+        found = _reading.with_properties(host.run, _state.read_pfs(host.sysfs)[plan.found.address])
+        goal = _goal.goal_of(found, plan.spec)
+        assert [step.to_dict() for step in _way.steps_to(found, goal)] == [step.to_dict() for step in plan.steps]
+        assert bool(plan.steps) is bool(_goal.shortfall(goal, found))
+        assert goal.notes == plan.goal.notes
 
 
 @QUICK

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils import _vf_wish
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import ALL, PfSpec, VfSpec, resolve
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import ALL, PfSpec, resolve
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BadInputError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._properties import VfProperties
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._selector import Selector
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._state import PfState
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vf_device import VfDevice
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vf_spec import VfSpec
 
 TWO, SIX = frozenset({2}), frozenset({6})
 

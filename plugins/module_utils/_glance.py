@@ -1,0 +1,73 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What there is to read of a PF that is as wished: little. Only where it is not, or may not be, is more of it read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ._document import HostDocument, PfSpec
+from ._goal import Goal, goal_of, shortfall
+from ._process import Run
+from ._state import PfState, glance_at_vfs, read_vfs
+from ._sysfs import Sysfs
+
+if TYPE_CHECKING:
+    from ._netdev import Reading
+
+
+def for_planning(sysfs: Sysfs, run: Run, states: Mapping[str, PfState], document: HostDocument) -> dict[str, PfState]:
+    """``states``, read without details, with as many of them as plans for the wishes of the resolved document need.
+
+    Of VFs that are bound as wished, address and driver; of PFs that fall short of their goal, what `_reading` says.
+    """
+    wishes = {str(spec.pf): spec for spec in document.pfs}
+    links = _links(run, [states[address] for address, spec in wishes.items() if any(vf.properties for vf in spec.vfs)])
+    read = {address: _enough(sysfs, run, states[address], spec, links) for address, spec in wishes.items()}
+    return {**states, **read}
+
+
+def _links(run: Run, pfs: list[PfState]) -> Mapping[str, Reading]:
+    if len(pfs) < 2:
+        return {}
+    from . import _reading
+
+    return _reading.links_at_once(run, pfs)
+
+
+def _enough(sysfs: Sysfs, run: Run, pf: PfState, spec: PfSpec, links: Mapping[str, Reading]) -> PfState:
+    if not pf.owed:
+        seen, goal = _seen(sysfs, run, pf, spec, links)
+        if not shortfall(goal, seen):
+            return seen
+    from . import _reading
+
+    return _reading.for_planning(sysfs, run, pf, spec, links)
+
+
+def _seen(sysfs: Sysfs, run: Run, pf: PfState, spec: PfSpec, links: Mapping[str, Reading]) -> tuple[PfState, Goal]:
+    """With what tells whether it is as wished, and the goal."""
+    if not (spec.vfs or spec.settings):
+        return pf, goal_of(pf, spec)
+    if spec.settings:
+        from . import _details
+
+        pf = _details.read_settings(sysfs, run, pf, spec.settings)
+    goal = goal_of(pf, spec)
+    if goal.devices:
+        from . import _details
+
+        pf = read_vfs(sysfs, pf, frozenset(goal.devices) & pf.present)
+        pf = _details.read_devices(sysfs, pf, {vf_id: wish.to_dict() for vf_id, wish in goal.devices.items()})
+    bare = pf.present - set(pf.vfs)
+    drivers = {vf_id: driver for vf_id, driver in goal.drivers.items() if vf_id in bare}
+    pf = replace(pf, vfs={**pf.vfs, **glance_at_vfs(sysfs, pf, drivers)})
+    if goal.properties:
+        from . import _reading
+
+        pf = _reading.with_properties(run, pf, links)
+        goal = goal_of(pf, spec)  # addresses may be derived from the PF's own
+    return pf, goal
