@@ -14,18 +14,22 @@ from lab import accelerator, ansible, kernels, rootfs
 from lab.paths import REPOSITORY
 from lab.progress import LabError, run, say
 
-from . import config_reads, kexec_stage, plot, vf_stage
+from . import config_reads, kexec_stage, plot, unchanged_host, vf_stage
 
 KEY_FIGURES = {
     "vf_stage": ("stock_over_series", "stock_used_over_series", "series_over_floor"),
     "kexec_enumeration": ("stock_per_pf_s", "series_per_pf_s"),
     "vf_stage_kept": ("stock_over_series",),
     "config_reads_per_vf": ("stock", "series"),
+    "unchanged_host": ("ratio",),
 }
 
 
 def measure(hosts: vf_stage.Stage, runs: int) -> dict[str, list[dict[str, float]]]:
-    """By side, a sample for each round, each on a host that was booted for it: the VF stage, jumps, config reads."""
+    """By side, a sample for each round, each on a host that was booted for it.
+
+    The VF stage, jumps, config reads, and with the series checks of a host that is as declared.
+    """
     samples: dict[str, list[dict[str, float]]] = {side: [] for side in vf_stage.SIDES}
     for number, order in enumerate(vf_stage.orders(runs), start=1):
         for side in order:
@@ -33,6 +37,8 @@ def measure(hosts: vf_stage.Stage, runs: int) -> dict[str, list[dict[str, float]
                 sample = vf_stage.measure(target, side)
                 if side in kexec_stage.SIDES:
                     sample |= kexec_stage.measure(target, side) | config_reads.measure(target, side)
+                if side == "series":
+                    sample |= unchanged_host.measure(target)
             samples[side].append(sample)
             said = ", ".join(f"{name} {value:.2f}" for name, value in sample.items())
             say(f"round {number} of {runs}: {side}: {said}")
@@ -52,6 +58,7 @@ def main() -> int:
         samples = measure(hosts, options.runs)
         figures: dict[str, Any] = {"vf_stage": vf_stage.results(samples)}
         figures |= kexec_stage.results(samples, len(hosts.host_of("series").host.pfs)) | config_reads.results(samples)
+        figures |= unchanged_host.results(samples)
         say(f"hosts and logs: {hosts.host_of('series').folder.parent}")
         where = {
             "accelerator": accelerator.accelerator(rootfs.build().kernel),
