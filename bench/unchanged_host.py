@@ -47,7 +47,7 @@ def play(name: str, hosts: Path, folder: Path, rounds: int) -> str:
         "JUNIT_OUTPUT_DIR": str(folder),
         "JUNIT_HIDE_TASK_ARGUMENTS": "true",
     }
-    words = ("-e", f"unchanged_host={name}", "-e", f"unchanged_rounds={rounds}")
+    words = ("--limit", name, "-e", f"unchanged_rounds={rounds}")
     command = ansible.command(HERE / "unchanged_host.yml", hosts, *words)
     status = subprocess.run(
         command, env=ansible.environment() | report, cwd=REPOSITORY, stdin=subprocess.DEVNULL
