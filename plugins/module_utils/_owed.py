@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from . import _vfids
 from ._errors import BadInputError, KernelError
 from ._properties import VfProperties
-from ._sysfs import UNFINISHED as UNFINISHED
-from ._sysfs import Sysfs
+from ._sysfs import UNFINISHED, Sysfs
 
 if TYPE_CHECKING:
     from ._plan import Plan

@@ -22,7 +22,7 @@ def msix_vectors(config: bytes) -> int | None:
     if len(config) < HEADER or not config[_STATUS] & _HAS_LIST:
         return None
     at = config[_FIRST] & 0xFC
-    for _ in range(_MOST):
+    for _step in range(_MOST):
         if not 0x40 <= at <= HEADER - 4:
             break
         if config[at] == _MSIX:

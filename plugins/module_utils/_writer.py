@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from typing import IO, cast
 
 from . import _writer_child
 from ._errors import KernelError, SriovError
@@ -82,9 +83,7 @@ class _Writer:
             )  # fmt: skip
         except OSError as error:
             raise KernelError("run", argv[0], error.errno or 0) from error
-        assert self._process.stdin
-        assert self._process.stdout
-        self._questions, self._answers = self._process.stdin, self._process.stdout
+        self._questions, self._answers = cast(IO[bytes], self._process.stdin), cast(IO[bytes], self._process.stdout)
         if self._line(START_S) is None:
             self._process.kill()
             raise SriovError(f"a writer process ({argv[0]}) was not ready within {START_S:g} s")

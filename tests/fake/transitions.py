@@ -15,8 +15,8 @@ from typing import Any
 from ansible_collections.kvmfleet.sriov.plugins.module_utils import _vf_wish
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import HostDocument, validate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import Report, converge
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._owed import UNFINISHED
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._steps import Step
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import UNFINISHED
 
 from .host import FakeHost
 from .pf import FakePf

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._owed import UNFINISHED
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._steps import Step
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import UNFINISHED
 from tests.fake.faults import KILL, Killed
 from tests.fake.transitions import WAYS, Scene
 

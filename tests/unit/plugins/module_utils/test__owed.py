@@ -15,9 +15,10 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils import _engine, _ow
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._apply import ApplyError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import validate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BadInputError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._owed import UNFINISHED, Owed
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._owed import Owed
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._properties import VfProperties
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._state import read_pfs
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import UNFINISHED
 from tests.fake.faults import KILL, Killed
 from tests.fake.host import FakeHost
 
