@@ -25,7 +25,7 @@ DRVINFO = struct.Struct("=I32s32s32s32s32s12sIIIII")
 
 def main() -> None:
     """For each path of a namespace in argv: its interfaces as {bus address: name}; JSON, null for one that is gone."""
-    json.dump([interfaces() if _enter(path) else None for path in sys.argv[2:]], sys.stdout)
+    sys.stdout.write(json.dumps([interfaces() if _enter(path) else None for path in sys.argv[2:]]) + "\n")
 
 
 def interfaces() -> dict[str, str]:
