@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import time
 
-from . import _answers, _devlink, _vf_readings
+from . import _answers, _details, _devlink, _vf_readings
 from ._actions import Action, Command, ReadBack, SetEswitch, SetMtu, Write
 from ._errors import DeadlineError, KernelError, PropertyError, ToolError, VerifyError
 from ._process import Run
@@ -41,8 +41,7 @@ def act(sysfs: Sysfs, run: Run, pf: str, action: Action, careful: bool = False) 
         if _devlink.eswitch_mode(run, action.pf) != action.mode:
             _devlink.set_eswitch(run, action.pf, action.mode)
     elif isinstance(action, SetMtu):
-        path = f"{action.folder}/net/{_netdev_of(sysfs, action.folder)}/mtu"
-        _send(sysfs, pf, path, str(action.mtu), WRITE_S if careful else None)
+        _set_mtu(sysfs, pf, action, WRITE_S if careful else None)
     else:
         _write(sysfs, pf, action, WRITE_S + VF_S * action.vfs if careful or action.waits else None)
 
@@ -59,6 +58,18 @@ def _write(sysfs: Sysfs, pf: str, action: Write, seconds: float | None) -> None:
     _send(sysfs, pf, action.path, value, seconds)
     if action.missing_ok and sysfs.exists(action.path):
         raise VerifyError(f"'{value}' was written to {action.path}, and it is still bound")
+
+
+def _set_mtu(sysfs: Sysfs, pf: str, action: SetMtu, seconds: float | None) -> None:
+    """Again, where udev has given the interface another name in between."""
+    until = time.monotonic() + NETDEV_S
+    while True:
+        try:
+            path = f"{action.folder}/net/{_netdev_of(sysfs, action.folder)}/mtu"
+            return _send(sysfs, pf, path, str(action.mtu), seconds)
+        except KernelError as error:
+            if error.errno not in _details.RENAMED or time.monotonic() >= until:
+                raise
 
 
 def _send(sysfs: Sysfs, pf: str, path: str, value: str, seconds: float | None) -> None:

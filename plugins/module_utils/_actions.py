@@ -43,7 +43,7 @@ class Command:
 
 @dataclass(frozen=True)
 class SetMtu:
-    """The MTU of the only network interface of the device at ``folder``, which may take a moment to appear."""
+    """The MTU of the device at ``folder``: of its own network interface, which may take a moment to appear."""
 
     folder: str
     mtu: int

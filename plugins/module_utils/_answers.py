@@ -26,7 +26,7 @@ def errno_of(stderr: str) -> int:
 
 
 def name(number: int) -> str:
-    """``EOPNOTSUPP (Operation not supported)``; "an error that it did not name" for 0."""
+    """``EOPNOTSUPP (Operation not supported)``; "an error without a number" for 0."""
     if number == 0:
         return "an error without a number"
     known = "EOPNOTSUPP" if number == errno.EOPNOTSUPP else errno.errorcode.get(number, str(number))

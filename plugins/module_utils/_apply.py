@@ -11,13 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import _blocked, _eswitch, _holders, _owed, _process, _reading
+from . import _blocked, _eswitch, _every_vf, _holders, _owed, _process, _reading, _steps
 from ._act import act
-from ._actions import Action, Command, SetEswitch
+from ._actions import Action, Command, SetEswitch, Write
 from ._errors import BlockedError, PropertyError, SriovError, VerifyError
 from ._goal import shortfall
 from ._meanings import is_no_choice, meaning
-from ._plan import HostPlan, Plan, as_stock, without_choice
+from ._plan import HostPlan, Plan
+from ._plan import plan as plan_pf
 from ._process import Run
 from ._properties import VfProperties
 from ._reading import Extent
@@ -117,7 +118,8 @@ def apply_host(sysfs: Sysfs, plan: HostPlan, *, run: Run = _process.run, on_step
     Raises `RefusedError` before anything is written when a held VF would be taken away, `ApplyError` after undoing.
 
     Where VFs are taken away, or something is blocked already, all writes have a deadline: on stock kernels one that
-    waits for the user of a VF blocks those to other PFs too (drivers/pci/iov.c, pci_lock_rescan_remove).
+    waits for the user of a VF blocks those to other PFs too (drivers/pci/iov.c, pci_lock_rescan_remove). A user that
+    comes to a new VF before a failure takes it back is not foreseen.
     """
     _holders.refuse_held(sysfs, run, plan)
     careful = any(one.takes for one in plan.plans) or bool(plan.changed and _blocked.under_way(sysfs))
@@ -138,11 +140,6 @@ def apply_host(sysfs: Sysfs, plan: HostPlan, *, run: Run = _process.run, on_step
     return Outcome(done, host.clock() - start)
 
 
-def apply(sysfs: Sysfs, run: Run, plans: tuple[Plan, ...]) -> Outcome:
-    """As `apply_host`, for plans made one by one."""
-    return apply_host(sysfs, HostPlan(plans), run=run)
-
-
 def _apply_pf(host: _Host, plan: Plan) -> PfOutcome:
     """Where the kernel could, but the PF's driver does not allow absent VFs, go on as on a stock kernel."""
     try:
@@ -150,6 +147,7 @@ def _apply_pf(host: _Host, plan: Plan) -> PfOutcome:
     except _UndoneError as error:
         if not (is_no_choice(error.cause) and error.clean and plan.found.abilities.choose):
             raise
+    _every_vf.note(host.sysfs, plan.found)
     lesser = _lesser(host, plan)
     _holders.refuse_held(host.sysfs, host.run, HostPlan((lesser,), host.force))
     return _carry_out(replace(host, careful=host.careful or bool(lesser.takes)), lesser)
@@ -158,8 +156,8 @@ def _apply_pf(host: _Host, plan: Plan) -> PfOutcome:
 def _lesser(host: _Host, plan: Plan) -> Plan:
     """The plan as on a stock kernel: its way may need details that the first one did without."""
     now = read_pfs(host.sysfs, [plan.found.address], vfs=False)[plan.found.address]
-    found = as_stock(replace(now, owed=plan.found.owed))
-    return without_choice(_reading.for_planning(host.sysfs, host.run, found, plan.spec), plan.spec)
+    found = _every_vf.as_stock(replace(now, owed=plan.found.owed))
+    return plan_pf(_reading.for_planning(host.sysfs, host.run, found, plan.spec), plan.spec)
 
 
 def _carry_out(host: _Host, plan: Plan) -> PfOutcome:
@@ -212,7 +210,7 @@ def _undone(host: _Host, plan: Plan, finished: int, cause: SriovError) -> _Undon
     if isinstance(cause, BlockedError):
         return _UndoneError(f"{at}{cause}{_waited_for(host, plan)}; {_LEFT}", cause, False)
     refused = frozenset(cause.properties) if isinstance(cause, PropertyError) else frozenset()
-    actions: list[Action] = list(_half(failed, refused)) if failed else []
+    actions: list[Action] = [*_half(failed, refused), *_renewed(host, plan.found, failed)] if failed else []
     for step in reversed(plan.steps[:finished]):
         actions += step.undo
     stuck = _take_back(host, plan.found, actions, refused)
@@ -227,6 +225,23 @@ def _half(failed: Step, refused: frozenset[str]) -> Iterator[Action]:
             yield from (Command(argv, action.vf, ((given, argv),)) for given, argv in action.parts)
         else:
             yield action
+
+
+def _renewed(host: _Host, found: PfState, failed: Step) -> Iterator[Action]:
+    """What VFs need that ``failed`` was to take away, and that are new: a PF driver is asked when they are gone.
+
+    When it refuses, the kernel adds them again (the series, patch 25), without override, bound by autoprobe at most.
+    """
+    if not failed.takes or not isinstance(failed.action, Write) or failed.what == "unbind":
+        return
+    try:
+        now = read_pfs(host.sysfs, [found.address])[found.address].vfs
+    except SriovError:
+        return  # the last reading tells
+    for vf_id in sorted(failed.takes & set(found.vfs) & set(now)):
+        was, after = found.vfs[vf_id], now[vf_id]
+        if was.driver_override != after.driver_override or (failed.what == "disable" and was.driver != after.driver):
+            yield from _steps.as_found(found, vf_id)
 
 
 def _is_refused(action: Action, refused: frozenset[str]) -> bool:
@@ -256,7 +271,11 @@ def _take_back(host: _Host, found: PfState, actions: Iterable[Action], refused: 
 
 def _waited_for(host: _Host, plan: Plan) -> str:
     """Who has VFs that were to be taken away, now that it matters; nothing of the PF's own files is read for it."""
-    found = _holders.read_holders(host.sysfs, host.run, {plan.found.address: (plan.found, plan.takes)}, lenient=True)
+    asked = {plan.found.address: (plan.found, plan.takes)}
+    try:
+        found = _holders.read_holders(host.sysfs, host.run, asked, lenient=True)
+    except SriovError:
+        return ""  # that it is blocked matters more
     users = "; ".join(f"VF {vf_id} by {holder}" for (_pf, vf_id), holder in sorted(found.items()))
     return f" (in use: {users})" if users else ""
 

@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     command = _command(commands, "export", _export, "write this host as it is as a host document")
     command.add_argument("--yaml", action="store_true", help="as the variable sriov_pfs of the role, for an inventory")
     command.add_argument(
-        "pf", nargs="*", help="only these, as for status; by default those with VFs, or without autoprobe"
+        "pf", nargs="*", help="only these, as for status; by default those that are not as the kernel starts with them"
     )
     _add_live_commands(commands)
     return parser

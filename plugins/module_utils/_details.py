@@ -5,17 +5,21 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from . import _devlink, _pci_config
-from ._errors import BadInputError, SriovError, ToolError
+from ._errors import BadInputError, KernelError, SriovError, ToolError
 from ._interface import DEVICES
 from ._pf_settings import PfSettings
 from ._process import Run
 from ._state import PfState
 from ._sysfs import Sysfs
 from ._vf_device import VfDevice
+
+RENAMED = (errno.ENOENT, errno.ENODEV)
+"""What an interface answers under a name that it had before."""
 
 
 def read_settings(sysfs: Sysfs, run: Run, pf: PfState, wanted: PfSettings) -> PfState:
@@ -55,8 +59,19 @@ def _read_device(sysfs: Sysfs, pf: PfState, vf_id: int, names: Collection[str]) 
     if "msix_vectors" in names:
         vectors = _pci_config.msix_vectors(sysfs.read_bytes(f"{DEVICES}/{vf.address}/config", _pci_config.HEADER))
     if "mtu" in names and vf.netdev:
-        mtu = read_mtu(sysfs, vf.address, vf.netdev)
+        mtu = _vf_mtu(sysfs, vf.address, vf.netdev)
     return VfDevice(vectors, mtu)
+
+
+def _vf_mtu(sysfs: Sysfs, address: str, netdev: str) -> int | None:
+    """Under the name that its interface has now: udev gives new ones another. None for one that went away."""
+    try:
+        return read_mtu(sysfs, address, netdev)
+    except KernelError as error:
+        if error.errno not in RENAMED:
+            raise
+    names = sysfs.names(f"{DEVICES}/{address}/net")
+    return read_mtu(sysfs, address, names[0]) if names else None
 
 
 def _number(sysfs: Sysfs, path: str) -> int:

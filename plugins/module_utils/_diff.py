@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ._goal import Goal
 from ._properties import VfProperties
 from ._state import PfState
-from ._vf_device import VfDevice
+from ._vf_device import VfDevice, as_wished
 from ._vfids import describe
 
 
@@ -19,7 +20,7 @@ def before(found: PfState, goal: Goal) -> dict[str, Any]:
     drivers = {i: _found_driver(found, i, wanted) for i, wanted in goal.drivers.items()}
     properties = {i: found.properties.get(i, VfProperties()).only(wanted) for i, wanted in goal.properties.items()}
     facts = _facts(found.enabled, found.present, found.autoprobe, drivers, properties)
-    have = {vf_id: found.devices.get(vf_id, VfDevice()) for vf_id in goal.devices}
+    have = {vf_id: _as_wished(found, vf_id, wanted) for vf_id, wanted in goal.devices.items()}
     settings = {name: getattr(found.settings, name) for name in goal.settings.to_dict()}
     return _with_devices({**facts, **settings}, goal, have)
 
@@ -27,6 +28,14 @@ def before(found: PfState, goal: Goal) -> dict[str, Any]:
 def after(goal: Goal) -> dict[str, Any]:
     facts = _facts(goal.enabled, goal.present, goal.autoprobe, goal.drivers, goal.properties)
     return _with_devices({**facts, **goal.settings.to_dict()}, goal, goal.devices)
+
+
+def _as_wished(found: PfState, vf_id: int, wanted: VfDevice) -> VfDevice:
+    """Where the size of the table is what the wish leads to, the wish."""
+    have = found.devices.get(vf_id, VfDevice())
+    if wanted.msix_vectors is None:
+        return have
+    return replace(have, msix_vectors=as_wished(wanted.msix_vectors, have.msix_vectors, found.driver))
 
 
 def _found_driver(found: PfState, vf_id: int, wanted: str | None) -> str | None:

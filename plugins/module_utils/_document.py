@@ -198,6 +198,8 @@ def _hardware(value: object, where: str) -> int | str | None:
 
 
 def ids_of(value: object, where: str) -> Ids:
+    if isinstance(value, (list, tuple)) and len(value) == 1 and isinstance(value[0], str):
+        value = value[0]
     if isinstance(value, str) and value.strip() == ALL:
         return ALL
     return _vfids.parse(cast(_vfids.IdsInput, value), _vfids.MAX_VFS, where)

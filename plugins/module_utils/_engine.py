@@ -18,7 +18,7 @@ from ._interface import DEVICES
 from ._once import ReadOnce, once
 from ._plan import HostPlan, plan_host
 from ._state import FACTS, PfState, read_known, read_pfs
-from ._sysfs import UNFINISHED
+from ._sysfs import EVERY_VF, UNFINISHED
 
 if TYPE_CHECKING:
     from ._apply import OnStep
@@ -82,7 +82,7 @@ def converge(
     if check:
         return _asked(sysfs, run, look())
     with contextlib.ExitStack() as locks:
-        report = look() if lock_s is None else _looked_alone(sysfs, look, locks, lock_s)
+        report = look() if lock_s is None else _looked_alone(sysfs, document, look, locks, lock_s)
         return _done(sysfs, run, report, on_step) if _to_do(report) else replace(report, seconds=0.0)
 
 
@@ -107,7 +107,9 @@ def _to_do(report: Report) -> bool:
     return any(one.steps or one.found.owed for one in report.plan.plans)
 
 
-def _looked_alone(sysfs: Sysfs, look: Callable[[], Report], locks: contextlib.ExitStack, lock_s: float) -> Report:
+def _looked_alone(
+    sysfs: Sysfs, document: HostDocument, look: Callable[[], Report], locks: contextlib.ExitStack, lock_s: float
+) -> Report:
     """What ``look`` sees while nobody else changes its PFs; with ``locks`` on them when there is anything to do.
 
     Which PFs are meant is known only after a look. That no lock is held before it and none after it is enough where
@@ -118,7 +120,7 @@ def _looked_alone(sysfs: Sysfs, look: Callable[[], Report], locks: contextlib.Ex
     try:
         report = look()
     except SriovError:
-        with _pf_lock.held(sysfs, _pf_lock.busy(sysfs), lock_s) as others:
+        with _pf_lock.held(sysfs, _pf_lock.busy(sysfs, _addresses(sysfs, document)), lock_s) as others:
             if not others:
                 raise
             report = look()
@@ -141,26 +143,37 @@ def read_host(sysfs: Sysfs, run: Run, document: HostDocument) -> tuple[dict[str,
     document; other PFs may be blocked.
     """
     sysfs, run = ReadOnce(sysfs), once(run)
-    names = [spec.pf for spec in document.pfs]
-    addresses = sorted({name for name in names if isinstance(name, str) and _is_pf(sysfs, name)})
-    if len(addresses) == len(set(names)):
-        states = _with_owed(sysfs, read_pfs(sysfs, addresses, vfs=False))
+    addresses = _addresses(sysfs, document)
+    if addresses is not None:
+        states = _with_notes(sysfs, read_pfs(sysfs, addresses, vfs=False))
         resolved = resolve(document, states)
     else:
         from . import _selector
 
-        states = _with_owed(sysfs, read_known(sysfs, _selector.facts_of(names)))
+        names = [spec.pf for spec in document.pfs]
+        states = _with_notes(sysfs, read_known(sysfs, _selector.facts_of(names)))
         resolved = _resolved(sysfs, run, document, states)
     return _glance.for_planning(sysfs, run, states, resolved), resolved
 
 
-def _with_owed(sysfs: Sysfs, states: dict[str, PfState]) -> dict[str, PfState]:
-    """`_owed.known`; mostly there is nothing."""
-    if not sysfs.names(UNFINISHED):
-        return states
-    from . import _owed
+def _addresses(sysfs: Sysfs, document: HostDocument) -> list[str] | None:
+    """Of the PFs of the document, None unless all of them are named by their address."""
+    names = {spec.pf for spec in document.pfs}
+    addresses = sorted(name for name in names if isinstance(name, str) and _is_pf(sysfs, name))
+    return addresses if len(addresses) == len(names) else None
 
-    return _owed.known(sysfs, states)
+
+def _with_notes(sysfs: Sysfs, states: dict[str, PfState]) -> dict[str, PfState]:
+    """`_every_vf.known` and `_owed.known`; mostly there is nothing."""
+    if sysfs.names(EVERY_VF):
+        from . import _every_vf
+
+        states = _every_vf.known(sysfs, states)
+    if sysfs.names(UNFINISHED):
+        from . import _owed
+
+        states = _owed.known(sysfs, states)
+    return states
 
 
 def altnames(run: Run, names: Iterable[PfName], states: Mapping[str, PfState]) -> dict[str, str]:

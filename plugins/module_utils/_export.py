@@ -38,12 +38,13 @@ class Export:
 def export(pfs: Sequence[_Facts], *, untouched: bool = False) -> Export:
     """The document of ``pfs`` as `_info.gather` returns them.
 
-    Without ``untouched``, PFs that are as the kernel starts with them (no VFs, autoprobe on) are left out. So are those
-    that are blocked, with a notice: nobody can read them. Raises `BadInputError` for anything that is no such list.
+    Without ``untouched``, PFs that are as the kernel starts with them (no VFs, autoprobe on, no MTU or eswitch mode
+    of their own) are left out. So are those that are blocked, with a notice: nobody can read them. Raises
+    `BadInputError` for anything that is no such list.
     """
     try:
         readable = [pf for pf in pfs if "blocked" not in pf]
-        chosen = [pf for pf in readable if untouched or pf["hardware_vfs"] or not pf["drivers_autoprobe"]]
+        chosen = [pf for pf in readable if untouched or _touched(pf)]
         document = validate({"pfs": [_pf(pf) for pf in chosen]})
         blocked = [f"PF {pf['pf']} is left out, as it cannot be read: {pf['blocked']}" for pf in pfs if "blocked" in pf]
         return Export(document, (*blocked, *(notice for pf in chosen for notice in _notices(pf))))
@@ -76,6 +77,10 @@ def _pf(pf: _Facts) -> dict[str, Any]:
         vf["id"]: wish for vf in pf["vfs"] if (wish := {**_driver(pf, vf), **_properties(pf, vf), **_device(pf, vf)})
     }
     return {**data, "vfs": vf_groups(wishes, number)} if wishes else data
+
+
+def _touched(pf: _Facts) -> bool:
+    return bool(pf["hardware_vfs"] or not pf["drivers_autoprobe"] or _settings(pf))
 
 
 def _settings(pf: _Facts) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from ._vf_device import NAMES, VfDevice, as_wished
 def with_vfs(found: PfState, spec: PfSpec, presence: Presence, goal: Goal) -> Goal:
     """``goal``, which is that of the PF itself, with what its VFs will have."""
     drivers = {i: _driver(vf.driver) for vf in spec.vfs if vf.driver for i in map(int, vf.ids) if i in goal.present}
-    kept_drivers = _kept_drivers(found, goal.present, drivers) if presence.cycle else {}
+    kept_drivers = _kept_drivers(found, goal, drivers) if presence.cycle else {}
     kept_properties = _kept_properties(found, goal.enabled) if presence.cycle else {}
     let_go = _let_go(found, spec, presence)
     goal = replace(
@@ -129,16 +129,16 @@ def _devices(spec: PfSpec, present: frozenset[int]) -> dict[int, VfDevice]:
     return devices
 
 
-def _kept_drivers(found: PfState, present: frozenset[int], wished: Collection[int]) -> dict[int, str]:
+def _kept_drivers(found: PfState, goal: Goal, wished: Collection[int]) -> dict[int, str]:
     """Drivers that VFs which come back, and that are not ``wished`` to have another, would not find by themselves."""
     from ._owed import Owed
 
     owed = found.owed or Owed()
-    autoprobe = found.autoprobe if owed.autoprobe is None else owed.autoprobe
+    autoprobe = goal.autoprobe and (found.autoprobe if owed.autoprobe is None else owed.autoprobe)
     bound = {i: (vf.driver, vf.driver_override) for i, vf in found.vfs.items() if vf.driver}
     return {
         i: driver for i, (driver, override) in sorted({**bound, **owed.rebound}.items())
-        if i in present and i not in wished and (override or not autoprobe)
+        if i in goal.present and i not in wished and (override or not autoprobe)
     }  # fmt: skip
 
 

@@ -94,7 +94,7 @@ def _given(source: Callable[[_Vfs], dict[str, Holder]], vfs: _Vfs, lenient: bool
     try:
         return source(vfs)
     except KernelError as error:
-        if not lenient or error.errno != errno.EACCES:
+        if not lenient or error.errno not in (errno.EACCES, errno.ENOENT, errno.ENODEV):
             raise
     except RefusedError:
         if not lenient:
@@ -106,11 +106,12 @@ def _processes(vfs: _Vfs) -> dict[str, Holder]:
     """Those that have a VFIO group or device open."""
     from . import _open_files
 
-    nodes = {
-        node: address for address, vf in vfs.bound(vfio=True).items()
-        for node in _nodes(vfs.sysfs, address, vf.iommu_group)
-    }  # fmt: skip
-    return {nodes[node]: Holder(str(process)) for node, process in _open_files.users(vfs.sysfs, nodes).items()}
+    nodes: dict[str, list[str]] = {}
+    for address, vf in vfs.bound(vfio=True).items():
+        for node in _nodes(vfs.sysfs, address, vf.iommu_group):
+            nodes.setdefault(node, []).append(address)
+    users = _open_files.users(vfs.sysfs, nodes)
+    return {address: Holder(str(process)) for node, process in users.items() for address in nodes[node]}
 
 
 def _nodes(sysfs: Sysfs, address: str, group: str | None) -> list[str]:

@@ -55,7 +55,7 @@ def gather(
 
     ``vfs`` lists VFs that are present or have properties, with ``held_by`` for those in use (`_holders`), as far as
     this user may know. Of a PF at which a write is under way there is only ``blocked`` and by what it is known.
-    Without ``properties`` no program is run.
+    Without ``properties`` neither ``ip`` nor ``devlink`` is asked about them.
     """
     pfs = _chosen(sysfs, run, names, vfs != NONE)
     asked = {} if vfs == NONE else {pf.address: (pf, pf.present) for pf in pfs}
@@ -89,11 +89,15 @@ def _found(sysfs: Sysfs, run: Run, pf: PfState, properties: bool, vfs: str) -> _
 
 
 def _read_properties(sysfs: Sysfs, run: Run, found: _Found, vfs: str) -> None:
-    pf = _details.read_settings(sysfs, run, found.pf, PfSettings(mtu=1))
+    pf = found.pf
+    pf = found.tried("mtu", lambda: _details.read_settings(sysfs, run, found.pf, PfSettings(mtu=1)), pf)
     mode = found.tried("eswitch_mode", lambda: _eswitch_mode(run, pf), None)
     pf = replace(pf, settings=replace(pf.settings, eswitch_mode=mode))
-    pf = _details.read_devices(sysfs, pf, dict.fromkeys(pf.vfs if vfs == FULL else (), NAMES))
-    found.pf = found.tried("altnames, mac and properties of VFs", lambda: with_properties(run, pf), pf)
+    names = dict.fromkeys(pf.vfs if vfs == FULL else (), NAMES)
+    pf = found.tried("msix_vectors and mtu of VFs", lambda: _details.read_devices(sysfs, pf, names), pf)
+    pf = found.tried("altnames, mac and properties of VFs", lambda: with_properties(run, pf), pf)
+    known = {vf_id: properties for vf_id, properties in pf.properties.items() if vf_id < pf.enabled}
+    found.pf = replace(pf, properties=known)  # `ip` is asked later: another run may have enabled more by then
 
 
 def _eswitch_mode(run: Run, pf: PfState) -> str | None:

@@ -10,9 +10,12 @@ host stands to that.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
@@ -38,26 +41,51 @@ def recorded(sysfs: Sysfs, act: Callable[[], _Result]) -> _Result:
     """What ``act`` returns or raises, noted. That it cannot be noted is no reason to fail."""
     start, result = time.monotonic(), FAILED
     try:
-        value = act()
+        with _ended_at_once(lambda: _noted(sysfs, start, FAILED)):
+            value = act()
         result = DONE
         return value
     except SriovError as error:
         result = {BadInputError: BAD_INPUT, RefusedError: REFUSED}.get(type(error), FAILED)
         raise
     finally:
-        with contextlib.suppress(KernelError, OSError):
-            _write(sysfs, LastApply(round(time.time(), 3), round(time.monotonic() - start, 6), result))
+        _noted(sysfs, start, result)
+
+
+@contextlib.contextmanager
+def _ended_at_once(note: Callable[[], None]) -> Iterator[None]:
+    """A run that is told to end does so, threads and all, and is noted; the same task converges after it (`_owed`).
+
+    Else its threads would go on without its locks: Python only ends when they have.
+    """
+
+    def end(number: int, _frame: object) -> None:
+        note()
+        os._exit(128 + number)
+
+    mine = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)} if mine else {}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _noted(sysfs: Sysfs, start: float, result: str) -> None:
+    with contextlib.suppress(KernelError, OSError):
+        _write(sysfs, LastApply(round(time.time(), 3), round(time.monotonic() - start, 6), result))
 
 
 def read(sysfs: Sysfs) -> LastApply | None:
     """None when there was none since this boot, or when its file is not one of ours."""
     try:
         return LastApply(**(_durable.read_json(sysfs.real(PATH)) or {}))
-    except (BadInputError, TypeError):
+    except (BadInputError, KernelError, TypeError):
         return None
 
 
 def _write(sysfs: Sysfs, last: LastApply) -> None:
     path = sysfs.real(PATH)
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    _durable.write_json(path, asdict(last))
+    _durable.write_text(path, json.dumps(asdict(last)) + "\n", 0o644)

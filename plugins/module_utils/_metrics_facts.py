@@ -32,7 +32,7 @@ def collect(sysfs: Sysfs, run: Run, document: HostDocument | None, valid: bool |
 
 def _pf(row: dict[str, Any], drift: Drift) -> PfFacts:
     if "blocked" in row:
-        return PfFacts(row["pf"], row["netdev"], blocked=True)
+        return PfFacts(row["pf"], row["netdev"], row["driver"], blocked=True)
     present = parse(row["present_vfs"], MAX_VFS)
     counts = {
         "supported": row["total_vfs"], "hardware": row["hardware_vfs"], "present": len(present),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import locale
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -64,6 +65,7 @@ class Module(Protocol):
 
 def finish(module: Module, act: Callable[[], dict[str, Any]]) -> None:
     """Exit with what ``act`` returns, or fail with the message of the engine's error and its kind."""
+    locale.setlocale(locale.LC_MESSAGES, "C")  # AnsibleModule took the user's; errnos are told, and found, in C's words
     try:
         values = act()
     except SriovError as error:

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from ._errors import SriovError, ToolError
+from ._errors import DeadlineError, SriovError, ToolError
 from ._link import INFINIBAND, Link
 from ._process import Run
 from ._properties import NAMES, VfProperties
@@ -44,10 +43,14 @@ def read_links(run: Run, netdevs: Collection[str]) -> dict[str, Reading]:
     Those that it does not show, or not as it does, are not among them: what is wrong is told when they are read alone.
     """
     found: dict[str, Reading] = {}
-    with contextlib.suppress(ToolError, *_STRANGE):  # such as a dump that the kernel has no buffer for, EMSGSIZE
+    try:
         for link in _links(run, _SHOW):
             if link.get("ifname") in netdevs:
                 found[link["ifname"]] = _reading(link)
+    except DeadlineError:
+        raise
+    except (SriovError, *_STRANGE):  # such as a dump that the kernel has no buffer for, EMSGSIZE
+        pass
     return found
 
 

@@ -15,6 +15,7 @@ from ._sysfs import Sysfs
 _GONE = (errno.ENOENT, errno.ESRCH)
 # udev opens a node that has just appeared, or a symbolic link's target, for a moment while it applies its rules.
 _PASSING = ("(udev-worker)", "systemd-udevd")
+_ENDED = "ended meanwhile"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def users(sysfs: Sysfs, nodes: Collection[str]) -> dict[str, Process]:
     for pid, _path, target in open_files(sysfs) if nodes else ():
         if target in nodes and target not in found:
             process = describe(sysfs, pid)
-            if process.command not in _PASSING:
+            if process.command not in (*_PASSING, _ENDED):
                 found[target] = process
     return found
 
@@ -84,7 +85,7 @@ def describe(sysfs: Sysfs, pid: int) -> Process:
         arguments = sysfs.read(f"/proc/{pid}/cmdline").split("\0")
         command = sysfs.read(f"/proc/{pid}/comm")
     except KernelError:
-        return Process(pid, "ended meanwhile")
+        return Process(pid, _ENDED)
     parts = dict(zip(arguments, arguments[1:])).get("-name", "").split(",")
     named = [part.partition("=")[2] or part for part in parts if part.startswith("guest=") or "=" not in part]
     return Process(pid, command, named[0] if named and named[0] else None)

@@ -9,14 +9,13 @@ Most PFs are what they shall be already, so what steps are made of is imported w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import _presence
 from ._document import HostDocument, PfSpec, resolve
 from ._errors import RefusedError
 from ._goal import Goal, goal_of, shortfall
-from ._interface import STOCK
 from ._state import PfState
 from ._vfids import describe
 
@@ -103,17 +102,6 @@ def plan(found: PfState, spec: PfSpec) -> Plan:
     """
     goal = goal_of(found, spec)
     return Plan(found, spec, goal, _steps(found, spec, goal) if found.owed or shortfall(goal, found) else ())
-
-
-def without_choice(found: PfState, spec: PfSpec) -> Plan:
-    """The plan for ``found`` when the PF's driver turns out not to allow absent VFs, whatever the kernel can do."""
-    lesser = plan(as_stock(found), spec)
-    note = f"PF {found.address}: its driver {found.driver} has not declared that it can live with absent VFs"
-    return replace(lesser, goal=replace(lesser.goal, notes=(note, *lesser.goal.notes)))
-
-
-def as_stock(found: PfState) -> PfState:
-    return replace(found, interface=STOCK.name)
 
 
 def _steps(found: PfState, spec: PfSpec, goal: Goal) -> tuple[Step, ...]:

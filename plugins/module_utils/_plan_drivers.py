@@ -20,8 +20,8 @@ def cleared(current: PfState, goal: Goal) -> frozenset[int]:
     return found & frozenset(i for i, driver in goal.drivers.items() if driver is None)
 
 
-def driver_steps(current: PfState, goal: Goal, fresh: frozenset[int], autoprobe: bool) -> Iterator[Step]:
-    """``current``: the PF when these begin. ``fresh`` VFs were added with autoprobe on: some driver may have them.
+def driver_steps(current: PfState, goal: Goal, autoprobe: bool) -> Iterator[Step]:
+    """``current``: the PF when these begin. VFs that it does not know were added with autoprobe off: nobody has them.
 
     Without ``autoprobe`` the kernel makes no choice: VFs that are `cleared` are left unbound.
 
@@ -36,14 +36,11 @@ def driver_steps(current: PfState, goal: Goal, fresh: frozenset[int], autoprobe:
     overrides = {**{vf_id: named.get(vf_id) for vf_id in changing}, **back}
     differing = [vf_id for vf_id, driver in overrides.items() if _override_of(current, vf_id) != driver]
     yield from (_steps.override(current, vf_id, driver) for vf_id in differing if (driver := overrides[vf_id]))
-    let_go = fresh & frozenset(vectors) - frozenset(overrides)
-    for vf_id in [*overrides, *sorted(let_go)]:
-        if driver_of(current, vf_id) or vf_id in fresh:
-            yield _steps.unbind(current, vf_id)
+    yield from (_steps.unbind(current, vf_id) for vf_id in overrides if driver_of(current, vf_id))
     yield from (_steps.override(current, vf_id, None) for vf_id in differing if not overrides[vf_id])
     yield from _vector_steps(current, goal, vectors)
     probed = [vf_id for vf_id in changing if vf_id in named or autoprobe]
-    for vf_id in [*probed, *back, *sorted(let_go)]:
+    for vf_id in [*probed, *back]:
         yield _steps.probe(current, vf_id, named.get(vf_id) or back.get(vf_id))
     for vf_id in [vf_id for vf_id in differing if vf_id in back]:
         yield _steps.change_override(current, vf_id, back[vf_id], _override_of(current, vf_id))

@@ -61,6 +61,8 @@ def notes(found: PfState, spec: PfSpec, presence: Presence) -> Iterator[str]:
     """What the interface does otherwise than it was wished, what the way costs, and what others may stumble over."""
     ids, extra = presence.ids, presence.ids - presence.wished
     if asked(spec) and extra:
+        if found.every_vf:
+            yield f"PF {found.address}: its driver {found.driver} has not declared that it can live with absent VFs"
         yield (
             f"PF {found.address}: the kernel's interface '{found.interface}' cannot leave VFs {compress(extra)} out: "
             f"present are {describe(ids)} instead of {describe(presence.wished)}{_other_way(found, spec, presence)}"

@@ -28,7 +28,7 @@ def run(argv: Sequence[str], deadline_s: float = DEADLINE_S) -> str:
     try:
         process = subprocess.Popen(
             list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "LC_ALL": "C"},
+            encoding="utf-8", errors="replace", env={**os.environ, "LC_ALL": "C"},
         )  # fmt: skip
     except OSError as error:
         raise ToolError(argv, 127, f"cannot run it: {error.strerror}") from error

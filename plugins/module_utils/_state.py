@@ -56,7 +56,8 @@ class PfState:
     Read where they are asked for (`_details`, `_netdev`): ``settings``, ``devices`` of present VFs by id with
     ``total_msix``, the vectors that they share, and ``link``, the network interface.
 
-    ``owed``: by a run that has not come to its end (`_owed.known`).
+    ``owed``: by a run that has not come to its end (`_owed.known`). ``every_vf``: its driver wants no VF to be absent,
+    so its ``interface`` is taken to be the stock one (`_every_vf.known`).
 
     ``blocked``: what is being written to it, perhaps for ever. Then only address, driver, netdev and facts are known.
     """
@@ -81,6 +82,7 @@ class PfState:
     total_msix: int = 0
     link: Link | None = None
     owed: Owed | None = None
+    every_vf: bool = False
 
     @property
     def abilities(self) -> Interface:

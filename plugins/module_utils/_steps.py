@@ -174,6 +174,13 @@ def _put_back(pf: PfState) -> tuple[Action, ...]:
     return tuple(actions)
 
 
+def as_found(pf: PfState, vf_id: int) -> tuple[Action, ...]:
+    """What a VF needs that the kernel has taken away and added again: driver, override and MTU as ``pf`` has them."""
+    vf = _found(pf, vf_id)
+    bound = (*_bind(pf, vf_id, vf.driver, vf.driver_override), *_mtu_as_found(pf, vf_id)) if vf.driver else ()
+    return (*_left_alone(pf, vf_id), *bound)
+
+
 def _given(pf: PfState, vf_id: int, given: VfProperties) -> list[Action]:
     """What sets properties of a VF as found."""
     return [_set(pf, vf_id, part) for part in given.by_command()] if pf.netdev else []

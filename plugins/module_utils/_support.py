@@ -61,8 +61,9 @@ def _refused(found: PfState, goal: Goal, name: str, values: Mapping[int, Any]) -
     mode = goal.settings.eswitch_mode or found.settings.eswitch_mode
     if mode == SWITCHDEV and name in _eswitch.rule_of(found.driver).not_in_switchdev and any(values.values()):
         return f"{found.driver} refuses it in switchdev mode (EOPNOTSUPP)"
-    known = {i: found.properties[i] for i in values if i in found.properties and not goal.cycle}
-    if name not in _netdev.ALWAYS_REPORTED and any(getattr(reading, name) is None for reading in known.values()):
+    known = [found.properties.get(i, VfProperties()) for i in values if i < found.enabled and not goal.cycle]
+    silent = name not in _netdev.ALWAYS_REPORTED and any(getattr(reading, name) is None for reading in known)
+    if silent or not all(known):
         return (
             f"{found.driver} does not report it, as drivers do that answer EOPNOTSUPP, and what is not reported cannot "
             "be read back"

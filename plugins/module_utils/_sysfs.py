@@ -22,6 +22,7 @@ PIECE = 65536
 WRITES = "/run/kvmfleet-sriov/writes"
 """One file a PF, locked while a process writes to that PF by `Sysfs.write_within`."""
 
+EVERY_VF = "/run/kvmfleet-sriov/every_vf"
 UNFINISHED = "/run/kvmfleet-sriov/unfinished"
 """One file a PF, named by its address: what a run that has not come to its end owes it (`_owed`)."""
 

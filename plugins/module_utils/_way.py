@@ -32,8 +32,8 @@ def _vf_steps(found: PfState, goal: Goal) -> Iterator[Step]:
     """Autoprobe, enable in hardware, properties, read back, present, driver: nothing sees a VF before it is right.
 
     Where VFs are to get a driver while autoprobe is on, they are added with autoprobe off, so that no other driver
-    takes them in between; then autoprobe goes on and the others follow. So are those whose vectors are written, and
-    those that an eswitch changes below.
+    takes them in between; then autoprobe goes on and the others follow. So are those whose vectors are written, those
+    that an eswitch changes below, and those that enabling itself adds before they can be given properties.
     """
     added = goal.present - (frozenset() if goal.cycle else found.present)
     by_enabling = _by_enabling(found, goal)
@@ -41,8 +41,10 @@ def _vf_steps(found: PfState, goal: Goal) -> Iterator[Step]:
     late = change is not None and _eswitch.is_late(change, goal.settings) and goal.enabled > 0
     named = frozenset(vf_id for vf_id, driver in goal.drivers.items() if driver)
     vectors = goal.new_vectors(replace(found, devices={}) if goal.cycle else found)
-    chosen = added & (named | frozenset(vectors) | (by_enabling if late else frozenset()))
-    quiet = bool(chosen) and goal.autoprobe and by_enabling <= chosen
+    special = added & (named | frozenset(vectors))
+    early = late or bool(special) or bool(by_enabling & frozenset(goal.properties))
+    chosen = special | (by_enabling if early else frozenset())
+    quiet = bool(chosen) and goal.autoprobe
     during = goal.autoprobe and not quiet
     if found.autoprobe != during:
         yield _steps.autoprobe(found, found.autoprobe, during)
@@ -62,7 +64,7 @@ def _vf_steps(found: PfState, goal: Goal) -> Iterator[Step]:
     yield from _mode_steps(current, goal, late)
     first = (added if not quiet else chosen) - by_enabling
     yield from _steps.add(current, first)
-    yield from driver_steps(current, goal, fresh=added if during else frozenset(), autoprobe=during)
+    yield from driver_steps(current, goal, autoprobe=during)
     if quiet:
         yield _steps.autoprobe(found, False, True)
         for vf_id in sorted(chosen - named | cleared(current, goal)):
@@ -102,7 +104,7 @@ def _removal(current: PfState, goal: Goal) -> Iterator[Step]:
 
 
 def _property_steps(current: PfState, goal: Goal) -> Iterator[Step]:
-    """Only differences are written; then all that is wished of the VFs touched is read back."""
+    """Only differences are written, all of VFs that were just enabled; then all that is wished of them is read back."""
     missing = {
         vf_id: difference
         for vf_id, wanted in sorted(goal.properties.items())

@@ -33,7 +33,8 @@ options:
     description:
       - Whether to read the administrative properties (MAC address, VLAN and so on) of VFs, MTUs, modes of eswitches,
         numbers of MSI-X vectors, alternative names, and versions of drivers and firmware.
-      - Without, no program is run.
+      - Without, neither C(ip) nor C(devlink) is asked about them. An alternative name in O(pfs) is looked up by C(ip)
+        all the same, and other network namespaces are entered by a process of their own.
     type: bool
     default: true
   vfs:

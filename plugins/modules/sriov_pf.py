@@ -150,7 +150,7 @@ options:
           msix_vectors:
             description:
               - Size of the MSI-X table of those of the VFs that are present. Needs a PF driver that shares vectors out
-                among its VFs (mlx5_core, ice), and Linux 5.13.
+                among its VFs (mlx5_core from Linux 5.13, ice later).
               - A VF is unbound while its number changes, and bound to the same driver again where
                 O(pfs[].vfs[].driver) names no other. A network interface of its own comes anew then.
             type: int

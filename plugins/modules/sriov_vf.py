@@ -106,7 +106,7 @@ options:
   msix_vectors:
     description:
       - Size of the MSI-X table of those of the VFs that are present. Needs a PF driver that shares vectors out
-        among its VFs (mlx5_core, ice), and Linux 5.13.
+        among its VFs (mlx5_core from Linux 5.13, ice later).
       - A VF is unbound while its number changes, and bound to the same driver again where
         O(driver) names no other. A network interface of its own comes anew then.
     type: int
@@ -205,7 +205,8 @@ notes:
 kind:
   description:
     - What kind of failure it is. V(BadInputError), V(RefusedError) and V(BusyError) (another run has the PF) come
-      before anything is written, V(ApplyError) after the PFs that failed were taken back.
+      before anything is written, V(ApplyError) after the PFs that failed were taken back, except where the kernel has
+      blocked a write.
   returned: failure
   type: str
   sample: BadInputError

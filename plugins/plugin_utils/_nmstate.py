@@ -35,6 +35,7 @@ _VF_NAME = re.compile(r"sriov:(.+):(\d+)", re.ASCII)
 """The interface of a VF, whatever its name is."""
 _SRIOV_KEYS = ("total-vfs", "drivers-autoprobe", "vfs")
 _NAMING = ("name", "type", "state", "identifier", "pci-address", "profile-name", "mtu", "ethernet")
+_OF_VF = ("name", "type", "state", "mtu")
 
 
 def from_nmstate(data: object) -> dict[str, Any]:
@@ -62,13 +63,14 @@ def _state(data: object) -> Iterator[Said]:
         where = f"interfaces[{index}] ({name})"
         ethernet = mapping(interface.get("ethernet"), f"{where}.ethernet")
         vf = _VF_NAME.fullmatch(name)
-        if vf and "mtu" in interface:
+        if ethernet.get("sr-iov") is not None:
+            yield from _interface(interface, ethernet, where)
+        elif vf and interface.get("mtu") is not None:
             value = whole(interface["mtu"], f"{where}.mtu")
             yield Wish(vf.group(1), "mtu", value, f"{where}.mtu", vf_id(vf.group(2), where))
-        if ethernet.get("sr-iov") is None:
-            others.append(name)
+            yield from _stays([key for key in interface if key not in _OF_VF], f"{where}.")
         else:
-            yield from _interface(interface, ethernet, where)
+            others.append(name)
     yield from _stays(others, "interfaces ")
 
 
@@ -83,7 +85,7 @@ def _interface(interface: Mapping[str, Any], ethernet: Mapping[str, Any], where:
         yield Notice(where, "a document cannot name a PF by its MAC address, so this PF is left out")
     else:
         yield from _pf(pf, sriov, f"{where}.ethernet.sr-iov")
-        if "mtu" in interface:
+        if interface.get("mtu") is not None:
             yield Wish(pf, "mtu", whole(interface["mtu"], f"{where}.mtu"), f"{where}.mtu")
 
 

@@ -64,7 +64,9 @@ def wishes(target: Target) -> Iterator[Said]:
             yield Wish(pf, "drivers_autoprobe", True, f"{where}.deviceType")
     if target.eswitch_mode:
         yield Wish(pf, "eswitch_mode", target.eswitch_mode, f"{where}.eSwitchMode")
-    if target.mtu and not target.managed:
+    if target.mtu and target.managed:
+        yield Notice(f"{where}.mtu", f"{target.mtu} is not declared: somebody else manages the PF")
+    elif target.mtu:
         yield Wish(pf, "mtu", target.mtu, f"{where}.mtu")
     for group in sorted(target.groups, key=lambda group: min(group.ids)):
         driver = "default" if group.device_type == NETDEVICE else group.device_type
@@ -90,8 +92,12 @@ def _over(lower: Target, higher: Target) -> Target:
             notices.append(notice)
     share = equal or bool(kept)
     number = max(lower.number, higher.number) if share else higher.number
-    if number != lower.number:
-        notices.append(Notice(f"{lower.where}.numVfs", f"{lower.number} gives way to {number} of {higher.where}"))
+    mtu = max(lower.mtu, higher.mtu) if share else higher.mtu
+    for one, winner in ((lower, higher), (higher, lower)):
+        if one.number != number:
+            notices.append(Notice(f"{one.where}.numVfs", f"{one.number} gives way to {number} of {winner.where}"))
+        if one.mtu and one.mtu != mtu:
+            notices.append(Notice(f"{one.where}.mtu", f"{one.mtu} gives way to {mtu or 'none'} of {winner.where}"))
     if lower.eswitch_mode and lower.eswitch_mode != higher.eswitch_mode:
         other = higher.eswitch_mode or "none"
         text = f"{lower.eswitch_mode} gives way to {other} of {higher.where}"
@@ -99,7 +105,7 @@ def _over(lower: Target, higher: Target) -> Target:
     return replace(
         higher,
         number=number,
-        mtu=max(lower.mtu, higher.mtu) if share else higher.mtu,
+        mtu=mtu,
         groups=(*higher.groups, *kept),
         notices=(*lower.notices, *notices, *higher.notices),
     )

@@ -129,9 +129,14 @@ class FakeKernel:
 
     def _disable(self, pf: FakePf) -> None:
         """VF by VF (drivers/pci/iov.c, sriov_del_vfs): those before a held one are gone when it blocks."""
-        for vf_id in sorted(pf.vfs):
+        ids = sorted(pf.vfs)
+        for vf_id in ids:
             self._let_go(pf, vf_id)
             del pf.vfs[vf_id]
+        if pf.busy:
+            for vf_id in ids:
+                self._add(pf, vf_id)
+            answer(errno.EAGAIN)
         pf.enabled, pf.properties, pf.vectors = 0, {}, {}
 
     def _let_go(self, pf: FakePf, vf_id: int) -> None:

@@ -58,6 +58,8 @@ class FakePf:
     the running firmware by devlink; ``controller``: model and firmware of its NVMe controller. ``iommu_type`` is of its
     IOMMU group, None without an IOMMU, ``pcie`` the speed and width of its link.
 
+    ``busy``: its driver does not let VFs be disabled, and is asked when they are gone (the series, patch 25).
+
     ``total_msix`` vectors are shared out among its VFs, each of which starts with ``default_msix``; ``vectors`` has
     what was written, by VF id.
     """
@@ -92,6 +94,7 @@ class FakePf:
     controller: tuple[str, str] | None = None
     iommu_type: str | None = "DMA"
     pcie: tuple[str, int] | None = ("8.0 GT/s PCIe", 8)
+    busy: bool = False
     total_msix: int = 0
     default_msix: int = 8
     vectors: dict[int, int] = field(default_factory=dict)

@@ -26,7 +26,7 @@ def test_apply(name: str, more: list[str], folder: str) -> None:
     assert program == "/usr/local/sbin/sriovctl"
     assert arguments == ["apply", "--boot", "--wait", "60", *more]
     assert _cli._parser().parse_args(arguments).boot
-    assert (one["Type"], one["KillMode"], one["TimeoutStartSec"]) == (["oneshot"], ["process"], ["300"])
+    assert (one["Type"], one["KillMode"], one["TimeoutStartSec"]) == (["oneshot"], ["process"], ["660"])
     assert "RemainAfterExit" not in one
     assert one["ConditionPathExists"] == [_cli.DOCUMENT]
     assert ("kvmfleet-sriov-metrics.service" in one.get("Wants", [])) is bool(folder)
@@ -51,7 +51,12 @@ def test_metrics() -> None:
     arguments = unit("kvmfleet-sriov-metrics.service", sriov_metrics_folder=FOLDER)["ExecStart"][1:]
     assert _cli._parser().parse_args(arguments).output == f"{FOLDER}/kvmfleet_sriov.prom"
     timer = unit("kvmfleet-sriov-metrics.timer", sriov_metrics_interval="5min")
-    assert timer["OnUnitActiveSec"] == ["5min"]
+    assert (timer["OnUnitActiveSec"], timer["AccuracySec"]) == (["5min"], ["1s"])
+
+
+def test_the_wait_may_be_text() -> None:
+    """As `-e sriov_apply_wait=120` gives it."""
+    assert [unit(name, sriov_apply_wait="120")["TimeoutStartSec"] for name in (APPLY, ONE)] == [["720"], ["720"]]
 
 
 def test_every_unit_has_a_template() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils import _apply, _engine
+from ansible_collections.kvmfleet.sriov.plugins.module_utils import _engine
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._apply import ApplyError, apply_host
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import validate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import RefusedError
@@ -200,11 +200,6 @@ def test_only_named_pfs_are_read_when_addresses_are_given(host: FakeHost) -> Non
     states, _document = _engine.read_host(host.sysfs, host.run, validate({"pfs": [{"pf": NVME, "hardware_vfs": 1}]}))
     assert list(states) == [NVME]
     assert not [path for path in host.sysfs.reads if IGB in path]
-
-
-def test_apply_takes_single_plans(host: FakeHost) -> None:
-    one = plan(host, {"pf": NVME, "hardware_vfs": 2, "present_vfs": "1"})
-    assert _apply.apply(host.sysfs, host.run, one.plans).pfs[NVME].state.present == {1}
 
 
 def blocking(tmp_path: Path, interface: str = "vf-id") -> FakeHost:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +106,14 @@ def test_garbage(host: FakeHost) -> None:
     (host.root / f"sys/bus/pci/devices/{MLX5}/sriov_vf_total_msix").write_text("many\n")
     with pytest.raises(SriovError, match="sriov_vf_total_msix holds 'many', which is not a number"):
         _details.read_total_msix(host.sysfs, MLX5)
+
+
+def test_interface_of_a_vf_that_udev_has_renamed(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look at its folder and the reading; where it is gone altogether, there is none."""
+    pf = read_pfs(host.sysfs)[MLX5]
+    names = host.sysfs.names(f"/sys/bus/pci/devices/{pf.vfs[0].address}/net")
+    pf = replace(pf, vfs={vf_id: replace(vf, netdev="eth7") for vf_id, vf in pf.vfs.items() if vf.netdev})
+    assert _details.read_devices(host.sysfs, pf, {0: ["mtu"]}).devices == {0: VfDevice(mtu=4000)}
+    assert names != ["eth7"]
+    monkeypatch.setattr(host.sysfs, "names", lambda _path: [])
+    assert _details.read_devices(host.sysfs, pf, {0: ["mtu"]}).devices == {0: VfDevice()}

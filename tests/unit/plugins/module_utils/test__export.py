@@ -82,6 +82,9 @@ def test_pfs_without_vfs_are_left_out_unless_named(tmp_path: Path) -> None:
     pf.autoprobe = False
     host.draw()
     assert exported(host).document.to_dict()["pfs"] == [{**named[0], "drivers_autoprobe": False}]
+    pf.autoprobe, pf.mtu = True, 9000
+    host.draw()
+    assert exported(host).document.to_dict()["pfs"] == [{**named[0], "mtu": 9000}]
 
 
 def bound(driver: str | None, override: str | None) -> FakeVf:

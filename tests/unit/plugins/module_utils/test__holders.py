@@ -84,6 +84,20 @@ def test_udev_passes_by(host: FakeHost, comm: str) -> None:
     assert read(host) == {6: "process 76 (prog)"}
 
 
+def test_vfs_of_one_group_have_one_user(host: FakeHost) -> None:
+    vfs = host.pfs[IGB].vfs
+    vfs[0].group = vfs[6].group
+    host.draw()
+    process(host, 77, f"/dev/vfio/{vfs[6].group}")
+    assert read(host) == dict.fromkeys((0, 6), "process 77 (prog)")
+
+
+def test_process_that_has_ended_holds_nothing(host: FakeHost) -> None:
+    process(host, 77, "/dev/vfio/2")
+    (host.root / "proc/77/comm").unlink()
+    assert read(host) == {}
+
+
 def test_process_that_ends_meanwhile(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     process(host, 77, "/dev/vfio/2")
     process(host, 78, "/dev/vfio/1")

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,33 @@ def test_a_foreign_file_is_none(tmp_path: Path, text: str) -> None:
     path.parent.mkdir(parents=True)
     path.write_text(text)
     assert _last_apply.read(Sysfs(str(tmp_path))) is None
+
+
+def _told_and_busy(number: int) -> None:
+    os.kill(os.getpid(), number)
+    time.sleep(5)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_told_to_end_it_ends_at_once_and_that_is_noted(tmp_path: Path, number: int) -> None:
+    """Whatever its threads are waiting for; the handlers of before are back after a run that comes to its end."""
+    sysfs, handlers = Sysfs(str(tmp_path)), [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
+    pid = os.fork()
+    if pid == 0:
+        try:
+            with ThreadPoolExecutor() as pool:
+                _last_apply.recorded(sysfs, lambda: pool.submit(_told_and_busy, number).result())
+        finally:
+            os._exit(99)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 128 + number
+    last = _last_apply.read(sysfs)
+    assert last
+    assert (last.result, last.seconds < 5) == ("failed", True)
+    _last_apply.recorded(sysfs, lambda: None)
+    assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_everybody_may_read_it(tmp_path: Path) -> None:
+    sysfs = Sysfs(str(tmp_path))
+    _last_apply.recorded(sysfs, lambda: None)
+    assert os.stat(sysfs.real(_last_apply.PATH)).st_mode & 0o777 == 0o644

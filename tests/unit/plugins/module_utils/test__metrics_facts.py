@@ -58,7 +58,7 @@ def test_counts(host: FakeHost, wish: dict[str, Any], more: dict[str, int]) -> N
 
 
 # allow_disruptive, drift, surplus: VFs 1-2 can only be left out by going through 0
-NARROW = [(False, 0, 2), (True, 4, 0)]
+NARROW = [(False, 0, 2), (True, 7, 0)]
 
 
 @pytest.mark.parametrize(("allow", "drift", "surplus"), NARROW)

@@ -183,3 +183,8 @@ def test_a_dump_that_fails_is_none() -> None:
         raise ToolError(argv, 2, "RTNETLINK answers: Message too long")
 
     assert _netdev.read_links(run, {"eth0", "eth1"}) == {}
+
+
+def test_a_dump_that_is_no_json_is_none() -> None:
+    """Of the interfaces asked for alone there may be a good answer."""
+    assert _netdev.read_links(lambda _argv: '[{"ifname": "eth0', ["eth0"]) == {}

@@ -281,3 +281,11 @@ def test_the_resume_of_a_live_update_waits_for_nobody(node: FakeNode, pf: FakePf
     jump(node)
     with _pf_lock.held(node.live.sysfs, [pf.address]):
         assert _live_resume.resume(node.live) == "done"
+
+
+def test_bad_input_about_another_pf_waits_for_nobody(host: FakeHost, other: subprocess.Popen[str]) -> None:
+    """And is told as what it is."""
+    del other
+    document = validate({"pfs": [{"pf": NVME, "hardware_vfs": 999}]})
+    with pytest.raises(BadInputError, match="999"):
+        _engine.converge(host.sysfs, host.run, document, lock_s=0.0)

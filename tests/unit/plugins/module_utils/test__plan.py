@@ -95,9 +95,11 @@ STEPS: list[tuple[PfState, dict[str, Any], list[str]]] = [
         found("stock", 0, autoprobe=True),
         {"hardware_vfs": 2, "vfs": [{"ids": 1, "driver": V}]},
         [
+            "autoprobe: sriov_drivers_autoprobe=0",
             "enable: sriov_numvfs=2",
             f"override: virtfn1/driver_override={V}",
-            "unbind: virtfn1/driver/unbind",
+            "bind: drivers_probe",
+            "autoprobe: sriov_drivers_autoprobe=1",
             "bind: drivers_probe",
         ],
     ),

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import RefusedError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._link import Link
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._pf_settings import PfSettings
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._properties import VfProperties
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._properties import NO_MAC, VfProperties
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._state import PfState
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vf_device import VfDevice
 from tests.fake.plans import PF, found, make, text
@@ -110,11 +110,11 @@ SETTINGS: list[tuple[PfState, dict[str, Any], list[str]]] = [
          "msix: virtfn1/sriov_vf_msix_count=12", "autoprobe: sriov_drivers_autoprobe=1", "bind: drivers_probe",
          "add: sriov_scan_vf_id=0"],
     ),
-    (  # where enabling adds all, some driver may have taken it
+    (  # where enabling adds all, none has a driver yet
         network(M, "stock", 0, autoprobe=True, **DEVICE),
         {"hardware_vfs": 2, "vfs": [{"ids": 1, "msix_vectors": 12}]},
-        ["enable: sriov_numvfs=2", "unbind: virtfn1/driver/unbind", "msix: virtfn1/sriov_vf_msix_count=12",
-         "bind: drivers_probe"],
+        ["autoprobe: sriov_drivers_autoprobe=0", "enable: sriov_numvfs=2", "msix: virtfn1/sriov_vf_msix_count=12",
+         "autoprobe: sriov_drivers_autoprobe=1", "bind: drivers_probe", "bind: drivers_probe"],
     ),
     (network(M, A, 7, [5], M, devices={5: VfDevice(mtu=1500)}), {"vfs": [{"ids": 5, "mtu": 1500}]}, []),
     (network(M, A, 7, [5], M, devices={5: VfDevice(mtu=1500)}), {"vfs": [{"ids": 5, "mtu": 9000}]},
@@ -152,7 +152,8 @@ def test_settings_and_devices_in_the_diff() -> None:
 
 
 def test_no_two_vfs_get_the_same_derived_address() -> None:
-    state = found(A, 7, link=Link("ether", "00:1b:21:aa:bb:cc"))
+    reported = {vf_id: VfProperties(mac=NO_MAC) for vf_id in range(7)}
+    state = found(A, 7, link=Link("ether", "00:1b:21:aa:bb:cc"), properties=reported)
     after = make(state, {"vfs": [{"ids": "0-3", "mac": "hash"}, {"ids": "4-6", "mac": "02:00:00:00:00:fe+id"}]}).diff()[
         "after"
     ]

@@ -66,3 +66,8 @@ def test_what_cannot_be_killed_is_left_behind(monkeypatch: pytest.MonkeyPatch) -
 def test_refuse() -> None:
     with pytest.raises(SriovError, match="'ip link' is not run below another root"):
         _process.refuse(["ip", "link"])
+
+
+def test_output_that_is_no_utf8() -> None:
+    """Such as the alias of an interface, which is anybody's bytes."""
+    assert _process.run(["printf", "B\\374ro"]) == "B\ufffdro"

@@ -35,6 +35,7 @@ MLX5 = {"driver": "mlx5_core", "settings": PfSettings("switchdev"), "total_msix"
 
 # found, wish for VF 0, words of the refusal
 VFS: list[tuple[PfState, dict[str, Any], str]] = [
+    (found(properties={}), {"vlan": 5}, "vlan of VFs 0 cannot be set: igb does not report it"),
     (
         found(),
         {"trust": True},
@@ -110,7 +111,6 @@ ALLOWED: list[tuple[PfState, dict[str, Any]]] = [
         {"spoofchk": False, "vlan": 5, "link_state": "enable", "max_tx_rate": 9},
     ),  # it may: the kernel does not say
     (found(), {"mac": "hash"}),
-    (found(properties={}), {"trust": True}),  # not enabled when it was read
     (found(**INFINIBAND), {"node_guid": "02:00:00:00:00:00:00:01", "link_state": "enable"}),
     (found(**MLX5), {"mac": "02:00:00:00:00:01", "vlan": 0, "link_state": "auto"}),  # as found, or nothing
     (found(**{**MLX5, "settings": PfSettings("legacy")}), {"vlan": 5, "link_state": "enable"}),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import locale
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +274,27 @@ def test_pf_driver_that_needs_every_vf_is_served_as_on_stock(
     assert (again["changed"], again["notes"]) == (False, result["notes"])
 
 
+def test_pf_driver_that_needs_every_vf_is_asked_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Else VFs would be unbound for it again and again, and one that is in use would be a refusal for ever."""
+    host = FakeHost(tmp_path / "root")
+    pf = host.add(FakePf(IGB, driver="ixgbe", netdev="eth0", opt_in=False))
+    wish = {"pf": IGB, "hardware_vfs": 3, "present_vfs": "1", "vfs": [{"ids": "all", "driver": "vfio-pci"}]}
+    done = run(host, capsys, pfs=[wish])
+    assert (done["changed"], {vf.driver for vf in pf.vfs.values()}) == (True, {"vfio-pci"})
+    host.hold(pf, 2)
+    writes = len(host.sysfs.writes)
+    for check in (False, True):
+        again = run(host, capsys, pfs=[wish], _ansible_check_mode=check)
+        assert (again["changed"], again["notes"]) == (False, done["notes"])
+    assert len(host.sysfs.writes) == writes
+    host.let_go(pf)
+    host.setup(pf, 0)
+    pf.driver, pf.opt_in = "igb", True
+    host.draw()
+    run(host, capsys, pfs=[wish])
+    assert set(pf.vfs) == {1}, "what was noted is of another driver"
+
+
 def test_during_a_live_update_nothing_is_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     host = make(tmp_path)
     folder = host.root / "var/lib/kvmfleet-sriov/live-update"
@@ -299,3 +321,66 @@ def test_it_is_noted_for_metrics(
     run(host, capsys, pfs=[{"pf": IGB, "hardware_vfs": number}], _ansible_check_mode=check)
     last = _last_apply.read(host.sysfs)
     assert (last.result if last else None) == result
+
+
+def test_through_zero_with_autoprobe_off_drivers_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Those too that autoprobe had brought: nobody wished them away."""
+    host = make(tmp_path)
+    pf = host.pfs[IGB]
+    host.setup(pf, 4, range(4), "igbvf")
+    host.draw()
+    wish = {"pf": IGB, "hardware_vfs": 6, "drivers_autoprobe": False, "allow_disruptive": True}
+    run(host, capsys, pfs=[wish])
+    assert (pf.autoprobe, {vf_id: vf.driver for vf_id, vf in pf.vfs.items()}) == (
+        False,
+        dict.fromkeys(range(4), "igbvf"),
+    )
+
+
+def test_properties_are_there_before_any_driver_on_a_stock_kernel(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Enabling adds all VFs: without autoprobe, until they have what is declared."""
+    host = make(tmp_path, "stock")
+    wish = {"pf": IGB, "hardware_vfs": 2, "vfs": [{"ids": "all", "mac": "02:00:00:00:00:01+id"}]}
+    done = run(host, capsys, pfs=[wish])
+    assert [step["step"] for step in done["steps"]] == [
+        "autoprobe", "enable", "properties", "properties", "read back", "autoprobe", "bind"
+    ]  # fmt: skip
+    assert [vf.driver for vf in host.pfs[IGB].vfs.values()] == ["igbvf", "igbvf"]
+    assert host.pfs[IGB].autoprobe
+
+
+def test_disabling_that_the_driver_refuses_when_its_vfs_are_gone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The kernel adds them again, as new devices."""
+    host = make(tmp_path)
+    pf = host.pfs[IGB]
+    host.setup(pf, 3, range(3), "vfio-pci")
+    pf.busy, pf.vfs[2].driver = True, None
+    host.draw()
+    before = host.picture()
+    result = run(host, capsys, pfs=[{"pf": IGB, "hardware_vfs": 0, "allow_disruptive": True}])
+    assert "EAGAIN" in result["msg"]
+    assert "the PF is back as it was found" in result["msg"]
+    assert host.picture() == before
+
+
+def test_all_in_a_list_is_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    host = make(tmp_path)
+    run(
+        host, capsys, pfs=[{"pf": IGB, "hardware_vfs": 2, "present_vfs": ["all"], "vfs": [{"ids": ["all"], "vlan": 5}]}]
+    )
+    assert set(host.pfs[IGB].vfs) == {0, 1}
+    run(host, capsys, pfs=[{"pf": IGB, "present_vfs": ["none"]}])
+    assert set(host.pfs[IGB].vfs) == set()
+
+
+def test_words_of_errors_are_those_of_the_c_locale(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By them the errno behind an answer of `ip` is found; AnsibleModule takes the user's locale."""
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    run(make(tmp_path), capsys, pfs=[{"pf": IGB, "hardware_vfs": 1}])
+    assert locale.setlocale(locale.LC_MESSAGES) == "C"

@@ -99,6 +99,7 @@ def test_a_cluster_on_one_host() -> None:
         f"policy offload: spec.isRdma: {RDMA}",
         f"policy offload: spec.linkType: {LINK_TYPE}",
         "policy offload: spec.bridge: Open vSwitch bridges are not made here",
+        "policy net: spec.mtu: 1500 gives way to 9000 of policy dpdk: spec",
     ]
 
 
@@ -186,7 +187,8 @@ MERGES: list[tuple[list[dict[str, Any]], int, dict[str, str], list[str]]] = [
     ),
     (
         [policy("a", **names("ens1f0#0-1"), **VFIO, numVfs=2), policy("b", **names("ens1f0#2-7"), priority=50)], 8,
-        {"2-7": "default", "0-1": "vfio-pci"}, [],
+        {"2-7": "default", "0-1": "vfio-pci"},
+        ["policy a: spec.numVfs: 2 gives way to 8 of policy b: spec"],
     ),
     # of overlapping parts the whole lesser one goes
     (
@@ -212,7 +214,10 @@ MERGES: list[tuple[list[dict[str, Any]], int, dict[str, str], list[str]]] = [
     (
         [policy("a", **names("ens1f0#0-1")), policy("b", **names("ens1f0#2-3"), **VFIO, resourceName="a", numVfs=4)],
         8, {"2-3": "vfio-pci"},
-        ["policy a: spec: VFs 0-1 of PF ens1f0 are dropped: policy b: spec has the same resourceName"],
+        [
+            "policy a: spec: VFs 0-1 of PF ens1f0 are dropped: policy b: spec has the same resourceName",
+            "policy b: spec.numVfs: 4 gives way to 8 of policy a: spec",
+        ],
     ),
 ]  # fmt: skip
 
@@ -373,3 +378,10 @@ def test_wrong_input_names_policy_and_path(data: object, message: str) -> None:
     with pytest.raises(BadInputError) as caught:
         from_sriov_policies(data)
     assert str(caught.value) == message
+
+
+def test_an_mtu_that_gives_way_is_told() -> None:
+    _pfs, notices = converted(policy("b", priority=99, mtu=9000), policy("a", priority=5))
+    assert "policy b: spec.mtu: 9000 gives way to none of policy a: spec" in notices
+    _pfs, notices = converted(policy("a", mtu=9000, externallyManaged=True))
+    assert "policy a: spec.mtu: 9000 is not declared: somebody else manages the PF" in notices
