@@ -154,9 +154,9 @@ def test_missing_vf_of_a_driver_that_needs_every_vf(tmp_path: Path, call: Call) 
     host.setup(pf, 4, [0, 1, 2], "vfio-pci")
     before = host.picture()
     args = {"pf": IGB, "ids": 3}
-    assert "'stock' adds VFs 3 only by going through 0 and takes the present VFs 0-2 away" in call(host, **args)["msg"]
     host.hold(pf, 1)
     assert "VF 1 of PF 0000:03:00.0 by VM web1" in call(host, **args, allow_disruptive=True)["msg"]
+    assert "'stock' adds VFs 3 only by going through 0 and takes the present VFs 0-2 away" in call(host, **args)["msg"]
     assert host.picture() == before
     pf.vfs[1].held = False
     assert call(host, **args, allow_disruptive=True, force=True)["present_vfs"] == {IGB: "0-3"}
