@@ -9,7 +9,7 @@ import errno
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +159,23 @@ def test_arrives_and_stays(case: tuple[Start, Any], allow: bool) -> None:
         written = len(host.sysfs.writes) + len(host.run.calls)
         again = reach(host, wish, allow)
         assert not again.plan.changed
+        assert len(host.sysfs.writes) + len(host.run.calls) == written
+
+
+@QUICK
+@given(cases(("vf-id", "vf-id-narrow")), st.booleans())
+def test_a_driver_that_needs_every_vf_is_asked_once(case: tuple[Start, Any], allow: bool) -> None:
+    """Whatever the files promise: the second run finds what the first one has reached."""
+    start, wish = case
+    with host_of(replace(start, present=frozenset(range(start.enabled)))) as (host, pf):
+        pf.opt_in = False
+        try:
+            converge(host.sysfs, host.run, document_of(wish), allow_disruptive=allow)
+        except (BadInputError, RefusedError):
+            assume(False)
+        assert set(pf.vfs) == set(range(pf.enabled))
+        written = len(host.sysfs.writes) + len(host.run.calls)
+        assert not reach(host, wish, allow).plan.changed
         assert len(host.sysfs.writes) + len(host.run.calls) == written
 
 
