@@ -92,6 +92,11 @@ STEPS: list[tuple[PfState, dict[str, Any], list[str]]] = [
         ],
     ),
     (
+        found(A, 7, [0], autoprobe=True),
+        {"present_vfs": "0-1"},
+        ["add: sriov_scan_vf_id=1"],
+    ),
+    (
         found("stock", 0, autoprobe=True),
         {"hardware_vfs": 2, "vfs": [{"ids": 1, "driver": V}]},
         [
