@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,9 +43,13 @@ except BlockedError as error:
 
 
 @pytest.fixture
-def sysfs(tmp_path: Path) -> Sysfs:
+def sysfs(tmp_path: Path) -> Iterator[Sysfs]:
+    """Also a test that fails leaves nobody waiting at its FIFO."""
     (tmp_path / PATH[1:]).parent.mkdir(parents=True)
-    return Sysfs(str(tmp_path))
+    sysfs = Sysfs(str(tmp_path))
+    yield sysfs
+    with contextlib.suppress(OSError):
+        os.close(os.open(sysfs.real(PATH), os.O_RDONLY | os.O_NONBLOCK))
 
 
 def fifo(sysfs: Sysfs) -> str:
