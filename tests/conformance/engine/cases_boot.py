@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Cases for the host document at boot: a PF that has no driver yet, and one that does not exist beside one that does.
 
-Left out: the order of units, which `tests/unit/roles/test_sriov_order.py` asks systemd about; the event that udev gets.
+Left out: real boots, the order of units and the event that udev gets, for which there is `molecule/boot`;
+`tests/unit/roles/test_sriov_order.py` asks systemd about more orders.
 """
 
 from __future__ import annotations
