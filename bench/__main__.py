@@ -21,7 +21,7 @@ KEY_FIGURES = {
     "kexec_enumeration": ("stock_per_pf_s", "series_per_pf_s"),
     "vf_stage_kept": ("stock_over_series",),
     "config_reads_per_vf": ("stock", "series"),
-    "unchanged_host": ("ratio",),
+    "unchanged_host": ("ratio", "drivers_ratio"),
 }
 
 
@@ -78,7 +78,8 @@ def main() -> int:
     plot.plot(figures["vf_stage"], folder / "vf_stage.svg")
     for key, names in KEY_FIGURES.items():
         for name in names:
-            say(f"{key}: {name}: {figures[key][name]:.3g}")
+            value = figures[key][name]
+            say(f"{key}: {name}: {'within the noise' if value is None else format(value, '.3g')}")
     say(f"written: {folder / 'results.json'}, {folder / 'vf_stage.svg'}")
     return 0
 

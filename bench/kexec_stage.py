@@ -51,25 +51,25 @@ def disable(pfs: str) -> str:
 def results(samples: dict[str, list[dict[str, float]]], pfs: int) -> dict[str, Any]:
     """The keys ``kexec_enumeration`` and ``vf_stage_kept`` of build/bench/results.json.
 
-    Each kernel is compared with its own control. ``vf_stage_kept``: what the VFs cost from the new kernel's first line
-    until the used ones are there, without what that kernel and its user space take anyway.
+    Each jump is compared with the control of the same boot. ``vf_stage_kept``: what the VFs cost from the new kernel's
+    first line until the used ones are there, without what that kernel and its user space take anyway; its ratio is None
+    where boots differ by more than that.
     """
-    init = {side: [one["init_s"] for one in samples[side]] for side in SIDES}
-    control = {side: statistics.median(one["control_s"] for one in samples[side]) for side in SIDES}
-    total = {side: [one["init_s"] - control[side] + one["stage_s"] for one in samples[side]] for side in SIDES}
-    middle = statistics.median
+    more = {side: [one["init_s"] - one["control_s"] for one in samples[side]] for side in SIDES}
+    total = {side: [x + one["stage_s"] for x, one in zip(more[side], samples[side], strict=True)] for side in SIDES}
+    stock, series = (statistics.median(total[side]) for side in SIDES)
     return {
         "kexec_enumeration": {
-            "stock_s": init["stock"],
-            "series_s": init["series"],
+            "stock_s": [one["init_s"] for one in samples["stock"]],
+            "series_s": [one["init_s"] for one in samples["series"]],
             "control_s": [one["control_s"] for one in samples["series"]],
             "stock_control_s": [one["control_s"] for one in samples["stock"]],
             "pfs": pfs,
-            **{f"{side}_per_pf_s": (middle(init[side]) - control[side]) / pfs for side in SIDES},
+            **{f"{side}_per_pf_s": statistics.median(more[side]) / pfs for side in SIDES},
         },
         "vf_stage_kept": {
             "stock_s": total["stock"],
             "series_s": total["series"],
-            "stock_over_series": middle(total["stock"]) / middle(total["series"]),
+            "stock_over_series": stock / series if series > 0 else None,
         },
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import statistics
 import subprocess
@@ -10,7 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from lab import ansible, host, inventory
-from lab.fleet import load
+from lab.fleet import Host, load
 from lab.paths import REPOSITORY
 from lab.progress import LabError
 
@@ -20,26 +21,53 @@ HERE = Path(__file__).resolve().parent
 ROUNDS = 7
 TASKS = ("ping", "sriov_pf")
 """Names of the tasks in unchanged_host_round.yml."""
+PREFIXES = ("", "drivers_")
+"""What the names of figures begin with, for each of `documents`."""
+
+
+def documents(target: Host) -> dict[str, list[dict[str, Any]]]:
+    """What is declared, by what the names of its figures begin with: ``numbers`` PF by PF, and ``drivers`` besides.
+
+    The second chooses all PFs by one selector and wants every VF bound to vfio-pci, as a host for VMs does.
+    """
+    state = {"present_vfs": "all", "drivers_autoprobe": False}
+    numbers = [{"pf": pf.address, "hardware_vfs": pf.vfs, **state} for pf in target.pfs]
+    (number,) = {pf.vfs for pf in target.pfs}
+    vfs = [{"ids": "all", "driver": "vfio-pci"}]
+    chosen = {"pf": {"driver": "nvme", "all": True}, "hardware_vfs": number, **state, "vfs": vfs}
+    return dict(zip(PREFIXES, (numbers, [chosen])))
 
 
 def measure(target: host.Running) -> dict[str, float]:
-    """``ping_s`` and ``module_s``, medians of some rounds, on a host that is up, with whatever VFs.
+    """``ping_s`` and ``module_s``, medians of some rounds, for each of `documents`; the host is up, with whatever VFs.
 
     Seconds of whole tasks as the controller sees them, over one ssh connection that stays open, without files on the
     host (pipelining): lab/ansible.cfg. The playbook fails when a check reports a change.
     """
     pfs = target.host.pfs
     nothing = kexec_stage.disable(" ".join(pf.address for pf in pfs))
-    target.ssh.run(f"systemctl is-system-running --wait || true; {nothing}")
+    # without an IOMMU, vfio-pci takes a device only when told to (drivers/vfio/group.c, vfio_group_find_or_alloc)
+    unsafe = "echo Y >/sys/module/vfio/parameters/enable_unsafe_noiommu_mode"
+    target.ssh.run(f"systemctl is-system-running --wait || true; {unsafe}; {nothing}")
     hosts = inventory.write(load(target.fleet), [target])
-    report = play(target.host.name, hosts, target.folder / "unchanged_host", ROUNDS)
-    present, wanted = int(target.ssh.run("ls -d /sys/bus/pci/devices/*/physfn | wc -l")), sum(pf.vfs for pf in pfs)
-    if present != wanted:
-        raise LabError(f"{present} VFs are present, not {wanted}")
-    return medians(seconds(report), ROUNDS)
+    figures: dict[str, float] = {}
+    for prefix, document in documents(target.host).items():
+        report = play(target.host.name, hosts, document, target.folder / "unchanged_host", ROUNDS)
+        figures |= {f"{prefix}{name}": value for name, value in medians(seconds(report), ROUNDS).items()}
+        check_vfs(target, bound=bool(prefix))
+    return figures
 
 
-def play(name: str, hosts: Path, folder: Path, rounds: int) -> str:
+def check_vfs(target: host.Running, *, bound: bool) -> None:
+    """Raises `LabError` unless all VFs are there, and ``bound`` to vfio-pci or not."""
+    wanted = sum(pf.vfs for pf in target.host.pfs)
+    count = "ls -d /sys/bus/pci/devices/*/physfn | wc -l; ls /sys/bus/pci/drivers/vfio-pci | grep -c ^0 || true"
+    present, taken = map(int, target.ssh.run(count).split())
+    if (present, taken) != (wanted, wanted if bound else 0):
+        raise LabError(f"{present} VFs are present, not {wanted}; {taken} are bound to vfio-pci")
+
+
+def play(name: str, hosts: Path, document: list[dict[str, Any]], folder: Path, rounds: int) -> str:
     """The report of the playbook: JUnit XML, in which each task has its time (ansible-core, callback junit)."""
     shutil.rmtree(folder, ignore_errors=True)
     report = {
@@ -47,7 +75,8 @@ def play(name: str, hosts: Path, folder: Path, rounds: int) -> str:
         "JUNIT_OUTPUT_DIR": str(folder),
         "JUNIT_HIDE_TASK_ARGUMENTS": "true",
     }
-    words = ("--limit", name, "-e", f"unchanged_rounds={rounds}")
+    given = json.dumps({"unchanged_rounds": rounds, "unchanged_pfs": document})
+    words = ("--limit", name, "-e", given)
     command = ansible.command(HERE / "unchanged_host.yml", hosts, *words)
     status = subprocess.run(
         command, env=ansible.environment() | report, cwd=REPOSITORY, stdin=subprocess.DEVNULL
@@ -78,6 +107,9 @@ def medians(times: dict[str, list[float]], rounds: int) -> dict[str, float]:
 
 def results(samples: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
     """The key ``unchanged_host`` of build/bench/results.json: seconds of each boot, and the ratio of medians."""
-    ping, module = ([one[key] for one in samples["series"]] for key in ("ping_s", "module_s"))
-    ratio = statistics.median(module) / statistics.median(ping)
-    return {"unchanged_host": {"module_s": module, "ping_s": ping, "ratio": ratio}}
+    figures: dict[str, Any] = {}
+    for prefix in PREFIXES:
+        ping, module = ([one[f"{prefix}{key}"] for one in samples["series"]] for key in ("ping_s", "module_s"))
+        ratio = statistics.median(module) / statistics.median(ping)
+        figures |= {f"{prefix}module_s": module, f"{prefix}ping_s": ping, f"{prefix}ratio": ratio}
+    return {"unchanged_host": figures}

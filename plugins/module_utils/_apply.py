@@ -27,10 +27,6 @@ from ._steps import Step, summary
 from ._sysfs import Sysfs
 from ._vfids import describe
 
-OnStep = Callable[[Step, float], None]
-"""Called after each step with its seconds, from the thread of its PF."""
-
-
 _LEFT = (
     "the PF is left as it is, because whatever else reads or writes there would wait too; once the kernel has gone on, "
     "declare it again"
@@ -108,22 +104,21 @@ class _Host:
     run: Run
     force: bool
     careful: bool = False
-    on_step: OnStep | None = None
     clock: Callable[[], float] = field(default=time.monotonic)
 
 
-def apply_host(sysfs: Sysfs, plan: HostPlan, *, run: Run = _process.run, on_step: OnStep | None = None) -> Outcome:
+def apply_host(sysfs: Sysfs, plan: HostPlan, *, run: Run = _process.run) -> Outcome:
     """Carry the plan out; success comes from a fresh reading of every PF that changed.
 
     Raises `RefusedError` before anything is written when a held VF would be taken away, `ApplyError` after undoing.
 
-    Where VFs are taken away, or something is blocked already, all writes have a deadline: on stock kernels one that
-    waits for the user of a VF blocks those to other PFs too (drivers/pci/iov.c, pci_lock_rescan_remove). A user that
-    comes to a new VF before a failure takes it back is not foreseen.
+    Where VFs are taken away, or something is blocked already, all writes have a deadline. On stock kernels they always
+    have: one that waits for the user of a VF blocks those to other PFs too (drivers/pci/iov.c, pci_lock_rescan_remove),
+    and a new VF may have a user before a failure, here or in another run, takes it back.
     """
     _holders.refuse_held(sysfs, run, plan)
-    careful = any(one.takes for one in plan.plans) or bool(plan.changed and _blocked.under_way(sysfs))
-    host = _Host(sysfs, run, plan.force, careful, on_step)
+    careful = any(map(_may_wait, plan.plans)) or bool(plan.changed and _blocked.under_way(sysfs))
+    host = _Host(sysfs, run, plan.force, careful)
     start = host.clock()
     done: dict[str, PfOutcome] = {}
     failures: dict[str, SriovError] = {}
@@ -140,6 +135,10 @@ def apply_host(sysfs: Sysfs, plan: HostPlan, *, run: Run = _process.run, on_step
     return Outcome(done, host.clock() - start)
 
 
+def _may_wait(plan: Plan) -> bool:
+    return bool(plan.takes or (plan.steps and plan.found.abilities.one_queue))
+
+
 def _apply_pf(host: _Host, plan: Plan) -> PfOutcome:
     """Where the kernel could, but the PF's driver does not allow absent VFs, go on as on a stock kernel."""
     try:
@@ -150,13 +149,13 @@ def _apply_pf(host: _Host, plan: Plan) -> PfOutcome:
     _every_vf.note(host.sysfs, plan.found)
     lesser = _lesser(host, plan)
     _holders.refuse_held(host.sysfs, host.run, HostPlan((lesser,), host.force))
-    return _carry_out(replace(host, careful=host.careful or bool(lesser.takes)), lesser)
+    return _carry_out(replace(host, careful=host.careful or _may_wait(lesser)), lesser)
 
 
 def _lesser(host: _Host, plan: Plan) -> Plan:
     """The plan as on a stock kernel: its way may need details that the first one did without."""
     now = read_pfs(host.sysfs, [plan.found.address], vfs=False)[plan.found.address]
-    found = _every_vf.as_stock(replace(now, owed=plan.found.owed))
+    found = _every_vf.as_stock(now._replace(owed=plan.found.owed))
     return plan_pf(_reading.for_planning(host.sysfs, host.run, found, plan.spec), plan.spec)
 
 
@@ -193,10 +192,7 @@ def _named(error: Exception) -> SriovError:
 def _timed(host: _Host, step: Step) -> float:
     start = host.clock()
     act(host.sysfs, host.run, step.pf, step.action, host.careful)
-    seconds = host.clock() - start
-    if host.on_step:
-        host.on_step(step, seconds)
-    return seconds
+    return host.clock() - start
 
 
 def _undone(host: _Host, plan: Plan, finished: int, cause: SriovError) -> _UndoneError:

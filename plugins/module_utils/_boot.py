@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from . import _selector
 from ._document import HostDocument, PfSpec
@@ -94,7 +94,7 @@ def _look(
                 return
     for pf in pfs:
         reason = _reason(spec, pf) or _unnamed(sysfs, spec, pf)
-        yield Missing(reason, pf.address) if reason else Ready(place, replace(spec, pf=pf.address))
+        yield Missing(reason, pf.address) if reason else Ready(place, spec._replace(pf=pf.address))
 
 
 def _before(pf: PfState, hopes: list[str], states: Mapping[str, PfState]) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ._apply import ApplyError
 from ._boot import Look, Missing, Ready, look
@@ -143,7 +143,7 @@ def merged(reports: Sequence[Report]) -> Report:
     """As if it had been done at once."""
     first, *rest = reports
     for one in rest:
-        plan = replace(first.plan, plans=first.plan.plans + one.plan.plans)
+        plan = first.plan._replace(plans=first.plan.plans + one.plan.plans)
         seconds = (first.seconds or 0.0) + (one.seconds or 0.0)
         first = Report(plan, {**first.states, **one.states}, seconds, first.times + one.times)
     return first

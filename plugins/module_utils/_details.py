@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 
 from . import _devlink, _pci_config
 from ._errors import BadInputError, KernelError, SriovError, ToolError
@@ -26,13 +25,13 @@ def read_settings(sysfs: Sysfs, run: Run, pf: PfState, wanted: PfSettings) -> Pf
     """``pf`` with those of its settings that ``wanted`` gives; raises `BadInputError` for a PF without an eswitch."""
     mode = None if wanted.eswitch_mode is None else _devlink.eswitch_mode(run, pf.address)
     mtu = None if wanted.mtu is None or pf.netdev is None else read_mtu(sysfs, pf.address, pf.netdev)
-    return replace(pf, settings=PfSettings(mode, mtu))
+    return pf._replace(settings=PfSettings(mode, mtu))
 
 
 def with_mode(run: Run, pf: PfState) -> PfState:
     """``pf`` with the mode of its eswitch, as it is without one."""
     try:
-        return replace(pf, settings=replace(pf.settings, eswitch_mode=_devlink.eswitch_mode(run, pf.address)))
+        return pf._replace(settings=pf.settings._replace(eswitch_mode=_devlink.eswitch_mode(run, pf.address)))
     except (BadInputError, ToolError):
         return pf
 
@@ -40,7 +39,7 @@ def with_mode(run: Run, pf: PfState) -> PfState:
 def read_devices(sysfs: Sysfs, pf: PfState, names: Mapping[int, Collection[str]]) -> PfState:
     """``pf`` with the ``names`` of `VfDevice` of each VF whose details were read, and its vectors for all VFs."""
     found = {vf_id: _read_device(sysfs, pf, vf_id, wanted) for vf_id, wanted in names.items() if vf_id in pf.vfs}
-    return replace(pf, devices=found, total_msix=read_total_msix(sysfs, pf.address))
+    return pf._replace(devices=found, total_msix=read_total_msix(sysfs, pf.address))
 
 
 def read_total_msix(sysfs: Sysfs, address: str) -> int:

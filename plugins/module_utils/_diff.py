@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from ._goal import Goal
@@ -35,7 +34,7 @@ def _as_wished(found: PfState, vf_id: int, wanted: VfDevice) -> VfDevice:
     have = found.devices.get(vf_id, VfDevice())
     if wanted.msix_vectors is None:
         return have
-    return replace(have, msix_vectors=as_wished(wanted.msix_vectors, have.msix_vectors, found.driver))
+    return have._replace(msix_vectors=as_wished(wanted.msix_vectors, have.msix_vectors, found.driver))
 
 
 def _found_driver(found: PfState, vf_id: int, wanted: str | None) -> str | None:

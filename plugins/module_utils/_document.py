@@ -9,8 +9,7 @@ Selectors and what is about single VFs (`_vf_spec`) are imported where a documen
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Union, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Union, cast
 
 from . import _pf_settings, _vfids
 from ._errors import BadInputError
@@ -35,8 +34,7 @@ _PF_KEYS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class PfSpec:
+class PfSpec(NamedTuple):
     """A wish for one PF, or for all PFs of a selector alike; None means "leave as found".
 
     ``add_vfs`` and ``remove_vfs``: present or not, all others as they are found (`_vf_wish`; no part of a document).
@@ -51,7 +49,7 @@ class PfSpec:
     allow_disruptive: bool = False
     add_vfs: Ids | None = None
     remove_vfs: Ids | None = None
-    settings: PfSettings = field(default_factory=PfSettings)
+    settings: PfSettings = PfSettings()
 
     def to_dict(self) -> dict[str, Any]:
         """As in the document, without what is left as found."""
@@ -68,8 +66,7 @@ class PfSpec:
         return {"pf": pf, **{key: value for key, value in wishes.items() if value is not None}}
 
 
-@dataclass(frozen=True)
-class HostDocument:
+class HostDocument(NamedTuple):
     pfs: tuple[PfSpec, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -121,7 +118,7 @@ def _meant(name: PfName, states: Mapping[str, PfState], altnames: Mapping[str, s
 def _resolve_pf(spec: PfSpec, state: PfState) -> PfSpec:
     name = spec.pf if isinstance(spec.pf, str) else state.address
     if state.owed and spec.hardware_vfs is None and state.enabled == 0:
-        spec = replace(spec, hardware_vfs=state.owed.enabled)
+        spec = spec._replace(hardware_vfs=state.owed.enabled)
     enabled = state.enabled if spec.hardware_vfs is None else spec.hardware_vfs
     number = state.total if enabled == "max" else int(enabled)
     if number > state.total:
@@ -133,8 +130,7 @@ def _resolve_pf(spec: PfSpec, state: PfState) -> PfSpec:
     if state.netdev is None and needs_netdev:
         named = ", ".join(sorted(needs_netdev))
         raise BadInputError(f"PF {name}: {named} cannot be set: it has no network interface; leave them out")
-    resolved = replace(
-        spec,
+    resolved = spec._replace(
         pf=state.address,
         hardware_vfs=None if spec.hardware_vfs is None else number,
         present_vfs=None if present is None else resolve_ids(present, number, f"PF {name}: present_vfs"),

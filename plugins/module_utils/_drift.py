@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ._document import HostDocument, PfSpec
 from ._engine import altnames, read_host
@@ -61,7 +61,7 @@ def _each(sysfs: Sysfs, run: Run, spec: PfSpec, drift: Drift) -> Iterator[PfSpec
         _note(drift, error)
         return
     drift.declared |= {pf.address for pf in found}
-    yield from (replace(spec, pf=pf.address) for pf in found)
+    yield from (spec._replace(pf=pf.address) for pf in found)
 
 
 def _add(sysfs: Sysfs, run: Run, spec: PfSpec, drift: Drift) -> None:
@@ -81,7 +81,7 @@ def _note(drift: Drift, error: BadInputError) -> None:
 
 
 def _planned(sysfs: Sysfs, run: Run, document: HostDocument) -> dict[str, Plan]:
-    states, resolved = read_host(sysfs, run, document)
+    states, resolved, _reached = read_host(sysfs, run, document)
     return {str(spec.pf): _way(states[str(spec.pf)], spec) for spec in resolved.pfs}
 
 
@@ -93,4 +93,4 @@ def _way(found: PfState, spec: PfSpec) -> Plan:
     try:
         return plan(found, spec)
     except RefusedError:
-        return plan(found, replace(spec, allow_disruptive=True))
+        return plan(found, spec._replace(allow_disruptive=True))

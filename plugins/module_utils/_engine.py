@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _glance, _pf_lock
 from ._blocked import refuse_these
@@ -16,19 +15,18 @@ from ._document import HostDocument, resolve
 from ._errors import BadInputError, RefusedError, SriovError
 from ._interface import DEVICES
 from ._once import ReadOnce, once
-from ._plan import HostPlan, plan_host
+from ._plan import HostPlan, plan_resolved
 from ._state import FACTS, PfState, read_known, read_pfs
 from ._sysfs import EVERY_VF, UNFINISHED
 
 if TYPE_CHECKING:
-    from ._apply import OnStep
+    from ._goal import Goal
     from ._process import Run
     from ._selector import PfName
     from ._sysfs import Sysfs
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """A plan and what it was made for; unless it was only a question, the plan is what was carried out.
 
     ``states`` were read afterwards, without details of VFs where none were needed. ``seconds`` is None for a question,
@@ -36,7 +34,7 @@ class Report:
     """
 
     plan: HostPlan
-    states: Mapping[str, PfState] = field(default_factory=dict)
+    states: Mapping[str, PfState]
     seconds: float | None = None
     times: tuple[dict[str, Any], ...] = ()
 
@@ -60,10 +58,9 @@ def converge(
     force: bool = False,
     allow_disruptive: bool = False,
     check: bool = False,
-    on_step: OnStep | None = None,
     lock_s: float | None = _pf_lock.WAIT_S,
 ) -> Report:
-    """Bring the host to the document, or with ``check`` only say how; raises as `plan_host` and `apply_host` do.
+    """Bring the host to the document, or with ``check`` only say how; raises as `_plan.plan_host` and `apply_host` do.
 
     ``force``: VFs in use may be taken away. ``allow_disruptive``: each PF may go through 0, as its wish may say too.
     ``lock_s``: how long to wait for PFs that other runs are changing (`_pf_lock`); None for who need not care. Where
@@ -73,17 +70,17 @@ def converge(
     and all that it imports at each run.
     """
     if allow_disruptive:
-        document = HostDocument(tuple(replace(pf, allow_disruptive=True) for pf in document.pfs))
+        document = HostDocument(tuple(pf._replace(allow_disruptive=True) for pf in document.pfs))
 
     def look() -> Report:
-        states, resolved = read_host(sysfs, run, document)
-        return Report(plan_host(states, resolved, force=force), states)
+        states, resolved, reached = read_host(sysfs, run, document)
+        return Report(plan_resolved(states, resolved, reached, force=force), states)
 
     if check:
         return _asked(sysfs, run, look())
     with contextlib.ExitStack() as locks:
         report = look() if lock_s is None else _looked_alone(sysfs, document, look, locks, lock_s)
-        return _done(sysfs, run, report, on_step) if _to_do(report) else replace(report, seconds=0.0)
+        return _done(sysfs, run, report) if _to_do(report) else report._replace(seconds=0.0)
 
 
 def _asked(sysfs: Sysfs, run: Run, report: Report) -> Report:
@@ -94,10 +91,10 @@ def _asked(sysfs: Sysfs, run: Run, report: Report) -> Report:
     return report
 
 
-def _done(sysfs: Sysfs, run: Run, report: Report, on_step: OnStep | None) -> Report:
+def _done(sysfs: Sysfs, run: Run, report: Report) -> Report:
     from ._apply import apply_host
 
-    outcome = apply_host(sysfs, report.plan, run=run, on_step=on_step)
+    outcome = apply_host(sysfs, report.plan, run=run)
     after = {address: pf.state for address, pf in outcome.pfs.items()}
     return Report(outcome.plan, after, outcome.seconds, tuple(outcome.to_dict()["times"]))
 
@@ -135,8 +132,10 @@ def _looked_alone(
     return report
 
 
-def read_host(sysfs: Sysfs, run: Run, document: HostDocument) -> tuple[dict[str, PfState], HostDocument]:
-    """The document resolved, and its PFs with as much detail of their VFs as planning needs.
+def read_host(
+    sysfs: Sysfs, run: Run, document: HostDocument
+) -> tuple[dict[str, PfState], HostDocument, dict[str, Goal]]:
+    """PFs with as much detail of their VFs as planning needs, the document resolved, and which goals are reached.
 
     Other PFs are read only when some PF is not named by its address, and of what PFs are, only what selectors ask for.
     No file is read twice, no program asked twice. Raises `RefusedError` when a write is under way at a PF of the
@@ -153,7 +152,8 @@ def read_host(sysfs: Sysfs, run: Run, document: HostDocument) -> tuple[dict[str,
         names = [spec.pf for spec in document.pfs]
         states = _with_notes(sysfs, read_known(sysfs, _selector.facts_of(names)))
         resolved = _resolved(sysfs, run, document, states)
-    return _glance.for_planning(sysfs, run, states, resolved), resolved
+    states, reached = _glance.for_planning(sysfs, run, states, resolved)
+    return states, resolved, reached
 
 
 def _addresses(sysfs: Sysfs, document: HostDocument) -> list[str] | None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ._pf_settings import SWITCHDEV, PfSettings
 
@@ -13,8 +13,7 @@ DISABLED, UNBOUND, ANY = "disabled", "unbound", "any"
 """What state VFs must be in while the mode changes: none enabled, none bound to a driver, or as they are."""
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """``vfs``: `DISABLED`, `UNBOUND` or `ANY`. ``enabled_first``: VFs are enabled before switchdev, in legacy mode.
 
     ``not_in_switchdev``: properties of VFs that the driver refuses then with EOPNOTSUPP.

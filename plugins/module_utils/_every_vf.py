@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 
 from . import _durable
 from ._errors import KernelError
@@ -23,7 +22,7 @@ from ._sysfs import EVERY_VF, Sysfs
 
 def as_stock(found: PfState) -> PfState:
     """As on a stock kernel."""
-    return replace(found, interface=STOCK.name, every_vf=True)
+    return found._replace(interface=STOCK.name, every_vf=True)
 
 
 def note(sysfs: Sysfs, found: PfState) -> None:

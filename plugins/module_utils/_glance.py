@@ -6,28 +6,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ._document import HostDocument, PfSpec
 from ._goal import Goal, goal_of, shortfall
 from ._process import Run
-from ._state import PfState, glance_at_vfs, read_vfs
+from ._state import BoundDevices, PfState, glance_at_vfs, read_vfs
 from ._sysfs import Sysfs
 
 if TYPE_CHECKING:
     from ._netdev import Reading
 
 
-def for_planning(sysfs: Sysfs, run: Run, states: Mapping[str, PfState], document: HostDocument) -> dict[str, PfState]:
+def for_planning(
+    sysfs: Sysfs, run: Run, states: Mapping[str, PfState], document: HostDocument
+) -> tuple[dict[str, PfState], dict[str, Goal]]:
     """``states``, read without details, with as many of them as plans for the wishes of the resolved document need.
 
-    Of VFs that are bound as wished, address and driver; of PFs that fall short of their goal, what `_reading` says.
+    Of VFs that are bound as wished, address and driver; of PFs that fall short of their goal, what `_reading` says. And
+    the goals, by address, of PFs that have reached them.
     """
     wishes = {str(spec.pf): spec for spec in document.pfs}
     links = _links(run, [states[address] for address, spec in wishes.items() if any(vf.properties for vf in spec.vfs)])
-    read = {address: _enough(sysfs, run, states[address], spec, links) for address, spec in wishes.items()}
-    return {**states, **read}
+    read, reached, bound = dict(states), {}, BoundDevices(sysfs)
+    for address, spec in wishes.items():
+        if not states[address].owed:
+            read[address], goal = _seen(run, states[address], spec, bound, links)
+            if not shortfall(goal, read[address]):
+                reached[address] = goal
+                continue
+        from . import _reading
+
+        read[address] = _reading.for_planning(sysfs, run, states[address], spec, links)
+    return read, reached
 
 
 def _links(run: Run, pfs: list[PfState]) -> Mapping[str, Reading]:
@@ -38,33 +49,25 @@ def _links(run: Run, pfs: list[PfState]) -> Mapping[str, Reading]:
     return _reading.links_at_once(run, pfs)
 
 
-def _enough(sysfs: Sysfs, run: Run, pf: PfState, spec: PfSpec, links: Mapping[str, Reading]) -> PfState:
-    if not pf.owed:
-        seen, goal = _seen(sysfs, run, pf, spec, links)
-        if not shortfall(goal, seen):
-            return seen
-    from . import _reading
-
-    return _reading.for_planning(sysfs, run, pf, spec, links)
-
-
-def _seen(sysfs: Sysfs, run: Run, pf: PfState, spec: PfSpec, links: Mapping[str, Reading]) -> tuple[PfState, Goal]:
+def _seen(
+    run: Run, pf: PfState, spec: PfSpec, bound: BoundDevices, links: Mapping[str, Reading]
+) -> tuple[PfState, Goal]:
     """With what tells whether it is as wished, and the goal."""
     if not (spec.vfs or spec.settings):
         return pf, goal_of(pf, spec)
     if spec.settings:
         from . import _details
 
-        pf = _details.read_settings(sysfs, run, pf, spec.settings)
+        pf = _details.read_settings(bound.sysfs, run, pf, spec.settings)
     goal = goal_of(pf, spec)
     if goal.devices:
         from . import _details
 
-        pf = read_vfs(sysfs, pf, frozenset(goal.devices) & pf.present)
-        pf = _details.read_devices(sysfs, pf, {vf_id: wish.to_dict() for vf_id, wish in goal.devices.items()})
+        pf = read_vfs(bound.sysfs, pf, frozenset(goal.devices) & pf.present)
+        pf = _details.read_devices(bound.sysfs, pf, {vf_id: wish.to_dict() for vf_id, wish in goal.devices.items()})
     bare = pf.present - set(pf.vfs)
     drivers = {vf_id: driver for vf_id, driver in goal.drivers.items() if vf_id in bare}
-    pf = replace(pf, vfs={**pf.vfs, **glance_at_vfs(sysfs, pf, drivers)})
+    pf = pf._replace(vfs={**pf.vfs, **glance_at_vfs(bound, pf, drivers)})
     if goal.properties:
         from . import _reading
 

@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _presence, _vfids
 from ._document import PfSpec
 from ._pf_settings import PfSettings
-from ._state import PfState
+from ._state import NONE, PfState
 
 if TYPE_CHECKING:
     from ._owed import Bound
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from ._vf_device import VfDevice
 
 
-@dataclass(frozen=True)
-class Goal:
+class Goal(NamedTuple):
     """``drivers`` of present VFs by id (None: no override), ``properties`` of enabled ones by id.
 
     ``cycle``: the number enabled must go through 0, which takes the VFs ``kills`` away from whoever counts on them.
@@ -36,20 +34,20 @@ class Goal:
     enabled: int
     present: frozenset[int]
     autoprobe: bool
-    drivers: Mapping[int, str | None] = field(default_factory=dict)
-    properties: Mapping[int, VfProperties] = field(default_factory=dict)
+    drivers: Mapping[int, str | None] = NONE
+    properties: Mapping[int, VfProperties] = NONE
     cycle: bool = False
     notes: tuple[str, ...] = ()
     kills: frozenset[int] = frozenset()
-    settings: PfSettings = field(default_factory=PfSettings)
-    devices: Mapping[int, VfDevice] = field(default_factory=dict)
+    settings: PfSettings = PfSettings()
+    devices: Mapping[int, VfDevice] = NONE
     let_go: frozenset[int] = frozenset()
-    rebound: Mapping[int, str] = field(default_factory=dict)
-    kept_drivers: Mapping[int, str] = field(default_factory=dict)
-    kept_properties: Mapping[int, VfProperties] = field(default_factory=dict)
-    restored: Mapping[int, Bound] = field(default_factory=dict)
+    rebound: Mapping[int, str] = NONE
+    kept_drivers: Mapping[int, str] = NONE
+    kept_properties: Mapping[int, VfProperties] = NONE
+    restored: Mapping[int, Bound] = NONE
     probed: frozenset[int] = frozenset()
-    overrides: Mapping[int, str | None] = field(default_factory=dict)
+    overrides: Mapping[int, str | None] = NONE
 
     @property
     def owed_drivers(self) -> dict[int, str]:

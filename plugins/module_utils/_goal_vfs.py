@@ -8,70 +8,48 @@ Most PFs have none of these, so this is imported where one has.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from . import _eswitch, _vfids
 from ._document import DEFAULT_DRIVER, PfSpec
-from ._goal import Goal, goal_of
+from ._goal import Goal
 from ._presence import Presence
 from ._properties import VfProperties
 from ._state import PfState
-from ._vf_device import NAMES, VfDevice, as_wished
+from ._vf_device import VfDevice, as_wished
 
 
 def with_vfs(found: PfState, spec: PfSpec, presence: Presence, goal: Goal) -> Goal:
     """``goal``, which is that of the PF itself, with what its VFs will have."""
-    drivers = {i: _driver(vf.driver) for vf in spec.vfs if vf.driver for i in map(int, vf.ids) if i in goal.present}
-    kept_drivers = _kept_drivers(found, goal, drivers) if presence.cycle else {}
-    kept_properties = _kept_properties(found, goal.enabled) if presence.cycle else {}
+    drivers: dict[int, str | None] = {}
+    for vf in spec.vfs:
+        if vf.driver:
+            drivers.update(dict.fromkeys(goal.present.intersection(map(int, vf.ids)), _driver(vf.driver)))
+    kept_drivers: dict[int, str] = {}
+    kept_properties: dict[int, VfProperties] = {}
+    if presence.cycle:
+        from . import _goal_kept
+
+        kept_drivers = _goal_kept.kept_drivers(found, goal, drivers)
+        kept_properties = _goal_kept.kept_properties(found, goal.enabled)
     let_go = _let_go(found, spec, presence)
-    goal = replace(
-        goal,
+    goal = goal._replace(
         drivers={**kept_drivers, **drivers},
         properties=_over(_properties(found, spec), kept_properties),
-        notes=(*_owed_notes(found), *goal.notes, *_eswitch_notes(found, let_go)),
+        notes=(*goal.notes, *_eswitch_notes(found, let_go)),
         devices=_devices(spec, goal.present),
         let_go=let_go,
         kept_drivers=kept_drivers,
         kept_properties=kept_properties,
     )
     rebound = _rebound(found, goal)
-    goal = replace(goal, rebound=rebound, overrides={i: found.vfs[i].driver_override for i in rebound})
-    return _with_owed(found, goal) if found.owed else goal
+    goal = goal._replace(rebound=rebound, overrides={i: found.vfs[i].driver_override for i in rebound})
+    if not found.owed:
+        return goal
+    from . import _goal_kept
 
-
-def reads(found: PfState, spec: PfSpec) -> tuple[frozenset[int], bool]:
-    """What planning needs beyond the PF itself: details of which present VFs, and whether properties of VFs."""
-    goal = goal_of(found, spec)
-    if goal.cycle or _eswitch.change_of(found.driver, found.settings, spec.settings):
-        return found.present, found.netdev is not None
-    ids = frozenset(goal.drivers) | frozenset(goal.devices) | goal.probed | frozenset(goal.restored)
-    ids = ids & found.present | found.present - goal.present
-    return ids, bool(goal.properties) or goal.settings.mtu != found.settings.mtu
-
-
-def needs_mode(found: PfState, spec: PfSpec) -> bool:
-    """Whether the mode of the eswitch matters though no wish names it: for what VFs that come back can be given."""
-    known = spec.settings.eswitch_mode is not None or not _eswitch.rule_of(found.driver).not_in_switchdev
-    return not known and goal_of(found, spec).cycle
-
-
-def device_reads(found: PfState, spec: PfSpec) -> dict[int, frozenset[str]]:
-    """The present VFs of which planning needs `VfDevice`, and which of its names.
-
-    Beside what is wished, that is what undo has to bring back: the MTU where a VF loses its interface for a moment, all
-    of all VFs where they go away together.
-    """
-    goal = goal_of(found, spec)
-    if goal.cycle:
-        return dict.fromkeys(found.vfs, frozenset(NAMES))
-    wished = {vf_id: frozenset(device.to_dict()) | {"mtu"} for vf_id, device in goal.devices.items()}
-    changing = {i for i, driver in goal.drivers.items() if i in found.vfs and found.vfs[i].driver != driver}
-    loses = changing | set(goal.rebound) | found.present - goal.present
-    names = {**dict.fromkeys(sorted(loses), frozenset({"mtu"})), **wished}
-    return {vf_id: some for vf_id, some in names.items() if vf_id in found.vfs}
+    return _goal_kept.with_owed(found, goal)
 
 
 def facts(goal: Goal, found: PfState) -> Iterator[tuple[str, Any, Any]]:
@@ -83,11 +61,14 @@ def facts(goal: Goal, found: PfState) -> Iterator[tuple[str, Any, Any]]:
 
 def _driver_facts(goal: Goal, found: PfState) -> Iterator[tuple[str, Any, Any]]:
     """No words about VFs that have theirs, of which there may be thousands."""
-    for vf_id, driver in sorted({**goal.drivers, **goal.rebound, **goal.owed_drivers}.items()):
+    differ: dict[int, tuple[str | None, str | None]] = {}
+    for vf_id, driver in {**goal.drivers, **goal.rebound, **goal.owed_drivers}.items():
         vf = found.vfs.get(vf_id)
         have = vf and (vf.driver if driver else vf.driver_override)
         if have != driver:
-            yield f"driver of VF {vf_id}", driver or "the default", have or (driver and "none") or "the default"
+            differ[vf_id] = driver, have
+    for vf_id, (driver, have) in sorted(differ.items()):
+        yield f"driver of VF {vf_id}", driver or "the default", have or (driver and "none") or "the default"
     for vf_id, override in sorted(goal.overrides.items()):
         have = found.vfs[vf_id].driver_override if vf_id in found.vfs else None
         yield f"driver_override of VF {vf_id}", override or "none", have or "none"
@@ -129,50 +110,9 @@ def _devices(spec: PfSpec, present: frozenset[int]) -> dict[int, VfDevice]:
     return devices
 
 
-def _kept_drivers(found: PfState, goal: Goal, wished: Collection[int]) -> dict[int, str]:
-    """Drivers that VFs which come back, and that are not ``wished`` to have another, would not find by themselves."""
-    from ._owed import Owed
-
-    owed = found.owed or Owed()
-    autoprobe = goal.autoprobe and (found.autoprobe if owed.autoprobe is None else owed.autoprobe)
-    bound = {i: (vf.driver, vf.driver_override) for i, vf in found.vfs.items() if vf.driver}
-    return {
-        i: driver for i, (driver, override) in sorted({**bound, **owed.rebound}.items())
-        if i in goal.present and i not in wished and (override or not autoprobe)
-    }  # fmt: skip
-
-
-def _kept_properties(found: PfState, enabled: int) -> dict[int, VfProperties]:
-    """Properties that somebody gave to VFs that come back: disabling forgets them all."""
-    lost = _eswitch.kept_by_nobody(found.driver, found.settings.eswitch_mode)
-    readings = {i: p.without(lost) for i, p in found.properties.items() if i < enabled}
-    return {i: given for i, reading in readings.items() if (given := reading.without_defaults())}
-
-
 def _over(wished: Mapping[int, VfProperties], kept: Mapping[int, VfProperties]) -> dict[int, VfProperties]:
     """The wishes over what is kept."""
     return {i: wished.get(i, VfProperties()).over(kept.get(i, VfProperties())) for i in sorted(set(kept) | set(wished))}
-
-
-def _with_owed(found: PfState, goal: Goal) -> Goal:
-    """With what is owed to VFs that are present and stay, and that no wish gives a driver to."""
-    from ._owed import Owed
-
-    owed = found.owed or Owed()
-    stay = frozenset() if goal.cycle else found.present & goal.present
-    free = frozenset(i for i in stay if not goal.drivers.get(i))
-    restored = {i: bound for i, bound in owed.rebound.items() if i in free}
-    overrides = {**goal.overrides, **{vf_id: override for vf_id, (_driver, override) in restored.items()}}
-    probed = owed.probed & free if goal.autoprobe else frozenset()
-    return replace(goal, restored=restored, probed=probed, overrides=overrides)
-
-
-def _owed_notes(found: PfState) -> Iterator[str]:
-    if found.owed:
-        yield (
-            f"PF {found.address}: a run before this one did not come to its end; what it had taken away for a moment "
-            "comes back, unless it is declared otherwise"
-        )
 
 
 def _rebound(found: PfState, goal: Goal) -> dict[int, str]:

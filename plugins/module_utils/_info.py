@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from . import _details, _devlink, _firmware, _identity
+from . import _details, _devlink, _firmware, _identity, _pf_lock
 from ._engine import altnames
 from ._errors import BadInputError, SriovError
 from ._holders import Holder, read_holders
@@ -19,7 +19,7 @@ from ._process import Run
 from ._reading import with_properties
 from ._selector import PfName, find
 from ._state import FACTS, PfState, read_known, read_vfs, vf_address
-from ._sysfs import Sysfs
+from ._sysfs import UNFINISHED, Sysfs
 from ._vf_device import NAMES
 from ._vfids import describe
 
@@ -75,7 +75,7 @@ def _found(sysfs: Sysfs, run: Run, pf: PfState, properties: bool, vfs: str) -> _
     found = _Found(pf)
     if pf.blocked is not None:
         return found
-    found.more = _identity.read(sysfs, pf)
+    found.more = {**_identity.read(sysfs, pf), "unfinished": _unfinished(sysfs, pf.address)}
     if vfs == FULL:
         found.nodes = _identity.numa_nodes(sysfs, pf)
     versions = _firmware.Versions()
@@ -88,16 +88,21 @@ def _found(sysfs: Sysfs, run: Run, pf: PfState, properties: bool, vfs: str) -> _
     return found
 
 
+def _unfinished(sysfs: Sysfs, address: str) -> bool:
+    """Whether a run has ended halfway and owes the PF something (`_owed`); while one is at work, it may still do so."""
+    return address in sysfs.names(UNFINISHED) and not _pf_lock.busy(sysfs, [address])
+
+
 def _read_properties(sysfs: Sysfs, run: Run, found: _Found, vfs: str) -> None:
     pf = found.pf
     pf = found.tried("mtu", lambda: _details.read_settings(sysfs, run, found.pf, PfSettings(mtu=1)), pf)
     mode = found.tried("eswitch_mode", lambda: _eswitch_mode(run, pf), None)
-    pf = replace(pf, settings=replace(pf.settings, eswitch_mode=mode))
+    pf = pf._replace(settings=pf.settings._replace(eswitch_mode=mode))
     names = dict.fromkeys(pf.vfs if vfs == FULL else (), NAMES)
     pf = found.tried("msix_vectors and mtu of VFs", lambda: _details.read_devices(sysfs, pf, names), pf)
     pf = found.tried("altnames, mac and properties of VFs", lambda: with_properties(run, pf), pf)
     known = {vf_id: properties for vf_id, properties in pf.properties.items() if vf_id < pf.enabled}
-    found.pf = replace(pf, properties=known)  # `ip` is asked later: another run may have enabled more by then
+    found.pf = pf._replace(properties=known)  # `ip` is asked later: another run may have enabled more by then
 
 
 def _eswitch_mode(run: Run, pf: PfState) -> str | None:
@@ -114,10 +119,10 @@ def _pf(found: _Found, holders: _Holders, extent: str) -> dict[str, Any]:
     if pf.blocked is not None:
         return {"pf": pf.address, "netdev": pf.netdev, "driver": pf.driver, **pf.facts, "blocked": pf.blocked}
     data = pf.to_dict()
-    abilities = {name: value for name, value in vars(pf.abilities).items() if name != "name"}
+    abilities = {name: value for name, value in pf.abilities._asdict().items() if name != "name"}
     vfs = [_vf(found, int(vf_id), vf, holders) for vf_id, vf in data.pop("vfs").items()]
     return {
-        **data, **vars(pf.settings), "total_msix": pf.total_msix,
+        **data, **pf.settings._asdict(), "total_msix": pf.total_msix,
         "altnames": list(pf.link.altnames) if pf.link else None, "mac": pf.link.permanent if pf.link else None,
         **found.more, "abilities": abilities, "absent_vfs": describe(frozenset(range(pf.enabled)) - pf.present),
         **(_summary(pf, holders) if extent != NONE else {}), "unread": found.unread,

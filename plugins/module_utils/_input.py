@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +17,8 @@ def mapping(data: object, where: str, keys: Sequence[str]) -> dict[str, Any]:
         raise BadInputError(f"{where}: {data!r} is not a mapping with the keys {', '.join(keys)}")
     for key in data:
         if key not in keys:
+            import difflib  # late: every run would pay for what only errors need
+
             near = difflib.get_close_matches(str(key), keys, 1)
             hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(keys)}"
             raise BadInputError(f"{where}.{key}: unknown key; {hint}")

@@ -6,36 +6,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-
-from ._sysfs import Sysfs
+from typing import NamedTuple
 
 DEVICES = "/sys/bus/pci/devices"
 
 
-@dataclass(frozen=True)
-class Interface:
+class Interface(NamedTuple):
     """What userspace can do with the VFs of one PF.
 
     ``enable_only``: enable in hardware without adding. ``choose``: add chosen ids. ``lists``: add many with one write.
     ``remove``: take single VFs away. ``first_always``: VF 0 is added when VFs are enabled, wanted or not.
+    ``one_queue``: a write that waits, for the user of a VF or for a driver, may make those to other PFs wait as well.
     """
 
     name: str
-    enable_only: bool
-    choose: bool
-    lists: bool
-    remove: bool
-    first_always: bool
+    enable_only: bool = False
+    choose: bool = False
+    lists: bool = False
+    remove: bool = False
+    first_always: bool = False
+    one_queue: bool = False
 
 
-VF_ID = Interface("vf-id", enable_only=True, choose=True, lists=True, remove=True, first_always=False)
+VF_ID = Interface("vf-id", enable_only=True, choose=True, lists=True, remove=True)
 """Files sriov_numvfs_no_scan, sriov_scan_vf_id (read and write), sriov_remove_vf_id."""
 
-VF_ID_NARROW = Interface("vf-id-narrow", enable_only=True, choose=True, lists=False, remove=False, first_always=True)
+VF_ID_NARROW = Interface("vf-id-narrow", enable_only=True, choose=True, first_always=True, one_queue=True)
 """The form of the 2022 RFC "pci/sriov: support VFs dynamic addition": one id a write, no reading, no removal."""
 
-STOCK = Interface("stock", enable_only=False, choose=False, lists=False, remove=False, first_always=False)
+STOCK = Interface("stock", one_queue=True)
 """sriov_numvfs alone: as many VFs present as are enabled, another number only by way of 0."""
 
 INTERFACES = {interface.name: interface for interface in (VF_ID, VF_ID_NARROW, STOCK)}
@@ -47,8 +46,3 @@ def of_files(names: Iterable[str]) -> Interface:
     if not {"sriov_numvfs_no_scan", "sriov_scan_vf_id"} <= have:
         return STOCK
     return VF_ID if "sriov_remove_vf_id" in have else VF_ID_NARROW
-
-
-def detect(sysfs: Sysfs, pf: str) -> Interface:
-    """The interface of the PF at PCI address ``pf``."""
-    return of_files(sysfs.names(f"{DEVICES}/{pf}"))

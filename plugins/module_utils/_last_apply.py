@@ -16,8 +16,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from . import _durable
 from ._errors import BadInputError, KernelError, RefusedError, SriovError
@@ -28,8 +27,7 @@ DONE, FAILED, REFUSED, BAD_INPUT = RESULTS = ("done", "failed", "refused", "bad_
 _Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True)
-class LastApply:
+class LastApply(NamedTuple):
     """``time`` in seconds since the epoch, when it ended; ``result`` is one of `RESULTS`."""
 
     time: float
@@ -88,4 +86,4 @@ def read(sysfs: Sysfs) -> LastApply | None:
 def _write(sysfs: Sysfs, last: LastApply) -> None:
     path = sysfs.real(PATH)
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    _durable.write_text(path, json.dumps(asdict(last)) + "\n", 0o644)
+    _durable.write_text(path, json.dumps(last._asdict()) + "\n", 0o644)

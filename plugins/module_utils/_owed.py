@@ -113,7 +113,7 @@ def note(sysfs: Sysfs, address: str, owed: Owed | None) -> None:
 def known(sysfs: Sysfs, states: Mapping[str, PfState]) -> dict[str, PfState]:
     """``states`` with what runs that have not come to their end owe them; raises `BadInputError` for a bad note."""
     found = {name: _read(sysfs, name) for name in sysfs.names(UNFINISHED) if name in states}
-    return {**states, **{address: replace(states[address], owed=owed) for address, owed in found.items()}}
+    return {**states, **{address: states[address]._replace(owed=owed) for address, owed in found.items()}}
 
 
 def _read(sysfs: Sysfs, address: str) -> Owed | None:

@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from ._errors import BadInputError
 
@@ -15,8 +14,7 @@ LEGACY, SWITCHDEV = "legacy", "switchdev"
 ESWITCH_MODES = (LEGACY, SWITCHDEV)
 
 
-@dataclass(frozen=True)
-class PfSettings:
+class PfSettings(NamedTuple):
     """None is "leave as found" in a wish, "not read" in a reading; ``mtu`` is in bytes."""
 
     eswitch_mode: str | None = None
@@ -27,10 +25,10 @@ class PfSettings:
 
     def to_dict(self) -> dict[str, Any]:
         """Only what is given."""
-        return {name: value for name, value in vars(self).items() if value is not None}
+        return {name: value for name, value in self._asdict().items() if value is not None}
 
 
-NAMES = tuple(field.name for field in fields(PfSettings))
+NAMES = PfSettings._fields
 
 
 def validate(data: Mapping[str, Any], where: str) -> PfSettings:

@@ -9,8 +9,7 @@ Most PFs are what they shall be already, so what steps are made of is imported w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _presence
 from ._document import HostDocument, PfSpec, resolve
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
     from ._steps import Step
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """The way of one PF from ``found`` to ``goal``; without steps it is there already."""
 
     found: PfState
@@ -38,8 +36,7 @@ class Plan:
         return frozenset().union(*(step.takes for step in self.steps))
 
 
-@dataclass(frozen=True)
-class HostPlan:
+class HostPlan(NamedTuple):
     """Plans of the PFs of one host, independent of each other. ``force`` also allows taking held VFs away."""
 
     plans: tuple[Plan, ...]
@@ -79,15 +76,23 @@ class HostPlan:
 
 
 def plan_host(states: Mapping[str, PfState], document: HostDocument, *, force: bool = False) -> HostPlan:
-    """Plans for every PF of ``document``, which may be resolved already; ``force`` is for `HostPlan`.
+    """Plans for every PF of ``document``; ``force`` is for `HostPlan`.
 
     Raises `BadInputError` for a document that does not fit the host, `RefusedError` with the reasons of all its PFs.
     """
+    return plan_resolved(states, resolve(document, states), {}, force=force)
+
+
+def plan_resolved(
+    states: Mapping[str, PfState], document: HostDocument, reached: Mapping[str, Goal], *, force: bool
+) -> HostPlan:
+    """As `plan_host`, for a resolved document; PFs that were seen to have ``reached`` their goal need no other look."""
     plans: list[Plan] = []
     refusals: list[str] = []
-    for spec in resolve(document, states).pfs:
+    for spec in document.pfs:
+        found, goal = states[str(spec.pf)], reached.get(str(spec.pf))
         try:
-            plans.append(plan(states[str(spec.pf)], spec))
+            plans.append(plan(found, spec) if goal is None else Plan(found, spec, goal, ()))
         except RefusedError as error:
             refusals.append(str(error))
     if refusals:

@@ -6,15 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ._document import PfSpec
 from ._state import PfState
 from ._vfids import compress, describe
 
 
-@dataclass(frozen=True)
-class Presence:
+class Presence(NamedTuple):
     """``present`` will be the ids ``ids``, nearest to the ``wished`` ones.
 
     ``cycle``: the number enabled goes through 0 on the way; ``kills``: the VFs that somebody may count on and that go

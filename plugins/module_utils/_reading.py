@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from . import _details, _netdev, _vf_readings
 from ._document import PfSpec
 from ._goal import Goal
-from ._goal_vfs import device_reads, needs_mode, reads
+from ._goal_reads import device_reads, needs_mode, reads
 from ._netdev import Reading
 from ._pf_settings import PfSettings
 from ._process import Run
@@ -46,7 +46,7 @@ def with_properties(run: Run, pf: PfState, links: Links | None = None) -> PfStat
     if not pf.netdev:
         return pf
     link, properties = _vf_readings.read_vfs(run, pf.address, pf.netdev, pf.enabled, links)
-    return replace(pf, link=link, properties=properties)
+    return pf._replace(link=link, properties=properties)
 
 
 @dataclass(frozen=True)

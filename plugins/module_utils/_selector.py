@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Union
@@ -25,8 +25,8 @@ CLASSES = {
 
 NETWORK = "0x02"
 
-_ID = re.compile(r"(?:0x)?([0-9a-f]{4})", re.ASCII)
-_CLASS = re.compile(r"(?:0x)?([0-9a-f]{2}|[0-9a-f]{4}|[0-9a-f]{6})", re.ASCII)
+_ID = r"(?:0x)?([0-9a-f]{4})"
+_CLASS = r"(?:0x)?([0-9a-f]{2}|[0-9a-f]{4}|[0-9a-f]{6})"
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Selector:
 
     def matches(self, pf: PfState) -> bool:
         """Whether ``pf``, of which `facts` were read, has all the wanted facts."""
-        have = _values(pf)
+        have = values(pf)
         return all(_is(name, wanted, have.get(name)) for name, wanted in self.wanted)
 
     def may_match_later(self, pf: PfState) -> bool:
@@ -115,22 +115,13 @@ def find(name: PfName, states: Mapping[str, PfState], altnames: Mapping[str, str
     if isinstance(name, str):
         return [_named(name, states, altnames)]
     found = matching(name, states)
-    asked = [key for key, _value in name.wanted]
-    if not found:
-        raise BadInputError(f"PF {name} is not on this host; PFs of this host: {_rows(in_order(states), asked)}")
-    if name.all:
+    if found and name.all:
         return found
-    if name.index is not None and name.index >= len(found):
-        number = f"{len(found)} PFs match" if len(found) > 1 else "one PF matches"
-        raise BadInputError(
-            f"PF {name}: {number}, so the highest index is {len(found) - 1}: {_rows(found, _telling(found) or asked)}"
-        )
-    if name.index is None and len(found) > 1:
-        raise BadInputError(
-            f"PF {name} is not one PF, {len(found)} match: {_rows(found, _telling(found))}; say more about it, choose "
-            f"one with an index from 0 to {len(found) - 1}, or take all of them alike with all: true"
-        )
-    return [found[name.index or 0]]
+    if len(found) == 1 if name.index is None else name.index < len(found):
+        return [found[name.index or 0]]
+    from . import _candidates
+
+    raise BadInputError(_candidates.refusal(name, found, in_order(states)))
 
 
 def matching(selector: Selector, states: Mapping[str, PfState]) -> list[PfState]:
@@ -145,7 +136,9 @@ def _named(name: str, states: Mapping[str, PfState], altnames: Mapping[str, str]
     for address, pf in states.items():
         if address in (lower, f"0000:{lower}") or (pf.netdev is not None and pf.netdev == netdev):
             return pf
-    raise BadInputError(f"PF '{name}' is not on this host; PFs of this host: {_rows(in_order(states), ())}")
+    from . import _candidates
+
+    raise BadInputError(f"PF '{name}' is not on this host; PFs of this host: {_candidates.rows(in_order(states), ())}")
 
 
 def in_order(states: Mapping[str, PfState]) -> list[PfState]:
@@ -153,7 +146,8 @@ def in_order(states: Mapping[str, PfState]) -> list[PfState]:
     return sorted(states.values(), key=lambda pf: [int(part, 16) for part in re.split("[:.]", pf.address)])
 
 
-def _values(pf: PfState) -> dict[str, Any]:
+def values(pf: PfState) -> dict[str, Any]:
+    """What selectors ask for, as far as it was read."""
     return {**pf.facts, "driver": pf.driver, "netdev": pf.netdev}
 
 
@@ -161,24 +155,6 @@ def _is(name: str, wanted: str | int, value: str | int | None) -> bool:
     if name == "netdev":
         return value is not None and fnmatchcase(str(value), str(wanted))
     return str(value).startswith(str(wanted)) if name == "class" else value == wanted
-
-
-def _telling(pfs: Sequence[PfState]) -> list[str]:
-    """The facts, as far as they were read, in which these PFs differ."""
-    return [name for name in (*FACTS, "driver") if len({_values(pf).get(name) for pf in pfs}) > 1]
-
-
-def _rows(pfs: Iterable[PfState], names: Iterable[str]) -> str:
-    """Each PF with its interface and the facts ``names``."""
-    shown = [name for name in names if name != "netdev"]
-    return ", ".join(_row(pf, shown) for pf in pfs) or "none"
-
-
-def _row(pf: PfState, names: Iterable[str]) -> str:
-    have = _values(pf)
-    facts = [f"{name} {have[name] or 'none'}" if name == "driver" else f"{name} {have.get(name)}" for name in names]
-    told = "; ".join([*([pf.netdev] if pf.netdev else []), *facts])
-    return f"{pf.address} ({told})" if told else pf.address
 
 
 def _fact(name: str, value: object, where: str) -> str | int:
@@ -194,14 +170,14 @@ def _fact(name: str, value: object, where: str) -> str | int:
 
 
 def _id(text: str, where: str) -> str:
-    found = _ID.fullmatch(text.lower())
+    found = re.fullmatch(_ID, text.lower())
     if not found:
         raise BadInputError(f"{where}: '{text}' is not a PCI id; write four hexadecimal digits in quotes, like '8086'")
     return f"0x{found.group(1)}"
 
 
 def _class(text: str, where: str) -> str:
-    found = _CLASS.fullmatch(CLASSES.get(text, text.lower()))
+    found = re.fullmatch(_CLASS, CLASSES.get(text, text.lower()))
     if not found:
         raise BadInputError(
             f"{where}: '{text}' is not a PCI class; write two, four or six hexadecimal digits in quotes, like '0200', "

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from . import _drift, _identity, _last_apply, _process
@@ -35,8 +34,8 @@ def look(
         pfs = [{**pf, **_distance(pf["pf"], drift)} for pf in pfs]
     last = _last_apply.read(sysfs)
     return {
-        "pfs": pfs, "kernel": _identity.kernel(files), "last_apply": asdict(last) if last else None,
-        "notes": [*_notes(drift, problem, pfs), *_of_last_apply(last), *_of_rights(sysfs)],
+        "pfs": pfs, "kernel": _identity.kernel(files), "last_apply": last._asdict() if last else None,
+        "notes": [*_notes(drift, problem, pfs), *_of_unfinished(pfs), *_of_last_apply(last), *_of_rights(sysfs)],
     }  # fmt: skip
 
 
@@ -52,6 +51,15 @@ def _notes(drift: Drift, problem: str | None, pfs: Sequence[dict[str, Any]]) -> 
     for address, text in drift.unread.items():
         if not any(one.endswith(text) for one in told):
             yield f"PF {address}: drift is not known: {text}"
+
+
+def _of_unfinished(pfs: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for pf in pfs:
+        if pf.get("unfinished"):
+            yield (
+                f"PF {pf['pf']}: a run did not come to its end; what it had taken away for a moment comes back when "
+                "anything is declared for the PF again"
+            )
 
 
 def _of_last_apply(last: _last_apply.LastApply | None) -> Iterator[str]:

@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from ._errors import BadInputError
 
@@ -20,8 +19,7 @@ MAX_VECTORS = 2048
 _RANGES = {"msix_vectors": (1, MAX_VECTORS), "mtu": (68, MAX_MTU)}
 
 
-@dataclass(frozen=True)
-class VfDevice:
+class VfDevice(NamedTuple):
     """None is "not given" in a wish, "there is none, or it was not read" in a reading.
 
     ``msix_vectors`` is what is written to ``sriov_vf_msix_count`` (drivers/pci/iov.c) and read as the size of the VF's
@@ -36,14 +34,14 @@ class VfDevice:
 
     def to_dict(self) -> dict[str, int]:
         """Only what is given."""
-        return {name: value for name, value in vars(self).items() if value is not None}
+        return {name: value for name, value in self._asdict().items() if value is not None}
 
     def over(self, other: VfDevice) -> VfDevice:
         """``other`` with everything given here put over it."""
         return VfDevice(**{**other.to_dict(), **self.to_dict()})
 
 
-NAMES = tuple(field.name for field in fields(VfDevice))
+NAMES = VfDevice._fields
 
 CONTROL_VECTORS = {"ice": 1}
 """Vectors that a PF's driver adds to the number written to it, for the VF's control queue (ice_sriov.c,

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import _derived, _properties, _vf_device, _vfids
-from ._document import ALL, Ids, PfSpec, ids_of, ids_text, resolve_ids
+from . import _properties, _vf_device, _vfids
+from ._document import Ids, PfSpec, ids_of, ids_text, resolve_ids
 from ._errors import BadInputError
 from ._input import mapping
 from ._properties import VfProperties
@@ -23,14 +22,13 @@ if TYPE_CHECKING:
 VF_KEYS = ("ids", "driver", *_properties.NAMES, *_vf_device.NAMES)
 
 
-@dataclass(frozen=True)
-class VfSpec:
+class VfSpec(NamedTuple):
     """A wish for the VFs ``ids``: driver and device where they are present, properties where they are enabled."""
 
     ids: Ids
     driver: str | None = None
-    properties: VfProperties = field(default_factory=VfProperties)
-    device: VfDevice = field(default_factory=VfDevice)
+    properties: VfProperties = VfProperties()
+    device: VfDevice = VfDevice()
 
     def resolved(self, number: int, where: str) -> VfSpec:
         """With a set of ids, of the ``number`` of VFs that are enabled.
@@ -39,8 +37,10 @@ class VfSpec:
         """
         ids = resolve_ids(self.ids, number, f"{where}.ids")
         for key, text in self.properties.derived().items():
+            from . import _derived
+
             _derived.check_ids(text, ids, f"{where}.{key}")
-        return replace(self, ids=ids)
+        return self._replace(ids=ids)
 
     def to_dict(self) -> dict[str, Any]:
         driver = {} if self.driver is None else {"driver": self.driver}
@@ -64,9 +64,17 @@ def vf_spec(data: object, where: str) -> VfSpec:
     driver = vf.get("driver")
     if driver is not None and (not isinstance(driver, str) or not driver or "/" in driver or driver != driver.strip()):
         raise BadInputError(f"{where}.driver: {driver!r} is not a driver's name; write 'vfio-pci' or 'default'")
-    properties = _properties.validate(vf, where)
-    _check_addresses(properties, ids, where)
-    return VfSpec(ids, driver, properties, _vf_device.validate(vf, where))
+    return VfSpec(ids, driver, _properties_of(vf, ids, where), _vf_device.validate(vf, where))
+
+
+def _properties_of(vf: Mapping[str, Any], ids: Ids, where: str) -> VfProperties:
+    if not vf.keys() & set(_properties.NAMES):
+        return VfProperties()
+    from . import _property_values
+
+    properties = _property_values.validate(vf, where)
+    _property_values.check_addresses(properties, ids, where)
+    return properties
 
 
 def with_owed(spec: PfSpec, state: PfState, ids: frozenset[int]) -> PfSpec:
@@ -81,8 +89,7 @@ def with_owed(spec: PfSpec, state: PfState, ids: frozenset[int]) -> PfSpec:
         i: VfSpec(frozenset({i}), owed.drivers.get(i), owed.properties.get(i, VfProperties()).without(lost))
         for i in sorted({*owed.drivers, *owed.properties} & ids)
     }  # fmt: skip
-    return replace(
-        spec,
+    return spec._replace(
         present_vfs=back if spec.present_vfs is None else spec.present_vfs,
         drivers_autoprobe=owed.autoprobe if spec.drivers_autoprobe is None else spec.drivers_autoprobe,
         vfs=(*given.values(), *spec.vfs),
@@ -96,7 +103,12 @@ def check_alike(pf: PfName, vfs: tuple[VfSpec, ...], where: str) -> None:
     """
     if isinstance(pf, str) or not pf.all:
         return
-    for vf in vfs:
+    given = [vf for vf in vfs if vf.properties]
+    if not given:
+        return
+    from . import _derived
+
+    for vf in given:
         for name in _properties.ADDRESSES:
             value = getattr(vf.properties, name)
             if value and value != _derived.HASH:
@@ -104,15 +116,6 @@ def check_alike(pf: PfName, vfs: tuple[VfSpec, ...], where: str) -> None:
                 raise BadInputError(
                     f"{where}.pf.all: {name} {value} cannot be given to VFs of several PFs; name each PF{more}"
                 )
-
-
-def _check_addresses(properties: VfProperties, ids: Ids, where: str) -> None:
-    """Several VFs can have derived addresses only."""
-    for name in _properties.ADDRESSES:
-        value = getattr(properties, name)
-        if value and not _derived.is_derived(value) and (ids == ALL or len(ids) > 1):
-            more = f" or '{value}{_derived.PLUS_ID}' for a base that each id is added to"
-            raise BadInputError(f"{where}.{name}: {value} cannot be given to several VFs; give one id beside it,{more}")
 
 
 def _check_overlap(vfs: tuple[VfSpec, ...], where: str) -> None:

@@ -19,7 +19,7 @@ WRITE_LIMIT = 4095
 
 IdsInput = Union[str, int, Sequence[Union[int, str]]]
 
-_PART = re.compile(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", re.ASCII)
+_PART = r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?"
 
 
 def parse(ids: IdsInput, total: int, what: str = "VF ids") -> frozenset[int]:
@@ -84,7 +84,7 @@ def _range(part: str, total: int, what: str) -> range:
     """One piece, ``7``, ``3-9`` or ``all``."""
     if part.strip() == "all":
         return range(total)
-    match = _PART.fullmatch(part)
+    match = re.fullmatch(_PART, part, re.ASCII)
     if not match:
         raise BadInputError(f"{what}: '{part}' is not a VF id or a range; write '0-3,200', a list, 'all' or 'none'")
     first = int(match.group(1))

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from . import _eswitch, _steps, _steps_device
 from ._goal import Goal
@@ -40,7 +39,7 @@ def _vf_steps(found: PfState, goal: Goal) -> Iterator[Step]:
     change = _eswitch.change_of(found.driver, found.settings, goal.settings)
     late = change is not None and _eswitch.is_late(change, goal.settings) and goal.enabled > 0
     named = frozenset(vf_id for vf_id, driver in goal.drivers.items() if driver)
-    vectors = goal.new_vectors(replace(found, devices={}) if goal.cycle else found)
+    vectors = goal.new_vectors(found._replace(devices={}) if goal.cycle else found)
     special = added & (named | frozenset(vectors))
     early = late or bool(special) or bool(by_enabling & frozenset(goal.properties))
     chosen = special | (by_enabling if early else frozenset())
@@ -51,11 +50,11 @@ def _vf_steps(found: PfState, goal: Goal) -> Iterator[Step]:
     current = found
     if goal.cycle:
         yield _steps.disable(found)
-        current = replace(found, enabled=0, present=frozenset(), vfs={}, properties={}, devices={})
+        current = found._replace(enabled=0, present=frozenset(), vfs={}, properties={}, devices={})
     yield from _removal(current, goal)
     yield from (_steps.unbind(current, vf_id) for vf_id in sorted(goal.let_go))
-    let_go = {vf_id: replace(current.vfs[vf_id], driver=None) for vf_id in goal.let_go}
-    current = replace(current, vfs={**current.vfs, **let_go})
+    let_go = {vf_id: current.vfs[vf_id]._replace(driver=None) for vf_id in goal.let_go}
+    current = current._replace(vfs={**current.vfs, **let_go})
     yield from _mode_steps(current, goal, change is not None and not late)
     yield from _mtu_steps(found, goal)
     if goal.enabled != current.enabled:

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, cast
 
@@ -44,24 +45,40 @@ class Writers:
 
     def __init__(self) -> None:
         self._idle: list[_Writer] = []
+        self._under_way: list[float] = []
+        self._answered = 0.0
         self._lock = threading.Lock()
 
     def write(self, lock: str, path: str, value: str, seconds: float) -> Answer:
         """Write ``value`` to ``path`` while holding the file ``lock``.
 
         A process that has not answered after ``seconds`` goes on waiting, holds the lock until the kernel lets it go,
-        and then ends.
+        and then ends. Writes may stand in a queue in the kernel, so time begins anew with each answer to another one,
+        and is that of the one that may take longest.
         """
         with self._lock:
             writer = self._idle.pop() if self._idle else None
         writer = writer or _Writer()
-        answer = writer.ask(lock, path, value, seconds)
+        start = time.monotonic()
+        with self._lock:
+            self._under_way.append(seconds)
+        try:
+            answer = writer.ask(lock, path, value, lambda: self._left(start))
+        finally:
+            with self._lock:
+                self._under_way.remove(seconds)
         if answer.what is None:
             writer.leave()
         else:
             with self._lock:
                 self._idle.append(writer)
+                self._answered = time.monotonic()
         return answer
+
+    def _left(self, start: float) -> float:
+        """Seconds."""
+        with self._lock:
+            return max(start, self._answered) + max(self._under_way) - time.monotonic()
 
     def close(self) -> None:
         """End the idle ones."""
@@ -84,17 +101,18 @@ class _Writer:
         except OSError as error:
             raise KernelError("run", argv[0], error.errno or 0) from error
         self._questions, self._answers = cast(IO[bytes], self._process.stdin), cast(IO[bytes], self._process.stdout)
-        if self._line(START_S) is None:
+        ready_until = time.monotonic() + START_S
+        if self._line(lambda: ready_until - time.monotonic()) is None:
             self._process.kill()
             raise SriovError(f"a writer process ({argv[0]}) was not ready within {START_S:g} s")
 
-    def ask(self, lock: str, path: str, value: str, seconds: float) -> Answer:
+    def ask(self, lock: str, path: str, value: str, left: Callable[[], float]) -> Answer:
         start = time.monotonic()
         try:
             self._questions.write("\0".join((lock, path, value)).encode().hex().encode() + b"\n")
         except OSError as error:
             raise SriovError(f"writer process {self._process.pid} takes no more: {error.strerror}") from error
-        line = self._line(seconds)
+        line = self._line(left)
         took = time.monotonic() - start
         if line is None:
             return Answer(None, 0, self._process.pid, took)
@@ -110,12 +128,13 @@ class _Writer:
         self.leave()
         self._process.wait()
 
-    def _line(self, seconds: float) -> str | None:
-        """What it says next, None when that takes too long."""
+    def _line(self, left: Callable[[], float]) -> str | None:
+        """What it says next, None when no seconds are ``left``, which is asked again at the end of each wait."""
         poll = select.poll()
         poll.register(self._answers.fileno(), select.POLLIN)
-        if not poll.poll(seconds * 1000):
-            return None
+        while not poll.poll(max(0.0, seconds := left()) * 1000):
+            if seconds <= 0:
+                return None
         line = os.read(self._answers.fileno(), 64)
         if not line:
             raise SriovError(f"writer process {self._process.pid} ended with status {self._process.wait()}")

@@ -120,6 +120,12 @@ pfs:
       description: The kernel's interface for the VFs of this PF, C(vf-id), C(vf-id-narrow) or C(stock).
       type: str
       sample: vf-id
+    unfinished:
+      description:
+        - Whether a run that changed the PF was killed halfway. What it had taken away for a moment comes back when
+          anything is declared for the PF again.
+      type: bool
+      sample: false
     abilities:
       description: What that interface can do.
       type: dict
@@ -142,6 +148,10 @@ pfs:
           sample: true
         first_always:
           description: VF 0 is added when VFs are enabled, wanted or not.
+          type: bool
+          sample: false
+        one_queue:
+          description: A write that waits, for the user of a VF or for a driver, may make those to other PFs wait too.
           type: bool
           sample: false
     total_vfs:

@@ -26,6 +26,9 @@ OTHER = "other"
 KILL = "kill"
 """The run is killed: nothing of it happens any more. `ip`, which it had started, does half of its work."""
 
+KILL_AFTER = "kill after"
+"""The run is killed as soon as this action is done, before it knows."""
+
 
 class Killed(BaseException):
     """In place of SIGKILL: no handler of errors may see it."""

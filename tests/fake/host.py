@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import WRITES
 
-from .faults import KILL, Killed
+from .faults import KILL, KILL_AFTER, Killed
 from .kernel import FILES, FakeKernel
 from .pci import config
 from .pf import FakePf, FakeVf
@@ -155,7 +155,7 @@ class FakeHost:
         self.struck += [what] if fault else []
         if isinstance(fault, int):
             raise OSError(fault, what)
-        self.dead = fault == KILL
+        self.dead = fault in (KILL, KILL_AFTER)
         return fault
 
     def next_group(self) -> int:

@@ -13,7 +13,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils import _ethtool
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BlockedError, KernelError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import Sysfs
 
-from .faults import KILL, LIE, STUCK, Killed
+from .faults import KILL, KILL_AFTER, LIE, STUCK, Killed
 from .kernel import WRITE_ONLY, Blocked
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ class FakeSysfs(Sysfs):
                     raise Blocked(f"the write to {path} hangs")
                 if fault != LIE:
                     self._write(path, value)
+                if fault == KILL_AFTER:
+                    raise Killed(path)
             except OSError as error:
                 raise KernelError("write", path, error.errno or 0, value) from error
             finally:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BlockedError, DeadlineError, ToolError
 
 from . import devlink, ip, links
-from .faults import KILL, LATE, LIE, NONSENSE, OTHER, STATUS, STUCK, Killed
+from .faults import KILL, KILL_AFTER, LATE, LIE, NONSENSE, OTHER, STATUS, STUCK, Killed
 
 if TYPE_CHECKING:
     from .host import FakeHost
@@ -82,7 +82,7 @@ class FakeTools:
             self.calls.append(words)
             act()
         self.host.draw()
-        if fault == KILL:
+        if fault in (KILL, KILL_AFTER):
             raise Killed(words)
         self._fail(words, fault)
         return ""

@@ -198,10 +198,10 @@ class Scene:
         for noted in (host.kinds, host.struck, host.sysfs.writes, host.sysfs.within, host.run.calls):
             noted.clear()
 
-    def run(self, check: bool = False, **more: Any) -> Report:  # noqa: ANN401 - of `converge`
+    def run(self, check: bool = False) -> Report:
         """With all that is disruptive allowed; VFs in use stay refused."""
         host = self.host
-        return converge(host.sysfs, host.run, self.way.document(), allow_disruptive=True, check=check, **more)
+        return converge(host.sysfs, host.run, self.way.document(), allow_disruptive=True, check=check)
 
     def picture(self) -> dict[str, Any]:
         """All that undo must bring back; in switchdev mode of mlx5 links are the business of representors."""

@@ -9,15 +9,19 @@ import pytest
 from bench.kexec_stage import INIT, disable, results
 
 
-def test_results_are_medians_less_the_own_control() -> None:
+def test_results_are_medians_less_the_control_of_the_same_boot() -> None:
     samples = {
         "stock": [{"control_s": 5.0, "init_s": value, "stage_s": 10.0} for value in (25.0, 26.0, 90.0)],
-        "series": [{"control_s": control, "init_s": 5.5, "stage_s": 0.5} for control in (1.0, 5.0, 6.0)],
+        "series": [
+            {"control_s": 1.0, "init_s": 1.5, "stage_s": 0.5},
+            {"control_s": 5.0, "init_s": 4.9, "stage_s": 0.9},
+            {"control_s": 6.0, "init_s": 9.0, "stage_s": 1.0},
+        ],
     }
     found = results(samples, 20)
     assert found["kexec_enumeration"] == {
         "stock_s": [25.0, 26.0, 90.0],
-        "series_s": [5.5, 5.5, 5.5],
+        "series_s": [1.5, 4.9, 9.0],
         "control_s": [1.0, 5.0, 6.0],
         "stock_control_s": [5.0, 5.0, 5.0],
         "pfs": 20,
@@ -25,8 +29,14 @@ def test_results_are_medians_less_the_own_control() -> None:
         "series_per_pf_s": pytest.approx(0.025),
     }
     kept = found["vf_stage_kept"]
-    assert (kept["stock_s"], kept["series_s"]) == ([30.0, 31.0, 95.0], [1.0, 1.0, 1.0])
-    assert kept["stock_over_series"] == 31.0
+    assert kept["stock_s"] == [30.0, 31.0, 95.0]
+    assert kept["series_s"] == pytest.approx([1.0, 0.8, 4.0])
+    assert kept["stock_over_series"] == pytest.approx(31.0)
+
+
+def test_no_ratio_where_boots_differ_by_more() -> None:
+    samples = {side: [{"control_s": 5.0, "init_s": 4.0, "stage_s": 0.5}] for side in ("stock", "series")}
+    assert results(samples, 20)["vf_stage_kept"]["stock_over_series"] is None
 
 
 def test_disable_is_shell() -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import validate
 from bench import unchanged_host
-from bench.unchanged_host import TASKS, medians, results, seconds
+from bench.unchanged_host import TASKS, documents, medians, results, seconds
 from lab import ansible
+from lab.fleet import load
 from lab.paths import REPOSITORY
 from lab.progress import LabError
 
@@ -43,10 +45,26 @@ def test_missing_rounds_are_an_error(times: dict[str, list[float]]) -> None:
 
 
 def test_ratio_is_that_of_medians() -> None:
-    samples = {"series": [{"ping_s": 4.0, "module_s": value} for value in (5.0, 5.5, 90.0)]}
+    drivers = {"drivers_ping_s": 2.0, "drivers_module_s": 3.0}
+    samples = {"series": [{"ping_s": 4.0, "module_s": value, **drivers} for value in (5.0, 5.5, 90.0)]}
     assert results(samples) == {
-        "unchanged_host": {"module_s": [5.0, 5.5, 90.0], "ping_s": [4.0] * 3, "ratio": 5.5 / 4.0}
+        "unchanged_host": {
+            "module_s": [5.0, 5.5, 90.0],
+            "ping_s": [4.0] * 3,
+            "ratio": 5.5 / 4.0,
+            "drivers_module_s": [3.0] * 3,
+            "drivers_ping_s": [2.0] * 3,
+            "drivers_ratio": 1.5,
+        }
     }
+
+
+def test_documents_declare_every_vf() -> None:
+    target = load("bench").host("series")
+    numbers, drivers = documents(target).values()
+    assert [spec.hardware_vfs for spec in validate({"pfs": numbers}).pfs] == [pf.vfs for pf in target.pfs]
+    (spec,) = validate({"pfs": drivers}).pfs
+    assert (spec.hardware_vfs, spec.present_vfs, spec.vfs[0].to_dict()) == (125, "all", drivers[0]["vfs"][0])
 
 
 def test_tasks_have_the_names_that_are_looked_for() -> None:
@@ -60,8 +78,8 @@ def test_the_playbook_times_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """Here, with nothing declared: both tasks run as they do on a lab host."""
     monkeypatch.setattr(ansible, "COLLECTIONS", REPOSITORY / "build" / "src")
     hosts = tmp_path / "inventory.yml"
-    here = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3", "sriov_pfs": []}
+    here = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
     hosts.write_text(yaml.safe_dump({"all": {"hosts": {"here": here}}}))
-    times = seconds(unchanged_host.play("here", hosts, tmp_path / "report", 1))
+    times = seconds(unchanged_host.play("here", hosts, [], tmp_path / "report", 1))
     assert medians(times, 1)["ping_s"] > 0
     assert [len(times[task]) for task in TASKS] == [2, 2]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,9 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils import _engine
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._apply import ApplyError, apply_host
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import validate
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import RefusedError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import RefusedError, ToolError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan import HostPlan, plan_host
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._state import read_pfs
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._steps import Step
 from tests.fake.host import FakeHost
 from tests.fake.pf import FakePf
 
@@ -40,16 +39,13 @@ def plan(host: FakeHost, *pfs: dict[str, Any]) -> HostPlan:
 
 
 def test_outcome_has_times_and_a_fresh_state(host: FakeHost) -> None:
-    seen: list[tuple[str, bool]] = []
-
-    def on_step(step: Step, seconds: float) -> None:
-        seen.append((step.what, seconds >= 0))
-
     one = plan(host, {"pf": IGB, "hardware_vfs": 7, "present_vfs": "6"})
-    outcome = apply_host(host.sysfs, one, run=host.run, on_step=on_step)
-    assert seen == [("enable", True), ("add", True)]
+    outcome = apply_host(host.sysfs, one, run=host.run)
     assert outcome.pfs[IGB].state.present == {6}
-    assert [row["step"] for row in outcome.to_dict()["times"]] == ["enable", "add"]
+    assert [(row["step"], row["seconds"] >= 0) for row in outcome.to_dict()["times"]] == [
+        ("enable", True),
+        ("add", True),
+    ]
     assert outcome.changed
 
 
@@ -60,15 +56,17 @@ def test_an_unchanged_pf_is_not_read_again(host: FakeHost) -> None:
     assert host.sysfs.reads == {}
 
 
-def test_pfs_are_done_side_by_side(host: FakeHost) -> None:
-    """Each PF's first step waits for the other's: one after the other, this would never end."""
-    meet = threading.Barrier(2, timeout=20)
+def test_pfs_are_done_side_by_side(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each PF's write waits for the other's: one after the other, this would never end."""
+    meet, write = threading.Barrier(2, timeout=20), host.sysfs.write
 
-    def on_step(_step: Step, _seconds: float) -> None:
+    def met(path: str, value: str) -> None:
         meet.wait()
+        write(path, value)
 
+    monkeypatch.setattr(host.sysfs, "write", met)
     one = plan(host, {"pf": IGB, "hardware_vfs": 1}, {"pf": NVME, "hardware_vfs": 1})
-    apply_host(host.sysfs, one, run=host.run, on_step=on_step)
+    apply_host(host.sysfs, one, run=host.run)
     assert {pf.enabled for pf in host.pfs.values()} == {1}
 
 
@@ -197,7 +195,9 @@ def test_processes_are_looked_at_only_when_a_vfio_vf_would_go(host: FakeHost, mo
 
 
 def test_only_named_pfs_are_read_when_addresses_are_given(host: FakeHost) -> None:
-    states, _document = _engine.read_host(host.sysfs, host.run, validate({"pfs": [{"pf": NVME, "hardware_vfs": 1}]}))
+    states, _document, _reached = _engine.read_host(
+        host.sysfs, host.run, validate({"pfs": [{"pf": NVME, "hardware_vfs": 1}]})
+    )
     assert list(states) == [NVME]
     assert not [path for path in host.sysfs.reads if IGB in path]
 
@@ -275,7 +275,55 @@ def test_on_a_stock_kernel_a_blocked_pf_blocks_the_others(tmp_path: Path) -> Non
     assert (host.pfs[IGB].enabled, host.pfs[NVME].enabled) == (0, 4)
 
 
+def test_on_a_stock_kernel_growing_has_deadlines_too(tmp_path: Path) -> None:
+    """One PF's new VFs find a user before its failure takes them back; the others' writes queue behind that."""
+    host = FakeHost(tmp_path, "stock", ("igb", "igbvf", "nvme", "vfio-pci"))
+    host.igb(IGB)
+    host.nvme(NVME)
+    blocked = threading.Event()
+
+    def ordered(write: Callable[..., None]) -> Callable[..., None]:
+        def act(path: str, value: str, *deadline: Any) -> None:  # noqa: ANN401 - of either write
+            if NVME in path:
+                assert blocked.wait(20)
+            try:
+                write(path, value, *deadline)
+            finally:
+                if path.endswith(f"{IGB}/sriov_numvfs") and value == "0":
+                    blocked.set()
+
+        return act
+
+    for name in ("write", "write_within"):
+        setattr(host.sysfs, name, ordered(getattr(host.sysfs, name)))
+
+    def refused(argv: Sequence[str]) -> str:
+        if "vlan" in argv:
+            host.hold(host.pfs[IGB], 1)
+            raise ToolError(list(argv), 2, "RTNETLINK answers: Operation not permitted")
+        return host.run(argv)
+
+    wishes = [{"pf": IGB, "hardware_vfs": 4, "vfs": [{"ids": 1, "vlan": 5}]}, {"pf": NVME, "hardware_vfs": 4}]
+    with pytest.raises(ApplyError) as caught:
+        _engine.converge(host.sysfs, refused, validate({"pfs": wishes}))
+    assert sorted(caught.value.failures) == [IGB, NVME]
+    assert "the PF is left as it is" in str(caught.value.failures[NVME])
+    host.let_go(host.pfs[IGB])
+    assert (host.pfs[IGB].enabled, host.pfs[NVME].enabled) == (0, 4)
+
+
 def test_a_run_after_a_blocked_one_has_deadlines(tmp_path: Path) -> None:
+    """Whatever the kernel: nobody can know which locks the blocked one holds."""
+    host = blocking(tmp_path)
+    with pytest.raises(ApplyError):
+        _engine.converge(host.sysfs, host.run, validate({"pfs": [{"pf": IGB, "present_vfs": "2"}]}), force=True)
+    host.sysfs.within.clear()
+    _engine.converge(host.sysfs, host.run, validate({"pfs": [{"pf": NVME, "hardware_vfs": 4, "present_vfs": "1"}]}))
+    files = [path.rsplit("/", 1)[1] for path, _seconds in host.sysfs.within]
+    assert files == ["sriov_numvfs_no_scan", "sriov_scan_vf_id"]
+
+
+def test_on_a_stock_kernel_a_run_after_a_blocked_one_blocks_too(tmp_path: Path) -> None:
     host = blocking(tmp_path, "stock")
     document = validate({"pfs": [{"pf": IGB, "hardware_vfs": 0}]})
     with pytest.raises(ApplyError):

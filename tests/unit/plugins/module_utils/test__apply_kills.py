@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._steps import Step
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import UNFINISHED
-from tests.fake.faults import KILL, Killed
+from tests.fake.faults import KILL, KILL_AFTER, Killed
 from tests.fake.transitions import WAYS, Scene
 
 ALL = pytest.mark.parametrize("way", WAYS, ids=str)
@@ -61,14 +60,9 @@ def test_killed_at_each_action(scene: Scene) -> None:
 @ALL
 def test_killed_after_the_last_action(scene: Scene) -> None:
     """Before anything was read again: nobody knows that it has arrived."""
-
-    def last(_step: Step, _seconds: float) -> None:
-        if scene.host.actions == scene.actions:
-            raise Killed
-
     scene.run()
     good = scene.picture()
-    scene.reset()
+    scene.reset({scene.actions: KILL_AFTER})
     with pytest.raises(Killed):
-        scene.run(on_step=last)
+        scene.run()
     arrives(scene, good)

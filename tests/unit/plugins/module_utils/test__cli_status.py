@@ -71,6 +71,12 @@ def test_json_has_all_there_is(host: FakeHost, capsys: pytest.CaptureFixture[str
     assert found["notes"] == ["the last apply ended with 'failed'"]
 
 
+def test_a_run_that_was_killed_is_told(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    put(host, "run/kvmfleet-sriov/unfinished/0000:03:00.0", "{}")
+    assert _cli.main(["status"]) == 0
+    assert "Note: PF 0000:03:00.0: a run did not come to its end; what it had taken away" in capsys.readouterr().out
+
+
 def test_selectors_and_their_errors(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     assert _cli.main(["status", "--json", "driver=igb,index=0"]) == 0
     assert [pf["netdev"] for pf in json.loads(capsys.readouterr().out)["pfs"]] == ["eth0"]

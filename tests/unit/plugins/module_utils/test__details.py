@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ def host(tmp_path: Path) -> FakeHost:
 
 def read(host: FakeHost, **wish: Any) -> PfState:  # noqa: ANN401 - values of several types
     host.sysfs.reads.clear()
-    states, _document = read_host(host.sysfs, host.run, validate({"pfs": [{"pf": MLX5, **wish}]}))
+    states, _document, _reached = read_host(host.sysfs, host.run, validate({"pfs": [{"pf": MLX5, **wish}]}))
     assert [path for path, times in host.sysfs.reads.items() if times > 1] == []
     return states[MLX5]
 
@@ -112,7 +111,7 @@ def test_interface_of_a_vf_that_udev_has_renamed(host: FakeHost, monkeypatch: py
     """Between the look at its folder and the reading; where it is gone altogether, there is none."""
     pf = read_pfs(host.sysfs)[MLX5]
     names = host.sysfs.names(f"/sys/bus/pci/devices/{pf.vfs[0].address}/net")
-    pf = replace(pf, vfs={vf_id: replace(vf, netdev="eth7") for vf_id, vf in pf.vfs.items() if vf.netdev})
+    pf = pf._replace(vfs={vf_id: vf._replace(netdev="eth7") for vf_id, vf in pf.vfs.items() if vf.netdev})
     assert _details.read_devices(host.sysfs, pf, {0: ["mtu"]}).devices == {0: VfDevice(mtu=4000)}
     assert names != ["eth7"]
     monkeypatch.setattr(host.sysfs, "names", lambda _path: [])

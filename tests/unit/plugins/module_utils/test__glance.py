@@ -95,11 +95,11 @@ def test_details_are_read_once_something_differs(pf: tuple[FakeHost, FakePf]) ->
     """They are for undo: of all VFs that may be touched, those that are as wished among them."""
     host, fake = pf
     document = validate({"pfs": [{"pf": MLX5, "vfs": [{"ids": "all", "driver": "mlx5_core"}]}]})
-    states, _resolved = read_host(host.sysfs, host.run, document)
+    states, _resolved, _reached = read_host(host.sysfs, host.run, document)
     assert states[MLX5].vfs[0] == VfState(fake.vf_address(0), "mlx5_core")
     spoil(driver=None)(fake)
     host.draw()
-    states, _resolved = read_host(host.sysfs, host.run, document)
+    states, _resolved, _reached = read_host(host.sysfs, host.run, document)
     netdev = fake.vfs[0].interface_names(fake)[0]
     assert states[MLX5].vfs[0] == VfState(fake.vf_address(0), "mlx5_core", None, str(fake.vfs[0].group), netdev)
 
@@ -108,5 +108,5 @@ def test_vf_that_goes_away_meanwhile_has_no_override(pf: tuple[FakeHost, FakePf]
     host, fake = pf
     (host.root / f"sys/bus/pci/devices/{fake.vf_address(LAST)}/driver_override").unlink()
     document = validate({"pfs": [{"pf": MLX5, "vfs": [{"ids": "all", "driver": "default"}]}]})
-    states, _resolved = read_host(host.sysfs, host.run, document)
+    states, _resolved, _reached = read_host(host.sysfs, host.run, document)
     assert states[MLX5].vfs[LAST].driver_override is None

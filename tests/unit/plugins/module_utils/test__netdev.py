@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,8 +24,8 @@ IB = {"vf": 6, "link_type": "infiniband", "address": "00:00:00:08:fe:80:00:00:00
 
 # an entry of vfinfo_list, what it means
 VFINFO: list[tuple[dict[str, Any], VfProperties]] = [
-    (PLAIN, replace(UNTAGGED, mac="02:00:00:00:00:06")),
-    ({**PLAIN, "vlan_list": [{}]}, replace(UNTAGGED, mac="02:00:00:00:00:06")),
+    (PLAIN, UNTAGGED._replace(mac="02:00:00:00:00:06")),
+    ({**PLAIN, "vlan_list": [{}]}, UNTAGGED._replace(mac="02:00:00:00:00:06")),
     (
         {**PLAIN, "vlan_list": [{"vlan": 100, "qos": 3}], "rate": {"max_tx": 1000, "min_tx": 0}, "spoofchk": True,
          "link_state": "enable", "trust": False, "query_rss_en": False},
@@ -37,11 +36,11 @@ VFINFO: list[tuple[dict[str, Any], VfProperties]] = [
         VfProperties("02:00:00:00:00:06", 7, 0, vlan_proto="802.1ad", query_rss=True),
     ),
     ({**PLAIN, "vlan": 7, "qos": 1, "spoofchk": "on"}, VfProperties(PLAIN["address"], 7, 1, True, vlan_proto="802.1q")),
-    ({"vf": 6, "mac": "AA:00:00:00:00:06"}, replace(UNTAGGED, mac="aa:00:00:00:00:06")),
-    ({"vf": 6, "link_state": 2}, replace(UNTAGGED, link_state="disable")),
+    ({"vf": 6, "mac": "AA:00:00:00:00:06"}, UNTAGGED._replace(mac="aa:00:00:00:00:06")),
+    ({"vf": 6, "link_state": 2}, UNTAGGED._replace(link_state="disable")),
     (
         {**IB, "node guid": "00:11:22:33:44:55:66:AA", "port guid": "00:00:00:00:00:00:00:00"},
-        replace(UNTAGGED, node_guid="00:11:22:33:44:55:66:aa", port_guid="00:00:00:00:00:00:00:00"),
+        UNTAGGED._replace(node_guid="00:11:22:33:44:55:66:aa", port_guid="00:00:00:00:00:00:00:00"),
     ),
 ]  # fmt: skip
 

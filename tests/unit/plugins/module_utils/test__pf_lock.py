@@ -33,7 +33,6 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import (
 )
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_status import ARMED, Folder, write_status
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._pf_lock import LOCKS
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._steps import Step
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import Sysfs
 from tests.fake.host import FakeHost
 from tests.fake.node import FakeNode, Rebooted
@@ -153,14 +152,17 @@ def test_a_writer_that_is_left_behind_holds_nothing(host: FakeHost) -> None:
         assert reader.read() == "0"
 
 
-def test_the_lock_is_held_to_the_last_reading_and_not_longer(host: FakeHost) -> None:
+def test_the_lock_is_held_to_the_last_reading_and_not_longer(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
+    write = host.sysfs.write
 
-    def on_step(_step: Step, _seconds: float) -> None:
+    def looked(path: str, value: str) -> None:
+        write(path, value)
         seen.append(_pf_lock.busy(host.sysfs))
 
+    monkeypatch.setattr(host.sysfs, "write", looked)
     document = validate({"pfs": [{"pf": IGB, "hardware_vfs": 3, "present_vfs": "1"}, {"pf": NVME}]})
-    _engine.converge(host.sysfs, host.run, document, on_step=on_step)
+    _engine.converge(host.sysfs, host.run, document)
     assert seen == [[IGB, NVME]] * 2
     assert _pf_lock.busy(host.sysfs) == []
     signed = (host.root / LOCKS.lstrip("/") / IGB).read_text().split(" ")

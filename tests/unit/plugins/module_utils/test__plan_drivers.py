@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,8 +25,8 @@ DEVICE = {"total_msix": 64}
 def network(driver: str, *args: Any, **more: Any) -> PfState:  # noqa: ANN401 - as found()
     """A PF of another driver; its VFs, bound or not, have no override unless it is vfio-pci."""
     state = found(*args, **{"settings": LEGACY, **more})
-    own = {i: replace(vf, driver_override=V if vf.driver == V else None) for i, vf in state.vfs.items()}
-    return replace(state, driver=driver, vfs=own, bus_drivers=frozenset({V, "mlx5_core", "iavf"}))
+    own = {i: vf._replace(driver_override=V if vf.driver == V else None) for i, vf in state.vfs.items()}
+    return state._replace(driver=driver, vfs=own, bus_drivers=frozenset({V, "mlx5_core", "iavf"}))
 
 
 M, MAC = "mlx5_core", "02:00:00:00:00:00"

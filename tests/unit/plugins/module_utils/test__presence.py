@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import chain, combinations, product
 
 import pytest
@@ -171,7 +170,7 @@ def test_every_small_case() -> None:
         direct = [s for n, s in reachable(interface, (enabled, present)) if n == number and s >= want]
         by_zero = [s for n, s in reachable(interface, (0, frozenset())) if n == number and s >= want]
         for allow in (False, True):
-            got = presence(interface, enabled, present, number, replace(spec, allow_disruptive=allow))
+            got = presence(interface, enabled, present, number, spec._replace(allow_disruptive=allow))
             case = f"{interface} {enabled} {set(present)} -> {number} {spec} {allow}: {got}"
             least = min(map(len, direct if direct and not allow else direct + by_zero))
             assert got.wished == want, case

@@ -29,8 +29,8 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._apply import Apply
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import HostDocument, validate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import converge
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BadInputError, RefusedError
-from tests.fake.faults import KILL, Killed
 from tests.fake.host import FakeHost
+from tests.fake.interrupted import actions, kill_and_repeat, settled
 from tests.fake.pf import FakePf
 
 TOTAL = 5
@@ -220,9 +220,9 @@ def test_failure_anywhere_takes_back(case: tuple[Start, Any], allow: bool, data:
     start, wish = case
     with host_of(start) as (host, _pf):
         before = host.picture()
-        steps = len([s for s in reach(host, wish, allow, check=True).plan.steps if s.what != "read back"])
-        assume(steps)
-        host.faults = {data.draw(st.integers(1, steps)): errno.EIO}
+        number = actions(reach(host, wish, allow, check=True))
+        assume(number)
+        host.faults = {data.draw(st.integers(1, number)): errno.EIO}
         with pytest.raises(ApplyError, match="back as it was found"):
             converge(host.sysfs, host.run, document_of(wish), allow_disruptive=allow)
         assert host.picture() == before
@@ -287,29 +287,15 @@ def test_single_vfs_arrive_and_others_stay(case: tuple[Start, Any], allow: bool)
         assert not reach(host, wish, allow).plan.changed
 
 
-def settled(host: FakeHost) -> dict[str, Any]:
-    """The picture, in which an override for the driver that a VF has is none: the driver is what was wished."""
-    taken: dict[str, Any] = dict(host.picture())
-    for pf in taken.values():
-        pf["vfs"] = {i: (a, driver, None if over == driver else over) for i, (a, driver, over) in pf["vfs"].items()}
-    return taken
-
-
 @FEW
 @given(cases() | changes(), st.booleans(), st.data())
 def test_killed_anywhere_it_arrives_all_the_same(case: tuple[Start, Any], allowed: bool, data: st.DataObject) -> None:
     """The same wish leads from there to where it would have led, as check mode says."""
     start, wish = case
     with host_of(start) as (host, _pf):
-        actions = len([s for s in reach(host, wish, allowed).plan.steps if s.what != "read back"])
-        assume(actions)
-        good = settled(host)
+        number = actions(reach(host, wish, allowed))
+        assume(number)
+        good = settled(host.picture())
     with host_of(start) as (host, _pf):
-        host.faults = {data.draw(st.integers(1, actions)): KILL}
-        with pytest.raises(Killed):
-            converge(host.sysfs, host.run, document_of(wish), allow_disruptive=allowed)
-        host.dead = False
-        asked = converge(host.sysfs, host.run, document_of(wish), allow_disruptive=allowed, check=True).to_dict()
-        done = converge(host.sysfs, host.run, document_of(wish), allow_disruptive=allowed).to_dict()
-        assert {key: done[key] for key in asked} == asked
-        assert settled(host) == good
+        kill_and_repeat(host, document_of(wish), data.draw(st.integers(1, number)), allowed=allowed)
+        assert settled(host.picture()) == good

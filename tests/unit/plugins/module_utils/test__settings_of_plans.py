@@ -22,8 +22,8 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._apply import Apply
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import validate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import converge
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import BadInputError, RefusedError
-from tests.fake.faults import KILL, Killed
 from tests.fake.host import FakeHost
+from tests.fake.interrupted import actions, kill_and_repeat, settled
 from tests.fake.pf import FakePf
 
 TOTAL = 4
@@ -199,11 +199,11 @@ def test_failure_anywhere_takes_back(case: tuple[Start, Any], allowed: bool, dat
     """The narrow interface is left out: it cannot remove what it added. What is refused anyway makes no case."""
     start, wish = case
     with host_of(start) as (host, _pf):
-        steps = len([s for s in reach(host, wish, allowed).plan.steps if s.what != "read back"])
-        assume(steps)
+        number = actions(reach(host, wish, allowed))
+        assume(number)
     with host_of(start) as (host, _pf):
         before = picture(host)
-        host.faults = {data.draw(st.integers(1, steps)): errno.EIO}
+        host.faults = {data.draw(st.integers(1, number)): errno.EIO}
         with pytest.raises(ApplyError, match=UNDONE):
             converge(host.sysfs, host.run, validate(wish), allow_disruptive=allowed)
         assert picture(host) == before
@@ -220,29 +220,15 @@ def test_kept_vfs_are_not_disturbed(case: tuple[Start, Any]) -> None:
         assert all(pf.vfs[vf_id] is before[vf_id] for vf_id in set(before) & set(pf.vfs))
 
 
-def settled(host: FakeHost) -> dict[str, Any]:
-    """The picture, in which an override for the driver that a VF has is none: the driver is what was wished."""
-    taken: dict[str, Any] = dict(picture(host))
-    for pf in taken.values():
-        pf["vfs"] = {i: (a, driver, None if over == driver else over) for i, (a, driver, over) in pf["vfs"].items()}
-    return taken
-
-
 @FEW
 @given(cases(), st.booleans(), st.data())
 def test_killed_anywhere_it_arrives_all_the_same(case: tuple[Start, Any], allowed: bool, data: st.DataObject) -> None:
     """The same wish leads from there to where it would have led, as check mode says."""
     start, wish = case
     with host_of(start) as (host, _pf):
-        actions = len([s for s in reach(host, wish, allowed).plan.steps if s.what != "read back"])
-        assume(actions)
-        good = settled(host)
+        number = actions(reach(host, wish, allowed))
+        assume(number)
+        good = settled(picture(host))
     with host_of(start) as (host, _pf):
-        host.faults = {data.draw(st.integers(1, actions)): KILL}
-        with pytest.raises(Killed):
-            converge(host.sysfs, host.run, validate(wish), allow_disruptive=allowed)
-        host.dead = False
-        asked = converge(host.sysfs, host.run, validate(wish), allow_disruptive=allowed, check=True).to_dict()
-        done = converge(host.sysfs, host.run, validate(wish), allow_disruptive=allowed).to_dict()
-        assert {key: done[key] for key in asked} == asked
-        assert settled(host) == good
+        kill_and_repeat(host, validate(wish), data.draw(st.integers(1, number)), allowed=allowed)
+        assert settled(picture(host)) == good

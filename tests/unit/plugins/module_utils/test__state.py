@@ -33,10 +33,9 @@ def test_interface_by_files(files: list[str], name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["stock", "vf-id-narrow", "vf-id"])
-def test_detect(tmp_path: Path, name: str) -> None:
+def test_interface_of_a_pf(tmp_path: Path, name: str) -> None:
     host = FakeHost(tmp_path, name)
     host.igb(IGB)
-    assert _interface.detect(host.sysfs, IGB).name == name
     assert _state.read_pfs(host.sysfs)[IGB].abilities.name == name
 
 

@@ -143,6 +143,50 @@ def test_another_pf_goes_on_meanwhile(sysfs: Sysfs) -> None:
         reader.read()
 
 
+def test_time_begins_anew_with_each_answer_to_another(sysfs: Sysfs) -> None:
+    """What stands in the kernel's queue is not given up while those before it come back."""
+    path = fifo(sysfs)
+    other = f"{PATH}_no_scan"
+    Path(sysfs.real(other)).touch()
+    sysfs.write_within(other, "1", "0000:04:00.0", 20)
+    waiting = threading.Thread(target=sysfs.write_within, args=(PATH, "0", PF, 0.8))
+    waiting.start()
+    for _number in range(8):
+        time.sleep(0.2)
+        sysfs.write_within(other, "1", "0000:04:00.0", 0.1)
+    assert waiting.is_alive()
+    with open(path) as reader:
+        assert reader.read() == "0"
+    waiting.join()
+    sysfs.close()
+    assert _blocked.under_way(sysfs) == {}
+
+
+def test_none_is_given_up_before_the_one_that_may_take_longest(sysfs: Sysfs) -> None:
+    path = fifo(sysfs)
+    long = f"{PATH}_no_scan"
+    os.mkfifo(sysfs.real(long))
+    waited: list[float] = []
+
+    def blocked(path: str, owner: str, seconds: float) -> None:
+        with pytest.raises(BlockedError) as caught:
+            sysfs.write_within(path, "0", owner, seconds)
+        waited.append(float(re.findall(r"after (\d+\.\d) s", str(caught.value))[0]))
+
+    threads = []
+    for one in ((long, "0000:04:00.0", 1.5), (PATH, PF, 0.1)):
+        threads.append(threading.Thread(target=blocked, args=one))
+        threads[-1].start()
+        wait_for(lambda: len(_blocked.under_way(sysfs)) == len(threads))
+    for thread in threads:
+        thread.join()
+    assert len(waited) == 2
+    assert min(waited) > 1
+    for each in (path, sysfs.real(long)):
+        with open(each) as reader:
+            assert reader.read() == "0"
+
+
 def test_several_at_once_each_have_a_process(sysfs: Sysfs) -> None:
     names = [f"{PATH}{number}" for number in range(4)]
     for name in names:

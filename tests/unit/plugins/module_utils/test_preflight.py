@@ -146,7 +146,7 @@ def test_all_reasons_come_at_once() -> None:
 
 
 PFS = {f"0000:{number:02x}:00.0": PfState("x", total=250, enabled=250, driver="ice") for number in range(10)}
-NVME_PFS = {address: replace(pf, driver="nvme") for address, pf in PFS.items()}
+NVME_PFS = {address: pf._replace(driver="nvme") for address, pf in PFS.items()}
 VMS = tuple(replace(VM, name=f"v{n}", vfs=(UsedVf(PF, n, "a"),), memory_bytes=2048 * MIB) for n in range(100))
 
 

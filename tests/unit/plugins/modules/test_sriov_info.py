@@ -15,12 +15,16 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils import _pf_lock
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import validate
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import converge
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import KernelError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._selector import KEYS
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._state import FACTS
 from ansible_collections.kvmfleet.sriov.plugins.modules import sriov_info
 from ansible_collections.kvmfleet.sriov.plugins.modules.sriov_info import EXAMPLES, RETURN
 from tests.fake import users
+from tests.fake.faults import KILL, Killed
 from tests.fake.host import FakeHost
 
 
@@ -155,6 +159,22 @@ def test_that_test_would_notice(host: FakeHost, capsys: pytest.CaptureFixture[st
         "pfs.vf_stride: ['2']",
         "pfs.mac: the sample is no str",
     }
+
+
+def test_a_run_that_was_killed_is_told(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not while it is at work, nor when the next one has put right what it left."""
+    pf = host.pfs["0000:03:00.0"]
+    host.let_go(pf)
+    wish = validate({"pfs": [{"pf": "eth0", "hardware_vfs": 5, "present_vfs": "0-4", "allow_disruptive": True}]})
+    host.faults = {3: KILL}
+    with pytest.raises(Killed):
+        converge(host.sysfs, host.run, wish)
+    host.dead = False
+    assert [pf["unfinished"] for pf in run(host, capsys)["pfs"]] == [True, False]
+    with _pf_lock.held(host.sysfs, [pf.address]):
+        assert [pf["unfinished"] for pf in run(host, capsys)["pfs"]] == [False, False]
+    converge(host.sysfs, host.run, wish)
+    assert [pf["unfinished"] for pf in run(host, capsys)["pfs"]] == [False, False]
 
 
 # extent, keys that are there, files below VFs that are read

@@ -139,7 +139,7 @@ NEEDED = {
     "_last_apply", "_module", "_once", "_pf_lock", "_pf_settings", "_plan", "_presence", "_process", "_state", "_sysfs",
     "_vfids",
 }  # fmt: skip
-OF_VFS = {"_derived", "_eswitch", "_goal_vfs", "_properties", "_vf_device", "_vf_spec"}
+OF_VFS = {"_eswitch", "_goal_vfs", "_properties", "_vf_device", "_vf_spec"}
 """For `DOCUMENTS['drivers']`."""
 
 PROGRAM = """
