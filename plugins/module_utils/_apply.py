@@ -104,21 +104,23 @@ class _Host:
     run: Run
     force: bool
     careful: bool = False
+    alone: bool = False
     clock: Callable[[], float] = field(default=time.monotonic)
 
 
-def apply_host(sysfs: Sysfs, plan: HostPlan, *, run: Run = _process.run) -> Outcome:
+def apply_host(sysfs: Sysfs, plan: HostPlan, *, run: Run = _process.run, alone: bool = False) -> Outcome:
     """Carry the plan out; success comes from a fresh reading of every PF that changed.
 
     Raises `RefusedError` before anything is written when a held VF would be taken away, `ApplyError` after undoing.
 
     Where VFs are taken away, or something is blocked already, all writes have a deadline. On stock kernels they always
     have: one that waits for the user of a VF blocks those to other PFs too (drivers/pci/iov.c, pci_lock_rescan_remove),
-    and a new VF may have a user before a failure, here or in another run, takes it back.
+    and a new VF may have a user before a failure, here or in another run, takes it back. ``alone``: for who knows that
+    neither happens, and cannot wait for writer processes to start, or be refused to read beside them.
     """
     _holders.refuse_held(sysfs, run, plan)
-    careful = any(map(_may_wait, plan.plans)) or bool(plan.changed and _blocked.under_way(sysfs))
-    host = _Host(sysfs, run, plan.force, careful)
+    careful = any(_may_wait(one, alone) for one in plan.plans) or bool(plan.changed and _blocked.under_way(sysfs))
+    host = _Host(sysfs, run, plan.force, careful, alone)
     start = host.clock()
     done: dict[str, PfOutcome] = {}
     failures: dict[str, SriovError] = {}
@@ -135,8 +137,8 @@ def apply_host(sysfs: Sysfs, plan: HostPlan, *, run: Run = _process.run) -> Outc
     return Outcome(done, host.clock() - start)
 
 
-def _may_wait(plan: Plan) -> bool:
-    return bool(plan.takes or (plan.steps and plan.found.abilities.one_queue))
+def _may_wait(plan: Plan, alone: bool) -> bool:
+    return bool(plan.takes or (plan.steps and plan.found.abilities.one_queue and not alone))
 
 
 def _apply_pf(host: _Host, plan: Plan) -> PfOutcome:
@@ -149,7 +151,7 @@ def _apply_pf(host: _Host, plan: Plan) -> PfOutcome:
     _every_vf.note(host.sysfs, plan.found)
     lesser = _lesser(host, plan)
     _holders.refuse_held(host.sysfs, host.run, HostPlan((lesser,), host.force))
-    return _carry_out(replace(host, careful=host.careful or _may_wait(lesser)), lesser)
+    return _carry_out(replace(host, careful=host.careful or _may_wait(lesser, host.alone)), lesser)
 
 
 def _lesser(host: _Host, plan: Plan) -> Plan:

@@ -63,7 +63,7 @@ def converge(
     """Bring the host to the document, or with ``check`` only say how; raises as `_plan.plan_host` and `apply_host` do.
 
     ``force``: VFs in use may be taken away. ``allow_disruptive``: each PF may go through 0, as its wish may say too.
-    ``lock_s``: how long to wait for PFs that other runs are changing (`_pf_lock`); None for who need not care. Where
+    ``lock_s``: how long to wait for PFs that other runs are changing (`_pf_lock`); None for who is alone. Where
     there is nothing to do no lock is taken, and nobody waited for.
 
     A host that is as declared is only read. What changes are made of is not even imported: Ansible compiles a module
@@ -80,7 +80,7 @@ def converge(
         return _asked(sysfs, run, look())
     with contextlib.ExitStack() as locks:
         report = look() if lock_s is None else _looked_alone(sysfs, document, look, locks, lock_s)
-        return _done(sysfs, run, report) if _to_do(report) else report._replace(seconds=0.0)
+        return _done(sysfs, run, report, lock_s is None) if _to_do(report) else report._replace(seconds=0.0)
 
 
 def _asked(sysfs: Sysfs, run: Run, report: Report) -> Report:
@@ -91,10 +91,10 @@ def _asked(sysfs: Sysfs, run: Run, report: Report) -> Report:
     return report
 
 
-def _done(sysfs: Sysfs, run: Run, report: Report) -> Report:
+def _done(sysfs: Sysfs, run: Run, report: Report, alone: bool) -> Report:
     from ._apply import apply_host
 
-    outcome = apply_host(sysfs, report.plan, run=run)
+    outcome = apply_host(sysfs, report.plan, run=run, alone=alone)
     after = {address: pf.state for address, pf in outcome.pfs.items()}
     return Report(outcome.plan, after, outcome.seconds, tuple(outcome.to_dict()["times"]))
 

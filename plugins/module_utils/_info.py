@@ -90,7 +90,7 @@ def _found(sysfs: Sysfs, run: Run, pf: PfState, properties: bool, vfs: str) -> _
 
 def _unfinished(sysfs: Sysfs, address: str) -> bool:
     """Whether a run has ended halfway and owes the PF something (`_owed`); while one is at work, it may still do so."""
-    return address in sysfs.names(UNFINISHED) and not _pf_lock.busy(sysfs, [address])
+    return not _pf_lock.busy(sysfs, [address]) and sysfs.exists(f"{UNFINISHED}/{address}")
 
 
 def _read_properties(sysfs: Sysfs, run: Run, found: _Found, vfs: str) -> None:

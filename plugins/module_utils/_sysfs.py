@@ -86,9 +86,10 @@ class Sysfs:
     def write_within(self, path: str, value: str, owner: str, seconds: float) -> None:
         """As `write`, in another process: `BlockedError` when the kernel has not answered after ``seconds``.
 
-        ``owner`` is the PF that others should leave alone until then (`_blocked`).
+        ``owner`` is the PF that others should leave alone until then (`_blocked`). In a queue it may take longer
+        (`_writer.Writers.write`).
         """
-        from . import _writer  # late: a live update never comes here, and a node program is compiled as it starts
+        from . import _writer  # late: a resume seldom comes here, and a node program is compiled as it starts
 
         folder = self.real(WRITES)
         try:

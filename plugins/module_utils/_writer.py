@@ -10,6 +10,7 @@ reaped only after its last thread (kernel/exit.c, delay_group_leader), so whoeve
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import re
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, cast
 
@@ -28,6 +29,10 @@ from ._errors import KernelError, SriovError
 LOCK = _writer_child.LOCK
 START_S = 30.0
 """For the interpreter of a writer to start."""
+
+QUEUED = "sriov_numvfs"
+"""On stock kernels those who write to files of this name wait for each other, whatever the PF (drivers/pci/iov.c,
+pci_lock_rescan_remove)."""
 
 
 @dataclass(frozen=True)
@@ -45,40 +50,28 @@ class Writers:
 
     def __init__(self) -> None:
         self._idle: list[_Writer] = []
-        self._under_way: list[float] = []
-        self._answered = 0.0
+        self._queue = _Queue()
         self._lock = threading.Lock()
 
     def write(self, lock: str, path: str, value: str, seconds: float) -> Answer:
         """Write ``value`` to ``path`` while holding the file ``lock``.
 
         A process that has not answered after ``seconds`` goes on waiting, holds the lock until the kernel lets it go,
-        and then ends. Writes may stand in a queue in the kernel, so time begins anew with each answer to another one,
-        and is that of the one that may take longest.
+        and then ends. For a `QUEUED` file time begins anew with each answer to another such write, and is that of the
+        one that may take longest: none is given up that only waits for its turn behind others of this program.
         """
+        queue = self._queue if os.path.basename(path) == QUEUED else _Queue()
         with self._lock:
             writer = self._idle.pop() if self._idle else None
         writer = writer or _Writer()
-        start = time.monotonic()
-        with self._lock:
-            self._under_way.append(seconds)
-        try:
-            answer = writer.ask(lock, path, value, lambda: self._left(start))
-        finally:
-            with self._lock:
-                self._under_way.remove(seconds)
+        with queue.entered(seconds) as left:
+            answer = writer.ask(lock, path, value, left)
         if answer.what is None:
             writer.leave()
         else:
             with self._lock:
                 self._idle.append(writer)
-                self._answered = time.monotonic()
         return answer
-
-    def _left(self, start: float) -> float:
-        """Seconds."""
-        with self._lock:
-            return max(start, self._answered) + max(self._under_way) - time.monotonic()
 
     def close(self) -> None:
         """End the idle ones."""
@@ -86,6 +79,36 @@ class Writers:
             ending, self._idle = self._idle, []
         for writer in ending:
             writer.end()
+
+
+class _Queue:
+    """Writes that may wait for each other in the kernel."""
+
+    def __init__(self) -> None:
+        self._under_way: list[float] = []
+        self._moved = 0.0
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def entered(self, seconds: float) -> Iterator[Callable[[], float]]:
+        """For a write that may take ``seconds``: what says how many are left until it counts as blocked."""
+        start, gave_up = time.monotonic(), False
+
+        def left() -> float:
+            nonlocal gave_up
+            with self._lock:
+                rest = max(start, self._moved) + max(self._under_way) - time.monotonic()
+            gave_up = rest <= 0
+            return rest
+
+        with self._lock:
+            self._under_way.append(seconds)
+        try:
+            yield left
+        finally:
+            with self._lock:
+                self._under_way.remove(seconds)
+                self._moved = self._moved if gave_up else time.monotonic()
 
 
 class _Writer:

@@ -320,7 +320,8 @@ pfs:
           sample: VM web1, process 4711 (qemu-system-x86)
     blocked:
       description:
-        - Only while a write to the PF waits in the kernel, what is written, by which process and for how long.
+        - Only while a process that may have to wait writes to the PF, what is written, by which process and for how
+          long.
         - Then there is only this and what the PF is known by (address, interface, driver, ids, class, NUMA node). A
           reader of the other files would wait too.
       type: str

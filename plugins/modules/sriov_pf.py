@@ -183,7 +183,7 @@ options:
         mounted, swapped to, open or part of another one. The refusal names the user. Binding a VF of a domain that is
         only defined to a VFIO driver needs no force.
       - The kernel waits for a process that has a VF open to let go of it. The task does not wait for ever. It fails
-        after 60 seconds and 2 more for each VF, and leaves the PF as it is.
+        60 seconds and 2 more for each VF after the kernel has last answered it, and leaves the PF as it is.
     type: bool
     default: false
 seealso:

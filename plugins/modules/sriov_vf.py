@@ -129,7 +129,7 @@ options:
       - Allow taking away VFs that are in use, see O(kvmfleet.sriov.sriov_pf#module:force) for what counts as that. The
         refusal names the user.
       - The kernel waits for a process that has a VF open to let go of it. The task does not wait for ever. It fails
-        after 60 seconds and 2 more for each VF, and leaves the PF as it is.
+        60 seconds and 2 more for each VF after the kernel has last answered it, and leaves the PF as it is.
     type: bool
     default: false
 seealso:

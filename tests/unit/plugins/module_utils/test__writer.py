@@ -29,6 +29,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import (
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import WRITES, Sysfs
 
 PF = "0000:03:00.0"
+OTHER = "0000:04:00.0"
 PATH = f"/sys/bus/pci/devices/{PF}/sriov_numvfs"
 ROOT = Path(__file__).parents[4]
 PROGRAM = """
@@ -146,14 +147,15 @@ def test_another_pf_goes_on_meanwhile(sysfs: Sysfs) -> None:
 def test_time_begins_anew_with_each_answer_to_another(sysfs: Sysfs) -> None:
     """What stands in the kernel's queue is not given up while those before it come back."""
     path = fifo(sysfs)
-    other = f"{PATH}_no_scan"
+    other = PATH.replace(PF, OTHER)
+    Path(sysfs.real(other)).parent.mkdir(parents=True)
     Path(sysfs.real(other)).touch()
-    sysfs.write_within(other, "1", "0000:04:00.0", 20)
+    sysfs.write_within(other, "1", OTHER, 20)
     waiting = threading.Thread(target=sysfs.write_within, args=(PATH, "0", PF, 0.8))
     waiting.start()
     for _number in range(8):
         time.sleep(0.2)
-        sysfs.write_within(other, "1", "0000:04:00.0", 0.1)
+        sysfs.write_within(other, "1", OTHER, 0.1)
     assert waiting.is_alive()
     with open(path) as reader:
         assert reader.read() == "0"
@@ -164,7 +166,8 @@ def test_time_begins_anew_with_each_answer_to_another(sysfs: Sysfs) -> None:
 
 def test_none_is_given_up_before_the_one_that_may_take_longest(sysfs: Sysfs) -> None:
     path = fifo(sysfs)
-    long = f"{PATH}_no_scan"
+    long = PATH.replace(PF, OTHER)
+    Path(sysfs.real(long)).parent.mkdir(parents=True)
     os.mkfifo(sysfs.real(long))
     waited: list[float] = []
 
@@ -174,7 +177,7 @@ def test_none_is_given_up_before_the_one_that_may_take_longest(sysfs: Sysfs) -> 
         waited.append(float(re.findall(r"after (\d+\.\d) s", str(caught.value))[0]))
 
     threads = []
-    for one in ((long, "0000:04:00.0", 1.5), (PATH, PF, 0.1)):
+    for one in ((long, OTHER, 1.5), (PATH, PF, 0.1)):
         threads.append(threading.Thread(target=blocked, args=one))
         threads[-1].start()
         wait_for(lambda: len(_blocked.under_way(sysfs)) == len(threads))

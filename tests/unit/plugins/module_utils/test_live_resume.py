@@ -127,7 +127,9 @@ def test_stock_kernel_is_updated_too(node: FakeNode, pf: FakePf) -> None:
     node.host.kernel.interface = "stock"
     with pytest.raises(Rebooted):
         _live_node.run(node.live)
+    node.host.sysfs.within.clear()
     assert _live_resume.resume(node.live) == "done"
+    assert node.host.sysfs.within == []
     assert result(node)["interface"] == "stock"
     assert result(node)["present_ids_at_first_restore"] == {pf.address: list(range(7))}
     assert {key: pf.properties[6][key] for key in PROPERTIES} == PROPERTIES
