@@ -9,13 +9,12 @@
 from __future__ import annotations
 
 import errno
-import inspect
 import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
 
-from . import _namespaces_child, _open_files
+from . import _namespaces_child, _open_files, _process
 from ._errors import KernelError, SriovError
 from ._process import Run
 from ._sysfs import Sysfs
@@ -45,7 +44,7 @@ def _look(sysfs: Sysfs, run: Run, places: Mapping[str, str], wanted: frozenset[s
     """(address, words) of ``wanted`` interfaces in the namespaces at ``places``, path to words."""
     if not places:
         return
-    source = inspect.getsource(_namespaces_child)
+    source = _process.source_of(_namespaces_child)
     argv = [sys.executable, "-IS", "-c", source, "kvmfleet-sriov-namespaces", *map(sysfs.real, places)]
     try:
         answers = json.loads(run(argv))

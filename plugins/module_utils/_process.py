@@ -8,8 +8,13 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
 
 from ._errors import BlockedError, DeadlineError, SriovError, ToolError
+
+if TYPE_CHECKING:
+    from importlib.abc import InspectLoader
 
 Run = Callable[[Sequence[str]], str]
 """Runs an argv and returns what it wrote to stdout; raises `ToolError`."""
@@ -17,6 +22,17 @@ Run = Callable[[Sequence[str]], str]
 DEADLINE_S = 60.0
 KILL_S = 2.0
 """After SIGKILL, for everything but a process in state D."""
+
+
+def source_of(module: ModuleType) -> str:
+    """The text of a module that is to run in a Python of its own; out of a zip file as well.
+
+    `inspect.getsource` keeps lines in a cache, which fails when threads ask it at the same time.
+    """
+    text = cast("InspectLoader", module.__loader__).get_source(module.__name__)
+    if text is None:
+        raise SriovError(f"module {module.__name__} has no source: install the collection, or the node program, anew")
+    return text
 
 
 def run(argv: Sequence[str], deadline_s: float = DEADLINE_S) -> str:

@@ -11,7 +11,6 @@ reaped only after its last thread (kernel/exit.c, delay_group_leader), so whoeve
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import re
 import select
@@ -23,7 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, cast
 
-from . import _writer_child
+from . import _process, _writer_child
 from ._errors import KernelError, SriovError
 
 LOCK = _writer_child.LOCK
@@ -115,7 +114,7 @@ class _Writer:
     """One process, in a session of its own, with no descriptor of ours but its two pipes."""
 
     def __init__(self) -> None:
-        argv = [sys.executable, "-IS", "-c", inspect.getsource(_writer_child), "kvmfleet-sriov-writer"]
+        argv = [sys.executable, "-IS", "-c", _process.source_of(_writer_child), "kvmfleet-sriov-writer"]
         try:
             self._process = subprocess.Popen(
                 argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0, cwd="/",

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -188,6 +189,37 @@ def test_none_is_given_up_before_the_one_that_may_take_longest(sysfs: Sysfs) -> 
     for each in (path, sysfs.real(long)):
         with open(each) as reader:
             assert reader.read() == "0"
+
+
+IN_A_ZIP = """
+import sys, threading
+sys.path.insert(0, sys.argv[1])
+from mu import _writer
+meet = threading.Barrier(16)
+def write(number):
+    meet.wait()
+    writers = _writer.Writers()
+    assert writers.write(f"{sys.argv[1]}.{number}", "/dev/null", "0", 30).errno == 0
+    writers.close()
+    done.append(number)
+done = []
+threads = [threading.Thread(target=write, args=(number,)) for number in range(16)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(len(done))
+"""
+
+
+def test_several_at_once_out_of_a_zip_file(tmp_path: Path) -> None:
+    """As Ansible runs modules: the text of the writer's program is read there."""
+    archive = tmp_path / "modules.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("mu/__init__.py", "")
+        for name in ("_errors", "_process", "_writer", "_writer_child"):
+            file.write(ROOT / f"plugins/module_utils/{name}.py", f"mu/{name}.py")
+    for _number in range(3):  # by chance: not each one fails where threads disturb each other
+        done = subprocess.run([sys.executable, "-c", IN_A_ZIP, archive], capture_output=True, text=True, check=True)
+        assert (done.stdout, done.stderr) == ("16\n", "")
 
 
 def test_several_at_once_each_have_a_process(sysfs: Sysfs) -> None:
