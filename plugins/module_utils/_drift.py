@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ._document import HostDocument, PfSpec
 from ._engine import altnames, read_host
 from ._errors import BadInputError, RefusedError, SriovError
+from ._goal import Goal
 from ._plan import Plan, plan
 from ._process import Run
 from ._selector import find
@@ -81,16 +82,16 @@ def _note(drift: Drift, error: BadInputError) -> None:
 
 
 def _planned(sysfs: Sysfs, run: Run, document: HostDocument) -> dict[str, Plan]:
-    states, resolved, _reached = read_host(sysfs, run, document)
-    return {str(spec.pf): _way(states[str(spec.pf)], spec) for spec in resolved.pfs}
+    states, resolved, reached = read_host(sysfs, run, document)
+    return {str(spec.pf): _way(states[str(spec.pf)], spec, reached.get(str(spec.pf))) for spec in resolved.pfs}
 
 
-def _way(found: PfState, spec: PfSpec) -> Plan:
+def _way(found: PfState, spec: PfSpec, reached: Goal | None) -> Plan:
     """Even when nobody may go there.
 
     A way through 0 that is allowed in general could be another one, so it is only taken where there is none without.
     """
     try:
-        return plan(found, spec)
+        return plan(found, spec, reached)
     except RefusedError:
         return plan(found, spec._replace(allow_disruptive=True))

@@ -86,13 +86,12 @@ def plan_host(states: Mapping[str, PfState], document: HostDocument, *, force: b
 def plan_resolved(
     states: Mapping[str, PfState], document: HostDocument, reached: Mapping[str, Goal], *, force: bool
 ) -> HostPlan:
-    """As `plan_host`, for a resolved document; PFs that were seen to have ``reached`` their goal need no other look."""
+    """As `plan_host`, for a resolved document; ``reached`` as for `plan`, by address."""
     plans: list[Plan] = []
     refusals: list[str] = []
     for spec in document.pfs:
-        found, goal = states[str(spec.pf)], reached.get(str(spec.pf))
         try:
-            plans.append(plan(found, spec) if goal is None else Plan(found, spec, goal, ()))
+            plans.append(plan(states[str(spec.pf)], spec, reached.get(str(spec.pf))))
         except RefusedError as error:
             refusals.append(str(error))
     if refusals:
@@ -100,11 +99,14 @@ def plan_resolved(
     return HostPlan(tuple(plans), force)
 
 
-def plan(found: PfState, spec: PfSpec) -> Plan:
+def plan(found: PfState, spec: PfSpec, reached: Goal | None = None) -> Plan:
     """The plan for one PF and its resolved wish; `RefusedError` where VFs would go away and nobody allowed that.
 
-    There are steps exactly where the PF falls short of its goal, or a run before owes it something.
+    There are steps exactly where the PF falls short of its goal, or a run before owes it something; none where it was
+    seen to have ``reached`` it.
     """
+    if reached is not None:
+        return Plan(found, spec, reached, ())
     goal = goal_of(found, spec)
     return Plan(found, spec, goal, _steps(found, spec, goal) if found.owed or shortfall(goal, found) else ())
 

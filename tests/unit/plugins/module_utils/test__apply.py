@@ -283,7 +283,7 @@ def test_on_a_stock_kernel_growing_has_deadlines_too(tmp_path: Path) -> None:
     blocked = threading.Event()
 
     def ordered(write: Callable[..., None]) -> Callable[..., None]:
-        def act(path: str, value: str, *deadline: Any) -> None:  # noqa: ANN401 - of either write
+        def act(path: str, value: str, *deadline: float) -> None:
             if NVME in path:
                 assert blocked.wait(20)
             try:
