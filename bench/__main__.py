@@ -10,7 +10,10 @@ import sys
 import time
 from typing import Any
 
-from lab import accelerator, ansible, kernels, rootfs
+from lab.fleet import ansible
+from lab.images import rootfs
+from lab.kernels import kernels
+from lab.machine import accelerator
 from lab.paths import REPOSITORY
 from lab.progress import LabError, run, say
 

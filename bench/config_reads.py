@@ -7,7 +7,7 @@ import statistics
 from collections import Counter
 from typing import Any
 
-from lab import host, monitor
+from lab.machine import host, monitor
 from lab.progress import LabError
 
 EVENT = "pci_cfg_read"

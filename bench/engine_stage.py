@@ -13,11 +13,11 @@ import json
 import sys
 import time
 
-from kvmfleet_sriov._apply import apply_host
-from kvmfleet_sriov._document import resolve, validate
-from kvmfleet_sriov._plan import plan_host
-from kvmfleet_sriov._state import read_pfs
-from kvmfleet_sriov._sysfs import Sysfs
+from kvmfleet_sriov._document.document import resolve, validate
+from kvmfleet_sriov._engine.apply import apply_host
+from kvmfleet_sriov._plan.plan import plan_host
+from kvmfleet_sriov._readers.pfs import read_pfs
+from kvmfleet_sriov._system.sysfs import Sysfs
 
 
 def age() -> float:

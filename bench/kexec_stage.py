@@ -6,8 +6,9 @@ import re
 import statistics
 from typing import Any
 
-from lab import host, kexec
+from lab.machine import host
 from lab.progress import LabError
+from lab.scenarios import kexec
 
 from . import vf_stage
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from lab import ansible, host, inventory
-from lab.fleet import Host, load
+from lab.fleet import ansible, inventory
+from lab.fleet.fleet import Host, load
+from lab.machine import host
 from lab.paths import REPOSITORY
 from lab.progress import LabError
 

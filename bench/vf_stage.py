@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import ansible, host, inventory, kernels, rootfs
-from lab.fleet import Fleet, load
+from lab.fleet import ansible, inventory
+from lab.fleet.fleet import Fleet, load
+from lab.images import rootfs
+from lab.kernels import kernels
+from lab.machine import host
 from lab.progress import LabError, run, step
 
 HERE = Path(__file__).resolve().parent

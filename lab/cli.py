@@ -7,9 +7,13 @@ import os
 import subprocess
 import sys
 
-from . import conformance, demo, evidence, fleet, host, kills, operations, rootfs, series, testbed
+from .fleet import fleet, operations, testbed
+from .images import rootfs
+from .kernels import evidence, series
+from .machine import host
 from .paths import HERE
 from .progress import LabError
+from .scenarios import conformance, demo, kills
 
 
 def main(arguments: list[str] | None = None) -> int:

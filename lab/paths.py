@@ -10,6 +10,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 HERE = REPOSITORY / "lab"
+IMAGES = HERE / "images"
 RUNS = REPOSITORY / "build" / "lab"
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import SriovError
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._adopted import from_sriov_info
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._netplan import from_netplan
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._nmstate import from_nmstate
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._sriov_policies import from_sriov_policies
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import SriovError
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.adopted import from_sriov_info
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.netplan import from_netplan
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.nmstate import from_nmstate
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.sriov_policies import from_sriov_policies
 
 
 def _filter(convert: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:

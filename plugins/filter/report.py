@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils import _report
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report_html import page
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import report
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report.html import page
 
 
-def last_life(text: str, pattern: str = _report.PATTERN) -> float:
+def last_life(text: str, pattern: str = report.PATTERN) -> float:
     """Stamp of the last sign of life in a log, 0 without one."""
-    lives = _report.parse_log(text, pattern)
+    lives = report.parse_log(text, pattern)
     return lives[-1].time if lives else 0.0
 
 
@@ -30,8 +30,8 @@ class FilterModule:
         return {
             "last_life": last_life,
             "finding": finding,
-            "prediction": _report.prediction,
-            "report_from_evidence": _report.report_from_evidence,
-            "report_timeline": _report.timeline,
+            "prediction": report.prediction,
+            "report_from_evidence": report.report_from_evidence,
+            "report_timeline": report.timeline,
             "report_html": page,
         }

@@ -123,8 +123,8 @@ seconds:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import SriovError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._kernel_build import perform, request_from
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._kernel_build.build import perform, request_from
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import SriovError
 
 ARGUMENTS = {
     "source": {"type": "path", "required": True},

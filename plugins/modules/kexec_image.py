@@ -77,9 +77,10 @@ kind:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils import _live_module, _module, _process
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._kexec import Kexec
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import Sysfs
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._ansible import live_update_module, sriov_module
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kexec import Kexec
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import process
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 
 
 def main(kexec: Kexec | None = None) -> None:
@@ -93,8 +94,8 @@ def main(kexec: Kexec | None = None) -> None:
         required_if=[("state", "loaded", ["image"])],
         supports_check_mode=True,
     )
-    door = kexec or Kexec(Sysfs(), _process.run)
-    _module.finish(module, lambda: _live_module.declare_image(module, door))
+    door = kexec or Kexec(Sysfs(), process.run)
+    sriov_module.finish(module, lambda: live_update_module.declare_image(module, door))
 
 
 if __name__ == "__main__":

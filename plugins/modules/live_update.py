@@ -113,9 +113,9 @@ kind:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils import _live_module, _module
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_host import LiveHost
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import Sysfs
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._ansible import live_update_module, sriov_module
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.machine import LiveHost
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 
 
 def main(host: LiveHost | None = None) -> None:
@@ -123,12 +123,14 @@ def main(host: LiveHost | None = None) -> None:
         argument_spec={
             "state": {"type": "str", "required": True, "choices": ["armed", "started", "acknowledged", "cancelled"]},
             "force": {"type": "bool", "default": False},
-            **_live_module.REQUEST_OPTIONS,
+            **live_update_module.REQUEST_OPTIONS,
         },
         required_if=[("state", "armed", ["kernel"])],
         supports_check_mode=True,
     )
-    _module.finish(module, lambda: _live_module.declare(module, host or _live_module.this_host(module, Sysfs())))
+    sriov_module.finish(
+        module, lambda: live_update_module.declare(module, host or live_update_module.this_host(module, Sysfs()))
+    )
 
 
 if __name__ == "__main__":

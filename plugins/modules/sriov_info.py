@@ -351,11 +351,12 @@ kind:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils import _module, _process
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import Sysfs
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._ansible import sriov_module
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import process
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 
 
-def main(sysfs: Sysfs | None = None, run: _process.Run = _process.run) -> None:
+def main(sysfs: Sysfs | None = None, run: process.Run = process.run) -> None:
     module = AnsibleModule(
         argument_spec={
             "pfs": {"type": "list", "elements": "raw"},
@@ -364,7 +365,7 @@ def main(sysfs: Sysfs | None = None, run: _process.Run = _process.run) -> None:
         },
         supports_check_mode=True,
     )
-    _module.finish(module, lambda: _module.info(module, sysfs or Sysfs(), run))
+    sriov_module.finish(module, lambda: sriov_module.info(module, sysfs or Sysfs(), run))
 
 
 if __name__ == "__main__":

@@ -320,19 +320,20 @@ failed_pfs:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils import _module, _process
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import Sysfs
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._ansible import sriov_module
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import process
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 
 
-def main(sysfs: Sysfs | None = None, run: _process.Run = _process.run) -> None:
+def main(sysfs: Sysfs | None = None, run: process.Run = process.run) -> None:
     module = AnsibleModule(
         argument_spec={
-            "pfs": {"type": "list", "elements": "dict", "required": True, "options": _module.PF_OPTIONS},
-            **_module.ALLOW_OPTIONS,
+            "pfs": {"type": "list", "elements": "dict", "required": True, "options": sriov_module.PF_OPTIONS},
+            **sriov_module.ALLOW_OPTIONS,
         },
         supports_check_mode=True,
     )
-    _module.finish(module, lambda: _module.declare(module, sysfs or Sysfs(), run))
+    sriov_module.finish(module, lambda: sriov_module.declare(module, sysfs or Sysfs(), run))
 
 
 if __name__ == "__main__":

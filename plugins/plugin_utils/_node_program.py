@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 PACKAGE = "kvmfleet_sriov"
-ROOT = "_cli"
+ROOT = "_sriovctl.cli"
 SHEBANG = b"#!/usr/bin/python3 -IS\n"
 """Isolated from environment, user site and packages: the program needs the standard library alone."""
 
@@ -28,26 +28,35 @@ sys.exit(main())
 def pack(folder: Path | None = None) -> bytes:
     """The program of the engine in ``folder``, by default this collection's module_utils."""
     sources = needed(folder or Path(__file__).resolve().parents[1] / "module_utils")
-    files = {f"{PACKAGE}/{name}.py": text for name, text in sources.items()}
-    return SHEBANG + archive({"__main__.py": MAIN, f"{PACKAGE}/__init__.py": "", **files})
+    files = {f"{PACKAGE}/{name.replace('.', '/')}.py": text for name, text in sources.items()}
+    packages = {f"{PACKAGE}/__init__.py"} | {f"{path.rpartition('/')[0]}/__init__.py" for path in files}
+    return SHEBANG + archive({"__main__.py": MAIN, **dict.fromkeys(packages, ""), **files})
 
 
 def needed(folder: Path, root: str = ROOT) -> dict[str, str]:
-    """Sources by module name: ``root`` and all that it imports from its own folder, directly or not."""
+    """Sources by dotted module name: ``root`` and all that it imports below ``folder``, directly or not."""
     found: dict[str, str] = {}
     names = [root]
     while names:
         name = names.pop()
         if name not in found:
-            found[name] = (folder / f"{name}.py").read_text(encoding="utf-8")
-            names += imported(found[name])
+            found[name] = (folder / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")
+            names += imported(found[name], name, folder)
     return found
 
 
-def imported(source: str) -> list[str]:
-    """Names of neighbours that a module imports: ``from ._x import y`` and ``from . import _x``."""
-    relative = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom) and node.level == 1]
-    return [name for node in relative for name in ([node.module] if node.module else [a.name for a in node.names])]
+def imported(source: str, name: str, folder: Path) -> list[str]:
+    """Dotted names of the modules below ``folder`` that ``source``, the text of module ``name``, imports relatively."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            parts = [*name.split(".")[: -node.level], *(node.module or "").split(".")]
+            base = ".".join(filter(None, parts))
+            if (folder / f"{base.replace('.', '/')}.py").is_file():
+                found.append(base)
+            else:
+                found += [f"{base}.{alias.name}".lstrip(".") for alias in node.names]
+    return found
 
 
 def archive(files: Mapping[str, str]) -> bytes:

@@ -13,7 +13,7 @@ from functools import partial
 import many_vfs
 from cases_races import RESCAN
 from harness import DEVICES, Pf, SkippedError, case, require, wait_for
-from kvmfleet_sriov import _vfids
+from kvmfleet_sriov._model import vf_ids
 
 PAGE = 4096
 VFS = many_vfs.VFS
@@ -23,9 +23,9 @@ BUSY = f"/sys/module/{many_vfs.NAME}/parameters/busy"
 
 def by_lists(pf: Pf, file: str, ids: Iterable[int]) -> int:
     """Write ids as the engine does, in as many lists as it takes; how many that were."""
-    lists = _vfids.chunks(ids)
+    lists = vf_ids.chunks(ids)
     for part in lists:
-        pf.ok(file, _vfids.compress(part))
+        pf.ok(file, vf_ids.compress(part))
     return len(lists)
 
 
@@ -128,11 +128,11 @@ def case_many_across_buses(pf: Pf) -> None:
     firsts = [number for number in range(1, pf.total) if where[number] != where[number - 1]]
     require(len(firsts) >= pf.total >> 8, f"VFs are on {len(firsts) + 1} buses only")
     edges = {*firsts, *(number - 1 for number in firsts)}
-    pf.ok("sriov_scan_vf_id", _vfids.compress(edges))
+    pf.ok("sriov_scan_vf_id", vf_ids.compress(edges))
     pf.is_state(pf.total, edges)
     require(buses(pf) == before | {where[number] for number in edges}, f"the buses are {sorted(buses(pf))}")
     alone = firsts[len(firsts) // 2]
-    pf.ok("sriov_remove_vf_id", _vfids.compress(edges - {alone}))
+    pf.ok("sriov_remove_vf_id", vf_ids.compress(edges - {alone}))
     pf.is_state(pf.total, (alone,))
     require(buses(pf) == before | {where[alone]}, f"the buses are {sorted(buses(pf))}")
     pf.ok("sriov_remove_vf_id", alone)

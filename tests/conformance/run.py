@@ -55,7 +55,7 @@ def engine() -> ModuleType:
         package = importlib.util.module_from_spec(spec)
         package.__path__ = [str(source)]
         sys.modules["kvmfleet_sriov"] = package
-    return importlib.import_module("kvmfleet_sriov._sysfs")
+    return importlib.import_module("kvmfleet_sriov._system.sysfs")
 
 
 def modules(pattern: str) -> list[ModuleType]:

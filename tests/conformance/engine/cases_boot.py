@@ -16,7 +16,10 @@ from typing import Any
 
 from cases_engine import ENGINE, fails, nearest, tools
 from harness import Pf, case, require, wait_for
-from kvmfleet_sriov import _boot_apply, _document, _engine, _errors
+from kvmfleet_sriov._document import document as _document
+from kvmfleet_sriov._engine import converge
+from kvmfleet_sriov._model import errors as _errors
+from kvmfleet_sriov._sriovctl import boot_apply
 
 NOBODY = "0000:ff:1f.7"
 WISH: dict[str, Any] = {"hardware_vfs": 2, "present_vfs": "1"}
@@ -26,12 +29,12 @@ PATIENCE_S = 60.0
 def at_boot(pf: Pf, *wishes: dict[str, Any], wait_s: float = PATIENCE_S, said: list[str] | None = None) -> None:
     """What ``sriovctl apply --boot`` does."""
 
-    def bring(document: _document.HostDocument) -> _engine.Report:
-        return _engine.converge(pf.files, tools(pf), document)
+    def bring(document: _document.HostDocument) -> converge.Report:
+        return converge.converge(pf.files, tools(pf), document)
 
     heard: list[str] = [] if said is None else said
     document = _document.validate({"pfs": list(wishes)})
-    _boot_apply.BootApply(pf.files, tools(pf), bring, lambda _report: None, heard.append).apply(document, wait_s)
+    boot_apply.BootApply(pf.files, tools(pf), bring, lambda _report: None, heard.append).apply(document, wait_s)
 
 
 def unbind(pf: Pf) -> Callable[[], None]:

@@ -12,7 +12,11 @@ from functools import partial
 from typing import Any
 
 from harness import DEVICES, FULL, FailedError, Pf, SkippedError, case, require
-from kvmfleet_sriov import _document, _engine, _errors, _process, _state
+from kvmfleet_sriov._document import document as _document
+from kvmfleet_sriov._engine import converge
+from kvmfleet_sriov._model import errors
+from kvmfleet_sriov._readers import pfs
+from kvmfleet_sriov._system import process
 
 ENGINE = ("vf-id", "vf-id-narrow", "stock")
 VFIO = "vfio-pci"
@@ -21,14 +25,14 @@ VFIO = "vfio-pci"
 def tools(pf: Pf) -> Callable[..., str]:
     """The programs of this machine, or of the fake host that the files are of."""
     fake: Any = getattr(pf.files, "host", None)
-    run: Callable[..., str] = fake.run if fake else _process.run
+    run: Callable[..., str] = fake.run if fake else process.run
     return run
 
 
 def declare(pf: Pf, wish: dict[str, Any], *, allow: bool = False, check: bool = False) -> dict[str, Any]:
     """Converge one PF; the report as modules and programs give it."""
     document = _document.validate({"pfs": [{"pf": pf.address, **wish}]})
-    return dict(_engine.converge(pf.files, tools(pf), document, allow_disruptive=allow, check=check).to_dict())
+    return dict(converge.converge(pf.files, tools(pf), document, allow_disruptive=allow, check=check).to_dict())
 
 
 def fails(kind: type[Exception], words: str, call: Callable[[], object]) -> None:
@@ -57,7 +61,7 @@ def needs_vfio(pf: Pf) -> None:
     """The module loads, and VFs have IOMMU groups."""
     try:
         tools(pf)(["modprobe", VFIO])
-    except _errors.SriovError as error:
+    except errors.SriovError as error:
         raise SkippedError(f"needs {VFIO}: {error}") from error
     pf.ok("sriov_numvfs", 1)
     grouped = pf.files.link(f"{DEVICES}/{pf.vf(0)}/iommu_group")
@@ -73,7 +77,7 @@ def driver(pf: Pf, number: int) -> str | None:
 @case(interfaces=ENGINE)
 def case_engine_tells_the_interface(pf: Pf) -> None:
     """The engine's detection agrees with the harness's own."""
-    found = _state.read_pfs(pf.files, [pf.address], vfs=False)[pf.address].interface
+    found = pfs.read_pfs(pf.files, [pf.address], vfs=False)[pf.address].interface
     require(found == pf.interface, f"the engine says {found}, the files {pf.interface}")
 
 
@@ -81,8 +85,8 @@ def case_engine_tells_the_interface(pf: Pf) -> None:
 def case_engine_computes_addresses(pf: Pf) -> None:
     """Addresses of absent VFs are those at which they appear."""
     declare(pf, {"hardware_vfs": "max", "present_vfs": "none"})
-    state = _state.read_pfs(pf.files, [pf.address])[pf.address]
-    before = {number: _state.vf_address(state, number) for number in range(pf.total)}
+    state = pfs.read_pfs(pf.files, [pf.address])[pf.address]
+    before = {number: pfs.vf_address(state, number) for number in range(pf.total)}
     declare(pf, {"present_vfs": "all"})
     after = {number: pf.files.link(f"{pf.path}/virtfn{number}") for number in range(pf.total)}
     require(before == after, f"computed {before}, appeared at {after}")
@@ -157,7 +161,7 @@ def case_engine_refuses_another_number(pf: Pf) -> None:
     declare(pf, {"hardware_vfs": 1, "present_vfs": "all"})
     wish: dict[str, Any] = {"hardware_vfs": 2}
     for check in (True, False):
-        fails(_errors.RefusedError, "goes through 0", partial(declare, pf, wish, check=check))
+        fails(errors.RefusedError, "goes through 0", partial(declare, pf, wish, check=check))
         pf.is_state(1, (0,))
     declare(pf, wish, allow=True)
     pf.is_state(2, {0} if pf.interface != "stock" else {0, 1})
@@ -185,7 +189,7 @@ def case_engine_bad_input_writes_nothing(pf: Pf) -> None:
         ("did you mean 'present_vfs'", {"hardware_vfs": 1, "present_vf": "all"}),
     ]
     for words, wish in bad:
-        fails(_errors.BadInputError, words, partial(declare, pf, wish))
+        fails(errors.BadInputError, words, partial(declare, pf, wish))
         pf.is_state(0, ())
 
 
@@ -193,7 +197,7 @@ def case_engine_bad_input_writes_nothing(pf: Pf) -> None:
 def case_engine_takes_a_failure_back(pf: Pf) -> None:
     """A driver that does not exist fails the last steps: the PF is as it was found."""
     wish: dict[str, Any] = {"hardware_vfs": 2, "present_vfs": "all", "vfs": [{"ids": 0, "driver": "kvmfleet-none"}]}
-    fails(_errors.SriovError, "back as it was found", lambda: declare(pf, wish))
+    fails(errors.SriovError, "back as it was found", lambda: declare(pf, wish))
     pf.is_state(0, ())
 
 
@@ -239,7 +243,7 @@ def case_engine_refuses_a_held_vf(pf: Pf) -> None:
     handle = os.open(f"/dev/vfio/{group}", os.O_RDWR)
     pf.undo.append(lambda: os.close(handle))
     fails(
-        _errors.RefusedError,
+        errors.RefusedError,
         f"VF 1 of PF {pf.address} by process {os.getpid()}",
         lambda: declare(pf, {"present_vfs": "0"}),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import many_vfs
 from cases_engine import declare
 from harness import Pf, case, require
-from kvmfleet_sriov import _vfids
+from kvmfleet_sriov._model import vf_ids
 
 VFS = many_vfs.VFS
 
@@ -18,7 +18,7 @@ def case_many_by_the_engine(pf: Pf) -> None:
     """Every other id declared present, all of them, the others; each once more, which has no steps."""
     even = set(range(0, pf.total, 2))
     for wished in (even, set(range(pf.total)), set(range(pf.total)) - even):
-        wish = {"hardware_vfs": "max", "present_vfs": _vfids.compress(wished), "drivers_autoprobe": False}
+        wish = {"hardware_vfs": "max", "present_vfs": vf_ids.compress(wished), "drivers_autoprobe": False}
         require(declare(pf, wish)["changed"], "nothing changed")
         pf.is_state(pf.total, wished)
         again = declare(pf, wish)

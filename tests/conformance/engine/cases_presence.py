@@ -14,7 +14,9 @@ from typing import Any
 
 from cases_engine import ENGINE, VFIO, declare, driver, fails, mark, needs_vfio, tools, vfinfo
 from harness import Pf, SkippedError, case, require
-from kvmfleet_sriov import _engine, _errors, _vf_wish
+from kvmfleet_sriov._document import vf_request
+from kvmfleet_sriov._engine import converge
+from kvmfleet_sriov._model import errors
 
 MARK = "kvmfleet-mark"
 
@@ -22,8 +24,8 @@ MARK = "kvmfleet-mark"
 def change(pf: Pf, ids: object, state: str = "present", **more: object) -> dict[str, Any]:
     """What `sriov_vf` does; ``more`` are ``check``, ``allow`` and wishes for the VFs."""
     check, allow = bool(more.pop("check", False)), bool(more.pop("allow", False))
-    document = _vf_wish.validate({"pf": pf.address, "ids": ids, "state": state, **more})
-    return dict(_engine.converge(pf.files, tools(pf), document, check=check, allow_disruptive=allow).to_dict())
+    document = vf_request.validate({"pf": pf.address, "ids": ids, "state": state, **more})
+    return dict(converge.converge(pf.files, tools(pf), document, check=check, allow_disruptive=allow).to_dict())
 
 
 def start(pf: Pf, wished: set[int]) -> set[int]:
@@ -94,11 +96,11 @@ def case_vf_change_predicts(pf: Pf) -> None:
 def case_vf_must_be_enabled(pf: Pf) -> None:
     """An id that is not enabled cannot be present, and is absent; nothing is written."""
     declare(pf, {"hardware_vfs": 1, "present_vfs": "all"})
-    fails(_errors.BadInputError, "ids: 1 is out of range", partial(change, pf, "0-1"))
+    fails(errors.BadInputError, "ids: 1 is out of range", partial(change, pf, "0-1"))
     report = change(pf, 1, "absent")
     require(not report["changed"], f"the steps are {report['steps']}")
     pf.is_state(1, (0,))
-    fails(_errors.BadInputError, "out of range", partial(change, pf, pf.total, "absent"))
+    fails(errors.BadInputError, "out of range", partial(change, pf, pf.total, "absent"))
 
 
 @case(interfaces=ENGINE)

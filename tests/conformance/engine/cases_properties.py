@@ -16,7 +16,8 @@ from typing import Any
 from cases_engine import ENGINE, VFIO, declare, driver, fails, needs_vfio, vfinfo
 from cases_users import interface_of
 from harness import DEVICES, Pf, SkippedError, case, require
-from kvmfleet_sriov import _apply, _errors
+from kvmfleet_sriov._engine import apply
+from kvmfleet_sriov._model import errors
 
 BACK = "the PF is back as it was found"
 MAC = "02:00:00:00:00:10"
@@ -56,8 +57,8 @@ def two(pf: Pf) -> str:
 def is_refused(pf: Pf, words: str, *vfs: dict[str, Any]) -> None:
     """By the kernel, under way: the error has ``words``, and `ip` shows the same as before."""
     before = vfinfo(pf, netdev_of(pf))
-    fails(_apply.ApplyError, words, partial(declare, pf, {"vfs": list(vfs)}))
-    fails(_apply.ApplyError, BACK, partial(declare, pf, {"vfs": list(vfs)}))
+    fails(apply.ApplyError, words, partial(declare, pf, {"vfs": list(vfs)}))
+    fails(apply.ApplyError, BACK, partial(declare, pf, {"vfs": list(vfs)}))
     after = vfinfo(pf, netdev_of(pf))
     require(before == after, f"before {before}, afterwards {after}")
 
@@ -116,7 +117,7 @@ def case_properties_rates(pf: Pf) -> None:
     wish = {"ids": 1, "max_tx_rate": 100}
     try:
         found = settled(pf, wish)
-    except _apply.ApplyError:
+    except apply.ApplyError:
         is_refused(pf, "the kernel refused max_tx_rate 100: EINVAL", wish)
     else:
         require(found[1]["rate"]["max_tx"] == 100, f"the rates are {found[1]['rate']}")
@@ -138,7 +139,7 @@ def case_properties_refused_from_nothing(pf: Pf) -> None:
     netdev_of(pf)
     for name, value in (("link_state", "disable"), ("query_rss", True)):
         wish = {"hardware_vfs": 2, "present_vfs": "all", "vfs": [{"ids": 1, "mac": MAC, name: value}]}
-        fails(_apply.ApplyError, f"the kernel refused {name} {value}: EOPNOTSUPP", partial(declare, pf, wish))
+        fails(apply.ApplyError, f"the kernel refused {name} {value}: EOPNOTSUPP", partial(declare, pf, wish))
         pf.is_state(0, ())
 
 
@@ -150,7 +151,7 @@ def case_properties_refused_before_half_is_done(pf: Pf) -> None:
     wish = {"vfs": [{"ids": 0, "mac": MAC}, {"ids": 1, "query_rss": True}]}
     for check in (True, False):
         call = partial(declare, pf, wish, check=check)
-        fails(_errors.BadInputError, "query_rss of VFs 1 cannot be set", call)
+        fails(errors.BadInputError, "query_rss of VFs 1 cannot be set", call)
     require(vfinfo(pf, netdev) == before, f"before {before}, afterwards {vfinfo(pf, netdev)}")
 
 
@@ -163,8 +164,8 @@ def case_properties_need_a_network_interface(pf: Pf) -> None:
         require(vfinfo(pf, netdev_of(pf))[0]["address"] == MAC, "the MAC address was not set")
         return
     words = "mac, vlan cannot be set: it has no network interface; leave them out"
-    fails(_errors.BadInputError, words, partial(declare, pf, wish))
-    fails(_errors.BadInputError, "mtu cannot be set", partial(declare, pf, {"mtu": 2000}))
+    fails(errors.BadInputError, words, partial(declare, pf, wish))
+    fails(errors.BadInputError, "mtu cannot be set", partial(declare, pf, {"mtu": 2000}))
     pf.is_state(0, ())
 
 
@@ -191,8 +192,8 @@ def case_properties_vectors_refused(pf: Pf) -> None:
     wish: dict[str, Any] = {"vfs": [{"ids": 0, "msix_vectors": 77}], "drivers_autoprobe": True}
     for check in (True, False):
         call = partial(declare, pf, wish, check=check)
-        fails(_errors.BadInputError, "msix_vectors of VFs 0 cannot be set", call)
-        fails(_errors.BadInputError, "(EOPNOTSUPP)", call)
+        fails(errors.BadInputError, "msix_vectors of VFs 0 cannot be set", call)
+        fails(errors.BadInputError, "(EOPNOTSUPP)", call)
     pf.is_state(2, present)
     require(pf.read("sriov_drivers_autoprobe") == "0", "autoprobe was written")
 
@@ -203,7 +204,7 @@ def case_properties_eswitch_refused(pf: Pf) -> None:
     wish: dict[str, Any] = {"hardware_vfs": 2, "eswitch_mode": "switchdev"}
     for check in (True, False):
         call = partial(declare, pf, wish, check=check)
-        fails(_errors.BadInputError, "eswitch_mode cannot be set: its driver has no eswitch", call)
+        fails(errors.BadInputError, "eswitch_mode cannot be set: its driver has no eswitch", call)
     pf.is_state(0, ())
 
 
@@ -219,9 +220,9 @@ def case_properties_mtu_of_the_pf(pf: Pf) -> None:
     pf.undo.append(put_back)
     settle(pf, hardware_vfs=0, mtu=before + 100)
     require(pf.files.read(path) == str(before + 100), f"the MTU is {pf.files.read(path)}")
-    fails(_errors.BadInputError, "mtu 65535 is out of range", partial(declare, pf, {"mtu": 65535}))
+    fails(errors.BadInputError, "mtu 65535 is out of range", partial(declare, pf, {"mtu": 65535}))
     wish = {"mtu": before + 200, "hardware_vfs": 1, "vfs": [{"ids": 0, "link_state": "enable"}]}
-    fails(_apply.ApplyError, BACK, partial(declare, pf, wish))
+    fails(apply.ApplyError, BACK, partial(declare, pf, wish))
     require(pf.files.read(path) == str(before + 100), f"the MTU is {pf.files.read(path)} after the failure")
 
 
@@ -234,4 +235,4 @@ def case_properties_mtu_of_a_vf(pf: Pf) -> None:
     mtu = pf.files.read(f"{folder}/{pf.files.names(folder)[0]}/mtu")
     require(mtu == "1400", f"the MTU is {mtu}")
     wish = {"vfs": [{"ids": 0, "driver": VFIO, "mtu": 1500}]}
-    fails(_errors.BadInputError, "mtu of VF 0 cannot be set: it has no network interface", partial(declare, pf, wish))
+    fails(errors.BadInputError, "mtu of VF 0 cannot be set: it has no network interface", partial(declare, pf, wish))

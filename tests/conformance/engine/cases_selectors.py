@@ -11,7 +11,9 @@ from typing import Any
 
 from cases_engine import ENGINE, declare, fails, nearest, tools
 from harness import DEVICES, Pf, SkippedError, case, require
-from kvmfleet_sriov import _errors, _info, _selector
+from kvmfleet_sriov._document import selector as _selector
+from kvmfleet_sriov._model import errors
+from kvmfleet_sriov._report import info
 
 CLASSES = {"0x0200": "ethernet", "0x0108": "nvme"}
 """What is in the lab, by the beginning of the class code."""
@@ -52,7 +54,7 @@ def selectors(pf: Pf) -> Iterator[dict[str, Any]]:
 
 
 def meant(pf: Pf, selector: dict[str, Any]) -> list[str]:
-    rows = _info.gather(pf.files, tools(pf), [_selector.validate(selector, "pf")], properties=False)
+    rows = info.gather(pf.files, tools(pf), [_selector.validate(selector, "pf")], properties=False)
     return [row["pf"] for row in rows]
 
 
@@ -89,7 +91,7 @@ def case_selector_that_is_not_one_pf_writes_nothing(pf: Pf) -> None:
     ]
     for words, selector in bad:
         for said in (words, pf.address):
-            fails(_errors.BadInputError, said, partial(declare, pf, {"pf": selector, "hardware_vfs": 1}))
+            fails(errors.BadInputError, said, partial(declare, pf, {"pf": selector, "hardware_vfs": 1}))
         pf.is_state(0, ())
 
 
@@ -101,7 +103,7 @@ def case_selector_of_several_pfs_asks_which(pf: Pf) -> None:
     if shared is None:
         raise SkippedError("needs another PF that is of the same kind, or on the same NUMA node")
     for said in ("is not one PF", *alike(pf, shared)):
-        fails(_errors.BadInputError, said, partial(declare, pf, {"pf": shared, "hardware_vfs": 1}))
+        fails(errors.BadInputError, said, partial(declare, pf, {"pf": shared, "hardware_vfs": 1}))
     pf.is_state(0, ())
 
 

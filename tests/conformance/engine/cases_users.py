@@ -17,7 +17,11 @@ from typing import Any
 from cases_engine import ENGINE, VFIO, declare, fails, needs_vfio, tools
 from cases_presence import change
 from harness import DEVICES, Pf, SkippedError, case, require, wait_for
-from kvmfleet_sriov import _act, _apply, _blocked, _document, _engine, _errors, _info
+from kvmfleet_sriov._document import document as _document
+from kvmfleet_sriov._engine import apply, converge, execute
+from kvmfleet_sriov._model import errors
+from kvmfleet_sriov._report import info
+from kvmfleet_sriov._system import blocked
 
 NAME = "kvmfleet-case"
 """Of whatever a case makes; interface names have at most 15 bytes."""
@@ -45,12 +49,12 @@ def stays(pf: Pf, user: str) -> None:
     words = f"VF 1 of PF {pf.address} by {user}"
     off: dict[str, Any] = {"hardware_vfs": 0, "present_vfs": "none"}
     for check in (True, False):
-        fails(_errors.RefusedError, words, partial(declare, pf, off, check=check))
-        fails(_errors.RefusedError, words, partial(change, pf, 1, driver=VFIO, check=check))
+        fails(errors.RefusedError, words, partial(declare, pf, off, check=check))
+        fails(errors.RefusedError, words, partial(change, pf, 1, driver=VFIO, check=check))
         if pf.interface == "vf-id":
-            fails(_errors.RefusedError, words, partial(change, pf, "0-1", "absent", check=check))
+            fails(errors.RefusedError, words, partial(change, pf, "0-1", "absent", check=check))
     pf.is_state(2, (0, 1))
-    rows = {vf["id"]: vf for vf in _info.gather(pf.files, tools(pf), [pf.address], properties=False)[0]["vfs"]}
+    rows = {vf["id"]: vf for vf in info.gather(pf.files, tools(pf), [pf.address], properties=False)[0]["vfs"]}
     require(rows[1].get("held_by") == user, f"sriov_info says {rows[1]}")
     require("held_by" not in rows[0], f"sriov_info says {rows[0]}")
 
@@ -81,7 +85,7 @@ def case_users_bridge(pf: Pf) -> None:
     netdev = interface_of(pf, 1)
     try:
         ip(pf, "link", "add", "dev", NAME, "type", "bridge")
-    except _errors.ToolError as error:
+    except errors.ToolError as error:
         raise SkippedError(f"needs a kernel with bridges: {error}") from error
     pf.undo.append(partial(ip, pf, "link", "del", "dev", NAME))
     ip(pf, "link", "set", "dev", netdev, "master", NAME)
@@ -98,7 +102,7 @@ def case_users_vlan(pf: Pf) -> None:
         pf.undo.append(partial(ip, pf, "link", "set", "dev", of_pf, "down"))
     try:
         ip(pf, "link", "add", "link", netdev, "name", NAME, "type", "vlan", "id", "5")
-    except _errors.ToolError as error:
+    except errors.ToolError as error:
         raise SkippedError(f"needs a VF driver that takes a VLAN interface above: {error}") from error
     pf.undo.append(partial(ip, pf, "link", "del", "dev", NAME))
     stays(pf, f"vlan {NAME} above its network interface")
@@ -119,17 +123,17 @@ def case_users_that_block_the_kernel(pf: Pf) -> None:
         if not closed:
             os.close(handle)
             closed = True
-        wait_for(lambda: pf.address not in _blocked.under_way(pf.files), "the blocked write has come back")
+        wait_for(lambda: pf.address not in blocked.under_way(pf.files), "the blocked write has come back")
 
     pf.undo.append(let_go)
-    patient, _act.WRITE_S = _act.WRITE_S, BLOCKED_S
-    pf.undo.append(lambda: setattr(_act, "WRITE_S", patient))
+    patient, execute.WRITE_S = execute.WRITE_S, BLOCKED_S
+    pf.undo.append(lambda: setattr(execute, "WRITE_S", patient))
     wish = {"pf": pf.address, "vfs": [{"ids": 1, "driver": "default"}]}
     document = _document.validate({"pfs": [wish]})
-    call = partial(_engine.converge, pf.files, tools(pf), document, force=True)
-    fails(_apply.ApplyError, "/driver/unbind has not come back after", call)
-    fails(_errors.RefusedError, f"PF {pf.address}: process ", call)
-    rows = _info.gather(pf.files, tools(pf), [pf.address])
+    call = partial(converge.converge, pf.files, tools(pf), document, force=True)
+    fails(apply.ApplyError, "/driver/unbind has not come back after", call)
+    fails(errors.RefusedError, f"PF {pf.address}: process ", call)
+    rows = info.gather(pf.files, tools(pf), [pf.address])
     require("/driver/unbind" in rows[0].get("blocked", ""), f"sriov_info says {rows}")
     let_go()
     declare(pf, {"vfs": [{"ids": 1, "driver": "default"}]})

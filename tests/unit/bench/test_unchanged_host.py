@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import validate
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import validate
 from bench import unchanged_host
 from bench.unchanged_host import TASKS, documents, medians, results, seconds
-from lab import ansible
-from lab.fleet import load
+from lab.fleet import ansible
+from lab.fleet.fleet import load
 from lab.paths import REPOSITORY
 from lab.progress import LabError
 

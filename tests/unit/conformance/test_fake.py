@@ -7,24 +7,23 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import pkgutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.fake.host import FakeHost
+from tests.fake.linux.host import FakeHost
 
 ENGINE = "ansible_collections.kvmfleet.sriov.plugins.module_utils"
 CASES = Path(__file__).resolve().parents[2] / "conformance"
 sys.path[:0] = [str(CASES), str(CASES / "engine")]
 # On a host the cases find the engine under the name it has in the node program: here these must be the same modules.
-for name in (
-    "_act", "_apply", "_blocked", "_boot_apply", "_document", "_engine", "_errors", "_info", "_interface", "_process",
-    "_selector", "_state", "_vf_wish", "_vfids",
-):  # fmt: skip
-    importlib.import_module(f"{ENGINE}.{name}")
-sys.modules["kvmfleet_sriov"] = sys.modules[ENGINE]
+package = importlib.import_module(ENGINE)
+for module in pkgutil.walk_packages(package.__path__, f"{ENGINE}."):
+    sys.modules[f"kvmfleet_sriov{module.name[len(ENGINE) :]}"] = importlib.import_module(module.name)
+sys.modules["kvmfleet_sriov"] = package
 harness = importlib.import_module("harness")
 many_vfs = importlib.import_module("many_vfs")
 ALL = harness.collect([importlib.import_module(path.stem) for path in sorted(CASES.rglob("cases_*.py"))])

@@ -12,7 +12,7 @@ import jumps_kept
 import pytest
 from jumps import Hop, Jump, Note, State
 
-from tests.fake.host import FakeHost
+from tests.fake.linux.host import FakeHost
 
 
 def half(pf: harness.Pf, note: Note) -> None:

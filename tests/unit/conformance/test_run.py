@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.fake.host import FakeHost
+from tests.fake.linux.host import FakeHost
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "conformance"))
 harness = importlib.import_module("harness")

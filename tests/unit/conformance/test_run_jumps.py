@@ -15,7 +15,7 @@ import pytest
 import run
 import run_jumps
 
-from tests.fake.host import FakeHost
+from tests.fake.linux.host import FakeHost
 
 KEEP = "pci=sriov_keep_vfs"
 LISTED = f"{KEEP}=8086:10c9,sriov_absent_vfs=8086:10c9"

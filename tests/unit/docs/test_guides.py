@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import validate
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import converge
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._netplan import from_netplan
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._nmstate import from_nmstate
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._sriov_policies import from_sriov_policies
-from tests.fake.host import FakeHost
-from tests.fake.pf import FakePf
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import validate
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.converge import converge
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.netplan import from_netplan
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.nmstate import from_nmstate
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.sriov_policies import from_sriov_policies
+from tests.fake.linux.host import FakeHost
+from tests.fake.linux.pf import FakePf
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 NAMES = ("declaring_vfs", "declaring_vfs_examples", "moving_to_host_documents")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.fake.controller import Controller
-from tests.fake.host import FakeHost
+from tests.fake.linux.host import FakeHost
+from tests.fake.tools.controller import Controller
 
 pytestmark = pytest.mark.slow  # runs of ansible-playbook
 PLAYBOOK = "kvmfleet.sriov.convert"

@@ -18,8 +18,8 @@ import yaml
 from ansible.module_utils.common.arg_spec import ModuleArgumentSpecValidator
 
 from ansible_collections.kvmfleet.sriov.plugins.filter.convert import FilterModule
-from tests.fake.controller import Controller
-from tests.fake.host import FakeHost
+from tests.fake.linux.host import FakeHost
+from tests.fake.tools.controller import Controller
 
 ROOT = Path(__file__).resolve().parents[3]
 PREFIX = "kvmfleet.sriov."

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.plugins.module_utils.test_kernel_build import MAKEFILE, add_series
+from tests.unit.plugins.module_utils._kernel_build.test_build import MAKEFILE, add_series
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fake.units import names, parse, render, unit
+from tests.fake.linux.units import names, parse, render, unit
 
 APPLY = "kvmfleet-sriov-apply.service"
 NO, EARLY = "DefaultDependencies=no\n", "DefaultDependencies=no\nBefore=sysinit.target\n"

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils import _cli, _last_apply, _live_cli, _live_status
-from tests.fake.units import ROLE, names, render, unit
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import last_apply
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import status
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._sriovctl import cli, live_update_cli
+from tests.fake.linux.units import ROLE, names, render, unit
 
 FOLDER = "/var/lib/prometheus/node-exporter"
 APPLY, ONE = "kvmfleet-sriov-apply.service", "kvmfleet-sriov-apply@.service"
@@ -25,10 +27,10 @@ def test_apply(name: str, more: list[str], folder: str) -> None:
     program, *arguments = one["ExecStart"]
     assert program == "/usr/local/sbin/sriovctl"
     assert arguments == ["apply", "--boot", "--wait", "60", *more]
-    assert _cli._parser().parse_args(arguments).boot
+    assert cli._parser().parse_args(arguments).boot
     assert (one["Type"], one["KillMode"], one["TimeoutStartSec"]) == (["oneshot"], ["process"], ["660"])
     assert "RemainAfterExit" not in one
-    assert one["ConditionPathExists"] == [_cli.DOCUMENT]
+    assert one["ConditionPathExists"] == [cli.DOCUMENT]
     assert ("kvmfleet-sriov-metrics.service" in one.get("Wants", [])) is bool(folder)
 
 
@@ -38,7 +40,7 @@ def test_apply_is_early() -> None:
     assert "network-pre.target" in one["Wants"]
     assert {"network-pre.target", "libvirtd.service", "ovs-vswitchd.service", "shutdown.target"} <= set(one["Before"])
     assert one["Conflicts"] == ["shutdown.target"]
-    assert str(Path(_live_status.FOLDER).parent) in one["RequiresMountsFor"], "a live update would not be seen"
+    assert str(Path(status.FOLDER).parent) in one["RequiresMountsFor"], "a live update would not be seen"
 
 
 def test_metrics_follow_every_apply() -> None:
@@ -49,7 +51,7 @@ def test_metrics_follow_every_apply() -> None:
 
 def test_metrics() -> None:
     arguments = unit("kvmfleet-sriov-metrics.service", sriov_metrics_folder=FOLDER)["ExecStart"][1:]
-    assert _cli._parser().parse_args(arguments).output == f"{FOLDER}/kvmfleet_sriov.prom"
+    assert cli._parser().parse_args(arguments).output == f"{FOLDER}/kvmfleet_sriov.prom"
     timer = unit("kvmfleet-sriov-metrics.timer", sriov_metrics_interval="5min")
     assert (timer["OnUnitActiveSec"], timer["AccuracySec"]) == (["5min"], ["1s"])
 
@@ -62,7 +64,7 @@ def test_the_wait_may_be_text() -> None:
 def test_every_unit_has_a_template() -> None:
     units = [*names("sriov_metrics_units"), *names("sriov_boot_units"), ONE, RULES]
     assert {f"{name}.j2" for name in units} == {path.name for path in (ROLE / "templates").iterdir()}
-    assert _live_cli.APPLY_UNIT in units
+    assert live_update_cli.APPLY_UNIT in units
 
 
 def test_rule() -> None:
@@ -73,6 +75,6 @@ def test_rule() -> None:
         "ACTION": "bind",
         "SUBSYSTEM": "pci",
         "ATTR{sriov_totalvfs}": "?*",
-        "TEST": _last_apply.PATH,
+        "TEST": last_apply.PATH,
         "RUN": f"/bin/systemctl --no-block start {ONE.replace('@', '@$kernel')}",
     }

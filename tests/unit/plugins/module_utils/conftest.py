@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils import _act, _qmp
-from tests.fake.node import FakeNode
-from tests.fake.pf import FakePf
-from tests.fake.transitions import Scene, Way
-from tests.fake.update import PROPERTIES
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import execute
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp
+from tests.fake.linux.pf import FakePf
+from tests.fake.scenarios.transitions import Scene, Way
+from tests.fake.vm.node import FakeNode
+from tests.fake.vm.update import PROPERTIES
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 """Fake trees are a few hundred files each."""
@@ -27,7 +28,7 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
     """Short paths: a unix socket's has at most 107 characters."""
     folder = Path(tempfile.mkdtemp(prefix="kf"))
     found = FakeNode(folder)
-    monkeypatch.setattr(_qmp, "_peer_pid", found.pid_of)
+    monkeypatch.setattr(qmp, "_peer_pid", found.pid_of)
     yield found
     for qemu in found.qemus:
         qemu.end()
@@ -45,7 +46,7 @@ def pf(node: FakeNode) -> FakePf:
 @pytest.fixture
 def scene(way: Way, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     """As found, and known what a run does in which nothing goes wrong. Interfaces that do not come are not awaited."""
-    monkeypatch.setattr(_act, "NETDEV_S", 0.0)
+    monkeypatch.setattr(execute, "NETDEV_S", 0.0)
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         found = Scene(Path(folder), way)
         found.rehearse()

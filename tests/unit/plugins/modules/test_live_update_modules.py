@@ -16,9 +16,10 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils import _live_node, _live_resume, _qmp
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import resume, save
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp
 from ansible_collections.kvmfleet.sriov.plugins.modules import kexec_image, live_update, live_update_info
-from tests.fake.node import NEW, FakeNode, Rebooted
+from tests.fake.vm.node import NEW, FakeNode, Rebooted
 
 Call = Callable[..., dict[str, Any]]
 
@@ -27,7 +28,7 @@ Call = Callable[..., dict[str, Any]]
 def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
     folder = Path(tempfile.mkdtemp(prefix="kf"))
     found = FakeNode(folder)
-    monkeypatch.setattr(_qmp, "_peer_pid", found.pid_of)
+    monkeypatch.setattr(qmp, "_peer_pid", found.pid_of)
     pf = found.igb()
     found.vm("web1", pf, 6, vlan=100)
     yield found
@@ -71,8 +72,8 @@ def test_documented_examples(node: FakeNode, call: Call) -> None:
     assert call(live_update.main, **{**arm, "kernel": NEW, "host": "h1"})["changed"]
     assert call(live_update.main, **start)["changed"]
     with pytest.raises(Rebooted):
-        _live_node.run(node.live)
-    _live_resume.resume(node.live)
+        save.run(node.live)
+    resume.resume(node.live)
     assert call(live_update.main, **forget)["changed"]
 
 
@@ -120,7 +121,7 @@ def test_starting(node: FakeNode, call: Call) -> None:
     assert argv[-3:] == ["/usr/local/sbin/sriovctl", "live-update", "run"]
     assert "--property=ExecStopPost=/usr/local/sbin/sriovctl live-update recover" in argv
     with pytest.raises(Rebooted):
-        _live_node.run(node.live)
+        save.run(node.live)
     assert not call(live_update.main, state="started")["changed"]
 
 
@@ -129,8 +130,8 @@ def test_acknowledging(node: FakeNode, call: Call) -> None:
     call(live_update.main, **ARM)
     assert "it can be acknowledged when it has ended" in call(live_update.main, state="acknowledged")["msg"]
     with pytest.raises(Rebooted):
-        _live_node.run(node.live)
-    _live_resume.resume(node.live)
+        save.run(node.live)
+    resume.resume(node.live)
     assert call(live_update.main, state="acknowledged", _ansible_check_mode=True)["changed"]
     assert Path(node.live.folder.state("web1")).exists()
     assert call(live_update.main, state="acknowledged")["changed"]
@@ -141,9 +142,9 @@ def test_acknowledging(node: FakeNode, call: Call) -> None:
 def test_states_that_are_still_needed_are_not_deleted(node: FakeNode, call: Call) -> None:
     call(live_update.main, **ARM)
     with pytest.raises(Rebooted):
-        _live_node.run(node.live)
+        save.run(node.live)
     node.scripts["web1"].incoming = "fails"
-    _live_resume.resume(node.live)
+    resume.resume(node.live)
     assert "the saved states of web1 would be lost" in call(live_update.main, state="acknowledged")["msg"]
     assert Path(node.live.folder.state("web1")).exists()
     assert "phase failed" in call(live_update.main, **ARM)["msg"]

@@ -15,17 +15,17 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils import _pf_lock
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import validate
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import converge
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._errors import KernelError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._selector import KEYS
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._state import FACTS
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import validate
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.selector import KEYS
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.converge import converge
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import KernelError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import FACTS
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import pf_lock
 from ansible_collections.kvmfleet.sriov.plugins.modules import sriov_info
 from ansible_collections.kvmfleet.sriov.plugins.modules.sriov_info import EXAMPLES, RETURN
-from tests.fake import users
-from tests.fake.faults import KILL, Killed
-from tests.fake.host import FakeHost
+from tests.fake.linux import users
+from tests.fake.linux.host import FakeHost
+from tests.fake.scenarios.faults import KILL, Killed
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def test_a_run_that_was_killed_is_told(host: FakeHost, capsys: pytest.CaptureFix
         converge(host.sysfs, host.run, wish)
     host.dead = False
     assert [pf["unfinished"] for pf in run(host, capsys)["pfs"]] == [True, False]
-    with _pf_lock.held(host.sysfs, [pf.address]):
+    with pf_lock.held(host.sysfs, [pf.address]):
         assert [pf["unfinished"] for pf in run(host, capsys)["pfs"]] == [False, False]
     converge(host.sysfs, host.run, wish)
     assert [pf["unfinished"] for pf in run(host, capsys)["pfs"]] == [False, False]

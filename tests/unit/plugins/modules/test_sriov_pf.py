@@ -14,10 +14,10 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils import _last_apply
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import last_apply
 from ansible_collections.kvmfleet.sriov.plugins.modules import sriov_pf
-from tests.fake.host import FakeHost
-from tests.fake.pf import FakePf
+from tests.fake.linux.host import FakeHost
+from tests.fake.linux.pf import FakePf
 
 IGB, NVME = "0000:03:00.0", "0000:04:00.0"
 
@@ -319,7 +319,7 @@ def test_it_is_noted_for_metrics(
     """Not in check mode, which changes nothing."""
     host = make(tmp_path)
     run(host, capsys, pfs=[{"pf": IGB, "hardware_vfs": number}], _ansible_check_mode=check)
-    last = _last_apply.read(host.sysfs)
+    last = last_apply.read(host.sysfs)
     assert (last.result if last else None) == result
 
 

@@ -14,13 +14,13 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils import _last_apply
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._module import VF_OPTIONS
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._vfids import parse
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._ansible.sriov_module import VF_OPTIONS
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import last_apply
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.vf_ids import parse
 from ansible_collections.kvmfleet.sriov.plugins.modules import sriov_pf, sriov_vf
-from tests.fake import users
-from tests.fake.host import FakeHost
-from tests.fake.pf import FakePf
+from tests.fake.linux import users
+from tests.fake.linux.host import FakeHost
+from tests.fake.linux.pf import FakePf
 
 IGB, NVME, MLX5 = "0000:03:00.0", "0000:04:00.0", "0000:05:00.0"
 INTERFACES = ("vf-id", "vf-id-narrow", "stock")
@@ -234,7 +234,7 @@ def test_it_is_not_noted_as_bringing_the_host_to_what_is_declared(tmp_path: Path
     host = make(tmp_path, "vf-id")
     assert call(host, pf=IGB, ids="3")["changed"]
     assert call(host, pf="eth9", ids="3")["failed"]
-    assert _last_apply.read(host.sysfs) is None
+    assert last_apply.read(host.sysfs) is None
 
 
 # arguments, kind of the error, words of its message

@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils import _derived
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._once import ReadOnce
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import addresses
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.read_once import ReadOnce
 from ansible_collections.kvmfleet.sriov.plugins.modules import sriov_pf
-from tests.fake.counting import CountingRun, CountingSysfs
-from tests.fake.host import FakeHost
-from tests.fake.pf import DEFAULTS, FakePf, FakeVf
+from tests.fake.linux.host import FakeHost
+from tests.fake.linux.pf import DEFAULTS, FakePf, FakeVf
+from tests.fake.tools.counting import CountingRun, CountingSysfs
 
 INTERFACES = ("vf-id", "stock")
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -57,7 +57,7 @@ def large(folder: Path, interface: str, pfs: int, vfs: int) -> FakeHost:
     for index in range(pfs):
         pf = FakePf(address(index), vfs, netdev=f"eth{index}", autoprobe=False, enabled=vfs, offset=128, stride=1)
         pf.vfs = {i: FakeVf(pf.vf_address(i), index * vfs + i, "vfio-pci", "vfio-pci") for i in range(vfs)}
-        pf.properties = {i: {**DEFAULTS, "vlan": 7, "mac": _derived.address("hash", i, pf.mac)} for i in range(vfs)}
+        pf.properties = {i: {**DEFAULTS, "vlan": 7, "mac": addresses.address("hash", i, pf.mac)} for i in range(vfs)}
         host.pfs[pf.address] = pf
     host.draw()
     return host
@@ -135,24 +135,43 @@ def test_wishes_that_only_vfs_can_tell_read_each_file_once(
 
 
 NEEDED = {
-    "_blocked", "_document", "_durable", "_engine", "_errors", "_glance", "_goal", "_guard", "_input", "_interface",
-    "_last_apply", "_module", "_once", "_pf_lock", "_pf_settings", "_plan", "_presence", "_process", "_state", "_sysfs",
-    "_vfids",
+    "_system.blocked",
+    "_document.document",
+    "_system.durable",
+    "_engine.converge",
+    "_model.errors",
+    "_engine.compliance",
+    "_plan.goal",
+    "_engine.update_guard",
+    "_document.shape",
+    "_model.kernel_interface",
+    "_engine.last_apply",
+    "_ansible.sriov_module",
+    "_system.read_once",
+    "_system.pf_lock",
+    "_model.settings",
+    "_plan.plan",
+    "_plan.presence",
+    "_system.process",
+    "_readers.pfs",
+    "_system.sysfs",
+    "_model.vf_ids",
 }  # fmt: skip
-OF_VFS = {"_eswitch", "_goal_vfs", "_properties", "_vf_device", "_vf_spec"}
+OF_VFS = {"_model.eswitch", "_plan.goal_vfs", "_model.properties", "_model.vf_device", "_document.vf_spec"}
 """For `DOCUMENTS['drivers']`."""
 
 PROGRAM = """
 import json, sys
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._sysfs import Sysfs
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from ansible_collections.kvmfleet.sriov.plugins.modules import sriov_pf
 try:
     with patch_module_args(json.loads(sys.argv[2])):
         sriov_pf.main(Sysfs(sys.argv[1]))
 finally:
     here = sriov_pf.__name__.replace(".modules.sriov_pf", ".module_utils.")
-    print(json.dumps([name[len(here):] for name in sys.modules if name.startswith(here)]), file=sys.stderr)
+    print(json.dumps([name[len(here):] for name, module in sys.modules.items()
+        if name.startswith(here) and not hasattr(module, '__path__')]), file=sys.stderr)
 """
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils import _node_program
-from tests.fake.host import FakeHost
+from tests.fake.linux.host import FakeHost
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +34,9 @@ def call(program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_same_bytes_from_another_folder_at_another_time(tmp_path: Path, program: Path) -> None:
     source = Path(_node_program.__file__).resolve().parents[1] / "module_utils"
-    for path in sorted(source.glob("_*.py"), reverse=True):
-        copy = tmp_path / path.name
+    for path in sorted(source.rglob("*.py"), reverse=True):
+        copy = tmp_path / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text(path.read_text())
         os.utime(copy, (0, 0))
         copy.chmod(0o600)
@@ -51,25 +52,28 @@ def test_holds_what_is_imported_and_nothing_of_ansible(program: Path) -> None:
         names = packed.namelist()
         text = "".join(packed.read(name).decode() for name in names)
     assert names == sorted(names)
-    assert {"__main__.py", "kvmfleet_sriov/_cli.py", "kvmfleet_sriov/_vfids.py", "kvmfleet_sriov/_live_cli.py"} <= set(
-        names
-    )
-    assert "kvmfleet_sriov/_kernel_build.py" not in names
+    expected = {"_sriovctl/__init__.py", "_sriovctl/cli.py", "_sriovctl/live_update_cli.py", "_model/vf_ids.py"}
+    assert {"__main__.py", *(f"kvmfleet_sriov/{name}" for name in expected)} <= set(names)
+    assert not [name for name in names if "_kernel_build" in name or "_ansible" in name]
     assert "import ansible" not in text
     assert "from ansible" not in text
 
 
-# source of a module, its neighbours
+# source of module _room.me, the modules that it imports
 IMPORTS = [
-    ("from ._a import b\nfrom . import _c, _d\n", ["_a", "_c", "_d"]),
-    ("def f():\n    from . import _late\n", ["_late"]),
+    ("from .a import b\nfrom . import c, d\n", ["_room.a", "_room.c", "_room.d"]),
+    ("def f():\n    from . import late\n", ["_room.late"]),
+    ("from .._other import e\nfrom .._other.f import g\n", ["_other.e", "_other.f"]),
     ("import os\nfrom ansible.x import y\n", []),
 ]
 
 
 @pytest.mark.parametrize(("source", "names"), IMPORTS)
-def test_imported(source: str, names: list[str]) -> None:
-    assert _node_program.imported(source) == names
+def test_imported(tmp_path: Path, source: str, names: list[str]) -> None:
+    for name in ("_room/a", "_other/f"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / f"{name}.py").touch()
+    assert _node_program.imported(source, "_room.me", tmp_path) == names
 
 
 def test_program_reads_a_fake_host(tmp_path: Path, program: Path) -> None:

@@ -1,0 +1,43 @@
+"""Run playbooks with the collection installed from its tarball, as users do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from ..paths import HERE, REPOSITORY
+from ..progress import LabError, run, step
+
+BIN = REPOSITORY / ".venv" / "bin"
+COLLECTIONS = REPOSITORY / "build" / "collections"
+
+
+def environment() -> dict[str, str]:
+    """Ansible's environment: the installed collection only, never the checkout."""
+    more = {
+        "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
+        "ANSIBLE_CONFIG": str(HERE / "ansible.cfg"),
+        "PYTHONUNBUFFERED": "1",
+    }
+    return os.environ | more | {"PATH": f"{BIN}:{os.environ['PATH']}"}
+
+
+def install_collection() -> None:
+    with step("build the collection's tarball and install it into build/collections"):
+        run([REPOSITORY / "tools" / "collection"], cwd=REPOSITORY)
+
+
+def command(name: str | Path, inventory: Path | None = None, *words: str) -> list[str]:
+    """The command that runs a playbook (``kvmfleet.sriov.NAME`` or a file), on this machine without an inventory."""
+    return [str(BIN / "ansible-playbook"), str(name), "-i", str(inventory) if inventory else "localhost,", *words]
+
+
+def playbook(name: str | Path, inventory: Path | None = None, *words: str, check: bool = True) -> int:
+    """Run a playbook with its output on the terminal; LabError if it fails."""
+    status = subprocess.run(
+        command(name, inventory, *words), env=environment(), cwd=REPOSITORY, stdin=subprocess.DEVNULL
+    ).returncode
+    if check and status:
+        raise LabError(f"ansible-playbook {name} ended with status {status}")
+    return status

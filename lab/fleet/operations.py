@@ -1,0 +1,73 @@
+"""What is done with a whole fleet: build its parts, boot it, start its VMs, stop it."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+from ..images import bootdisk, guest, rootfs
+from ..kernels import kernels
+from ..machine import host, vm
+from ..paths import RUNS, sockets
+from ..progress import say, step
+from . import ansible, fleet, inventory
+
+
+def build() -> None:
+    """Everything that fleets are made of."""
+    rootfs.build()
+    bootdisk.build()
+    guest.build()
+    ansible.install_collection()
+    kernels.build()
+
+
+def up(name: str) -> list[host.Running]:
+    """Boot the fleet's hosts at the same time; returns when all take commands and the inventory is written."""
+    root = rootfs.build()
+    wanted = fleet.load(name)
+    hosts = host.running(wanted, root.ssh_key)
+    with step(f"boot {len(hosts)} hypervisor(s) of fleet {name}"):
+        for entry in hosts:
+            host.start(entry, root)
+        with ThreadPoolExecutor() as pool:
+            for entry, seconds in zip(hosts, pool.map(lambda entry: _ready(entry), hosts)):
+                say(f"{entry.host.name}: ssh on 127.0.0.1:{entry.ssh.port} after {seconds:.0f} s")
+    say(f"inventory: {inventory.write(wanted, hosts)}")
+    return hosts
+
+
+def _ready(entry: host.Running) -> float:
+    """Wait for ssh, then name the host and give its PFs their VLAN interfaces."""
+    seconds = entry.ssh.wait()
+    lines = [f"{entry.host.pfs[one.pf].address} {one.vlan} {vm.host_address(one)}/24" for one in entry.host.vms]
+    vlans = "\n".join([*lines, ""])
+    entry.ssh.run(f"echo {entry.host.name} >/etc/hostname; hostname {entry.host.name}; mkdir -p /etc/kvmfleet-lab")
+    if lines:
+        entry.ssh.run("cat >/etc/kvmfleet-lab/vlans && systemctl restart lab-pf", data=vlans.encode())
+    return seconds
+
+
+def start_vms(name: str) -> None:
+    root = rootfs.build()
+    wanted = fleet.load(name)
+    hosts = [entry for entry in host.running(wanted, root.ssh_key) if entry.host.vms]
+    image, initrd = kernels.built("stock").image, guest.build()
+
+    def one(entry: host.Running) -> None:
+        vm.install(entry.ssh, image, initrd)
+        for guest_vm in entry.host.vms:
+            vm.start(entry.ssh, entry.host, guest_vm)
+            counter = vm.wait_alive(entry.ssh, guest_vm)
+            say(f"{entry.host.name}: VM {guest_vm.name} counts ({counter}) and its ping over the VF is answered")
+
+    with step("start the nested VMs (emulated twice: about a minute)"), ThreadPoolExecutor() as pool:
+        list(pool.map(one, hosts))
+
+
+def down(name: str) -> None:
+    wanted = fleet.load(name)
+    for entry in host.running(wanted, rootfs.ssh_key()):
+        host.stop(entry)
+    shutil.rmtree(sockets(name), ignore_errors=True)
+    say(f"fleet {name} is down; disks and logs stay in {RUNS / name} until it is started again")

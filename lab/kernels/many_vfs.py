@@ -1,0 +1,32 @@
+"""The kernel module many_vfs (kernel/many_vfs/): PFs with thousands of VFs for the conformance cases."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from ..paths import REPOSITORY, cache, key
+from ..progress import run, step
+from . import kernels
+
+SOURCES = REPOSITORY / "kernel" / "many_vfs"
+
+
+def build(flavour: str) -> Path:
+    """many_vfs.ko for a flavour, compiled with the headers of exactly that kernel; kept by content."""
+    headers = kernels.headers(flavour)
+    files = sorted(path for path in SOURCES.iterdir() if path.is_file())
+    recipe: list[str | bytes] = [headers.name]
+    for path in files:
+        recipe += [path.name, path.read_bytes()]
+    target = cache() / "many_vfs" / key(recipe) / "many_vfs.ko"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with step(f"module many_vfs for {flavour}"), tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+            run(["dpkg-deb", "-x", headers, Path(scratch) / "headers"])
+            module = Path(shutil.copytree(SOURCES, Path(scratch) / "module"))
+            (tree,) = (Path(scratch) / "headers" / "usr" / "src").iterdir()
+            run(["make", "-C", tree, f"M={module}", "modules"], log=target.with_name("make.log"))
+            (module / target.name).rename(target)
+    return target

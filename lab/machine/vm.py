@@ -1,0 +1,78 @@
+"""Nested guests: each is a QEMU in a transient unit of its host and owns one VF through vfio-pci."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from pathlib import Path
+
+from ..fleet.fleet import Host, Vm
+from ..progress import LabError
+from .ssh import Ssh
+
+FOLDER = "/var/lib/kvmfleet-lab"
+LIFE = re.compile(r"life n=(\d+) boot=(\S+)")
+
+
+def unit(vm: Vm) -> str:
+    return f"kvmfleet-vm-{vm.name}.service"
+
+
+def host_address(vm: Vm) -> str:
+    """The address on the PF's side of the VM's VLAN."""
+    return f"10.77.{vm.vlan % 256}.1"
+
+
+def guest_address(vm: Vm) -> str:
+    return f"10.77.{vm.vlan % 256}.{10 + vm.vf}"
+
+
+def argv(vm: Vm, vf_address: str) -> list[str]:
+    """The guest's QEMU, as operators start it: versioned machine type, QMP on a socket, console into the journal."""
+    append = "console=ttyS0 quiet no_timer_check tsc=reliable random.trust_cpu=on"
+    append += f" guest.address={guest_address(vm)} guest.peer={host_address(vm)}"
+    return [
+        "qemu-system-x86_64", "-name", f"guest={vm.name}", "-M", "pc-q35-10.0",
+        "-accel", "tcg,thread=single,tb-size=64", "-cpu", "qemu64", "-smp", "1",
+        "-m", str(vm.memory_mib), "-nodefaults", "-no-user-config", "-display", "none",
+        "-kernel", f"{FOLDER}/guest-vmlinuz", "-initrd", f"{FOLDER}/guest-initrd", "-append", append,
+        "-device", "pcie-root-port,id=slot0,bus=pcie.0,chassis=1,slot=1",
+        "-device", f"vfio-pci,id=vf0,bus=slot0,host={vf_address}",
+        "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
+        "-qmp", f"unix:/run/kvmfleet-vm/{vm.name}.qmp,server=on,wait=off",
+    ]  # fmt: skip
+
+
+def install(ssh: Ssh, kernel: Path, initrd: Path) -> None:
+    """Bring the guest's kernel and initramfs to the host."""
+    ssh.put(kernel, f"{FOLDER}/guest-vmlinuz")
+    ssh.put(initrd, f"{FOLDER}/guest-initrd")
+
+
+def start(ssh: Ssh, host: Host, vm: Vm) -> None:
+    """Start the guest in its unit; its VF must be bound to vfio-pci already."""
+    pf = host.pfs[vm.pf]
+    link = f"/sys/bus/pci/devices/{pf.address}/virtfn{vm.vf}"
+    address = ssh.run(f"basename $(readlink {link})").strip()
+    command = shlex.join(["systemd-run", "--quiet", f"--unit={unit(vm)}", "--collect", *argv(vm, address)])
+    ssh.run(f"mkdir -p /run/kvmfleet-vm && {command}")
+
+
+def log(ssh: Ssh, vm: Vm) -> str:
+    """The guest's console as the host's journal has it: ``EPOCH.MICROSECONDS host identifier: text`` lines."""
+    return ssh.run(f"journalctl --quiet --unit={unit(vm)} --output=short-unix --no-pager")
+
+
+def wait_alive(ssh: Ssh, vm: Vm, deadline_s: float = 900) -> int:
+    """Wait for the guest's first signs of life and its first answered ping; returns its counter."""
+    end = time.monotonic() + deadline_s
+    while time.monotonic() < end:
+        text = log(ssh, vm)
+        lives = LIFE.findall(text)
+        if lives and " bytes from " in text:
+            return int(lives[-1][0])
+        time.sleep(5)
+    raise LabError(
+        f"VM {vm.name} shows no life and no ping within {deadline_s:.0f} s; its console ends:\n{log(ssh, vm)[-1500:]}"
+    )

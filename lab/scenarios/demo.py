@@ -1,0 +1,77 @@
+"""From nothing to the main job done: two emulated hypervisors move into the patched kernel while their VMs go on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ..fleet import ansible, inventory, operations
+from ..kernels import kernels
+from ..paths import REPOSITORY
+from ..progress import LabError, say
+
+FLEET = "demo"
+FOLDER = REPOSITORY / "build" / "demo"
+# Everything is emulated, guests twice: what takes seconds on hardware takes a minute here.
+PATIENCE = {"live_update_budget_s": 900, "live_update_timeout_s": 1500, "live_update_life_timeout_s": 300}
+
+
+def settings(kernel: kernels.Kernel) -> dict[str, object]:
+    """What the playbooks are told on their command line."""
+    manifest = str(kernel.folder / "manifest.json")
+    update = {"live_update_kernel": kernel.release, "live_update_report_dir": str(FOLDER), "live_update_bless": True}
+    return {"kernel_deploy_manifest": manifest, **update, **PATIENCE}
+
+
+def playbooks(path: Path, extra: dict[str, object], *names: str) -> None:
+    """Run playbooks of the installed collection one after the other."""
+    for name in names:
+        say(f"ansible-playbook kvmfleet.sriov.{name}")
+        ansible.playbook(f"kvmfleet.sriov.{name}", path, "-e", json.dumps(extra))
+
+
+def check(report: Path) -> None:
+    """Hold the report to what the demo promises; the first broken promise is an error."""
+    data = json.loads(report.read_text())
+    for host in data["hosts"]:
+        check_host(host)
+    _hold(len(data["hosts"]) == 2 and len(data["batches"]) == 2, "two hosts in two batches")
+
+
+def check_host(host: dict[str, Any]) -> None:
+    """The part of the report that is about one host."""
+    name, used = host["name"], {pf: ids for pf, ids in host["used_ids"].items() if ids}
+    at_end = sum(host["vfs_present_at_end"].values())
+    last = {pf: ids for pf, ids in host["present_ids_at_last_restore"].items() if ids}
+    _hold(host["result"] == "updated", f"{name}: {host['result']}")
+    _hold(last == used, f"{name}: present at the last restore {last}, used {used}")
+    _hold(at_end == sum(host["vfs_enabled"].values()) >= 100, f"{name}: {at_end} VFs present at the end")
+    for vm in host["vms"]:
+        _hold(vm["boot_id_before"] == vm["boot_id_after"], f"{name}: VM {vm['name']} was booted anew")
+        _hold(vm["counter_after"] > vm["counter_before"], f"{name}: VM {vm['name']} does not count on")
+
+
+def _hold(true: bool, text: str) -> None:
+    if not true:
+        raise LabError(f"the demo's report does not show what it should: {text}")
+
+
+def demo(keep: bool) -> None:
+    """The whole way; the fleet is stopped at the end unless ``keep``."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    operations.build()
+    operations.up(FLEET)
+    path, extra = inventory.path(FLEET), settings(kernels.built("series"))
+    try:
+        playbooks(path, extra, "sriov")
+        operations.start_vms(FLEET)
+        playbooks(path, extra, "kernel_deploy", "live_update")
+        check(FOLDER / "report.json")
+    finally:
+        if keep:
+            say(f"the fleet goes on running: python -m lab ssh {FLEET} hv1; end it with: python -m lab down {FLEET}")
+        else:
+            operations.down(FLEET)
+    say(f"report: {FOLDER / 'report.html'}, {FOLDER / 'report.json'}, raw logs below {FOLDER / 'evidence'}")

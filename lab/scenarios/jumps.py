@@ -1,0 +1,57 @@
+"""The jumps of the conformance cases: kexecs of a host, each between two halves of tests/conformance/run_jumps.py."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+from ..machine import host
+from ..machine.host import Running
+from ..progress import LabError, say
+from . import kexec
+
+FOLDER = "/root/conformance"
+"""Of the host: tests/conformance/, and the engine's package."""
+LOG = f"{FOLDER}/jumps.log"
+
+
+def run_on(entry: Running, words: str) -> list[dict[str, Any]]:
+    """Make all jumps of a host, or those that ``words`` select; the rows, also when it was lost on the way."""
+    answer = ask(entry, "plan", words)
+    for number, hop in enumerate(answer["hops"]):
+        what = ", ".join([hop["jump"] or "no jump", f"{len(hop['cases'])} cases", hop["words"] or "no more words"])
+        say(f"{entry.host.name}: kexec {number + 1} of {len(answer['hops'])}: {what}")
+        try:
+            ask(entry, "before", str(number))
+            start = entry.log.stat().st_size
+            kexec.jump(entry, FOLDER, hop["words"])
+            entry.ssh.run(f"cat >{FOLDER}/console.txt", data=entry.log.read_bytes()[start:])
+            answer = ask(entry, "after", str(number))
+        except (LabError, subprocess.TimeoutExpired) as error:
+            say(f"{entry.host.name} is lost, and stopped: {error}")
+            host.stop(entry)
+            break
+    rows: list[dict[str, Any]] = answer["rows"]
+    return rows
+
+
+def ask(entry: Running, step: str, words: str) -> dict[str, Any]:
+    """One step of the program on the host, and what it answers."""
+    pfs = " ".join(f"--pf {pf.address}" for pf in entry.host.pfs)
+    program = f"python3 run_jumps.py {pfs} --kernel {entry.host.name} {step} {words}"
+    entry.ssh.unattended(
+        f"cd {FOLDER} && rm -f answer.json && {program} >answer.new 2>>{LOG} && mv answer.new answer.json"
+    )
+    text = entry.ssh.run(f"cat {FOLDER}/answer.json || tail -n 5 {LOG}")
+    try:
+        answer: dict[str, Any] = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise LabError(f"{entry.host.name}: run_jumps.py {step} {words} failed: {text}") from error
+    return answer
+
+
+def merged(rows: list[dict[str, Any]], later: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row for each name and PF: a later one takes the place of that case's skip on a kernel without its words."""
+    every = {(row["name"], row["pf"]): row for row in [*rows, *later]}
+    return list(every.values())

@@ -1,0 +1,216 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the modules of the live update share: from arguments to the node's functions, from their answers to the exit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._engine.update_guard import refuse_during_update
+from .._live_update import arm, gather, machine, options
+from .._live_update import claim as _claim
+from .._live_update import kexec as _kexec
+from .._live_update import status as _live_status
+from .._live_update.arm import Request
+from .._live_update.kexec import Image, Kexec
+from .._live_update.machine import LiveHost
+from .._live_update.manifest import Manifest
+from .._live_update.preflight import interface_after
+from .._model.errors import RefusedError, SriovError
+from .._system.sysfs import Sysfs
+from .._vm.vm_facts import Facts
+from .sriov_module import Module
+
+RUN_UNIT = "kvmfleet-live-update.service"
+DELAY_S = 2
+"""The unit waits this long before it begins, so that the task that started it can answer before the network goes."""
+
+VM_OPTIONS: dict[str, Any] = {
+    "name": {"type": "str", "required": True},
+    "priority": {"type": "int", "default": 0},
+    "cold_start": {"type": "bool", "default": False},
+    "heartbeat": {"type": "dict"},
+}
+REQUEST_OPTIONS: dict[str, Any] = {
+    "kernel": {"type": "str"},
+    "initrd": {"type": "str", "default": "auto"},
+    "command_line": {"type": "str", "default": ""},
+    "budget_s": {"type": "float", "default": 60.0},
+    "host": {"type": "str", "default": ""},
+    "vms": {"type": "list", "elements": "dict", "options": VM_OPTIONS, "default": []},
+    "options": {"type": "dict", "default": {}},
+}
+
+
+def this_host(module: Module, sysfs: Sysfs) -> LiveHost:
+    """Lines for the journal are dropped: a module answers with its result."""
+    return machine.real(sysfs, options.parse(module.params.get("options")), lambda _line: None)
+
+
+def request(params: dict[str, Any]) -> Request:
+    initrd = {"none": None, "": None}.get(params["initrd"], params["initrd"])
+    return Request(
+        host=params["host"],
+        release=params["kernel"],
+        initrd=initrd,
+        cmdline_extra=params["command_line"],
+        budget_s=params["budget_s"],
+        options=options.parse(params["options"]),
+        vms=arm.by_name(params["vms"]),
+    )
+
+
+def declare(module: Module, host: LiveHost) -> dict[str, Any]:
+    """Result of `live_update` in one of its four states."""
+    states = {"armed": _armed, "started": _started, "acknowledged": _acknowledged, "cancelled": _cancelled}
+    answer = states[module.params["state"]](module, host)
+    status = host.folder.read_status() or {}
+    return {"phase": status.get("phase"), "manifest_id": status.get("manifest"), **answer}
+
+
+def info(module: Module, host: LiveHost) -> dict[str, Any]:
+    """Result of `live_update_info`: status and result, and the preflight when a kernel is named."""
+    answer: dict[str, Any] = {
+        "changed": False,
+        "status": host.folder.read_status(),
+        "result": host.folder.read_result(),
+        "run_unit": _unit_state(host),
+        "preflight": None,
+    }
+    if module.params["kernel"]:
+        wish = request(module.params)
+        facts, verdict = arm.examine(host, wish)
+        answer["preflight"] = {**verdict.to_dict(), **_seen(facts, wish)}
+    return answer
+
+
+def declare_image(module: Module, kexec: Kexec) -> dict[str, Any]:
+    """Result of `kexec_image`."""
+    found = kexec.image()
+    loaded = kexec.loaded()
+    if module.params["state"] == "unloaded":
+        changed, wanted = loaded, None
+    else:
+        wanted = _wanted_image(module, kexec.sysfs)
+        changed = found != wanted
+    if changed and not module.check_mode:
+        refuse_during_update(kexec.sysfs)
+        if wanted is None:
+            kexec.unload()
+        else:
+            kexec.load(wanted.image, wanted.initrd, wanted.command_line)
+    before = {"loaded": loaded, **(vars(found) if found else {})}
+    after = {"loaded": wanted is not None, **(vars(wanted) if wanted else {})}
+    return {"changed": changed, "loaded": wanted is not None, "diff": {"before": before, "after": after}}
+
+
+def _wanted_image(module: Module, sysfs: Sysfs) -> Image:
+    line = module.params["command_line"]
+    if not line:
+        line = _kexec.command_line(sysfs.read("/proc/cmdline"), None, "kvmfleet.update")
+    return Image.of(sysfs, module.params["image"], module.params["initrd"] or None, line)
+
+
+def _armed(module: Module, host: LiveHost) -> dict[str, Any]:
+    wish = request(module.params)
+    facts, verdict = arm.examine(host, wish)
+    if verdict.refusals:
+        raise RefusedError("; ".join(str(item) for item in verdict.refusals))
+    manifest = arm.plan(host, wish, facts)
+    same = arm.armed(host, manifest)
+    if same is None and not module.check_mode:
+        arm.arm(host, manifest)
+    return {
+        "changed": same is None,
+        "preflight": {**verdict.to_dict(), **_seen(facts, wish)},
+        "diff": {"before": _short(same), "after": _short(same or manifest)},
+    }
+
+
+def _started(module: Module, host: LiveHost) -> dict[str, Any]:
+    status = host.folder.read_status()
+    if status is None:
+        raise RefusedError("nothing is armed on this host: use state: armed first")
+    if status["phase"] != _live_status.ARMED or _unit_state(host) in ("active", "activating"):
+        return {"changed": False}
+    if not host.kexec.loaded():
+        raise RefusedError("the armed kernel is not loaded any more: use state: armed again")
+    if not module.check_mode:
+        program = gather.PROGRAM
+        host.run([
+            "systemd-run", "--quiet", "--no-block", "--collect", f"--unit={RUN_UNIT}",
+            "--description=Live update: save VMs and start the new kernel",
+            f"--property=ExecStartPre=/bin/sleep {DELAY_S}",
+            f"--property=ExecStopPost={program} live-update recover", "--property=TimeoutStopSec=infinity",
+            "--", program, "live-update", "run",
+        ])  # fmt: skip
+    return {"changed": True}
+
+
+def _acknowledged(module: Module, host: LiveHost) -> dict[str, Any]:
+    status = host.folder.read_status()
+    if status is None:
+        return {"changed": False}
+    if status["phase"] not in _live_status.FINAL:
+        raise RefusedError(f"the live update is in phase {status['phase']}: it can be acknowledged when it has ended")
+    kept = _unfinished(host)
+    if kept and not module.params["force"]:
+        raise RefusedError(
+            f"the saved states of {', '.join(kept)} would be lost, these VMs do not run from them: "
+            "see to them, then use force: true"
+        )
+    if not module.check_mode:
+        host.folder.forget()
+    return {"changed": True, "phase": None, "manifest_id": status["manifest"]}
+
+
+def _cancelled(module: Module, host: LiveHost) -> dict[str, Any]:
+    if module.check_mode:
+        status = host.folder.read_status()
+        return {"changed": status is not None and status["phase"] == _live_status.ARMED}
+    if _unit_state(host) in ("active", "activating"):
+        raise RefusedError(f"{RUN_UNIT} is running: stop it first, it then brings the VMs back")
+    return {"changed": arm.cancel(host)}
+
+
+def _unfinished(host: LiveHost) -> list[str]:
+    """VMs whose state file is all that is left of them."""
+    names = host.sysfs.names(f"{_live_status.FOLDER}/vms")
+    found = {name: _claim.load(host.folder.vm(name)) for name in names}
+    return [name for name, claim in found.items() if claim and claim.state not in (_claim.RUNNING, _claim.ACKNOWLEDGED)]
+
+
+def _unit_state(host: LiveHost) -> str:
+    try:
+        return host.run(["systemctl", "show", "--property=ActiveState", "--value", RUN_UNIT]).strip()
+    except SriovError:
+        return "unknown"
+
+
+def _seen(facts: Facts, wish: Request) -> dict[str, Any]:
+    """What the preflight found, for people and for the report."""
+    return {
+        "kernel_before": facts.kernel.running,
+        "kernel_after": facts.kernel.release,
+        "interface_after": interface_after(facts, wish.options),
+        "vms": [
+            {"name": vm.name, "pid": vm.pid, "unit": vm.unit, "vfs": [vf.address for vf in vm.vfs]} for vm in facts.vms
+        ],
+        "pfs": [
+            {"pf": pf.address, "driver": pf.driver, "enabled": pf.enabled, "present": len(pf.present),
+             "interface": pf.interface} for pf in facts.pfs.values()
+        ],
+    }  # fmt: skip
+
+
+def _short(manifest: Manifest | None) -> dict[str, Any]:
+    """A manifest as a diff shows it; its id and times differ every time and say nothing."""
+    if manifest is None:
+        return {}
+    return {
+        "kernel": manifest.kernel.release_after,
+        "budget_s": manifest.budget_s,
+        "vms": {vm.name: [vf.address for vf in vm.vfs] for vm in manifest.vms},
+        "pfs": {pf.pf: pf.present_vfs for pf in manifest.pfs},
+    }

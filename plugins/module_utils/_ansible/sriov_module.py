@@ -1,0 +1,116 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the modules share: from arguments to the engine, from its answer to the module's exit."""
+
+from __future__ import annotations
+
+import locale
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from .._document.document import HostDocument, validate
+from .._engine.converge import Report, converge
+from .._engine.last_apply import recorded
+from .._engine.update_guard import refuse_during_update
+from .._model.errors import SriovError
+from .._model.settings import ESWITCH_MODES
+from .._model.vf_ids import describe
+from .._system.process import Run
+from .._system.sysfs import Sysfs
+
+VF_OPTIONS: dict[str, Any] = {
+    "ids": {"type": "raw", "required": True},
+    "driver": {"type": "str"},
+    "mac": {"type": "str"},
+    "vlan": {"type": "int"},
+    "qos": {"type": "int"},
+    "vlan_proto": {"type": "str", "choices": ["802.1q", "802.1ad"]},
+    "spoofchk": {"type": "bool"},
+    "trust": {"type": "bool"},
+    "link_state": {"type": "str", "choices": ["auto", "enable", "disable"]},
+    "min_tx_rate": {"type": "int"},
+    "max_tx_rate": {"type": "int"},
+    "query_rss": {"type": "bool"},
+    "node_guid": {"type": "str"},
+    "port_guid": {"type": "str"},
+    "msix_vectors": {"type": "int"},
+    "mtu": {"type": "int"},
+}
+PF_OPTIONS: dict[str, Any] = {
+    "pf": {"type": "raw", "required": True},
+    "hardware_vfs": {"type": "str"},
+    "present_vfs": {"type": "raw"},
+    "drivers_autoprobe": {"type": "bool"},
+    "eswitch_mode": {"type": "str", "choices": list(ESWITCH_MODES)},
+    "mtu": {"type": "int"},
+    "vfs": {"type": "list", "elements": "dict", "options": VF_OPTIONS},
+    "allow_disruptive": {"type": "bool"},
+}
+ALLOW_OPTIONS: dict[str, Any] = {
+    "force": {"type": "bool", "default": False},
+    "allow_disruptive": {"type": "bool", "default": False},
+}
+
+
+class Module(Protocol):
+    """What is used of `AnsibleModule`."""
+
+    params: dict[str, Any]
+    check_mode: bool
+
+    def exit_json(self, **values: object) -> None: ...
+    def fail_json(self, msg: str, **values: object) -> None: ...
+
+
+def finish(module: Module, act: Callable[[], dict[str, Any]]) -> None:
+    """Exit with what ``act`` returns, or fail with the message of the engine's error and its kind."""
+    locale.setlocale(locale.LC_MESSAGES, "C")  # AnsibleModule took the user's; errnos are told, and found, in C's words
+    try:
+        values = act()
+    except SriovError as error:
+        failed = {address: str(cause) for address, cause in error.failures.items()}
+        module.fail_json(msg=str(error), kind=type(error).__name__, failed_pfs=failed)
+    else:
+        module.exit_json(**values)
+
+
+def declare(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
+    """The result of `sriov_pf`: the same in check mode, less the times."""
+    if module.check_mode:
+        return _declared(module, sysfs, run)
+    return recorded(sysfs, lambda: _declared(module, sysfs, run))
+
+
+def _declared(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
+    document = validate({"pfs": module.params["pfs"]})
+    return {**_converge(module, sysfs, run, document).to_dict(), "document": document.to_dict()}
+
+
+def change(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
+    """The result of `sriov_vf`: the same in check mode, less the times."""
+    from .._document import vf_request
+
+    document = vf_request.validate({key: value for key, value in module.params.items() if key not in ALLOW_OPTIONS})
+    report = _converge(module, sysfs, run, document)
+    present = {plan.found.address: describe(plan.goal.present) for plan in report.plan.plans}
+    return {**report.to_dict(), "present_vfs": present}
+
+
+def _converge(module: Module, sysfs: Sysfs, run: Run, document: HostDocument) -> Report:
+    if not module.check_mode:
+        refuse_during_update(sysfs)
+    allowed = {name: module.params[name] for name in ALLOW_OPTIONS}
+    return converge(sysfs, run, document, check=module.check_mode, **allowed)
+
+
+def info(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
+    """The result of `sriov_info`."""
+    from .._document import selector  # late: other modules need none of these
+    from .._readers import identity
+    from .._report import info as _info
+
+    given = module.params["pfs"]
+    names = None if given is None else [selector.validate(name, f"pfs[{i}]") for i, name in enumerate(given)]
+    pfs = _info.gather(sysfs, run, names, properties=module.params["properties"], vfs=module.params["vfs"])
+    return {"changed": False, "pfs": pfs, "kernel": identity.kernel(sysfs)}

@@ -1,0 +1,193 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which PF is meant: its PCI address, the name of its network interface, or a selector by what kind of PF it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Union
+
+from .._model.errors import BadInputError
+from .._readers.pfs import FACTS, PfState
+from . import shape
+
+KEYS = (*FACTS, "driver", "netdev", "index", "all")
+
+CLASSES = {
+    "network": "02", "ethernet": "0200", "infiniband": "0207", "nvme": "010802", "display": "03",
+    "coprocessor": "0b40", "accelerator": "12",
+}  # fmt: skip
+"""Names for the beginnings of PCI class codes (PCI Code and ID Assignment Specification)."""
+
+NETWORK = "0x02"
+
+_ID = r"(?:0x)?([0-9a-f]{4})"
+_CLASS = r"(?:0x)?([0-9a-f]{2}|[0-9a-f]{4}|[0-9a-f]{6})"
+
+
+@dataclass(frozen=True)
+class Selector:
+    """PFs with all the ``wanted`` facts: one, the one at place ``index`` in the order of addresses, or ``all`` alike.
+
+    Ids are as sysfs has them (``0x8086``), ``class`` is the beginning of one (``0x02``), ``netdev`` may be a glob.
+    """
+
+    wanted: tuple[tuple[str, str | int], ...] = ()
+    index: int | None = None
+    all: bool = False
+
+    def __str__(self) -> str:
+        """As YAML has it in one line."""
+        pairs = (f"{k}: {str(v).lower() if isinstance(v, bool) else v}" for k, v in self.to_dict().items())
+        return f"{{{', '.join(pairs)}}}"
+
+    def to_dict(self) -> dict[str, Any]:
+        index = {} if self.index is None else {"index": self.index}
+        return {**dict(self.wanted), **index, **({"all": True} if self.all else {})}
+
+    @property
+    def facts(self) -> frozenset[str]:
+        """Those of `_state.FACTS` that it asks for."""
+        return frozenset(name for name, _value in self.wanted if name in FACTS)
+
+    def matches(self, pf: PfState) -> bool:
+        """Whether ``pf``, of which `facts` were read, has all the wanted facts."""
+        have = values(pf)
+        return all(_is(name, wanted, have.get(name)) for name, wanted in self.wanted)
+
+    def may_match_later(self, pf: PfState) -> bool:
+        """Whether ``pf`` only lacks its driver, or an interface that its driver may still give it, to match."""
+        may_have_netdev = str(pf.facts.get("class", NETWORK)).startswith(NETWORK)
+        late = {"driver"} if pf.driver is None else set()
+        late |= {"netdev"} if pf.netdev is None and may_have_netdev else set()
+        rest = tuple((name, wanted) for name, wanted in self.wanted if name not in late)
+        return rest != self.wanted and Selector(rest).matches(pf)
+
+
+PfName = Union[str, Selector]
+
+
+def validate(data: object, where: str) -> PfName:
+    """The name or the selector in ``data``; raises `BadInputError` naming the key's path, the value and the fix."""
+    if isinstance(data, str) and data.strip():
+        return data.strip()
+    if not isinstance(data, Mapping):
+        raise BadInputError(
+            f"{where}: {data!r} is not a PCI address, an interface name or a selector; write it like '0000:3b:00.0', "
+            "in quotes, or {driver: ice, index: 0}"
+        )
+    given = shape.mapping(data, where, KEYS)
+    if not given:
+        raise BadInputError(f"{where}: a selector needs one of the keys {', '.join(KEYS)}")
+    index, every = given.pop("index", None), given.pop("all", False)
+    if not isinstance(every, bool):
+        raise BadInputError(f"{where}.all: {every!r} is not true or false")
+    if every and index is not None:
+        raise BadInputError(f"{where}: index is for one PF, all for several; keep one of them")
+    wanted = tuple((name, _fact(name, given[name], f"{where}.{name}")) for name in KEYS if name in given)
+    return Selector(wanted, None if index is None else _number(index, 0, f"{where}.index"), every)
+
+
+def from_text(text: str) -> PfName:
+    """As on a command line: a name, or a selector like ``driver=ice,index=0``."""
+    if "=" not in text:
+        return validate(text, "PF")
+    pairs = [part.partition("=") for part in text.split(",")]
+    words = {"true": True, "false": False}
+    return validate({key.strip(): words.get(value, value) for key, _equals, value in pairs}, f"PF '{text}'")
+
+
+def facts_of(names: Iterable[PfName]) -> frozenset[str]:
+    """Those of `_state.FACTS` that must be read to find these PFs."""
+    return frozenset().union(*(name.facts for name in names if isinstance(name, Selector)))
+
+
+def find(name: PfName, states: Mapping[str, PfState], altnames: Mapping[str, str]) -> list[PfState]:
+    """The PFs that ``name`` means, in the order of their addresses: one, unless it is a selector that says ``all``.
+
+    ``altnames`` gives the interface name behind alternative names. Raises `BadInputError` that lists the candidates
+    when there is none, or more than the one that is meant.
+    """
+    if isinstance(name, str):
+        return [_named(name, states, altnames)]
+    found = matching(name, states)
+    if found and name.all:
+        return found
+    if len(found) == 1 if name.index is None else name.index < len(found):
+        return [found[name.index or 0]]
+    from . import candidates
+
+    raise BadInputError(candidates.refusal(name, found, in_order(states)))
+
+
+def matching(selector: Selector, states: Mapping[str, PfState]) -> list[PfState]:
+    """All PFs with the wanted facts, in the order of their addresses."""
+    return [pf for pf in in_order(states) if selector.matches(pf)]
+
+
+def _named(name: str, states: Mapping[str, PfState], altnames: Mapping[str, str]) -> PfState:
+    """A PCI address in any case, with or without domain, or an interface name."""
+    lower = name.lower()
+    netdev = altnames.get(name, name)
+    for address, pf in states.items():
+        if address in (lower, f"0000:{lower}") or (pf.netdev is not None and pf.netdev == netdev):
+            return pf
+    from . import candidates
+
+    raise BadInputError(f"PF '{name}' is not on this host; PFs of this host: {candidates.rows(in_order(states), ())}")
+
+
+def in_order(states: Mapping[str, PfState]) -> list[PfState]:
+    """By address, the numbers of it as numbers."""
+    return sorted(states.values(), key=lambda pf: [int(part, 16) for part in re.split("[:.]", pf.address)])
+
+
+def values(pf: PfState) -> dict[str, Any]:
+    """What selectors ask for, as far as it was read."""
+    return {**pf.facts, "driver": pf.driver, "netdev": pf.netdev}
+
+
+def _is(name: str, wanted: str | int, value: str | int | None) -> bool:
+    if name == "netdev":
+        return value is not None and fnmatchcase(str(value), str(wanted))
+    return str(value).startswith(str(wanted)) if name == "class" else value == wanted
+
+
+def _fact(name: str, value: object, where: str) -> str | int:
+    if name == "numa_node":
+        return _number(value, -1, where)
+    if not isinstance(value, str) or not value.strip():
+        hint = "; put quotes around hexadecimal digits" if isinstance(value, int) and name in FACTS else ""
+        raise BadInputError(f"{where}: {value!r} is not a text{hint}")
+    text = value.strip()
+    if name in ("driver", "netdev"):
+        return text
+    return _class(text, where) if name == "class" else _id(text, where)
+
+
+def _id(text: str, where: str) -> str:
+    found = re.fullmatch(_ID, text.lower())
+    if not found:
+        raise BadInputError(f"{where}: '{text}' is not a PCI id; write four hexadecimal digits in quotes, like '8086'")
+    return f"0x{found.group(1)}"
+
+
+def _class(text: str, where: str) -> str:
+    found = re.fullmatch(_CLASS, CLASSES.get(text, text.lower()))
+    if not found:
+        raise BadInputError(
+            f"{where}: '{text}' is not a PCI class; write two, four or six hexadecimal digits in quotes, like '0200', "
+            f"or one of {', '.join(CLASSES)}"
+        )
+    return f"0x{found.group(1)}"
+
+
+def _number(value: object, low: int, where: str) -> int:
+    number = int(value) if isinstance(value, str) and re.fullmatch(r"-?\d+", value, re.ASCII) else value
+    if isinstance(number, bool) or not isinstance(number, int) or number < low:
+        raise BadInputError(f"{where}: {value!r} is not a whole number from {low} on")
+    return number

@@ -1,0 +1,75 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what each VF is to have, to the few entries that a host document needs to say it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Union
+
+from .._model import addresses
+from .._model.properties import ADDRESSES
+from .._model.vf_ids import compress
+from .document import ALL
+
+_TOGETHER = (("vlan", "qos", "vlan_proto"), ("min_tx_rate", "max_tx_rate"))
+"""Keys that are checked, and set in the kernel, as one."""
+_LOW = 3
+"""Octets of an address that ids are added to, see `_derived`."""
+
+_Unit = tuple[Union[int, None], tuple[tuple[str, Any], ...]]
+"""The id of a VF that must have an entry of its own, else None; keys with their values."""
+
+
+def vf_groups(wishes: Mapping[int, Mapping[str, Any]], number: int | None = None) -> list[dict[str, Any]]:
+    """Entries for ``vfs`` of a PF: what holds for the same VFs shares one, wide entries come first.
+
+    ``wishes`` has hashable values by key, by VF id. Ids are `all` where they are those of ``number`` VFs,
+    if more than one, because some keys are for single ids.
+    """
+    holders: dict[_Unit, set[int]] = {}
+    for vf_id, wish in _with_bases(wishes).items():
+        for unit in _units(vf_id, wish):
+            holders.setdefault(unit, set()).add(vf_id)
+    entries: dict[frozenset[int], dict[str, Any]] = {}
+    for (_alone, pairs), ids in holders.items():
+        entries.setdefault(frozenset(ids), {}).update(pairs)
+    ordered = sorted(entries.items(), key=lambda entry: (-len(entry[0]), min(entry[0])))
+    every = frozenset(range(number)) if number and number > 1 else None
+    return [{"ids": ALL if ids == every else compress(ids), **values} for ids, values in ordered]
+
+
+def _units(vf_id: int, wish: Mapping[str, Any]) -> Iterator[_Unit]:
+    """The wish in the smallest parts that may go to different entries."""
+    left = dict(wish)
+    for keys in _TOGETHER:
+        pairs = tuple((key, left.pop(key)) for key in keys if key in left)
+        if pairs:
+            yield None, pairs
+    for key, value in left.items():
+        yield vf_id if key in ADDRESSES and not addresses.is_derived(value) else None, ((key, value),)
+
+
+def _with_bases(wishes: Mapping[int, Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
+    """Wishes by rising id; addresses of several VFs that are one base plus the VF's id are written so."""
+    found = {vf_id: dict(wish) for vf_id, wish in sorted(wishes.items())}
+    for key in ADDRESSES:
+        bases = {vf_id: base for vf_id, wish in found.items() if (base := _base(wish.get(key), vf_id))}
+        shared = Counter(bases.values())
+        for vf_id, base in bases.items():
+            if shared[base] > 1:
+                found[vf_id][key] = base
+    return found
+
+
+def _base(text: str | None, vf_id: int) -> str | None:
+    """What `_derived.address` makes ``text`` of for this VF, None where there is no such base."""
+    if text is None or addresses.is_derived(text):
+        return None
+    octets = bytes.fromhex(text.replace(":", ""))
+    low = int.from_bytes(octets[-_LOW:], "big") - vf_id
+    if low < 0 or (not any(octets[:-_LOW]) and not low):
+        return None
+    return ":".join(f"{octet:02x}" for octet in octets[:-_LOW] + low.to_bytes(_LOW, "big")) + addresses.PLUS_ID

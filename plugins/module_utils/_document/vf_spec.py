@@ -1,0 +1,138 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The part of the host document that is about single VFs, or sets of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .._model import properties as _properties
+from .._model import vf_device, vf_ids
+from .._model.errors import BadInputError
+from .._model.properties import VfProperties
+from .._model.vf_device import VfDevice
+from .document import Ids, PfSpec, ids_of, ids_text, resolve_ids
+from .shape import mapping
+
+if TYPE_CHECKING:
+    from .._readers.pfs import PfState
+    from .selector import PfName
+
+VF_KEYS = ("ids", "driver", *_properties.NAMES, *vf_device.NAMES)
+
+
+class VfSpec(NamedTuple):
+    """A wish for the VFs ``ids``: driver and device where they are present, properties where they are enabled."""
+
+    ids: Ids
+    driver: str | None = None
+    properties: VfProperties = VfProperties()
+    device: VfDevice = VfDevice()
+
+    def resolved(self, number: int, where: str) -> VfSpec:
+        """With a set of ids, of the ``number`` of VFs that are enabled.
+
+        Raises `BadInputError` for others, and for addresses that have no room for them.
+        """
+        ids = resolve_ids(self.ids, number, f"{where}.ids")
+        for key, text in self.properties.derived().items():
+            from .._model import addresses
+
+            addresses.check_ids(text, ids, f"{where}.{key}")
+        return self._replace(ids=ids)
+
+    def to_dict(self) -> dict[str, Any]:
+        driver = {} if self.driver is None else {"driver": self.driver}
+        return {"ids": ids_text(self.ids), **driver, **self.properties.to_dict(), **self.device.to_dict()}
+
+
+def validate(data: Iterable[object], pf: PfName, where: str) -> tuple[VfSpec, ...]:
+    """The list ``vfs`` of a wish for ``pf``; raises `BadInputError` naming the key's path, the value and the fix."""
+    vfs = tuple(vf_spec(item, f"{where}.vfs[{index}]") for index, item in enumerate(data))
+    _check_overlap(vfs, where)
+    check_alike(pf, vfs, where)
+    return vfs
+
+
+def vf_spec(data: object, where: str) -> VfSpec:
+    """One entry of ``vfs``, or what `_vf_wish` has of one."""
+    vf = mapping(data, where, VF_KEYS)
+    if "ids" not in vf:
+        raise BadInputError(f"{where}.ids is missing; write the VF ids that this is for, such as '0-3' or 'all'")
+    ids = ids_of(vf["ids"], f"{where}.ids")
+    driver = vf.get("driver")
+    if driver is not None and (not isinstance(driver, str) or not driver or "/" in driver or driver != driver.strip()):
+        raise BadInputError(f"{where}.driver: {driver!r} is not a driver's name; write 'vfio-pci' or 'default'")
+    return VfSpec(ids, driver, _properties_of(vf, ids, where), vf_device.validate(vf, where))
+
+
+def _properties_of(vf: Mapping[str, Any], ids: Ids, where: str) -> VfProperties:
+    if not vf.keys() & set(_properties.NAMES):
+        return VfProperties()
+    from . import property_values
+
+    properties = property_values.validate(vf, where)
+    property_values.check_addresses(properties, ids, where)
+    return properties
+
+
+def with_owed(spec: PfSpec, state: PfState, ids: frozenset[int]) -> PfSpec:
+    """What is owed to the VFs ``ids`` is wished as well, as far as the wish does not say otherwise."""
+    from .._engine.journal import Owed
+    from .._model import eswitch
+
+    owed = state.owed or Owed()
+    back = None if owed.present is None else (owed.present | state.present) & ids
+    lost = eswitch.kept_by_nobody(state.driver, spec.settings.eswitch_mode)
+    given = {
+        i: VfSpec(frozenset({i}), owed.drivers.get(i), owed.properties.get(i, VfProperties()).without(lost))
+        for i in sorted({*owed.drivers, *owed.properties} & ids)
+    }  # fmt: skip
+    return spec._replace(
+        present_vfs=back if spec.present_vfs is None else spec.present_vfs,
+        drivers_autoprobe=owed.autoprobe if spec.drivers_autoprobe is None else spec.drivers_autoprobe,
+        vfs=(*given.values(), *spec.vfs),
+    )
+
+
+def check_alike(pf: PfName, vfs: tuple[VfSpec, ...], where: str) -> None:
+    """What all PFs of a selector are given must be nothing that only one of them can have.
+
+    The same base gives VFs of different PFs the same addresses; a hash does not, it is of the PF as well.
+    """
+    if isinstance(pf, str) or not pf.all:
+        return
+    given = [vf for vf in vfs if vf.properties]
+    if not given:
+        return
+    from .._model import addresses
+
+    for vf in given:
+        for name in _properties.ADDRESSES:
+            value = getattr(vf.properties, name)
+            if value and value != addresses.HASH:
+                more = f", or give '{addresses.HASH}'" if name == "mac" else ""
+                raise BadInputError(
+                    f"{where}.pf.all: {name} {value} cannot be given to VFs of several PFs; name each PF{more}"
+                )
+
+
+def _check_overlap(vfs: tuple[VfSpec, ...], where: str) -> None:
+    """No key may be given twice for one id."""
+    for index, one in enumerate(vfs):
+        for other_index, other in enumerate(vfs[:index]):
+            keys = sorted((set(one.to_dict()) & set(other.to_dict())) - {"ids"})
+            both = _common(one.ids, other.ids)
+            if keys and both:
+                raise BadInputError(
+                    f"{where}.vfs[{index}].{keys[0]}: VF ids {both} have it from vfs[{other_index}] already; keep one"
+                )
+
+
+def _common(one: Ids, other: Ids) -> str:
+    """The ids in both, as text; `all` holds every id."""
+    if isinstance(one, str):
+        return ids_text(other) if isinstance(other, str) or other else ""
+    return vf_ids.compress(one) if isinstance(other, str) else vf_ids.compress(one & other)

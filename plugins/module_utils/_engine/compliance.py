@@ -1,0 +1,76 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What there is to read of a PF that is as wished: little. Only where it is not, or may not be, is more of it read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from .._document.document import HostDocument, PfSpec
+from .._plan.goal import Goal, goal_of, shortfall
+from .._readers.pfs import BoundDevices, PfState, glance_at_vfs, read_vfs
+from .._system.process import Run
+from .._system.sysfs import Sysfs
+
+if TYPE_CHECKING:
+    from .._tools.ip import Reading
+
+
+def for_planning(
+    sysfs: Sysfs, run: Run, states: Mapping[str, PfState], document: HostDocument
+) -> tuple[dict[str, PfState], dict[str, Goal]]:
+    """``states``, read without details, with as many of them as plans for the wishes of the resolved document need.
+
+    Of VFs that are bound as wished, address and driver; of PFs that fall short of their goal, what `_reading` says. And
+    the goals, by address, of PFs that have reached them.
+    """
+    wishes = {str(spec.pf): spec for spec in document.pfs}
+    links = _links(run, [states[address] for address, spec in wishes.items() if any(vf.properties for vf in spec.vfs)])
+    read, reached, bound = dict(states), {}, BoundDevices(sysfs)
+    for address, spec in wishes.items():
+        if not states[address].owed:
+            read[address], goal = _seen(run, states[address], spec, bound, links)
+            if not shortfall(goal, read[address]):
+                reached[address] = goal
+                continue
+        from . import reading
+
+        read[address] = reading.for_planning(sysfs, run, states[address], spec, links)
+    return read, reached
+
+
+def _links(run: Run, pfs: list[PfState]) -> Mapping[str, Reading]:
+    if len(pfs) < 2:
+        return {}
+    from . import reading
+
+    return reading.links_at_once(run, pfs)
+
+
+def _seen(
+    run: Run, pf: PfState, spec: PfSpec, bound: BoundDevices, links: Mapping[str, Reading]
+) -> tuple[PfState, Goal]:
+    """With what tells whether it is as wished, and the goal."""
+    if not (spec.vfs or spec.settings):
+        return pf, goal_of(pf, spec)
+    if spec.settings:
+        from .._readers import details
+
+        pf = details.read_settings(bound.sysfs, run, pf, spec.settings)
+    goal = goal_of(pf, spec)
+    if goal.devices:
+        from .._readers import details
+
+        pf = read_vfs(bound.sysfs, pf, frozenset(goal.devices) & pf.present)
+        pf = details.read_devices(bound.sysfs, pf, {vf_id: wish.to_dict() for vf_id, wish in goal.devices.items()})
+    bare = pf.present - set(pf.vfs)
+    drivers = {vf_id: driver for vf_id, driver in goal.drivers.items() if vf_id in bare}
+    pf = pf._replace(vfs={**pf.vfs, **glance_at_vfs(bound, pf, drivers)})
+    if goal.properties:
+        from . import reading
+
+        pf = reading.with_properties(run, pf, links)
+        goal = goal_of(pf, spec)  # addresses may be derived from the PF's own
+    return pf, goal

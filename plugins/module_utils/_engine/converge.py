@@ -1,0 +1,220 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read, plan, apply in one go: what every door calls."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .._document.document import HostDocument, resolve
+from .._model.errors import BadInputError, RefusedError, SriovError
+from .._model.kernel_interface import DEVICES
+from .._plan.plan import HostPlan, plan_resolved
+from .._readers.pfs import FACTS, PfState, read_known, read_pfs
+from .._system import pf_lock
+from .._system.blocked import refuse_these
+from .._system.read_once import ReadOnce, once
+from .._system.sysfs import EVERY_VF, UNFINISHED
+from . import compliance
+
+if TYPE_CHECKING:
+    from .._document.selector import PfName
+    from .._plan.goal import Goal
+    from .._system.process import Run
+    from .._system.sysfs import Sysfs
+
+
+class Report(NamedTuple):
+    """A plan and what it was made for; unless it was only a question, the plan is what was carried out.
+
+    ``states`` were read afterwards, without details of VFs where none were needed. ``seconds`` is None for a question,
+    ``times`` has the seconds of each step.
+    """
+
+    plan: HostPlan
+    states: Mapping[str, PfState]
+    seconds: float | None = None
+    times: tuple[dict[str, Any], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same keys whether it was done or only asked; times only when it was done."""
+        done = {} if self.seconds is None else {"times": list(self.times), "seconds": self.seconds}
+        return {
+            "changed": self.plan.changed,
+            "steps": self.plan.summary(),
+            "notes": list(self.plan.notes),
+            "diff": self.plan.diff(),
+            **done,
+        }
+
+
+def converge(
+    sysfs: Sysfs,
+    run: Run,
+    document: HostDocument,
+    *,
+    force: bool = False,
+    allow_disruptive: bool = False,
+    check: bool = False,
+    lock_s: float | None = pf_lock.WAIT_S,
+) -> Report:
+    """Bring the host to the document, or with ``check`` only say how; raises as `_plan.plan_host` and `apply_host` do.
+
+    ``force``: VFs in use may be taken away. ``allow_disruptive``: each PF may go through 0, as its wish may say too.
+    ``lock_s``: how long to wait for PFs that other runs are changing (`_pf_lock`); None for who is alone. Where
+    there is nothing to do no lock is taken, and nobody waited for.
+
+    A host that is as declared is only read. What changes are made of is not even imported: Ansible compiles a module
+    and all that it imports at each run.
+    """
+    if allow_disruptive:
+        document = HostDocument(tuple(pf._replace(allow_disruptive=True) for pf in document.pfs))
+
+    def look() -> Report:
+        states, resolved, reached = read_host(sysfs, run, document)
+        return Report(plan_resolved(states, resolved, reached, force=force), states)
+
+    if check:
+        return _asked(sysfs, run, look())
+    with contextlib.ExitStack() as locks:
+        report = look() if lock_s is None else _looked_alone(sysfs, document, look, locks, lock_s)
+        return _done(sysfs, run, report, lock_s is None) if _to_do(report) else report._replace(seconds=0.0)
+
+
+def _asked(sysfs: Sysfs, run: Run, report: Report) -> Report:
+    if report.plan.changed:
+        from .._holders.holders import refuse_held
+
+        refuse_held(sysfs, run, report.plan)
+    return report
+
+
+def _done(sysfs: Sysfs, run: Run, report: Report, alone: bool) -> Report:
+    from .apply import apply_host
+
+    outcome = apply_host(sysfs, report.plan, run=run, alone=alone)
+    after = {address: pf.state for address, pf in outcome.pfs.items()}
+    return Report(outcome.plan, after, outcome.seconds, tuple(outcome.to_dict()["times"]))
+
+
+def _to_do(report: Report) -> bool:
+    """Something to change, or a note of an unfinished run to forget."""
+    return any(one.steps or one.found.owed for one in report.plan.plans)
+
+
+def _looked_alone(
+    sysfs: Sysfs, document: HostDocument, look: Callable[[], Report], locks: contextlib.ExitStack, lock_s: float
+) -> Report:
+    """What ``look`` sees while nobody else changes its PFs; with ``locks`` on them when there is anything to do.
+
+    Which PFs are meant is known only after a look. That no lock is held before it and none after it is enough where
+    nothing is to be done; what it cannot understand while others are at work is looked at again when they are done.
+    """
+    from . import update_guard  # late: without anything to do there is nothing to guard
+
+    try:
+        report = look()
+    except SriovError:
+        with pf_lock.held(sysfs, pf_lock.busy(sysfs, _addresses(sysfs, document)), lock_s) as others:
+            if not others:
+                raise
+            report = look()
+    mine = sorted(one.found.address for one in report.plan.plans)
+    if _to_do(report) or pf_lock.busy(sysfs, mine):
+        locks.enter_context(pf_lock.held(sysfs, mine, lock_s))
+        update_guard.refuse_during_update(sysfs)
+        report = look()
+        now = sorted(one.found.address for one in report.plan.plans)
+        if now != mine:
+            raise RefusedError(f"the wishes meant PFs {', '.join(mine)}, and now {', '.join(now)}: try again")
+    return report
+
+
+def read_host(
+    sysfs: Sysfs, run: Run, document: HostDocument
+) -> tuple[dict[str, PfState], HostDocument, dict[str, Goal]]:
+    """PFs with as much detail of their VFs as planning needs, the document resolved, and which goals are reached.
+
+    Other PFs are read only when some PF is not named by its address, and of what PFs are, only what selectors ask for.
+    No file is read twice, no program asked twice. Raises `RefusedError` when a write is under way at a PF of the
+    document; other PFs may be blocked.
+    """
+    sysfs, run = ReadOnce(sysfs), once(run)
+    addresses = _addresses(sysfs, document)
+    if addresses is not None:
+        states = _with_notes(sysfs, read_pfs(sysfs, addresses, vfs=False))
+        resolved = resolve(document, states)
+    else:
+        from .._document import selector
+
+        names = [spec.pf for spec in document.pfs]
+        states = _with_notes(sysfs, read_known(sysfs, selector.facts_of(names)))
+        resolved = _resolved(sysfs, run, document, states)
+    states, reached = compliance.for_planning(sysfs, run, states, resolved)
+    return states, resolved, reached
+
+
+def _addresses(sysfs: Sysfs, document: HostDocument) -> list[str] | None:
+    """Of the PFs of the document, None unless all of them are named by their address."""
+    names = {spec.pf for spec in document.pfs}
+    addresses = sorted(name for name in names if isinstance(name, str) and _is_pf(sysfs, name))
+    return addresses if len(addresses) == len(names) else None
+
+
+def _with_notes(sysfs: Sysfs, states: dict[str, PfState]) -> dict[str, PfState]:
+    """`_every_vf.known` and `_owed.known`; mostly there is nothing."""
+    if sysfs.names(EVERY_VF):
+        from . import all_vf_drivers
+
+        states = all_vf_drivers.known(sysfs, states)
+    if sysfs.names(UNFINISHED):
+        from . import journal
+
+        states = journal.known(sysfs, states)
+    return states
+
+
+def altnames(run: Run, names: Iterable[PfName], states: Mapping[str, PfState]) -> dict[str, str]:
+    """Interface names behind those names of PFs that are neither addresses nor interface names."""
+    from .._document import selector
+
+    found: dict[str, str] = {}
+    for name in names:
+        if isinstance(name, str) and ":" not in name:
+            try:
+                selector.find(name, states, {})
+            except BadInputError:
+                found[name] = _netdev_or_same(run, name)
+    return found
+
+
+def _resolved(sysfs: Sysfs, run: Run, document: HostDocument, states: Mapping[str, PfState]) -> HostDocument:
+    """`resolve`; when that fails it is asked again with all facts of all PFs, so that the error can tell them."""
+    from .._document import selector
+
+    names = [spec.pf for spec in document.pfs]
+    known = altnames(run, names, states)
+    try:
+        chosen = [pf for name in names for pf in selector.find(name, states, known)]
+        refuse_these({pf.address: pf.blocked for pf in chosen if pf.blocked is not None})
+        return resolve(document, states, known)
+    except BadInputError:
+        if any(not isinstance(name, str) for name in names):
+            resolve(document, read_known(sysfs, FACTS), known)
+        raise
+
+
+def _is_pf(sysfs: Sysfs, name: str) -> bool:
+    return "sriov_totalvfs" in sysfs.names(f"{DEVICES}/{name}")
+
+
+def _netdev_or_same(run: Run, name: str) -> str:
+    from .._tools.ip import netdev_of
+
+    try:
+        return netdev_of(run, name)
+    except SriovError:
+        return name

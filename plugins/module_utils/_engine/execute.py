@@ -1,0 +1,148 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Carrying out one action of a step."""
+
+from __future__ import annotations
+
+import errno
+import time
+
+from .._model.errors import DeadlineError, KernelError, PropertyError, ToolError, VerifyError
+from .._model.properties import VfProperties
+from .._plan.actions import Action, Command, ReadBack, SetEswitch, SetMtu, Write
+from .._readers import details, vf_properties
+from .._readers.pfs import uplink
+from .._system.process import Run
+from .._system.sysfs import Sysfs
+from .._tools import devlink, tool_errors
+
+WRITE_S, VF_S = 60.0, 2.0
+"""Seconds that a write may take, and more for each VF that it brings or takes: real drivers need up to one for a VF."""
+
+NETDEV_S = 10.0
+"""How long a network interface may take to appear after its driver was bound: some do it in the background (iavf)."""
+
+_PAUSE_S = 0.02
+
+
+def act(sysfs: Sysfs, run: Run, pf: str, action: Action, careful: bool = False) -> None:
+    """Carry out an action for the PF at address ``pf``.
+
+    ``careful``: something on this host may be blocked in the kernel, so any write may queue up behind it. Raises
+    `KernelError` for a write, `ToolError` or `PropertyError` for a program, `DeadlineError` for an interface that does
+    not appear, `VerifyError` for properties that did not stick, and `BlockedError` for what the kernel did not end in
+    time: it was left behind.
+    """
+    if isinstance(action, Command):
+        _command(run, action)
+    elif isinstance(action, ReadBack):
+        _read_back(run, action)
+    elif isinstance(action, SetEswitch):
+        if devlink.eswitch_mode(run, action.pf) != action.mode:
+            devlink.set_eswitch(run, action.pf, action.mode)
+    elif isinstance(action, SetMtu):
+        _set_mtu(sysfs, pf, action, WRITE_S if careful else None)
+    else:
+        _write(sysfs, pf, action, WRITE_S + VF_S * action.vfs if careful or action.waits else None)
+
+
+def _write(sysfs: Sysfs, pf: str, action: Write, seconds: float | None) -> None:
+    if action.missing_ok and not sysfs.exists(action.path):
+        return
+    value = action.value
+    if action.device is not None:
+        address = sysfs.link(action.device)
+        if address is None:
+            raise KernelError("find the VF behind", action.device, errno.ENOENT)
+        value = address
+    _send(sysfs, pf, action.path, value, seconds)
+    if action.missing_ok and sysfs.exists(action.path):
+        raise VerifyError(f"'{value}' was written to {action.path}, and it is still bound")
+
+
+def _set_mtu(sysfs: Sysfs, pf: str, action: SetMtu, seconds: float | None) -> None:
+    """Again, where udev has given the interface another name in between."""
+    until = time.monotonic() + NETDEV_S
+    while True:
+        try:
+            path = f"{action.folder}/net/{_netdev_of(sysfs, action.folder)}/mtu"
+            return _send(sysfs, pf, path, str(action.mtu), seconds)
+        except KernelError as error:
+            if error.errno not in details.RENAMED or time.monotonic() >= until:
+                raise
+
+
+def _send(sysfs: Sysfs, pf: str, path: str, value: str, seconds: float | None) -> None:
+    """Without ``seconds``, it is waited for."""
+    if seconds is None:
+        sysfs.write(path, value)
+    else:
+        sysfs.write_within(path, value, pf, seconds)
+
+
+def _command(run: Run, action: Command) -> None:
+    try:
+        run(action.argv)
+    except ToolError as error:
+        if not action.parts:
+            raise
+        _one_by_one(run, action, error)
+
+
+def _one_by_one(run: Run, action: Command, error: ToolError) -> None:
+    """Which property the kernel refused: the first that it refuses when they are set one by one.
+
+    A MAC address that ``ip`` cannot set may have another way. When each goes through alone, nothing can be said of
+    one, and the error stays.
+    """
+    other_way = False
+    for given, argv in action.parts:
+        try:
+            if len(action.parts) == 1:
+                raise error
+            run(argv)
+        except ToolError as refusal:
+            if not _set_by_port(run, action.vf, given, refusal):
+                raise _property_error(given, refusal) from refusal
+            other_way = True
+    if not other_way:
+        raise error
+
+
+def _set_by_port(run: Run, vf: tuple[str, int], given: VfProperties, refusal: ToolError) -> bool:
+    """Whether the kernel's EOPNOTSUPP for a MAC address was of the way, and the VF's port took it."""
+    if given.mac is None or tool_errors.errno_of(refusal.stderr) != errno.EOPNOTSUPP:
+        return False
+    try:
+        return vf_properties.set_mac_by_port(run, *vf, given.mac)
+    except ToolError:
+        return False
+
+
+def _property_error(given: VfProperties, error: ToolError) -> PropertyError:
+    number = tool_errors.errno_of(error.stderr)
+    named = given.to_dict()
+    what = ", ".join(f"{name} {value}" for name, value in named.items())
+    return PropertyError(what, tuple(named), number, tool_errors.name(number), error)
+
+
+def _netdev_of(sysfs: Sysfs, folder: str) -> str:
+    until = time.monotonic() + NETDEV_S
+    while True:
+        netdev = uplink(sysfs, folder, sysfs.names(f"{folder}/net"))
+        if netdev is not None:
+            return netdev
+        if time.monotonic() >= until:
+            raise DeadlineError(f"no network interface appeared in {folder}/net within {NETDEV_S:g} s")
+        time.sleep(_PAUSE_S)
+
+
+def _read_back(run: Run, action: ReadBack) -> None:
+    found = vf_properties.read_vfs(run, action.pf, action.netdev, len(action.wanted))[1]
+    for vf_id, wanted in sorted(action.wanted.items()):
+        if missing := wanted.missing_in(found.get(vf_id, VfProperties())):
+            have = found.get(vf_id, VfProperties()).only(missing)
+            raise VerifyError(
+                f"VF {vf_id} of {action.netdev}: wanted {missing.to_dict()}, the driver reports {have.to_dict()}"
+            )

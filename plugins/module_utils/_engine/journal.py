@@ -1,0 +1,144 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run that does not come to its end owes a PF: what it took away for a moment, and no wish tells the next run.
+
+It is noted in /run before the first write of such a plan, and forgotten when the PF is as wished, or as it was found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Optional
+
+from .._model import vf_ids
+from .._model.errors import BadInputError, KernelError
+from .._model.properties import VfProperties
+from .._system.sysfs import UNFINISHED, Sysfs
+
+if TYPE_CHECKING:
+    from .._plan.plan import Plan
+    from .._readers.pfs import PfState
+
+Bound = tuple[str, Optional[str]]
+"""A driver, and what driver_override was beside it."""
+
+
+@dataclass(frozen=True)
+class Owed:
+    """As it was before the run, None and nothing where the run does not take it away.
+
+    ``enabled`` and ``present`` are of a way through 0, ``drivers`` and ``properties`` what VFs that come back get
+    again. ``rebound`` are VFs that stay and let go of their driver for a moment; ``probed`` are VFs to which the
+    kernel's choice is to be bound.
+    """
+
+    enabled: int | None = None
+    present: frozenset[int] | None = None
+    autoprobe: bool | None = None
+    drivers: Mapping[int, str] = field(default_factory=dict)
+    properties: Mapping[int, VfProperties] = field(default_factory=dict)
+    rebound: Mapping[int, Bound] = field(default_factory=dict)
+    probed: frozenset[int] = frozenset()
+
+    def __bool__(self) -> bool:
+        return self != Owed()
+
+    def over(self, other: Owed) -> Owed:
+        """``other`` with what is owed already, which is older, put over it."""
+        return Owed(
+            other.enabled if self.enabled is None else self.enabled,
+            other.present if self.present is None else self.present,
+            other.autoprobe if self.autoprobe is None else self.autoprobe,
+            {**other.drivers, **self.drivers},
+            {**other.properties, **self.properties},
+            {**other.rebound, **self.rebound},
+            self.probed | other.probed,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "enabled": self.enabled,
+            "present": None if self.present is None else vf_ids.describe(self.present),
+            "autoprobe": self.autoprobe,
+            "drivers": {str(vf_id): driver for vf_id, driver in self.drivers.items()},
+            "properties": {str(vf_id): given.to_dict() for vf_id, given in self.properties.items()},
+            "rebound": {str(vf_id): list(bound) for vf_id, bound in self.rebound.items()},
+            "probed": vf_ids.describe(self.probed),
+        }
+
+
+def of_plan(plan: Plan) -> Owed:
+    """What would be owed if the plan stopped halfway, and what is owed from before it."""
+    found, spec, goal = plan.found, plan.spec, plan.goal
+    toggles = any(step.what == "autoprobe" for step in plan.steps)
+    owed = Owed(
+        autoprobe=found.autoprobe if toggles and spec.drivers_autoprobe in (None, found.autoprobe) else None,
+        rebound={i: (driver, found.vfs[i].driver_override) for i, driver in goal.rebound.items()},
+        probed=frozenset().union(*(step.ids for step in plan.steps if step.is_kernels_choice)),
+    )
+    if goal.cycle:
+        owed = replace(
+            owed,
+            enabled=found.enabled,
+            present=found.present,
+            drivers=goal.kept_drivers,
+            properties=goal.kept_properties,
+        )
+    return (found.owed or Owed()).over(owed)
+
+
+def note(sysfs: Sysfs, address: str, owed: Owed | None) -> None:
+    """Have this noted, or with nothing owed no note."""
+    path = sysfs.real(f"{UNFINISHED}/{address}")
+    try:
+        if not owed:
+            with contextlib.suppress(FileNotFoundError):  # who would do without may delete it
+                os.unlink(path)
+            return
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        with open(f"{path}.new", "w", encoding="utf-8") as file:
+            json.dump(owed.to_dict(), file)
+        os.rename(f"{path}.new", path)
+    except OSError as error:
+        raise KernelError("write", f"{UNFINISHED}/{address}", error.errno or 0) from error
+
+
+def known(sysfs: Sysfs, states: Mapping[str, PfState]) -> dict[str, PfState]:
+    """``states`` with what runs that have not come to their end owe them; raises `BadInputError` for a bad note."""
+    found = {name: _read(sysfs, name) for name in sysfs.names(UNFINISHED) if name in states}
+    return {**states, **{address: states[address]._replace(owed=owed) for address, owed in found.items()}}
+
+
+def _read(sysfs: Sysfs, address: str) -> Owed | None:
+    """None when the run that had noted it has come to its end just now."""
+    path = f"{UNFINISHED}/{address}"
+    try:
+        text = sysfs.read(path)
+    except KernelError as error:
+        if error.errno != errno.ENOENT:
+            raise
+        return None
+    try:
+        data = json.loads(text)
+        return Owed(
+            data["enabled"],
+            None if data["present"] is None else _ids(data["present"]),
+            data["autoprobe"],
+            {int(vf_id): driver for vf_id, driver in data["drivers"].items()},
+            {int(vf_id): VfProperties(**given) for vf_id, given in data["properties"].items()},
+            {int(vf_id): (driver, override) for vf_id, (driver, override) in data["rebound"].items()},
+            _ids(data["probed"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadInputError(f"{path} is no note of an interrupted run ({error!r}): delete it") from error
+
+
+def _ids(text: str) -> frozenset[int]:
+    return vf_ids.parse(text, vf_ids.MAX_VFS)

@@ -1,0 +1,89 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When this host was last brought to what is declared, how long that took, and how it ended: a file in /run.
+
+`sriov_vf` is not noted: it changes single VFs whatever is declared, so neither its success nor its failure says how the
+host stands to that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeVar
+
+from .._model.errors import BadInputError, KernelError, RefusedError, SriovError
+from .._system import durable
+from .._system.sysfs import Sysfs
+
+PATH = "/run/kvmfleet-sriov/last_apply.json"
+DONE, FAILED, REFUSED, BAD_INPUT = RESULTS = ("done", "failed", "refused", "bad_input")
+_Result = TypeVar("_Result")
+
+
+class LastApply(NamedTuple):
+    """``time`` in seconds since the epoch, when it ended; ``result`` is one of `RESULTS`."""
+
+    time: float
+    seconds: float
+    result: str
+
+
+def recorded(sysfs: Sysfs, act: Callable[[], _Result]) -> _Result:
+    """What ``act`` returns or raises, noted. That it cannot be noted is no reason to fail."""
+    start, result = time.monotonic(), FAILED
+    try:
+        with _ended_at_once(lambda: _noted(sysfs, start, FAILED)):
+            value = act()
+        result = DONE
+        return value
+    except SriovError as error:
+        result = {BadInputError: BAD_INPUT, RefusedError: REFUSED}.get(type(error), FAILED)
+        raise
+    finally:
+        _noted(sysfs, start, result)
+
+
+@contextlib.contextmanager
+def _ended_at_once(note: Callable[[], None]) -> Iterator[None]:
+    """A run that is told to end does so, threads and all, and is noted; the same task converges after it (`_owed`).
+
+    Else its threads would go on without its locks: Python only ends when they have.
+    """
+
+    def end(number: int, _frame: object) -> None:
+        note()
+        os._exit(128 + number)
+
+    mine = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)} if mine else {}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _noted(sysfs: Sysfs, start: float, result: str) -> None:
+    with contextlib.suppress(KernelError, OSError):
+        _write(sysfs, LastApply(round(time.time(), 3), round(time.monotonic() - start, 6), result))
+
+
+def read(sysfs: Sysfs) -> LastApply | None:
+    """None when there was none since this boot, or when its file is not one of ours."""
+    try:
+        return LastApply(**(durable.read_json(sysfs.real(PATH)) or {}))
+    except (BadInputError, KernelError, TypeError):
+        return None
+
+
+def _write(sysfs: Sysfs, last: LastApply) -> None:
+    path = sysfs.real(PATH)
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    durable.write_text(path, json.dumps(last._asdict()) + "\n", 0o644)

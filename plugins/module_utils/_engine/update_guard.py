@@ -1,0 +1,43 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a live update of this host is under way: until it ends, VFs are its business alone."""
+
+from __future__ import annotations
+
+from .._model.errors import RefusedError
+from .._system.sysfs import Sysfs
+
+STATUS = "/var/lib/kvmfleet-sriov/live-update/status.json"
+"""As `_live_status.Folder` has it, which is imported where there is such a file."""
+
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+CMDLINE = "/proc/cmdline"
+TOKEN = "kvmfleet.update="
+
+
+def live_update_phase(sysfs: Sysfs) -> str | None:
+    """The phase of the live update that this boot takes part in, None when there is none or it has ended.
+
+    It takes part when the update's last word was written in this boot, or when this kernel was started to resume it.
+    """
+    if not sysfs.exists(STATUS):
+        return None
+    from .._live_update.status import FINAL, Folder
+
+    status = Folder.of(sysfs).read_status()
+    if not status or status.get("phase") in FINAL:
+        return None
+    same_boot = status.get("boot_id") == sysfs.read(BOOT_ID)
+    resuming = f"{TOKEN}{status.get('manifest')}" in sysfs.read(CMDLINE).split()
+    return str(status.get("phase")) if same_boot or resuming else None
+
+
+def refuse_during_update(sysfs: Sysfs) -> None:
+    """Raise `RefusedError` while a live update is under way."""
+    phase = live_update_phase(sysfs)
+    if phase is not None:
+        raise RefusedError(
+            f"a live update of this host is under way (phase {phase}): VFs must stay as its manifest has them; wait "
+            "for its end, or cancel it"
+        )

@@ -1,0 +1,100 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether block devices of VFs (namespaces of NVMe controllers) are mounted, swapped to, opened or part of others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from .._model.errors import KernelError
+from .._system.sysfs import Sysfs
+from . import processes
+
+CLASS, SWAPS = "/sys/class/block", "/proc/swaps"
+_PATH = re.compile(r"nvme(\d+)c\d+n(\d+)")
+"""One path to a namespace that has several; its block device is nvmeXnY (drivers/nvme/host/multipath.c)."""
+
+
+@dataclass(frozen=True)
+class Mount:
+    """``device`` is MAJOR:MINOR, ``source`` what was mounted; ``pid`` is of a process that sees it, 0 for our own."""
+
+    device: str
+    source: str
+    point: str
+    pid: int = 0
+
+
+def users(sysfs: Sysfs, addresses: Iterable[str]) -> dict[str, str]:
+    """In words, by PCI address, what uses block devices of the PCI devices at ``addresses``."""
+    disks = devices(sysfs, frozenset(addresses))
+    if not disks:
+        return {}
+    found: dict[str, str] = {}
+    mounts, swaps = list(read_mounts(sysfs)), _swaps(sysfs)
+    for name, address in disks.items():
+        for words in _uses(sysfs, name, mounts, swaps):
+            found.setdefault(address, words)
+    nodes = {f"/dev/{name}": address for name, address in disks.items() if address not in found}
+    for node, process in processes.users(sysfs, nodes).items():
+        found.setdefault(nodes[node], f"{process}, which has {node} open")
+    for node, address in nodes.items():
+        if address not in found and sysfs.claimed(node):
+            found[address] = f"something that has claimed {node} for itself"
+    return found
+
+
+def devices(sysfs: Sysfs, addresses: frozenset[str]) -> dict[str, str]:
+    """PCI addresses by name of block device, disks and partitions, as far as they belong to ``addresses``."""
+    if not addresses:
+        return {}
+    links = {name: (sysfs.target(f"{CLASS}/{name}") or "").split("/") for name in sysfs.names(CLASS)}
+    found = {name: part for name, parts in links.items() for part in parts if part in addresses}
+    heads = {_PATH.sub(r"nvme\1n\2", name): address for name, address in found.items() if _PATH.fullmatch(name)}
+    below = {name: heads[part] for name, parts in links.items() for part in parts if part in heads}
+    return {**{name: address for name, address in found.items() if not _PATH.fullmatch(name)}, **below}
+
+
+def read_mounts(sysfs: Sysfs) -> Iterator[Mount]:
+    """Of all mount namespaces, ours first (proc(5): mountinfo)."""
+    own = sysfs.target("/proc/self/ns/mnt")
+    others = [pid for target, pid in processes.namespaces(sysfs, "mnt").items() if target != own]
+    for pid in (0, *others):
+        try:
+            text = sysfs.read(f"/proc/{pid or 'self'}/mountinfo")
+        except KernelError:
+            if pid == 0:
+                raise
+            continue  # the process has ended
+        for line in text.splitlines():
+            before, _dash, after = line.partition(" - ")
+            fields = before.split(" ")
+            yield Mount(fields[2], _unescape(after.split(" ")[1]), _unescape(fields[4]), pid)
+
+
+def _uses(sysfs: Sysfs, name: str, mounts: list[Mount], swaps: set[str]) -> Iterator[str]:
+    folder = f"{CLASS}/{name}"
+    number = sysfs.read(f"{folder}/dev")
+    for mount in mounts:  # btrfs shows a device number of its own, so the source counts too
+        if mount.device == number or mount.source == f"/dev/{name}":
+            where = f" in the mount namespace of {processes.describe(sysfs, mount.pid)}" if mount.pid else ""
+            yield f"mount point {mount.point}{where} (/dev/{name})"
+    if f"/dev/{name}" in swaps:
+        yield f"swap space /dev/{name}"
+    for holder in sysfs.names(f"{folder}/holders"):
+        label = f"{CLASS}/{holder}/dm/name"
+        called = f" ({sysfs.read(label)})" if sysfs.exists(label) else ""
+        yield f"block device {holder}{called}, which /dev/{name} is part of"
+
+
+def _swaps(sysfs: Sysfs) -> set[str]:
+    lines = sysfs.read(SWAPS).splitlines() if sysfs.exists(SWAPS) else []
+    return {_unescape(line.split(" ")[0]) for line in lines[1:]}
+
+
+def _unescape(text: str) -> str:
+    """Blanks, tabs, newlines and backslashes are octal there (fs/proc_namespace.c, mangle)."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), text)

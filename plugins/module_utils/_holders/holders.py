@@ -1,0 +1,148 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who uses a VF, so that it must not be taken away: processes, VMs, namespaces, mounts, interfaces above it.
+
+Each kind of user has a file of its own, imported when it is looked for: a live update never does, and the node program
+is compiled as it starts.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from .._model.errors import KernelError, RefusedError
+from .._model.kernel_interface import DEVICES
+from .._plan.plan import HostPlan, Plan
+from .._readers.pfs import PfState, VfState, read_vfs
+from .._system.process import Run
+from .._system.sysfs import Sysfs
+
+
+@dataclass(frozen=True)
+class Holder:
+    """``text`` names it for people. ``later``: a domain that is only defined: it needs the VF at its next start."""
+
+    text: str
+    later: bool = False
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def refuse_held(sysfs: Sysfs, run: Run, plan: HostPlan) -> None:
+    """Raise `RefusedError` naming the holders when steps of the plan would take held VFs away and it is not forced.
+
+    Reads nothing when no step takes a VF away. A VF of a domain that is only defined may be bound to VFIO: that is how
+    the domain needs it.
+    """
+    plans = [one for one in plan.plans if one.takes]
+    if plan.force or not plans:
+        return
+    holders = read_holders(sysfs, run, {one.found.address: (one.found, one.takes) for one in plans})
+    mine = {one.found.address: one for one in plans}
+    rows = [
+        f"VF {vf_id} of PF {pf} by {holders[pf, vf_id]}" for pf, vf_id in sorted(holders)
+        if not (holders[pf, vf_id].later and _to_vfio(mine[pf], vf_id))
+    ]  # fmt: skip
+    if rows:
+        raise RefusedError(
+            f"VFs are in use: {'; '.join(rows)}; stop the user first, leave the VF as it is, or force: true"
+        )
+
+
+def read_holders(
+    sysfs: Sysfs, run: Run, vfs: Mapping[str, tuple[PfState, Iterable[int]]], *, lenient: bool = False
+) -> dict[tuple[str, int], Holder]:
+    """One holder of each held VF among ``vfs`` (by PF address), the most certain one; absent VFs have none.
+
+    ``lenient``: what may not be read, or cannot be understood, counts as nothing instead of being an error.
+    """
+    keys: dict[str, tuple[str, int]] = {}
+    found = _Vfs(sysfs, run, {}, {})
+    for pf_address, (pf, ids) in vfs.items():
+        present = frozenset(ids) & pf.present
+        known = {**pf.vfs, **read_vfs(sysfs, pf, present - set(pf.vfs)).vfs}
+        for vf_id in present & set(known):
+            address = known[vf_id].address
+            found.vfs[address], found.pf_netdevs[address], keys[address] = known[vf_id], pf.netdev, (pf_address, vf_id)
+    holders: dict[str, Holder] = {}
+    for source in (_processes, _domains, _interfaces, _disks):
+        for address, holder in _given(source, found, lenient).items():
+            if address not in holders or holders[address].later:
+                holders[address] = holder
+    return {keys[address]: holder for address, holder in holders.items()}
+
+
+@dataclass(frozen=True)
+class _Vfs:
+    """VFs that it is about, and the network interfaces of their PFs, by address of the VF."""
+
+    sysfs: Sysfs
+    run: Run
+    vfs: dict[str, VfState]
+    pf_netdevs: dict[str, str | None]
+
+    def bound(self, vfio: bool) -> dict[str, VfState]:
+        """Those bound to a driver for VFIO, or to another one."""
+        return {address: vf for address, vf in self.vfs.items() if vf.driver and ("vfio" in vf.driver) is vfio}
+
+
+def _given(source: Callable[[_Vfs], dict[str, Holder]], vfs: _Vfs, lenient: bool) -> dict[str, Holder]:
+    try:
+        return source(vfs)
+    except KernelError as error:
+        if not lenient or error.errno not in (errno.EACCES, errno.ENOENT, errno.ENODEV):
+            raise
+    except RefusedError:
+        if not lenient:
+            raise
+    return {}
+
+
+def _processes(vfs: _Vfs) -> dict[str, Holder]:
+    """Those that have a VFIO group or device open."""
+    from . import processes
+
+    nodes: dict[str, list[str]] = {}
+    for address, vf in vfs.bound(vfio=True).items():
+        for node in _nodes(vfs.sysfs, address, vf.iommu_group):
+            nodes.setdefault(node, []).append(address)
+    users = processes.users(vfs.sysfs, nodes)
+    return {address: Holder(str(process)) for node, process in users.items() for address in nodes[node]}
+
+
+def _nodes(sysfs: Sysfs, address: str, group: str | None) -> list[str]:
+    """Device nodes of a VF: its group (with or without an IOMMU) and its character device (drivers/vfio, iommufd)."""
+    cdevs = [f"/dev/vfio/devices/{name}" for name in sysfs.names(f"{DEVICES}/{address}/vfio-dev")]
+    return cdevs + ([f"/dev/vfio/{group}", f"/dev/vfio/noiommu-{group}"] if group else [])
+
+
+def _domains(vfs: _Vfs) -> dict[str, Holder]:
+    from . import domains
+
+    libvirt = domains.read(vfs.sysfs) if vfs.vfs else domains.Libvirt()
+    users = {a: libvirt.user(a, vf.netdev, vfs.pf_netdevs[a]) for a, vf in vfs.vfs.items()}
+    return {address: Holder(user[0], later=not user[1]) for address, user in users.items() if user}
+
+
+def _interfaces(vfs: _Vfs) -> dict[str, Holder]:
+    from . import interfaces
+
+    users = interfaces.users(vfs.sysfs, vfs.run, vfs.bound(vfio=False))
+    return {address: Holder(text) for address, text in users.items()}
+
+
+def _disks(vfs: _Vfs) -> dict[str, Holder]:
+    from . import block_devices
+
+    users = block_devices.users(vfs.sysfs, vfs.bound(vfio=False))
+    return {address: Holder(text) for address, text in users.items()}
+
+
+def _to_vfio(plan: Plan, vf_id: int) -> bool:
+    """Whether the VF stays, with a VFIO driver."""
+    driver = plan.goal.drivers.get(vf_id) or plan.goal.rebound.get(vf_id) or ""
+    return "vfio" in driver and vf_id in plan.goal.present and not plan.goal.cycle

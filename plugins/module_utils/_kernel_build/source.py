@@ -1,0 +1,143 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kernel sources and configurations on a build host: what they are, and a private copy to work in."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import lzma
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from .._model.errors import BadInputError, SriovError
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source archive or tree; ``sha256`` is over the archive, or over the names and contents of a tree's files."""
+
+    name: str
+    path: Path
+    sha256: str
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def identify(path: Path) -> Source:
+    """Name and checksum of a kernel source: a tar archive (any compression that tar knows) or a tree."""
+    if path.is_dir():
+        if not (path / "Kconfig").is_file():
+            raise BadInputError(f"{path} is not a kernel source tree: it has no Kconfig")
+        return Source(path.name, path, _tree_sha256(path))
+    if not path.is_file():
+        raise BadInputError(f"kernel source {path} does not exist: give an archive or a tree, or install its package")
+    return Source(re.sub(r"\.tar(\.\w+)?$", "", path.name), path, file_sha256(path))
+
+
+def _tree_sha256(tree: Path) -> str:
+    digest = hashlib.sha256()
+    for folder, folders, files in os.walk(tree):
+        folders[:] = sorted(name for name in folders if name != ".git")
+        for name in sorted(files):
+            path = Path(folder, name)
+            content = os.readlink(path) if path.is_symlink() else file_sha256(path)
+            digest.update(f"{path.relative_to(tree)}\0{content}\n".encode())
+    return digest.hexdigest()
+
+
+def unpack(source: Source, base: Path) -> Path:
+    """The work tree of ``source`` below ``base``, unpacked (or copied) when it is not there; returns its path.
+
+    ``base/source.json`` is written last, so a tree without it was interrupted and is made anew.
+    """
+    record = base / "source.json"
+    if record.exists():
+        known = json.loads(record.read_text(encoding="utf-8"))
+        tree = base / str(known["tree"])
+        if known["sha256"] == source.sha256 and tree.is_dir():
+            return tree
+    partial = base / "unpack.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    made = _copy_tree(source, partial) if source.path.is_dir() else _untar(source, partial)
+    tree = base / made.name
+    shutil.rmtree(tree, ignore_errors=True)
+    shutil.rmtree(base / "applied", ignore_errors=True)
+    made.rename(tree)
+    partial.rmdir()
+    record.write_text(json.dumps({"sha256": source.sha256, "tree": tree.name}) + "\n", encoding="utf-8")
+    return tree
+
+
+def _copy_tree(source: Source, into: Path) -> Path:
+    target = into / source.name
+    shutil.copytree(source.path, target, symlinks=True, ignore=shutil.ignore_patterns(".git"))
+    return target
+
+
+def _untar(source: Source, into: Path) -> Path:
+    run = subprocess.run(
+        ["tar", "--extract", "--file", str(source.path), "--directory", str(into)],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    if run.returncode:
+        raise SriovError(f"cannot unpack {source.path}: {run.stderr.decode('utf-8', 'replace').strip()}")
+    found = [path for path in into.iterdir() if path.is_dir()]
+    if len(found) != 1 or not (found[0] / "Kconfig").is_file():
+        raise BadInputError(f"{source.path} is not a kernel source archive: no single folder with a Kconfig in it")
+    return found[0]
+
+
+def tree_version(tree: Path) -> str:
+    """The version that a tree's top Makefile states, for example ``6.12.117``."""
+    text = (tree / "Makefile").read_text(encoding="utf-8")
+    pattern = r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION) *= *(\S*)"
+    fields: dict[str, str] = dict(re.findall(pattern, text, re.MULTILINE))
+    numbers = ".".join(fields.get(key, "0") for key in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
+    return numbers + fields.get("EXTRAVERSION", "")
+
+
+def config_path(wanted: str, source_name: str, root: Path = Path("/")) -> Path:
+    """Where a configuration is: ``running``, ``distribution``, or a path.
+
+    ``running`` is the build host's own kernel (/boot/config-RELEASE, else /proc/config.gz). ``distribution`` is the
+    file that Debian's package linux-config-X.Y holds for this architecture's ordinary kernel, below /usr/src.
+    """
+    if wanted == "running":
+        places = [root / f"boot/config-{os.uname().release}", root / "proc/config.gz"]
+    elif wanted == "distribution":
+        folder = root / "usr/src" / source_name.replace("linux-source", "linux-config")
+        arch = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+        places = [folder / f"config.{arch}_none_{arch}.xz", folder / f"config.{arch}_none_{arch}"]
+    else:
+        places = [Path(wanted)]
+    for place in places:
+        if place.is_file():
+            return place
+    raise BadInputError(f"kernel configuration '{wanted}' is not there: looked for {', '.join(map(str, places))}")
+
+
+def read_config(path: Path) -> str:
+    """The text of a configuration, plain or compressed with gzip or xz."""
+    content = path.read_bytes()
+    if content.startswith(b"\x1f\x8b"):
+        content = gzip.decompress(content)
+    elif content.startswith(b"\xfd7zXZ\0"):
+        content = lzma.decompress(content)
+    return content.decode("utf-8")

@@ -1,0 +1,175 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Arming: from facts and wishes to a manifest on disk and a kernel loaded. Until the run starts, all can be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .._engine import reading
+from .._model import vf_ids
+from .._model.errors import BadInputError, RefusedError
+from .._model.properties import VfProperties
+from .._readers.pfs import PfState
+from .._vm.qemu import argv
+from .._vm.qemu.devices import GuestDevice
+from .._vm.vm_facts import Facts, VmFacts
+from . import gather, kexec, preflight
+from . import manifest as _manifest
+from . import status as _live_status
+from .machine import LiveHost
+from .manifest import Kernel, Manifest, ManifestPf, ManifestVf, ManifestVm
+from .options import Options
+from .preflight import Verdict
+
+VM_MODULES = ("kvm_intel", "kvm_amd", "vhost_net", "vhost_vsock", "tun", "vfio_pci")
+"""Modules that QEMU needs at once; in an early boot nobody may have loaded them yet."""
+
+ANNOTATIONS = ("name", "priority", "cold_start", "heartbeat")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the operator asks for. ``vms``: annotations by VM name; ``initrd``: a path, None, or ``auto``."""
+
+    host: str
+    release: str
+    initrd: str | None = "auto"
+    cmdline_extra: str = ""
+    budget_s: float = 60.0
+    options: Options = field(default_factory=Options)
+    vms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def by_name(items: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """``live_update_vms`` by name; `BadInputError` for an unknown key or a missing name."""
+    found: dict[str, dict[str, Any]] = {}
+    for number, item in enumerate(items):
+        unknown = sorted(set(item) - set(ANNOTATIONS))
+        if unknown or not isinstance(item.get("name"), str):
+            raise BadInputError(f"vms[{number}]: {'unknown key ' + unknown[0] if unknown else 'name is missing'}")
+        if not isinstance(item.get("priority", 0), int) or not isinstance(item.get("cold_start", False), bool):
+            raise BadInputError(f"vms[{number}]: priority is a whole number, cold_start true or false")
+        found[item["name"]] = item
+    return found
+
+
+def examine(host: LiveHost, request: Request) -> tuple[Facts, Verdict]:
+    """Preflight: nothing is changed. `BadInputError` when an annotation names a VM that does not run."""
+    facts = gather.gather(host.sysfs, host.run, host.backend, request.release, request.initrd, request.cmdline_extra)
+    names = {vm.name for vm in facts.vms}
+    for name in request.vms:
+        if name not in names:
+            raise BadInputError(f"no VM named '{name}' runs here; running: {', '.join(sorted(names)) or 'none'}")
+    return facts, preflight.judge(facts, request.options, request.budget_s)
+
+
+def plan(host: LiveHost, request: Request, facts: Facts) -> Manifest:
+    """The manifest of this update, as it would be armed now."""
+    update_id = _manifest.new_id()
+    kernel = facts.kernel
+    return Manifest(
+        id=update_id,
+        created=host.now(),
+        host=request.host,
+        boot_id=kernel.boot_id,
+        kernel=Kernel(
+            release_before=kernel.running,
+            release_after=kernel.release,
+            image=kernel.image,
+            initrd=kernel.initrd,
+            cmdline=kexec.command_line(kernel.cmdline, update_id, _manifest.TOKEN, request.cmdline_extra),
+        ),
+        budget_s=request.budget_s,
+        options=request.options.to_dict(),
+        pfs=tuple(_pf(host, pf) for pf in facts.pfs.values() if pf.enabled),
+        vms=tuple(_vms(host, request, facts)),
+        modules=tuple(name for name in VM_MODULES if name in facts.modules.loaded),
+    )
+
+
+def armed(host: LiveHost, manifest: Manifest) -> Manifest | None:
+    """The manifest already armed here, when it is the same but for its id and time and its kernel is loaded."""
+    found = _manifest.load(host.folder.path)
+    status = host.folder.read_status() or {}
+    if found is None or status.get("phase") != _live_status.ARMED or not host.kexec.loaded():
+        return None
+    cmdline = manifest.kernel.cmdline.replace(manifest.id, found.id)
+    same = replace(manifest, id=found.id, created=found.created, kernel=replace(manifest.kernel, cmdline=cmdline))
+    return found if found.to_dict() == same.to_dict() else None
+
+
+def arm(host: LiveHost, manifest: Manifest) -> None:
+    """Load the kernel, then write manifest and status: a kernel started without a manifest restores nothing."""
+    host.folder.forget()
+    kernel = manifest.kernel
+    host.kexec.load(kernel.image, kernel.initrd, kernel.cmdline)
+    _manifest.store(host.folder.path, manifest)
+    _live_status.write_status(host.folder, manifest.id, _live_status.ARMED, manifest.boot_id, host.now())
+
+
+def cancel(host: LiveHost) -> bool:
+    """Unload and forget what was armed; False when nothing was. `RefusedError` once the run has started."""
+    status = host.folder.read_status()
+    if status is None:
+        return False
+    if status.get("phase") != _live_status.ARMED:
+        raise RefusedError(f"the live update is in phase {status.get('phase')}: only an armed one can be cancelled")
+    if host.kexec.loaded():
+        host.kexec.unload()
+    host.folder.forget()
+    return True
+
+
+def _pf(host: LiveHost, pf: PfState) -> ManifestPf:
+    return ManifestPf(
+        pf=pf.address,
+        driver=pf.driver or "",
+        netdev=pf.netdev,
+        netdev_up=pf.netdev is not None and _is_up(host, pf.netdev),
+        hardware_vfs=pf.enabled,
+        present_vfs=vf_ids.describe(pf.present),
+        drivers_autoprobe=pf.autoprobe,
+        interface=pf.interface,
+    )
+
+
+def _is_up(host: LiveHost, netdev: str) -> bool:
+    """IFF_UP, the administrative state (include/uapi/linux/if.h)."""
+    return int(host.sysfs.read(f"/sys/class/net/{netdev}/flags"), 16) & 1 == 1
+
+
+def _vms(host: LiveHost, request: Request, facts: Facts) -> list[ManifestVm]:
+    used = {vf.pf for vm in facts.vms for vf in vm.vfs}
+    properties = {pf: reading.with_properties(host.run, facts.pfs[pf]).properties for pf in used}
+    return [_vm(vm, request.vms.get(vm.name, {}), properties) for vm in facts.vms]
+
+
+def _vm(vm: VmFacts, wishes: Mapping[str, Any], properties: Mapping[str, Mapping[int, VfProperties]]) -> ManifestVm:
+    if vm.probe is None or vm.qmp is None:
+        raise BadInputError(f"VM {vm.name} cannot be asked over QMP: {vm.probe_error}")
+    devices: dict[str, GuestDevice] = {device.address: device for device in vm.probe.devices}
+    return ManifestVm(
+        name=vm.name,
+        backend="qemu",
+        priority=int(wishes.get("priority", 0)),
+        unit=vm.unit,
+        qmp=vm.qmp,
+        argv=vm.argv,
+        restore_argv=tuple(argv.for_restore(vm.argv, vm.probe.machines)),
+        cwd=vm.cwd,
+        cold_start=bool(wishes.get("cold_start", False)),
+        vfs=tuple(
+            ManifestVf(
+                pf=vf.pf,
+                id=vf.id,
+                address=vf.address,
+                device=dict(devices[vf.address].arguments),
+                properties=properties[vf.pf].get(vf.id, VfProperties()),
+            )
+            for vf in vm.vfs
+        ),
+    )

@@ -1,0 +1,118 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A saved VM: who may start it, once, and under which kernel (LIVE_UPDATE.md: "Never lose or double a VM").
+
+saved -> claimed (boot id and unit, durable before the start) -> running (durable before the guest's first instruction)
+-> acknowledged. From claimed or running, another boot id means that the memory is gone: needs-cold-start. A restore
+that failed before the guest's first instruction, with its QEMU seen gone, is failed: the state file is still good.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from .._model.errors import BadInputError, RefusedError
+from .._system import durable
+from .._vm.state_file import Fingerprint
+
+SCHEMA = 1
+SAVED, CLAIMED, RUNNING = "saved", "claimed", "running"
+FAILED, COLD, ACKNOWLEDGED = "failed", "needs-cold-start", "acknowledged"
+TRANSITIONS: dict[str, tuple[str, ...]] = {
+    SAVED: (CLAIMED, ACKNOWLEDGED),
+    CLAIMED: (RUNNING, FAILED, COLD, ACKNOWLEDGED),
+    RUNNING: (COLD, ACKNOWLEDGED),
+    FAILED: (SAVED, COLD, ACKNOWLEDGED),
+    COLD: (RUNNING, ACKNOWLEDGED),
+    ACKNOWLEDGED: (),
+}
+
+# What to do with a VM; see decide().
+START, ADOPT, COLD_START, NOTHING, LOST, CONFLICT, KEEP = (
+    "start", "adopt", "cold-start", "nothing", "lost", "conflict", "keep",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One VM's claim. ``boot_id``: of the kernel that wrote the last step; ``unit``: what runs, or will run, the VM."""
+
+    manifest: str
+    vm: str
+    state: str
+    boot_id: str
+    unit: str
+    time: float
+    size: int
+    sha256: str
+    paused_at: float
+    saved_at: float
+    error: str | None = None
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        return Fingerprint(self.size, self.sha256)
+
+
+def advance(claim: Claim, state: str, boot_id: str, time: float, error: str | None = None) -> Claim:
+    """The claim one step further; `RefusedError` for a step that the table does not have."""
+    if state not in TRANSITIONS[claim.state]:
+        raise RefusedError(f"VM {claim.vm}: its claim is {claim.state}, it cannot become {state}")
+    return replace(claim, state=state, boot_id=boot_id, time=time, error=error)
+
+
+def decide(claim: Claim | None, manifest: str, boot_id: str, live: bool, cold_start: bool) -> str:
+    """What may be done with a VM. ``live``: a QEMU of this name runs now; ``cold_start``: the operator's policy.
+
+    start: from its state file. adopt: finish what an interrupted restore began, never start a second. cold-start:
+    memory gone, policy allows it. lost: memory gone or QEMU vanished, an operator decides. conflict: somebody else
+    started it. keep: its restore failed, state kept. nothing: it runs or is finished.
+    """
+    if claim is None or claim.state == ACKNOWLEDGED:
+        return NOTHING
+    if claim.manifest != manifest:
+        return CONFLICT if live else LOST
+    same = claim.boot_id == boot_id
+    if claim.state == SAVED:
+        return CONFLICT if live else START
+    if claim.state == FAILED:
+        return CONFLICT if live else KEEP
+    if same and claim.state == CLAIMED:
+        return ADOPT if live else LOST
+    if same and claim.state == RUNNING:
+        return ADOPT if live else NOTHING
+    if live:
+        return CONFLICT
+    return COLD_START if cold_start else LOST
+
+
+def path(vm_folder: str) -> str:
+    return os.path.join(vm_folder, "claim.json")
+
+
+def load(vm_folder: str) -> Claim | None:
+    """The claim in a VM's folder, None without one; `BadInputError` for a file that is not a whole claim of ours."""
+    file = path(vm_folder)
+    data = durable.read_json(file)
+    if data is None:
+        return None
+    durable.require_private(file)
+    if data.pop("schema", None) != SCHEMA:
+        raise BadInputError(f"{file}: not a claim of schema {SCHEMA}")
+    return _from_dict(file, data)
+
+
+def _from_dict(file: str, data: dict[str, Any]) -> Claim:
+    names = {field.name for field in fields(Claim)}
+    if set(data) != names or data["state"] not in TRANSITIONS:
+        raise BadInputError(f"{file}: not a claim: keys {sorted(set(data) ^ names)}, state {data.get('state')}")
+    return Claim(**data)
+
+
+def store(vm_folder: str, claim: Claim) -> Claim:
+    """Make the claim durable (synced, renamed, folder synced) before anything that it announces happens."""
+    durable.write_json(path(vm_folder), {"schema": SCHEMA, **asdict(claim)})
+    return claim

@@ -1,0 +1,170 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading the facts of `_live_facts` from a host; nothing is changed, QEMU is asked through its own monitor."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+from .._model.errors import KernelError, SriovError
+from .._readers.pfs import PfState, read_pfs
+from .._system.process import Run
+from .._system.sysfs import Sysfs
+from .._vm import discovery
+from .._vm.qemu.backend import QemuBackend
+from .._vm.vm_facts import Facts, KernelFacts, Watchdog
+from . import conflicts, kernel_modules, kexec
+from .status import FOLDER, Folder
+
+PROGRAM = "/usr/local/sbin/sriovctl"
+RESUME_UNIT = "kvmfleet-sriov-resume.service"
+WANTS = f"/etc/systemd/system/sysinit.target.wants/{RESUME_UNIT}"
+"""What `systemctl enable` makes for WantedBy=sysinit.target (systemctl(1))."""
+
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+HEAD_BYTES = 0x10000
+"""Enough of a bzImage for its header and the version text that the header points to."""
+
+
+def gather(
+    sysfs: Sysfs, run: Run, backend: QemuBackend, release: str, initrd: str | None = "auto", cmdline_extra: str = ""
+) -> Facts:
+    """All facts for an update to kernel ``release``, installed as /boot/vmlinuz-RELEASE.
+
+    ``initrd`` is a path, None for none, or ``auto`` for /boot/initrd.img-RELEASE where that exists.
+    """
+    pfs = read_pfs(sysfs, vfs=False)
+    status = Folder.of(sysfs).read_status()
+    kind, free = _disk(sysfs)
+    return Facts(
+        kernel=kernel_facts(sysfs, release, initrd, cmdline_extra),
+        modules=kernel_modules.facts(sysfs, release, pfs),
+        pfs=pfs,
+        vms=tuple(discovery.discover(sysfs, run, backend, pfs)),
+        eswitch=_eswitch(run, pfs),
+        writers=tuple(conflicts.find(sysfs)),
+        watchdogs=tuple(_watchdogs(sysfs)),
+        disk_free_bytes=free,
+        disk_kind=kind,
+        memory_free_bytes=_memory(sysfs),
+        not_installed=tuple(path for path in (PROGRAM, WANTS) if not sysfs.exists(path)),
+        phase=None if status is None else str(status.get("phase")),
+        journal_persistent=sysfs.exists("/var/log/journal"),
+    )
+
+
+def kernel_facts(sysfs: Sysfs, release: str, initrd: str | None, cmdline_extra: str = "") -> KernelFacts:
+    image = f"/boot/vmlinuz-{release}"
+    if initrd == "auto":
+        initrd = f"/boot/initrd.img-{release}"
+        initrd = initrd if sysfs.exists(initrd) else None
+    disabled = "/proc/sys/kernel/kexec_load_disabled"
+    symbols = _symbols(sysfs, f"/boot/System.map-{release}")
+    cmdline = sysfs.read("/proc/cmdline")
+    return KernelFacts(
+        running=sysfs.read("/proc/sys/kernel/osrelease"),
+        boot_id=sysfs.read(BOOT_ID),
+        cmdline=cmdline,
+        kexec_built_in=sysfs.exists(kexec.LOADED),
+        kexec_loaded=sysfs.exists(kexec.LOADED) and sysfs.read(kexec.LOADED) == "1",
+        kexec_disabled=sysfs.exists(disabled) and sysfs.read(disabled) == "1",
+        release=release,
+        image=image,
+        image_bytes=_size(sysfs, image),
+        image_release=_image_release(sysfs, image),
+        initrd=initrd,
+        initrd_bytes=None if initrd is None else _size(sysfs, initrd),
+        interface=_interface_of(symbols),
+        keeps_vfs="pci_sriov_keep_vfs" in symbols and _asks_to_keep(f"{cmdline} {cmdline_extra}"),
+    )
+
+
+def _size(sysfs: Sysfs, path: str) -> int | None:
+    try:
+        return os.stat(sysfs.real(path)).st_size
+    except FileNotFoundError:
+        return None
+
+
+def _image_release(sysfs: Sysfs, path: str) -> str | None:
+    try:
+        with open(sysfs.real(path), "rb") as file:
+            return kexec.image_release(file.read(HEAD_BYTES))
+    except OSError:
+        return None
+
+
+def _symbols(sysfs: Sysfs, path: str) -> str:
+    """The text of a System.map, empty without one."""
+    try:
+        return sysfs.read(path)
+    except KernelError:
+        return ""
+
+
+def _interface_of(symbols: str) -> str | None:
+    """The SR-IOV files a kernel will have, by its symbols; None without a real System.map (Debian ships a stub)."""
+    if "sriov_numvfs" not in symbols:
+        return None
+    if "sriov_scan_vf_id" not in symbols or "sriov_numvfs_no_scan" not in symbols:
+        return "stock"
+    return "vf-id" if "sriov_remove_vf_id" in symbols else "vf-id-narrow"
+
+
+def _asks_to_keep(cmdline: str) -> bool:
+    """Whether `pci=` has the series' option `sriov_keep_vfs`, alone or with a list of devices."""
+    options = [one for word in cmdline.split() if word.startswith("pci=") for one in word[4:].split(",")]
+    return any(one.split("=")[0] == "sriov_keep_vfs" for one in options)
+
+
+def _eswitch(run: Run, pfs: Mapping[str, PfState]) -> dict[str, str]:
+    """Modes by PF; a driver without devlink, or without an eswitch, has none."""
+    modes: dict[str, str] = {}
+    for address, pf in pfs.items():
+        if not pf.enabled:
+            continue
+        try:
+            answer = run(["devlink", "dev", "eswitch", "show", f"pci/{address}"])
+        except SriovError:
+            continue
+        match = re.search(r"\bmode (\w+)", answer)
+        if match:
+            modes[address] = match.group(1)
+    return modes
+
+
+def _watchdogs(sysfs: Sysfs) -> list[Watchdog]:
+    """Documentation/ABI/testing/sysfs-class-watchdog; state and timeout exist with CONFIG_WATCHDOG_SYSFS."""
+    found = []
+    for name in sysfs.names("/sys/class/watchdog"):
+        folder = f"/sys/class/watchdog/{name}"
+        if sysfs.exists(f"{folder}/state") and sysfs.exists(f"{folder}/timeout"):
+            found.append(
+                Watchdog(
+                    name=name,
+                    identity=sysfs.read(f"{folder}/identity") if sysfs.exists(f"{folder}/identity") else "",
+                    active=sysfs.read(f"{folder}/state") == "active",
+                    timeout_s=float(sysfs.read(f"{folder}/timeout")),
+                )
+            )
+    return found
+
+
+def _disk(sysfs: Sysfs) -> tuple[str, int]:
+    """Kind of file system below the live update's folder, and its free bytes."""
+    folder = FOLDER
+    while not sysfs.exists(folder):
+        folder = os.path.dirname(folder)
+    stat = os.statvfs(sysfs.real(folder))
+    mounts = [line.split() for line in sysfs.read("/proc/mounts").splitlines()]
+    around = [line for line in mounts if folder == line[1] or folder.startswith(line[1].rstrip("/") + "/")]
+    kind = max(around, key=lambda line: len(line[1]))[2] if around else "unknown"
+    return kind, stat.f_bavail * stat.f_frsize
+
+
+def _memory(sysfs: Sysfs) -> int:
+    match = re.search(r"^MemAvailable:\s+(\d+) kB", sysfs.read("/proc/meminfo"), re.MULTILINE)
+    return int(match.group(1)) * 1024 if match else 0

@@ -1,0 +1,214 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Loading a kernel with kexec_file_load(2) and starting it, without firmware and without kexec-tools."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+from .._model.errors import BadInputError, KernelError, RefusedError, SriovError
+from .._system import durable
+from .._system.process import Run
+from .._system.sysfs import Sysfs
+
+LOADED = "/sys/kernel/kexec_loaded"
+RECORD = "/run/kvmfleet-sriov/kexec-image.json"
+SYSCALLS = {"x86_64": 320, "aarch64": 294}
+"""kexec_file_load: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h."""
+
+FILE_UNLOAD, FILE_NO_INITRAMFS = 0x1, 0x4
+"""include/uapi/linux/kexec.h."""
+
+REBOOT_CMD_KEXEC = 0x45584543
+"""include/uapi/linux/reboot.h: LINUX_REBOOT_CMD_KEXEC."""
+
+HINTS = {
+    errno.EPERM: "it needs root (CAP_SYS_BOOT), kernel.kexec_load_disabled must be 0",
+    errno.ENOEXEC: "not a kernel image that this kernel can load",
+    errno.EKEYREJECTED: "its signature is not trusted by this kernel",
+    errno.ENODATA: "it is not signed and this kernel insists (lockdown)",
+    errno.ENOSYS: "this kernel was built without CONFIG_KEXEC_FILE",
+    errno.EBUSY: "another load is under way",
+}
+
+
+def syscall(number: int, *arguments: int | bytes | None) -> int:
+    """A raw system call: glibc has no wrapper for this one. Returns 0 or the errno."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    converted = [item if isinstance(item, bytes) or item is None else ctypes.c_long(item) for item in arguments]
+    if int(libc.syscall(ctypes.c_long(number), *converted)) == 0:
+        return 0
+    return ctypes.get_errno()
+
+
+def reboot(command: int) -> int:
+    """reboot(2) by glibc, which fills in the magic numbers; returns the errno, or does not return."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.reboot(ctypes.c_int(command))
+    return ctypes.get_errno()
+
+
+@dataclass(frozen=True)
+class Image:
+    """A kernel image as it was, or would be, loaded; checksums are sha256 in hex, an initrd may be missing."""
+
+    image: str
+    sha256: str
+    initrd: str | None
+    initrd_sha256: str | None
+    command_line: str
+
+    @classmethod
+    def of(cls, sysfs: Sysfs, image: str, initrd: str | None, command_line: str) -> Image:
+        checksum = None if initrd is None else _sha256(sysfs, initrd)
+        return cls(image, _sha256(sysfs, image), initrd, checksum, command_line)
+
+
+def _sha256(sysfs: Sysfs, path: str) -> str:
+    digest = hashlib.sha256()
+    with _Handle(sysfs, path) as handle:
+        while data := os.read(handle, 1 << 20):
+            digest.update(data)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Kexec:
+    """``machine`` as of uname(2); the two doors into the kernel and the clocks are given for tests."""
+
+    sysfs: Sysfs
+    run: Run
+    machine: str = field(default_factory=platform.machine)
+    syscall: Callable[..., int] = syscall
+    reboot: Callable[[int], int] = reboot
+    sync: Callable[[], None] = os.sync
+    sleep: Callable[[float], None] = time.sleep
+
+    def loaded(self) -> bool:
+        """/sys/kernel/kexec_loaded (kernel/ksysfs.c); a kernel without kexec has no such file."""
+        return self.sysfs.exists(LOADED) and self.sysfs.read(LOADED) == "1"
+
+    def load(self, image: str, initrd: str | None, cmdline: str) -> None:
+        """Load ``image`` to be started by the next kexec, and see that it is loaded; replaces an earlier one."""
+        with _Handle(self.sysfs, image) as kernel:
+            if initrd is None:
+                self._call(image, kernel, -1, cmdline, FILE_NO_INITRAMFS)
+            else:
+                with _Handle(self.sysfs, initrd) as ramdisk:
+                    self._call(image, kernel, ramdisk, cmdline, 0)
+        if not self.loaded():
+            raise SriovError(f"{image} was taken by kexec_file_load but {LOADED} is not 1")
+        self._note(Image.of(self.sysfs, image, initrd, cmdline))
+
+    def unload(self) -> None:
+        self._call("the loaded image", -1, -1, "", FILE_UNLOAD)
+        durable.remove(self.sysfs.real(RECORD))
+        if self.loaded():
+            raise SriovError(f"the image was unloaded but {LOADED} is still 1")
+
+    def image(self) -> Image | None:
+        """What is loaded, by our own note; None when nothing is, or when somebody else loaded it."""
+        note = durable.read_json(self.sysfs.real(RECORD)) if self.loaded() else None
+        return None if note is None else Image(**note)
+
+    def _note(self, image: Image) -> None:
+        """The kernel tells only that something is loaded. /run is emptied by a kexec, as the loaded image is."""
+        path = self.sysfs.real(RECORD)
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        durable.write_json(path, asdict(image))
+
+    def start(self, orderly: bool = False, remount_s: float = 3.0) -> None:
+        """Start the loaded kernel: never by ``reboot``, which goes through firmware when nothing is loaded.
+
+        ``orderly`` lets systemd stop all units first; else disks are synced, remounted read-only, and the kernel jumps.
+        Returns only after an orderly request; raises when the kernel refuses, with the disks writable again.
+        """
+        if not self.loaded():
+            raise RefusedError(f"{LOADED} is not 1: no kernel is loaded, kexec would have nothing to start")
+        if orderly:
+            self.run(["systemctl", "kexec"])
+            return
+        self.sync()
+        writable = _writable_disks(self.sysfs.read("/proc/mounts"))
+        self._remount_read_only(remount_s)
+        number = self.reboot(REBOOT_CMD_KEXEC)
+        for folder in writable:
+            self.run(["mount", "-o", "remount,rw", folder])
+        raise KernelError("start", "the loaded kernel with reboot(LINUX_REBOOT_CMD_KEXEC)", number)
+
+    def _call(self, what: str, kernel: int, initrd: int, cmdline: str, flags: int) -> None:
+        number = SYSCALLS.get(self.machine)
+        if number is None:
+            known = ", ".join(sorted(SYSCALLS))
+            raise BadInputError(f"kexec_file_load is not known here for {self.machine}; known: {known}")
+        text = cmdline.encode() + b"\0" if cmdline else None
+        failed = self.syscall(number, kernel, initrd, len(text or b""), text, flags)
+        if failed:
+            hint = HINTS.get(failed, "see the kernel log")
+            raise KernelError("load with kexec_file_load", f"{what} [{hint}]", failed)
+
+    def _remount_read_only(self, deadline_s: float) -> None:
+        """As SysRq u: the kernel does it in a work queue (fs/super.c, emergency_remount), so look until it is done.
+
+        A file system that stays writable is no reason to stay: it is synced, its journal replays.
+        """
+        self.sysfs.write("/proc/sysrq-trigger", "u")
+        until = time.monotonic() + deadline_s
+        while _writable_disks(self.sysfs.read("/proc/mounts")) and time.monotonic() < until:
+            self.sleep(0.01)
+
+
+class _Handle:
+    """An open file descriptor for reading, closed at the end of its block."""
+
+    def __init__(self, sysfs: Sysfs, path: str) -> None:
+        self._sysfs, self._path = sysfs, path
+
+    def __enter__(self) -> int:
+        try:
+            self._number = os.open(self._sysfs.real(self._path), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise KernelError("open", self._path, error.errno or 0) from error
+        return self._number
+
+    def __exit__(self, *_unused: object) -> None:
+        os.close(self._number)
+
+
+def _writable_disks(mounts: str) -> list[str]:
+    """Mount points of block devices that are still writable, from the text of /proc/mounts."""
+    lines = [line.split() for line in mounts.splitlines()]
+    return [line[1] for line in lines if line[0].startswith("/dev/") and "rw" in line[3].split(",")]
+
+
+def command_line(running: str, manifest_id: str | None, token: str, extra: str = "") -> str:
+    """The new kernel's command line: the running one, less what the boot loader or an earlier update added.
+
+    Words of ``extra`` that are there already are not added again: an updated host is updated from its running line.
+    ``panic=30`` leads a kernel that panics back through firmware to the known-good one, unless a value was there.
+    """
+    dropped = ("BOOT_IMAGE=", "initrd=", token + "=")
+    words = [word for word in running.split() if not word.startswith(dropped)]
+    words += [word for word in extra.split() if not word.startswith(dropped) and word not in words]
+    if not any(word.startswith("panic=") for word in words):
+        words.append("panic=30")
+    if manifest_id is not None:
+        words.append(f"{token}={manifest_id}")
+    return " ".join(words)
+
+
+def image_release(head: bytes) -> str | None:
+    """The release inside an x86 bzImage (Documentation/arch/x86/boot.rst: kernel_version), None when unknown."""
+    if len(head) < 0x210 or head[0x202:0x206] != b"HdrS":
+        return None
+    offset = int.from_bytes(head[0x20E:0x210], "little") + 0x200
+    text = head[offset : offset + 256].split(b"\0")[0].decode(errors="replace")
+    return text.split(" ")[0] or None

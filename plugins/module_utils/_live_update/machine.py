@@ -1,0 +1,51 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host as the live update sees it: its files, its programs, its clock, and what stands between it and the VMs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .._model.errors import SriovError
+from .._system import process
+from .._system.process import Run
+from .._system.sysfs import Sysfs
+from .._vm.qemu.backend import Deadlines, QemuBackend
+from .kexec import Kexec
+from .options import Options
+from .status import Folder
+
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+
+FAILURES = (SriovError, OSError, ValueError, KeyError)
+"""What may go wrong with one VM or PF without taking the others along: also a file or an answer without sense."""
+
+
+@dataclass(frozen=True)
+class LiveHost:
+    """All I/O of a live update goes through one of these; tests give their own. ``log`` takes one line of text."""
+
+    sysfs: Sysfs
+    run: Run
+    backend: QemuBackend
+    kexec: Kexec
+    now: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+    log: Callable[[str], None] = field(default=print)
+
+    @property
+    def folder(self) -> Folder:
+        return Folder.of(self.sysfs)
+
+    def boot_id(self) -> str:
+        return self.sysfs.read(BOOT_ID)
+
+
+def real(sysfs: Sysfs, options: Options, log: Callable[[str], None], run: Run = process.run) -> LiveHost:
+    """This machine, with the deadlines of ``options``."""
+    deadlines = Deadlines(options.unplug_s, options.migrate_s, options.start_s, options.answer_s)
+    return LiveHost(sysfs, run, QemuBackend(sysfs, run, deadlines), Kexec(sysfs, run), log=log)

@@ -1,0 +1,249 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The manifest of one live update: all that the node needs to act alone. Written once, while arming."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .._model import properties as _properties
+from .._model.errors import BadInputError
+from .._model.properties import VfProperties
+from .._system import durable
+
+SCHEMA = 1
+TOKEN = "kvmfleet.update"
+"""Kernel command line parameter that ties the new kernel to its manifest."""
+
+ID = re.compile(r"[0-9a-f]{32}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+ADDRESS = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
+KINDS: dict[str, tuple[type, ...]] = {
+    "text": (str,), "text or null": (str, type(None)), "number": (int, float), "whole number": (int,),
+    "true or false": (bool,), "list": (list,), "object": (dict,),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Kernel:
+    release_before: str
+    release_after: str
+    image: str
+    initrd: str | None
+    cmdline: str
+
+
+@dataclass(frozen=True)
+class ManifestPf:
+    """A PF as it was found while arming; ids as lists like ``0-3,200``, ``none`` for none."""
+
+    pf: str
+    driver: str
+    netdev: str | None
+    netdev_up: bool
+    hardware_vfs: int
+    present_vfs: str
+    drivers_autoprobe: bool
+    interface: str
+
+
+@dataclass(frozen=True)
+class ManifestVf:
+    """A VF that a VM owns: ``device`` are the device_add arguments that plug it again at the same place."""
+
+    pf: str
+    id: int
+    address: str
+    device: Mapping[str, Any]
+    properties: VfProperties
+
+
+@dataclass(frozen=True)
+class ManifestVm:
+    """A VM as it ran while arming. ``argv``: its own command line; ``restore_argv``: the one that waits for state."""
+
+    name: str
+    backend: str
+    priority: int
+    unit: str
+    qmp: str
+    argv: tuple[str, ...]
+    restore_argv: tuple[str, ...]
+    cwd: str
+    cold_start: bool
+    vfs: tuple[ManifestVf, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """``created``: seconds since the epoch; ``boot_id``: of the arming kernel; ``modules``: what QEMU needs loaded."""
+
+    id: str
+    created: float
+    host: str
+    boot_id: str
+    kernel: Kernel
+    budget_s: float
+    options: Mapping[str, Any]
+    pfs: tuple[ManifestPf, ...]
+    vms: tuple[ManifestVm, ...]
+    modules: tuple[str, ...] = ()
+    schema: int = field(default=SCHEMA)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the file: lists where this has tuples."""
+        data = asdict(self)
+        for vm, item in zip(self.vms, data["vms"]):
+            for vf, vf_item in zip(vm.vfs, item["vfs"]):
+                vf_item["properties"] = vf.properties.to_dict()
+        plain: dict[str, Any] = json.loads(json.dumps(data))
+        return plain
+
+    def used_ids(self) -> dict[str, set[int]]:
+        """VF ids that VMs own, by PF."""
+        used: dict[str, set[int]] = {}
+        for vm in self.vms:
+            for vf in vm.vfs:
+                used.setdefault(vf.pf, set()).add(vf.id)
+        return used
+
+
+def new_id() -> str:
+    return secrets.token_hex(16)
+
+
+def path(folder: str) -> str:
+    return os.path.join(folder, "manifest.json")
+
+
+def store(folder: str, manifest: Manifest) -> None:
+    """Write it durably, mode 0600, into the private folder of the live update."""
+    validate(manifest.to_dict())
+    durable.make_private_folder(folder)
+    durable.write_json(path(folder), manifest.to_dict())
+
+
+def load(folder: str) -> Manifest | None:
+    """The manifest on this host, None without one; `BadInputError` for a damaged one or one that others could write."""
+    file = path(folder)
+    data = durable.read_json(file)
+    if data is None:
+        return None
+    durable.require_private(file)
+    return validate(data, file)
+
+
+def token_of(cmdline: str) -> str | None:
+    """The manifest id on a kernel command line; the last one counts, as for any kernel parameter."""
+    found = [word.partition("=")[2] for word in cmdline.split() if word.startswith(TOKEN + "=")]
+    return found[-1] if found else None
+
+
+def require_match(manifest: Manifest | None, cmdline: str, boot_id: str) -> Manifest:
+    """The manifest that this kernel was started for; `BadInputError` for none, a stale or a foreign one."""
+    token = token_of(cmdline)
+    if token is None:
+        raise BadInputError(f"the kernel command line has no {TOKEN}=: an ordinary boot, nothing is restored")
+    if manifest is None:
+        raise BadInputError(f"{TOKEN}={token} on the command line, but there is no manifest here: nothing is restored")
+    if manifest.id != token:
+        raise BadInputError(f"the manifest is {manifest.id}, the command line says {token}: nothing is restored")
+    if manifest.boot_id == boot_id:
+        raise BadInputError(f"manifest {token} was armed by this very kernel ({boot_id}): nothing is restored")
+    return manifest
+
+
+def validate(data: Mapping[str, Any], where: str = "manifest") -> Manifest:
+    """A manifest from a mapping; `BadInputError` names the path of the wrong key."""
+    top = _take(data, where, {
+        "schema": "whole number", "id": "text", "created": "number", "host": "text", "boot_id": "text",
+        "kernel": "object", "budget_s": "number", "options": "object", "pfs": "list", "vms": "list",
+        "modules": "list",
+    })  # fmt: skip
+    if top["schema"] != SCHEMA:
+        raise BadInputError(f"{where}.schema: {top['schema']}, this version knows {SCHEMA}; arm the update again")
+    if not ID.fullmatch(top["id"]):
+        raise BadInputError(f"{where}.id: '{top['id']}' is not 32 hexadecimal digits")
+    manifest = Manifest(
+        **{**top, "modules": tuple(top["modules"]), "kernel": _kernel(top["kernel"], f"{where}.kernel"),
+           "pfs": tuple(_pf(item, f"{where}.pfs[{n}]") for n, item in enumerate(top["pfs"])),
+           "vms": tuple(_vm(item, f"{where}.vms[{n}]") for n, item in enumerate(top["vms"]))}
+    )  # fmt: skip
+    _cross_check(manifest, where)
+    return manifest
+
+
+def _cross_check(manifest: Manifest, where: str) -> None:
+    names = [vm.name for vm in manifest.vms]
+    if len(set(names)) != len(names):
+        raise BadInputError(f"{where}.vms: two VMs have the same name: {', '.join(sorted(names))}")
+    pfs = {pf.pf: pf for pf in manifest.pfs}
+    owner: dict[tuple[str, int], str] = {}
+    for vm in manifest.vms:
+        for vf in vm.vfs:
+            if vf.pf not in pfs or not 0 <= vf.id < pfs[vf.pf].hardware_vfs:
+                raise BadInputError(f"{where}: VM {vm.name} owns VF {vf.id} of PF {vf.pf}, which is not enabled here")
+            other = owner.setdefault((vf.pf, vf.id), vm.name)
+            if other != vm.name:
+                raise BadInputError(f"{where}: VF {vf.id} of PF {vf.pf} is owned by {other} and {vm.name}")
+
+
+def _take(data: object, where: str, kinds: Mapping[str, str]) -> dict[str, Any]:
+    """The members of ``data``, each of its kind, none missing, none unknown."""
+    if not isinstance(data, Mapping):
+        raise BadInputError(f"{where}: expected an object, found {type(data).__name__}")
+    for key in [*(kinds.keys() - data.keys()), *(data.keys() - kinds.keys())]:
+        raise BadInputError(f"{where}.{key}: {'missing' if key in kinds else 'unknown key'}")
+    for key, kind in kinds.items():
+        value = data[key]
+        if not isinstance(value, KINDS[kind]) or (isinstance(value, bool) and kind != "true or false"):
+            raise BadInputError(f"{where}.{key}: expected {kind}, found {value!r}")
+    return dict(data)
+
+
+def _kernel(data: object, where: str) -> Kernel:
+    return Kernel(**_take(data, where, {
+        "release_before": "text", "release_after": "text", "image": "text", "initrd": "text or null", "cmdline": "text",
+    }))  # fmt: skip
+
+
+def _pf(data: object, where: str) -> ManifestPf:
+    return ManifestPf(**_take(data, where, {
+        "pf": "text", "driver": "text", "netdev": "text or null", "netdev_up": "true or false",
+        "hardware_vfs": "whole number", "present_vfs": "text", "drivers_autoprobe": "true or false",
+        "interface": "text",
+    }))  # fmt: skip
+
+
+def _vm(data: object, where: str) -> ManifestVm:
+    vm = _take(data, where, {
+        "name": "text", "backend": "text", "priority": "whole number", "unit": "text", "qmp": "text", "argv": "list",
+        "restore_argv": "list", "cwd": "text", "cold_start": "true or false", "vfs": "list",
+    })  # fmt: skip
+    if not NAME.fullmatch(vm["name"]):  # it becomes the name of a folder
+        raise BadInputError(f"{where}.name: '{vm['name']}' must be letters, digits and . _ + - only")
+    for key in ("argv", "restore_argv"):
+        if not vm[key] or not all(isinstance(item, str) for item in vm[key]):
+            raise BadInputError(f"{where}.{key}: expected a list of texts")
+        vm[key] = tuple(vm[key])
+    vm["vfs"] = tuple(_vf(item, f"{where}.vfs[{n}]") for n, item in enumerate(vm["vfs"]))
+    return ManifestVm(**vm)
+
+
+def _vf(data: object, where: str) -> ManifestVf:
+    vf = _take(
+        data, where, {"pf": "text", "id": "whole number", "address": "text", "device": "object", "properties": "object"}
+    )
+    if not ADDRESS.fullmatch(vf["address"]):
+        raise BadInputError(f"{where}.address: '{vf['address']}' is not a PCI address")
+    unknown = set(vf["properties"]) - set(_properties.NAMES)
+    if unknown:
+        raise BadInputError(f"{where}.properties: unknown: {', '.join(sorted(unknown))}")
+    return ManifestVf(**{**vf, "properties": VfProperties(**vf["properties"])})

@@ -1,0 +1,81 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Choices of a live update: deadlines, what the estimate assumes, what the operator allows. In the manifest."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from .._model.errors import BadInputError
+
+
+@dataclass(frozen=True)
+class Options:
+    """Seconds unless said otherwise; deadlines are generous: an emulated host needs 20 times what hardware does.
+
+    ``boot_s``: kexec to resume unit, as rehearsed (for the estimate). ``rate_mib_s``: disk speed for guest states.
+    ``fill_chunk``: VFs added per write after the last restore. ``orderly``: let systemd stop units before the kexec.
+    ``allow_writers``: files that write sriov_numvfs but are ordered after the fill. ``allow_missing_modules``: loaded
+    modules the new kernel may lack. ``confirm_not_elsewhere``: argv run with a VM's name before its start; failure
+    keeps it stopped. ``interface``: of the new kernel's SR-IOV files, ``auto`` to tell by its System.map.
+    """
+
+    orderly: bool = False
+    unplug_s: float = 120.0
+    migrate_s: float = 600.0
+    start_s: float = 180.0
+    answer_s: float = 60.0
+    drivers_s: float = 180.0
+    boot_s: float = 10.0
+    rate_mib_s: float = 200.0
+    fill_chunk: int = 16
+    fill_pause_s: float = 0.02
+    interface: str = "auto"
+    allow_writers: tuple[str, ...] = field(default_factory=tuple)
+    allow_missing_modules: tuple[str, ...] = field(default_factory=tuple)
+    confirm_not_elsewhere: tuple[str, ...] = field(default_factory=tuple)
+
+    def to_dict(self) -> dict[str, Any]:
+        data = asdict(self)
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in data.items()}
+
+
+def parse(data: Mapping[str, Any] | None, where: str = "options") -> Options:
+    """Options from a mapping, defaults for what is left out; `BadInputError` for an unknown key or a wrong value."""
+    known = {item.name: item.default for item in fields(Options)}
+    values: dict[str, Any] = {}
+    for key, value in (data or {}).items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            raise BadInputError(f"{where}.{key}: unknown key{f', did you mean {near[0]}?' if near else ''}")
+        if value is not None:
+            values[key] = _value(f"{where}.{key}", value, known[key])
+    return Options(**values)
+
+
+def _value(where: str, value: object, default: object) -> object:
+    if isinstance(default, bool):
+        good = isinstance(value, bool)
+    elif isinstance(default, (int, float)):
+        good = isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+        good = good and (isinstance(default, float) or isinstance(value, int))
+    elif isinstance(default, str):
+        good = isinstance(value, str)
+    else:
+        good = isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value)
+        value = tuple(value) if isinstance(value, (list, tuple)) else value
+    if not good:
+        raise BadInputError(f"{where}: {value!r} is not {_kind(default)}")
+    return value
+
+
+def _kind(default: object) -> str:
+    if isinstance(default, bool):
+        return "true or false"
+    if isinstance(default, (int, float)):
+        return "a number above 0" if isinstance(default, float) else "a whole number above 0"
+    return "a text" if isinstance(default, str) else "a list of texts"

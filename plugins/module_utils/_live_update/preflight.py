@@ -1,0 +1,265 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""May this host be live-updated? Pure checks over gathered facts, each refusal names its fix; and the estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Callable
+
+from .._vm.qemu import argv
+from .._vm.vm_facts import Facts, VmFacts
+from .options import Options
+from .status import ARMED, FOLDER
+
+MIB = 1 << 20
+VOLATILE = ("tmpfs", "ramfs", "overlay", "squashfs")
+SPARE_MEMORY = 64 * MIB
+"""What loading a kernel needs beside the image and the initrd themselves."""
+ADOPTERS = ("nvme", "ena", "pci-pf-stub", "igb")
+"""PF drivers that take over VFs which were kept across kexec; for others they are disabled (`kernel/README.md`)."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """``code`` for programs, ``problem`` and ``fix`` for people."""
+
+    code: str
+    problem: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.problem}: {self.fix}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``estimate``: seconds of the predicted outage by part, ``total`` among them."""
+
+    refusals: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
+    estimate: Mapping[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "refusals": [vars(item) for item in self.refusals],
+            "warnings": [vars(item) for item in self.warnings],
+            "estimate": dict(self.estimate),
+        }
+
+
+def judge(facts: Facts, options: Options, budget_s: float) -> Verdict:
+    """Every refusal at once, so that one round of fixing is enough."""
+    guess = estimate(facts, options)
+    refusals = [finding for check in CHECKS for finding in check(facts, options)]
+    refusals.extend(_over_budget(facts, options, guess, budget_s))
+    return Verdict(tuple(refusals), tuple(_warnings(facts, options)), guess)
+
+
+def estimate(facts: Facts, options: Options) -> dict[str, float]:
+    """Seconds of the longest outage of a VM, by part (LIVE_UPDATE.md, "Where the time goes"; KERNEL.md, section 1)."""
+    memory = max((vm.memory_bytes for vm in facts.vms), default=0) / MIB
+    used = sum(len(vm.vfs) for vm in facts.vms)
+    active = [pf for pf in facts.pfs.values() if pf.enabled]
+    waiting = [pf for pf in active if not (facts.kernel.keeps_vfs and pf.driver in ADOPTERS)]
+    chooses = interface_after(facts, options) != "stock"
+    parts = {
+        "unplug": 6.0 if used else 0.0,
+        "save": memory / options.rate_mib_s,
+        "boot": options.boot_s,
+        "enumerate": 1.0 * len(waiting),
+        "enable": 0.1 * min(len(waiting), 1) if chooses else 0.1 * len(waiting),
+        "add": 0.001 * (used if chooses else sum(pf.enabled for pf in active)),
+        "restore": memory / options.rate_mib_s,
+        "plug": 0.1 * max((len(vm.vfs) for vm in facts.vms), default=0),
+    }
+    return {**{name: round(value, 3) for name, value in parts.items()}, "total": round(sum(parts.values()), 3)}
+
+
+def interface_after(facts: Facts, options: Options) -> str:
+    """The interface expected of the new kernel: told by the operator, by its System.map, else the stock one."""
+    return options.interface if options.interface != "auto" else facts.kernel.interface or "stock"
+
+
+def _over_budget(facts: Facts, options: Options, guess: Mapping[str, float], budget_s: float) -> Iterator[Finding]:
+    if guess["total"] <= budget_s:
+        return
+    worst = sorted((name for name in guess if name != "total"), key=lambda name: -guess[name])[:3]
+    parts = ", ".join(f"{name} {guess[name]:g} s" for name in worst)
+    active = sum(1 for pf in facts.pfs.values() if pf.enabled)
+    waits = active and not facts.kernel.keeps_vfs
+    lacks = f"; {active} PFs x 1 s: the new kernel does not keep VFs enabled over kexec" if waits else ""
+    yield Finding(
+        "budget",
+        f"the outage is estimated at {guess['total']:g} s, the budget is {budget_s:g} s (mostly {parts}{lacks})",
+        "raise live_update_budget_s, or lower what it is made of",
+    )
+
+
+def _kernel(facts: Facts, _options: Options) -> Iterator[Finding]:
+    kernel = facts.kernel
+    if facts.not_installed:
+        missing = ", ".join(facts.not_installed)
+        yield Finding("not-installed", f"nothing would resume the VMs: no {missing}", "apply role kvmfleet.sriov.sriov")
+    if not kernel.kexec_built_in:
+        yield Finding("kexec-missing", f"kernel {kernel.running} has no kexec", "boot one with CONFIG_KEXEC_FILE=y")
+    if kernel.kexec_disabled:
+        yield Finding("kexec-disabled", "kernel.kexec_load_disabled is 1", "set it to 0 at boot; a reboot is needed")
+    if kernel.image_bytes is None:
+        yield Finding("image-missing", f"{kernel.image} does not exist", f"install kernel {kernel.release} first")
+    elif kernel.image_release not in (None, kernel.release):
+        yield Finding(
+            "image-wrong", f"{kernel.image} is release {kernel.image_release}, wanted is {kernel.release}",
+            "install the kernel again, or ask for the release that is there",
+        )  # fmt: skip
+    if kernel.initrd is not None and kernel.initrd_bytes is None:
+        yield Finding("initrd-missing", f"{kernel.initrd} does not exist", f"update-initramfs -c -k {kernel.release}")
+
+
+def _modules(facts: Facts, options: Options) -> Iterator[Finding]:
+    modules, release = facts.modules, facts.kernel.release
+    if modules.available is None:
+        yield Finding("modules-missing", f"/lib/modules/{release} does not exist", "install that kernel's modules too")
+        return
+    for module, who in sorted(modules.needed.items()):
+        if module not in modules.available and module not in options.allow_missing_modules:
+            yield Finding(
+                "module-missing", f"{who} needs module {module}, which kernel {release} lacks",
+                "build it into the new kernel, or name it in allow_missing_modules",
+            )  # fmt: skip
+
+
+def _writers(facts: Facts, options: Options) -> Iterator[Finding]:
+    for writer in facts.writers:
+        if writer.path not in options.allow_writers:
+            yield Finding(
+                "writer", f"{writer.kind} writes sriov_numvfs too ({writer.path}): it would add all VFs mid-resume",
+                "remove that setting and declare the VFs with role kvmfleet.sriov.sriov, or, when it is ordered after "
+                "kvmfleet-sriov-resume.service, name the file in allow_writers",
+            )  # fmt: skip
+
+
+def _pfs(facts: Facts, _options: Options) -> Iterator[Finding]:
+    for address, mode in sorted(facts.eswitch.items()):
+        if mode == "switchdev" and facts.pfs[address].enabled:
+            yield Finding(
+                "switchdev", f"PF {address} is in switchdev mode: its representors and bridge ports would not return",
+                "only legacy mode is handled: devlink dev eswitch set pci/... mode legacy, or leave this host out",
+            )  # fmt: skip
+    for address, pf in sorted(facts.pfs.items()):
+        if pf.enabled and pf.driver is None:
+            yield Finding("pf-driver", f"PF {address} has VFs enabled, but no driver", "bind it, or disable its VFs")
+
+
+def _resources(facts: Facts, options: Options) -> Iterator[Finding]:
+    need = sum(vm.memory_bytes for vm in facts.vms)
+    if facts.vms and facts.disk_kind in VOLATILE:
+        yield Finding(
+            "disk-volatile", f"{FOLDER} is on {facts.disk_kind}, which a kexec empties",
+            "put it on a disk",
+        )  # fmt: skip
+    if need > facts.disk_free_bytes:
+        yield Finding(
+            "disk-full", f"states may need {need // MIB} MiB, {FOLDER} has {facts.disk_free_bytes // MIB} MiB free",
+            "free disk space",
+        )  # fmt: skip
+    image = (facts.kernel.image_bytes or 0) + (facts.kernel.initrd_bytes or 0) + SPARE_MEMORY
+    if image > facts.memory_free_bytes:
+        yield Finding(
+            "memory", f"loading the kernel needs {image // MIB} MiB, {facts.memory_free_bytes // MIB} MiB are free",
+            "free memory",
+        )  # fmt: skip
+    for dog in facts.watchdogs:
+        if dog.active and dog.timeout_s < 1.5 * options.boot_s:
+            yield Finding(
+                "watchdog",
+                f"{dog.name} ({dog.identity}) fires after {dog.timeout_s:g} s, the boot takes {options.boot_s:g} s",
+                f"set its timeout to at least {1.5 * options.boot_s:g} s, or stop it for the update",
+            )  # fmt: skip
+
+
+def _progress(facts: Facts, _options: Options) -> Iterator[Finding]:
+    if facts.phase not in (None, ARMED):
+        fix = "run the playbook to collect and finish it, or acknowledge it"
+        yield Finding("in-progress", f"an earlier live update is in phase {facts.phase}", fix)
+
+
+def _vms(facts: Facts, options: Options) -> Iterator[Finding]:
+    seen: dict[str, int] = {}
+    for vm in facts.vms:
+        if vm.name in seen:
+            both = f"QEMU {seen[vm.name]} and {vm.pid} are both named {vm.name}"
+            yield Finding("vm-name", both, "give each VM a -name of its own")
+        seen[vm.name] = vm.pid
+        for problem, fix in _vm_problems(vm):
+            yield Finding("vm", f"VM {vm.name} (process {vm.pid}): {problem}", fix)
+
+
+def _vm_problems(vm: VmFacts) -> Iterator[tuple[str, str]]:
+    if vm.libvirt:
+        yield "it is managed by libvirt", "the libvirt backend is not there yet: migrate it away or shut it down first"
+    if vm.own_namespaces:
+        yield "it runs in namespaces of its own (a container?)", "run it in the host's mount and network namespaces"
+    if vm.uid != 0:
+        yield f"it runs as user {vm.uid}", "run it as root: others cannot write the state files, which are root's alone"
+    if vm.unit and vm.fragment and not vm.fragment.startswith("/run/systemd/transient/"):
+        problem = f"its unit {vm.unit} is defined in {vm.fragment} and could start it a second time"
+        yield problem, "start it in a transient unit (systemd-run), as the update does"
+    if vm.restart not in ("", "no", "on-failure", "on-abnormal", "on-abort", "on-watchdog"):
+        yield f"its unit {vm.unit} has Restart={vm.restart} and would start it again when it is saved", "use Restart=no"
+    yield from _vm_command_line(vm)
+    yield from _vm_monitor(vm)
+
+
+def _vm_command_line(vm: VmFacts) -> Iterator[tuple[str, str]]:
+    handles = argv.inherited(vm.argv)
+    if handles:
+        yield f"it inherited file descriptors ({' '.join(handles)})", "name devices and sockets by path instead"
+    if argv.throws_writes_away(vm.argv):
+        yield "it runs with -snapshot or snapshot=on: disk writes would be lost", "use an overlay file"
+    for tap in argv.orphan_taps(vm.argv):
+        yield f"its tap interface {tap} is made by somebody else", "let QEMU make it: -netdev bridge,br=.."
+    if argv.values(vm.argv, "-readconfig"):
+        yield "it takes devices from a -readconfig file, which is not understood here", "put them on the command line"
+
+
+def _vm_monitor(vm: VmFacts) -> Iterator[tuple[str, str]]:
+    if vm.qmp is None:
+        yield "it has no QMP socket", "start it with -qmp unix:PATH,server=on,wait=off"
+    elif vm.probe is None:
+        yield f"it does not answer at {vm.qmp} ({vm.probe_error})", "close other QMP clients, or start it again"
+    else:
+        if vm.probe.status != "running":
+            yield f"it is {vm.probe.status}, not running", "let it run, or shut it down"
+        for problem in vm.probe.problems:
+            yield problem, "or leave this host out"
+    for address in vm.unknown_devices:
+        yield f"it owns {address}, which is not a VF of this host", "only VFs can be given back: unplug it first"
+
+
+CHECKS: tuple[Callable[[Facts, Options], Iterator[Finding]], ...] = (
+    _progress, _kernel, _modules, _writers, _pfs, _resources, _vms,
+)  # fmt: skip
+
+
+def _warnings(facts: Facts, options: Options) -> Iterator[Finding]:
+    if not facts.journal_persistent:
+        yield Finding(
+            "journal", "the journal is in memory only: what guests said before the kexec will be lost",
+            "create /var/log/journal",
+        )  # fmt: skip
+    available = facts.modules.available
+    lost = [] if available is None else sorted(facts.modules.loaded - available - facts.modules.needed.keys())
+    if lost:
+        yield Finding(
+            "modules-lost",
+            f"kernel {facts.kernel.release} lacks {len(lost)} loaded modules ({', '.join(lost[:6])}, ..)",
+            "see that nothing needs them",
+        )  # fmt: skip
+    if interface_after(facts, options) == "stock" and any(pf.enabled for pf in facts.pfs.values()):
+        yield Finding(
+            "interface", "the new kernel is taken to have only sriov_numvfs: all VFs are added before any VM returns",
+            "use a kernel with sriov_scan_vf_id, or set options.interface when it has it",
+        )  # fmt: skip

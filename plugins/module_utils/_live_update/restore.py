@@ -1,0 +1,122 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One saved VM back to life, at most once, whatever was interrupted before: the claim decides, the backend acts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from .._model.errors import RefusedError
+from .._system import durable
+from .._vm import discovery, state_file
+from . import claim as _claim
+from .claim import Claim
+from .machine import FAILURES, LiveHost
+from .manifest import Manifest, ManifestVm
+from .options import parse
+from .status import Progress
+
+MESSAGES = {
+    _claim.LOST: "its memory is gone, or its QEMU vanished after it was started: it needs a cold start",
+    _claim.CONFLICT: "another QEMU of this name runs already: it is left alone, the saved state is kept",
+    _claim.KEEP: "its restore failed before and its state is kept",
+}
+
+
+@dataclass(frozen=True)
+class Restorer:
+    """Restores VMs of one manifest under the running kernel ``boot_id``."""
+
+    host: LiveHost
+    manifest: Manifest
+    progress: Progress
+    boot_id: str
+
+    def restore(self, vm: ManifestVm) -> bool:
+        """True when the VM runs; else its result says why. Never raises for what concerns this VM alone."""
+        try:
+            result = self._restore(vm)
+        except FAILURES as error:
+            self.failed(vm, error)
+            return False
+        self.progress.update_vm(vm.name, **result)
+        self.host.log(f"VM {vm.name}: {result['result']}")
+        return result["result"] in ("restored", "cold-started")
+
+    def failed(self, vm: ManifestVm, error: Exception) -> None:
+        self.host.log(f"VM {vm.name}: {error}")
+        self.progress.update_vm(vm.name, result="failed", error=str(error))
+
+    def claim(self, vm: ManifestVm) -> Claim | None:
+        return _claim.load(self.host.folder.vm(vm.name))
+
+    def _restore(self, vm: ManifestVm) -> dict[str, object]:
+        claim = self.claim(vm)
+        live = discovery.find_live(self.host.sysfs, vm.name) is not None
+        action = _claim.decide(claim, self.manifest.id, self.boot_id, live, vm.cold_start)
+        if claim is None:
+            raise RefusedError(f"VM {vm.name} was never saved: nothing can be restored")
+        if action in MESSAGES:
+            if action == _claim.LOST and claim.state in (_claim.CLAIMED, _claim.RUNNING):
+                self._advance(vm, claim, _claim.COLD, MESSAGES[action])
+            raise RefusedError(f"VM {vm.name}: {MESSAGES[action]}")
+        if action == _claim.NOTHING:
+            return {"result": "ended", "error": None}
+        self._confirm(vm)
+        if action == _claim.COLD_START:
+            return self._cold_start(vm, claim)
+        return self._from_state(vm, claim, start=action == _claim.START)
+
+    def _from_state(self, vm: ManifestVm, claim: Claim, start: bool) -> dict[str, object]:
+        state = self.host.folder.state(vm.name)
+        if start:
+            state_file.verify(state, claim.fingerprint)
+            claim = self._advance(vm, claim, _claim.CLAIMED)
+        try:
+            if start:
+                self.host.backend.start(vm, vm.restore_argv)
+            self.host.backend.restore(vm, state, lambda: self._mark_running(vm))
+        except FAILURES as error:
+            self._give_up(vm, error)
+            raise
+        self._mark_running(vm)
+        return {"resumed_at": self.host.now(), "result": "restored", "error": None}
+
+    def _mark_running(self, vm: ManifestVm) -> None:
+        """Durable before the guest's first instruction: from then on its state file is history."""
+        claim = self.claim(vm)
+        if claim is not None and claim.state == _claim.CLAIMED:
+            self._advance(vm, claim, _claim.RUNNING)
+
+    def _give_up(self, vm: ManifestVm, error: Exception) -> None:
+        """Only a QEMU that never executed its guest, and is seen gone, leaves the state file good for another try."""
+        claim = self.claim(vm)
+        if claim is not None and claim.state == _claim.CLAIMED and self.host.backend.kill_unstarted(vm):
+            self._advance(vm, claim, _claim.FAILED, str(error))
+
+    def _cold_start(self, vm: ManifestVm, claim: Claim) -> dict[str, object]:
+        if claim.state != _claim.COLD:
+            claim = self._advance(vm, claim, _claim.COLD, "the kernel that ran it is gone")
+        self._advance(vm, claim, _claim.RUNNING)
+        self.host.backend.cold_start(vm)
+        return {"resumed_at": self.host.now(), "result": "cold-started", "error": None}
+
+    def _confirm(self, vm: ManifestVm) -> None:
+        """The operator's hook: an HA manager may have started the VM on another host meanwhile."""
+        hook = parse(self.manifest.options).confirm_not_elsewhere
+        if hook:
+            self.host.run([*hook, vm.name])
+
+    def _advance(self, vm: ManifestVm, claim: Claim, state: str, error: str | None = None) -> Claim:
+        step = _claim.advance(claim, state, self.boot_id, self.host.now(), error)
+        return _claim.store(self.host.folder.vm(vm.name), step)
+
+
+def drop_claim(host: LiveHost, vm: ManifestVm) -> None:
+    """Forget a save that was undone in place: the claim first, then the state that it spoke for."""
+    folder = host.folder
+    durable.remove(_claim.path(folder.vm(vm.name)))
+    if os.path.exists(folder.state(vm.name)):
+        durable.remove(folder.state(vm.name))

@@ -1,0 +1,155 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The half of a live update after the kexec: PFs, the VFs that VMs own, the VMs; then everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from .._model.errors import BadInputError, SriovError
+from . import manifest as _manifest
+from . import status as _live_status
+from .machine import FAILURES, LiveHost
+from .manifest import Manifest, ManifestVm
+from .options import parse
+from .pfs import PfSet
+from .restore import Restorer
+from .status import Progress, new_result
+
+
+def resume(host: LiveHost) -> str | None:
+    """Finish the update that this kernel was started for; the phase reached, None when it was finished before.
+
+    Idempotent: after an interruption the claims tell what is left. `BadInputError`, with nothing restored, for a
+    manifest that is missing, stale or foreign.
+    """
+    manifest = _require(host)
+    status = host.folder.read_status() or {}
+    if status.get("manifest") == manifest.id and status.get("phase") in _live_status.FINAL:
+        host.log(f"live update {manifest.id} is {status['phase']} already")
+        return None
+    work = _Resume(host, manifest)
+    try:
+        return work.run()
+    except FAILURES as error:
+        work.progress.finish(_live_status.FAILED, "failed", str(error))
+        raise
+
+
+def _require(host: LiveHost) -> Manifest:
+    cmdline = host.sysfs.read("/proc/cmdline")
+    manifest = _manifest.load(host.folder.path)
+    try:
+        return _manifest.require_match(manifest, cmdline, host.boot_id())
+    except BadInputError as error:
+        host.log(str(error))
+        raise
+
+
+@dataclass
+class _Resume:
+    host: LiveHost
+    manifest: Manifest
+    progress: Progress = field(init=False)
+    restorer: Restorer = field(init=False)
+    pfs: PfSet = field(init=False)
+    first: dict[str, list[int]] | None = None
+    started: bool = False
+
+    def __post_init__(self) -> None:
+        self.progress = self._progress()
+        self.restorer = Restorer(self.host, self.manifest, self.progress, self.host.boot_id())
+        self.pfs = PfSet(self.host, self.manifest, parse(self.manifest.options))
+
+    def run(self) -> str:
+        """Higher priority first, then by name."""
+        self.progress.enter(_live_status.RESUMING)
+        self._load_modules()
+        threads = self.pfs.enable_all()
+        good = self._restore_all()
+        for thread in threads:
+            thread.join()
+        last = self.pfs.present()
+        self.progress.result["present_ids_at_first_restore"] = last if self.first is None else self.first
+        self.progress.result["present_ids_at_last_restore"] = last
+        self.progress.enter(_live_status.FILLING)
+        problems = self.pfs.fill(self._owned_by_failed(good))
+        return self._finish(good, problems)
+
+    def _load_modules(self) -> None:
+        """Those that QEMU needs; one that this kernel lacks is no error, QEMU will tell what it cannot do without."""
+        missing = self._absent_modules()
+        if missing:
+            try:
+                self.host.run(["modprobe", "--quiet", "--all", *missing])
+            except SriovError as error:
+                absent = ", ".join(self._absent_modules())
+                self.host.log(f"modules that the kernel before had, and that are not loaded now: {absent} ({error})")
+
+    def _absent_modules(self) -> list[str]:
+        """Built-in modules without parameters have no folder there, modprobe knows them (modules.builtin)."""
+        return [name for name in self.manifest.modules if not self.host.sysfs.exists(f"/sys/module/{name}")]
+
+    def _progress(self) -> Progress:
+        found = self.host.folder.read_result()
+        if found is None or found.get("manifest") != self.manifest.id:
+            found = new_result(self.manifest.id, self.manifest.host, self.manifest.kernel.release_before)
+        found["used_ids"] = {pf: sorted(ids) for pf, ids in self.manifest.used_ids().items()}
+        found["kernel_after"] = self.host.sysfs.read("/proc/sys/kernel/osrelease")
+        return Progress(self.host.folder, self.manifest.id, self.host.boot_id(), found, self.host.now)
+
+    def _restore_all(self) -> set[str]:
+        """Each VM as soon as its own VFs are right; names of those that run at the end."""
+        pending = sorted(self.manifest.vms, key=lambda vm: (-vm.priority, vm.name))
+        good: set[str] = set()
+        running: dict[str, Future[bool]] = {}
+        with ThreadPoolExecutor(max(1, len(pending))) as pool:
+            while pending:
+                group = self.pfs.next_ready(pending)
+                pending = [vm for vm in pending if vm not in group]
+                for vm in self._prepare(group):
+                    self._note_first()
+                    running[vm.name] = pool.submit(self.restorer.restore, vm)
+        good.update(name for name, future in running.items() if future.result())
+        return good
+
+    def _prepare(self, group: Sequence[ManifestVm]) -> list[ManifestVm]:
+        """VFs for the whole group with one write per PF; when that fails, one by one, so that one VM fails alone."""
+        try:
+            self.pfs.give(group)
+            return list(group)
+        except SriovError as error:
+            if len(group) == 1:
+                self.restorer.failed(group[0], SriovError(f"it stays stopped, its VFs are not as they were: {error}"))
+                return []
+        return [vm for one in group for vm in self._prepare([one])]
+
+    def _note_first(self) -> None:
+        if not self.started:
+            self.started = True
+            self.first = self.pfs.present()
+            self.progress.enter(_live_status.RESTORING)
+
+    def _owned_by_failed(self, good: set[str]) -> frozenset[tuple[str, int]]:
+        """VFs of VMs that do not run: the fill does not add them, nobody has read their properties back."""
+        return frozenset((vf.pf, vf.id) for vm in self.manifest.vms if vm.name not in good for vf in vm.vfs)
+
+    def _finish(self, good: set[str], problems: list[str]) -> str:
+        states = self.pfs.states()
+        mine = {pf.pf: states[pf.pf] for pf in self.manifest.pfs if pf.pf in states}
+        lost = [vm.name for vm in self.manifest.vms if vm.name not in good]
+        if lost:
+            problems = [f"VMs not restored: {', '.join(lost)}", *problems]
+        self.progress.finish(
+            _live_status.FAILED if problems else _live_status.DONE,
+            "failed" if problems else "updated",
+            "; ".join(problems) or None,
+            interface=next((state.interface for state in mine.values()), None),
+            pfs=[pf.pf for pf in self.manifest.pfs],
+            vfs_enabled={address: state.enabled for address, state in mine.items()},
+            vfs_present_at_end={address: len(state.present) for address, state in mine.items()},
+        )
+        return _live_status.FAILED if problems else _live_status.DONE

@@ -1,0 +1,183 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The half of a live update before the kexec: save all VMs, let go of them, jump. Until then all can be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from .._model.errors import BadInputError, RefusedError, SriovError
+from .._system import pf_lock
+from .._vm import discovery
+from . import claim as _claim
+from . import manifest as _manifest
+from . import status as _live_status
+from .claim import Claim
+from .machine import FAILURES, LiveHost
+from .manifest import Manifest, ManifestVm
+from .options import parse
+from .restore import Restorer, drop_claim
+from .status import Progress, new_result
+
+UNDONE_ALONE = (_live_status.SAVING, _live_status.SAVED, _live_status.KEXEC)
+
+
+def run(host: LiveHost) -> str:
+    """Save and kexec; returns only when the kexec did not happen (or is under way, when orderly): the phase reached.
+
+    A failure before the jump brings every VM back here, with the phase aborted and the reason in result.json.
+    """
+    manifest = _armed(host)
+    progress = _progress(host, manifest)
+    options = parse(manifest.options)
+    try:
+        _save_all(host, manifest, progress)
+        progress.enter(_live_status.SAVED)
+        _each(manifest.vms, host.backend.release)
+        progress.enter(_live_status.KEXEC)
+        _sync_journal(host)
+        host.kexec.start(options.orderly)
+    except FAILURES as error:
+        host.log(f"not updated: {error}")
+        return _abort(host, manifest, progress, str(error))
+    return _live_status.KEXEC
+
+
+def recover(host: LiveHost) -> str | None:
+    """Bring VMs back after a run that was killed before the jump; None when there is nothing to bring back.
+
+    Called after every run (ExecStopPost), so it sees by itself that the run ended well or that the host goes down.
+    """
+    status = host.folder.read_status()
+    manifest = _manifest.load(host.folder.path)
+    if status is None or manifest is None or status.get("phase") not in UNDONE_ALONE:
+        return None
+    if manifest.boot_id != host.boot_id() or (status["phase"] == _live_status.KEXEC and _going_down(host)):
+        return None
+    return _abort(host, manifest, _progress(host, manifest), f"the run ended in phase {status['phase']}")
+
+
+def _armed(host: LiveHost) -> Manifest:
+    """What may be run. Since it was armed nobody else begins to change PFs (`_guard`); who had begun must be done."""
+    manifest = _manifest.load(host.folder.path)
+    status = host.folder.read_status()
+    if manifest is None or status is None:
+        raise BadInputError("nothing is armed on this host")
+    if manifest.boot_id != host.boot_id():
+        raise BadInputError(f"manifest {manifest.id} was armed under another kernel boot: cancel it and arm again")
+    if status.get("phase") != _live_status.ARMED or status.get("manifest") != manifest.id:
+        raise RefusedError(f"this live update is in phase {status.get('phase')}, not armed: it is not started again")
+    if not host.kexec.loaded():
+        raise RefusedError("no kernel is loaded any more: arm the update again")
+    pf_lock.refuse_busy(host.sysfs, [pf.pf for pf in manifest.pfs])
+    return manifest
+
+
+def _progress(host: LiveHost, manifest: Manifest) -> Progress:
+    found = host.folder.read_result()
+    if found is None or found.get("manifest") != manifest.id:
+        found = new_result(manifest.id, manifest.host, manifest.kernel.release_before)
+        found["pfs"] = [pf.pf for pf in manifest.pfs]
+        found["used_ids"] = {pf: sorted(ids) for pf, ids in manifest.used_ids().items()}
+    return Progress(host.folder, manifest.id, host.boot_id(), found, host.now)
+
+
+def _save_all(host: LiveHost, manifest: Manifest, progress: Progress) -> None:
+    progress.enter(_live_status.SAVING)
+    for vm in manifest.vms:
+        progress.update_vm(vm.name, vfs=[vf.address for vf in vm.vfs], result="running")
+    _each(manifest.vms, lambda vm: _save(host, manifest, progress, vm))
+
+
+def _save(host: LiveHost, manifest: Manifest, progress: Progress, vm: ManifestVm) -> None:
+    host.folder.make_vm(vm.name)
+    progress.update_vm(vm.name, result="saving")
+    try:
+        saved = host.backend.save(vm, host.folder.state(vm.name))
+    except FAILURES as error:
+        progress.update_vm(vm.name, result="save-failed", error=str(error))
+        raise
+    claim = Claim(
+        manifest=manifest.id, vm=vm.name, state=_claim.SAVED, boot_id=manifest.boot_id, unit=vm.unit,
+        time=saved.saved_at, size=saved.fingerprint.size, sha256=saved.fingerprint.sha256,
+        paused_at=saved.paused_at, saved_at=saved.saved_at,
+    )  # fmt: skip
+    _claim.store(host.folder.vm(vm.name), claim)
+    progress.update_vm(vm.name, paused_at=saved.paused_at, saved_at=saved.saved_at, result="saved")
+    host.log(f"VM {vm.name}: saved, {saved.fingerprint.size} bytes in {saved.saved_at - saved.paused_at:.2f} s")
+
+
+def _abort(host: LiveHost, manifest: Manifest, progress: Progress, why: str) -> str:
+    """Every VM runs again on this kernel: in the QEMU that is still there, else from its state."""
+    restorer = Restorer(host, manifest, progress, host.boot_id())
+    lost = _each_quietly(manifest.vms, lambda vm: _bring_back(restorer, vm))
+    if host.kexec.loaded():
+        _quietly(host, host.kexec.unload)
+    phase = _live_status.FAILED if lost else _live_status.ABORTED
+    error = why + (f"; VMs that did not come back: {', '.join(lost)}" if lost else "")
+    progress.finish(phase, "failed" if lost else "aborted", error, kernel_after=manifest.kernel.release_before)
+    return phase
+
+
+def _bring_back(restorer: Restorer, vm: ManifestVm) -> bool:
+    host = restorer.host
+    claim = restorer.claim(vm)
+    if discovery.find_live(host.sysfs, vm.name) is None:
+        if claim is not None:
+            return restorer.restore(vm)
+        restorer.progress.update_vm(vm.name, result="ended", error="it ended by itself before it was saved")
+        return True
+    if claim is not None and claim.state not in (_claim.SAVED, _claim.FAILED):
+        return restorer.restore(vm)
+    try:
+        host.backend.resume_here(vm)
+        drop_claim(host, vm)
+    except FAILURES as error:
+        restorer.failed(vm, error)
+        return False
+    restorer.progress.update_vm(vm.name, resumed_at=host.now(), result="resumed-here")
+    return True
+
+
+def _each(vms: Sequence[ManifestVm], act: Callable[[ManifestVm], object]) -> None:
+    """All at once; after the last has ended, the first failures as one error."""
+    errors: list[str] = []
+
+    def one(vm: ManifestVm) -> None:
+        try:
+            act(vm)
+        except FAILURES as error:
+            errors.append(f"VM {vm.name}: {error}")
+
+    with ThreadPoolExecutor(max(1, len(vms))) as pool:
+        list(pool.map(one, vms))
+    if errors:
+        raise SriovError("; ".join(errors))
+
+
+def _each_quietly(vms: Sequence[ManifestVm], act: Callable[[ManifestVm], bool]) -> list[str]:
+    """Names of the VMs for which ``act`` did not succeed."""
+    with ThreadPoolExecutor(max(1, len(vms))) as pool:
+        return [vm.name for vm, good in zip(vms, pool.map(act, vms)) if not good]
+
+
+def _quietly(host: LiveHost, act: Callable[[], object]) -> None:
+    try:
+        act()
+    except SriovError as error:
+        host.log(str(error))
+
+
+def _sync_journal(host: LiveHost) -> None:
+    """What the guests said last must be on disk: it is the evidence of the outage."""
+    _quietly(host, lambda: host.run(["journalctl", "--sync"]))
+
+
+def _going_down(host: LiveHost) -> bool:
+    """``systemctl is-system-running`` says ``stopping`` and fails (systemctl(1))."""
+    try:
+        return "stopping" in host.run(["systemctl", "is-system-running"])
+    except SriovError as error:
+        return "stopping" in str(error)

@@ -1,0 +1,125 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the live update of this host stands and what it did: status.json, result.json, and their folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._system import durable
+from .._system.sysfs import Sysfs
+
+FOLDER = "/var/lib/kvmfleet-sriov/live-update"
+ARMED, SAVING, SAVED, KEXEC, RESUMING, RESTORING, FILLING = (
+    "armed", "saving", "saved", "kexec", "resuming", "restoring", "filling",
+)  # fmt: skip
+DONE, ABORTED, FAILED = "done", "aborted", "failed"
+FINAL = (DONE, ABORTED, FAILED)
+"""Phases after which nothing happens on the node by itself."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The live update's private folder below the host's root; paths are as this machine sees them."""
+
+    path: str
+
+    @classmethod
+    def of(cls, sysfs: Sysfs) -> Folder:
+        return cls(sysfs.real(FOLDER))
+
+    def vm(self, name: str) -> str:
+        return os.path.join(self.path, "vms", name)
+
+    def state(self, name: str) -> str:
+        return os.path.join(self.vm(name), "state")
+
+    def make_vm(self, name: str) -> None:
+        durable.make_private_folder(os.path.join(self.path, "vms"))
+        durable.make_private_folder(self.vm(name))
+
+    def forget(self) -> None:
+        """Delete all that an update left here; the order keeps a manifest from outliving its status."""
+        for name in ("manifest.json", "status.json", "result.json"):
+            durable.remove(os.path.join(self.path, name))
+        shutil.rmtree(os.path.join(self.path, "vms"), ignore_errors=True)
+
+    def read_status(self) -> dict[str, Any] | None:
+        return durable.read_json(os.path.join(self.path, "status.json"))
+
+    def read_result(self) -> dict[str, Any] | None:
+        return durable.read_json(os.path.join(self.path, "result.json"))
+
+
+@dataclass
+class Progress:
+    """Writes both files as the update goes on. The result keeps phases and VMs of the part before the kexec.
+
+    ``boot_id`` is that of the kernel that runs this part; times are seconds since the epoch (realtime clock: the
+    monotonic one restarts at kexec).
+    """
+
+    folder: Folder
+    manifest: str
+    boot_id: str
+    result: dict[str, Any]
+    now: Callable[[], float] = time.time
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def enter(self, phase: str, message: str = "") -> None:
+        """End the open phase, begin ``phase``; durable before it returns."""
+        with self._lock:
+            stamp = self.now()
+            self._close(stamp)
+            if phase not in FINAL:
+                self.result["phases"].append({"name": phase, "start": stamp, "end": None})
+            self._write(phase, stamp, message)
+
+    def update_vm(self, name: str, **values: object) -> None:
+        """Note something about one VM; kept in memory until the next `enter` or `finish`."""
+        with self._lock:
+            vm = next((item for item in self.result["vms"] if item["name"] == name), None)
+            if vm is None:
+                vm = {"name": name, "vfs": [], "paused_at": None, "saved_at": None, "resumed_at": None,
+                      "result": "untouched", "error": None}  # fmt: skip
+                self.result["vms"].append(vm)
+            vm.update(values)
+
+    def finish(self, phase: str, result: str, error: str | None = None, **facts: object) -> None:
+        """The last word of this part: result.json first, then the status that says it is there."""
+        with self._lock:
+            stamp = self.now()
+            self._close(stamp)
+            self.result.update(result=result, error=error, **facts)
+            self._write(phase, stamp, error or "")
+
+    def _close(self, stamp: float) -> None:
+        for item in self.result["phases"]:
+            if item["end"] is None:
+                item["end"] = stamp
+
+    def _write(self, phase: str, stamp: float, message: str) -> None:
+        durable.write_json(os.path.join(self.folder.path, "result.json"), self.result)
+        write_status(self.folder, self.manifest, phase, self.boot_id, stamp, message)
+
+
+def write_status(folder: Folder, manifest: str, phase: str, boot_id: str, stamp: float, message: str = "") -> None:
+    value = {"manifest": manifest, "phase": phase, "boot_id": boot_id, "time": stamp, "message": message}
+    durable.write_json(os.path.join(folder.path, "status.json"), value)
+
+
+def new_result(manifest: str, host: str, kernel_before: str) -> dict[str, Any]:
+    """An empty result with every key it will have."""
+    return {
+        "manifest": manifest, "host": host, "kernel_before": kernel_before, "kernel_after": None, "interface": None,
+        "pfs": [], "vfs_enabled": {}, "used_ids": {}, "present_ids_at_first_restore": {},
+        "present_ids_at_last_restore": {}, "vfs_present_at_end": {}, "phases": [], "vms": [], "result": None,
+        "error": None,
+    }  # fmt: skip

@@ -1,0 +1,94 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Administrative properties of one VF: the PF's driver keeps them for every VF enabled in hardware, present or not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+NO_MAC = "00:00:00:00:00:00"
+NO_GUID = "00:00:00:00:00:00:00:00"
+ADDRESSES = ("mac", "node_guid", "port_guid")
+"""Properties of which no two VFs should have the same."""
+
+
+class VfProperties(NamedTuple):
+    """Properties as ``ip link set PF vf N ...`` takes them; None is "not given" in a wish, "not reported" in a reading.
+
+    ``vlan`` 0 is untagged; rates are in Mbit/s, 0 is unlimited; ``query_rss``: whether the VF may ask for its RSS
+    configuration; GUIDs are of InfiniBand. In a wish, addresses may be derived from the VF's id, see `_derived`; what
+    else may be written is in `_property_values`.
+    """
+
+    mac: str | None = None
+    vlan: int | None = None
+    qos: int | None = None
+    spoofchk: bool | None = None
+    trust: bool | None = None
+    link_state: str | None = None
+    min_tx_rate: int | None = None
+    max_tx_rate: int | None = None
+    vlan_proto: str | None = None
+    query_rss: bool | None = None
+    node_guid: str | None = None
+    port_guid: str | None = None
+
+    def __bool__(self) -> bool:
+        return any(value is not None for value in self._asdict().values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Only what is given."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
+    def missing_in(self, found: VfProperties) -> VfProperties:
+        """What of this wish ``found`` does not fulfil yet."""
+        have = found._asdict()
+        return VfProperties(**{name: value for name, value in self.to_dict().items() if have[name] != value})
+
+    def over(self, other: VfProperties) -> VfProperties:
+        """``other`` with everything given here put over it."""
+        return other._replace(**self.to_dict())
+
+    def only(self, names: VfProperties) -> VfProperties:
+        """These values, but only of properties that ``names`` gives."""
+        mine = self.to_dict()
+        return VfProperties(**{name: mine[name] for name in names.to_dict() if name in mine})
+
+    def without_defaults(self) -> VfProperties:
+        """Less what every driver starts with, so that putting a reading back writes no more than somebody once set."""
+        plain = VfProperties(NO_MAC, 0, 0, None, False, "auto", 0, 0, "802.1q", False, NO_GUID, NO_GUID)
+        return self.missing_in(plain)
+
+    def without(self, names: Collection[str]) -> VfProperties:
+        """Less ``names``."""
+        return VfProperties(**{name: value for name, value in self.to_dict().items() if name not in names})
+
+    def by_command(self) -> list[VfProperties]:
+        """These, cut so that each piece has at most one GUID: of two the kernel takes one (`_netdev.set_argv`)."""
+        first = self._replace(port_guid=None) if self.node_guid is not None else self
+        second = VfProperties(port_guid=self.port_guid) if first != self else VfProperties()
+        return [piece for piece in (first, second) if piece]
+
+    def derived(self) -> dict[str, str]:
+        """The addresses that depend on the VF's id."""
+        given = {name: text for name in ADDRESSES if (text := getattr(self, name))}
+        if not given:
+            return given
+        from . import addresses
+
+        return {name: text for name, text in given.items() if addresses.is_derived(text)}
+
+    def of_vf(self, vf_id: int, identity: str | None) -> VfProperties:
+        """With the addresses of VF ``vf_id`` in place of derived ones."""
+        derived = self.derived()
+        if not derived:
+            return self
+        from . import addresses
+
+        own = {name: addresses.address(text, vf_id, identity) for name, text in derived.items()}
+        return VfProperties(**{**self._asdict(), **own})
+
+
+NAMES = VfProperties._fields

@@ -1,0 +1,67 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a wish is about, as it was found and as it will be: the two sides of a diff, with the same keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .._model.properties import VfProperties
+from .._model.vf_device import VfDevice, as_wished
+from .._model.vf_ids import describe
+from .._readers.pfs import PfState
+from .goal import Goal
+
+
+def before(found: PfState, goal: Goal) -> dict[str, Any]:
+    drivers = {i: _found_driver(found, i, wanted) for i, wanted in goal.drivers.items()}
+    properties = {i: found.properties.get(i, VfProperties()).only(wanted) for i, wanted in goal.properties.items()}
+    facts = _facts(found.enabled, found.present, found.autoprobe, drivers, properties)
+    have = {vf_id: _as_wished(found, vf_id, wanted) for vf_id, wanted in goal.devices.items()}
+    settings = {name: getattr(found.settings, name) for name in goal.settings.to_dict()}
+    return _with_devices({**facts, **settings}, goal, have)
+
+
+def after(goal: Goal) -> dict[str, Any]:
+    facts = _facts(goal.enabled, goal.present, goal.autoprobe, goal.drivers, goal.properties)
+    return _with_devices({**facts, **goal.settings.to_dict()}, goal, goal.devices)
+
+
+def _as_wished(found: PfState, vf_id: int, wanted: VfDevice) -> VfDevice:
+    """Where the size of the table is what the wish leads to, the wish."""
+    have = found.devices.get(vf_id, VfDevice())
+    if wanted.msix_vectors is None:
+        return have
+    return have._replace(msix_vectors=as_wished(wanted.msix_vectors, have.msix_vectors, found.driver))
+
+
+def _found_driver(found: PfState, vf_id: int, wanted: str | None) -> str | None:
+    """What to compare with the wish: the bound driver, or the override where none is wanted."""
+    vf = found.vfs.get(vf_id)
+    if wanted is None:
+        return vf.driver_override if vf else None
+    return vf.driver or "none" if vf else "absent"
+
+
+def _facts(
+    enabled: int,
+    present: frozenset[int],
+    autoprobe: bool,
+    drivers: Mapping[int, str | None],
+    properties: Mapping[int, VfProperties],
+) -> dict[str, Any]:
+    vfs: dict[str, Any] = {}
+    for vf_id in sorted(set(drivers) | set(properties)):
+        driver = {"driver": drivers[vf_id] or "default"} if vf_id in drivers else {}
+        vfs[str(vf_id)] = {**driver, **properties.get(vf_id, VfProperties()).to_dict()}
+    return {"hardware_vfs": enabled, "present_vfs": describe(present), "drivers_autoprobe": autoprobe, "vfs": vfs}
+
+
+def _with_devices(facts: dict[str, Any], goal: Goal, devices: Mapping[int, VfDevice]) -> dict[str, Any]:
+    """With ``devices``, as far as the goal gives a value for them."""
+    for vf_id, wanted in sorted(goal.devices.items()):
+        have = {name: value for name, value in devices[vf_id].to_dict().items() if name in wanted.to_dict()}
+        facts["vfs"][str(vf_id)] = {**facts["vfs"].get(str(vf_id), {}), **have}
+    return facts

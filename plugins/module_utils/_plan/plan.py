@@ -1,0 +1,128 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Deciding, without touching anything: what is found + what is wanted = steps, or a refusal with its reason.
+
+Most PFs are what they shall be already, so what steps are made of is imported where there are any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .._document.document import HostDocument, PfSpec, resolve
+from .._model.errors import RefusedError
+from .._model.vf_ids import describe
+from .._readers.pfs import PfState
+from . import presence as _presence
+from .goal import Goal, goal_of, shortfall
+
+if TYPE_CHECKING:
+    from .steps import Step
+
+
+class Plan(NamedTuple):
+    """The way of one PF from ``found`` to ``goal``; without steps it is there already."""
+
+    found: PfState
+    spec: PfSpec
+    goal: Goal
+    steps: tuple[Step, ...]
+
+    @property
+    def takes(self) -> frozenset[int]:
+        """VFs that some step takes away from whoever holds them."""
+        return frozenset().union(*(step.takes for step in self.steps))
+
+
+class HostPlan(NamedTuple):
+    """Plans of the PFs of one host, independent of each other. ``force`` also allows taking held VFs away."""
+
+    plans: tuple[Plan, ...]
+    force: bool = False
+
+    @property
+    def changed(self) -> bool:
+        return any(plan.steps for plan in self.plans)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(note for plan in self.plans for note in plan.goal.notes)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(step for plan in self.plans for step in plan.steps)
+
+    def summary(self) -> list[dict[str, Any]]:
+        """The steps for people and programs, as `_steps.summary` has them."""
+        if not self.changed:
+            return []
+        from .steps import summary
+
+        return summary(self.steps)
+
+    def diff(self) -> dict[str, Any]:
+        """``before`` and ``after`` of the PFs that change, as Ansible shows them."""
+        changing = [plan for plan in self.plans if plan.steps]
+        if not changing:
+            return {"before": {}, "after": {}}
+        from . import diff as _diff
+
+        return {
+            "before": {plan.found.address: _diff.before(plan.found, plan.goal) for plan in changing},
+            "after": {plan.found.address: _diff.after(plan.goal) for plan in changing},
+        }
+
+
+def plan_host(states: Mapping[str, PfState], document: HostDocument, *, force: bool = False) -> HostPlan:
+    """Plans for every PF of ``document``; ``force`` is for `HostPlan`.
+
+    Raises `BadInputError` for a document that does not fit the host, `RefusedError` with the reasons of all its PFs.
+    """
+    return plan_resolved(states, resolve(document, states), {}, force=force)
+
+
+def plan_resolved(
+    states: Mapping[str, PfState], document: HostDocument, reached: Mapping[str, Goal], *, force: bool
+) -> HostPlan:
+    """As `plan_host`, for a resolved document; ``reached`` as for `plan`, by address."""
+    plans: list[Plan] = []
+    refusals: list[str] = []
+    for spec in document.pfs:
+        try:
+            plans.append(plan(states[str(spec.pf)], spec, reached.get(str(spec.pf))))
+        except RefusedError as error:
+            refusals.append(str(error))
+    if refusals:
+        raise RefusedError("; ".join(refusals))
+    return HostPlan(tuple(plans), force)
+
+
+def plan(found: PfState, spec: PfSpec, reached: Goal | None = None) -> Plan:
+    """The plan for one PF and its resolved wish; `RefusedError` where VFs would go away and nobody allowed that.
+
+    There are steps exactly where the PF falls short of its goal, or a run before owes it something; none where it was
+    seen to have ``reached`` it.
+    """
+    if reached is not None:
+        return Plan(found, spec, reached, ())
+    goal = goal_of(found, spec)
+    return Plan(found, spec, goal, _steps(found, spec, goal) if found.owed or shortfall(goal, found) else ())
+
+
+def _steps(found: PfState, spec: PfSpec, goal: Goal) -> tuple[Step, ...]:
+    """Or what speaks against them."""
+    from . import order, unsupported
+
+    unsupported.refuse_unsupported(found, goal)
+    if goal.kills and not spec.allow_disruptive:
+        presence = _presence.presence_of(found, spec, goal.enabled)
+        raise RefusedError(_presence.refusal(found, spec, goal.enabled, presence))
+    if goal.let_go and not spec.allow_disruptive:
+        raise RefusedError(
+            f"PF {found.address}: {found.driver} changes eswitch_mode only while its VFs are unbound, and VFs "
+            f"{describe(goal.let_go)} have drivers; unbind them first, or allow unbinding and binding them again with "
+            "allow_disruptive: true"
+        )
+    return tuple(order.steps_to(found, goal))

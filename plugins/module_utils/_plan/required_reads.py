@@ -1,0 +1,44 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What there is to read of a PF, and of its VFs, for a plan that leads to a goal, and for its undo."""
+
+from __future__ import annotations
+
+from .._document.document import PfSpec
+from .._model import eswitch
+from .._model.vf_device import NAMES
+from .._readers.pfs import PfState
+from .goal import goal_of
+
+
+def reads(found: PfState, spec: PfSpec) -> tuple[frozenset[int], bool]:
+    """What planning needs beyond the PF itself: details of which present VFs, and whether properties of VFs."""
+    goal = goal_of(found, spec)
+    if goal.cycle or eswitch.change_of(found.driver, found.settings, spec.settings):
+        return found.present, found.netdev is not None
+    ids = frozenset(goal.drivers) | frozenset(goal.devices) | goal.probed | frozenset(goal.restored)
+    ids = ids & found.present | found.present - goal.present
+    return ids, bool(goal.properties) or goal.settings.mtu != found.settings.mtu
+
+
+def needs_mode(found: PfState, spec: PfSpec) -> bool:
+    """Whether the mode of the eswitch matters though no wish names it: for what VFs that come back can be given."""
+    known = spec.settings.eswitch_mode is not None or not eswitch.rule_of(found.driver).not_in_switchdev
+    return not known and goal_of(found, spec).cycle
+
+
+def device_reads(found: PfState, spec: PfSpec) -> dict[int, frozenset[str]]:
+    """The present VFs of which planning needs `VfDevice`, and which of its names.
+
+    Beside what is wished, that is what undo has to bring back: the MTU where a VF loses its interface for a moment, all
+    of all VFs where they go away together.
+    """
+    goal = goal_of(found, spec)
+    if goal.cycle:
+        return dict.fromkeys(found.vfs, frozenset(NAMES))
+    wished = {vf_id: frozenset(device.to_dict()) | {"mtu"} for vf_id, device in goal.devices.items()}
+    changing = {i for i, driver in goal.drivers.items() if i in found.vfs and found.vfs[i].driver != driver}
+    loses = changing | set(goal.rebound) | found.present - goal.present
+    names = {**dict.fromkeys(sorted(loses), frozenset({"mtu"})), **wished}
+    return {vf_id: some for vf_id, some in names.items() if vf_id in found.vfs}

@@ -1,0 +1,117 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a device is known not to support, said before anything is written, with the errno that the kernel would answer.
+
+Not everything can be known: the kernel reports VLAN, link state and rates also for drivers that cannot set them
+(`_netdev.ALWAYS_REPORTED`), and nothing at all before VFs are enabled. There its answer to the write is what is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .._model import addresses, eswitch
+from .._model.errors import BadInputError
+from .._model.link import INFINIBAND
+from .._model.properties import VfProperties
+from .._model.settings import SWITCHDEV
+from .._model.vf_device import VfDevice
+from .._model.vf_ids import describe
+from .._readers.pfs import PfState
+from .._tools import ip
+from .goal import Goal
+
+_OF_INFINIBAND = frozenset({"link_state", "node_guid", "port_guid"})
+"""All that can be set of a VF there (drivers/infiniband/ulp/ipoib/ipoib_main.c, ipoib_netdev_ops_pf)."""
+
+_GUIDS = frozenset({"node_guid", "port_guid"})
+
+
+def refuse_unsupported(found: PfState, goal: Goal) -> None:
+    """Raises `BadInputError` with every reason."""
+    checks = (_of_settings, _of_properties, _of_vectors, _of_mtu)
+    reasons = [reason for check in checks for reason in check(found, goal)]
+    if reasons:
+        raise BadInputError("; ".join(f"PF {found.address}: {reason}" for reason in reasons))
+
+
+def _of_settings(found: PfState, goal: Goal) -> Iterator[str]:
+    mtu, link = goal.settings.mtu, found.link
+    if mtu is None or mtu == found.settings.mtu or link is None:
+        return
+    if mtu < link.min_mtu or (link.max_mtu and mtu > link.max_mtu):
+        yield f"mtu {mtu} is out of range: {found.netdev} takes {link.min_mtu} to {link.max_mtu or 'any'} (EINVAL)"
+
+
+def _of_properties(found: PfState, goal: Goal) -> Iterator[str]:
+    """Differences only: what is there already can stay declared."""
+    missing = {i: wanted.missing_in(found.properties.get(i, VfProperties())) for i, wanted in goal.properties.items()}
+    if unknown := [i for i, wanted in missing.items() if wanted.mac == addresses.HASH]:
+        yield f"mac 'hash' of VFs {describe(unknown)}: {found.netdev} has no permanent address; give a base of your own"
+    for name, values in sorted(_by_name(missing).items()):
+        if reason := _refused(found, goal, name, values):
+            yield f"{name} of VFs {describe(values)} cannot be set: {reason}; leave it out"
+
+
+def _refused(found: PfState, goal: Goal, name: str, values: Mapping[int, Any]) -> str:
+    """Why the driver cannot take the ``values`` of one property, by VF id; empty where it may."""
+    if found.link and (name not in _OF_INFINIBAND if found.link.kind == INFINIBAND else name in _GUIDS):
+        return f"{found.netdev} is of type {found.link.kind} (EOPNOTSUPP)"
+    mode = goal.settings.eswitch_mode or found.settings.eswitch_mode
+    if mode == SWITCHDEV and name in eswitch.rule_of(found.driver).not_in_switchdev and any(values.values()):
+        return f"{found.driver} refuses it in switchdev mode (EOPNOTSUPP)"
+    known = [found.properties.get(i, VfProperties()) for i in values if i < found.enabled and not goal.cycle]
+    silent = name not in ip.ALWAYS_REPORTED and any(getattr(reading, name) is None for reading in known)
+    if silent or not all(known):
+        return (
+            f"{found.driver} does not report it, as drivers do that answer EOPNOTSUPP, and what is not reported cannot "
+            "be read back"
+        )
+    return ""
+
+
+def _by_name(wished: Mapping[int, VfProperties]) -> dict[str, dict[int, Any]]:
+    """The values of each property by VF id."""
+    values: dict[str, dict[int, Any]] = {}
+    for vf_id, properties in sorted(wished.items()):
+        for name, value in properties.to_dict().items():
+            values.setdefault(name, {})[vf_id] = value
+    return values
+
+
+def _of_vectors(found: PfState, goal: Goal) -> Iterator[str]:
+    wanted = {i: device.msix_vectors for i, device in goal.devices.items() if device.msix_vectors is not None}
+    writes = goal.new_vectors(found)
+    if writes and not found.total_msix:
+        yield (
+            f"msix_vectors of VFs {describe(writes)} cannot be set: {found.driver} has no vectors to share out, "
+            "sriov_vf_total_msix is 0 or not there (EOPNOTSUPP); leave them out"
+        )
+    elif writes and sum(wanted.values()) > found.total_msix:
+        yield (
+            f"msix_vectors: {sum(wanted.values())} for VFs {describe(wanted)} are more than the {found.total_msix} "
+            "that the PF has for all of them (sriov_vf_total_msix, ENOSPC)"
+        )
+
+
+def _of_mtu(found: PfState, goal: Goal) -> Iterator[str]:
+    for vf_id, device in sorted(goal.devices.items()):
+        if device.mtu is not None and (reason := _no_interface(found, goal, vf_id)):
+            yield f"mtu of VF {vf_id} cannot be set: it has no network interface here, {reason}; leave it out"
+
+
+def _no_interface(found: PfState, goal: Goal, vf_id: int) -> str:
+    """Why the VF will have none; empty where it has or may get one."""
+    driver = goal.drivers.get(vf_id) or goal.rebound.get(vf_id) or goal.owed_drivers.get(vf_id)
+    if driver:
+        return f"its driver is to be {driver}" if "vfio" in driver else ""
+    vf = None if goal.cycle else found.vfs.get(vf_id)
+    if vf is None or (vf_id in goal.drivers and vf.driver_override):
+        return "" if goal.autoprobe else "nothing binds it to a driver"
+    if vf.driver is None:
+        return "" if vf_id in goal.probed else "nothing binds it to a driver"
+    if found.devices.get(vf_id, VfDevice()).mtu is None:
+        return f"though {vf.driver} is bound: a driver for virtual machines, or it is in another network namespace"
+    return ""

@@ -1,0 +1,81 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading what only some wishes need: each file and each answer of a program costs time on a host with many VFs."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Collection, Mapping
+
+from .._model import pci_config
+from .._model.errors import BadInputError, KernelError, SriovError, ToolError
+from .._model.kernel_interface import DEVICES
+from .._model.settings import PfSettings
+from .._model.vf_device import VfDevice
+from .._system.process import Run
+from .._system.sysfs import Sysfs
+from .._tools import devlink
+from .pfs import PfState
+
+RENAMED = (errno.ENOENT, errno.ENODEV)
+"""What an interface answers under a name that it had before."""
+
+
+def read_settings(sysfs: Sysfs, run: Run, pf: PfState, wanted: PfSettings) -> PfState:
+    """``pf`` with those of its settings that ``wanted`` gives; raises `BadInputError` for a PF without an eswitch."""
+    mode = None if wanted.eswitch_mode is None else devlink.eswitch_mode(run, pf.address)
+    mtu = None if wanted.mtu is None or pf.netdev is None else read_mtu(sysfs, pf.address, pf.netdev)
+    return pf._replace(settings=PfSettings(mode, mtu))
+
+
+def with_mode(run: Run, pf: PfState) -> PfState:
+    """``pf`` with the mode of its eswitch, as it is without one."""
+    try:
+        return pf._replace(settings=pf.settings._replace(eswitch_mode=devlink.eswitch_mode(run, pf.address)))
+    except (BadInputError, ToolError):
+        return pf
+
+
+def read_devices(sysfs: Sysfs, pf: PfState, names: Mapping[int, Collection[str]]) -> PfState:
+    """``pf`` with the ``names`` of `VfDevice` of each VF whose details were read, and its vectors for all VFs."""
+    found = {vf_id: _read_device(sysfs, pf, vf_id, wanted) for vf_id, wanted in names.items() if vf_id in pf.vfs}
+    return pf._replace(devices=found, total_msix=read_total_msix(sysfs, pf.address))
+
+
+def read_total_msix(sysfs: Sysfs, address: str) -> int:
+    """MSI-X vectors that the PF can share out among its VFs, 0 where it cannot (Linux before 5.13 has no such file)."""
+    path = f"{DEVICES}/{address}/sriov_vf_total_msix"
+    return _number(sysfs, path) if sysfs.exists(path) else 0
+
+
+def read_mtu(sysfs: Sysfs, address: str, netdev: str) -> int:
+    return _number(sysfs, f"{DEVICES}/{address}/net/{netdev}/mtu")
+
+
+def _read_device(sysfs: Sysfs, pf: PfState, vf_id: int, names: Collection[str]) -> VfDevice:
+    vf = pf.vfs[vf_id]
+    vectors, mtu = None, None
+    if "msix_vectors" in names:
+        vectors = pci_config.msix_vectors(sysfs.read_bytes(f"{DEVICES}/{vf.address}/config", pci_config.HEADER))
+    if "mtu" in names and vf.netdev:
+        mtu = _vf_mtu(sysfs, vf.address, vf.netdev)
+    return VfDevice(vectors, mtu)
+
+
+def _vf_mtu(sysfs: Sysfs, address: str, netdev: str) -> int | None:
+    """Under the name that its interface has now: udev gives new ones another. None for one that went away."""
+    try:
+        return read_mtu(sysfs, address, netdev)
+    except KernelError as error:
+        if error.errno not in RENAMED:
+            raise
+    names = sysfs.names(f"{DEVICES}/{address}/net")
+    return read_mtu(sysfs, address, names[0]) if names else None
+
+
+def _number(sysfs: Sysfs, path: str) -> int:
+    text = sysfs.read(path)
+    if not text.isdecimal():
+        raise SriovError(f"{path} holds '{text}', which is not a number")
+    return int(text)

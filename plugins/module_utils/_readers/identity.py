@@ -1,0 +1,63 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a PF is beside what plans are made of: its kind in words, its IOMMU group, its place on the PCIe bus."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._document.selector import CLASSES
+from .._model.errors import KernelError
+from .._model.kernel_interface import DEVICES
+from .._system.sysfs import Sysfs
+from .firmware import text
+from .pfs import PfState
+
+COMMAND_LINE, RELEASE = "/proc/cmdline", "/proc/sys/kernel/osrelease"
+
+
+def read(sysfs: Sysfs, pf: PfState) -> dict[str, Any]:
+    """Null for what this PF or kernel has not (Linux, ABI/testing: sysfs-bus-pci, sysfs-kernel-iommu_groups).
+
+    ``pcie_speed`` is of the link as it is now, like ``8.0 GT/s PCIe``, ``pcie_width`` its lanes.
+    """
+    folder = f"{DEVICES}/{pf.address}"
+    width = text(sysfs, f"{folder}/current_link_width") or ""
+    return {
+        "class_name": class_name(str(pf.facts.get("class", ""))),
+        "iommu_group": _link(sysfs, f"{folder}/iommu_group"),
+        "iommu_type": text(sysfs, f"{folder}/iommu_group/type"),
+        "pcie_speed": text(sysfs, f"{folder}/current_link_speed"),
+        "pcie_width": int(width) if width.isdecimal() else None,
+        "vf_offset": pf.offset,
+        "vf_stride": pf.stride,
+    }
+
+
+def numa_nodes(sysfs: Sysfs, pf: PfState) -> dict[int, int]:
+    """By id, of present VFs whose details were read; where the PF has none, neither has a VF, and no file is read."""
+    if pf.facts.get("numa_node", -1) == -1:
+        return dict.fromkeys(pf.vfs, -1)
+    nodes = {vf_id: text(sysfs, f"{DEVICES}/{vf.address}/numa_node") for vf_id, vf in pf.vfs.items()}
+    return {vf_id: int(node or -1) for vf_id, node in nodes.items()}
+
+
+def kernel(sysfs: Sysfs) -> dict[str, Any]:
+    """The running kernel, and the options about SR-IOV that it was given, whether it knows them or not."""
+    words = (text(sysfs, COMMAND_LINE) or "").split()
+    options = [option for word in words if word.startswith("pci=") for option in word[4:].split(",")]
+    return {"release": text(sysfs, RELEASE), "pci": [one for one in options if one.startswith("sriov_")]}
+
+
+def class_name(code: str) -> str | None:
+    """The name that selectors have for a PCI class code like ``0x020000``, the most precise one."""
+    fitting = [name for name, start in CLASSES.items() if code.startswith(f"0x{start}")]
+    return max(fitting, key=lambda name: len(CLASSES[name]), default=None)
+
+
+def _link(sysfs: Sysfs, path: str) -> str | None:
+    try:
+        return sysfs.link(path)
+    except KernelError:
+        return None

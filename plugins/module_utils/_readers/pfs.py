@@ -1,0 +1,332 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is: PFs and VFs as sysfs shows them, as frozen values. Each file is read at most once per reading."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .._model.errors import BadInputError, KernelError, SriovError
+from .._model.kernel_interface import DEVICES, INTERFACES, Interface, of_files
+from .._model.settings import PfSettings
+from .._model.vf_ids import describe
+from .._system import blocked as _blocked
+from .._system.read_once import ReadOnce
+from .._system.sysfs import Sysfs
+
+if TYPE_CHECKING:
+    from .._engine.journal import Owed
+    from .._model.link import Link
+    from .._model.properties import VfProperties
+    from .._model.vf_device import VfDevice
+
+DRIVERS = "/sys/bus/pci/drivers"
+FACTS = ("vendor", "device", "subsystem_vendor", "subsystem_device", "class", "numa_node")
+"""What a PF is, in files of these names (Documentation/ABI/testing/sysfs-bus-pci): read only when asked for."""
+
+NONE: Mapping[Any, Any] = MappingProxyType({})
+"""Nothing, in the fields of values that others share."""
+
+_SLOTS = tuple(f"{number >> 3:02x}.{number & 7}" for number in range(256))
+"""Device and function of each routing id on a bus; a host may have thousands of VFs to be named."""
+
+_REPRESENTOR = r"(c\d+)?pf\d+"
+
+
+class VfState(NamedTuple):
+    """A VF that is present as a PCI device; links that are not there are None.
+
+    No dataclass: a host may have thousands, and a named tuple is made in a quarter of the time.
+    """
+
+    address: str
+    driver: str | None = None
+    driver_override: str | None = None
+    iommu_group: str | None = None
+    netdev: str | None = None
+
+
+class PfState(NamedTuple):
+    """A PF: ``total`` VFs possible, ``enabled`` in hardware, ``present`` ids as PCI devices.
+
+    ``vfs`` has an entry for each present id whose details were read; ``properties`` for each enabled id, when they were
+    read (`_vf_readings.read_vfs`). ``interface`` is a name of `_interface.INTERFACES`; ``netdev`` is the first
+    network interface of the PF, None for NVMe and the like; ``offset`` and ``stride`` count routing ids and hold while
+    VFs are enabled; ``bus_drivers`` are the PCI drivers registered on the host. ``facts`` has those of `FACTS` that
+    were read: ids as sysfs has them (``0x8086``), numa_node as a number, -1 for none.
+
+    Read where they are asked for (`_details`, `_netdev`): ``settings``, ``devices`` of present VFs by id with
+    ``total_msix``, the vectors that they share, and ``link``, the network interface.
+
+    ``owed``: by a run that has not come to its end (`_owed.known`). ``every_vf``: its driver wants no VF to be absent,
+    so its ``interface`` is taken to be the stock one (`_every_vf.known`).
+
+    ``blocked``: what is being written to it, perhaps for ever. Then only address, driver, netdev and facts are known.
+    """
+
+    address: str
+    total: int
+    enabled: int
+    present: frozenset[int] = frozenset()
+    driver: str | None = None
+    netdev: str | None = None
+    autoprobe: bool = True
+    interface: str = "stock"
+    vfs: Mapping[int, VfState] = NONE
+    properties: Mapping[int, VfProperties] = NONE
+    facts: Mapping[str, str | int] = NONE
+    offset: int = 0
+    stride: int = 0
+    bus_drivers: frozenset[str] = frozenset()
+    blocked: str | None = None
+    settings: PfSettings = PfSettings()
+    devices: Mapping[int, VfDevice] = NONE
+    total_msix: int = 0
+    link: Link | None = None
+    owed: Owed | None = None
+    every_vf: bool = False
+
+    @property
+    def abilities(self) -> Interface:
+        return INTERFACES[self.interface]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: VF ids as keys are texts, sets of ids are lists like ``0-3,200``."""
+        return {
+            "pf": self.address, "netdev": self.netdev, "driver": self.driver, "interface": self.interface,
+            "total_vfs": self.total, "hardware_vfs": self.enabled, "present_vfs": describe(self.present),
+            "drivers_autoprobe": self.autoprobe, **self.facts, **self.settings.to_dict(),
+            "vfs": {str(vf_id): self._vf_dict(vf_id) for vf_id in self._known_ids()},
+        }  # fmt: skip
+
+    def _known_ids(self) -> list[int]:
+        return sorted(set(self.vfs) | set(self.properties))
+
+    def _vf_dict(self, vf_id: int) -> dict[str, Any]:
+        found: dict[str, Any] = {"present": vf_id in self.present}
+        if vf_id in self.vfs:
+            found.update(self.vfs[vf_id]._asdict())
+        if vf_id in self.properties:
+            found["properties"] = self.properties[vf_id].to_dict()
+        if vf_id in self.devices:
+            found.update(self.devices[vf_id]._asdict())
+        return found
+
+
+def read_pfs(
+    sysfs: Sysfs, addresses: Iterable[str] | None = None, *, vfs: bool = True, facts: Iterable[str] = ()
+) -> dict[str, PfState]:
+    """PFs by PCI address, all of the host when ``addresses`` is None; without ``vfs``, no details of their VFs.
+
+    ``facts`` are those of `FACTS` to read.
+
+    Raises `BadInputError` for an address that is no PF, `KernelError` for a file that cannot be read, `RefusedError`
+    when a write to one of them is under way.
+    """
+    if addresses is None:
+        sysfs = ReadOnce(sysfs)  # PFs are found by files that are read of them as well
+    chosen = pf_addresses(sysfs) if addresses is None else list(addresses)
+    _blocked.refuse(sysfs, chosen)
+    drivers, wanted = frozenset(sysfs.names(DRIVERS)), frozenset(facts)
+    pfs: dict[str, PfState] = {}
+    for address in chosen:
+        files = frozenset(sysfs.names(f"{DEVICES}/{address}"))
+        if "sriov_totalvfs" in files:
+            pf = _read_pf(sysfs, address, files, wanted)._replace(bus_drivers=drivers)
+            pfs[address] = read_vfs(sysfs, pf, pf.present) if vfs else pf
+        elif addresses is not None:
+            raise BadInputError(_no_pf(sysfs, address, bool(files)))
+    return pfs
+
+
+def read_known(sysfs: Sysfs, facts: Iterable[str] = ()) -> dict[str, PfState]:
+    """All PFs of the host, in the order of their addresses as text, without details of their VFs.
+
+    Unlike `read_pfs`, it takes PFs that are ``blocked``, with what can be read of them without waiting.
+    """
+    sysfs = ReadOnce(sysfs)
+    blocked, addresses, wanted = _blocked.under_way(sysfs), pf_addresses(sysfs), frozenset(facts)
+    pfs = read_pfs(sysfs, [address for address in addresses if address not in blocked], vfs=False, facts=wanted)
+    for address in blocked.keys() & set(addresses):
+        files = frozenset(sysfs.names(f"{DEVICES}/{address}"))
+        pfs[address] = PfState(total=0, enabled=0, blocked=blocked[address], **_names(sysfs, address, files, wanted))
+    return {address: pfs[address] for address in addresses if address in pfs}
+
+
+def pf_addresses(sysfs: Sysfs) -> list[str]:
+    """The PCI addresses of this host's PFs, sorted; VFs, which come behind their PF, are not looked at one by one."""
+    found: list[str] = []
+    vfs: set[str] = set()
+    for name in sysfs.names(DEVICES):
+        if name not in vfs and sysfs.exists(f"{DEVICES}/{name}/sriov_totalvfs"):
+            found.append(name)
+            vfs.update(_addresses_of_vfs(sysfs, name))
+    return found
+
+
+def _addresses_of_vfs(sysfs: Sysfs, pf: str) -> list[str]:
+    """Of those that are present. These files and the folder are read without the PF's lock (drivers/pci/iov.c)."""
+    folder = f"{DEVICES}/{pf}"
+    present = _present(sysfs.names(folder))
+    if not present:
+        return []
+    offset, stride = _number(sysfs, f"{folder}/sriov_offset"), _number(sysfs, f"{folder}/sriov_stride")
+    return list(_addresses(pf, offset, stride, present).values())
+
+
+def read_vfs(sysfs: Sysfs, pf: PfState, ids: Iterable[int]) -> PfState:
+    """``pf`` with the details of its present VFs ``ids``; a VF that went away meanwhile has none."""
+    links = {vf_id: sysfs.link(f"{DEVICES}/{pf.address}/virtfn{vf_id}") for vf_id in sorted(ids)}
+    return pf._replace(vfs={vf_id: _read_vf(sysfs, address) for vf_id, address in links.items() if address})
+
+
+class BoundDevices(dict[str, "frozenset[str]"]):
+    """By driver, the addresses of all devices that are bound to it: its folder has them (drivers/base/dd.c,
+    driver_sysfs_add). Listed where they are asked for, once."""
+
+    def __init__(self, sysfs: Sysfs) -> None:
+        super().__init__()
+        self.sysfs = sysfs
+
+    def __missing__(self, driver: str) -> frozenset[str]:
+        self[driver] = frozenset(self.sysfs.names(f"{DRIVERS}/{driver}"))
+        return self[driver]
+
+
+def glance_at_vfs(bound: BoundDevices, pf: PfState, wanted: Mapping[int, str | None]) -> dict[int, VfState]:
+    """Of present VFs only what tells whether they are bound as ``wanted``, or have no driver_override where None is.
+
+    VFs with the wanted driver are known without a look at each; an override is in a file of its VF.
+    """
+    addresses = _addresses(pf.address, pf.offset, pf.stride, pf.present)
+    return {vf_id: _glance(bound, addresses[vf_id], driver) for vf_id, driver in wanted.items()}
+
+
+def _glance(bound: BoundDevices, address: str, driver: str | None) -> VfState:
+    if driver is None:
+        return VfState(address, driver_override=_override(bound.sysfs, address))
+    return VfState(address, driver if address in bound[driver] else None)
+
+
+def vf_address(pf: PfState, vf_id: int) -> str:
+    """The PCI address of a VF, present or not; raises `BadInputError` for an id that is not enabled.
+
+    Offset and stride may depend on the number enabled, so this holds while that stays the same.
+    """
+    if not 0 <= vf_id < pf.enabled:
+        raise BadInputError(f"PF {pf.address}: VF {vf_id} is not enabled in hardware ({pf.enabled} are)")
+    return _addresses(pf.address, pf.offset, pf.stride, frozenset({vf_id}))[vf_id]
+
+
+@functools.lru_cache(maxsize=64)
+def _addresses(pf: str, offset: int, stride: int, ids: frozenset[int]) -> Mapping[int, str]:
+    """By id: routing id of the PF + offset + stride * id (PCIe, SR-IOV, VF Stride).
+
+    Kept for those who ask again: PFs are found, and drivers compared, by the same addresses.
+    """
+    domain, bus, slot = pf.split(":")
+    device, function = slot.split(".")
+    first = (int(bus, 16) << 8 | int(device, 16) << 3 | int(function, 16)) + offset
+    routings = {vf_id: first + stride * vf_id for vf_id in ids}
+    buses = {number: f"{domain}:{number:02x}:" for number in {routing >> 8 for routing in routings.values()}}
+    return {vf_id: buses[routing >> 8] + _SLOTS[routing & 0xFF] for vf_id, routing in routings.items()}
+
+
+def _present(files: Iterable[str]) -> frozenset[int]:
+    """Ids in the links of a PF's folder."""
+    return frozenset([int(name[6:]) for name in files if name[:6] == "virtfn"])
+
+
+def _read_pf(sysfs: Sysfs, address: str, files: frozenset[str], facts: frozenset[str]) -> PfState:
+    folder = f"{DEVICES}/{address}"
+    return PfState(
+        total=_number(sysfs, f"{folder}/sriov_totalvfs"),
+        enabled=_number(sysfs, f"{folder}/sriov_numvfs"),
+        present=_present(files),
+        autoprobe=_number(sysfs, f"{folder}/sriov_drivers_autoprobe") == 1,
+        interface=of_files(files).name,
+        offset=_number(sysfs, f"{folder}/sriov_offset"),
+        stride=_number(sysfs, f"{folder}/sriov_stride"),
+        **_names(sysfs, address, files, facts),
+    )
+
+
+def _names(sysfs: Sysfs, address: str, files: frozenset[str], facts: frozenset[str]) -> dict[str, Any]:
+    """The fields of `PfState` by which a PF is known; reading them waits for no lock of the PF."""
+    folder = f"{DEVICES}/{address}"
+    netdevs = sysfs.names(f"{folder}/net") if "net" in files else []
+    return {
+        "address": address,
+        "driver": sysfs.link(f"{folder}/driver") if "driver" in files else None,
+        "netdev": uplink(sysfs, folder, netdevs),
+        "facts": {name: _fact(sysfs, folder, name, files) for name in FACTS if name in facts},
+    }
+
+
+def _fact(sysfs: Sysfs, folder: str, name: str, files: frozenset[str]) -> str | int:
+    """A kernel without NUMA has no file for it."""
+    if name == "numa_node":
+        return _number(sysfs, f"{folder}/{name}") if name in files else -1
+    return sysfs.read(f"{folder}/{name}")
+
+
+def uplink(sysfs: Sysfs, folder: str, netdevs: Sequence[str]) -> str | None:
+    """A PF's own interface among those in its folder: in switchdev mode representors of VFs are there as well.
+
+    Those have a port name like ``pf0vf3`` (net/devlink/port.c, __devlink_port_phys_port_name_get).
+    """
+    if len(netdevs) < 2:
+        return netdevs[0] if netdevs else None
+    return next((n for n in netdevs if not re.match(_REPRESENTOR, _port_name(sysfs, folder, n))), netdevs[0])
+
+
+def _port_name(sysfs: Sysfs, folder: str, netdev: str) -> str:
+    """Empty where the driver has none: reading it is an error then (net/core/net-sysfs.c, phys_port_name_show)."""
+    try:
+        return sysfs.read(f"{folder}/net/{netdev}/phys_port_name")
+    except KernelError:
+        return ""
+
+
+def _read_vf(sysfs: Sysfs, address: str) -> VfState:
+    folder = f"{DEVICES}/{address}"
+    files = set(sysfs.names(folder))
+    netdevs = sysfs.names(f"{folder}/net") if "net" in files else []
+    return VfState(
+        address=address,
+        driver=sysfs.link(f"{folder}/driver") if "driver" in files else None,
+        driver_override=_override(sysfs, address),
+        iommu_group=sysfs.link(f"{folder}/iommu_group") if "iommu_group" in files else None,
+        netdev=netdevs[0] if netdevs else None,
+    )
+
+
+def _override(sysfs: Sysfs, address: str) -> str | None:
+    """None as well for a VF that went away meanwhile."""
+    try:
+        text = sysfs.read(f"{DEVICES}/{address}/driver_override")
+    except KernelError as error:
+        if error.errno != errno.ENOENT:
+            raise
+        return None
+    return None if text in ("", "(null)") else text
+
+
+def _number(sysfs: Sysfs, path: str) -> int:
+    """A file that holds one whole number."""
+    text = sysfs.read(path)
+    try:
+        return int(text)
+    except ValueError as error:
+        raise SriovError(f"{path} holds '{text}', which is not a number") from error
+
+
+def _no_pf(sysfs: Sysfs, address: str, exists: bool) -> str:
+    reason = "is a PCI device without SR-IOV" if exists else "is not a PCI device of this host"
+    return f"PF {address} {reason}; PFs of this host: {', '.join(pf_addresses(sysfs)) or 'none'}"

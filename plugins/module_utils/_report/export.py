@@ -1,0 +1,154 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host document of a host as it is: planned there it has nothing to do, on the same hardware it leads there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .._document.document import ALL, HostDocument, validate
+from .._document.vf_groups import vf_groups
+from .._model import eswitch, vf_device, vf_ids
+from .._model.errors import BadInputError
+from .._model.properties import VfProperties
+from .._model.settings import LEGACY
+
+_NEVER_BY_ITSELF = ("vfio", "uio", "pci-stub")
+"""Parts of names of drivers that the kernel chooses for no VF unless it is told to."""
+
+_MTU = 1500
+"""Of an interface to which nobody gave another one (include/uapi/linux/if_ether.h, ETH_DATA_LEN)."""
+
+_Facts = Mapping[str, Any]
+"""A PF, or one of its VFs, as `_info.gather` tells of it."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """``notices`` say what a document cannot say of the host."""
+
+    document: HostDocument
+    notices: tuple[str, ...]
+
+
+def export(pfs: Sequence[_Facts], *, untouched: bool = False) -> Export:
+    """The document of ``pfs`` as `_info.gather` returns them.
+
+    Without ``untouched``, PFs that are as the kernel starts with them (no VFs, autoprobe on, no MTU or eswitch mode
+    of their own) are left out. So are those that are blocked, with a notice: nobody can read them. Raises
+    `BadInputError` for anything that is no such list.
+    """
+    try:
+        readable = [pf for pf in pfs if "blocked" not in pf]
+        chosen = [pf for pf in readable if untouched or _touched(pf)]
+        document = validate({"pfs": [_pf(pf) for pf in chosen]})
+        blocked = [f"PF {pf['pf']} is left out, as it cannot be read: {pf['blocked']}" for pf in pfs if "blocked" in pf]
+        return Export(document, (*blocked, *(notice for pf in chosen for notice in _notices(pf))))
+    except (AttributeError, KeyError, TypeError) as error:
+        raise BadInputError(f"pfs: this is not what sriov_info of this version returns: {error!r}") from error
+
+
+def yaml_lines(document: HostDocument) -> list[str]:
+    """The document as the variable ``sriov_pfs`` of the role `sriov`, for an inventory."""
+    lines = ["sriov_pfs:"] if document.pfs else ["sriov_pfs: []"]
+    for pf in document.to_dict()["pfs"]:
+        vfs = pf.pop("vfs", [])
+        pairs = [f"{key}: {json.dumps(value)}" for key, value in pf.items()]
+        lines += [f"  {'-' if index == 0 else ' '} {pair}" for index, pair in enumerate(pairs)]
+        lines += ["    vfs:"] if vfs else []
+        lines += [f"      - {{{', '.join(f'{key}: {json.dumps(value)}' for key, value in vf.items())}}}" for vf in vfs]
+    return lines
+
+
+def _pf(pf: _Facts) -> dict[str, Any]:
+    number = pf["hardware_vfs"]
+    data: dict[str, Any] = {
+        "pf": pf["pf"],
+        "hardware_vfs": number,
+        "present_vfs": ALL if number and not _missing(pf) else pf["present_vfs"],
+        "drivers_autoprobe": pf["drivers_autoprobe"],
+        **_settings(pf),
+    }
+    wishes = {
+        vf["id"]: wish for vf in pf["vfs"] if (wish := {**_driver(pf, vf), **_properties(pf, vf), **_device(pf, vf)})
+    }
+    return {**data, "vfs": vf_groups(wishes, number)} if wishes else data
+
+
+def _touched(pf: _Facts) -> bool:
+    return bool(pf["hardware_vfs"] or not pf["drivers_autoprobe"] or _settings(pf))
+
+
+def _settings(pf: _Facts) -> dict[str, Any]:
+    """Of the PF itself, where it is not what the kernel starts with."""
+    plain = {"eswitch_mode": (None, LEGACY), "mtu": (None, _MTU)}
+    return {name: pf[name] for name, usual in plain.items() if pf.get(name) not in usual}
+
+
+def _device(pf: _Facts, vf: _Facts) -> dict[str, int]:
+    """MSI-X vectors of VFs that are present, where the PF shares them out, and an MTU that somebody gave."""
+    vectors, mtu = vf.get("msix_vectors"), vf.get("mtu")
+    number = vf_device.number_for(vectors, pf["driver"]) if vectors and pf.get("total_msix") else 0
+    return {**({"msix_vectors": number} if number else {}), **({"mtu": mtu} if mtu not in (None, _MTU) else {})}
+
+
+def _missing(pf: _Facts) -> frozenset[int]:
+    """VFs that are enabled and absent."""
+    enabled = range(pf["hardware_vfs"])
+    return frozenset(enabled) - vf_ids.parse(pf["present_vfs"], vf_ids.MAX_VFS)
+
+
+def _driver(pf: _Facts, vf: _Facts) -> dict[str, str]:
+    """The driver of a VF that would not find it by itself."""
+    driver = vf["driver"] if vf["present"] else None
+    if driver is None:
+        return {}
+    told = vf["driver_override"] or not pf["drivers_autoprobe"] or any(part in driver for part in _NEVER_BY_ITSELF)
+    return {"driver": driver} if told else {}
+
+
+def _given(pf: _Facts, vf: _Facts) -> dict[str, Any]:
+    """What differs from what every driver starts with, and can be given back in the mode that the eswitch is in."""
+    lost = eswitch.kept_by_nobody(pf["driver"], pf.get("eswitch_mode"))
+    return VfProperties(**vf.get("properties", {})).without(lost).without_defaults().to_dict()
+
+
+def _properties(pf: _Facts, vf: _Facts) -> dict[str, Any]:
+    """Of these, those that can be declared."""
+    given = _given(pf, vf)
+    return {name: value for name, value in given.items() if name not in ("qos", "vlan_proto") or "vlan" in given}
+
+
+def _notices(pf: _Facts) -> Iterator[str]:
+    """One for each kind of thing, with all the VFs it is about; and what could not be read, which is left out."""
+    yield from (f"PF {pf['pf']}: {text}" for text in pf.get("unread", ()))
+    kinds: dict[str, list[int]] = {}
+    for vf in pf["vfs"]:
+        for kind in _kinds(pf, vf):
+            kinds.setdefault(kind, []).append(vf["id"])
+    if not pf["abilities"]["choose"] and (missing := _missing(pf)):
+        kinds[f"are absent, but '{pf['interface']}' can only have all VFs present"] = sorted(missing)
+    for kind, ids in kinds.items():
+        yield f"PF {pf['pf']}: VFs {vf_ids.compress(ids)} {kind}"
+
+
+def _kinds(pf: _Facts, vf: _Facts) -> Iterator[str]:
+    if vf["present"]:
+        yield from _driver_kinds(pf, vf)
+    given = _given(pf, vf)
+    if "qos" in given and "vlan" not in given:
+        yield f"have qos {given['qos']} without a VLAN, which cannot be declared"
+
+
+def _driver_kinds(pf: _Facts, vf: _Facts) -> Iterator[str]:
+    driver, override = vf["driver"], vf["driver_override"]
+    if driver is None and override:
+        yield f"have driver_override {override} and no driver; declare that driver to have it bound"
+    elif driver is None and pf["drivers_autoprobe"]:
+        yield "have no driver though autoprobe is on; where they are added again, a driver that fits takes them"
+    elif driver and override not in (None, driver):
+        yield f"are bound to {driver} with driver_override {override}; only the driver is declared"

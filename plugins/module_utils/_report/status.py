@@ -1,0 +1,75 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What ``sriovctl status`` tells: PFs and VFs, how far they are from the host document, and what else to know."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from .._document.document import HostDocument
+from .._document.selector import PfName
+from .._engine import last_apply
+from .._readers import identity
+from .._system import process
+from .._system.process import Run
+from .._system.read_once import ReadOnce, once
+from .._system.sysfs import Sysfs
+from . import drift as _drift
+from .drift import Drift
+from .info import gather
+
+
+def look(
+    sysfs: Sysfs, run: Run, names: Sequence[PfName] | None, declared: tuple[HostDocument | None, str | None], vfs: str
+) -> dict[str, Any]:
+    """PFs as `_info.gather` tells of them, with ``declared`` and ``drift_steps`` where there is a host document.
+
+    ``declared`` is that document, and what is wrong with it where it cannot be understood.
+    """
+    document, problem = declared
+    files, ask = ReadOnce(sysfs), once(run)
+    drift = Drift() if document is None else _drift.read(files, ask, document)
+    pfs = gather(files, ask, names, properties=run is not process.refuse, vfs=vfs)
+    if document is not None:
+        pfs = [{**pf, **_distance(pf["pf"], drift)} for pf in pfs]
+    last = last_apply.read(sysfs)
+    return {
+        "pfs": pfs, "kernel": identity.kernel(files), "last_apply": last._asdict() if last else None,
+        "notes": [*_notes(drift, problem, pfs), *_of_unfinished(pfs), *_of_last_apply(last), *_of_rights(sysfs)],
+    }  # fmt: skip
+
+
+def _distance(address: str, drift: Drift) -> dict[str, Any]:
+    return {"declared": address in drift.declared, "drift_steps": drift.steps(address)}
+
+
+def _notes(drift: Drift, problem: str | None, pfs: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """A source that neither could read is told once, with the PF."""
+    for text in [problem] if problem else drift.problems:
+        yield f"the host document does not fit: {text}"
+    told = [text for pf in pfs for text in pf.get("unread", ())]
+    for address, text in drift.unread.items():
+        if not any(one.endswith(text) for one in told):
+            yield f"PF {address}: drift is not known: {text}"
+
+
+def _of_unfinished(pfs: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for pf in pfs:
+        if pf.get("unfinished"):
+            yield (
+                f"PF {pf['pf']}: a run did not come to its end; what it had taken away for a moment comes back when "
+                "anything is declared for the PF again"
+            )
+
+
+def _of_last_apply(last: last_apply.LastApply | None) -> Iterator[str]:
+    if last and last.result != last_apply.DONE:
+        yield f"the last apply ended with '{last.result}'"
+
+
+def _of_rights(sysfs: Sysfs) -> Iterator[str]:
+    if not sysfs.root and os.geteuid() != 0:
+        yield "only root sees all users of VFs"

@@ -1,0 +1,131 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which PFs of a host document are there while a host boots, and which may still come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from .._document import selector
+from .._document.document import HostDocument, PfSpec
+from .._document.selector import Selector
+from .._engine.converge import altnames
+from .._model.errors import BadInputError, KernelError
+from .._model.kernel_interface import DEVICES
+from .._readers.pfs import PfState, read_known
+from .._system.process import Run
+from .._system.sysfs import Sysfs
+
+UDEV = "/run/udev"
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The wish at ``place`` of the document for a PF that is there; its ``pf`` is the address.
+
+    A selector that means several PFs where one is meant stays what it is: the engine's error lists them.
+    """
+
+    place: int
+    spec: PfSpec
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What a wish lacks, for people; ``address`` where it is known of which PF."""
+
+    text: str
+    address: str | None = None
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a reading shows. ``hopes``: PFs that a selector may mean once they have a driver; nobody misses them."""
+
+    ready: tuple[Ready, ...]
+    missing: tuple[Missing, ...]
+    hopes: tuple[str, ...]
+
+
+def look(sysfs: Sysfs, run: Run, document: HostDocument, last: bool = False) -> Look:
+    """``last``: nobody will look again, so a selector for one PF means the one that matches, whatever may still come.
+
+    One with an ``index`` never does while a PF before its own may come to match: it would be another card.
+    """
+    states = read_known(sysfs, selector.facts_of(spec.pf for spec in document.pfs) | {"class"})
+    names = altnames(run, (spec.pf for spec in document.pfs), states)
+    found = [one for place, spec in enumerate(document.pfs) for one in _look(sysfs, place, spec, states, names, last)]
+    return Look(
+        tuple(one for one in found if isinstance(one, Ready)),
+        tuple(one for one in found if isinstance(one, Missing)),
+        tuple(dict.fromkeys(one for one in found if isinstance(one, str))),
+    )
+
+
+def _look(
+    sysfs: Sysfs, place: int, spec: PfSpec, states: Mapping[str, PfState], names: Mapping[str, str], last: bool
+) -> Iterator[Ready | Missing | str]:
+    """What there is of one wish, what it lacks, and the addresses that it hopes for."""
+    if isinstance(spec.pf, str):
+        try:
+            pfs = selector.find(spec.pf, states, names)
+        except BadInputError:
+            yield Missing(f"PF {spec.pf}")
+            return
+    else:
+        pfs = selector.matching(spec.pf, states)
+        hopes = [pf.address for pf in selector.in_order(states) if spec.pf.may_match_later(pf)]
+        if len(pfs) <= (spec.pf.index or 0):
+            yield Missing(f"PF {spec.pf}")
+            return
+        if spec.pf.index is not None:
+            pfs = pfs[spec.pf.index : spec.pf.index + 1]
+            if before := _before(pfs[0], hopes, states):
+                yield Missing(f"what tells which one PF {spec.pf} is: the driver of {', '.join(before)}")
+                return
+        else:
+            yield from hopes
+            if not spec.pf.all and len(pfs) > 1:
+                yield Ready(place, spec)
+                return
+            if not spec.pf.all and hopes and not last:
+                return
+    for pf in pfs:
+        reason = _reason(spec, pf) or _unnamed(sysfs, spec, pf)
+        yield Missing(reason, pf.address) if reason else Ready(place, spec._replace(pf=pf.address))
+
+
+def _before(pf: PfState, hopes: list[str], states: Mapping[str, PfState]) -> list[str]:
+    order = [one.address for one in selector.in_order(states)]
+    return [address for address in hopes if order.index(address) < order.index(pf.address)]
+
+
+def _reason(spec: PfSpec, pf: PfState) -> str:
+    name = spec.pf if isinstance(spec.pf, str) else pf.address
+    if pf.driver is None:
+        return f"the driver of PF {name}"
+    return f"the network interface of PF {name}" if _wants_netdev(spec) and pf.netdev is None else ""
+
+
+def _wants_netdev(spec: PfSpec) -> bool:
+    return spec.settings.mtu is not None or any(vf.properties for vf in spec.vfs)
+
+
+def _unnamed(sysfs: Sysfs, spec: PfSpec, pf: PfState) -> str:
+    """Until udev has been at a network interface it may have another's name, or lose its own under way.
+
+    udev writes its database entry after renaming (systemd, src/udev/udev-event.c, udev_event_execute_rules); without
+    udev nobody renames.
+    """
+    by_name = "netdev" in dict(spec.pf.wanted) if isinstance(spec.pf, Selector) else ":" not in spec.pf
+    if pf.netdev is None or not (by_name or _wants_netdev(spec)):
+        return ""
+    if not sysfs.exists(f"{UDEV}/control"):
+        return ""
+    try:
+        index = sysfs.read(f"{DEVICES}/{pf.address}/net/{pf.netdev}/ifindex")
+    except KernelError:
+        index = ""  # renamed just now
+    return "" if index and sysfs.exists(f"{UDEV}/data/n{index}") else f"udev's name for the interface of {pf.address}"

@@ -1,0 +1,125 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commands of ``sriovctl`` for the live update; each ends with 0, or 1 and one line of reason."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+
+from .._live_update import machine, save
+from .._live_update import manifest as _manifest
+from .._live_update import resume as _live_resume
+from .._live_update import status as _live_status
+from .._live_update.machine import LiveHost
+from .._live_update.options import Options, parse
+from .._live_update.status import Folder
+from .._model.errors import SriovError
+from .._system import process
+from .._system.sysfs import Sysfs
+
+DOCUMENT = "/etc/kvmfleet-sriov/host.json"
+APPLY_UNIT = "kvmfleet-sriov-apply.service"
+
+
+def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register ``resume`` and ``live-update``; each handler is in ``func`` and takes the parsed arguments."""
+    _add(subparsers, "resume", resume, "after a kexec: give VMs their VFs and bring them back")
+    text = "the live update of this host"
+    command = subparsers.add_parser("live-update", help=text, description=text[0].upper() + text[1:] + ".")
+    live = command.add_subparsers(metavar="STEP", required=True)
+    _add(live, "run", run, "save all VMs and start the loaded kernel (unit kvmfleet-live-update)")
+    _add(live, "recover", recover, "bring VMs back after a run that ended before the kexec")
+    command = _add(live, "status", status, "show where the live update of this host stands")
+    command.add_argument("--json", action="store_true", help="print status.json")
+    _add(live, "result", result, "print what the last live update did, as JSON")
+
+
+def _add(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    func: Callable[[argparse.Namespace], int],
+    text: str,
+) -> argparse.ArgumentParser:
+    command = subparsers.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command.set_defaults(func=func)
+    return command
+
+
+def resume(args: argparse.Namespace) -> int:
+    """0 also for an ordinary boot: then there is nothing to resume and the status says so."""
+    host = _host(args)
+    if _manifest.token_of(host.sysfs.read("/proc/cmdline")) is None:
+        host.log("no live update on the kernel command line: nothing to resume")
+        return 0
+    phase = _live_resume.resume(host)
+    if phase is not None:
+        _apply_document(host)
+    return 0 if phase in (None, _live_status.DONE) else 1
+
+
+def _apply_document(host: LiveHost) -> None:
+    """At boot the host document was left alone because of the update; what else it declares follows now.
+
+    The unit is not active, so that it is started, not restarted: that would restart what requires it, such as libvirtd.
+    """
+    if host.sysfs.exists(DOCUMENT):
+        try:
+            host.run(["systemctl", "start", "--no-block", APPLY_UNIT])
+        except SriovError as error:
+            host.log(str(error))
+
+
+def run(args: argparse.Namespace) -> int:
+    return 0 if save.run(_host(args)) == _live_status.KEXEC else 1
+
+
+def recover(args: argparse.Namespace) -> int:
+    return 0 if save.recover(_host(args)) in (None, _live_status.ABORTED) else 1
+
+
+def status(args: argparse.Namespace) -> int:
+    """A table for people; ``--json`` prints status.json, or null."""
+    folder = Folder.of(Sysfs(args.root))
+    found = folder.read_status()
+    if args.json:
+        print(json.dumps(found))
+        return 0
+    if found is None:
+        print("no live update")
+        return 0
+    print(f"live update {found['manifest']}: {found['phase']}  {found['message']}".rstrip())
+    for line in _table(folder.read_result() or {}):
+        print(line)
+    return 0
+
+
+def result(args: argparse.Namespace) -> int:
+    print(json.dumps(Folder.of(Sysfs(args.root)).read_result(), indent=1))
+    return 0
+
+
+def _table(found: dict[str, list[dict[str, object]]]) -> list[str]:
+    """Phases with their seconds, then VMs with what became of them."""
+    lines = []
+    for phase in found.get("phases", []):
+        start, end = phase["start"], phase["end"]
+        seconds = f"{end - start:8.2f} s" if isinstance(start, float) and isinstance(end, float) else "   running"
+        lines.append(f"  {phase['name']:<12}{seconds}")
+    lines.extend(f"  VM {vm['name']:<20} {vm['result']}  {vm['error'] or ''}".rstrip() for vm in found.get("vms", []))
+    return lines
+
+
+def _host(args: argparse.Namespace) -> LiveHost:
+    """This machine, with the options of its manifest; defaults when that cannot be read: the action will say why."""
+    sysfs = Sysfs(args.root)
+    try:
+        manifest = _manifest.load(Folder.of(sysfs).path)
+        options = parse(manifest.options) if manifest else Options()
+    except SriovError:
+        options = Options()
+    run = process.run if args.root.rstrip("/") == "" else process.refuse
+    return machine.real(sysfs, options, lambda line: print(line, file=sys.stderr, flush=True), run)

@@ -1,0 +1,58 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PFs at which a write is under way, perhaps for ever: nobody should queue up behind it.
+
+`sriov_numvfs` can then not even be read (drivers/pci/iov.c, sriov_numvfs_show takes the PF's lock, as the writer did).
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Iterable, Mapping
+
+from .._model.errors import KernelError, RefusedError
+from .sysfs import WRITES, Sysfs
+
+
+def under_way(sysfs: Sysfs) -> dict[str, str]:
+    """What is being written by some `_writer` process of this host, for people, by address of the PF."""
+    return {name: _text(sysfs, name) for name in sysfs.names(WRITES) if _locked(sysfs, name)}
+
+
+def refuse(sysfs: Sysfs, addresses: Iterable[str]) -> None:
+    """Raise `RefusedError` when there is a write under way at one of the PFs; called before anything else of it."""
+    found = under_way(sysfs)
+    refuse_these({address: found[address] for address in addresses if address in found})
+
+
+def refuse_these(found: Mapping[str, str]) -> None:
+    """As `refuse`, for what `under_way` has said of some PFs."""
+    texts = [f"PF {address}: {text}" for address, text in found.items()]
+    if texts:
+        raise RefusedError(
+            f"{'; '.join(texts)}; what waits in the kernel goes on when the user of the VF lets go of it"
+        )
+
+
+def _locked(sysfs: Sysfs, name: str) -> bool:
+    """Only root may look; for others nothing is under way."""
+    try:
+        return sysfs.locked(f"{WRITES}/{name}")
+    except KernelError as error:
+        if error.errno != errno.EACCES:
+            raise
+        return False
+
+
+def _text(sysfs: Sysfs, name: str) -> str:
+    """The lock's contents are written by `_writer_child`."""
+    from . import writer  # late, as it is rarely needed
+
+    try:
+        pid, since, value, path = sysfs.read(f"{WRITES}/{name}").split(" ", 3)
+    except (KernelError, ValueError):
+        return "a write is under way"
+    seconds = max(0.0, time.time() - float(since))
+    return f"process {pid} ({writer.where(int(pid))}) has been writing '{value}' to {path} for {seconds:.0f} s"

@@ -1,0 +1,105 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One run at a time for each PF: who changes it has it locked, from the look that the plan is made from to the last.
+
+The lock is flock(2) on a file: the kernel takes it back from a run that ends, whatever ends it. It is no descriptor of
+programs that a run starts, nor of a writer process that it leaves behind in the kernel (Python opens files with
+O_CLOEXEC, PEP 446). Files stay: one that is deleted could be locked by two.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+
+from .._model.errors import BusyError, KernelError, RefusedError
+from .sysfs import Sysfs
+
+LOCKS = "/run/kvmfleet-sriov/pfs"
+"""One file a PF, named by its address; it holds who has locked it last: "PID TIME COMMAND"."""
+
+WAIT_S = 60.0
+"""For another run to end."""
+
+_PAUSE_S = 0.05
+_COMMAND = 200
+"""Characters of a command line that are kept."""
+
+
+@contextlib.contextmanager
+def held(sysfs: Sysfs, addresses: Iterable[str], wait_s: float = WAIT_S) -> Iterator[list[str]]:
+    """Have these PFs to ourselves, one by one; raises `BusyError` naming who has one after ``wait_s`` seconds in all.
+
+    In the order of their addresses, so that no two runs wait for each other.
+    """
+    until, wanted = time.monotonic() + wait_s, sorted(set(addresses))
+    with contextlib.ExitStack() as stack:
+        for address in wanted:
+            handle = _open(sysfs, address)
+            stack.callback(os.close, handle)
+            while not _taken(handle, address):
+                if time.monotonic() >= until:
+                    raise BusyError(
+                        f"{_who(sysfs, address)}; it has not ended within {wait_s:g} s. Nothing was changed: wait for "
+                        "its end, or end it, and try again"
+                    )
+                time.sleep(_PAUSE_S)
+            _sign(handle)
+        yield wanted
+
+
+def busy(sysfs: Sysfs, addresses: Iterable[str] | None = None) -> list[str]:
+    """Those of the PFs, of all when None are given, that some run has now."""
+    known = sysfs.names(LOCKS)
+    mine = known if addresses is None else sorted(set(known).intersection(addresses))
+    return [address for address in mine if sysfs.locked(f"{LOCKS}/{address}")]
+
+
+def refuse_busy(sysfs: Sysfs, addresses: Iterable[str]) -> None:
+    """Raise `RefusedError` when some run has one of the PFs now; nobody is waited for."""
+    if found := busy(sysfs, addresses):
+        raise RefusedError(f"{'; '.join(_who(sysfs, one) for one in found)}; wait for its end, or end it")
+
+
+def _open(sysfs: Sysfs, address: str) -> int:
+    folder = sysfs.real(LOCKS)
+    try:
+        os.makedirs(folder, mode=0o755, exist_ok=True)
+        return os.open(f"{folder}/{address}", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise KernelError("open", f"{LOCKS}/{address}", error.errno or 0) from error
+
+
+def _taken(handle: int, address: str) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise KernelError("lock", f"{LOCKS}/{address}", error.errno or 0) from error
+    return True
+
+
+def _sign(handle: int) -> None:
+    """For people alone: that it cannot be written is no reason to fail."""
+    command = " ".join(sys.argv)[:_COMMAND] or sys.executable
+    with contextlib.suppress(OSError):
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()} {time.time():.3f} {command}".encode(errors="replace"), 0)
+
+
+def _who(sysfs: Sysfs, address: str) -> str:
+    from . import writer  # late, as it is rarely needed
+
+    try:
+        pid, since, command = sysfs.read(f"{LOCKS}/{address}").split(" ", 2)
+        seconds = max(0.0, time.time() - float(since))
+        state = writer.where(int(pid))
+    except (KernelError, ValueError):
+        return f"PF {address}: another run is changing it"
+    return f"PF {address}: process {pid} ({state}), '{command}', has been changing it for {seconds:.0f} s"

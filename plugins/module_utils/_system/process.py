@@ -1,0 +1,82 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Running other programs: argv lists, never a shell."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
+
+from .._model.errors import BlockedError, DeadlineError, SriovError, ToolError
+
+if TYPE_CHECKING:
+    from importlib.abc import InspectLoader
+
+Run = Callable[[Sequence[str]], str]
+"""Runs an argv and returns what it wrote to stdout; raises `ToolError`."""
+
+DEADLINE_S = 60.0
+KILL_S = 2.0
+"""After SIGKILL, for everything but a process in state D."""
+
+
+def source_of(module: ModuleType) -> str:
+    """The text of a module that is to run in a Python of its own; out of a zip file as well.
+
+    `inspect.getsource` keeps lines in a cache, which fails when threads ask it at the same time.
+    """
+    text = cast("InspectLoader", module.__loader__).get_source(module.__name__)
+    if text is None:
+        raise SriovError(f"module {module.__name__} has no source: install the collection, or the node program, anew")
+    return text
+
+
+def run(argv: Sequence[str], deadline_s: float = DEADLINE_S) -> str:
+    """Stdout of ``argv``, run in the C locale, without input.
+
+    Raises `ToolError` with argv, status and stderr; `DeadlineError` after ``deadline_s`` seconds, `BlockedError` when
+    it cannot even be killed.
+    """
+    try:
+        process = subprocess.Popen(
+            list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            encoding="utf-8", errors="replace", env={**os.environ, "LC_ALL": "C"},
+        )  # fmt: skip
+    except OSError as error:
+        raise ToolError(argv, 127, f"cannot run it: {error.strerror}") from error
+    try:
+        stdout, stderr = process.communicate(timeout=deadline_s)
+    except subprocess.TimeoutExpired as error:
+        raise _late(process, argv, deadline_s) from error
+    except BaseException:
+        process.kill()
+        raise
+    if process.returncode != 0:
+        raise ToolError(argv, process.returncode, stderr or stdout)
+    return stdout
+
+
+def _late(process: subprocess.Popen[str], argv: Sequence[str], deadline_s: float) -> DeadlineError:
+    """It is killed, but not waited for: what the kernel has blocked does not die."""
+    from . import writer  # late, as it is rarely needed
+
+    process.kill()
+    message = f"'{' '.join(argv)}' did not end within {deadline_s:g} s"
+    try:
+        process.wait(KILL_S)
+    except subprocess.TimeoutExpired:
+        return BlockedError(f"{message}, and cannot be killed: process {process.pid} ({writer.where(process.pid)})")
+    finally:
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+    return DeadlineError(message)
+
+
+def refuse(argv: Sequence[str]) -> str:
+    """A `Run` for trees that are not this machine's: programs would act on the machine itself, so none is run."""
+    raise SriovError(f"'{' '.join(argv)}' is not run below another root: it would act on this machine")

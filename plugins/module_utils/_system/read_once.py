@@ -1,0 +1,84 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One look at a host from several sides: each file and each program is asked once, and all see the same answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .._model.errors import SriovError
+from .sysfs import Sysfs
+
+if TYPE_CHECKING:
+    from .process import Run
+
+_Answer = TypeVar("_Answer")
+
+
+class _Answers:
+    """By question; an error is an answer."""
+
+    def __init__(self) -> None:
+        self._known: dict[object, tuple[Any, SriovError | None]] = {}
+
+    def of(self, question: object, ask: Callable[[], _Answer]) -> _Answer:
+        if question not in self._known:
+            try:
+                self._known[question] = (ask(), None)
+            except SriovError as error:
+                self._known[question] = (None, error)
+        answer, failure = self._known[question]
+        if failure is not None:
+            raise failure
+        found: _Answer = answer
+        return found
+
+
+class ReadOnce(Sysfs):
+    """The files that ``sysfs`` reads; nothing is written by it."""
+
+    def __init__(self, sysfs: Sysfs) -> None:
+        super().__init__(sysfs.root)
+        self._sysfs, self._answers = sysfs, _Answers()
+
+    def exists(self, path: str) -> bool:
+        return self._answers.of(("exists", path), lambda: self._sysfs.exists(path))
+
+    def read(self, path: str) -> str:
+        return self._answers.of(("read", path), lambda: self._sysfs.read(path))
+
+    def read_bytes(self, path: str, limit: int) -> bytes:
+        return self._answers.of(("read_bytes", path, limit), lambda: self._sysfs.read_bytes(path, limit))
+
+    def names(self, path: str) -> list[str]:
+        return self._answers.of(("names", path), lambda: self._sysfs.names(path))
+
+    def target(self, path: str) -> str | None:
+        return self._answers.of(("target", path), lambda: self._sysfs.target(path))
+
+    def locked(self, path: str) -> bool:
+        return self._answers.of(("locked", path), lambda: self._sysfs.locked(path))
+
+    def claimed(self, path: str) -> bool:
+        return self._answers.of(("claimed", path), lambda: self._sysfs.claimed(path))
+
+    def driver_info(self, netdev: str) -> bytes:
+        return self._answers.of(("driver_info", netdev), lambda: self._sysfs.driver_info(netdev))
+
+    def write(self, path: str, value: str) -> None:
+        raise SriovError(f"'{value}' is not written to {path}: this is a look at the host")
+
+    def write_within(self, path: str, value: str, owner: str, seconds: float) -> None:
+        self.write(path, value)
+
+
+def once(run: Run) -> Run:
+    """``run`` for programs that only show something."""
+    answers = _Answers()
+
+    def ask(argv: Sequence[str]) -> str:
+        return answers.of(tuple(argv), lambda: run(argv))
+
+    return ask

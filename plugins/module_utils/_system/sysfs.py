@@ -1,0 +1,168 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All file I/O of the engine on /sys and /proc, below one root, so that the same code runs on a fake tree."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from .._model.errors import BlockedError, KernelError
+
+if TYPE_CHECKING:
+    from .writer import Writers
+
+PIECE = 65536
+"""Bytes of one read(2)."""
+
+WRITES = "/run/kvmfleet-sriov/writes"
+"""One file a PF, locked while a process writes to that PF by `Sysfs.write_within`."""
+
+EVERY_VF = "/run/kvmfleet-sriov/every_vf"
+UNFINISHED = "/run/kvmfleet-sriov/unfinished"
+"""One file a PF, named by its address: what a run that has not come to its end owes it (`_owed`)."""
+
+
+class Sysfs:
+    """Files below ``root``; every path is absolute as the host sees it (``/sys/bus/pci/...``).
+
+    Each failed call raises `KernelError` with the path and the errno. A write is exactly one ``write(2)``, because
+    kernfs takes every write as one command (fs/kernfs/file.c, kernfs_fop_write_iter).
+    """
+
+    def __init__(self, root: str = "/") -> None:
+        self.root = root.rstrip("/")
+        self._writers: Writers | None = None
+        self._lock = threading.Lock()
+
+    def real(self, path: str) -> str:
+        """The path to open on this machine."""
+        return self.root + path
+
+    def exists(self, path: str) -> bool:
+        return os.path.lexists(self.real(path))
+
+    def read(self, path: str) -> str:
+        """The whole file as text, without the newline at its end.
+
+        By system calls alone: a resume reads hundreds of files, and Python's layers above cost more than the kernel.
+        """
+        try:
+            handle = os.open(self.real(path), os.O_RDONLY)
+            try:
+                data = b"".join(iter(lambda: os.read(handle, PIECE), b""))
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise KernelError("read", path, error.errno or 0) from error
+        return data.decode(errors="replace").rstrip("\n")
+
+    def read_bytes(self, path: str, limit: int) -> bytes:
+        """The first ``limit`` bytes of a binary file, fewer where the kernel gives no more."""
+        try:
+            handle = os.open(self.real(path), os.O_RDONLY)
+            try:
+                return os.read(handle, limit)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise KernelError("read", path, error.errno or 0) from error
+
+    def write(self, path: str, value: str) -> None:
+        """Write ``value`` with one ``write(2)``."""
+        try:
+            handle = os.open(self.real(path), os.O_WRONLY)
+            try:
+                os.write(handle, value.encode())
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise KernelError("write", path, error.errno or 0, value) from error
+
+    def write_within(self, path: str, value: str, owner: str, seconds: float) -> None:
+        """As `write`, in another process: `BlockedError` when the kernel has not answered after ``seconds``.
+
+        ``owner`` is the PF that others should leave alone until then (`_blocked`). In a queue it may take longer
+        (`_writer.Writers.write`).
+        """
+        from . import writer  # late: a resume seldom comes here, and a node program is compiled as it starts
+
+        folder = self.real(WRITES)
+        try:
+            os.makedirs(folder, mode=0o755, exist_ok=True)
+        except OSError as error:
+            raise KernelError("create folder", WRITES, error.errno or 0) from error
+        with self._lock:
+            self._writers = self._writers or writer.Writers()
+        answer = self._writers.write(f"{folder}/{owner}", self.real(path), value, seconds)
+        if answer.what is None:
+            raise BlockedError(
+                f"'{value}' written to {path} has not come back after {answer.seconds:.1f} s: process {answer.pid} "
+                f"({writer.where(answer.pid)}) goes on waiting in the kernel"
+            )
+        if answer.errno and answer.what == writer.LOCK:
+            raise KernelError("lock", f"{WRITES}/{owner}", answer.errno)
+        if answer.errno:
+            raise KernelError("write", path, answer.errno, value)
+
+    def close(self) -> None:
+        """End processes of `write_within` that have nothing to do; the next such write starts another."""
+        if self._writers is not None:
+            self._writers.close()
+
+    def locked(self, path: str) -> bool:
+        """Whether some process has locked the file, by flock(2)."""
+        try:
+            handle = os.open(self.real(path), os.O_RDONLY)
+        except OSError as error:
+            raise KernelError("open", path, error.errno or 0) from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
+
+    def claimed(self, path: str) -> bool:
+        """Whether a block device is in exclusive use: mounted, swapped to, part of another one (open(2), O_EXCL)."""
+        try:
+            os.close(os.open(self.real(path), os.O_RDONLY | os.O_EXCL | os.O_NONBLOCK))
+        except OSError as error:
+            return error.errno == errno.EBUSY
+        return False
+
+    def driver_info(self, netdev: str) -> bytes:
+        """What the driver of a network interface says of itself (`_ethtool`); interfaces are of this machine alone."""
+        from .._tools import ethtool  # late, as it is only shown
+
+        if self.root:
+            raise KernelError("ask for the driver of", f"network interface {netdev}", errno.ENODEV)
+        return ethtool.ask(netdev)
+
+    def names(self, path: str) -> list[str]:
+        """Sorted names in a folder; an absent folder has none."""
+        try:
+            return sorted(os.listdir(self.real(path)))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise KernelError("list", path, error.errno or 0) from error
+
+    def link(self, path: str) -> str | None:
+        """The last component of what a symbolic link points to (a driver, a device address), None without a link."""
+        target = self.target(path)
+        return None if target is None else os.path.basename(target)
+
+    def target(self, path: str) -> str | None:
+        """What a symbolic link points to, as it stands there; None without a link."""
+        try:
+            return os.readlink(self.real(path))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise KernelError("read link", path, error.errno or 0) from error

@@ -1,0 +1,181 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes that the kernel may block, each in a process that nobody has to wait for.
+
+While somebody has a VF open, taking it away waits for that user (drivers/vfio/vfio_main.c, vfio_unregister_group_dev):
+after a signal in state D, where the writer can be neither cancelled nor killed. A thread would not do: a process is
+reaped only after its last thread (kernel/exit.c, delay_group_leader), so whoever started this one would wait with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO, cast
+
+from .._model.errors import KernelError, SriovError
+from . import process, writer_child
+
+LOCK = writer_child.LOCK
+START_S = 30.0
+"""For the interpreter of a writer to start."""
+
+QUEUED = "sriov_numvfs"
+"""On stock kernels those who write to files of this name wait for each other, whatever the PF (drivers/pci/iov.c,
+pci_lock_rescan_remove)."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """``what`` came back with ``errno`` (0 for success); None when nothing did and ``pid`` was left waiting."""
+
+    what: str | None
+    errno: int
+    pid: int
+    seconds: float
+
+
+class Writers:
+    """Writer processes of one program. One that has answered is used again, one that is blocked never."""
+
+    def __init__(self) -> None:
+        self._idle: list[_Writer] = []
+        self._queue = _Queue()
+        self._lock = threading.Lock()
+
+    def write(self, lock: str, path: str, value: str, seconds: float) -> Answer:
+        """Write ``value`` to ``path`` while holding the file ``lock``.
+
+        A process that has not answered after ``seconds`` goes on waiting, holds the lock until the kernel lets it go,
+        and then ends. For a `QUEUED` file time begins anew with each answer to another such write, and is that of the
+        one that may take longest: none is given up that only waits for its turn behind others of this program.
+        """
+        queue = self._queue if os.path.basename(path) == QUEUED else _Queue()
+        with self._lock:
+            writer = self._idle.pop() if self._idle else None
+        writer = writer or _Writer()
+        with queue.entered(seconds) as left:
+            answer = writer.ask(lock, path, value, left)
+        if answer.what is None:
+            writer.leave()
+        else:
+            with self._lock:
+                self._idle.append(writer)
+        return answer
+
+    def close(self) -> None:
+        """End the idle ones."""
+        with self._lock:
+            ending, self._idle = self._idle, []
+        for writer in ending:
+            writer.end()
+
+
+class _Queue:
+    """Writes that may wait for each other in the kernel."""
+
+    def __init__(self) -> None:
+        self._under_way: list[float] = []
+        self._moved = 0.0
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def entered(self, seconds: float) -> Iterator[Callable[[], float]]:
+        """For a write that may take ``seconds``: what says how many are left until it counts as blocked."""
+        start, gave_up = time.monotonic(), False
+
+        def left() -> float:
+            nonlocal gave_up
+            with self._lock:
+                rest = max(start, self._moved) + max(self._under_way) - time.monotonic()
+            gave_up = rest <= 0
+            return rest
+
+        with self._lock:
+            self._under_way.append(seconds)
+        try:
+            yield left
+        finally:
+            with self._lock:
+                self._under_way.remove(seconds)
+                self._moved = self._moved if gave_up else time.monotonic()
+
+
+class _Writer:
+    """One process, in a session of its own, with no descriptor of ours but its two pipes."""
+
+    def __init__(self) -> None:
+        argv = [sys.executable, "-IS", "-c", process.source_of(writer_child), "kvmfleet-sriov-writer"]
+        try:
+            self._process = subprocess.Popen(
+                argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0, cwd="/",
+                start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise KernelError("run", argv[0], error.errno or 0) from error
+        self._questions, self._answers = cast(IO[bytes], self._process.stdin), cast(IO[bytes], self._process.stdout)
+        ready_until = time.monotonic() + START_S
+        if self._line(lambda: ready_until - time.monotonic()) is None:
+            self._process.kill()
+            raise SriovError(f"a writer process ({argv[0]}) was not ready within {START_S:g} s")
+
+    def ask(self, lock: str, path: str, value: str, left: Callable[[], float]) -> Answer:
+        start = time.monotonic()
+        try:
+            self._questions.write("\0".join((lock, path, value)).encode().hex().encode() + b"\n")
+        except OSError as error:
+            raise SriovError(f"writer process {self._process.pid} takes no more: {error.strerror}") from error
+        line = self._line(left)
+        took = time.monotonic() - start
+        if line is None:
+            return Answer(None, 0, self._process.pid, took)
+        what, _space, number = line.partition(" ")
+        return Answer(what, int(number), self._process.pid, took)
+
+    def leave(self) -> None:
+        """Without its pipes it ends by itself, once the kernel lets it."""
+        self._questions.close()
+        self._answers.close()
+
+    def end(self) -> None:
+        self.leave()
+        self._process.wait()
+
+    def _line(self, left: Callable[[], float]) -> str | None:
+        """What it says next, None when no seconds are ``left``, which is asked again at the end of each wait."""
+        poll = select.poll()
+        poll.register(self._answers.fileno(), select.POLLIN)
+        while not poll.poll(max(0.0, seconds := left()) * 1000):
+            if seconds <= 0:
+                return None
+        line = os.read(self._answers.fileno(), 64)
+        if not line:
+            raise SriovError(f"writer process {self._process.pid} ended with status {self._process.wait()}")
+        return line.decode().strip()
+
+
+def where(pid: int) -> str:
+    """The state of a process of this machine and what it waits in, as far as that may be read (proc(5))."""
+    state = re.search(r"^State:\s+(\S)", _proc(pid, "status"), re.MULTILINE)
+    if state is None:
+        return "gone"
+    frames = re.findall(r"^\[\S+\] (\w[\w.]*)", _proc(pid, "stack"), re.MULTILINE)[:4]
+    inside = " < ".join(frames) or _proc(pid, "wchan").strip("0")
+    return f"state {state.group(1)}" + (f", in {inside}" if inside else "")
+
+
+def _proc(pid: int, name: str) -> str:
+    try:
+        with open(f"/proc/{pid}/{name}", encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""

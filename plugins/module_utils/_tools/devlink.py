@@ -1,0 +1,95 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A PF's eswitch and the ports of its VFs, as ``devlink`` reads and sets them (iproute2, devlink/devlink.c)."""
+
+from __future__ import annotations
+
+import errno
+import json
+from typing import Any
+
+from .._model.errors import BadInputError, SriovError, ToolError
+from .._model.settings import ESWITCH_MODES
+from .._system.process import Run
+from . import tool_errors
+
+_UNSUPPORTED = (errno.EOPNOTSUPP, errno.ENODEV)
+_NOT_IN_KERNEL = "Failed to connect to devlink Netlink"
+"""devlink/devlink.c, on a kernel without CONFIG_NET_DEVLINK."""
+
+
+def eswitch_mode(run: Run, address: str) -> str:
+    """The mode of the eswitch of the PF at ``address``; raises `BadInputError` for a PF that has none.
+
+    The answer for a driver without an eswitch is an entry without a mode (net/devlink/dev.c, devlink_nl_eswitch_fill)
+    or EOPNOTSUPP, for one that does not use devlink ENODEV; a kernel without devlink is not reached at all.
+    """
+    argv = ["devlink", "-j", "dev", "eswitch", "show", f"pci/{address}"]
+    try:
+        mode = _section(run, argv, "dev").get(f"pci/{address}", {}).get("mode")
+    except ToolError as error:
+        number = _errno_of(error)
+        if number not in _UNSUPPORTED:
+            raise
+        raise _unsupported(address, number) from error
+    if mode is None:
+        raise _unsupported(address, errno.EOPNOTSUPP)
+    if mode not in ESWITCH_MODES:
+        raise BadInputError(
+            f"PF {address}: its eswitch is in mode '{mode}', which is none of {', '.join(ESWITCH_MODES)}"
+        )
+    return str(mode)
+
+
+def set_eswitch(run: Run, address: str, mode: str) -> None:
+    """Raises `ToolError` with the driver's words and the kernel's errno."""
+    run(["devlink", "dev", "eswitch", "set", f"pci/{address}", "mode", mode])
+
+
+def running_versions(run: Run, address: str) -> dict[str, str]:
+    """Versions of the firmware that runs in the device at ``address``, by name; none where its driver tells none."""
+    try:
+        info = _section(run, ["devlink", "-j", "dev", "info", f"pci/{address}"], "info")
+    except ToolError as error:
+        if _errno_of(error) not in _UNSUPPORTED:
+            raise
+        return {}
+    running = info.get(f"pci/{address}", {}).get("versions", {}).get("running", {})
+    return {name: str(version) for name, version in running.items()}
+
+
+def vf_ports(run: Run, address: str) -> dict[int, tuple[str, str]]:
+    """Port and MAC address of those VFs of the PF at ``address`` whose address can be set by port, by VF id.
+
+    Ports of another host's VFs (``external``, on a DPU) are left out (Linux, devlink/devlink-port.rst).
+    """
+    ports = _section(run, ["devlink", "-j", "port", "show"], "port")
+    return {
+        int(port["vfnum"]): (name, str(port["function"]["hw_addr"]).lower()) for name, port in ports.items()
+        if name.startswith(f"pci/{address}/") and port.get("flavour") == "pcivf" and not port.get("external")
+        and "hw_addr" in port.get("function", {})
+    }  # fmt: skip
+
+
+def set_port_mac(run: Run, port: str, mac: str) -> None:
+    run(["devlink", "port", "function", "set", port, "hw_addr", mac])
+
+
+def _errno_of(error: ToolError) -> int:
+    return errno.EOPNOTSUPP if _NOT_IN_KERNEL in error.stderr else tool_errors.errno_of(error.stderr)
+
+
+def _unsupported(address: str, number: int) -> BadInputError:
+    return BadInputError(
+        f"PF {address}: eswitch_mode cannot be set: its driver has no eswitch "
+        f"({tool_errors.name(number)}); leave it out"
+    )
+
+
+def _section(run: Run, argv: list[str], name: str) -> dict[str, dict[str, Any]]:
+    output = run(argv)
+    try:
+        return {key: dict(entry) for key, entry in json.loads(output or "{}").get(name, {}).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise SriovError(f"'{' '.join(argv)}' did not answer in JSON: {error}") from error

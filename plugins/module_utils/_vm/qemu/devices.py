@@ -1,0 +1,152 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The VFs that a running QEMU holds, read from the process itself (QOM), so that hot-plugged ones count too."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import argv as _qemu_argv
+from .qmp import Answer, Qmp, QmpError
+
+CONTAINERS = ("/machine/peripheral", "/machine/peripheral-anon")
+PORTS = ("pcie-root-port", "xio3130-downstream")
+ADDRESS = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
+REPLAYED = ("rombar", "romfile", "multifunction")
+
+
+@dataclass(frozen=True)
+class GuestDevice:
+    """One vfio-pci device: host PCI ``address``, what ``device_del`` takes (``handle``: id or QOM path), the
+    ``arguments`` that plug it again at the same place, and why it cannot be unplugged (``problem``)."""
+
+    address: str
+    handle: str
+    path: str
+    arguments: Mapping[str, Any]
+    hotplugged: bool
+    problem: str | None = None
+
+
+def vfio_devices(qmp: Qmp, argv: Sequence[str]) -> list[GuestDevice]:
+    """All vfio-pci devices of this QEMU. ``argv`` gives the arguments of those that it was started with."""
+    found = [child for child in _children(qmp) if child[2] in _qemu_argv.VFIO]
+    types = property_types(qmp) if found else {}
+    return [_device(qmp, argv, types, child) for child in found]
+
+
+def hotplugged_others(qmp: Qmp) -> list[str]:
+    """Devices other than VFs that were plugged after the start: the command line would not bring them back."""
+    return [
+        name
+        for container, name, kind in _children(qmp)
+        if kind not in _qemu_argv.VFIO and _get(qmp, f"{container}/{name}", "hotplugged") is True
+    ]
+
+
+def _children(qmp: Qmp) -> list[tuple[str, str, str]]:
+    found = []
+    for container in CONTAINERS:
+        for item in qmp.execute("qom-list", path=container):
+            if item["type"].startswith("child<"):
+                found.append((container, item["name"], item["type"][6:-1]))
+    return found
+
+
+def _get(qmp: Qmp, path: str, name: str) -> Answer:
+    """A QOM property, None when this QEMU does not have it."""
+    try:
+        return qmp.execute("qom-get", path=path, property=name)
+    except QmpError:
+        return None
+
+
+def typed(arguments: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Any]:
+    """Texts of a command line as the JSON types that device_add insists on since QEMU 9.2 (removed-features.rst).
+
+    ``types`` is what device-list-properties says: bool, int32, uint32, size, str, ...
+    """
+    return {name: _typed(value, types.get(name, "str")) for name, value in arguments.items()}
+
+
+def _typed(value: object, kind: str) -> object:
+    if not isinstance(value, str):
+        return value
+    if kind == "bool":
+        return value in ("on", "true", "yes", "y")
+    if re.fullmatch(r"u?int\d*|size", kind):
+        return int(value, 0) if re.fullmatch(r"-?(0x[0-9a-fA-F]+|\d+)", value) else value
+    return value
+
+
+def property_types(qmp: Qmp, driver: str = "vfio-pci") -> dict[str, str]:
+    return {item["name"]: item["type"] for item in qmp.execute("device-list-properties", typename=driver)}
+
+
+def _device(qmp: Qmp, argv: Sequence[str], types: Mapping[str, str], child: tuple[str, str, str]) -> GuestDevice:
+    container, name, kind = child
+    path = f"{container}/{name}"
+    address = _host_address(_get(qmp, path, "host"), _get(qmp, path, "sysfsdev"))
+    has_id = container == CONTAINERS[0]
+    parent_bus = str(_get(qmp, path, "parent_bus") or "")
+    port = os.path.dirname(parent_bus)
+    arguments = {**_told(argv, name if has_id else None, address), **_place(qmp, path, parent_bus)}
+    arguments.update(driver="vfio-pci", host=address, id=name if has_id else f"kvmfleet-{address.replace(':', '-')}")
+    arguments.pop("sysfsdev", None)
+    return GuestDevice(
+        address=address,
+        handle=name if has_id else path,
+        path=path,
+        arguments=typed(arguments, types),
+        hotplugged=_get(qmp, path, "hotplugged") is True,
+        problem=_problem(kind, port, _get(qmp, port, "type"), _get(qmp, port, "hotplug")),
+    )
+
+
+def _host_address(host: object, sysfsdev: object) -> str:
+    """QEMU keeps ``host`` as given, or ``sysfsdev`` when the device was named that way (hw/vfio/pci.c)."""
+    text = str(host or "").lower()
+    text = text if text.count(":") == 2 else f"0000:{text}"
+    return text if ADDRESS.fullmatch(text) else os.path.basename(str(sysfsdev or "")).lower()
+
+
+def _told(argv: Sequence[str], name: str | None, address: str) -> dict[str, Any]:
+    """The properties of its ``-device`` option, found by id or host address; empty for a device plugged later."""
+    for device in _qemu_argv.devices(argv):
+        if device.get("driver") not in _qemu_argv.VFIO:
+            continue
+        if (name is not None and device.get("id") == name) or _host_address(
+            device.get("host"), device.get("sysfsdev")
+        ) == address:
+            return dict(device)
+    return {}
+
+
+def _place(qmp: Qmp, path: str, parent_bus: str) -> dict[str, Any]:
+    """Bus and slot as they are, and the few plain properties that a hot-plugged device may have been given."""
+    place: dict[str, Any] = {"bus": os.path.basename(parent_bus)}
+    devfn = _get(qmp, path, "addr")
+    if isinstance(devfn, int) and devfn >= 0:
+        place["addr"] = f"{devfn >> 3:02x}.{devfn & 7}"
+    defaults = {"rombar": (-1, 1, None), "romfile": (None, ""), "multifunction": (False, None)}
+    for name in REPLAYED:
+        value = _get(qmp, path, name)
+        if value not in defaults[name]:
+            place[name] = value
+    return place
+
+
+def _problem(kind: str, port: str, port_type: object, hotplug: object) -> str | None:
+    """Why ``device_del`` and ``device_add`` cannot move it; a slot of a shared bus may come back at another address."""
+    if kind == "vfio-pci-nohotplug":
+        return "it was started as vfio-pci-nohotplug: use vfio-pci"
+    if port_type not in PORTS:
+        return f"it sits on {port or 'an unknown bus'}: put it below a pcie-root-port of its own"
+    if hotplug is False:
+        return f"its port {port} has hotplug=off: start it with hotplug=on"
+    return None

@@ -1,0 +1,165 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A QMP client over a unix socket: every answer is checked, every wait has a deadline.
+
+Protocol: docs/interop/qmp-spec.rst of QEMU. One JSON object a line; events may come between a command and its answer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+import time
+from typing import Any, Callable
+
+from ..._model.errors import DeadlineError, SriovError
+
+Answer = Any
+"""The ``return`` member of an answer; each command has its own shape (docs/interop/qemu-qmp-ref)."""
+
+Message = dict[str, Any]
+FINAL = ("completed", "failed", "cancelled")
+
+
+class QmpError(SriovError):
+    """QEMU answered a command with an error; ``kind`` is its class, ``description`` its text."""
+
+    def __init__(self, command: str, kind: str, description: str) -> None:
+        super().__init__(f"QEMU refused {command}: {description} ({kind})")
+        self.command, self.kind, self.description = command, kind, description
+
+
+class QmpClosedError(SriovError):
+    """The connection ended: QEMU has exited, or another client holds the monitor."""
+
+
+class Qmp:
+    """One connected monitor, capabilities negotiated. ``pid`` is QEMU's process id (SO_PEERCRED of the listener)."""
+
+    def __init__(self, connection: socket.socket, timeout: float = 10.0) -> None:
+        self._socket, self._timeout = connection, timeout
+        self._buffer, self._last = b"", 0
+        self.events: list[Message] = []
+        self.pid = _peer_pid(connection)
+        greeting = self._message(time.monotonic() + timeout, "the greeting of QEMU (another QMP client may hold it)")
+        if "QMP" not in greeting:
+            raise SriovError(f"not a QMP socket, it said {greeting}")
+        version = greeting["QMP"]["version"]["qemu"]
+        self.version: tuple[int, int, int] = (version["major"], version["minor"], version["micro"])
+        self.execute("qmp_capabilities")
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def __enter__(self) -> Qmp:
+        return self
+
+    def __exit__(self, *_unused: object) -> None:
+        self.close()
+
+    def execute(self, command: str, timeout: float | None = None, **arguments: object) -> Answer:
+        """The ``return`` member of the answer; `QmpError` when QEMU refuses. Argument ``a_b`` is sent as given."""
+        self._last += 1  # a late answer to a command that timed out must not be taken for this one's
+        request: Message = {"execute": command, "id": self._last}
+        if arguments:
+            request["arguments"] = arguments
+        until = time.monotonic() + (self._timeout if timeout is None else timeout)
+        try:
+            self._socket.sendall(json.dumps(request).encode() + b"\n")
+        except OSError as error:
+            raise QmpClosedError(f"QEMU closed its monitor before {command}: {error}") from error
+        while True:
+            answer = self._message(until, f"the answer to {command}")
+            if "event" in answer:
+                self.events.append(answer)
+            elif answer.get("id", self._last) != self._last:
+                continue
+            elif "error" in answer:
+                raise QmpError(command, str(answer["error"].get("class")), str(answer["error"].get("desc")))
+            elif "return" in answer:
+                return answer["return"]
+
+    def wait_event(self, wanted: Callable[[Message], bool], what: str, timeout: float) -> Message:
+        """The first event (kept or coming) that ``wanted`` accepts; it is taken out. `DeadlineError` names ``what``."""
+        until = time.monotonic() + timeout
+        seen = 0
+        while True:
+            while seen < len(self.events):
+                if wanted(self.events[seen]):
+                    return self.events.pop(seen)
+                seen += 1
+            message = self._message(until, what)
+            if "event" in message:
+                self.events.append(message)
+
+    def wait_closed(self, timeout: float) -> None:
+        """Until QEMU has closed the connection, which it does when it exits."""
+        until = time.monotonic() + timeout
+        try:
+            while True:
+                self._message(until, "QEMU to close its monitor")
+        except QmpClosedError:
+            return
+
+    def _message(self, until: float, what: str) -> Message:
+        while b"\n" not in self._buffer:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise DeadlineError(f"gave up waiting for {what}")
+            self._socket.settimeout(left)
+            try:
+                data = self._socket.recv(65536)
+            except socket.timeout:
+                continue
+            except OSError as error:
+                raise QmpClosedError(f"QEMU closed its monitor while waiting for {what}: {error}") from error
+            if not data:
+                raise QmpClosedError(f"QEMU closed its monitor while waiting for {what}")
+            self._buffer += data
+        line, self._buffer = self._buffer.split(b"\n", 1)
+        value = json.loads(line)
+        return value if isinstance(value, dict) else {}
+
+
+def _peer_pid(connection: socket.socket) -> int:
+    """unix(7) SO_PEERCRED: credentials of the process that called listen(2)."""
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", raw)[0])
+
+
+def connect(path: str, timeout: float = 10.0) -> Qmp:
+    """A monitor at the socket ``path`` (as this machine sees it); `SriovError` when nobody listens there."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(timeout)
+    try:
+        connection.connect(path)
+        return Qmp(connection, timeout)
+    except OSError as error:
+        connection.close()
+        raise SriovError(f"no QMP at {path}: {os.strerror(error.errno or 0)}") from error
+    except BaseException:
+        connection.close()
+        raise
+
+
+def poll_migration(
+    qmp: Qmp, timeout: float, sleep: Callable[[float], None] = time.sleep, interval: float = 0.02
+) -> Message:
+    """Follow ``query-migrate`` to its end: ``migrate`` answers OK and fails later. The last answer when completed.
+
+    `SriovError` with QEMU's own text when it failed or was cancelled, `DeadlineError` after ``timeout`` seconds.
+    """
+    until = time.monotonic() + timeout
+    while True:
+        answer = qmp.execute("query-migrate")
+        status = answer.get("status", "none")
+        if status == "completed":
+            return dict(answer)
+        if status in FINAL:
+            raise SriovError(f"migration {status}: {answer.get('error-desc', 'QEMU gives no reason')}")
+        if time.monotonic() >= until:
+            raise DeadlineError(f"migration still {status} after {timeout:g} s")
+        sleep(interval)

@@ -1,0 +1,116 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What must be known of a host before a live update: facts, gathered by `_live_gather`, judged by `_preflight`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .._readers.pfs import PfState
+from .qemu.probe import Probe
+
+
+@dataclass(frozen=True)
+class KernelFacts:
+    """The running kernel, and the one to go to; ``image_bytes`` is None when there is no such file.
+
+    ``image_release`` and ``interface`` (of its SR-IOV files) are None when the files do not tell. ``keeps_vfs``: it
+    can, and its command line will tell it to, keep VFs enabled across kexec.
+    """
+
+    running: str
+    boot_id: str
+    cmdline: str
+    kexec_built_in: bool
+    kexec_loaded: bool
+    kexec_disabled: bool
+    release: str
+    image: str
+    image_bytes: int | None
+    image_release: str | None
+    initrd: str | None
+    initrd_bytes: int | None
+    interface: str | None
+    keeps_vfs: bool = False
+
+
+@dataclass(frozen=True)
+class ModuleFacts:
+    """Modules behind drivers that the host cannot do without (``needed``: module -> who), all ``loaded`` ones, and
+    those ``available`` (modules or built in) to the new kernel; None when its /lib/modules folder is missing."""
+
+    needed: Mapping[str, str]
+    loaded: frozenset[str]
+    available: frozenset[str] | None
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A configured writer of sriov_numvfs: ``kind`` names the program, ``path`` the file that tells it to."""
+
+    kind: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Watchdog:
+    name: str
+    identity: str
+    active: bool
+    timeout_s: float
+
+
+@dataclass(frozen=True)
+class UsedVf:
+    pf: str
+    id: int
+    address: str
+
+
+@dataclass(frozen=True)
+class VmFacts:
+    """A running QEMU. ``qmp``: its monitor's path, None without one; ``probe`` or ``probe_error``: what it answered.
+
+    ``fragment``: the unit's file, ``restart``: its Restart=. ``unknown_devices``: passed-through ones that are no VFs.
+    """
+
+    name: str
+    pid: int
+    argv: tuple[str, ...]
+    cwd: str
+    uid: int
+    own_namespaces: bool
+    libvirt: bool
+    unit: str
+    fragment: str
+    restart: str
+    qmp: str | None
+    probe: Probe | None
+    probe_error: str | None
+    vfs: tuple[UsedVf, ...] = ()
+    unknown_devices: tuple[str, ...] = ()
+    memory_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything the preflight judges. ``phase``: of an earlier update's status.json, None without one.
+
+    ``not_installed``: files without which nothing would resume the VMs.
+    """
+
+    kernel: KernelFacts
+    modules: ModuleFacts
+    pfs: Mapping[str, PfState]
+    vms: tuple[VmFacts, ...]
+    eswitch: Mapping[str, str] = field(default_factory=dict)
+    writers: tuple[Writer, ...] = ()
+    watchdogs: tuple[Watchdog, ...] = ()
+    disk_free_bytes: int = 0
+    disk_kind: str = "ext4"
+    memory_free_bytes: int = 0
+    phase: str | None = None
+    not_installed: tuple[str, ...] = ()
+    journal_persistent: bool = True

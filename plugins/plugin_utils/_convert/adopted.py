@@ -1,0 +1,21 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hosts as they are, by what the module `sriov_info` returned, to a host document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._report.export import export
+
+from . import hardware
+
+
+def from_sriov_info(pfs: object) -> dict[str, Any]:
+    """The document and notices of PFs as `sriov_info` returned them, as ``sriovctl export`` writes it on the host.
+
+    Raises `BadInputError` for anything else.
+    """
+    found = export(hardware.checked(pfs) or [])
+    return {"document": found.document.to_dict(), "notices": list(found.notices)}

@@ -1,0 +1,184 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What converters have in common: they yield wishes and notices, of which a host document is put together here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Union
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import document as _document
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.vf_groups import vf_groups
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import vf_ids
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
+
+_KEY = re.compile(r"pfs\[0\](?:\.vfs\[0\])?\.(\w+)(?:: | )(.*)", re.DOTALL)
+"""What `_document.validate` says of a document with one PF and at most one entry for VFs."""
+
+_ADDRESS = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]", re.ASCII)
+
+PfName = Union[str, tuple[tuple[str, Any], ...]]
+"""A PF as a document names it; a selector as its keys with their values."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A key of the document for a PF, or for its VFs ``ids``; ``where`` is its path in what is converted."""
+
+    pf: PfName
+    key: str
+    value: Any
+    where: str
+    ids: frozenset[int] | None = None
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that is not carried over, and why."""
+
+    where: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.text}"
+
+
+Said = Union[Wish, Notice]
+
+_Values = dict[str, Wish]
+"""The wish for each key."""
+
+
+def assemble(said: Iterable[Said]) -> dict[str, Any]:
+    """``document`` (a valid host document) and ``notices`` (texts), both in the order in which things were said.
+
+    Raises `BadInputError` naming the path for a wrong value, and both paths for wishes that contradict each other.
+    """
+    notices: list[str] = []
+    pfs: dict[PfName, tuple[_Values, dict[int, _Values]]] = {}
+    for item in said:
+        if isinstance(item, Notice):
+            notices.append(str(item))
+        else:
+            own, vfs = pfs.setdefault(item.pf, ({}, {}))
+            for values in [own] if item.ids is None else [vfs.setdefault(vf_id, {}) for vf_id in sorted(item.ids)]:
+                _put(values, item)
+    document = _document.validate({"pfs": [_pf(name, own, vfs) for name, (own, vfs) in pfs.items()]})
+    return {"document": document.to_dict(), "notices": list(dict.fromkeys(notices))}
+
+
+def _put(values: _Values, wish: Wish) -> None:
+    first = values.setdefault(wish.key, wish)
+    if first.value != wish.value:
+        raise BadInputError(
+            f"{wish.where}: {wish.value!r} contradicts {first.where}: {first.value!r}; keep one of them"
+        )
+
+
+def selector(every: bool = False, **wanted: str | None) -> PfName:
+    """The PF, or with ``every`` all PFs, that have what is ``wanted``, with None for what does not matter."""
+    pairs = tuple((key, value) for key, value in wanted.items() if value is not None)
+    return (*pairs, ("all", True)) if every else pairs
+
+
+def pf_text(name: PfName) -> str:
+    """For messages."""
+    return name if isinstance(name, str) else ", ".join(f"{key} {value}" for key, value in name if key != "all")
+
+
+def _pf(pf: PfName, own: _Values, vfs: Mapping[int, _Values]) -> dict[str, Any]:
+    name = pf if isinstance(pf, str) else dict(pf)
+    plain = {key: wish.value for key, wish in own.items()}
+    _check({"pf": name, **plain}, own)
+    number = plain.get("hardware_vfs")
+    for vf_id, values in vfs.items():
+        _check({"pf": name, "vfs": [{"ids": [vf_id], **{key: wish.value for key, wish in values.items()}}]}, values)
+        if isinstance(number, int) and vf_id >= number:
+            where = next(iter(values.values())).where
+            raise BadInputError(f"{where}: VF {vf_id} is not among the {number} VFs of {own['hardware_vfs'].where}")
+    wishes = {vf_id: {key: wish.value for key, wish in values.items()} for vf_id, values in vfs.items()}
+    groups = {"vfs": vf_groups(wishes, number if isinstance(number, int) else None)} if wishes else {}
+    return {"pf": name, **plain, **groups}
+
+
+def _check(pf: dict[str, Any], values: _Values) -> None:
+    """Raises for values that no document may have, with the path in what is converted."""
+    try:
+        _document.validate({"pfs": [pf]})
+    except BadInputError as error:
+        found = _KEY.fullmatch(str(error))
+        if found is None or found.group(1) not in values:
+            raise
+        raise BadInputError(f"{values[found.group(1)].where}: {found.group(2)}") from error
+
+
+def mapping(data: object, where: str) -> Mapping[str, Any]:
+    """``data``, nothing counting as empty; raises `BadInputError` for anything but a mapping."""
+    if data is None:
+        return {}
+    if not isinstance(data, Mapping):
+        raise BadInputError(f"{where}: {data!r} is not a mapping")
+    return data
+
+
+def listing(data: object, where: str) -> list[Any]:
+    """``data``, nothing counting as empty; raises `BadInputError` for anything but a list."""
+    if data is None:
+        return []
+    if not isinstance(data, (list, tuple)):
+        raise BadInputError(f"{where}: {data!r} is not a list")
+    return list(data)
+
+
+def whole(value: object, where: str) -> int:
+    """A number from 0 on, perhaps written as text; raises `BadInputError` for anything else."""
+    number = int(value) if isinstance(value, str) and value.isdecimal() and value.isascii() else value
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise BadInputError(f"{where}: {value!r} is not a whole number from 0 on")
+    return number
+
+
+def vf_id(value: object, where: str) -> frozenset[int]:
+    """The id of one VF, as the set that a `Wish` takes."""
+    return vf_ids.parse(whole(value, where), vf_ids.MAX_VFS, where)
+
+
+def flag(value: object, where: str) -> bool:
+    """A truth value, perhaps written as text; raises `BadInputError` for anything else."""
+    known = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+    found = known.get(value.lower()) if isinstance(value, str) else value
+    if not isinstance(found, bool):
+        raise BadInputError(f"{where}: {value!r} is not true or false")
+    return found
+
+
+def mac(value: object, where: str) -> str:
+    """A MAC address as it was written; YAML 1.1 reads 52:54:00:12:34:56 as a number to the base of 60."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return ":".join(f"{digit:02d}" for digit in _to_base_60(value, 6))
+    if not isinstance(value, str):
+        raise BadInputError(f"{where}: {value!r} is not a MAC address; write it in quotes")
+    return value
+
+
+def pci_address(value: object, where: str) -> str:
+    """A PCI address as it was written; YAML 1.1 reads 0000:03:00.0 as a number to the base of 60."""
+    text = str(value)
+    if isinstance(value, float) and value >= 0:
+        domain, bus, device = _to_base_60(int(value), 3)
+        text = f"{domain:04d}:{bus:02d}:{device:02d}.{round(value % 1 * 10)}"
+    if not _ADDRESS.fullmatch(text):
+        raise BadInputError(f"{where}: {value!r} is not a PCI address; write it like '0000:3b:00.0'")
+    return text
+
+
+def _to_base_60(number: int, places: int) -> list[int]:
+    """Digits, the highest first; what is too large for the others is in it."""
+    digits: list[int] = []
+    for _place in range(places - 1):
+        number, digit = divmod(number, 60)
+        digits.insert(0, digit)
+    return [number, *digits]

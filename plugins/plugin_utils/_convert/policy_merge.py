@@ -1,0 +1,139 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PFs as policies of the sriov-network-operator want them, merged as it merges them (its api/v1/helper.go)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import reduce
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.vf_ids import describe
+
+from .conversion import Notice, PfName, Said, Wish, pf_text
+
+VFIO, NETDEVICE = "vfio-pci", "netdevice"
+
+
+@dataclass(frozen=True)
+class Group:
+    """VFs of one PF as one policy has them; ``where`` is that policy."""
+
+    ids: frozenset[int]
+    device_type: str
+    resource: str
+    mtu: int
+    where: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """A PF as some policies want it: 0 and None are "not said"; ``managed``: somebody else makes the VFs."""
+
+    pf: PfName
+    priority: int
+    number: int
+    mtu: int
+    eswitch_mode: str | None
+    managed: bool
+    groups: tuple[Group, ...]
+    where: str
+    notices: tuple[Notice, ...] = ()
+
+
+def merged(targets: Iterable[Target]) -> list[Target]:
+    """One for each PF. ``targets`` come in the order in which they are applied: later ones matter more."""
+    pfs: dict[PfName, list[Target]] = {}
+    for target in targets:
+        pfs.setdefault(target.pf, []).append(target)
+    return [reduce(_over, layers) for layers in pfs.values()]
+
+
+def wishes(target: Target) -> Iterator[Said]:
+    """What the document says of a PF."""
+    pf, where = target.pf, target.where
+    yield from target.notices
+    if target.managed:
+        yield Notice(f"{where}.externallyManaged", "somebody else makes the VFs, so their number is not declared")
+    else:
+        yield Wish(pf, "hardware_vfs", target.number, f"{where}.numVfs")
+        yield Wish(pf, "present_vfs", "all", f"{where}.numVfs")
+        if any(group.device_type == NETDEVICE for group in target.groups):
+            yield Wish(pf, "drivers_autoprobe", True, f"{where}.deviceType")
+    if target.eswitch_mode:
+        yield Wish(pf, "eswitch_mode", target.eswitch_mode, f"{where}.eSwitchMode")
+    if target.mtu and target.managed:
+        yield Notice(f"{where}.mtu", f"{target.mtu} is not declared: somebody else manages the PF")
+    elif target.mtu:
+        yield Wish(pf, "mtu", target.mtu, f"{where}.mtu")
+    for group in sorted(target.groups, key=lambda group: min(group.ids)):
+        driver = "default" if group.device_type == NETDEVICE else group.device_type
+        yield Wish(pf, "driver", driver, f"{group.where}.deviceType", group.ids)
+        if group.mtu and group.device_type == NETDEVICE:
+            yield Wish(pf, "mtu", group.mtu, f"{group.where}.mtu", group.ids)
+
+
+def _over(lower: Target, higher: Target) -> Target:
+    """``higher`` with what it leaves of ``lower``: groups of other VFs; and, with those, the larger number and MTU."""
+    pf, equal = pf_text(higher.pf), lower.priority == higher.priority
+    if equal:
+        _refuse_contradiction(lower, higher)
+    if lower.managed != higher.managed:
+        raise BadInputError(f"{higher.where}.externallyManaged: {lower.where} says otherwise for PF {pf}")
+    notices: list[Notice] = []
+    kept = []
+    for group in lower.groups:
+        notice = _loss(group, higher)
+        if notice is None:
+            kept.append(group)
+        else:
+            notices.append(notice)
+    share = equal or bool(kept)
+    number = max(lower.number, higher.number) if share else higher.number
+    mtu = max(lower.mtu, higher.mtu) if share else higher.mtu
+    for one, winner in ((lower, higher), (higher, lower)):
+        if one.number != number:
+            notices.append(Notice(f"{one.where}.numVfs", f"{one.number} gives way to {number} of {winner.where}"))
+        if one.mtu and one.mtu != mtu:
+            notices.append(Notice(f"{one.where}.mtu", f"{one.mtu} gives way to {mtu or 'none'} of {winner.where}"))
+    if lower.eswitch_mode and lower.eswitch_mode != higher.eswitch_mode:
+        other = higher.eswitch_mode or "none"
+        text = f"{lower.eswitch_mode} gives way to {other} of {higher.where}"
+        notices.append(Notice(f"{lower.where}.eSwitchMode", text))
+    return replace(
+        higher,
+        number=number,
+        mtu=mtu,
+        groups=(*higher.groups, *kept),
+        notices=(*lower.notices, *notices, *higher.notices),
+    )
+
+
+def _refuse_contradiction(one: Target, other: Target) -> None:
+    """The operator takes the policy whose name comes last; nobody means that."""
+    pf = pf_text(other.pf)
+    both = frozenset().union(*(group.ids for group in one.groups)) & frozenset().union(*(g.ids for g in other.groups))
+    if both:
+        raise BadInputError(
+            f"{other.where}.nicSelector: VFs {describe(both)} of PF {pf} are those of {one.where} as well, "
+            "which has the same priority"
+        )
+    if one.eswitch_mode and other.eswitch_mode and one.eswitch_mode != other.eswitch_mode:
+        raise BadInputError(
+            f"{other.where}.eSwitchMode: {other.eswitch_mode} for PF {pf}, but {one.where} has "
+            f"{one.eswitch_mode} and the same priority"
+        )
+
+
+def _loss(group: Group, higher: Target) -> Notice | None:
+    """Why the operator drops a group of lesser priority, if it does; ``higher`` is one policy and has one group."""
+    pf = pf_text(higher.pf)
+    for other in higher.groups:
+        if group.ids & other.ids:
+            return Notice(group.where, f"VFs {describe(group.ids)} of PF {pf} give way to {other.where}")
+        if group.resource == other.resource:
+            text = f"VFs {describe(group.ids)} of PF {pf} are dropped: {other.where} has the same resourceName"
+            return Notice(group.where, text)
+    return None

@@ -1,0 +1,205 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Objects of the sriov-network-operator to a host document (its api/v1 types, pkg/webhook/validate.go)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import vf_ids
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
+
+from . import hardware
+from .conversion import Notice, PfName, Said, assemble, flag, listing, mapping, pci_address, whole
+from .policy_merge import NETDEVICE, VFIO, Group, Target, merged, wishes
+from .policy_selector import read_selector
+
+_HANDLED = (
+    "nicSelector",
+    "nodeSelector",
+    "numVfs",
+    "priority",
+    "mtu",
+    "deviceType",
+    "eSwitchMode",
+    "externallyManaged",
+)
+_STATE_KEYS = ("pciAddress", "name", "vfGroups", "vfRange", "policyName")
+_KUBERNETES = ("resourceName", "needVhostNet", "excludeTopology")
+_NOT_CARRIED = {
+    "isRdma": "a driver offers RDMA or not; declare node_guid and port_guid where VFs need them",
+    "linkType": "it is a setting of the port's firmware; declare node_guid and port_guid of InfiniBand VFs",
+    "vdpaType": "vDPA devices are not made here",
+    "bridge": "Open vSwitch bridges are not made here",
+    "eSwitchParams": "the multiport eswitch is not set here",
+}
+
+_Pfs = Sequence[Mapping[str, Any]]
+_Labels = Mapping[str, Any]
+_Spec = Mapping[str, Any]
+
+_CONTRADICTIONS: tuple[tuple[str, Callable[[_Spec], object], str], ...] = (
+    ("isRdma", lambda spec: spec.get("isRdma") and spec.get("deviceType") == VFIO, "vfio-pci has no RDMA"),
+    ("eSwitchMode", lambda spec: _switchdev(spec) and _infiniband(spec), "switchdev is not for linkType ib"),
+    ("vdpaType", lambda spec: spec.get("vdpaType") and spec.get("deviceType") == VFIO, "it needs netdevice"),
+    ("vdpaType", lambda spec: spec.get("vdpaType") and not _switchdev(spec), "it needs eSwitchMode switchdev"),
+    ("bridge", lambda spec: spec.get("bridge") and not _switchdev(spec), "it needs eSwitchMode switchdev"),
+    ("bridge", lambda spec: spec.get("bridge") and spec.get("externallyManaged"), "it needs VFs made by the operator"),
+)
+"""What the operator's webhook refuses: key, whether it is so, why."""
+
+
+def from_sriov_policies(data: object, pfs: object = None, labels: object = None) -> dict[str, Any]:
+    """The document and notices for one host of objects as ``kubectl get -o yaml`` prints them: one, a list, or lists.
+
+    SriovNetworkNodePolicy objects are merged as the operator merges them; a SriovNetworkNodeState is one host's own,
+    merged by the operator. ``pfs`` of `sriov_info` tell which PFs a selector means; with the node's ``labels`` only
+    policies for it count. Raises `BadInputError` naming policy and path for what the operator refuses.
+    """
+    known = hardware.checked(pfs)
+    return assemble(_said(list(_objects(data)), known, None if labels is None else mapping(labels, "labels")))
+
+
+def _objects(data: object) -> Iterator[Mapping[str, Any]]:
+    for item in data if isinstance(data, (list, tuple)) else [data]:
+        entry = mapping(item, "object")
+        if "items" in entry:
+            yield from _objects(listing(entry["items"], "items"))
+        elif entry:
+            yield entry
+
+
+def _said(objects: Sequence[Mapping[str, Any]], pfs: _Pfs | None, labels: _Labels | None) -> Iterator[Said]:
+    kinds: dict[str, list[Mapping[str, Any]]] = {"SriovNetworkNodePolicy": [], "SriovNetworkNodeState": []}
+    for one in objects:
+        kinds.setdefault(str(one.get("kind", "SriovNetworkNodePolicy")), []).append(one)
+    policies, states = kinds.pop("SriovNetworkNodePolicy"), kinds.pop("SriovNetworkNodeState")
+    if len(states) > 1 or (states and policies):
+        raise BadInputError("a SriovNetworkNodeState is all there is to know of one host: give one, without policies")
+    for kind, others in kinds.items():
+        names = ", ".join(_name(one) for one in others)
+        yield Notice(f"{kind} {names}", "not carried over; what pods' VFs get can be declared for the VFs")
+    found = [item for state in states for item in _state(state)]
+    for policy in sorted(policies, key=lambda one: (-_priority(one), _name(one))):
+        found += _policy(policy, pfs, labels)
+    yield from (item for item in found if isinstance(item, Notice))
+    for target in merged(item for item in found if isinstance(item, Target)):
+        yield from wishes(target)
+
+
+def _name(policy: Mapping[str, Any]) -> str:
+    return str(mapping(policy.get("metadata"), "metadata").get("name", "without name"))
+
+
+def _spec(policy: Mapping[str, Any]) -> tuple[_Spec, str]:
+    where = f"policy {_name(policy)}: spec"
+    if "spec" not in policy:
+        raise BadInputError(f"{where} is missing; give objects as kubectl get -o yaml prints them")
+    return mapping(policy["spec"], where), where
+
+
+def _priority(policy: Mapping[str, Any]) -> int:
+    """A lower number matters more, and is applied later."""
+    spec, where = _spec(policy)
+    return whole(spec.get("priority", 0), f"{where}.priority")
+
+
+def _policy(policy: Mapping[str, Any], pfs: _Pfs | None, labels: _Labels | None) -> Iterator[Target | Notice]:
+    spec, where = _spec(policy)
+    selector = mapping(spec.get("nodeSelector"), f"{where}.nodeSelector")
+    if labels is not None and any(_label(labels.get(key)) != _label(value) for key, value in selector.items()):
+        yield Notice(f"{where}.nodeSelector", "not for a host with these labels")
+        return
+    if labels is None and selector:
+        yield Notice(f"{where}.nodeSelector", "not looked at; give the node's labels, or choose hosts by inventory")
+    if not spec.get("numVfs") or _name(policy) == "default":
+        yield Notice(where, "without VFs, or with the name default, a policy has no effect")
+        return
+    for key, is_so, why in _CONTRADICTIONS:
+        if is_so(spec):
+            raise BadInputError(f"{where}.{key}: {spec[key]!r} contradicts the rest: {why}")
+    yield from _left(spec, where)
+    number = whole(spec["numVfs"], f"{where}.numVfs")
+    chosen = read_selector(spec.get("nicSelector"), number, f"{where}.nicSelector")
+    if spec["nicSelector"].get("netFilter"):
+        yield Notice(f"{where}.nicSelector.netFilter", "it is for VFs that a cloud gives to a VM; none are made there")
+        return
+    for item in chosen.chosen(pfs):
+        if isinstance(item, Notice):
+            yield item
+        else:
+            yield _target(item[0], spec, (_group(spec, item[1], where),), where, _priority(policy))
+
+
+def _label(value: object) -> str:
+    """Labels are texts, however YAML reads them."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _left(spec: _Spec, where: str) -> Iterator[Notice]:
+    """What is said and not carried over."""
+    plain = [key for key in _KUBERNETES if spec.get(key)]
+    if plain:
+        yield Notice(f"{where}.{', '.join(plain)}", "of Kubernetes alone; nothing on the host")
+    for key, value in spec.items():
+        if value and key in _NOT_CARRIED:
+            yield Notice(f"{where}.{key}", _NOT_CARRIED[key])
+        elif key not in (*_HANDLED, *_KUBERNETES, *_NOT_CARRIED, *_STATE_KEYS):
+            near = difflib.get_close_matches(str(key), _HANDLED, 1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            yield Notice(f"{where}.{key}", f"unknown, so not carried over{hint}")
+
+
+def _switchdev(spec: _Spec) -> bool:
+    return spec.get("eSwitchMode") == "switchdev"
+
+
+def _infiniband(spec: _Spec) -> bool:
+    return str(spec.get("linkType", "")).lower() == "ib"
+
+
+def _state(state: Mapping[str, Any]) -> Iterator[Target | Notice]:
+    """A node's state has what the operator merged: PFs with groups of VFs."""
+    spec = mapping(state.get("spec"), "spec")
+    others = [key for key in spec if key != "interfaces" and spec[key]]
+    if others:
+        yield Notice(f"node {_name(state)}: spec.{', '.join(others)}", "not carried over")
+    for index, item in enumerate(listing(spec.get("interfaces"), "spec.interfaces")):
+        where = f"node {_name(state)}: spec.interfaces[{index}]"
+        interface = mapping(item, where)
+        pf = pci_address(interface.get("pciAddress"), f"{where}.pciAddress")
+        number = whole(interface.get("numVfs", 0), f"{where}.numVfs")
+        yield from _left(interface, where)
+        groups = []
+        for place, group in enumerate(listing(interface.get("vfGroups"), f"{where}.vfGroups")):
+            path = f"{where}.vfGroups[{place}]"
+            vfs = mapping(group, path)
+            yield from _left(vfs, path)
+            groups.append(_group(vfs, vf_ids.parse(str(vfs.get("vfRange")), number, f"{path}.vfRange"), path))
+        yield _target(pf, {**interface, "numVfs": number}, tuple(groups), where, 0)
+
+
+def _group(spec: _Spec, ids: frozenset[int], where: str) -> Group:
+    device_type = spec.get("deviceType") or NETDEVICE
+    if device_type not in (NETDEVICE, VFIO):
+        raise BadInputError(f"{where}.deviceType: {device_type!r} is not one of {NETDEVICE}, {VFIO}")
+    return Group(ids, device_type, str(spec.get("resourceName")), whole(spec.get("mtu") or 0, f"{where}.mtu"), where)
+
+
+def _target(pf: PfName, spec: _Spec, groups: tuple[Group, ...], where: str, priority: int) -> Target:
+    mode = spec.get("eSwitchMode") or None
+    if mode not in (None, "legacy", "switchdev"):
+        raise BadInputError(f"{where}.eSwitchMode: {mode!r} is not one of legacy, switchdev")
+    return Target(
+        pf=pf,
+        priority=priority,
+        number=whole(spec["numVfs"], f"{where}.numVfs"),
+        mtu=whole(spec.get("mtu") or 0, f"{where}.mtu"),
+        eswitch_mode=mode,
+        managed=flag(spec.get("externallyManaged") or False, f"{where}.externallyManaged"),
+        groups=groups,
+        where=where,
+    )

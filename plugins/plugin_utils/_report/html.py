@@ -1,0 +1,192 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report of a live update as one HTML page: timelines as inline SVG, no script, nothing from the network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from .timeline import Bar, chart
+
+CSS = """
+:root { color-scheme: light dark; --bg: #f6f7f9; --card: #fff; --ink: #1c2330; --dim: #647084; --line: #dfe3ea;
+  --good: #1a7f4b; --bad: #b42318; --saving: #3b6fd4; --saved: #6a5acd; --kexec: #d9622b; --resuming: #0f8b8d;
+  --restoring: #2e9e5b; --filling: #98a2b3; --vm: #c2255c; --vf: #3b6fd4; }
+@media (prefers-color-scheme: dark) { :root { --bg: #12151c; --card: #1a1f29; --ink: #e6e9ef; --dim: #97a1b3;
+  --line: #2c3442; --good: #4fc986; --bad: #f97066; --saving: #6f9bf0; --saved: #9c8ff0; --kexec: #f08a55;
+  --resuming: #3fbfc1; --restoring: #5ccb87; --filling: #6b7688; --vm: #f06595; --vf: #6f9bf0; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--bg); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
+main { max-width: 1080px; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
+h1 { font-size: 1.6rem; margin: 0 0 .25rem; } h2 { font-size: 1.2rem; margin: 0; }
+p.sub { color: var(--dim); margin: 0 0 1.5rem; }
+section { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 1.25rem; }
+section { margin: 0 0 1.25rem; }
+header { display: flex; gap: .75rem; align-items: baseline; flex-wrap: wrap; margin-bottom: .75rem; }
+.badge { font-size: .8rem; font-weight: 600; padding: .1rem .6rem; border-radius: 999px; border: 1px solid; }
+.good { color: var(--good); } .bad { color: var(--bad); } .dim { color: var(--dim); }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); gap: .75rem; margin: 0 0 1rem; }
+.tile { border: 1px solid var(--line); border-radius: 8px; padding: .6rem .8rem; }
+.tile b { display: block; font-size: 1.25rem; font-variant-numeric: tabular-nums; }
+.tile span { color: var(--dim); font-size: .8rem; }
+svg { width: 100%; height: auto; display: block; } svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
+svg text.dim { fill: var(--dim); } svg line { stroke: var(--line); }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-size: .9rem; margin-top: 1rem; }
+th, td { text-align: left; padding: .35rem .6rem; border-top: 1px solid var(--line); white-space: nowrap; }
+th { color: var(--dim); font-weight: 500; border-top: 0; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; }
+code { font: .85em ui-monospace, monospace; }
+"""
+LABELS = {
+    "saving": "save VMs", "saved": "release VMs", "kexec": "kexec and boot", "resuming": "enable VFs",
+    "restoring": "restore VMs", "filling": "add other VFs",
+}  # fmt: skip
+
+
+def page(report: Mapping[str, Any]) -> str:
+    """The whole page for `_report.report_from_evidence`'s report."""
+    hosts = report["hosts"]
+    body = "".join(_host(host) for host in hosts)
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Live update of {len(hosts)} hosts</title><style>{CSS}</style></head><body><main>"
+        f"<h1>Live update</h1><p class='sub'>{escape(_summary(hosts))}</p>"
+        f"{_fleet(report)}{body}"
+        "<p class='dim'>Outages are the largest gaps in the guests' own logs. All figures can be computed again from "
+        "the folder <code>evidence</code> beside this file.</p></main></body></html>\n"
+    )
+
+
+def _summary(hosts: list[Mapping[str, Any]]) -> str:
+    good = sum(host["result"] == "updated" for host in hosts)
+    vms = [vm for host in hosts for vm in host["vms"]]
+    outages = [vm["outage_s"] for vm in vms if vm["outage_s"] is not None]
+    worst = f", longest outage {max(outages):.2f} s" if outages else ""
+    went_on = sum(_went_on(vm) for vm in vms)
+    return f"{good} of {len(hosts)} hosts updated; {went_on} of {len(vms)} VMs went on where they were{worst}"
+
+
+def _fleet(report: Mapping[str, Any]) -> str:
+    """All hosts on one time axis, batch by batch."""
+    spans = {host["name"]: _span(host) for host in report["hosts"]}
+    bars = [
+        Bar(name, span[0], span[1], "vf", f"batch {number}, {span[1] - span[0]:.1f} s")
+        for number, batch in enumerate(report["batches"], start=1)
+        for name in batch
+        if (span := spans.get(name))
+    ]
+    if not bars:
+        return ""
+    figure = chart(bars, "Batches over time")
+    return f"<section><header><h2>Batches</h2></header><div class='scroll'>{figure}</div></section>"
+
+
+def _host(host: Mapping[str, Any]) -> str:
+    span = _span(host)
+    good = host["result"] == "updated"
+    began = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(span[0])) if span else ""
+    return (
+        f"<section><header><h2>{escape(host['name'])}</h2>"
+        f"<span class='badge {'good' if good else 'bad'}'>{escape(str(host['result']))}</span>"
+        f"<span class='dim'>{escape(str(host['kernel_before']))} &rarr; {escape(str(host['kernel_after']))}, "
+        f"interface {escape(str(host['interface']))}, {began}</span></header>"
+        f"{_tiles(host, span)}<div class='scroll'>{_gantt(host)}</div>{_later(host)}{_vm_table(host)}{_pf_table(host)}"
+        "</section>"
+    )
+
+
+def _later(host: Mapping[str, Any]) -> str:
+    """What the VMs did not have to wait for."""
+    end = sum(host["vfs_present_at_end"].values())
+    later = end - _count(host["present_ids_at_last_restore"])
+    if later <= 0:
+        return "<p class='dim'>All VFs were added before the last VM returned.</p>"
+    return f"<p class='dim'>{later} of {end} VFs were added after the last VM had returned.</p>"
+
+
+def _tiles(host: Mapping[str, Any], span: tuple[float, float] | None) -> str:
+    outages = [vm["outage_s"] for vm in host["vms"] if vm["outage_s"] is not None]
+    facts = [
+        ("longest outage", f"{max(outages):.2f} s" if outages else "-"),
+        ("whole update", f"{span[1] - span[0]:.1f} s" if span else "-"),
+        ("VMs", str(len(host["vms"]))),
+        ("VFs enabled", str(sum(host["vfs_enabled"].values()))),
+        ("present, first restore", str(_count(host["present_ids_at_first_restore"]))),
+        ("present, last restore", str(_count(host["present_ids_at_last_restore"]))),
+        ("present at the end", str(sum(host["vfs_present_at_end"].values()))),
+    ]
+    tiles = "".join(f"<div class='tile'><b>{escape(value)}</b><span>{name}</span></div>" for name, value in facts)
+    return f"<div class='tiles'>{tiles}</div>"
+
+
+def _gantt(host: Mapping[str, Any]) -> str:
+    bars = [
+        Bar(LABELS.get(p["name"], p["name"]), p["start"], p["end"], p["name"], f"{p['end'] - p['start']:.2f} s")
+        for p in host["phases"]
+        if p["end"] is not None
+    ]
+    for vm in host["vms"]:
+        if vm["paused_at"] is not None and vm["resumed_at"] is not None:
+            outage = "" if vm["outage_s"] is None else f"outage {vm['outage_s']:.2f} s"
+            bars.append(Bar(f"VM {vm['name']}", vm["paused_at"], vm["resumed_at"], "vm", outage))
+    return chart(bars, f"Timeline of {host['name']}") if bars else ""
+
+
+def _vm_table(host: Mapping[str, Any]) -> str:
+    if not host["vms"]:
+        return ""
+    rows = "".join(_vm_row(vm) for vm in host["vms"])
+    head = "".join(f"<th>{name}</th>" for name in ("VM", "VFs", "outage", "counter", "boot id", ""))
+    return f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+
+
+def _vm_row(vm: Mapping[str, Any]) -> str:
+    outage = "-" if vm["outage_s"] is None else f"{vm['outage_s']:.2f} s"
+    good = _went_on(vm)
+    verdict = f"<span class='{'good' if good else 'bad'}'>{'went on' if good else 'did not go on'}</span>"
+    return (
+        f"<tr><td>{escape(vm['name'])}</td><td><code>{escape(', '.join(vm['vfs']))}</code></td>"
+        f"<td class='number'>{outage}</td><td>{vm['counter_before']} &rarr; {vm['counter_after']}</td>"
+        f"<td><code>{escape(str(vm['boot_id_after'])[:8])}</code></td><td>{verdict}</td></tr>"
+    )
+
+
+def _pf_table(host: Mapping[str, Any]) -> str:
+    rows = "".join(
+        f"<tr><td><code>{escape(pf)}</code></td><td class='number'>{host['vfs_enabled'].get(pf, 0)}</td>"
+        f"<td>{escape(', '.join(map(str, host['used_ids'].get(pf, []))) or '-')}</td>"
+        f"<td class='number'>{len(host['present_ids_at_first_restore'].get(pf, []))}</td>"
+        f"<td class='number'>{len(host['present_ids_at_last_restore'].get(pf, []))}</td>"
+        f"<td class='number'>{host['vfs_present_at_end'].get(pf, 0)}</td></tr>"
+        for pf in host["pfs"]
+    )
+    names = (
+        "PF",
+        "VFs enabled",
+        "used by VMs",
+        "present, first restore",
+        "present, last restore",
+        "present at the end",
+    )
+    head = "".join(f"<th>{name}</th>" for name in names)
+    return f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+
+
+def _span(host: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Begin and end of a host's update; empty when no phase has ended."""
+    ends = [phase["end"] for phase in host["phases"] if phase["end"] is not None]
+    return (min(phase["start"] for phase in host["phases"]), max(ends)) if ends else None
+
+
+def _count(ids: Mapping[str, list[int]]) -> int:
+    return sum(len(found) for found in ids.values())
+
+
+def _went_on(vm: Mapping[str, Any]) -> bool:
+    return vm["boot_id_before"] is not None and vm["boot_id_before"] == vm["boot_id_after"]

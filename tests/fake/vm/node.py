@@ -1,0 +1,243 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A whole fake host for live updates: PFs, QEMU processes, systemd, and a kexec that forgets what a kexec forgets."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import socket
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kexec import Kexec
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.machine import LiveHost
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import ToolError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.backend import Deadlines, QemuBackend
+
+from ..linux.host import FakeHost
+from ..linux.pf import FakePf, FakeVf
+from ..linux.sysfs import FakeSysfs
+from .qemu import FakeQemu, QemuRefusalError, Script
+
+OLD, NEW = "6.12.0-old", "6.12.0-new"
+DEADLINES = Deadlines(unplug=0.3, migrate=1.0, start=1.0, answer=0.7)
+
+
+class Rebooted(BaseException):
+    """What reboot(2) does instead of returning."""
+
+
+class NodeSysfs(FakeSysfs):
+    """Also takes /proc/sysrq-trigger, with which the disks become read-only."""
+
+    def _write(self, path: str, value: str) -> None:
+        if path == "/proc/sysrq-trigger":
+            mounts = self.host.root / "proc/mounts"
+            mounts.write_text(mounts.read_text().replace(" rw", " ro"))
+            return
+        super()._write(path, value)
+
+
+class FakeNode:
+    """``live`` is what the live update takes. ``scripts``: what goes wrong, by VM.
+
+    ``reboot_errno``: how the kexec is refused. ``on_run``: called with each argv before it runs.
+    """
+
+    def __init__(self, root: Path, interface: str = "vf-id") -> None:
+        self.host = FakeHost(root, interface)
+        self.host.sysfs = NodeSysfs(self.host)
+        self.scripts: dict[str, Script] = {}
+        self.qemus: list[FakeQemu] = []
+        self.plugged: list[tuple[str, str, dict[str, object]]] = []
+        self.calls: list[list[str]] = []
+        self.loaded: str | None = None
+        self.reboot_errno = 0
+        self.going_down = False
+        self.modules: set[str] = set()
+        self.on_run: Callable[[list[str]], None] = lambda argv: None
+        self.log: list[str] = []
+        self._pids = itertools.count(1000)
+        self._drivers: dict[str, str | None] = {}
+        self._files()
+        self.live = LiveHost(
+            sysfs=self.host.sysfs, run=self.run, backend=QemuBackend(self.host.sysfs, self.run, DEADLINES),
+            kexec=Kexec(self.host.sysfs, self.run, "x86_64", self._load, self._reboot, lambda: None),
+            log=self.log.append,
+        )  # fmt: skip
+
+    def put(self, path: str, text: str) -> None:
+        target = self.host.root / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+
+    def boot_id(self) -> str:
+        return (self.host.root / "proc/sys/kernel/random/boot_id").read_text().strip()
+
+    def igb(self, address: str = "0000:03:00.0", netdev: str = "eth0", enabled: int = 7) -> FakePf:
+        """A network PF, all VFs enabled and present, autoprobe off."""
+        pf = self.host.igb(address, netdev)
+        pf.autoprobe = False
+        self.host.setup(pf, enabled, range(enabled))
+        self.put(f"/sys/class/net/{netdev}/flags", "0x1003\n")
+        self.put(f"/sys/bus/pci/devices/{address}/modalias", f"pci:{address}\n")
+        return pf
+
+    def vm(self, name: str, pf: FakePf | None = None, vf_id: int = 0, **properties: object) -> FakeQemu:
+        """A running VM, owner of one VF (or none) that carries ``properties``."""
+        argv = ["qemu-system-x86_64", "-name", f"guest={name},debug-threads=on", "-M", "q35", "-m", "64"]
+        if pf is not None:
+            vf = pf.vfs[vf_id]
+            vf.driver = vf.override = "vfio-pci"
+            self.host.drivers.add("vfio-pci")
+            pf.properties[vf_id].update(properties)
+            self.host.draw()
+            argv += ["-device", "pcie-root-port,id=rp1", "-device", f"vfio-pci,id=vf0,bus=rp1,host={vf.address}"]
+        argv += ["-qmp", f"unix:/run/kvmfleet-vm/{name}.qmp,server=on,wait=off"]
+        (self.host.root / "run/kvmfleet-vm").mkdir(parents=True, exist_ok=True)
+        return self._start(argv, f"kvmfleet-vm-{name}.service")
+
+    def live_vm(self, name: str) -> FakeQemu | None:
+        found = [qemu for qemu in self.qemus if qemu.alive and qemu.name == name]
+        assert len(found) < 2, f"VM {name} runs twice"
+        return found[0] if found else None
+
+    def vf(self, address: str) -> FakeVf | None:
+        return next((vf for pf in self.host.pfs.values() for vf in pf.vfs.values() if vf.address == address), None)
+
+    def properties(self, address: str) -> dict[str, object]:
+        """Of a VF, as its PF's driver has them at this moment."""
+        for pf in self.host.pfs.values():
+            for vf_id, vf in pf.vfs.items():
+                if vf.address == address:
+                    return dict(pf.properties.get(vf_id, {}))
+        return {}
+
+    def pid_of(self, connection: socket.socket) -> int:
+        """Instead of SO_PEERCRED, which would name the process of the tests."""
+        path = connection.getpeername()
+        return next(qemu.pid for qemu in self.qemus if qemu.alive and qemu.path == path)
+
+    def kexec(self, cmdline: str | None = None) -> None:
+        """The new kernel: processes, /run, VFs and drivers are gone; what is on disk stays."""
+        for qemu in self.qemus:
+            qemu.end()
+        shutil.rmtree(self.host.root / "run", ignore_errors=True)
+        for pf in self.host.pfs.values():
+            pf.enabled, pf.vfs, pf.properties, pf.autoprobe = 0, {}, {}, True
+            self._drivers[pf.address], pf.driver = pf.driver, None
+        self.host.drivers.discard("vfio-pci")
+        self.host.draw()
+        self.put("/proc/cmdline", (self.loaded or "" if cmdline is None else cmdline) + "\n")
+        self.put("/proc/sys/kernel/osrelease", NEW + "\n")
+        self.put("/proc/sys/kernel/random/boot_id", str(uuid.uuid4()) + "\n")
+        self.put("/sys/kernel/kexec_loaded", "0\n")
+        self.put("/proc/mounts", "/dev/vda / ext4 rw 0 0\n")
+
+    def run(self, argv: Sequence[str]) -> str:
+        words = list(argv)
+        self.calls.append(words)
+        self.on_run(words)
+        if words[0] == "systemd-run":
+            return self._systemd_run(words)
+        if words[:2] == ["systemctl", "show"]:
+            return self._show(words)
+        if words == ["systemctl", "is-system-running"]:
+            if self.going_down:
+                raise ToolError(words, 1, "stopping")
+            return "running\n"
+        if words[0] == "modprobe" and words[1] == "--quiet":
+            return self._modprobe_all(words) if words[2] == "--all" else self._modprobe(words[2])
+        if words[0] == "mount":
+            self.put("/proc/mounts", "/dev/vda / ext4 rw 0 0\n")
+            return ""
+        if words[0] in ("journalctl", "systemctl") or (words[:3] == ["ip", "link", "set"] and words[-1] == "up"):
+            return ""
+        return self.host.run(argv)
+
+    def _files(self) -> None:
+        root = self.host.root
+        for path, text in {
+            "/proc/cmdline": "BOOT_IMAGE=/vmlinuz root=/dev/vda ro quiet\n", "/proc/sys/kernel/osrelease": OLD + "\n",
+            "/proc/sys/kernel/random/boot_id": str(uuid.uuid4()) + "\n", "/sys/kernel/kexec_loaded": "0\n",
+            "/proc/mounts": "/dev/vda / ext4 rw 0 0\n", "/proc/meminfo": "MemAvailable:  4000000 kB\n",
+            "/proc/sysrq-trigger": "", "/proc/modules": "", f"/boot/vmlinuz-{NEW}": "kernel",
+            f"/boot/initrd.img-{NEW}": "initrd", f"/boot/System.map-{NEW}":
+            "0 t sriov_numvfs_show\n0 t sriov_scan_vf_id\n0 t sriov_numvfs_no_scan\n0 t sriov_remove_vf_id\n",
+            f"/lib/modules/{NEW}/modules.dep": "", "/usr/local/sbin/sriovctl": "", "/var/log/journal/x": "",
+            "/etc/systemd/system/sysinit.target.wants/kvmfleet-sriov-resume.service": "",
+        }.items():  # fmt: skip
+            self.put(path, text)
+        os.makedirs(root / "proc/1/ns")
+        for kind in ("mnt", "net"):
+            os.symlink(f"{kind}:[1]", root / f"proc/1/ns/{kind}")
+
+    def _start(self, argv: list[str], unit: str) -> FakeQemu:
+        pid = next(self._pids)
+        proc = self.host.root / "proc" / str(pid)
+        (proc / "ns").mkdir(parents=True)
+        for kind in ("mnt", "net"):
+            os.symlink(f"{kind}:[1]", proc / "ns" / kind)
+        os.symlink("/usr/bin/qemu-system-x86_64", proc / "exe")
+        os.symlink("/", proc / "cwd")
+        (proc / "status").write_text("Name:\tqemu\nUid:\t0\t0\t0\t0\n")
+        (proc / "cgroup").write_text(f"0::/system.slice/{unit}\n")
+        (proc / "cmdline").write_text("\0".join(argv) + "\0")
+        qemu = FakeQemu(self, argv, unit, pid)
+        self.qemus.append(qemu)
+        return qemu
+
+    def _systemd_run(self, words: list[str]) -> str:
+        unit = next(word.partition("=")[2] for word in words if word.startswith("--unit="))
+        argv = words[words.index("--") + 1 :]
+        if any(qemu.alive and qemu.unit == unit for qemu in self.qemus):
+            raise ToolError(words, 1, f"Unit {unit} was already loaded")
+        if not argv[0].startswith("qemu"):
+            return ""
+        name = argv[argv.index("-name") + 1].split(",")[0].removeprefix("guest=")
+        if self.scripts.get(name, Script()).start == "exits":
+            return ""
+        try:
+            self._start(argv, unit)
+        except QemuRefusalError as error:
+            raise ToolError(words, 1, str(error)) from error
+        return ""
+
+    def _show(self, words: list[str]) -> str:
+        unit = words[-1]
+        active = any(qemu.alive and qemu.unit == unit for qemu in self.qemus)
+        if "--property=ActiveState" in words:
+            return "active\n" if active else "inactive\n"
+        return f"FragmentPath=/run/systemd/transient/{unit}\nRestart=no\n"
+
+    def _modprobe_all(self, words: list[str]) -> str:
+        for name in self.modules & set(words[3:]):
+            self.put(f"/sys/module/{name}/initstate", "live\n")
+        if set(words[3:]) - self.modules:
+            raise ToolError(words, 1, "")
+        return ""
+
+    def _modprobe(self, alias: str) -> str:
+        address = alias.removeprefix("pci:")
+        with self.host.lock:
+            self.host.pfs[address].driver = self._drivers.get(address)
+            self.host.draw()
+        return ""
+
+    def _load(self, number: int, _kernel: int, _initrd: int, _length: int, text: bytes | None, flags: int) -> int:
+        assert number == 320
+        self.loaded = None if flags & 1 else (text or b"").rstrip(b"\0").decode()
+        self.put("/sys/kernel/kexec_loaded", "0\n" if flags & 1 else "1\n")
+        return 0
+
+    def _reboot(self, command: int) -> int:
+        assert command == 0x45584543
+        if self.reboot_errno:
+            return self.reboot_errno
+        assert " rw" not in (self.host.root / "proc/mounts").read_text(), "disks were writable at the kexec"
+        self.kexec()
+        raise Rebooted

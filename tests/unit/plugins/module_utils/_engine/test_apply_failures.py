@@ -1,0 +1,235 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that can go wrong, at each step of each way: the PF is as it was found, or the error says what differs."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.apply import ApplyError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import KernelError, RefusedError, SriovError
+from tests.fake.scenarios.faults import LATE, LIE, NONSENSE, OTHER, STATUS, STUCK
+from tests.fake.scenarios.transitions import WAYS, A, B, Scene, Way
+
+BACK = "the PF is back as it was found"
+FAILED = "taking it back failed too: "
+NUMBERS = (errno.EIO, errno.EBUSY, errno.ENOMEM)
+ALONE = [one for one in WAYS if len(one.starts) == 1]
+"""With several PFs, side by side, nobody knows whose step comes when."""
+
+ALL = pytest.mark.parametrize("way", WAYS, ids=str)
+
+
+@pytest.fixture
+def good(scene: Scene) -> dict[str, Any]:
+    """The picture after a run in which nothing goes wrong; the scene is as found again."""
+    scene.run()
+    after = scene.picture()
+    assert after != scene.found
+    return after
+
+
+def differing(found: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    """In the words of the engine, what is otherwise in two pictures of one PF."""
+    names = {"enabled": "hardware_vfs", "autoprobe": "drivers_autoprobe", "eswitch": "settings"}
+    yield from (word for key, word in names.items() if found[key] != now[key])
+    yield from ["present_vfs"] if set(found["vfs"]) != set(now["vfs"]) else []
+    yield from ["settings"] if found["mtu"][0] != now["mtu"][0] else []
+    for vf_id in set(found["vfs"]) & set(now["vfs"]):
+        (_a, driver, override), (_b, new_driver, new_override) = found["vfs"][vf_id], now["vfs"][vf_id]
+        yield from [f"driver of VF {vf_id} "] if driver != new_driver else []
+        yield from [f"driver_override of VF {vf_id} "] if override != new_override else []
+    for vf_id in set(found["properties"]) & set(now["properties"]):
+        one, other = found["properties"][vf_id], now["properties"][vf_id]
+        yield from [f"properties of VF {vf_id} "] if any(one[name] != other[name] for name in {*one} & {*other}) else []
+
+
+def judge(scene: Scene, good: dict[str, Any], error: ApplyError) -> None:
+    """Failed PFs are as found, or the error says what of them is not; the others have arrived."""
+    now = scene.picture()
+    for address, failure in error.failures.items():
+        if now[address] == scene.found[address]:
+            assert str(failure).endswith(BACK) or FAILED in str(failure)
+        else:
+            said = str(failure).partition(FAILED)[2]
+            assert [what for what in differing(scene.found[address], now[address]) if what not in said] == [], said
+            assert said
+    for address in set(now) - set(error.failures):
+        assert now[address] == good[address]
+    assert scene.held() == scene.users
+
+
+def error_of(scene: Scene) -> ApplyError | None:
+    try:
+        scene.run()
+    except ApplyError as error:
+        return error
+    return None
+
+
+def fails(scene: Scene, good: dict[str, Any], faults: dict[int, int | str]) -> str:
+    scene.reset(faults)
+    with pytest.raises(ApplyError) as caught:
+        scene.run()
+    assert scene.host.struck
+    judge(scene, good, caught.value)
+    assert "unexpected" not in str(caught.value)
+    return str(caught.value)
+
+
+@ALL
+def test_each_action_refused(scene: Scene, good: dict[str, Any]) -> None:
+    """The error names file or program, and errno. Only the narrow interface cannot take everything back."""
+    for action in range(1, scene.actions + 1):
+        for number in {NUMBERS[0], NUMBERS[1 + action % 2]}:
+            text = fails(scene, good, {action: number})
+            assert os.strerror(number) in text
+            assert scene.host.struck[0] in text
+            assert BACK in text or scene.way.interface == B
+
+
+@pytest.mark.parametrize("way", ALONE, ids=str)
+def test_each_program_goes_wrong(scene: Scene, good: dict[str, Any]) -> None:
+    """A status that means nothing, or a deadline; whether the program was obeyed is not known."""
+    words = {STATUS: "ended with status 255: it has a bad day", LATE: "did not end within 60 s"}
+    programs = [action for action, kind in enumerate(scene.kinds, 1) if kind == "program"]
+    for action in programs:
+        for fault, said in words.items():
+            text = fails(scene, good, {action: fault})
+            assert said in text
+            assert scene.host.struck[0] in text
+            assert BACK in text or scene.way.interface == B
+
+
+@ALL
+def test_each_action_lies(scene: Scene, good: dict[str, Any]) -> None:
+    """It says that it was done, and nothing was: no success, unless that makes no difference to what was wished."""
+    lies = 0
+    for action in range(1, scene.actions + 1):
+        scene.reset({action: LIE})
+        if error := error_of(scene):
+            judge(scene, good, error)
+            lies += 1
+        else:
+            assert wished(scene, scene.picture()) == wished(scene, good)
+    assert lies
+
+
+def wished(scene: Scene, picture: dict[str, Any]) -> dict[str, Any]:
+    """Less the drivers that are left to the kernel's choice, which may be none."""
+    for step in (step for step in scene.steps if step.is_kernels_choice):
+        for vf_id in step.ids:
+            address, _driver, override = picture[step.pf]["vfs"][vf_id]
+            picture[step.pf]["vfs"][vf_id] = address, None, override
+            picture[step.pf]["mtu"][1].pop(vf_id, None)
+    return picture
+
+
+@ALL
+def test_each_action_that_the_kernel_does_not_end(scene: Scene, good: dict[str, Any]) -> None:
+    """The PF is left alone until the kernel has gone on; then the same wish is fulfilled."""
+    for action in [action for action, kind in enumerate(scene.kinds, 1) if kind != "write"]:  # that has no deadline
+        scene.reset({action: STUCK})
+        with pytest.raises(ApplyError, match=r"(has not come back|cannot be killed).*the PF is left as it is"):
+            scene.run()
+        kind = scene.host.kinds[action - 1]
+        scene.live()
+        if kind == "within":
+            with pytest.raises(RefusedError, match="has been writing"):
+                scene.run()
+            scene.host.go_on()
+            scene.live()
+        scene.run()
+        assert scene.picture() == good
+        assert scene.held() == scene.users
+
+
+@ALL
+def test_each_answer_of_a_program_goes_wrong(scene: Scene, good: dict[str, Any]) -> None:
+    """Before anything is written it is an error, later all is taken back; some answers are not needed."""
+    for question in range(1, scene.asked + 1):
+        for fault in (STATUS, (NONSENSE, OTHER, LATE)[question % 3]):
+            scene.reset(wrong={question: fault})
+            try:
+                scene.run()
+            except ApplyError as error:
+                judge(scene, good, error)
+            except SriovError:
+                assert scene.host.actions == 0
+                assert scene.picture() == scene.found
+            else:
+                assert scene.picture() == good
+
+
+@pytest.mark.parametrize("way", [one for one in ALONE if one.interface == A], ids=str)
+def test_each_undo_fails_too(scene: Scene, good: dict[str, Any]) -> None:
+    """The error says both, and what is not as it was found; the other undos are tried."""
+    fails(scene, good, {scene.actions: errno.EIO})
+    undos = scene.host.actions - scene.actions
+    for undo in range(1, undos + 1):
+        text = fails(scene, good, {scene.actions: errno.EIO, scene.actions + undo: errno.ENOSPC})
+        assert os.strerror(errno.EIO) in text.partition(FAILED)[0]
+        if text.partition(FAILED)[1]:
+            assert os.strerror(errno.ENOSPC) in text.partition(FAILED)[2]
+        else:  # programs that fail are tried attribute by attribute
+            assert text.endswith(BACK)
+
+
+def reading(scene: Scene, what: Callable[[int], None]) -> None:
+    """Call ``what`` with the place of each reading of a file after the last action of the good run."""
+    sysfs, read, after = scene.host.sysfs, type(scene.host.sysfs).read, 0
+
+    def noted(path: str) -> str:
+        nonlocal after
+        if scene.host.actions == scene.actions:
+            after += 1
+            what(after)
+        return read(sysfs, path)
+
+    sysfs.read = noted  # type: ignore[method-assign]  # the scene is of one test
+
+
+@pytest.mark.parametrize("way", [one for one in WAYS if one.name in ("from nothing", "eswitch through 0")], ids=str)
+def test_each_reading_afterwards_fails(scene: Scene, good: dict[str, Any]) -> None:
+    """Nothing is a success that could not be read."""
+    places: list[int] = []
+    reading(scene, places.append)
+    scene.reset()
+    scene.run()
+    assert len(places) > 5
+    for bad in places:
+
+        def fail(place: int, bad: int = bad) -> None:
+            if place == bad:
+                raise KernelError("read", "/sys/some/file", errno.EIO)
+
+        scene.reset()
+        reading(scene, fail)
+        error = error_of(scene)
+        if error is None:  # of a file that a driver need not have
+            assert (scene.picture(), scene.way.name) == (good, "eswitch through 0")
+        else:
+            assert "cannot read /sys/" in str(error)
+            judge(scene, good, error)
+            assert scene.picture() == scene.found
+
+
+@pytest.mark.parametrize("way", [WAYS[0]], ids=str)
+def test_what_nobody_has_thought_of_is_taken_back(
+    way: Way, scene: Scene, good: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def probe(*_args: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    scene.reset()
+    monkeypatch.setattr(scene.host.kernel, "probe", probe)
+    with pytest.raises(ApplyError, match=f"unexpected ZeroDivisionError: a bug.*{BACK}") as caught:
+        scene.run()
+    judge(scene, good, caught.value)
+    assert way.interface == A

@@ -1,0 +1,68 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A run that is killed, at each step of each way: the same wish leads from there to where it would have led."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import UNFINISHED
+from tests.fake.scenarios.faults import KILL, KILL_AFTER, Killed
+from tests.fake.scenarios.transitions import WAYS, Scene
+
+ALL = pytest.mark.parametrize("way", WAYS, ids=str)
+
+
+def notes(scene: Scene) -> list[str]:
+    return scene.host.sysfs.names(UNFINISHED)
+
+
+def predicted(scene: Scene) -> dict[str, Any]:
+    """What a run does, having asked before: the same in check mode, which changes nothing."""
+    before = scene.picture(), scene.host.actions, notes(scene)
+    asked = scene.run(check=True).to_dict()
+    assert (scene.picture(), scene.host.actions, notes(scene)) == before
+    done = scene.run().to_dict()
+    assert {key: done[key] for key in asked} == asked
+    return done
+
+
+def arrives(scene: Scene, good: dict[str, Any]) -> None:
+    """Nothing is owed then, VFs in use were not touched, and there is nothing to do again."""
+    scene.live()
+    predicted(scene)
+    assert scene.picture() == good
+    assert scene.held() == scene.users
+    assert notes(scene) == []
+    assert not scene.run().plan.changed
+
+
+@ALL
+def test_check_predicts_what_is_done(scene: Scene) -> None:
+    assert predicted(scene)["changed"]
+    assert not predicted(scene)["changed"]
+
+
+@ALL
+def test_killed_at_each_action(scene: Scene) -> None:
+    scene.run()
+    good = scene.picture()
+    for action in range(1, scene.actions + 1):
+        scene.reset({action: KILL})
+        with pytest.raises(Killed):
+            scene.run()
+        arrives(scene, good)
+
+
+@ALL
+def test_killed_after_the_last_action(scene: Scene) -> None:
+    """Before anything was read again: nobody knows that it has arrived."""
+    scene.run()
+    good = scene.picture()
+    scene.reset({scene.actions: KILL_AFTER})
+    with pytest.raises(Killed):
+        scene.run()
+    arrives(scene, good)

@@ -1,0 +1,185 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Single actions: which property was refused, the interface that comes late, the errno of each file."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import execute
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.errno_hints import is_no_choice, meaning
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.execute import act
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import (
+    DeadlineError,
+    KernelError,
+    PropertyError,
+    ToolError,
+    VerifyError,
+)
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.properties import VfProperties
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.actions import Action, ReadBack, SetEswitch, SetMtu
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.steps import Step, set_properties
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import PfState
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
+from tests.fake.linux.host import FakeHost
+from tests.fake.linux.pf import FakePf
+
+PF = "0000:03:00.0"
+FOUND = VfProperties("00:00:00:00:00:00", 0, 0, True, False, "auto", 0, 0, "802.1q", False)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> FakeHost:
+    host = FakeHost(tmp_path)
+    host.setup(host.add(FakePf(PF, netdev="eth0")), 4, [0, 1], "igbvf")
+    return host
+
+
+def steps(**wish: object) -> list[Step]:
+    state = PfState(PF, 7, 4, netdev="eth0", properties={1: FOUND})
+    return list(set_properties(state, 1, VfProperties(**wish)))  # type: ignore[arg-type]  # values of several types
+
+
+def refusal(host: FakeHost, action: Action) -> PropertyError:
+    with pytest.raises(PropertyError) as caught:
+        act(host.sysfs, host.run, PF, action)
+    return caught.value
+
+
+# properties that the driver refuses, what is wished, which are named, errno
+REFUSED: list[tuple[dict[str, int], dict[str, object], tuple[str, ...], int]] = [
+    (
+        {"trust": errno.EOPNOTSUPP},
+        {"mac": "02:00:00:00:00:01", "spoofchk": False, "trust": True},
+        ("trust",),
+        errno.EOPNOTSUPP,
+    ),
+    ({"trust": errno.EOPNOTSUPP}, {"trust": True}, ("trust",), errno.EOPNOTSUPP),
+    ({"min_tx_rate": errno.EINVAL}, {"vlan": 5, "min_tx_rate": 7}, ("min_tx_rate",), errno.EINVAL),
+    ({"vlan": errno.EPERM}, {"vlan": 5, "qos": 3, "trust": True}, ("vlan", "qos"), errno.EPERM),
+    ({}, {"max_tx_rate": 5, "min_tx_rate": 7}, ("min_tx_rate", "max_tx_rate"), errno.EINVAL),
+]
+
+
+@pytest.mark.parametrize(("rejects", "wish", "named", "number"), REFUSED)
+def test_refused_property_is_named(
+    host: FakeHost, rejects: dict[str, int], wish: dict[str, object], named: tuple[str, ...], number: int
+) -> None:
+    host.pfs[PF].rejects = rejects
+    error = refusal(host, steps(**wish)[0].action)
+    assert (error.properties, error.errno) == (named, number)
+    assert str(error).startswith(f"the kernel refused {named[0]} {wish[named[0]]}")
+    assert f": {errno.errorcode[number]} (" in str(error).replace("EOPNOTSUPP", errno.errorcode[number])
+
+
+def test_protocol_is_refused_with_its_vlan(host: FakeHost) -> None:
+    host.pfs[PF].vlan_protos = ("802.1q",)
+    error = refusal(host, steps(vlan=5, vlan_proto="802.1ad", mac="02:00:00:00:00:01")[0].action)
+    assert str(error) == (
+        "the kernel refused vlan 5, vlan_proto 802.1ad: EPROTONOSUPPORT (Protocol not supported); 'ip link set dev "
+        "eth0 vf 1 vlan 5 qos 0 proto 802.1ad' ended with status 2: RTNETLINK answers: Protocol not supported"
+    )
+
+
+def test_failure_that_no_property_repeats_is_told_as_it_was(host: FakeHost) -> None:
+    host.faults = {1: errno.ENOMEM}
+    with pytest.raises(ToolError, match="Cannot allocate memory") as caught:
+        act(host.sysfs, host.run, PF, steps(vlan=5, trust=True)[0].action)
+    assert not isinstance(caught.value, PropertyError)
+
+
+def test_a_driver_that_keeps_its_errno(host: FakeHost) -> None:
+    """As `ip` prints the words of a driver alone, where it has some."""
+
+    def run(argv: Sequence[str]) -> str:
+        raise ToolError(argv, 2, "Error: mydriver: not today.")
+
+    with pytest.raises(
+        PropertyError, match=r"refused trust True: an error without a number; .*mydriver: not today"
+    ) as caught:
+        act(host.sysfs, run, PF, steps(trust=True)[0].action)
+    assert caught.value.errno == 0
+
+
+def test_guids_are_written_one_by_one(tmp_path: Path) -> None:
+    """Of two in one command the kernel would drop the second without a word."""
+    host = FakeHost(tmp_path)
+    pf = host.ipoib()
+    host.setup(pf, 2)
+    both = ["ip", "link", "set", "dev", "ib0", "vf", "1", "node_guid", "02:" * 7 + "01", "port_guid", "02:" * 7 + "02"]
+    host.run(both)
+    assert (pf.properties[1]["node_guid"], pf.properties[1]["port_guid"]) == ("02:" * 7 + "01", "00:" * 7 + "00")
+    state = PfState(pf.address, 8, 2, netdev="ib0", properties={1: VfProperties()})
+    wish = VfProperties(link_state="enable", node_guid="02:" * 7 + "03", port_guid="02:" * 7 + "04")
+    made = list(set_properties(state, 1, wish))
+    assert len(made) == 2
+    for step in made:
+        act(host.sysfs, host.run, PF, step.action)
+    assert {name: pf.properties[1][name] for name in wish.to_dict()} == wish.to_dict()
+
+
+def test_read_back_says_what_the_driver_reports(host: FakeHost) -> None:
+    with pytest.raises(VerifyError, match=r"VF 1 of eth0: wanted {'trust': True}, the driver reports {'trust': False}"):
+        act(host.sysfs, host.run, PF, ReadBack(PF, "eth0", {1: VfProperties(trust=True, vlan=0)}))
+
+
+def test_mtu_waits_for_the_interface(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "vf/net/eth4"
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        folder.mkdir(parents=True)
+        (folder / "mtu").write_text("1500")
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    act(Sysfs(str(tmp_path)), lambda argv: "", PF, SetMtu("/vf", 9000))
+    assert ((folder / "mtu").read_text(), len(slept)) == ("9000", 1)
+
+
+def test_mtu_without_an_interface_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execute, "NETDEV_S", 0.0)
+    with pytest.raises(DeadlineError, match="no network interface appeared in /vf/net within 0 s"):
+        act(Sysfs(str(tmp_path)), lambda argv: "", PF, SetMtu("/vf", 9000))
+
+
+def test_eswitch(tmp_path: Path) -> None:
+    host = FakeHost(tmp_path)
+    pf = host.mlx5()
+    act(host.sysfs, host.run, pf.address, SetEswitch(pf.address, "switchdev"))
+    assert pf.eswitch == "switchdev"
+    pf.vfs_first, pf.eswitch = True, "legacy"
+    with pytest.raises(ToolError, match=r"mlx5_core: .*kernel answers: Invalid argument"):
+        act(host.sysfs, host.run, pf.address, SetEswitch(pf.address, "switchdev"))
+
+
+# file, errno, words, whether the driver wants all VFs present
+MEANINGS = [
+    ("sriov_scan_vf_id", errno.EOPNOTSUPP, "has not declared that it can live with absent VFs", True),
+    ("sriov_numvfs", errno.EOPNOTSUPP, "has not declared that it can live with absent VFs", False),
+    ("sriov_numvfs", errno.ENOENT, "has no driver that supports SR-IOV", False),
+    ("virtfn3/sriov_vf_msix_count", errno.EOPNOTSUPP, "cannot change the MSI-X vectors", False),
+    ("virtfn3/sriov_vf_msix_count", errno.ENOSPC, "has not so many vectors left", False),
+    ("virtfn3/sriov_vf_msix_count", errno.EBUSY, "the VF is bound to a driver", False),
+    ("net/eth0/mtu", errno.EINVAL, "does not take this MTU", False),
+    ("driver_override", errno.EINVAL, "", False),
+]
+
+
+@pytest.mark.parametrize(("file", "number", "words", "all_present"), MEANINGS)
+def test_meanings(file: str, number: int, words: str, all_present: bool) -> None:
+    error = KernelError("write", f"/sys/bus/pci/devices/{PF}/{file}", number, "1")
+    assert words in meaning(error)
+    assert bool(meaning(error)) == bool(words)
+    assert is_no_choice(error) == all_present
+
+
+def test_other_errors_mean_themselves() -> None:
+    assert meaning(ToolError(["ip"], 1, "no")) == ""
+    assert not is_no_choice(VerifyError("no"))

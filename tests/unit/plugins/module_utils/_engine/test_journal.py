@@ -1,0 +1,116 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Notes of interrupted runs; what becomes of them at each step is in test__apply_kills."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import validate
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import converge, journal
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.apply import ApplyError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.journal import Owed
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.properties import VfProperties
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import read_pfs
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import UNFINISHED
+from tests.fake.linux.host import FakeHost
+from tests.fake.scenarios.faults import KILL, Killed
+
+PF = "0000:03:00.0"
+ALL = Owed(
+    4, frozenset({0, 3}), False, {3: "vfio-pci"}, {1: VfProperties(mac="02:00:00:00:00:01", trust=True)},
+    {0: ("igbvf", None), 3: ("vfio-pci", "vfio-pci")}, frozenset({2}),
+)  # fmt: skip
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> FakeHost:
+    host = FakeHost(tmp_path)
+    host.igb(PF)
+    return host
+
+
+def owed(host: FakeHost) -> Owed | None:
+    return journal.known(host.sysfs, read_pfs(host.sysfs))[PF].owed
+
+
+def test_a_note_is_read_as_it_was_written(host: FakeHost) -> None:
+    assert owed(host) is None
+    for one in (ALL, Owed(present=frozenset()), Owed(autoprobe=True)):
+        journal.note(host.sysfs, PF, one)
+        assert owed(host) == one
+    journal.note(host.sysfs, PF, None)
+    assert owed(host) is None
+    assert list((host.root / UNFINISHED.lstrip("/")).iterdir()) == []
+
+
+def test_what_is_owed_longest_counts() -> None:
+    later = Owed(7, frozenset({5}), True, {5: "igbvf"}, {}, {0: ("nvme", None)}, frozenset({6}))
+    assert ALL.over(later) == Owed(
+        4, frozenset({0, 3}), False, {5: "igbvf", **ALL.drivers}, ALL.properties, ALL.rebound, frozenset({2, 6})
+    )
+    assert Owed().over(later) == later
+    assert (bool(Owed()), bool(Owed(enabled=0)), bool(Owed(autoprobe=False))) == (False, True, True)
+
+
+def test_a_run_that_ends_while_it_is_looked_at(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal.note(host.sysfs, PF, ALL)
+    states = read_pfs(host.sysfs)
+    names = host.sysfs.names(UNFINISHED)
+    journal.note(host.sysfs, PF, None)
+    monkeypatch.setattr(host.sysfs, "names", lambda _path: names)
+    assert journal.known(host.sysfs, states) == states
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"enabled": 4}', json.dumps({**ALL.to_dict(), "rebound": {"0": 1}})])
+def test_a_file_that_is_no_note(host: FakeHost, text: str) -> None:
+    journal.note(host.sysfs, PF, ALL)
+    (host.root / UNFINISHED.lstrip("/") / PF).write_text(text)
+    with pytest.raises(BadInputError, match=rf"{UNFINISHED}/{PF} is no note of an interrupted run"):
+        owed(host)
+
+
+def test_without_a_note_nothing_is_written(host: FakeHost) -> None:
+    host.setup(host.pfs[PF], 2, [1])
+    (host.root / UNFINISHED.lstrip("/") / f"{PF}.new").mkdir(parents=True)
+    document = validate({"pfs": [{"pf": PF, "hardware_vfs": 4, "allow_disruptive": True}]})
+    with pytest.raises(ApplyError, match=f"cannot write {UNFINISHED}/{PF}: EISDIR"):
+        converge.converge(host.sysfs, host.run, document)
+    assert host.sysfs.writes == []
+
+
+# a PF of 4 VFs of which 1 and 2 are present, 2 with vfio-pci, is killed when they are gone; another wish; what is then
+OTHERS: list[tuple[dict[str, Any], tuple[int, set[int], str | None]]] = [
+    ({}, (4, {1, 2}, "vfio-pci")),
+    ({"hardware_vfs": 2}, (2, {1}, None)),
+    ({"present_vfs": "2-3"}, (4, {2, 3}, "vfio-pci")),
+    ({"hardware_vfs": 0, "present_vfs": "none"}, (0, set(), None)),
+    ({"hardware_vfs": 7, "vfs": [{"ids": 2, "driver": "igbvf"}]}, (7, {1, 2}, "igbvf")),
+]
+
+
+@pytest.mark.parametrize(("wish", "then"), OTHERS)
+def test_another_wish_goes_before_what_is_owed(
+    host: FakeHost, wish: dict[str, Any], then: tuple[int, set[int], str | None]
+) -> None:
+    pf = host.pfs[PF]
+    host.drivers.add("vfio-pci")
+    host.setup(pf, 4, [1, 2])
+    pf.vfs[2].driver = pf.vfs[2].override = "vfio-pci"
+    host.draw()
+    first = {"pf": PF, "hardware_vfs": 6, "allow_disruptive": True}
+    host.faults = {3: KILL}
+    with pytest.raises(Killed):
+        converge.converge(host.sysfs, host.run, validate({"pfs": [{"drivers_autoprobe": True, **first}]}))
+    assert host.pfs[PF].enabled == 0
+    host.dead = False
+    report = converge.converge(host.sysfs, host.run, validate({"pfs": [{"pf": PF, **wish}]}))
+    assert (pf.enabled, set(pf.vfs), pf.vfs[2].driver if 2 in pf.vfs else None) == then
+    assert "a run before this one did not come to its end" in report.plan.notes[0]
+    assert owed(host) is None

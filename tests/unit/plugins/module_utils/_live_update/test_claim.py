@@ -1,0 +1,136 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The claim's whole table: every step from every state, and what may be done with a VM in every situation."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import claim as _claim
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.claim import Claim
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, RefusedError
+
+STATES = ("saved", "claimed", "running", "failed", "needs-cold-start", "acknowledged")
+ALLOWED = {
+    ("saved", "claimed"), ("saved", "acknowledged"), ("claimed", "running"), ("claimed", "failed"),
+    ("claimed", "needs-cold-start"), ("claimed", "acknowledged"), ("running", "needs-cold-start"),
+    ("running", "acknowledged"), ("failed", "saved"), ("failed", "needs-cold-start"), ("failed", "acknowledged"),
+    ("needs-cold-start", "running"), ("needs-cold-start", "acknowledged"),
+}  # fmt: skip
+
+
+def claim(state: str = "saved", boot_id: str = "old", manifest: str = "m1") -> Claim:
+    return Claim(manifest, "web1", state, boot_id, "web1.service", 5.0, 10, "ab" * 32, 3.0, 4.0)
+
+
+@pytest.mark.parametrize(("old", "new"), list(itertools.product(STATES, STATES)))
+def test_every_step(old: str, new: str) -> None:
+    if (old, new) in ALLOWED:
+        after = _claim.advance(claim(old), new, "new", 9.0, "why")
+        assert (after.state, after.boot_id, after.time, after.error) == (new, "new", 9.0, "why")
+        assert (after.sha256, after.paused_at) == ("ab" * 32, 3.0)
+    else:
+        with pytest.raises(RefusedError, match=f"its claim is {old}, it cannot become {new}"):
+            _claim.advance(claim(old), new, "new", 9.0)
+
+
+def test_a_saved_guest_is_never_running_without_a_claim() -> None:
+    assert ("saved", "running") not in ALLOWED
+    assert all(old != "running" for old, new in ALLOWED if new in ("saved", "claimed", "failed"))
+
+
+# state, claim's boot id is this one's, a QEMU of this name runs, cold start allowed -> action
+TABLE = [
+    ("saved", False, False, False, "start"),
+    ("saved", True, False, False, "start"),
+    ("saved", False, True, False, "conflict"),
+    ("saved", True, True, True, "conflict"),
+    ("claimed", True, True, False, "adopt"),
+    ("claimed", True, False, False, "lost"),
+    ("claimed", True, False, True, "lost"),
+    ("claimed", False, False, False, "lost"),
+    ("claimed", False, False, True, "cold-start"),
+    ("claimed", False, True, True, "conflict"),
+    ("running", True, True, False, "adopt"),
+    ("running", True, False, False, "nothing"),
+    ("running", True, False, True, "nothing"),
+    ("running", False, False, False, "lost"),
+    ("running", False, False, True, "cold-start"),
+    ("running", False, True, True, "conflict"),
+    ("failed", True, False, True, "keep"),
+    ("failed", False, False, True, "keep"),
+    ("failed", False, True, False, "conflict"),
+    ("needs-cold-start", True, False, False, "lost"),
+    ("needs-cold-start", False, False, True, "cold-start"),
+    ("needs-cold-start", True, True, True, "conflict"),
+    ("acknowledged", False, False, True, "nothing"),
+    ("acknowledged", True, True, True, "nothing"),
+]
+
+
+@pytest.mark.parametrize(("state", "same", "live", "cold", "action"), TABLE)
+def test_what_may_be_done(state: str, same: bool, live: bool, cold: bool, action: str) -> None:
+    found = claim(state, "this" if same else "another")
+    assert _claim.decide(found, "m1", "this", live, cold) == action
+
+
+@pytest.mark.parametrize(("same", "live", "cold"), list(itertools.product((True, False), (True, False), (True, False))))
+@pytest.mark.parametrize("state", STATES)
+def test_never_two_of_a_vm(state: str, same: bool, live: bool, cold: bool) -> None:
+    """Whatever the claim says: nothing is started beside a live QEMU, no memory is restored twice."""
+    action = _claim.decide(claim(state, "this" if same else "another"), "m1", "this", live, cold)
+    if live:
+        assert action not in ("start", "cold-start")
+    if action == "start":
+        assert state == "saved"
+    if action == "cold-start":
+        assert cold
+
+
+@pytest.mark.parametrize(("live", "action"), [(True, "conflict"), (False, "lost")])
+def test_claim_of_another_manifest(live: bool, action: str) -> None:
+    assert _claim.decide(claim(manifest="m0"), "m1", "old", live, True) == action
+
+
+def test_no_claim() -> None:
+    assert _claim.decide(None, "m1", "this", False, True) == "nothing"
+
+
+def test_round_trip_on_disk(tmp_path: Path) -> None:
+    assert _claim.load(str(tmp_path)) is None
+    _claim.store(str(tmp_path), claim())
+    assert _claim.load(str(tmp_path)) == claim()
+    assert (tmp_path / "claim.json").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["claim.json"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema": 2}, "not a claim of schema 1"),
+        ({"state": "eaten"}, "state eaten"),
+        ({"more": 1}, "not a claim"),
+        ({"sha256": None}, "not a claim"),
+    ],
+)
+def test_damaged_claims_are_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    _claim.store(str(tmp_path), claim())
+    path = tmp_path / "claim.json"
+    data = {**json.loads(path.read_text()), **change}
+    if data["sha256"] is None:
+        del data["sha256"]
+    path.write_text(json.dumps(data))
+    with pytest.raises(BadInputError, match=message):
+        _claim.load(str(tmp_path))
+
+
+def test_claim_that_others_could_have_written_is_refused(tmp_path: Path) -> None:
+    _claim.store(str(tmp_path), claim())
+    (tmp_path / "claim.json").chmod(0o660)
+    with pytest.raises(BadInputError, match="mode 660"):
+        _claim.load(str(tmp_path))

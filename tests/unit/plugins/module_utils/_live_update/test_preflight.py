@@ -1,0 +1,199 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Refusals and estimates of the preflight as tables: one change to a good host, one finding with its fix."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import preflight
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.options import Options
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import PfState
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.probe import Probe
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.vm_facts import (
+    Facts,
+    KernelFacts,
+    ModuleFacts,
+    UsedVf,
+    VmFacts,
+    Watchdog,
+    Writer,
+)
+
+PF = "0000:03:00.0"
+MIB = 1 << 20
+KERNEL = KernelFacts(
+    running="6.12.0-old", boot_id="b", cmdline="root=/dev/vda", kexec_built_in=True, kexec_loaded=False,
+    kexec_disabled=False, release="6.12.0-new", image="/boot/vmlinuz-6.12.0-new", image_bytes=8 * MIB,
+    image_release="6.12.0-new", initrd="/boot/initrd.img-6.12.0-new", initrd_bytes=30 * MIB, interface="vf-id",
+)  # fmt: skip
+MODULES = ModuleFacts({"igb": f"PF {PF}"}, frozenset({"igb", "psmouse"}), frozenset({"igb", "psmouse", "virtio_net"}))
+VM = VmFacts(
+    name="web1", pid=77, argv=("qemu-system-x86_64", "-name", "web1", "-qmp", "unix:/run/web1"), cwd="/", uid=0,
+    own_namespaces=False, libvirt=False, unit="web1.service", fragment="/run/systemd/transient/web1.service",
+    restart="no", qmp="/run/web1", probe=Probe(77, (10, 0, 2), "running", (), {}, ()), probe_error=None,
+    vfs=(UsedVf(PF, 6, "0000:04:11.4"),), memory_bytes=128 * MIB,
+)  # fmt: skip
+GOOD = Facts(
+    kernel=KERNEL, modules=MODULES, pfs={PF: PfState(PF, total=7, enabled=7, driver="igb")}, vms=(VM,),
+    disk_free_bytes=4096 * MIB, memory_free_bytes=1024 * MIB,
+)  # fmt: skip
+
+
+def refusals(facts: Facts, options: Options | None = None, budget_s: float = 60.0) -> list[tuple[str, str]]:
+    verdict = preflight.judge(facts, options or Options(), budget_s)
+    return [(item.code, str(item)) for item in verdict.refusals]
+
+
+def vm(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - keyword arguments of several types
+    return {"vms": (replace(VM, **changes),)}
+
+
+def kernel(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - keyword arguments of several types
+    return {"kernel": replace(KERNEL, **changes)}
+
+
+def probe(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - keyword arguments of several types
+    assert VM.probe is not None
+    return vm(probe=replace(VM.probe, **changes))
+
+
+def argv(*more: str) -> dict[str, Any]:
+    return vm(argv=(*VM.argv, *more))
+
+
+TABLE: list[tuple[dict[str, Any], str, str]] = [
+    (kernel(kexec_built_in=False), "kexec-missing", "has no kexec: boot one with CONFIG_KEXEC_FILE=y"),
+    (kernel(kexec_disabled=True), "kexec-disabled", "set it to 0 at boot"),
+    (kernel(image_bytes=None), "image-missing", "vmlinuz-6.12.0-new does not exist: install kernel 6.12.0-new first"),
+    (kernel(image_release="6.1.0"), "image-wrong", "is release 6.1.0, wanted is 6.12.0-new"),
+    (kernel(initrd_bytes=None), "initrd-missing", "update-initramfs -c -k 6.12.0-new"),
+    ({"modules": replace(MODULES, available=None)}, "modules-missing", "/lib/modules/6.12.0-new does not exist"),
+    ({"modules": replace(MODULES, available=frozenset({"e1000"}))}, "module-missing", f"PF {PF} needs module igb"),
+    (
+        {"writers": (Writer("netplan", "/etc/netplan/a.yaml"),)},
+        "writer",
+        "netplan writes sriov_numvfs too",
+    ),
+    ({"eswitch": {PF: "switchdev"}}, "switchdev", f"PF {PF} is in switchdev mode"),
+    ({"pfs": {PF: PfState(PF, total=7, enabled=7)}}, "pf-driver", "has VFs enabled, but no driver: bind it"),
+    ({"disk_kind": "tmpfs"}, "disk-volatile", "is on tmpfs, which a kexec empties: put it on a disk"),
+    ({"disk_free_bytes": MIB}, "disk-full", "states may need 128 MiB"),
+    ({"memory_free_bytes": MIB}, "memory", "loading the kernel needs 102 MiB, 1 MiB are free"),
+    ({"watchdogs": (Watchdog("watchdog0", "iTCO", True, 12.0),)}, "watchdog", "set its timeout to at least 15 s"),
+    ({"phase": "saving"}, "in-progress", "an earlier live update is in phase saving: run the playbook"),
+    ({"phase": "done"}, "in-progress", "an earlier live update is in phase done"),
+    ({"not_installed": ("/usr/local/sbin/sriovctl",)}, "not-installed", "apply role kvmfleet.sriov.sriov"),
+    ({"vms": (VM, replace(VM, pid=78))}, "vm-name", "QEMU 77 and 78 are both named web1"),
+    (vm(libvirt=True), "vm", "it is managed by libvirt: the libvirt backend is not there yet"),
+    (vm(own_namespaces=True), "vm", "namespaces of its own"),
+    (vm(uid=107), "vm", "it runs as user 107: run it as root"),
+    (
+        vm(fragment="/etc/systemd/system/web1.service"),
+        "vm",
+        "could start it a second time: start it in",
+    ),
+    (vm(restart="always"), "vm", "has Restart=always"),
+    (argv("-netdev", "tap,fd=24"), "vm", "it inherited file descriptors (tap,fd=24): name devices"),
+    (argv("-netdev", "tap,ifname=v1,script=no"), "vm", "its tap interface v1 is made by somebody else"),
+    (argv("-snapshot"), "vm", "disk writes would be lost: use an overlay file"),
+    (argv("-readconfig", "/etc/vm.cfg"), "vm", "-readconfig file"),
+    (vm(qmp=None), "vm", "it has no QMP socket: start it with -qmp unix:PATH"),
+    (vm(probe=None, probe_error="in use"), "vm", "it does not answer at /run/web1 (in use): close other QMP clients"),
+    (probe(status="paused"), "vm", "it is paused, not running"),
+    (probe(problems=("QEMU refuses to migrate it: x",)), "vm", "QEMU refuses to migrate it: x"),
+    (vm(unknown_devices=("0000:09:00.0",)), "vm", "it owns 0000:09:00.0, which is not a VF of this host"),
+]
+
+
+@pytest.mark.parametrize(("change", "code", "part"), TABLE, ids=[row[2][:40] for row in TABLE])
+def test_one_change_one_refusal(change: dict[str, Any], code: str, part: str) -> None:
+    found = refusals(replace(GOOD, **change))
+    assert [item[0] for item in found] == [code]
+    assert part in found[0][1]
+
+
+def test_good_host() -> None:
+    assert refusals(GOOD) == []
+    assert preflight.judge(GOOD, Options(), 60.0).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "options"),
+    [
+        ({"writers": (Writer("netplan", "/etc/netplan/a.yaml"),)}, Options(allow_writers=("/etc/netplan/a.yaml",))),
+        ({"modules": replace(MODULES, available=frozenset({"psmouse"}))}, Options(allow_missing_modules=("igb",))),
+        ({"watchdogs": (Watchdog("watchdog0", "iTCO", False, 12.0),)}, Options()),
+        ({"watchdogs": (Watchdog("watchdog0", "iTCO", True, 120.0),)}, Options()),
+        ({"eswitch": {PF: "legacy"}}, Options()),
+        ({"phase": "armed"}, Options()),
+        (kernel(image_release=None), Options()),
+        (vm(fragment="", restart=""), Options()),
+        (kernel(initrd=None, initrd_bytes=None), Options()),
+    ],
+)
+def test_what_is_no_reason(change: dict[str, Any], options: Options) -> None:
+    assert refusals(replace(GOOD, **change), options) == []
+
+
+def test_all_reasons_come_at_once() -> None:
+    changes: dict[str, Any] = {"disk_kind": "tmpfs", "phase": "failed", **vm(uid=3, libvirt=True)}
+    assert [code for code, _text in refusals(replace(GOOD, **changes))] == ["in-progress", "disk-volatile", "vm", "vm"]
+
+
+PFS = {f"0000:{number:02x}:00.0": PfState("x", total=250, enabled=250, driver="ice") for number in range(10)}
+NVME_PFS = {address: pf._replace(driver="nvme") for address, pf in PFS.items()}
+VMS = tuple(replace(VM, name=f"v{n}", vfs=(UsedVf(PF, n, "a"),), memory_bytes=2048 * MIB) for n in range(100))
+
+
+@pytest.mark.parametrize(
+    ("facts", "options", "expected"),
+    [
+        (replace(GOOD, pfs=PFS, vms=VMS), Options(rate_mib_s=1024.0, boot_s=1.0),
+         {"unplug": 6.0, "save": 2.0, "boot": 1.0, "enumerate": 10.0, "enable": 0.1, "add": 0.1, "restore": 2.0,
+          "plug": 0.1, "total": 21.3}),
+        (replace(GOOD, pfs=PFS, vms=VMS), Options(rate_mib_s=1024.0, boot_s=1.0, interface="stock"),
+         {"unplug": 6.0, "save": 2.0, "boot": 1.0, "enumerate": 10.0, "enable": 1.0, "add": 2.5, "restore": 2.0,
+          "plug": 0.1, "total": 24.6}),
+        (replace(GOOD, pfs={}, vms=()), Options(boot_s=3.0),
+         {"unplug": 0.0, "save": 0.0, "boot": 3.0, "enumerate": 0.0, "enable": 0.0, "add": 0.0, "restore": 0.0,
+          "plug": 0.0, "total": 3.0}),
+        (replace(GOOD, pfs=PFS, vms=VMS, **kernel(keeps_vfs=True)), Options(rate_mib_s=1024.0, boot_s=1.0),
+         {"unplug": 6.0, "save": 2.0, "boot": 1.0, "enumerate": 10.0, "enable": 0.1, "add": 0.1, "restore": 2.0,
+          "plug": 0.1, "total": 21.3}),
+        (replace(GOOD, pfs=NVME_PFS, vms=VMS, **kernel(keeps_vfs=True)), Options(rate_mib_s=1024.0, boot_s=1.0),
+         {"unplug": 6.0, "save": 2.0, "boot": 1.0, "enumerate": 0.0, "enable": 0.0, "add": 0.1, "restore": 2.0,
+          "plug": 0.1, "total": 11.2}),
+    ],
+)  # fmt: skip
+def test_estimate(facts: Facts, options: Options, expected: dict[str, float]) -> None:
+    assert preflight.estimate(facts, options) == pytest.approx(expected)
+
+
+def test_budget_is_refused_with_what_the_kernel_lacks() -> None:
+    facts = replace(GOOD, pfs=PFS, vms=VMS)
+    found = refusals(facts, Options(rate_mib_s=1024.0), budget_s=20.0)
+    assert [code for code, _text in found] == ["disk-full", "budget"]
+    assert "10 PFs x 1 s: the new kernel does not keep VFs enabled over kexec" in found[1][1]
+    assert "the budget is 20 s" in found[1][1]
+    keeping = refusals(replace(facts, **kernel(keeps_vfs=True)), Options(rate_mib_s=1024.0), budget_s=10.0)
+    assert "budget" in [code for code, _text in keeping]
+    assert not any("does not keep" in text for _code, text in keeping)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"journal_persistent": False}, "journal"),
+        ({"modules": replace(MODULES, loaded=frozenset({"igb", "floppy"}))}, "modules-lost"),
+        (kernel(interface=None), "interface"),
+    ],
+)
+def test_warnings(change: dict[str, Any], code: str) -> None:
+    verdict = preflight.judge(replace(GOOD, **change), Options(), 60.0)
+    assert ([item.code for item in verdict.warnings], verdict.refusals) == ([code], ())
+    assert verdict.to_dict()["warnings"][0]["code"] == code

@@ -1,0 +1,121 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Saving and the jump: whatever fails before it, every VM runs here again."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import claim, save
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, RefusedError
+from tests.fake.linux.pf import FakePf
+from tests.fake.vm.node import FakeNode
+from tests.fake.vm.update import Killed, arm, live, result
+
+
+@pytest.mark.parametrize(
+    ("script", "part"),
+    [
+        ({"unplug": "never"}, "gave up waiting for VM web1 to let go of VF"),
+        ({"unplug": "refused"}, "the guest refused to unplug VF"),
+        ({"migrate": "refused"}, "Could not create"),
+        ({"migrate": "fails"}, "migration failed: No space left on device"),
+        ({"migrate": "stays"}, "expected postmigrate"),
+        ({"quit": "ignored"}, "gave up waiting for QEMU to close its monitor"),
+    ],
+)
+def test_failed_save_leaves_every_vm_running_here(
+    node: FakeNode, pf: FakePf, script: dict[str, str], part: str
+) -> None:
+    node.vm("other", pf, 2)
+    before = {name: node.live_vm(name) for name in ("web1", "other")}
+    boots = {name: (qemu.guest or {})["boot"] for name, qemu in before.items() if qemu}
+    arm(node)
+    for key, value in script.items():
+        setattr(node.scripts["web1"], key, value)
+    assert save.run(node.live) == "aborted"
+    for name in ("web1", "other"):
+        qemu = node.live_vm(name)
+        assert qemu is not None
+        assert qemu.status == "running"
+        assert len(qemu.devices) == 1
+        assert (qemu.guest or {})["boot"] == boots[name]
+        left = claim.load(node.live.folder.vm(name))
+        assert left is None or left.state == "running"
+    assert part in result(node)["error"]
+    assert result(node)["result"] == "aborted"
+    assert not node.live.kexec.loaded()
+
+
+def test_refused_kexec_brings_vms_back_from_their_states(node: FakeNode, pf: FakePf) -> None:
+    before = node.live_vm("web1")
+    assert before is not None
+    guest = dict(before.guest or {})
+    arm(node)
+    node.reboot_errno = 16
+    assert save.run(node.live) == "aborted"
+    after = node.live_vm("web1")
+    assert after is not None
+    assert after is not before
+    assert after.guest == {"boot": guest["boot"], "n": guest["n"] + 1}
+    assert " rw" in (node.host.root / "proc/mounts").read_text()
+    assert "EBUSY" in result(node)["error"]
+
+
+def kill_at(node: FakeNode, program: str) -> None:
+    def check(argv: list[str]) -> None:
+        if argv[0] == program:
+            node.on_run = lambda _argv: None
+            raise Killed
+
+    node.on_run = check
+
+
+def test_run_killed_before_the_jump_is_recovered(node: FakeNode, pf: FakePf) -> None:
+    arm(node)
+    kill_at(node, "journalctl")
+    with pytest.raises(Killed):
+        save.run(node.live)
+    assert node.live_vm("web1") is None
+    assert save.recover(node.live) == "aborted"
+    assert node.live_vm("web1") is not None
+    assert save.recover(node.live) is None
+
+
+def test_recover_keeps_still_while_the_host_goes_down(node: FakeNode, pf: FakePf) -> None:
+    arm(node)
+    kill_at(node, "journalctl")
+    with pytest.raises(Killed):
+        save.run(node.live)
+    node.going_down = True
+    assert save.recover(node.live) is None
+    assert node.live_vm("web1") is None
+
+
+def test_vm_that_changed_since_arming_is_not_touched(node: FakeNode, pf: FakePf) -> None:
+    arm(node)
+    qemu = node.live_vm("web1")
+    assert qemu is not None
+    qemu.do_device_del("vf0")
+    assert save.run(node.live) == "aborted"
+    assert "armed were" in result(node)["error"]
+
+
+def test_run_twice_is_refused(node: FakeNode, pf: FakePf) -> None:
+    arm(node)
+    node.scripts["web1"].unplug = "refused"
+    save.run(node.live)
+    with pytest.raises(RefusedError, match="in phase aborted, not armed"):
+        save.run(node.live)
+
+
+def test_what_was_armed_before_a_boot_is_not_run(node: FakeNode, pf: FakePf) -> None:
+    """Somebody may have loaded a kernel since, but VMs and VFs are others than in the manifest."""
+    arm(node)
+    calls = len(node.calls)
+    node.put("/proc/sys/kernel/random/boot_id", "another\n")
+    with pytest.raises(BadInputError, match="was armed under another kernel boot"):
+        save.run(node.live)
+    assert len(node.calls) == calls
+    assert len(live(node).devices) == 1

@@ -1,0 +1,193 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which VFs will be present, and at which cost: a table for the interfaces, and every small case by an oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, combinations, product
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import PfSpec
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.kernel_interface import INTERFACES
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.vf_ids import parse
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.presence import Presence, presence_of
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import PfState
+
+Ids = frozenset[int]
+PF = "0000:03:00.0"
+A, B, C = "vf-id", "vf-id-narrow", "stock"
+
+
+def ids(text: str | None) -> Ids:
+    return parse("none" if text is None else text, 7)
+
+
+def presence(interface: str, enabled: int, present: Ids, number: int, spec: PfSpec) -> Presence:
+    return presence_of(PfState(PF, 7, enabled, present, interface=interface), spec, number)
+
+
+# interface; enabled and present as found; number wished; =exact, +added, -removed ids, or nothing said; with
+# allow_disruptive?; present then, VFs killed by going through 0 (None: not going there)
+TABLE: list[tuple[str, int, str, int, str, bool, str, str | None]] = [
+    # nothing said: as found
+    (A, 4, "0,2", 4, "", True, "0,2", None),
+    (B, 4, "0,2", 4, "", True, "0,2", None),
+    (C, 4, "0-3", 4, "", True, "0-3", None),
+    (C, 4, "0,2", 4, "", True, "0,2", None),
+    # from nothing
+    (A, 0, "none", 4, "", False, "none", None),
+    (B, 0, "none", 4, "", False, "0", None),
+    (C, 0, "none", 4, "", False, "0-3", None),
+    (A, 0, "none", 4, "=1,3", False, "1,3", None),
+    (B, 0, "none", 4, "=1,3", False, "0-1,3", None),
+    (C, 0, "none", 4, "=1,3", False, "0-3", None),
+    # grow
+    (A, 4, "1", 4, "=1,3", True, "1,3", None),
+    (B, 4, "0-1", 4, "=0-1,3", True, "0-1,3", None),
+    (A, 4, "1", 4, "+3", True, "1,3", None),
+    (B, 4, "0-1", 4, "+3", True, "0-1,3", None),
+    (C, 4, "0-3", 4, "+3", True, "0-3", None),
+    (C, 4, "0-1", 4, "+0", True, "0-1", None),
+    (C, 4, "0-1", 4, "+3", False, "0-3", "0-1"),
+    (C, 4, "0-1", 4, "=1,3", True, "0-3", "0-1"),
+    # shrink
+    (A, 4, "0-3", 4, "=1", True, "1", None),
+    (A, 4, "0-3", 4, "-1", True, "0,2-3", None),
+    (A, 4, "0-1", 4, "-2-6", True, "0-1", None),
+    (B, 4, "0-3", 4, "=1", False, "0-3", None),
+    (B, 4, "0-3", 4, "=1", True, "0-1", "0-1"),
+    (B, 4, "0-3", 4, "-1", False, "0-3", None),
+    (B, 4, "0-3", 4, "-1", True, "0,2-3", "0,2-3"),
+    (B, 4, "0-3", 4, "-0", True, "0-3", None),
+    (B, 4, "0-3", 4, "=none", True, "0", "0"),
+    (C, 4, "0-3", 4, "=1", True, "0-3", None),
+    (C, 4, "0-3", 4, "-1", True, "0-3", None),
+    # shrink and grow
+    (A, 4, "0-1", 4, "=1-2", True, "1-2", None),
+    (B, 4, "0-1", 4, "=1-2", False, "0-2", None),
+    (B, 4, "0-2", 4, "=3", False, "0-3", None),
+    (B, 4, "0-2", 4, "=3", True, "0,3", "0"),
+    # another number
+    (A, 4, "1", 6, "", False, "1", "1"),
+    (A, 4, "1,3", 2, "", False, "1", "1,3"),
+    (A, 4, "1,3", 2, "=1", False, "1", "1"),
+    (A, 4, "1,3", 6, "=none", False, "none", ""),
+    (A, 4, "1,3", 6, "=5", False, "5", ""),
+    (A, 4, "none", 6, "=5", False, "5", ""),
+    (B, 4, "0-1", 6, "", False, "0-1", "0-1"),
+    (B, 4, "0-1", 6, "=none", False, "0", "0"),
+    (C, 4, "0-3", 6, "", False, "0-5", "0-3"),
+    (C, 4, "0-3", 6, "=none", False, "0-5", "0-3"),
+    (C, 4, "0-3", 2, "=none", False, "0-1", "0-1"),
+    # to nothing
+    (A, 4, "1,3", 0, "", False, "none", "1,3"),
+    (A, 4, "1,3", 0, "=none", False, "none", ""),
+    (B, 4, "0-1", 0, "=none", False, "none", ""),
+    (C, 4, "0-3", 0, "=none", False, "none", ""),
+    (C, 0, "none", 0, "=none", False, "none", None),
+    (A, 0, "none", 0, "-3", False, "none", None),
+]
+
+
+@pytest.mark.parametrize(("interface", "enabled", "present", "number", "wish", "allow", "then", "kills"), TABLE)
+def test_table(
+    interface: str, enabled: int, present: str, number: int, wish: str, allow: bool, then: str, kills: str | None
+) -> None:
+    exact, added, removed = (ids(wish[1:]) if wish[:1] == sign else None for sign in "=+-")
+    spec = PfSpec(PF, present_vfs=exact, add_vfs=added, remove_vfs=removed, allow_disruptive=allow)
+    found = presence(interface, enabled, ids(present), number, spec)
+    assert (found.ids, found.cycle) == (ids(then), kills is not None)
+    assert found.kills == ids(kills or None)
+
+
+TOTAL = 3
+State = tuple[int, Ids]
+
+
+def subsets(of: Ids) -> list[Ids]:
+    return [frozenset(some) for some in chain.from_iterable(combinations(sorted(of), n) for n in range(len(of) + 1))]
+
+
+def moves(interface: str, state: State) -> Iterator[State]:
+    """What one write leads to, less going to 0: the oracle, in words of the kernel's files."""
+    enabled, present = state
+    everything = frozenset(range(enabled))
+    if enabled == 0:
+        for number in range(1, TOTAL + 1):
+            first = {A: frozenset[int](), B: frozenset({0}), C: frozenset(range(number))}[interface]
+            yield number, first
+    if interface != C:
+        yield from ((enabled, present | {vf_id}) for vf_id in everything - present)
+    if interface == A:
+        yield from ((enabled, present - {vf_id}) for vf_id in present)
+
+
+def reachable(interface: str, start: State) -> set[State]:
+    """Without going to 0, unless it is there already."""
+    seen, new = {start}, {start}
+    while new:
+        new = {state for one in new for state in moves(interface, one)} - seen
+        seen |= new
+    return seen
+
+
+def specs(number: int) -> list[PfSpec]:
+    """Every wish for presence with ``number`` VFs enabled."""
+    inside, all_ids = subsets(frozenset(range(number))), subsets(frozenset(range(TOTAL)))
+    return [
+        PfSpec(PF),
+        *(PfSpec(PF, present_vfs=some) for some in inside),
+        *(PfSpec(PF, add_vfs=some) for some in inside),
+        *(PfSpec(PF, remove_vfs=some) for some in all_ids),
+    ]
+
+
+CASES = [
+    (interface, (enabled, present), number, spec)
+    for interface in INTERFACES
+    for enabled, number in product(range(TOTAL + 1), repeat=2)
+    for present in subsets(frozenset(range(enabled)))
+    for spec in specs(number)
+]
+
+
+def wished(spec: PfSpec, present: Ids, number: int) -> Ids:
+    """As the options are documented."""
+    if spec.present_vfs is not None:
+        return frozenset(map(int, spec.present_vfs))
+    kept = present | frozenset(map(int, spec.add_vfs or ()))
+    return (kept - frozenset(map(int, spec.remove_vfs or ()))) & frozenset(range(number))
+
+
+def test_every_small_case() -> None:
+    """As few too many as the kernel allows, and 0 is on the way only when it must be."""
+    assert len(CASES) > 2900
+    for interface, (enabled, present), number, spec in CASES:
+        want = wished(spec, present, number)
+        direct = [s for n, s in reachable(interface, (enabled, present)) if n == number and s >= want]
+        by_zero = [s for n, s in reachable(interface, (0, frozenset())) if n == number and s >= want]
+        for allow in (False, True):
+            got = presence(interface, enabled, present, number, spec._replace(allow_disruptive=allow))
+            case = f"{interface} {enabled} {set(present)} -> {number} {spec} {allow}: {got}"
+            least = min(map(len, direct if direct and not allow else direct + by_zero))
+            assert got.wished == want, case
+            assert got.ids in (by_zero if got.cycle else direct), case
+            assert len(got.ids) == least, case
+            assert not got.cycle or not direct or least < min(map(len, direct)), case
+
+
+def test_kills_are_what_nobody_has_declared_away() -> None:
+    for interface, (enabled, present), number, spec in CASES:
+        got = presence(interface, enabled, present, number, spec)
+        told = frozenset[int]()
+        if spec.present_vfs is not None:
+            told = present - frozenset(map(int, spec.present_vfs))
+        elif spec.remove_vfs is not None:
+            told = present & frozenset(map(int, spec.remove_vfs))
+        survives = frozenset[int]() if got.cycle else present & got.ids
+        assert got.kills == present - survives - (told - got.ids), (
+            f"{interface} {enabled} {set(present)} {number} {spec}"
+        )

@@ -1,0 +1,288 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A boot in fake time: what comes when, and what has been done by then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import HostDocument, validate
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.converge import Report, converge
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import (
+    BadInputError,
+    DeadlineError,
+    KernelError,
+    RefusedError,
+    SriovError,
+)
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._sriovctl.boot_apply import PAUSE_S, BootApply, merged
+from tests.fake.linux.host import FakeHost
+from tests.fake.linux.pf import FakePf
+from tests.fake.linux.users import put
+
+A, B, C = "0000:03:00.0", "0000:04:00.0", "0000:05:00.0"
+Event = Callable[[FakeHost], object]
+
+
+@dataclass
+class Boot:
+    """A host whose ``events`` happen at their seconds; ``enabled``: what each PF had when."""
+
+    host: FakeHost
+    events: dict[float, Event] = field(default_factory=dict)
+    now: float = 0.0
+    reports: list[Report] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    only: str | None = None
+    costs: float = 0.0
+    looks: int = 0
+
+    def apply(self, *wishes: dict[str, Any], wait: float = 10.0) -> None:
+        one = BootApply(
+            self.host.sysfs, self.host.run, self.bring, self.reports.append, self.said.append, self.only,
+            self.sleep, lambda: self.now,
+        )  # fmt: skip
+        one.apply(validate({"pfs": list(wishes)}), wait)
+
+    def bring(self, document: HostDocument) -> Report:
+        report = converge(self.host.sysfs, self.host.run, document)
+        self.sleep(self.costs)
+        return report
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        for at in sorted(at for at in self.events if at <= self.now):
+            self.events.pop(at)(self.host)
+            self.host.draw()
+
+    def done(self) -> list[list[str]]:
+        """The PFs of each report."""
+        return [[plan.found.address for plan in report.plan.plans] for report in self.reports]
+
+    def enabled(self) -> dict[str, int]:
+        return {address: pf.enabled for address, pf in self.host.pfs.items()}
+
+
+@pytest.fixture
+def boot(tmp_path: Path) -> Boot:
+    """PF A is there from the start."""
+    host = FakeHost(tmp_path)
+    host.igb(A)
+    put(host, "proc/sys/kernel/random/boot_id", "b1\n")
+    put(host, "proc/cmdline", "quiet\n")
+    return Boot(host)
+
+
+def wish(pf: object, **more: object) -> dict[str, Any]:
+    return {"pf": pf, "hardware_vfs": 2, **more}
+
+
+def appears(address: str, netdev: str | None = None, driver: str | None = "igb") -> Event:
+    return lambda host: host.add(FakePf(address, driver=driver, netdev=netdev))
+
+
+def both(*events: Event) -> Event:
+    def happen(host: FakeHost) -> None:
+        for event in events:
+            event(host)
+
+    return happen
+
+
+def gets(address: str, name: str, value: object) -> Event:
+    return lambda host: setattr(host.pfs[address], name, value)
+
+
+def update(host: FakeHost) -> None:
+    put(host, "var/lib/kvmfleet-sriov/live-update/status.json", json.dumps({"phase": "armed", "boot_id": "b1"}))
+
+
+def test_all_there_is_one_round(boot: Boot) -> None:
+    boot.host.igb(B, "eth1")
+    boot.apply(wish(A), wish("eth1"))
+    assert (boot.done(), boot.now, boot.said) == ([[A, B]], 0.0, [])
+    assert boot.enabled() == {A: 2, B: 2}
+
+
+def test_each_as_it_comes(boot: Boot) -> None:
+    """B without a driver, then with it, then with the interface that its VLAN needs; C is bound already."""
+    boot.events = {
+        1.0: appears(B, driver=None),
+        2.0: gets(B, "driver", "igb"),
+        3.0: appears(C, netdev="eth2"),
+        4.0: gets(B, "netdev", "eth1"),
+    }
+    boot.apply(wish(B, vfs=[{"ids": 0, "vlan": 5}]), wish(A), wish("eth2"))
+    assert boot.done() == [[A], [C], [B]]
+    assert 4.0 <= boot.now <= 4.0 + 2 * PAUSE_S
+    assert boot.host.pfs[B].properties[0]["vlan"] == 5
+    assert boot.said == [f"waiting up to 10 s for PF {B}; PF eth2"]
+
+
+def test_one_that_never_comes_stops_no_other(boot: Boot) -> None:
+    boot.events = {9.9: appears(C)}
+    with pytest.raises(DeadlineError) as caught:
+        boot.apply(wish({"driver": "ice"}), wish("eth7"))
+    assert str(caught.value) == "after 10 s this is still missing: PF {driver: ice}; PF eth7"
+    with pytest.raises(SriovError, match=r"^after 10 s this is still missing: PF eth7$"):
+        boot.apply(wish("eth7"), wish(C))
+    assert boot.done() == [[C]]
+    assert boot.enabled() == {A: 0, C: 2}
+
+
+def test_without_time_to_wait(boot: Boot) -> None:
+    """What is there is done all the same, and nothing is slept."""
+    with pytest.raises(SriovError, match="after 0 s this is still missing: PF eth7"):
+        boot.apply(wish("eth7"), wish(A), wait=0)
+    assert (boot.enabled(), boot.now) == ({A: 2}, 0.0)
+
+
+def test_one_that_comes_while_others_are_worked_at_is_not_overlooked(boot: Boot) -> None:
+    """After the deadline, too: whoever is told by udev that a PF has come does nothing while this runs."""
+    boot.costs = 15.0
+    boot.events = {12.0: appears(B, netdev="eth1")}
+    boot.apply(wish(A), wish(B))
+    assert boot.done() == [[A], [B]]
+
+
+# selector, what comes when, the PF that is meant, at about when
+SELECTORS: list[tuple[dict[str, Any], dict[float, Event], list[list[str]], float]] = [
+    ({"driver": "igb"}, {}, [[A]], 0.0),
+    ({"driver": "igb"}, {0.0: appears(B, driver=None), 2.0: gets(B, "driver", "nvme")}, [[A]], 2.0),
+    ({"driver": "igb"}, {0.0: appears(B, driver=None)}, [[A]], 10.0),
+    ({"driver": "igb", "index": 0}, {0.0: appears(B, driver=None)}, [[A]], 0.0),
+    ({"driver": "igb", "index": 1}, {0.0: appears(B, driver=None), 2.0: gets(B, "driver", "igb")}, [[B]], 2.0),
+    (
+        {"driver": "igb", "index": 1},
+        {0.0: both(appears(B, driver=None), appears(C)), 2.0: gets(B, "driver", "igb")},
+        [[B]],
+        2.0,
+    ),
+    ({"driver": "igb", "all": True}, {0.0: appears(B, driver=None), 2.0: gets(B, "driver", "igb")}, [[A], [B]], 2.0),
+    ({"driver": "igb", "all": True}, {0.0: appears(B, driver=None)}, [[A]], 10.0),
+]
+
+
+@pytest.mark.parametrize(("selector", "events", "done", "at"), SELECTORS)
+def test_selectors(
+    boot: Boot, selector: dict[str, Any], events: dict[float, Event], done: list[list[str]], at: float
+) -> None:
+    boot.events = dict(events)
+    boot.sleep(0.0)
+    boot.apply(wish(selector))
+    assert boot.done() == done
+    assert at <= boot.now <= at + 2 * PAUSE_S
+
+
+def test_an_index_is_not_guessed(boot: Boot) -> None:
+    """B, before C, never gets its driver: C is not number 1."""
+    boot.host.add(FakePf(B, driver=None))
+    boot.host.add(FakePf(C))
+    with pytest.raises(DeadlineError, match=rf"which one PF .* is: the driver of {B}"):
+        boot.apply(wish({"driver": "igb", "index": 1}))
+    assert set(boot.enabled().values()) == {0}
+
+
+# wishes that fail beside one that does not, the kind of error, its words
+FAILURES: list[tuple[list[dict[str, Any]], str]] = [
+    ([wish(B, hardware_vfs=99)], "hardware_vfs 99 is out of range"),
+    ([wish({"driver": "igb"})], "is not one PF, 2 match"),
+    ([wish("eth1", hardware_vfs=3), wish(B, hardware_vfs=9)], rf"PF {B} is declared twice, as 'eth1' and '{B}'"),
+    ([wish(B, hardware_vfs=1)], "goes through 0"),
+]
+
+
+@pytest.mark.parametrize(("wishes", "words"), FAILURES)
+def test_one_that_fails_stops_no_other(boot: Boot, wishes: list[dict[str, Any]], words: str) -> None:
+    boot.host.setup(boot.host.igb(B, "eth1"), *((2, [0]) if "through" in words else (0,)))
+    with pytest.raises(SriovError, match=words) as caught:
+        boot.apply(*wishes, wish(A))
+    assert type(caught.value) is SriovError  # neither bad_input nor refused: something was changed
+    assert boot.host.pfs[A].enabled == 2
+    assert boot.host.pfs[B].enabled == (2 if "through" in words else 3 if "twice" in words else 0)
+
+
+def test_the_kernel_says_no_to_one(boot: Boot) -> None:
+    boot.host.igb(B, "eth1")
+    boot.host.faults = {1: 5}
+    with pytest.raises(SriovError, match="EIO"):
+        boot.apply(wish(A), wish(B))
+    assert sorted(boot.enabled().values()) == [0, 2]
+
+
+def test_an_error_alone_stays_what_it_is(boot: Boot) -> None:
+    """So that the exit status tells."""
+    with pytest.raises(BadInputError):
+        boot.apply(wish(A, hardware_vfs=99))
+    boot.host.setup(boot.host.pfs[A], 2, [0])
+    with pytest.raises(RefusedError):
+        boot.apply(wish(A, hardware_vfs=3))
+
+
+def test_a_pf_that_goes_away_while_it_is_read(boot: Boot, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, broken = boot.host.sysfs.read, [True, True]
+
+    def once(path: str) -> str:
+        if path.endswith("/sriov_totalvfs") and broken:
+            broken.pop()
+            raise KernelError("read", path, 19)
+        return read(path)
+
+    monkeypatch.setattr(boot.host.sysfs, "read", once)
+    boot.apply(wish(A))
+    assert (boot.done(), broken) == ([[A]], [])
+
+
+def test_a_live_update_that_begins_meanwhile(boot: Boot) -> None:
+    boot.events = {1.0: both(update, appears(B))}
+    with pytest.raises(RefusedError, match="a live update of this host is under way"):
+        boot.apply(wish(A), wish(B))
+    assert boot.enabled() == {A: 2, B: 0}
+
+
+def test_only_one(boot: Boot) -> None:
+    """Others are neither touched nor waited for, nor is one that is not declared."""
+    boot.only = B
+    boot.host.igb(B, "eth1")
+    boot.apply(wish(A), wish({"class": "network", "all": True}), wish("0000:99:00.0"))
+    assert (boot.enabled(), boot.now) == ({A: 0, B: 2}, 0.0)
+    boot.only = C
+    boot.host.add(FakePf(C))
+    boot.apply(wish(A), wish(B))
+    assert (boot.host.pfs[C].enabled, boot.now) == (0, 0.0)
+
+
+def test_only_one_that_is_named_by_its_interface(boot: Boot) -> None:
+    """Which comes after its driver; a name that was not its own is nobody's fault."""
+    boot.only = B
+    boot.host.add(FakePf(B))
+    boot.events = {2.0: gets(B, "netdev", "eth1")}
+    boot.apply(wish("eth7"), wish("eth1"))
+    assert boot.done() == [[B]]
+    boot.only, boot.reports = A, []
+    boot.apply(wish("eth7"), wait=5)
+    assert boot.done() == []
+
+
+def test_only_one_that_does_not_get_ready(boot: Boot) -> None:
+    boot.only = B
+    boot.host.add(FakePf(B))
+    with pytest.raises(DeadlineError, match=f"the network interface of PF {B}$"):
+        boot.apply(wish(B, vfs=[{"ids": 0, "vlan": 5}]))
+
+
+def test_reports_as_one(boot: Boot) -> None:
+    boot.events = {1.0: appears(B)}
+    boot.apply(wish(A), wish(B))
+    one = merged(boot.reports).to_dict()
+    assert [row["pf"] for row in one["steps"]] == [A, B]
+    assert len(one["times"]) == 2
+    assert set(one["diff"]["after"]) == {A, B}
+    assert one["seconds"] >= 0

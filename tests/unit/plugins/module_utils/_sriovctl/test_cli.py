@@ -1,0 +1,296 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""sriovctl as people and units call it, on a fake tree."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._sriovctl import cli
+from tests.fake.linux.host import FakeHost
+
+IGB, NVME = "0000:03:00.0", "0000:04:00.0"
+WISH = {"pf": NVME, "hardware_vfs": 8, "present_vfs": "2-3,5"}
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
+    """The program acts on the fake host, as if it were its own."""
+    host = FakeHost(tmp_path / "root")
+    host.igb(IGB)
+    host.nvme(NVME)
+    monkeypatch.setattr(cli, "_host", lambda _arguments: (host.sysfs, host.run))
+    boot(host, "b1")
+    return host
+
+
+def boot(host: FakeHost, boot_id: str, cmdline: str = "quiet") -> None:
+    (host.root / "proc/sys/kernel/random").mkdir(parents=True, exist_ok=True)
+    (host.root / "proc/sys/kernel/random/boot_id").write_text(f"{boot_id}\n")
+    (host.root / "proc/cmdline").write_text(f"{cmdline}\n")
+
+
+def declare(host: FakeHost, *pfs: dict[str, Any]) -> None:
+    path = host.root / "etc/kvmfleet-sriov/host.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"pfs": list(pfs)}))
+
+
+def update_status(host: FakeHost, **status: str) -> None:
+    folder = host.root / "var/lib/kvmfleet-sriov/live-update"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "status.json").write_text(json.dumps(status))
+
+
+def test_plan_then_apply_then_nothing(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    declare(host, WISH)
+    assert cli.main(["plan"]) == 0
+    planned = capsys.readouterr().out
+    assert host.sysfs.writes == []
+    assert planned.splitlines() == [
+        "PF            STEP    VFS    CHANGE",
+        "0000:04:00.0  enable         0 -> 8",
+        "0000:04:00.0  add     2-3,5  absent -> present",
+        "Note: PF 0000:04:00.0: VFs 0-1,4 are absent below present ones: libvirt, netplan and the Kubernetes device "
+        "plugin look at VFs only up to the first gap",
+        "Nothing was changed.",
+    ]
+    assert cli.main(["apply"]) == 0
+    assert capsys.readouterr().out.splitlines()[:-1] == planned.splitlines()[:-1]
+    assert set(host.pfs[NVME].vfs) == {2, 3, 5}
+    assert cli.main(["apply"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "Nothing to do."
+
+
+def test_json_of_plan_and_apply_agree(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    declare(host, WISH)
+    answers = []
+    for command in ("plan", "apply"):
+        assert cli.main([command, "--json"]) == 0
+        answers.append(json.loads(capsys.readouterr().out))
+    plan, apply = answers
+    assert {key: apply[key] for key in plan} == plan
+    assert [row["step"] for row in apply["times"]] == ["enable", "add"]
+
+
+def test_document_from_file_and_stdin(
+    host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = json.dumps({"pfs": [WISH]})
+    (tmp_path / "other.json").write_text(text)
+    assert cli.main(["plan", str(tmp_path / "other.json")]) == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    assert cli.main(["plan", "-"]) == 0
+    assert capsys.readouterr().out.count("enable") == 2
+
+
+# the text of host.json, words on stderr
+BAD = [
+    ("{", "host.json is not JSON"),
+    ('{"pfs": [{"pf": "eth0", "vf": 1}]}', "pfs[0].vf: unknown key"),
+    ('{"pfs": [{"pf": "eth7"}]}', "PF 'eth7' is not on this host"),
+    ('{"pfs": [{"pf": "eth0", "hardware_vfs": 8}]}', "it has at most 7 VFs"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), BAD)
+def test_bad_document_is_exit_2(host: FakeHost, capsys: pytest.CaptureFixture[str], text: str, words: str) -> None:
+    declare(host)
+    (host.root / "etc/kvmfleet-sriov/host.json").write_text(text)
+    for command in ("plan", "apply"):
+        assert cli.main([command]) == 2
+        assert words in capsys.readouterr().err
+    assert host.sysfs.writes == []
+
+
+def test_refusal_is_exit_3_and_allowing_helps(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    host.setup(host.pfs[NVME], 4, [0])
+    declare(host, {"pf": NVME, "hardware_vfs": 8})
+    assert cli.main(["plan"]) == 3
+    assert cli.main(["apply"]) == 3
+    assert host.sysfs.writes == []
+    assert cli.main(["apply", "--force"]) == 3
+    assert "allow it with allow_disruptive: true" in capsys.readouterr().err
+    assert cli.main(["plan", "--allow-disruptive"]) == 0
+    assert "Note: PF 0000:04:00.0: going through 0 takes the present VFs 0 away" in capsys.readouterr().out
+    assert cli.main(["apply", "--allow-disruptive"]) == 0
+
+
+def test_document_may_allow_it(host: FakeHost) -> None:
+    host.setup(host.pfs[NVME], 4, [0])
+    declare(host, {"pf": NVME, "hardware_vfs": 8, "allow_disruptive": True})
+    assert cli.main(["apply", "--boot"]) == 0
+    assert (host.pfs[NVME].enabled, set(host.pfs[NVME].vfs)) == (8, {0})
+
+
+def test_kernel_failure_is_exit_1(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    declare(host, WISH)
+    host.faults = {1: 5}
+    assert cli.main(["apply"]) == 1
+    assert "EIO" in capsys.readouterr().err
+
+
+def test_another_root_runs_no_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    host = FakeHost(tmp_path / "root")
+    host.setup(host.igb(IGB), 7, [6])
+    root = ["--root", str(host.root)]
+    declare(host, {"pf": IGB, "vfs": [{"ids": 6, "trust": True}]})
+    assert cli.main([*root, "plan"]) == 1
+    assert "is not run below another root" in capsys.readouterr().err
+
+
+# status.json, boot id and command line of this boot; is VF state the update's business?
+UPDATES: list[tuple[dict[str, str], str, str, bool]] = [
+    ({"phase": "filling", "boot_id": "b1", "manifest": "m1"}, "b1", "quiet", True),
+    ({"phase": "armed", "boot_id": "b1", "manifest": "m1"}, "b1", "quiet", True),
+    ({"phase": "kexec", "boot_id": "b1", "manifest": "m1"}, "b2", "quiet kvmfleet.update=m1", True),
+    ({"phase": "kexec", "boot_id": "b1", "manifest": "m1"}, "b2", "quiet", False),
+    ({"phase": "kexec", "boot_id": "b1", "manifest": "m1"}, "b2", "kvmfleet.update=m2", False),
+    ({"phase": "done", "boot_id": "b1", "manifest": "m1"}, "b1", "kvmfleet.update=m1", False),
+    ({"phase": "failed", "boot_id": "b1", "manifest": "m1"}, "b1", "kvmfleet.update=m1", False),
+]
+
+
+@pytest.mark.parametrize(("status", "boot_id", "cmdline", "under_way"), UPDATES)
+def test_live_update_goes_first(
+    host: FakeHost,
+    capsys: pytest.CaptureFixture[str],
+    status: dict[str, str],
+    boot_id: str,
+    cmdline: str,
+    under_way: bool,
+) -> None:
+    declare(host, WISH)
+    update_status(host, **status)
+    boot(host, boot_id, cmdline)
+    assert cli.main(["apply"]) == (3 if under_way else 0)
+    written = list(host.sysfs.writes)
+    assert bool(written) is not under_way
+    assert cli.main(["apply", "--boot"]) == 0
+    assert host.sysfs.writes == written
+    assert ("a live update is under way" in capsys.readouterr().out) is under_way
+
+
+def sample(text: str, name: str) -> str:
+    return next(line.split()[-1] for line in text.splitlines() if line.startswith(f"kvmfleet_sriov_{name}"))
+
+
+# what is declared, the exit status, the result
+APPLIES: list[tuple[dict[str, Any], dict[int, int], int, str]] = [
+    (WISH, {}, 0, "done"),
+    (WISH, {1: 5}, 1, "failed"),
+    ({"pf": IGB, "hardware_vfs": 4}, {}, 3, "refused"),
+    ({"pf": "eth7"}, {}, 2, "bad_input"),
+]
+
+
+@pytest.mark.parametrize(("wish", "faults", "status", "result"), APPLIES)
+def test_apply_leaves_metrics_however_it_ends(
+    host: FakeHost,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    wish: dict[str, Any],
+    faults: dict[int, int],
+    status: int,
+    result: str,
+) -> None:
+    host.setup(host.pfs[IGB], 2, [0, 1])
+    declare(host, wish)
+    host.faults = faults
+    out = tmp_path / "sriov.prom"
+    assert cli.main(["apply", "--metrics", str(out)]) == status
+    text = out.read_text()
+    assert sample(text, f'last_apply_result{{result="{result}"}}') == "1"
+    assert float(sample(text, "last_apply_timestamp_seconds")) > 0
+    assert "sriovctl: no metrics" not in capsys.readouterr().err
+    if status == 0:
+        assert sample(text, "drift_steps") == "0"
+
+
+def test_metrics_that_cannot_be_left_change_no_exit_status(
+    host: FakeHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declare(host, WISH)
+    assert cli.main(["apply", "--metrics", str(tmp_path / "none/x.prom")]) == 0
+    assert "sriovctl: no metrics: cannot write" in capsys.readouterr().err
+    assert set(host.pfs[NVME].vfs) == {2, 3, 5}
+
+
+def test_apply_that_leaves_vfs_to_a_live_update_is_none(host: FakeHost) -> None:
+    declare(host, WISH)
+    update_status(host, phase="filling", boot_id="b1", manifest="m1")
+    assert cli.main(["apply", "--boot"]) == 0
+    assert not (host.root / "run/kvmfleet-sriov/last_apply.json").exists()
+
+
+def test_boot_applies_what_is_there_and_names_what_is_not(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    declare(host, {"pf": "0000:05:00.0", "hardware_vfs": 2}, WISH)
+    assert cli.main(["apply", "--boot", "--wait", "0"]) == 1
+    shown = capsys.readouterr()
+    assert shown.err == "sriovctl: after 0 s this is still missing: PF 0000:05:00.0\n"
+    assert [line.split()[:2] for line in shown.out.splitlines()[1:3]] == [[NVME, "enable"], [NVME, "add"]]
+    assert shown.out.splitlines()[-1].startswith("Done in ")
+    assert set(host.pfs[NVME].vfs) == {2, 3, 5}
+    assert json.loads((host.root / "run/kvmfleet-sriov/last_apply.json").read_text())["result"] == "failed"
+
+
+def test_boot_on_a_stock_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As many VFs as declared are enabled, and all of them are present: that is no failure, but it is told."""
+    host = FakeHost(tmp_path / "root", "stock")
+    host.nvme(NVME)
+    monkeypatch.setattr(cli, "_host", lambda _arguments: (host.sysfs, host.run))
+    boot(host, "b1")
+    declare(host, WISH)
+    out = tmp_path / "sriov.prom"
+    note = f"PF {NVME}: the kernel's interface 'stock' cannot leave VFs 0-1,4,6-7 out: present are 0-7 instead of 2-3,5"
+    for end in ("Done in ", "Nothing to do."):
+        assert cli.main(["apply", "--boot", "--metrics", str(out)]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[-2] == f"Note: {note}"
+        assert lines[-1].startswith(end)
+        assert (host.pfs[NVME].enabled, set(host.pfs[NVME].vfs)) == (8, set(range(8)))
+    text = out.read_text()
+    names = ("vfs_wanted", "vfs_present", "vfs_surplus", "drift_steps", 'last_apply_result{result="done"}')
+    assert [sample(text, name) for name in names] == ["3", "8", "5", "0", "1"]
+    assert 'interface="stock"' in text
+
+
+def test_one_pf_that_has_got_its_driver(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    """Others stay as they are, and this says nothing about the whole host."""
+    declare(host, WISH, {"pf": IGB, "hardware_vfs": 2, "present_vfs": "all"})
+    assert cli.main(["apply", "--pf", IGB]) == 2
+    assert "--pf is for --boot" in capsys.readouterr().err
+    assert cli.main(["apply", "--boot", "--pf", IGB]) == 0
+    assert (host.pfs[IGB].enabled, host.pfs[NVME].enabled) == (2, 0)
+    assert cli.main(["apply", "--boot", "--wait", "0", "--pf", "0000:05:00.0"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "Nothing to do."
+    assert not (host.root / "run/kvmfleet-sriov/last_apply.json").exists()
+
+
+def test_json_of_a_boot_is_one(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    declare(host, WISH)
+    assert cli.main(["apply", "--boot", "--json"]) == 0
+    assert [row["step"] for row in json.loads(capsys.readouterr().out)["times"]] == ["enable", "add"]
+    declare(host)
+    assert cli.main(["apply", "--boot", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["changed"] is False
+
+
+def test_live_update_commands_get_the_root() -> None:
+    assert cli._parser().parse_args(["--root", "/tree", "resume"]).root == "/tree"
+
+
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("status", "plan", "apply", "metrics", "export", "resume"):
+        with pytest.raises(SystemExit) as caught:
+            cli.main([command, "--help"])
+        assert caught.value.code == 0
+    assert "usage: sriovctl resume" in capsys.readouterr().out

@@ -1,0 +1,73 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Programs, run for real."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import (
+    BlockedError,
+    DeadlineError,
+    SriovError,
+    ToolError,
+)
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import process as _process
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def test_stdout() -> None:
+    assert _process.run(python("import os; print(os.environ['LC_ALL'], input.__name__)")) == "C input\n"
+
+
+def test_no_input() -> None:
+    assert _process.run(python("import sys; print(repr(sys.stdin.read()))")) == "''\n"
+
+
+def test_failure_names_argv_status_and_stderr() -> None:
+    with pytest.raises(ToolError, match=r"-c import sys; .* ended with status 3: a b$") as caught:
+        _process.run(python("import sys; print('a\\nb', file=sys.stderr); sys.exit(3)"))
+    assert caught.value.status == 3
+
+
+def test_silent_failure() -> None:
+    with pytest.raises(ToolError, match="ended with status 1: it said nothing"):
+        _process.run(["false"])
+
+
+def test_missing_program() -> None:
+    with pytest.raises(ToolError, match="ended with status 127: cannot run it: No such file"):
+        _process.run(["/nowhere/ip"])
+
+
+def test_deadline() -> None:
+    with pytest.raises(DeadlineError, match=r"did not end within 0.1 s"):
+        _process.run(["sleep", "9"], 0.1)
+
+
+def test_what_cannot_be_killed_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a program in state D: no signal reaches it."""
+    left: list[subprocess.Popen[str]] = []
+    monkeypatch.setattr(subprocess.Popen, "kill", lambda process: left.append(process))
+    monkeypatch.setattr(_process, "KILL_S", 0.1)
+    with pytest.raises(BlockedError, match=r"did not end within 0.1 s, and cannot be killed: process \d+ \(state S"):
+        _process.run(["sleep", "30"], 0.1)
+    left[0].terminate()
+    left[0].wait()
+
+
+def test_refuse() -> None:
+    with pytest.raises(SriovError, match="'ip link' is not run below another root"):
+        _process.refuse(["ip", "link"])
+
+
+def test_output_that_is_no_utf8() -> None:
+    """Such as the alias of an interface, which is anybody's bytes."""
+    assert _process.run(["printf", "B\\374ro"]) == "B\ufffdro"

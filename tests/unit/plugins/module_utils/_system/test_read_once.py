@@ -1,0 +1,103 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One look: each question once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import KernelError, SriovError, ToolError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.read_once import ReadOnce, once
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
+
+READS = {
+    "exists": ("/a",),
+    "read": ("/a",),
+    "read_bytes": ("/a", 1),
+    "names": ("/",),
+    "target": ("/link",),
+    "link": ("/link",),
+    "locked": ("/a",),
+    "claimed": ("/a",),
+    "driver_info": ("eth0",),
+}
+
+
+class Counted(Sysfs):
+    """Counts questions, and has an interface."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__(root)
+        self.asked = 0
+
+    def __getattribute__(self, name: str) -> object:
+        if name in READS:
+            self.asked += 1
+        return super().__getattribute__(name)
+
+    def driver_info(self, netdev: str) -> bytes:
+        return netdev.encode()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Counted:
+    (tmp_path / "a").write_text("text\n")
+    (tmp_path / "link").symlink_to("b/c")
+    return Counted(str(tmp_path))
+
+
+def test_every_way_to_read_is_known() -> None:
+    """A new method of `Sysfs` would go past the answers."""
+    public = {name for name in vars(Sysfs) if not name.startswith("_")}
+    assert public == {*READS, "real", "write", "write_within", "close"}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_reads(files: Counted, name: str) -> None:
+    look = ReadOnce(files)
+    answer = getattr(look, name)(*READS[name])
+    assert files.asked == 1
+    assert getattr(look, name)(*READS[name]) == answer == getattr(files, name)(*READS[name])
+    assert files.asked == (3 if name == "link" else 2)  # which asks itself for the target
+
+
+def test_what_was_seen_stays(files: Counted, tmp_path: Path) -> None:
+    look = ReadOnce(files)
+    assert look.read("/a") == "text"
+    with pytest.raises(KernelError, match="ENOENT"):
+        look.read("/b")
+    (tmp_path / "a").write_text("other")
+    (tmp_path / "b").write_text("there")
+    assert look.read("/a") == "text"
+    with pytest.raises(KernelError, match="ENOENT"):
+        look.read("/b")
+
+
+def test_nothing_is_written(files: Counted, tmp_path: Path) -> None:
+    look = ReadOnce(files)
+    with pytest.raises(SriovError, match="'1' is not written to /a"):
+        look.write("/a", "1")
+    with pytest.raises(SriovError, match="'1' is not written to /a"):
+        look.write_within("/a", "1", "pf", 1.0)
+    assert (tmp_path / "a").read_text() == "text\n"
+
+
+def test_programs() -> None:
+    ran: list[list[str]] = []
+
+    def run(argv: Sequence[str]) -> str:
+        ran.append(list(argv))
+        if argv[0] == "bad":
+            raise ToolError(argv, 1, "no")
+        return argv[0]
+
+    ask = once(run)
+    assert [ask(["a"]), ask(["a"]), ask(["a", "b"])] == ["a", "a", "a"]
+    for _time in range(2):
+        with pytest.raises(ToolError, match="'bad' ended with status 1"):
+            ask(["bad"])
+    assert ran == [["a"], ["a", "b"], ["bad"]]

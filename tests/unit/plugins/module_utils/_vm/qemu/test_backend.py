@@ -1,0 +1,182 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The backend against a real QEMU, without a guest and without VFs: what it answers, not what a fake was told to."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.manifest import ManifestVm
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, SriovError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import state_file
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import argv as _qemu_argv
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import devices as _qemu_devices
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp as _qmp
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.backend import Deadlines, QemuBackend
+
+PROGRAM = shutil.which("qemu-system-x86_64")
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="qemu-system-x86_64 is not installed")
+SMALL = "virtio-rng-pci"
+
+
+class Machine:
+    """Starts processes as systemd-run would; all are ended with the test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.qmp = str(folder / "q")
+        self.argv = [
+            str(PROGRAM), "-name", "guest=real", "-accel", "tcg", "-M", "q35", "-m", "32", "-nodefaults",
+            "-display", "none",
+            "-device", "pcie-root-port,id=rp1,chassis=1", "-qmp", f"unix:{self.qmp},server=on,wait=off",
+        ]  # fmt: skip
+        self.backend = QemuBackend(Sysfs(), self.run, Deadlines(unplug=1.0, migrate=10.0, start=20.0, answer=10.0))
+
+    def run(self, argv: Sequence[str]) -> str:
+        if argv[0] == "systemctl":
+            return "active" if self.processes and self.processes[-1].poll() is None else "inactive"
+        self.start(list(argv)[list(argv).index("--") + 1 :])
+        return ""
+
+    def start(self, argv: list[str]) -> None:
+        self.processes.append(subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+
+    def wait(self) -> None:
+        """Until it answers: its socket exists a moment before it listens."""
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            with contextlib.suppress(SriovError), _qmp.connect(self.qmp, 5.0):
+                return
+            time.sleep(0.01)
+        raise AssertionError("QEMU does not answer")
+
+    def vm(self, machines: dict[str, str]) -> ManifestVm:
+        return ManifestVm(
+            name="real", backend="qemu", priority=0, unit="real.service", qmp=self.qmp, argv=tuple(self.argv),
+            restore_argv=tuple(_qemu_argv.for_restore(self.argv, machines)), cwd="/", cold_start=False, vfs=(),
+        )  # fmt: skip
+
+    def end(self) -> None:
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    folder = Path(tempfile.mkdtemp(prefix="kf"))
+    found = Machine(folder)
+    found.start(found.argv)
+    found.wait()
+    yield found
+    found.end()
+    shutil.rmtree(folder)
+
+
+def test_save_undo_save_release_restore(machine: Machine) -> None:
+    probe = machine.backend.probe(machine.qmp, machine.argv)
+    assert (probe.pid, probe.status, probe.problems) == (machine.processes[0].pid, "running", ())
+    assert probe.machines["q35"].startswith("pc-q35-")
+    vm, state = machine.vm(probe.machines), str(machine.folder / "state")
+    machine.backend.save(vm, state)
+    with pytest.raises(SriovError, match="is postmigrate, not running"):
+        machine.backend.save(vm, state)
+    machine.backend.resume_here(vm)
+    saved = machine.backend.save(vm, state)
+    assert saved.paused_at < saved.saved_at
+    machine.backend.release(vm)
+    machine.processes[0].wait(10)
+    state_file.verify(state, saved.fingerprint)
+    machine.backend.start(vm, vm.restore_argv)
+    order: list[str] = []
+    machine.backend.restore(vm, state, lambda: order.append("before"))
+    assert order == ["before"]
+    assert machine.backend.probe_status(vm) == "running"
+    machine.backend.restore(vm, state, lambda: order.append("again"))
+    assert order == ["before"]
+
+
+def test_damaged_state_is_an_error_with_qemus_words_and_can_be_tried_again(machine: Machine) -> None:
+    vm, state = machine.vm({}), machine.folder / "state"
+    saved = machine.backend.save(vm, str(state))
+    good = state.read_bytes()
+    machine.backend.release(vm)
+    state.write_bytes(good[: len(good) // 2])
+    with pytest.raises(BadInputError, match="were saved"):
+        state_file.verify(str(state), saved.fingerprint)
+    machine.backend.start(vm, vm.restore_argv)
+    with pytest.raises(SriovError):
+        machine.backend.restore(vm, str(state), lambda: None)
+    assert machine.backend.kill_unstarted(vm)
+    state.write_bytes(good)
+    machine.backend.start(vm, vm.restore_argv)
+    machine.backend.restore(vm, str(state), lambda: None)
+
+
+def test_save_to_a_place_that_does_not_exist_leaves_it_to_be_continued(machine: Machine) -> None:
+    vm = machine.vm({})
+    with pytest.raises(SriovError, match="Could not create"):
+        machine.backend.save(vm, str(machine.folder / "none/state"))
+    machine.backend.resume_here(vm)
+    assert machine.backend.probe_status(vm) == "running"
+
+
+def test_running_vm_is_never_released_nor_killed(machine: Machine) -> None:
+    vm = machine.vm({})
+    with pytest.raises(SriovError, match="is running after its save: it is not ended"):
+        machine.backend.release(vm)
+    assert not machine.backend.kill_unstarted(vm)
+    assert machine.processes[0].poll() is None
+
+
+def test_devices_are_found_and_plugged_again_at_their_place(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small device stands for vfio-pci: type, bus, slot and JSON types are what matters."""
+    monkeypatch.setattr(_qemu_argv, "VFIO", (SMALL,))
+    told = f"{SMALL},id=r0,bus=rp1,multifunction=off,max-bytes=1024"
+    with _qmp.connect(machine.qmp) as qmp:
+        types = _qemu_devices.property_types(qmp, SMALL)
+        typed = _qemu_devices.typed(_qemu_argv.parse(told, "driver"), types)
+        assert typed == {"driver": SMALL, "id": "r0", "bus": "rp1", "multifunction": False, "max-bytes": 1024}
+        qmp.execute("device_add", **typed)
+        monkeypatch.setattr(_qemu_devices, "property_types", lambda _qmp: types)
+        (found,) = _qemu_devices.vfio_devices(qmp, [*machine.argv, "-device", told])
+        assert (found.handle, found.path, found.hotplugged, found.problem) == (
+            "r0", "/machine/peripheral/r0", True, None,
+        )  # fmt: skip
+        again = {**found.arguments, "driver": SMALL, "id": "r1", "addr": "00.0"}
+        assert {key: again[key] for key in ("bus", "multifunction", "max-bytes")} == {
+            "bus": "rp1", "multifunction": False, "max-bytes": 1024,
+        }  # fmt: skip
+
+
+def test_guest_that_never_answers_an_unplug(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No guest runs in this machine, so nobody acknowledges; the device stays, and so does the machine."""
+    with _qmp.connect(machine.qmp) as qmp:
+        qmp.execute("device_add", driver=SMALL, id="r0", bus="rp1")
+        monkeypatch.setattr(_qemu_argv, "VFIO", (SMALL,))
+        devices = _qemu_devices.vfio_devices(qmp, machine.argv)
+        with pytest.raises(SriovError, match="gave up waiting for VM real to let go of VF"):
+            machine.backend._unplug(qmp, machine.vm({}), devices)
+        with pytest.raises(SriovError, match="gave up waiting for VM real to let go of VF"):
+            machine.backend._unplug(qmp, machine.vm({}), devices)
+        assert [device.handle for device in _qemu_devices.vfio_devices(qmp, machine.argv)] == ["r0"]
+
+
+def test_wrong_argv_ends_at_once_with_where_to_look(machine: Machine) -> None:
+    vm = machine.vm({})
+    machine.backend.save(vm, str(machine.folder / "state"))
+    machine.backend.release(vm)
+    machine.backend.start(vm, [*vm.restore_argv, "-no-such-option"])
+    with pytest.raises(SriovError, match=r"its QEMU ended at once; see journalctl -u real\.service"):
+        machine.backend.restore(vm, str(machine.folder / "state"), lambda: None)

@@ -1,0 +1,208 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Network states as people write them for nmstate, and what becomes of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.nmstate import from_nmstate
+
+STAYS = "not of SR-IOV; stays with nmstate"
+SRIOV = "interfaces[0] (ens1f0).ethernet.sr-iov"
+
+
+def sriov(text: str, **interface: object) -> dict[str, Any]:
+    """The state of one PF with this ``sr-iov`` section."""
+    return {
+        "interfaces": [
+            {"name": "ens1f0", "type": "ethernet", "ethernet": {"sr-iov": yaml.safe_load(text)}, **interface}
+        ]
+    }
+
+
+WHOLE_HOST = """
+interfaces:
+  - name: ens1f0
+    type: ethernet
+    state: up
+    mac-address: 3C:FD:FE:00:00:01
+    mtu: 9000
+    ipv4: {enabled: false}
+    ethernet:
+      auto-negotiation: true
+      sr-iov:
+        drivers-autoprobe: false
+        total-vfs: 64
+        vfs:
+          - {id: 0, mac-address: "52:54:00:AA:00:10", spoof-check: true, trust: false, vlan-id: 102, qos: 5}
+          - {id: 1, trust: true, min-tx-rate: 0, max-tx-rate: 1000}
+          - {id: 2, trust: true, min-tx-rate: 0, max-tx-rate: 1000}
+  - name: ens1f1
+    type: ethernet
+    ethernet:
+      sr-iov: {total-vfs: 0}
+  - {name: bond0, type: bond, state: up}
+  - {name: "sriov:ens1f0:2", type: ethernet, mtu: 1500}
+routes:
+  config: []
+"""
+
+
+def test_a_whole_host() -> None:
+    found = from_nmstate(yaml.safe_load(WHOLE_HOST))
+    assert found["document"]["pfs"] == [
+        {
+            "pf": "ens1f0",
+            "hardware_vfs": 64,
+            "present_vfs": "all",
+            "drivers_autoprobe": False,
+            "mtu": 9000,
+            "vfs": [
+                {"ids": "1-2", "trust": True, "min_tx_rate": 0, "max_tx_rate": 1000},
+                {"ids": "0", "mac": "52:54:00:aa:00:10", "vlan": 102, "qos": 5, "spoofchk": True, "trust": False},
+                {"ids": "2", "mtu": 1500},
+            ],
+        },
+        {"pf": "ens1f1", "hardware_vfs": 0, "present_vfs": "none"},
+    ]
+    assert found["notices"] == [
+        f"routes: {STAYS}",
+        f"interfaces[0] (ens1f0).mac-address, ipv4, ethernet.auto-negotiation: {STAYS}",
+        f"interfaces bond0: {STAYS}",
+    ]
+
+
+def test_a_policy_of_kubernetes() -> None:
+    """kubernetes-nmstate wraps the state; texts stand for numbers and truth values, as nmstate takes them."""
+    policy = {
+        "kind": "NodeNetworkConfigurationPolicy",
+        "spec": {
+            "nodeSelector": {"kubernetes.io/hostname": "worker1"},
+            "desiredState": sriov(
+                '{total-vfs: "8", drivers-autoprobe: "true", vfs: [{id: "7", spoof-check: "false"}]}'
+            ),
+        },
+    }
+    assert from_nmstate(policy) == {
+        "document": {
+            "pfs": [
+                {
+                    "pf": "ens1f0", "hardware_vfs": 8, "present_vfs": "all", "drivers_autoprobe": True,
+                    "vfs": [{"ids": "7", "spoofchk": False}],
+                }
+            ]
+        },
+        "notices": [f"spec.nodeSelector: {STAYS}"],
+    }  # fmt: skip
+
+
+# state, name of the PF in the document (None: it is not there), notices
+NAMES: list[tuple[dict[str, Any], str | None, list[str]]] = [
+    (sriov("total-vfs: 2"), "ens1f0", []),
+    (sriov("total-vfs: 2", identifier="name"), "ens1f0", []),
+    (
+        sriov("total-vfs: 2", identifier="pci-address", **{"pci-address": "0000:3b:00.0"}),
+        "0000:3b:00.0",
+        [],
+    ),
+    (
+        sriov("total-vfs: 2", identifier="pci-address", **yaml.safe_load("pci-address: 0000:03:00.1")),
+        "0000:03:00.1",
+        [],
+    ),
+    (
+        sriov("total-vfs: 2", identifier="mac-address", **{"mac-address": "02:00:00:00:00:01"}),
+        None,
+        [
+            f"interfaces[0] (ens1f0).mac-address: {STAYS}",
+            "interfaces[0] (ens1f0): a document cannot name a PF by its MAC address, so this PF is left out",
+        ],
+    ),
+    (
+        sriov("total-vfs: 2", state="absent"),
+        None,
+        ["interfaces[0] (ens1f0): state absent: a document has no such state, so this PF is left out"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("state", "pf", "notices"), NAMES)
+def test_names_and_states(state: dict[str, Any], pf: str | None, notices: list[str]) -> None:
+    found = from_nmstate(state)
+    assert [one["pf"] for one in found["document"]["pfs"]] == ([] if pf is None else [pf])
+    assert found["notices"] == notices
+
+
+# section, the PF less its name, notices
+SECTIONS: list[tuple[str, dict[str, Any], list[str]]] = [
+    ("{vfs: [{id: 1, trust: true}]}", {"vfs": [{"ids": "1", "trust": True}]},
+     [f"{SRIOV}: without total-vfs, the number of VFs is left as it is found"]),
+    ("{total-vfs: 1, vfs: []}", {"hardware_vfs": 1, "present_vfs": "all"},
+     [f"{SRIOV}.vfs: an empty list resets all properties; they are left as they are found"]),
+    ("{total-vfs: 0, vfs: []}", {"hardware_vfs": 0, "present_vfs": "none"}, []),
+    ("{total-vfs: 1, vfs: [{id: 0, vlan-id: 5, vlan-proto: 802.1ad}]}",
+     {"hardware_vfs": 1, "present_vfs": "all", "vfs": [{"ids": "0", "vlan": 5, "vlan_proto": "802.1ad"}]},
+     []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "pf", "notices"), SECTIONS)
+def test_sections(text: str, pf: dict[str, Any], notices: list[str]) -> None:
+    found = from_nmstate(sriov(text))
+    assert found["document"]["pfs"] == [{"pf": "ens1f0", **pf}]
+    assert found["notices"] == notices
+
+
+# state, the message
+WRONG: list[tuple[object, str]] = [
+    (None, "network state: the key 'interfaces' is missing; its keys are none"),
+    ({"network": {}}, "network state: the key 'interfaces' is missing; its keys are network"),
+    ([], "network state: [] is not a mapping"),
+    ({"interfaces": {}}, "interfaces: {} is not a list"),
+    (
+        sriov("{total-vf: 2}"),
+        f"{SRIOV}.total-vf: unknown key; known keys: total-vfs, drivers-autoprobe, vfs",
+    ),
+    (sriov("{total-vfs: many}"), f"{SRIOV}.total-vfs: 'many' is not a whole number from 0 on"),
+    (sriov("{total-vfs: 2, vfs: [{trust: true}]}"), f"{SRIOV}.vfs[0].id is missing; write the id of the VF"),
+    (
+        sriov("{total-vfs: 2, vfs: [{id: 2, trust: true}]}"),
+        f"{SRIOV}.vfs[0].trust: VF 2 is not among the 2 VFs of {SRIOV}.total-vfs",
+    ),
+    (
+        sriov("{vfs: [{id: 1, trust: true}, {id: 1, trust: false}]}"),
+        f"{SRIOV}.vfs[1].trust: False contradicts {SRIOV}.vfs[0].trust: True; keep one of them",
+    ),
+    (sriov("{vfs: [{id: 1, qos: 3}]}"), f"{SRIOV}.vfs[0].qos: 3 needs a vlan from 1 to 4094 beside it"),
+    (
+        sriov("{vfs: [{id: 1, mac-address: [525400]}]}"),
+        f"{SRIOV}.vfs[0].mac-address: [525400] is not a MAC address; write it in quotes",
+    ),
+    (
+        sriov("{vfs: [{id: 1, vlan-proto: 802.1x}]}"),
+        f"{SRIOV}.vfs[0].vlan-proto: '802.1x' is not one of 802.1q, 802.1ad",
+    ),
+    (sriov("{total-vfs: 2}", name=None), "interfaces[0] (None).name is missing; write the name of the interface"),
+    (
+        sriov("{total-vfs: 2}", identifier="pci-address"),
+        "interfaces[0] (ens1f0).pci-address: None is not a PCI address; write it like '0000:3b:00.0'",
+    ),
+    (
+        {"interfaces": [*sriov("{total-vfs: 2}")["interfaces"], *sriov("{total-vfs: 3}")["interfaces"]]},
+        "interfaces[1] (ens1f0).ethernet.sr-iov.total-vfs: 3 contradicts "
+        f"{SRIOV}.total-vfs: 2; keep one of them",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("state", "message"), WRONG)
+def test_wrong_input_names_the_path(state: object, message: str) -> None:
+    with pytest.raises(BadInputError) as caught:
+        from_nmstate(state)
+    assert str(caught.value) == message

@@ -1,0 +1,198 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report is computed from evidence alone: logs and results in, the figures of the issue out."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.filter.report import FilterModule
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import report as _report
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import timeline
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report.html import page
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report.report import Life
+
+KEYS = {
+    "name", "kernel_before", "kernel_after", "interface", "pfs", "vfs_enabled", "used_ids",
+    "present_ids_at_first_restore", "present_ids_at_last_restore", "vfs_present_at_end", "phases", "vms", "result",
+}  # fmt: skip
+VM_KEYS = {
+    "name", "vfs", "paused_at", "resumed_at", "outage_s", "boot_id_before", "boot_id_after", "counter_before",
+    "counter_after",
+}  # fmt: skip
+PF = "0000:03:00.0"
+
+
+def line(stamp: float, counter: int, boot: str = "b1") -> str:
+    return f"{stamp:.6f} h1 systemd-run[77]: life n={counter} boot={boot} up={counter / 2}"
+
+
+def log(*lines: str) -> str:
+    return "\n".join(["1000.000000 h1 systemd-run[77]: guest up boot=b1", *lines, "64 bytes from 10.77.1.1: seq=1"])
+
+
+LOG = log(line(1010.0, 1), line(1010.5, 2), line(1013.0, 3), line(1050.25, 4), line(1050.75, 5))
+RESULT: dict[str, Any] = {
+    "manifest": "0" * 32, "host": "h1", "kernel_before": "6.12-old", "kernel_after": "6.12-new", "interface": "vf-id",
+    "pfs": [PF], "vfs_enabled": {PF: 7}, "used_ids": {PF: [6]}, "present_ids_at_first_restore": {PF: [6]},
+    "present_ids_at_last_restore": {PF: [6]}, "vfs_present_at_end": {PF: 7},
+    "phases": [
+        {"name": "saving", "start": 1011.0, "end": 1015.0}, {"name": "kexec", "start": 1015.0, "end": 1045.0},
+        {"name": "filling", "start": 1050.2, "end": 1052.0},
+    ],
+    "vms": [
+        {"name": "web1", "vfs": ["0000:04:11.4"], "paused_at": 1011.0, "saved_at": 1015.0, "resumed_at": 1050.2,
+         "result": "restored", "error": None},
+    ],
+    "result": "updated", "error": None,
+}  # fmt: skip
+
+
+def evidence(folder: Path, name: str = "h1", batch: list[str] | None = None, **changes: object) -> None:
+    """What the role keeps of one host."""
+    path = folder / name
+    path.mkdir(parents=True)
+    (path / "result.json").write_text(json.dumps({**RESULT, **changes}))
+    (path / "host.json").write_text(json.dumps({"name": name, "batch": batch or [name], "patterns": {}}))
+    (path / "guest-web1.log").write_text(LOG)
+
+
+def test_report_has_exactly_the_keys_of_the_issue(tmp_path: Path) -> None:
+    evidence(tmp_path)
+    report = _report.report_from_evidence(str(tmp_path))
+    assert set(report) == {"hosts", "batches"}
+    assert set(report["hosts"][0]) == KEYS
+    assert set(report["hosts"][0]["vms"][0]) == VM_KEYS
+    assert json.loads(json.dumps(report)) == report
+
+
+def test_figures_come_from_the_guests_own_log(tmp_path: Path) -> None:
+    evidence(tmp_path)
+    vm = _report.report_from_evidence(str(tmp_path))["hosts"][0]["vms"][0]
+    assert vm == {
+        "name": "web1", "vfs": ["0000:04:11.4"], "paused_at": 1011.0, "resumed_at": 1050.2, "outage_s": 37.25,
+        "boot_id_before": "b1", "boot_id_after": "b1", "counter_before": 2, "counter_after": 4,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "outage", "before", "after"),
+    [
+        ("", None, None, None),
+        (log(line(1010.0, 1)), None, 1, None),
+        (log(line(1010.0, 1), line(1050.0, 2)), 40.0, 1, 2),
+        (log(line(1050.0, 2), line(1010.0, 1)), 40.0, 1, 2),
+        (log(line(1010.0, 9), line(1060.0, 1, "b2")), 50.0, 9, 1),
+        (log(line(900.0, 1), line(1010.0, 2), line(1050.0, 3)), 110.0, 2, 3),
+        ("not a log at all\n1010.0 h1 x: life n=x boot=", None, None, None),
+    ],
+    ids=["empty", "silent after", "plain", "unsorted", "another boot", "a longer gap before", "noise"],
+)
+def test_logs(text: str, outage: float | None, before: int | None, after: int | None) -> None:
+    vm = _report.vm_report(RESULT["vms"][0], _report.parse_log(text))
+    assert (vm["outage_s"], vm["counter_before"], vm["counter_after"]) == (outage, before, after)
+
+
+def test_vm_that_was_never_paused_has_no_before_and_after() -> None:
+    vm = {**RESULT["vms"][0], "paused_at": None, "resumed_at": None}
+    found = _report.vm_report(vm, _report.parse_log(LOG))
+    assert (found["counter_before"], found["boot_id_after"]) == (None, None)
+
+
+def test_other_patterns() -> None:
+    text = "5.5 h x: alive 12 in cafe\n6.25 h x: alive 13 in cafe"
+    assert _report.parse_log(text, r"alive (\d+) in (\w+)") == [Life(5.5, 12, "cafe"), Life(6.25, 13, "cafe")]
+
+
+def test_batches_are_in_the_order_in_which_they_began(tmp_path: Path) -> None:
+    later = [{"name": "saving", "start": 2000.0, "end": 2001.0}]
+    evidence(tmp_path, "h3", ["h1", "h3"], phases=later)
+    evidence(tmp_path, "h1", ["h1", "h3"], phases=later)
+    evidence(tmp_path, "h2", ["h2"])
+    evidence(tmp_path, "old", ["old", "gone"])
+    assert _report.report_from_evidence(str(tmp_path), ["h1", "h2", "h3"])["batches"] == [["h2"], ["h1", "h3"]]
+
+
+@pytest.mark.parametrize(
+    ("names", "serial", "expected"),
+    [
+        ("ab", [1, "100%"], ["a", "b"]),
+        ("abcd", [1, "100%"], ["a", "bcd"]),
+        ("abcde", [2], ["ab", "cd", "e"]),
+        ("abcde", ["20%", 3], ["a", "bcd", "e"]),
+        ("abc", ["1%"], ["a", "b", "c"]),
+        ("abc", [0], ["abc"]),
+        ("abc", 2, ["ab", "c"]),
+        ("", [1], []),
+    ],
+)
+def test_predicted_batches(names: str, serial: Any, expected: list[str]) -> None:  # noqa: ANN401 - Ansible takes several forms
+    assert _report.predicted_batches(list(names), serial) == [list(batch) for batch in expected]
+
+
+def test_prediction_tells_what_each_host_is_in_for() -> None:
+    facts = {
+        "a": {"live_update_needed": True, "live_update_under_way": False, "live_update_predicted_s": 12.5},
+        "b": {"live_update_needed": False, "live_update_under_way": True},
+        "c": {"live_update_needed": False, "live_update_under_way": False},
+    }
+    assert _report.prediction(["a", "b", "c"], [1, "100%"], facts, 30) == [
+        "batch 1: a",
+        "  a: outage of about 12.5 s expected, the budget is 30 s",
+        "batch 2: b, c",
+        "  b: its update was begun before, it is waited for",
+        "  c: runs the kernel already, nothing to do",
+    ]
+
+
+def test_timeline_is_to_scale(tmp_path: Path) -> None:
+    evidence(tmp_path)
+    lines = _report.timeline(_report.report_from_evidence(str(tmp_path)), width=41)
+    assert lines[0] == "batch 1: h1"
+    assert "6.12-old -> 6.12-new (vf-id)" in lines[1]
+    bars = {text.split("|")[0].strip(): text.split("|")[1] for text in lines if "|" in text}
+    assert bars["saving"] == "====".ljust(41)
+    assert bars["kexec"] == "    " + "=" * 30 + " " * 7
+    assert bars["VM web1"].index("#") == 0
+    assert bars["VM web1"].count("#") == 39
+    assert "outage 37.25 s, it went on, counter 2 -> 4" in "\n".join(lines)
+    assert lines[-1] == "  VFs: 7 enabled; present: 1 at the first restore, 1 at the last, 7 at the end"
+
+
+def test_page_is_whole_and_self_contained(tmp_path: Path) -> None:
+    evidence(tmp_path, "h<1>", ["h<1>"])
+    evidence(tmp_path, "h2", ["h2"], result="failed", vms=[])
+    text = page(_report.report_from_evidence(str(tmp_path)))
+    assert "h&lt;1&gt;" in text
+    assert "h<1>" not in text
+    for outside in ("http://", "https://", "<script", "@import", "url("):
+        assert outside not in text
+    assert text.count("<svg") == 3
+    assert text.count("6 of 7 VFs were added after the last VM had returned") == 2
+    assert "37.25 s" in text
+    for svg in [part.split("</svg>")[0] for part in text.split("<svg")[1:]]:
+        ElementTree.fromstring("<svg" + svg + "</svg>")
+    assert "1 of 2 hosts updated; 1 of 1 VMs went on where they were, longest outage 37.25 s" in text
+
+
+@pytest.mark.parametrize(
+    ("total", "last", "count"), [(0.8, 0.8, 9), (7.0, 7.0, 8), (53.0, 50.0, 6), (1000.0, 1000.0, 6), (130.0, 120.0, 7)]
+)
+def test_ticks_are_round(total: float, last: float, count: int) -> None:
+    found = timeline.ticks(total)
+    assert found[-1] == pytest.approx(last)
+    assert len(found) == count
+
+
+def test_filters() -> None:
+    filters = FilterModule().filters()
+    assert filters["last_life"](LOG) == 1050.75
+    assert filters["last_life"]("nothing") == 0.0
+    assert filters["finding"]({"problem": "x is y", "fix": "do z"}) == "x is y: do z"
+    assert set(filters) >= {"report_from_evidence", "report_html", "report_timeline", "prediction"}
