@@ -10,9 +10,10 @@ import sys
 import time
 from typing import Any
 
-from lab.fleet import ansible
+from lab import playbook
 from lab.images import rootfs
-from lab.kernels import kernels
+from lab.kernels import packages
+from lab.kernels.flavour import STANDARD
 from lab.machine import accelerator
 from lab.paths import REPOSITORY
 from lab.progress import LabError, run, say
@@ -55,8 +56,8 @@ def main() -> int:
     folder = REPOSITORY / "build" / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        ansible.install_collection()
-        kernels.build()
+        playbook.install_collection()
+        packages.build()
         hosts = vf_stage.prepare()
         samples = measure(hosts, options.runs)
         figures: dict[str, Any] = {"vf_stage": vf_stage.results(samples)}
@@ -71,7 +72,7 @@ def main() -> int:
         qemu = run(["qemu-system-x86_64", "--version"]).splitlines()[0]
         facts = where | {
             "qemu": qemu,
-            "kernels": {name: kernels.built(name).release for name in kernels.STANDARD},
+            "kernels": {name: packages.built(name).release for name in STANDARD},
             "time": time.time(),
         }
     except LabError as error:

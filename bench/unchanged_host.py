@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from lab.fleet import ansible, inventory
+from lab import playbook
+from lab.fleet import inventory
 from lab.fleet.fleet import Host, load
 from lab.machine import host
 from lab.paths import REPOSITORY
@@ -78,9 +79,9 @@ def play(name: str, hosts: Path, document: list[dict[str, Any]], folder: Path, r
     }
     given = json.dumps({"unchanged_rounds": rounds, "unchanged_pfs": document})
     words = ("--limit", name, "-e", given)
-    command = ansible.command(HERE / "unchanged_host.yml", hosts, *words)
+    command = playbook.command(HERE / "unchanged_host.yml", hosts, *words)
     status = subprocess.run(
-        command, env=ansible.environment() | report, cwd=REPOSITORY, stdin=subprocess.DEVNULL
+        command, env=playbook.environment() | report, cwd=REPOSITORY, stdin=subprocess.DEVNULL
     ).returncode
     if status:
         raise LabError(f"the checks of host {name} ended with status {status}: see above")

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.fleet import ansible, inventory
+from lab import playbook
+from lab.fleet import inventory
 from lab.fleet.fleet import Fleet, load
 from lab.images import rootfs
-from lab.kernels import kernels
+from lab.kernels import packages
 from lab.machine import host
 from lab.progress import LabError, run, step
 
@@ -63,7 +64,7 @@ class Stage:
         try:
             target.ssh.wait()
             release = target.ssh.run("uname -r").strip()
-            if release != kernels.built(target.host.name).release:
+            if release != packages.built(target.host.name).release:
                 raise LabError(f"the host of side {side} runs {release}")
             yield target
         finally:
@@ -84,11 +85,11 @@ def prepare() -> Stage:
             entry.ssh.wait()
             entry.ssh.put(program, "/root/vf_stage")
             entry.ssh.put(HERE / "engine_stage.py", "/root/engine_stage.py")
-        ansible.playbook(
-            HERE / "prepare.yml", inventory.write(stage.fleet, hosts), "-e", f"lab_kernels={kernels.folder('')}"
+        playbook.run(
+            HERE / "prepare.yml", inventory.write(stage.fleet, hosts), "-e", f"lab_kernels={packages.folder('')}"
         )
         for entry in hosts:
-            release = kernels.built(entry.host.name).release
+            release = packages.built(entry.host.name).release
             choose = f"grub-set-default linux-{release}; grub-editenv /boot/grub/grubenv set extra_arguments='{TICK}'"
             entry.ssh.run(f"chmod +x /root/vf_stage; {choose}; sync; mount -o remount,ro / || true")
             host.stop(entry)

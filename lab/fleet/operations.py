@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
+from .. import playbook
 from ..images import bootdisk, guest, rootfs
-from ..kernels import kernels
+from ..kernels import packages
 from ..machine import host, vm
 from ..paths import RUNS, sockets
 from ..progress import say, step
-from . import ansible, fleet, inventory
+from . import fleet, inventory
 
 
 def build() -> None:
@@ -18,8 +19,8 @@ def build() -> None:
     rootfs.build()
     bootdisk.build()
     guest.build()
-    ansible.install_collection()
-    kernels.build()
+    playbook.install_collection()
+    packages.build()
 
 
 def up(name: str) -> list[host.Running]:
@@ -52,7 +53,7 @@ def start_vms(name: str) -> None:
     root = rootfs.build()
     wanted = fleet.load(name)
     hosts = [entry for entry in host.running(wanted, root.ssh_key) if entry.host.vms]
-    image, initrd = kernels.built("stock").image, guest.build()
+    image, initrd = packages.built("stock").image, guest.build()
 
     def one(entry: host.Running) -> None:
         vm.install(entry.ssh, image, initrd)

@@ -7,12 +7,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from .. import playbook
 from ..images import rootfs
-from ..kernels import kernels
+from ..kernels import packages
+from ..kernels.flavour import FLAVOURS, STANDARD
 from ..machine import host
 from ..paths import HERE, REPOSITORY, RUNS
 from ..progress import say, step
-from . import ansible, fleet, inventory, operations
+from . import fleet, inventory, operations
 
 FLEET = "test"
 
@@ -20,11 +22,11 @@ FLEET = "test"
 def ready(name: str = FLEET) -> list[host.Running]:
     """The fleet's hosts, up, those named after a flavour on that kernel; started afresh unless it runs already."""
     hosts = host.running(fleet.load(name), rootfs.ssh_key())
-    flavours = tuple(entry.host.name for entry in hosts if entry.host.name in kernels.FLAVOURS)
+    flavours = tuple(entry.host.name for entry in hosts if entry.host.name in FLAVOURS)
     operations.build()
-    more = tuple(flavour for flavour in flavours if flavour not in kernels.STANDARD)
+    more = tuple(flavour for flavour in flavours if flavour not in STANDARD)
     if more:
-        kernels.build(more)
+        packages.build(more)
     stamp = RUNS / name / "ready.json"
     if all(entry.pid() for entry in hosts) and stamp.exists() and stamp.read_text() == _facts(hosts, flavours):
         say(f"fleet {name} is up already")
@@ -32,16 +34,15 @@ def ready(name: str = FLEET) -> list[host.Running]:
     operations.down(name)
     hosts = operations.up(name)
     with step(f"boot {', '.join(flavours)} into their kernels"):
-        playbook = HERE / "playbooks" / "boot_kernel.yml"
-        variables = {"lab_kernels": str(kernels.folder("")), "lab_hosts": list(flavours)}
-        ansible.playbook(playbook, inventory.path(name), "-e", json.dumps(variables))
+        variables = {"lab_kernels": str(packages.folder("")), "lab_hosts": list(flavours)}
+        playbook.run(HERE / "playbooks" / "boot_kernel.yml", inventory.path(name), "-e", json.dumps(variables))
     stamp.write_text(_facts(hosts, flavours))
     return hosts
 
 
 def _facts(hosts: list[host.Running], flavours: tuple[str, ...]) -> str:
     """What must not have changed since the fleet was made ready: its kernels' packages and its processes."""
-    manifests = [(kernels.folder(name) / "manifest.json").read_text() for name in flavours]
+    manifests = [(packages.folder(name) / "manifest.json").read_text() for name in flavours]
     return json.dumps([manifests, [entry.pid() for entry in hosts]])
 
 
@@ -61,13 +62,13 @@ def molecule(scenarios: list[str], keep: bool) -> int:
     ready()
     names = scenarios or sorted(path.parent.name for path in (REPOSITORY / "molecule").glob("*/molecule.yml"))
     more = {"KVMFLEET_INVENTORY": str(inventory.path(FLEET)), "ANSIBLE_NOCOLOR": "1"}
-    environment = {key: value for key, value in ansible.environment().items() if key != "ANSIBLE_CONFIG"} | more
-    environment["KVMFLEET_KERNEL"] = kernels.built("series").release
-    environment["KVMFLEET_KERNEL_MANIFEST"] = str(kernels.folder("series") / "manifest.json")
+    environment = {key: value for key, value in playbook.environment().items() if key != "ANSIBLE_CONFIG"} | more
+    environment["KVMFLEET_KERNEL"] = packages.built("series").release
+    environment["KVMFLEET_KERNEL_MANIFEST"] = str(packages.folder("series") / "manifest.json")
     passed = 0
     for name in names:
         environment["MOLECULE_EPHEMERAL_DIRECTORY"] = str(notes(name))
-        argv = [str(ansible.BIN / "molecule"), "test", "--scenario-name", name]
+        argv = [str(playbook.BIN / "molecule"), "test", "--scenario-name", name]
         with step(f"molecule scenario {name}"):
             done = subprocess.run(argv, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL)
         passed += done.returncode == 0

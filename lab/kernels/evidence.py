@@ -11,11 +11,12 @@ from typing import Any
 
 from ..paths import REPOSITORY
 from ..progress import LabError
-from . import kernels, many_vfs
+from . import flavour as flavours
+from . import many_vfs
+from .base import CONFIGS, DEFAULT, SERIES
 
 KERNEL = REPOSITORY / "kernel"
 FILE = KERNEL / "EVIDENCE.json"
-SERIES = REPOSITORY / "roles" / "kernel_build" / "files" / "series"
 CASES = REPOSITORY / "tests" / "conformance"
 
 
@@ -29,16 +30,17 @@ def parts(name: str) -> dict[str, str]:
     Cases about the engine, in a folder of their own, are none of these; `make test` runs them on two flavours.
     """
     if name == EACH_PATCH:
-        return {"series": _digest(sorted((SERIES / "6.12").iterdir())), "config": _digest(bisect_configs())}
-    made = kernels.FLAVOURS[name]
+        return {"series": _digest(sorted((SERIES / DEFAULT.series).iterdir())), "config": _digest(bisect_configs())}
+    made = flavours.FLAVOURS[name]
     series = sorted((SERIES / made.series).iterdir()) if made.series else []
-    configs = [kernels.CONFIGS / config for config in made.configs]
+    configs = [CONFIGS / config for config in made.configs]
     cases = sorted(CASES.glob("*.py")) + sorted(many_vfs.SOURCES.iterdir())
     return {"series": _digest(series), "config": _digest(configs), "cases": _digest(cases)}
 
 
 def bisect_configs() -> list[Path]:
-    return [kernels.CONFIGS / "hypervisor-6.12.config", kernels.CONFIGS / "drivers.config"]
+    """The first file of the base's configuration, which stays as it is, and the drivers that the series touches."""
+    return [CONFIGS / DEFAULT.configs[0], CONFIGS / "drivers.config"]
 
 
 def _digest(files: Iterable[Path]) -> str:
@@ -68,7 +70,7 @@ def record(name: str, release: str, tested: dict[str, str], rows: list[dict[str,
 def check() -> int:
     """Say for each entry what is on record; 1 when something was changed since, or was never run."""
     stale = 0
-    names = [*kernels.FLAVOURS, EACH_PATCH]
+    names = [*flavours.RECORDED, EACH_PATCH]
     for name in names:
         command = "make kernel-bisect" if name == EACH_PATCH else "make test-kernels"
         entry = load().get(name)
@@ -78,7 +80,7 @@ def check() -> int:
             why = f"changed since: {', '.join(changed)}" if entry else "never run"
             print(f"evidence: {name}: {why}; run `{command}`")
         else:
-            where = "run here, too" if name in kernels.STANDARD else f"not run here, `{command}` does"
+            where = "run here, too" if name in flavours.STANDARD else f"not run here, `{command}` does"
             print(f"evidence: {name}: {entry['pass']} passed, {entry['skip']} skipped on {entry['day']}; {where}")
     print(f"evidence: {len(names) - stale} passed, {stale} failed", flush=True)
     return int(stale > 0)

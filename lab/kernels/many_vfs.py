@@ -8,14 +8,14 @@ from pathlib import Path
 
 from ..paths import REPOSITORY, cache, key
 from ..progress import run, step
-from . import kernels
+from . import packages
 
 SOURCES = REPOSITORY / "kernel" / "many_vfs"
 
 
 def build(flavour: str) -> Path:
     """many_vfs.ko for a flavour, compiled with the headers of exactly that kernel; kept by content."""
-    headers = kernels.headers(flavour)
+    headers = packages.headers(flavour)
     files = sorted(path for path in SOURCES.iterdir() if path.is_file())
     recipe: list[str | bytes] = [headers.name]
     for path in files:

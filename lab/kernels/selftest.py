@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..progress import run
-from . import evidence, series
+from . import series
+from .base import DEFAULT
 
 SELFTESTS = Path("tools/testing/selftests")
 OURS = SELFTESTS / "pci_iov"
@@ -24,7 +25,7 @@ def tree() -> Iterator[Path]:
         root = Path(scratch)
         (root / HELPERS).parent.mkdir(parents=True)
         shutil.copy(series.tree() / HELPERS, root / HELPERS)
-        for patch in sorted((evidence.SERIES / "6.12").glob("*.patch")):
+        for patch in sorted(DEFAULT.patches.glob("*.patch")):
             if f"+++ b/{OURS}/" in patch.read_text():
                 run(["git", "apply", f"--include={OURS}/*", patch], cwd=root)
         yield root / SELFTESTS

@@ -12,7 +12,8 @@ from typing import Any
 
 from ..fleet import testbed
 from ..fleet.fleet import load
-from ..kernels import evidence, kernels, many_vfs, selftest
+from ..kernels import evidence, many_vfs, packages, selftest
+from ..kernels.flavour import FLAVOURS
 from ..machine.host import Running
 from ..paths import REPOSITORY
 from ..progress import LabError, say, step
@@ -65,7 +66,7 @@ def rows_of(fleet: str, only: list[str], flavours: list[str]) -> Iterator[tuple[
 
     ``flavours``: those to run, or none for all; LabError for one that has no host.
     """
-    names = [entry.name for entry in load(fleet).hosts if entry.name in kernels.FLAVOURS]
+    names = [entry.name for entry in load(fleet).hosts if entry.name in FLAVOURS]
     unknown = sorted(set(flavours) - set(names))
     if unknown:
         raise LabError(f"no flavour '{unknown[0]}' in fleet {fleet}; it has: {', '.join(names)}")
@@ -82,12 +83,12 @@ def rows_of(fleet: str, only: list[str], flavours: list[str]) -> Iterator[tuple[
 
 def conformance(only: list[str], fleet: str = testbed.FLEET, flavours: list[str] | None = None) -> int:
     """All cases on the fleet's kernels; 0 if they passed. What is complete in fleet `KERNELS` is kept as evidence."""
-    tested = {name: evidence.parts(name) for name in kernels.FLAVOURS}
+    tested = {name: evidence.parts(name) for name in FLAVOURS}
     found: dict[str, list[dict[str, Any]]] = {}
     releases: dict[str, str] = {}
     worthless = False
     for name, rows in rows_of(fleet, only, flavours or []):
-        found[name], releases[name] = rows, kernels.built(name).release
+        found[name], releases[name] = rows, packages.built(name).release
         if fleet == KERNELS and not only:
             try:
                 evidence.record(name, releases[name], tested[name], rows)

@@ -7,8 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ..fleet import ansible, inventory, operations
-from ..kernels import kernels
+from .. import playbook
+from ..fleet import inventory, operations
+from ..kernels import packages
 from ..paths import REPOSITORY
 from ..progress import LabError, say
 
@@ -18,7 +19,7 @@ FOLDER = REPOSITORY / "build" / "demo"
 PATIENCE = {"live_update_budget_s": 900, "live_update_timeout_s": 1500, "live_update_life_timeout_s": 300}
 
 
-def settings(kernel: kernels.Kernel) -> dict[str, object]:
+def settings(kernel: packages.Kernel) -> dict[str, object]:
     """What the playbooks are told on their command line."""
     manifest = str(kernel.folder / "manifest.json")
     update = {"live_update_kernel": kernel.release, "live_update_report_dir": str(FOLDER), "live_update_bless": True}
@@ -29,7 +30,7 @@ def playbooks(path: Path, extra: dict[str, object], *names: str) -> None:
     """Run playbooks of the installed collection one after the other."""
     for name in names:
         say(f"ansible-playbook kvmfleet.sriov.{name}")
-        ansible.playbook(f"kvmfleet.sriov.{name}", path, "-e", json.dumps(extra))
+        playbook.run(f"kvmfleet.sriov.{name}", path, "-e", json.dumps(extra))
 
 
 def check(report: Path) -> None:
@@ -63,7 +64,7 @@ def demo(keep: bool) -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
     operations.build()
     operations.up(FLEET)
-    path, extra = inventory.path(FLEET), settings(kernels.built("series"))
+    path, extra = inventory.path(FLEET), settings(packages.built("series"))
     try:
         playbooks(path, extra, "sriov")
         operations.start_vms(FLEET)

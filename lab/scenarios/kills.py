@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..fleet import ansible, inventory, operations
+from .. import playbook
+from ..fleet import inventory, operations
 from ..fleet.fleet import Vm
-from ..kernels import kernels
+from ..kernels import packages
 from ..machine import vm
 from ..machine.host import Running
 from ..paths import REPOSITORY
@@ -61,7 +62,7 @@ def kills() -> None:
     """One update of one host, its playbook killed and started again for each of `KILLS`, then run to its end."""
     operations.build()
     (host,) = operations.up(FLEET)
-    kernel = kernels.built("series")
+    kernel = packages.built("series")
     path, extra = inventory.path(FLEET), demo.settings(kernel) | {"live_update_report_dir": str(FOLDER)}
     try:
         demo.playbooks(path, extra, "sriov")
@@ -88,7 +89,7 @@ def predict(host: Running, path: Path, extra: dict[str, object]) -> None:
     with step("ansible-playbook --check"):
         said = subprocess.run(
             [*command(path, extra), "--check"],
-            env=ansible.environment(),
+            env=playbook.environment(),
             cwd=REPOSITORY,
             capture_output=True,
             text=True,
@@ -112,7 +113,7 @@ def survive(host: Running, path: Path, extra: dict[str, object], kill: Kill) -> 
 
 
 def command(path: Path, extra: dict[str, object]) -> list[str]:
-    return ansible.command("kvmfleet.sriov.live_update", path, "-e", json.dumps(extra))
+    return playbook.command("kvmfleet.sriov.live_update", path, "-e", json.dumps(extra))
 
 
 def run_until(argv: Sequence[str], kill: Kill, deadline_s: float = 1800) -> None:
@@ -122,7 +123,7 @@ def run_until(argv: Sequence[str], kill: Kill, deadline_s: float = 1800) -> None
         (FOLDER / "playbooks.log").open("a") as log,
         subprocess.Popen(
             argv,
-            env=ansible.environment(),
+            env=playbook.environment(),
             cwd=REPOSITORY,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -10,7 +10,7 @@ import yaml
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import validate
 from bench import unchanged_host
 from bench.unchanged_host import TASKS, documents, medians, results, seconds
-from lab.fleet import ansible
+from lab import playbook
 from lab.fleet.fleet import load
 from lab.paths import REPOSITORY
 from lab.progress import LabError
@@ -76,7 +76,7 @@ def test_tasks_have_the_names_that_are_looked_for() -> None:
 @pytest.mark.slow
 def test_the_playbook_times_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Here, with nothing declared: both tasks run as they do on a lab host."""
-    monkeypatch.setattr(ansible, "COLLECTIONS", REPOSITORY / "build" / "src")
+    monkeypatch.setattr(playbook, "COLLECTIONS", REPOSITORY / "build" / "src")
     hosts = tmp_path / "inventory.yml"
     here = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
     hosts.write_text(yaml.safe_dump({"all": {"hosts": {"here": here}}}))

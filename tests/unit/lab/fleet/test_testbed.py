@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from lab.fleet import operations, testbed
-from lab.kernels import kernels
+from lab.kernels import packages
 
 
 def test_molecule_remembers_nothing_of_hosts_that_are_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,7 +31,7 @@ def test_each_scenario_has_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(testbed, "REPOSITORY", tmp_path)
     monkeypatch.setattr(testbed, "ready", list)
-    monkeypatch.setattr(kernels, "built", lambda _flavour: SimpleNamespace(release="6.12.0-x"))
+    monkeypatch.setattr(packages, "built", lambda _flavour: SimpleNamespace(release="6.12.0-x"))
     monkeypatch.setattr(operations, "down", lambda _fleet: None)
     monkeypatch.setattr(subprocess, "run", run)
     assert testbed.molecule(["a", "b"], keep=False) == 0

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.kernels import evidence, kernels
+from lab.kernels import evidence, flavour
+from lab.kernels.base import Base
 from lab.progress import LabError
 
 GOOD = [{"result": "pass", "reason": ""}, {"result": "skip", "reason": "needs 100 VFs"}]
@@ -33,9 +34,12 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(evidence, "KERNEL", tmp_path)
     monkeypatch.setattr(evidence, "SERIES", tmp_path / "series")
     monkeypatch.setattr(evidence, "CASES", tmp_path / "cases")
-    monkeypatch.setattr(kernels, "CONFIGS", tmp_path / "configs")
-    flavours = (kernels.Flavour("stock", "", "-s", ("a",)), kernels.Flavour("debug", "6.12", "-d", ("a", "b")))
-    monkeypatch.setattr(kernels, "FLAVOURS", {flavour.name: flavour for flavour in flavours})
+    monkeypatch.setattr(evidence, "CONFIGS", tmp_path / "configs")
+    base = Base("6.12", "linux-source-6.12", "6.12.1", "6.12", ("hypervisor-6.12.config",))
+    made = flavour.Flavour("stock", base, "", "-s", ("a",)), flavour.Flavour("debug", base, "6.12", "-d", ("a", "b"))
+    monkeypatch.setattr(evidence, "DEFAULT", base)
+    monkeypatch.setattr(flavour, "FLAVOURS", {one.name: one for one in made})
+    monkeypatch.setattr(flavour, "RECORDED", ("stock", "debug"))
     return tmp_path
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab import paths
-from lab.kernels import kernels, many_vfs
+from lab.kernels import many_vfs, packages
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(many_vfs, "SOURCES", sources)
     monkeypatch.setattr(many_vfs, "run", run)
     monkeypatch.setattr(many_vfs, "cache", lambda: tmp_path / "cache")
-    monkeypatch.setattr(kernels, "headers", lambda flavour: tmp_path / f"linux-headers-6.12-x_1+{flavour}_amd64.deb")
+    monkeypatch.setattr(packages, "headers", lambda flavour: tmp_path / f"linux-headers-6.12-x_1+{flavour}_amd64.deb")
     return seen
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lab.kernels import evidence, kernels
+from lab.kernels import evidence, packages
 from lab.progress import LabError
 from lab.scenarios import conformance, jumps
 from lab.scenarios.conformance import table
@@ -53,7 +53,7 @@ def test_what_is_complete_is_kept_and_a_failure_is_not(
     monkeypatch.setattr(conformance, "FOLDER", tmp_path)
     monkeypatch.setattr(evidence, "FILE", tmp_path / "EVIDENCE.json")
     monkeypatch.setattr(conformance, "rows_of", lambda *_: iter(rows.items()))
-    monkeypatch.setattr(kernels, "built", lambda name: SimpleNamespace(release=f"6.12-{name}"))
+    monkeypatch.setattr(packages, "built", lambda name: SimpleNamespace(release=f"6.12-{name}"))
     assert conformance.conformance([], conformance.KERNELS) == 1
     assert list(evidence.load()) == ["series"]
     assert "is no evidence" in capsys.readouterr().err
@@ -68,7 +68,7 @@ def test_less_than_a_complete_run_is_not_kept(
     monkeypatch.setattr(conformance, "FOLDER", tmp_path)
     monkeypatch.setattr(evidence, "FILE", tmp_path / "EVIDENCE.json")
     monkeypatch.setattr(conformance, "rows_of", lambda *_: iter([("series", [row("add", "series", "pass")])]))
-    monkeypatch.setattr(kernels, "built", lambda name: SimpleNamespace(release=f"6.12-{name}"))
+    monkeypatch.setattr(packages, "built", lambda name: SimpleNamespace(release=f"6.12-{name}"))
     assert conformance.conformance(only, fleet) == 0
     assert not evidence.load()
 

@@ -1,4 +1,4 @@
-"""The lab's kernels, by role ``kernel_build``: Debian's source as it is, with the series, and that with checkers."""
+"""The lab's kernels as packages, made by role ``kernel_build``."""
 
 from __future__ import annotations
 
@@ -7,33 +7,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..fleet import ansible
-from ..paths import HERE, REPOSITORY, cache
+from .. import playbook
+from ..paths import HERE, cache
 from ..progress import LabError, run, step
-
-CONFIGS = REPOSITORY / "kernel" / "configs"
-
-
-@dataclass(frozen=True)
-class Flavour:
-    """``configs``: files of kernel/configs/, merged in order; ``localversion``: the end of the release string."""
-
-    name: str
-    series: str
-    localversion: str
-    configs: tuple[str, ...] = ("hypervisor-6.12.config",)
-
-
-FLAVOURS = {
-    flavour.name: flavour
-    for flavour in (
-        Flavour("stock", "", "-kvmfleet-stock"),
-        Flavour("series", "6.12", "-kvmfleet"),
-        Flavour("debug", "6.12", "-kvmfleet-debug", ("hypervisor-6.12.config", "debug-6.12.config")),
-    )
-}
-STANDARD = ("stock", "series")
-"""What the demo, the tests and the measurements run on."""
+from . import configuration
+from .base import CONFIGS
+from .flavour import FLAVOURS, STANDARD
 
 
 @dataclass(frozen=True)
@@ -47,23 +26,40 @@ class Kernel:
     @property
     def image(self) -> Path:
         """The bzImage, taken out of the package."""
-        target = self.folder / f"vmlinuz-{self.release}"
+        return self._file("vmlinuz")
+
+    @property
+    def config(self) -> Path:
+        """The configuration that it was built with, taken out of the package."""
+        return self._file("config")
+
+    def _file(self, kind: str) -> Path:
+        target = self.folder / f"{kind}-{self.release}"
         package = next(self.folder.glob(f"linux-image-{self.release}_*.deb"))
         if not target.exists() or target.stat().st_mtime < package.stat().st_mtime:
             with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
                 run(["dpkg-deb", "-x", package, scratch])
-                (Path(scratch) / "boot" / target.name).rename(target)
+                made = Path(scratch) / "boot" / target.name
+                made.touch()
+                made.rename(target)
         return target
 
 
 def folder(flavour: str) -> Path:
+    """Where the packages of a flavour are."""
     return cache() / "kernels" / flavour
 
 
 def build(names: tuple[str, ...] = STANDARD) -> None:
-    """Build flavours, or take them from the role's cache (ten minutes on two cores the first time)."""
+    """Build flavours, or take them from the role's cache (ten minutes on two cores the first time).
+
+    LabError when one lacks an option that its configuration asks for.
+    """
     with step(f"kernels {', '.join(names)}, by role kernel_build"):
         _build(names, folder(""), headers=False)
+    for name in names:
+        fragments = [CONFIGS / config for config in FLAVOURS[name].configs]
+        configuration.hold([path.read_text() for path in fragments], built(name).config.read_text(), name)
 
 
 def headers(flavour: str) -> Path:
@@ -85,6 +81,7 @@ def _build(names: tuple[str, ...], target: Path, *, headers: bool) -> None:
     flavours = [
         {
             "name": name,
+            "source": FLAVOURS[name].base.source,
             "series": FLAVOURS[name].series,
             "localversion": FLAVOURS[name].localversion,
             "config": [str(CONFIGS / config) for config in FLAVOURS[name].configs],
@@ -92,10 +89,11 @@ def _build(names: tuple[str, ...], target: Path, *, headers: bool) -> None:
         for name in names
     ]
     variables = {"lab_kernels": str(target), "lab_flavours": flavours, "lab_headers": headers}
-    ansible.playbook(HERE / "playbooks" / "kernels.yml", None, "-e", json.dumps(variables))
+    playbook.run(HERE / "playbooks" / "kernels.yml", None, "-e", json.dumps(variables))
 
 
 def built(flavour: str) -> Kernel:
+    """A flavour that was built; LabError tells how to build it."""
     manifest = folder(flavour) / "manifest.json"
     if not manifest.exists():
         raise LabError(f"the {flavour} kernel is not built yet: run `python -m lab build`")

@@ -6,8 +6,9 @@ import os
 import subprocess
 from pathlib import Path
 
-from ..paths import HERE, REPOSITORY
-from ..progress import LabError, run, step
+from .paths import HERE, REPOSITORY
+from .progress import LabError, step
+from .progress import run as tool
 
 BIN = REPOSITORY / ".venv" / "bin"
 COLLECTIONS = REPOSITORY / "build" / "collections"
@@ -25,7 +26,7 @@ def environment() -> dict[str, str]:
 
 def install_collection() -> None:
     with step("build the collection's tarball and install it into build/collections"):
-        run([REPOSITORY / "tools" / "collection"], cwd=REPOSITORY)
+        tool([REPOSITORY / "tools" / "collection"], cwd=REPOSITORY)
 
 
 def command(name: str | Path, inventory: Path | None = None, *words: str) -> list[str]:
@@ -33,7 +34,7 @@ def command(name: str | Path, inventory: Path | None = None, *words: str) -> lis
     return [str(BIN / "ansible-playbook"), str(name), "-i", str(inventory) if inventory else "localhost,", *words]
 
 
-def playbook(name: str | Path, inventory: Path | None = None, *words: str, check: bool = True) -> int:
+def run(name: str | Path, inventory: Path | None = None, *words: str, check: bool = True) -> int:
     """Run a playbook with its output on the terminal; LabError if it fails."""
     status = subprocess.run(
         command(name, inventory, *words), env=environment(), cwd=REPOSITORY, stdin=subprocess.DEVNULL

@@ -1,0 +1,33 @@
+"""Kernel configurations: whether all that the fragments ask for is in the one that was built."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from ..progress import LabError
+
+LINE = re.compile(r"^(?:# (?P<unset>CONFIG_\w+) is not set|(?P<name>CONFIG_\w+)=(?P<value>.*))$", re.MULTILINE)
+UNSET = "n"
+
+
+def options(text: str) -> dict[str, str]:
+    """Options and their values, ``n`` for one that is not set; of two lines about one option the last counts."""
+    return {one["unset"] or one["name"]: UNSET if one["unset"] else one["value"] for one in LINE.finditer(text)}
+
+
+def lost(fragments: Iterable[str], made: str) -> list[str]:
+    """What the fragments, merged in order, ask for and ``make olddefconfig`` did not keep, as ``NAME=VALUE``."""
+    have = options(made)
+    wanted = options("\n".join(fragments))
+    return [f"{name}={value}" for name, value in wanted.items() if have.get(name, UNSET) != value]
+
+
+def hold(fragments: Iterable[str], made: str, flavour: str) -> None:
+    """LabError unless the configuration that was made keeps every line of the fragments."""
+    gone = lost(fragments, made)
+    if gone:
+        raise LabError(
+            f"the {flavour} kernel was not built as kernel/configs/ asks: {', '.join(gone)} did not hold;"
+            " an option that it depends on is missing, or one that is set selects it"
+        )

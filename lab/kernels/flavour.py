@@ -1,0 +1,60 @@
+"""Flavours: what is made of a kernel base, each a kernel that hosts boot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .base import BASES, Base
+
+
+@dataclass(frozen=True)
+class Kind:
+    """``patched``: with the base's series; ``fragments``: over its configuration; ``recorded``: kept as evidence."""
+
+    name: str
+    patched: bool
+    localversion: str
+    fragments: tuple[str, ...] = ()
+    recorded: bool = True
+
+
+KINDS = (
+    Kind("stock", False, "-kvmfleet-stock"),
+    Kind("series", True, "-kvmfleet"),
+    Kind("debug", True, "-kvmfleet-debug", ("debug.config",)),
+    Kind("kcsan", True, "-kvmfleet-kcsan", ("kcsan.config",), recorded=False),
+)
+
+
+@dataclass(frozen=True)
+class Flavour:
+    """``localversion``: the end of the release string; ``configs``: files of kernel/configs/, merged in order."""
+
+    name: str
+    base: Base
+    series: str
+    localversion: str
+    configs: tuple[str, ...]
+    recorded: bool = True
+
+
+def of(bases: Iterable[Base]) -> dict[str, Flavour]:
+    """All flavours: a kind for the first base, KIND-BASE for others; no patched ones where there is no series."""
+    made: dict[str, Flavour] = {}
+    for number, base in enumerate(bases):
+        for kind in KINDS:
+            if kind.patched and not base.series:
+                continue
+            name = f"{kind.name}-{base.name}" if number else kind.name
+            series = base.series if kind.patched else ""
+            configs = base.configs + kind.fragments
+            made[name] = Flavour(name, base, series, kind.localversion, configs, kind.recorded)
+    return made
+
+
+FLAVOURS = of(BASES.values())
+STANDARD = ("stock", "series")
+"""What the demo, the tests and the measurements run on."""
+RECORDED = tuple(name for name, flavour in FLAVOURS.items() if flavour.recorded)
+"""What kernel/EVIDENCE.json has entries of."""
