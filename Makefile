@@ -89,11 +89,12 @@ conformance: setup collection ## the conformance cases and jumps on real stock a
 kernel-check: setup venv ## whether the kernel series is clean (checkpatch.pl --strict) and applies exactly
 	@$(BIN)/python -m lab kernel-check
 
-kernel-bisect: setup venv ## build the series after each patch; recorded in kernel/EVIDENCE.json (over an hour)
-	@$(BIN)/python -m lab kernel-bisect
+kernel-bisect: setup venv ## build the series after each patch from the first changed one on; FRESH=1: all (over an hour)
+	@$(BIN)/python -m lab kernel-bisect $(if $(FRESH),--fresh)
 
-test-kernels: setup collection ## the conformance cases on every flavour of kernel; records kernel/EVIDENCE.json (two hours)
-	@$(BIN)/python -m lab test-kernels
+test-kernels: setup collection ## conformance cases without a valid result; BASE= FLAVOUR= ONLY= FRESH=1 (all: two hours)
+	@$(BIN)/python -m lab test-kernels $(if $(BASE),--base $(BASE)) $(FLAVOUR:%=--flavour %) $(ONLY:%=--only %) \
+		$(if $(FRESH),--fresh)
 
 evidence: venv ## what the record says of the series and the cases as they are; fails when it is stale
 	@$(BIN)/python -m lab evidence

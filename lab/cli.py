@@ -10,6 +10,7 @@ import sys
 from .fleet import fleet, operations, testbed
 from .images import rootfs
 from .kernels import evidence, series
+from .kernels.base import DEFAULT
 from .machine import host
 from .paths import HERE
 from .progress import LabError
@@ -45,9 +46,17 @@ def _parser() -> argparse.ArgumentParser:
         ("demo", _demo, "two hypervisors, the whole way to the report of their live update"),
         ("kills", _kills, "kill ansible-playbook in every phase of one host's live update"),
         ("conformance", _conformance, "the conformance cases on the real stock and patched kernels"),
-        ("test-kernels", _test_kernels, "the same on every flavour of kernel, recorded in kernel/EVIDENCE.json"),
+        (
+            "test-kernels",
+            _test_kernels,
+            "those without a valid result in kernel/EVIDENCE.json, on all flavours",
+        ),
         ("kernel-check", _kernel_check, "whether the series is clean and applies exactly"),
-        ("kernel-bisect", _kernel_bisect, "build it after each patch, recorded in kernel/EVIDENCE.json"),
+        (
+            "kernel-bisect",
+            _kernel_bisect,
+            "build it after each patch from the first changed one on; recorded there, too",
+        ),
         ("evidence", _evidence, "what is recorded there; fails when something was changed since"),
         ("molecule", _molecule, "molecule's scenarios on the test fleet"),
         ("ssh", _ssh, "a shell, or a command, on one host"),
@@ -68,9 +77,12 @@ def _parser() -> argparse.ArgumentParser:
                 "--only", action="append", default=[], metavar="NAME", help="only cases whose name has this"
             )
         if name == "test-kernels":
+            command.add_argument("--base", default=DEFAULT.name, help=f"of kernels; {DEFAULT.name} by default")
             command.add_argument(
                 "--flavour", action="append", default=[], metavar="NAME", help="only this flavour; may be given again"
             )
+        if name in ("test-kernels", "kernel-bisect"):
+            command.add_argument("--fresh", action="store_true", help="also what is on record and has not changed")
         if name == "ssh":
             command.add_argument("command", nargs=argparse.REMAINDER)
     return parser
@@ -102,7 +114,7 @@ def _conformance(options: argparse.Namespace) -> int:
 
 def _test_kernels(options: argparse.Namespace) -> int:
     try:
-        return conformance.conformance(options.only, conformance.KERNELS, options.flavour)
+        return conformance.test_kernels(options.base, options.flavour, options.only, options.fresh)
     finally:
         operations.down(conformance.KERNELS)
 
@@ -112,7 +124,7 @@ def _kernel_check(options: argparse.Namespace) -> None:
 
 
 def _kernel_bisect(options: argparse.Namespace) -> None:
-    series.bisect()
+    series.bisect(fresh=options.fresh)
 
 
 def _evidence(options: argparse.Namespace) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from .. import playbook
 from ..images import bootdisk, guest, rootfs
@@ -23,10 +25,14 @@ def build() -> None:
     packages.build()
 
 
-def up(name: str) -> list[host.Running]:
-    """Boot the fleet's hosts at the same time; returns when all take commands and the inventory is written."""
+def up(name: str, without: Collection[str] = ()) -> list[host.Running]:
+    """Boot the fleet's hosts at the same time; returns when all take commands and the inventory is written.
+
+    ``without``: names of hosts that stay down.
+    """
     root = rootfs.build()
-    wanted = fleet.load(name)
+    known = fleet.load(name)
+    wanted = replace(known, hosts=tuple(one for one in known.hosts if one.name not in without))
     hosts = host.running(wanted, root.ssh_key)
     with step(f"boot {len(hosts)} hypervisor(s) of fleet {name}"):
         for entry in hosts:

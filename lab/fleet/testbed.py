@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 
 from .. import playbook
@@ -19,9 +20,14 @@ from . import fleet, inventory, operations
 FLEET = "test"
 
 
-def ready(name: str = FLEET) -> list[host.Running]:
-    """The fleet's hosts, up, those named after a flavour on that kernel; started afresh unless it runs already."""
-    hosts = host.running(fleet.load(name), rootfs.ssh_key())
+def ready(name: str = FLEET, only: Collection[str] = ()) -> list[host.Running]:
+    """The fleet's hosts, up, those named after a flavour on that kernel; started afresh unless it runs already.
+
+    ``only``: hosts that are named after a flavour and are not among these are left out.
+    """
+    wanted = fleet.load(name)
+    left = [one.name for one in wanted.hosts if only and one.name in FLAVOURS and one.name not in only]
+    hosts = [entry for entry in host.running(wanted, rootfs.ssh_key()) if entry.host.name not in left]
     flavours = tuple(entry.host.name for entry in hosts if entry.host.name in FLAVOURS)
     operations.build()
     more = tuple(flavour for flavour in flavours if flavour not in STANDARD)
@@ -32,7 +38,7 @@ def ready(name: str = FLEET) -> list[host.Running]:
         say(f"fleet {name} is up already")
         return hosts
     operations.down(name)
-    hosts = operations.up(name)
+    hosts = operations.up(name, left)
     with step(f"boot {', '.join(flavours)} into their kernels"):
         variables = {"lab_kernels": str(packages.folder("")), "lab_hosts": list(flavours)}
         playbook.run(HERE / "playbooks" / "boot_kernel.yml", inventory.path(name), "-e", json.dumps(variables))

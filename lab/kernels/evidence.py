@@ -1,46 +1,64 @@
-"""What was run on which kernels, kept in kernel/EVIDENCE.json by the contents of what was tested."""
+"""What was run on which kernels, kept in kernel/EVIDENCE.json by the contents of what decided each result."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..paths import REPOSITORY
 from ..progress import LabError
 from . import flavour as flavours
-from . import many_vfs
-from .base import CONFIGS, DEFAULT, SERIES
+from . import many_vfs, patches
+from .base import BASES, CONFIGS, SERIES
+from .cases import Source, sources
+from .record import changed, contents, load, today
 
-KERNEL = REPOSITORY / "kernel"
-FILE = KERNEL / "EVIDENCE.json"
 CASES = REPOSITORY / "tests" / "conformance"
+PF_DRIVERS = ("igb", "nvme")
+"""Each case has a result on a PF of each."""
+MANY_DRIVERS = (many_vfs.SOURCES.name,)
+"""For cases about thousands of VFs."""
+LEAKS = "no_leaks"
+"""The row of the check after a run of cases: when it failed, nothing is recorded of that run."""
+Rows = list[dict[str, Any]]
 
 
-EACH_PATCH = "each patch"
-"""The entry of `make kernel-bisect`; the others are named after flavours."""
+@dataclass(frozen=True)
+class Tested:
+    """Checksums of what decides a flavour's results: series, configuration, and each case's text by its name."""
+
+    series: str
+    config: str
+    cases: dict[str, str]
+
+    def kernel(self, release: str) -> tuple[str, dict[str, str]]:
+        """The name that entries have for this kernel, and what is said about it once."""
+        known = {"config": self.config, "release": release, "series": self.series}
+        return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:8], known
 
 
-def parts(name: str) -> dict[str, str]:
-    """Checksums of what decides a result: series, configuration, and for flavours the cases and their module.
+def cases() -> dict[str, Source]:
+    """All cases and jumps of the record. Those about the engine are in a folder of their own, and none of them."""
+    return _cases(CASES, tuple((path, path.stat().st_mtime_ns) for path in sorted(CASES.glob("*.py"))))
 
-    Cases about the engine, in a folder of their own, are none of these; `make test` runs them on two flavours.
-    """
-    if name == EACH_PATCH:
-        return {"series": _digest(sorted((SERIES / DEFAULT.series).iterdir())), "config": _digest(bisect_configs())}
-    made = flavours.FLAVOURS[name]
+
+@functools.lru_cache(maxsize=1)
+def _cases(folder: Path, _files: tuple[tuple[Path, int], ...]) -> dict[str, Source]:
+    return sources(folder)
+
+
+def tested(flavour: str) -> Tested:
+    """Checksums of a flavour as it is in the checkout. Take them before a run: somebody may edit during it."""
+    made = flavours.FLAVOURS[flavour]
     series = sorted((SERIES / made.series).iterdir()) if made.series else []
-    configs = [CONFIGS / config for config in made.configs]
-    cases = sorted(CASES.glob("*.py")) + sorted(many_vfs.SOURCES.iterdir())
-    return {"series": _digest(series), "config": _digest(configs), "cases": _digest(cases)}
-
-
-def bisect_configs() -> list[Path]:
-    """The first file of the base's configuration, which stays as it is, and the drivers that the series touches."""
-    return [CONFIGS / DEFAULT.configs[0], CONFIGS / "drivers.config"]
+    module = _digest(sorted(many_vfs.SOURCES.iterdir()))
+    texts = {one.name: one.digest + (f"+{module[:6]}" if one.many else "") for one in cases().values()}
+    return Tested(_digest(series), contents(CONFIGS / config for config in made.configs), texts)
 
 
 def _digest(files: Iterable[Path]) -> str:
@@ -51,36 +69,101 @@ def _digest(files: Iterable[Path]) -> str:
     return found.hexdigest()[:16]
 
 
-def load() -> dict[str, Any]:
-    return dict(json.loads(FILE.read_text())) if FILE.exists() else {}
+def record(flavour: str, release: str, what: Tested, rows: Rows) -> None:
+    """Keep the results of cases that were run on a flavour, and forget those of cases that failed.
 
-
-def record(name: str, release: str, tested: dict[str, str], rows: list[dict[str, Any]]) -> None:
-    """Keep a complete run's counts; LabError for one that failed, or that left something out without a reason.
-
-    ``tested``: what `parts` said before the run, which may have taken longer than somebody's next edit.
+    ``what``: from `tested` before the run. An entry that says the same already keeps its day. LabError for cases that
+    failed, or were skipped without a reason; after a failed check for leaks all of them have failed.
     """
-    counts = {word: sum(row["result"] == word for row in rows) for word in ("pass", "fail", "skip")}
-    if counts["fail"] or not counts["pass"] or any(row["result"] == "skip" and not row["reason"] for row in rows):
-        raise LabError(f"{name}: {counts} is no evidence")
-    entry = {"release": release, **tested, **counts, "day": time.strftime("%Y-%m-%d", time.gmtime())}
-    FILE.write_text(json.dumps(load() | {name: entry}, indent=2, sort_keys=True) + "\n")
+    leaking = any(row["name"] == LEAKS and row["result"] == "fail" for row in rows)
+    bad = sorted({row["name"] for row in rows if leaking or row["result"] == "fail" or _unexplained(row)})
+    name, kernel = what.kernel(release)
+    with changed() as known:
+        entry = known.setdefault(base_of(flavour), {}).setdefault(flavour, {"cases": {}, "kernels": {}})
+        entry["kernels"][name] = kernel
+        for case in {row["name"] for row in rows} & what.cases.keys():
+            found = {row["driver"]: row["result"] for row in rows if row["name"] == case}
+            if case in bad:
+                entry["cases"].pop(case, None)
+            else:
+                entry["cases"][case] = _merged(entry["cases"].get(case), what.cases[case], name, found)
+        used = {one["kernel"] for one in entry["cases"].values()}
+        entry["kernels"] = {one: known for one, known in entry["kernels"].items() if one in used}
+    if bad:
+        raise LabError(f"{flavour}: {', '.join(bad)}: no evidence")
+
+
+def _unexplained(row: dict[str, Any]) -> bool:
+    return row["result"] == "skip" and not row["reason"]
+
+
+def _merged(entry: dict[str, str] | None, case: str, kernel: str, found: dict[str, str]) -> dict[str, str]:
+    """An entry with results of more PF drivers; anew if the case or the kernel is another one."""
+    now = {"case": case, "kernel": kernel}
+    same = entry is not None and now.items() <= entry.items()
+    if same and entry is not None and found.items() <= entry.items():
+        return entry
+    return {**(entry or {} if same else {}), **now, **found, "day": today()}
+
+
+def base_of(flavour: str) -> str:
+    """The name of its base, below which its results are."""
+    return flavours.FLAVOURS[flavour].base.name
+
+
+def stale(flavour: str) -> dict[str, str]:
+    """The cases of which there is no valid result on a flavour, each with why."""
+    what, entry = tested(flavour), load().get(base_of(flavour), {}).get(flavour, {"cases": {}, "kernels": {}})
+    every = cases()
+    reasons = {name: _why(entry, what, every[name]) for name in what.cases}
+    return {name: why for name, why in reasons.items() if why}
+
+
+def _why(entry: dict[str, Any], what: Tested, case: Source) -> str:
+    """Why a case's entry is not valid; empty if it is."""
+    found = entry["cases"].get(case.name)
+    if found is None:
+        return "no result"
+    kernel = entry["kernels"].get(found["kernel"], {})
+    now = {"series": what.series, "config": what.config, "case": what.cases[case.name]}
+    other = [part for part, digest in now.items() if (found if part == "case" else kernel).get(part) != digest]
+    missing = [driver for driver in (MANY_DRIVERS if case.many else PF_DRIVERS) if driver not in found]
+    return f"changed since: {', '.join(other)}" if other else f"not run on {', '.join(missing)}" if missing else ""
+
+
+def counts(flavour: str) -> dict[str, int]:
+    """How many results of each kind are on record for the cases that there are."""
+    known, there = load().get(base_of(flavour), {}).get(flavour, {}).get("cases", {}), cases()
+    found = [value for name, one in known.items() if name in there for value in one.values()]
+    return {word: found.count(word) for word in ("pass", "skip")}
 
 
 def check() -> int:
-    """Say for each entry what is on record; 1 when something was changed since, or was never run."""
-    stale = 0
-    names = [*flavours.RECORDED, EACH_PATCH]
-    for name in names:
-        command = "make kernel-bisect" if name == EACH_PATCH else "make test-kernels"
-        entry = load().get(name)
-        changed = [part for part, digest in parts(name).items() if entry and entry.get(part) != digest]
-        if entry is None or changed:
-            stale += 1
-            why = f"changed since: {', '.join(changed)}" if entry else "never run"
-            print(f"evidence: {name}: {why}; run `{command}`")
-        else:
-            where = "run here, too" if name in flavours.STANDARD else f"not run here, `{command}` does"
-            print(f"evidence: {name}: {entry['pass']} passed, {entry['skip']} skipped on {entry['day']}; {where}")
-    print(f"evidence: {len(names) - stale} passed, {stale} failed", flush=True)
-    return int(stale > 0)
+    """Say for each flavour what is on record; 1 when something was changed since, or was never run."""
+    bad = [_say(flavour) for flavour in flavours.RECORDED]
+    bad += [patches.say(base) for base in BASES.values() if base.series]
+    print(f"evidence: {len(bad) - sum(bad)} passed, {sum(bad)} failed", flush=True)
+    return int(any(bad))
+
+
+def _say(flavour: str) -> bool:
+    """Print the line of a flavour; whether its record is stale."""
+    base, old, found = base_of(flavour), stale(flavour), counts(flavour)
+    command = f"make test-kernels BASE={base} FLAVOUR={flavour}"
+    if old:
+        reasons = sorted(set(old.values()))
+        which = "; ".join(f"{why}: {listed([name for name in old if old[name] == why])}" for why in reasons)
+        print(f"evidence: {base} {flavour}: {len(old)} of {len(cases())} cases: {which}; run `{command}`")
+    elif not found["pass"]:
+        print(f"evidence: {base} {flavour}: no case was passed, all were skipped; run `{command} FRESH=1`")
+    else:
+        days = sorted({one["day"] for one in load()[base][flavour]["cases"].values()})
+        where = "run here, too" if flavour in flavours.STANDARD else f"not run here, `{command}` does"
+        when = " to ".join(dict.fromkeys((days[0], days[-1])))
+        print(f"evidence: {base} {flavour}: {found['pass']} passed, {found['skip']} skipped on {when}; {where}")
+    return bool(old) or not found["pass"]
+
+
+def listed(names: Collection[str]) -> str:
+    """Some names, or how many they are."""
+    return ", ".join(sorted(names)) if len(names) <= 5 else f"{len(names)} cases"

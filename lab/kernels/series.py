@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
 from ..paths import REPOSITORY
-from ..progress import LabError, run, step
-from . import evidence
+from ..progress import LabError, run, say, step
+from . import patches
 from .base import DEFAULT, Base
 
 TOOLS = REPOSITORY / "kernel"
@@ -26,17 +27,21 @@ def check(base: Base = DEFAULT) -> Path:
     return source
 
 
-def bisect(base: Base = DEFAULT) -> None:
-    """Build after each patch (96 min on one shared core the first time) and keep the result as evidence."""
-    tested = evidence.parts(evidence.EACH_PATCH)
+def bisect(base: Base = DEFAULT, *, fresh: bool = False) -> None:
+    """Build after each patch (96 min on one shared core the first time) and keep the result as evidence.
+
+    From the first patch on that was changed since; ``fresh``: from the first one.
+    """
+    built = patches.digests(base)
+    todo = list(built) if fresh else patches.unbuilt(base)
+    if not todo:
+        say("every patch is known to build (FRESH=1 builds all again)")
+        return
     source = check(base)
-    with step("build after each patch"):
-        done = subprocess.run(
-            [TOOLS / "bisect", source, base.patches, *evidence.bisect_configs()], stdin=subprocess.DEVNULL
-        )
+    more = {**os.environ, "FIRST": "" if todo == list(built) else todo[0]}
+    with step(f"build after each patch from {todo[0]} on"):
+        argv = [TOOLS / "bisect", source, base.patches, *patches.bisect_configs(base)]
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, env=more)
     if done.returncode:
         raise LabError("a patch does not build by itself")
-    names = (base.patches / "series").read_text().split()
-    release = run(["make", "-s", "-C", source, "kernelversion"]).strip()
-    rows = [{"name": name, "result": "pass", "reason": ""} for name in names]
-    evidence.record(evidence.EACH_PATCH, release, tested, rows)
+    patches.keep(run(["make", "-s", "-C", source, "kernelversion"]).strip(), built, base)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..fleet import testbed
 from ..fleet.fleet import load
 from ..kernels import evidence, many_vfs, packages, selftest
-from ..kernels.flavour import FLAVOURS
+from ..kernels.base import named
+from ..kernels.flavour import FLAVOURS, RECORDED
 from ..machine.host import Running
 from ..paths import REPOSITORY
 from ..progress import LabError, say, step
@@ -25,6 +28,11 @@ ENGINE = REPOSITORY / "plugins" / "module_utils"
 KERNELS = "kernels"
 """The fleet that has a host for each flavour."""
 MARKS = {"pass": "pass", "fail": "FAIL", "skip": "skip"}
+BATCH = 25
+"""Cases of one run; each run ends with the check for leaks, which takes as long as some cases."""
+Rows = evidence.Rows
+Keep = Callable[[Rows], None]
+"""What takes rows as soon as they are known."""
 
 
 def bundle() -> bytes:
@@ -42,38 +50,70 @@ def bundle() -> bytes:
     return buffer.getvalue()
 
 
-def run_on(entry: Running, only: list[str], module: Path) -> list[dict[str, Any]]:
-    """Run the cases on one host, with the module for those about thousands of VFs, then its jumps; all rows."""
+@dataclass(frozen=True)
+class Work:
+    """What a host has to run: words of `--only` for each run of run.py, and for the jumps (None: it makes none)."""
+
+    runs: list[list[str]]
+    jumps: list[str] | None
+
+
+def selection(only: list[str]) -> Work:
+    """Everything, or what has one of these words in its name; in one run, with the check for leaks."""
+    words = [*only, f"={evidence.LEAKS}"] if only else []
+    return Work([words], words)
+
+
+def exactly(names: Collection[str]) -> Work:
+    """The cases of these names, in runs of at most `BATCH`, so that an interrupted one loses little."""
+    wanted = [one for one in evidence.cases().values() if one.name in names]
+    exact = {jumps: [f"={one.name}" for one in wanted if one.jumps == jumps] for jumps in (False, True)}
+    parts = [exact[False][start : start + BATCH] for start in range(0, len(exact[False]), BATCH)]
+    return Work([[*part, f"={evidence.LEAKS}"] for part in parts], exact[True] or None)
+
+
+def run_on(entry: Running, work: Work, module: Path, keep: Keep) -> Rows:
+    """Run cases on one host, with the module for those about thousands of VFs, then its jumps; all rows.
+
+    Each part of them goes to ``keep`` as soon as it is there.
+    """
     name, ssh = entry.host.name, entry.ssh
+    folder, log = jumps.FOLDER, FOLDER / f"{entry.host.name}.log"
     pfs = " ".join(f"--pf {pf.address}" for pf in entry.host.pfs)
-    words = " ".join(f"--only {word}" for word in only)
-    folder = jumps.FOLDER
     ssh.run(f"rm -rf {folder} && mkdir {folder} && tar -C {folder} -xz", data=bundle())
     ssh.put(module, f"{folder}/{module.name}")
-    ssh.unattended(f"cd {folder} && python3 run.py {pfs} --kernel {name} --json rows.json {words} >run.log 2>&1")
-    rows: list[dict[str, Any]] = json.loads(ssh.run(f"cat {folder}/rows.json"))
     FOLDER.mkdir(parents=True, exist_ok=True)
-    log = FOLDER / f"{name}.log"
-    log.write_text(ssh.run(f"cat {folder}/run.log"))
-    later = jumps.run_on(entry, words)
+    rows: Rows = []
+    for words in work.runs:
+        program = f"python3 run.py {pfs} --kernel {name} --json rows.json {selects(words)}"
+        ssh.unattended(f"cd {folder} && rm -f rows.json && {program} >>run.log 2>&1")
+        found: Rows = json.loads(ssh.run(f"cat {folder}/rows.json"))
+        log.write_text(ssh.run(f"cat {folder}/run.log"))
+        later = {one.name for one in evidence.cases().values() if one.jumps}
+        keep([row for row in found if row["name"] not in later])
+        rows += found
+    if work.jumps is None:
+        return rows
+    after = jumps.run_on(entry, selects(work.jumps), keep)
+    keep(after)
     if entry.pid():
-        log.write_text(ssh.run(f"cat {folder}/run.log {jumps.LOG}"))
-    return jumps.merged(rows, later)
+        log.write_text(ssh.run(f"cat {folder}/run.log {jumps.LOG} 2>/dev/null || true"))
+    return jumps.merged(rows, after)
 
 
-def rows_of(fleet: str, only: list[str], flavours: list[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Each flavour and the rows of all cases, as they are done, on a fleet's hosts that are named after one.
+def selects(words: list[str]) -> str:
+    return " ".join(f"--only {word}" for word in words)
 
-    ``flavours``: those to run, or none for all; LabError for one that has no host.
-    """
-    names = [entry.name for entry in load(fleet).hosts if entry.name in FLAVOURS]
-    unknown = sorted(set(flavours) - set(names))
-    if unknown:
-        raise LabError(f"no flavour '{unknown[0]}' in fleet {fleet}; it has: {', '.join(names)}")
-    hosts = [entry for entry in testbed.ready(fleet) if entry.host.name in (flavours or names)]
+
+def rows_of(fleet: str, works: dict[str, Work], keep: Callable[[str, Rows], None]) -> Iterator[tuple[str, Rows]]:
+    """Each flavour and the rows of its cases, as they are done, on a fleet's hosts that are named after one."""
+    hosts = [entry for entry in testbed.ready(fleet, works) if entry.host.name in works]
     modules = {entry.host.name: many_vfs.build(entry.host.name) for entry in hosts}
     with step("conformance cases on real kernels"), ThreadPoolExecutor(2) as pool:
-        running = {pool.submit(run_on, entry, only, modules[entry.host.name]): entry.host.name for entry in hosts}
+        running = {}
+        for entry in hosts:
+            name = entry.host.name
+            running[pool.submit(run_on, entry, works[name], modules[name], partial(keep, name))] = name
         for done in as_completed(running):
             rows = done.result()
             if not rows:
@@ -81,21 +121,46 @@ def rows_of(fleet: str, only: list[str], flavours: list[str]) -> Iterator[tuple[
             yield running[done], rows
 
 
-def conformance(only: list[str], fleet: str = testbed.FLEET, flavours: list[str] | None = None) -> int:
-    """All cases on the fleet's kernels; 0 if they passed. What is complete in fleet `KERNELS` is kept as evidence."""
-    tested = {name: evidence.parts(name) for name in FLAVOURS}
-    found: dict[str, list[dict[str, Any]]] = {}
+def conformance(only: list[str]) -> int:
+    """The cases on the test fleet's kernels; 0 if they passed."""
+    names = [entry.name for entry in load(testbed.FLEET).hosts if entry.name in FLAVOURS]
+    return execute(testbed.FLEET, dict.fromkeys(names, selection(only)))
+
+
+def test_kernels(base: str, flavours: list[str], only: list[str], fresh: bool) -> int:
+    """The cases of which there is no valid result on a base's flavours, or all if ``fresh``; 0 if they passed."""
+    known = [name for name in RECORDED if FLAVOURS[name].base == named(base)]
+    unknown = sorted(set(flavours) - set(known))
+    if unknown:
+        raise LabError(f"no flavour '{unknown[0]}' of base {base}; there are: {', '.join(known)}")
+    works = {}
+    for name in flavours or known:
+        old = evidence.stale(name)
+        if only or fresh:
+            works[name] = selection(only)
+        elif old:
+            say(f"{base} {name}: {len(old)} of {len(evidence.cases())} cases to run")
+            works[name] = exactly(old)
+        else:
+            say(f"{base} {name}: every case has a valid result (FRESH=1 runs all again)")
+    return execute(KERNELS, works) if works else 0
+
+
+def execute(fleet: str, works: dict[str, Work]) -> int:
+    """Run cases on a fleet's kernels; 0 if they passed. Each result is kept as evidence, a failed case's forgotten."""
+    tested = {name: evidence.tested(name) for name in works}
+    found: dict[str, Rows] = {}
     releases: dict[str, str] = {}
-    worthless = False
-    for name, rows in rows_of(fleet, only, flavours or []):
+
+    def keep(name: str, rows: Rows) -> None:
+        try:
+            evidence.record(name, packages.built(name).release, tested[name], rows)
+        except LabError as error:
+            say(str(error))
+
+    for name, rows in rows_of(fleet, works, keep):
         found[name], releases[name] = rows, packages.built(name).release
-        if fleet == KERNELS and not only:
-            try:
-                evidence.record(name, releases[name], tested[name], rows)
-            except LabError as error:
-                say(str(error))
-                worthless = True
-    return tell(found, releases) | worthless
+    return tell(found, releases)
 
 
 def tell(found: dict[str, list[dict[str, Any]]], releases: dict[str, str]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Callable
 from typing import Any
 
 from ..machine import host
@@ -16,8 +17,13 @@ FOLDER = "/root/conformance"
 LOG = f"{FOLDER}/jumps.log"
 
 
-def run_on(entry: Running, words: str) -> list[dict[str, Any]]:
-    """Make all jumps of a host, or those that ``words`` select; the rows, also when it was lost on the way."""
+def run_on(
+    entry: Running, words: str, keep: Callable[[list[dict[str, Any]]], None] = lambda _rows: None
+) -> list[dict[str, Any]]:
+    """Make all jumps of a host, or those that ``words`` select; the rows, also when it was lost on the way.
+
+    After each kexec what is known by then goes to ``keep``.
+    """
     answer = ask(entry, "plan", words)
     for number, hop in enumerate(answer["hops"]):
         what = ", ".join([hop["jump"] or "no jump", f"{len(hop['cases'])} cases", hop["words"] or "no more words"])
@@ -28,6 +34,7 @@ def run_on(entry: Running, words: str) -> list[dict[str, Any]]:
             kexec.jump(entry, FOLDER, hop["words"])
             entry.ssh.run(f"cat >{FOLDER}/console.txt", data=entry.log.read_bytes()[start:])
             answer = ask(entry, "after", str(number))
+            keep([row for row in answer["rows"] if row["result"] != "fail"])
         except (LabError, subprocess.TimeoutExpired) as error:
             say(f"{entry.host.name} is lost, and stopped: {error}")
             host.stop(entry)

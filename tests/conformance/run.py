@@ -64,8 +64,8 @@ def modules(pattern: str) -> list[ModuleType]:
 
 
 def selects(only: list[str], name: str) -> bool:
-    """By `--only`: nothing was given, or a part of this name."""
-    return not only or any(word in name for word in only)
+    """By `--only`: nothing was given, a part of this name, or all of it after a `=`."""
+    return not only or any(word[1:] == name if word.startswith("=") else word in name for word in only)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--pf", action="append", default=[], metavar="ADDR", help="PF to test; may be given again")
     parser.add_argument("--kernel", default=platform.release(), help="name of the kernel in the table")
     parser.add_argument("--json", metavar="OUT", help="write the rows to this file")
-    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only cases whose name has this")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="names with this, or =NAME")
     return parser.parse_args(argv)
 
 

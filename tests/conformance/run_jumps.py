@@ -47,7 +47,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--kernel", default=platform.release(), help="name of the kernel in the table")
     parser.add_argument("step", choices=("plan", "before", "after"))
     parser.add_argument("number", type=int, nargs="?", default=0, help="of the hop, from 0")
-    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only what has this in its name")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="names with this, or =NAME")
     return parser.parse_args(argv)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from lab.kernels import evidence, packages
+from lab.kernels import evidence, packages, record
+from lab.kernels.flavour import RECORDED, STANDARD
 from lab.progress import LabError
 from lab.scenarios import conformance, jumps
 from lab.scenarios.conformance import table
@@ -42,37 +43,95 @@ def test_a_run_that_broke_off_is_no_pass(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(conformance, "FOLDER", tmp_path)
     monkeypatch.setattr(jumps, "run_on", lambda *_: [{"name": "a", "pf": "b", "result": "pass"}])
     with pytest.raises(LabError, match=r"rows\.json"):
-        conformance.run_on(entry, [], tmp_path / "many_vfs.ko")
+        conformance.run_on(entry, conformance.selection([]), tmp_path / "many_vfs.ko", lambda _rows: None)
 
 
-def test_what_is_complete_is_kept_and_a_failure_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """One flavour that failed does not take the record from those that passed, and is told by the exit status."""
-    rows = {"debug": [row("add", "debug", "fail", "EIO")], "series": [row("add", "series", "pass")]}
+class FakeHosts:
+    """In place of hosts: what each flavour has to run, and rows for it in two parts."""
+
+    def __init__(self, parts: dict[str, list[list[dict[str, Any]]]]) -> None:
+        self.parts = parts
+        self.works: dict[str, conformance.Work] = {}
+
+    def rows_of(self, _fleet: str, works: dict[str, conformance.Work], keep: Any) -> Any:  # noqa: ANN401 - as `rows_of`
+        self.works = works
+        for name in works:
+            for rows in self.parts[name]:
+                keep(name, rows)
+            yield name, [row for rows in self.parts[name] for row in rows]
+
+
+def both(name: str, result: str = "pass", reason: str = "") -> list[dict[str, Any]]:
+    return [row(name, "x", result, reason, driver) for driver in evidence.PF_DRIVERS]
+
+
+@pytest.fixture
+def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHosts:
+    fake = FakeHosts({name: [both("scan_adds_one_id"), both("list_forms")] for name in RECORDED})
     monkeypatch.setattr(conformance, "FOLDER", tmp_path)
-    monkeypatch.setattr(evidence, "FILE", tmp_path / "EVIDENCE.json")
-    monkeypatch.setattr(conformance, "rows_of", lambda *_: iter(rows.items()))
+    monkeypatch.setattr(record, "FILE", tmp_path / "EVIDENCE.json")
+    monkeypatch.setattr(conformance, "rows_of", fake.rows_of)
     monkeypatch.setattr(packages, "built", lambda name: SimpleNamespace(release=f"6.12-{name}"))
-    assert conformance.conformance([], conformance.KERNELS) == 1
-    assert list(evidence.load()) == ["series"]
-    assert "is no evidence" in capsys.readouterr().err
-    del rows["debug"]
-    assert conformance.conformance([], conformance.KERNELS) == 0
+    return fake
 
 
-@pytest.mark.parametrize(("only", "fleet"), [(["add"], conformance.KERNELS), ([], "test")])
-def test_less_than_a_complete_run_is_not_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, only: list[str], fleet: str
-) -> None:
-    monkeypatch.setattr(conformance, "FOLDER", tmp_path)
-    monkeypatch.setattr(evidence, "FILE", tmp_path / "EVIDENCE.json")
-    monkeypatch.setattr(conformance, "rows_of", lambda *_: iter([("series", [row("add", "series", "pass")])]))
-    monkeypatch.setattr(packages, "built", lambda name: SimpleNamespace(release=f"6.12-{name}"))
-    assert conformance.conformance(only, fleet) == 0
-    assert not evidence.load()
+def test_each_part_is_kept_and_a_failure_is_not(hosts: FakeHosts, capsys: pytest.CaptureFixture[str]) -> None:
+    """What failed takes the record from nobody else, and is told by the exit status."""
+    hosts.parts["debug"][1] = both("list_forms", "fail", "EIO")
+    assert conformance.test_kernels("6.12", [], [], False) == 1
+    assert "debug: list_forms: no evidence" in capsys.readouterr().err
+    known = record.load()["6.12"]
+    assert {name: sorted(known[name]["cases"]) for name in known} == {
+        "debug": ["scan_adds_one_id"],
+        "series": ["list_forms", "scan_adds_one_id"],
+        "stock": ["list_forms", "scan_adds_one_id"],
+    }
 
 
-def test_a_flavour_without_a_host_is_named() -> None:
-    with pytest.raises(LabError, match="no flavour 'kasan' in fleet kernels; it has: debug, series, stock"):
-        conformance.conformance([], conformance.KERNELS, ["kasan"])
+def test_only_what_is_not_on_record_is_run(hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert conformance.test_kernels("6.12", ["series", "debug"], [], False) == 0
+    assert conformance.test_kernels("6.12", ["series"], [], False) == 0
+    assert list(hosts.works) == ["series"]
+    asked = [word for words in hosts.works["series"].runs for word in words]
+    assert "=scan_removes_one_id" not in asked
+    assert "=scan_adds_one_id" not in asked
+    assert "=scan_adds_a_list" in asked
+    names = {"scan_adds_a_list": "changed"}
+    monkeypatch.setattr(evidence, "stale", lambda flavour: names if flavour == "debug" else {})
+    assert conformance.test_kernels("6.12", [], [], False) == 0
+    assert hosts.works == {"debug": conformance.Work([["=scan_adds_a_list", "=no_leaks"]], None)}
+    assert conformance.test_kernels("6.12", ["stock"], [], True) == 0
+    assert hosts.works == {"stock": conformance.Work([[]], [])}
+
+
+def test_nothing_to_run_boots_nothing(hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "stale", lambda *_: {})
+    assert conformance.test_kernels("6.12", [], [], False) == 0
+    assert hosts.works == {}
+
+
+def test_cases_in_runs_that_end_with_the_check_for_leaks() -> None:
+    work = conformance.exactly(evidence.cases())
+    assert all(len(words) <= conformance.BATCH + 1 and words[-1] == "=no_leaks" for words in work.runs)
+    asked = [word for words in work.runs for word in words[:-1]] + (work.jumps or [])
+    assert sorted(asked) == sorted(f"={name}" for name in evidence.cases())
+    assert "=kexec_keeps_vfs" in (work.jumps or [])
+
+
+def test_make_conformance_counts_as_evidence(hosts: FakeHosts) -> None:
+    """They are the same cases on the same kernels; each case by itself, so some will do."""
+    assert conformance.conformance(["scan"]) == 0
+    assert hosts.works == dict.fromkeys(STANDARD, conformance.Work([["scan", "=no_leaks"]], ["scan", "=no_leaks"]))
+    assert sorted(record.load()["6.12"]) == ["series", "stock"]
+
+
+@pytest.mark.parametrize(
+    ("base", "flavour", "said"),
+    [
+        ("6.12", "kasan", "no flavour 'kasan' of base 6.12; there are: stock, series, debug"),
+        ("5.4", "debug", r"no kernel base '5\.4' in .*; there are: 6\.12"),
+    ],
+)
+def test_a_flavour_or_base_that_is_not_there_is_named(base: str, flavour: str, said: str) -> None:
+    with pytest.raises(LabError, match=said):
+        conformance.test_kernels(base, [flavour], [], False)
