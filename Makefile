@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup venv pin src collection ruff mypy ansible-lint yamllint changelog lint format sanity unit unit-slow test-fast \
+.PHONY: help setup venv pin src collection ruff mypy import-lint ansible-lint yamllint changelog lint format sanity unit unit-slow test-fast \
 	mutants test-mutants conformance kernel-check kernel-bisect test-kernels evidence molecule test demo bench clean
 
 help: ## list the targets
@@ -50,6 +50,9 @@ ruff: venv src
 mypy: venv src
 	$(BIN)/mypy $(TYPED)
 
+import-lint: venv src ## the order of the rooms of plugins/module_utils: layers, no circles, planning without I/O
+	@PYTHONPATH=build/src $(BIN)/lint-imports .config/importlinter.ini --no-cache
+
 ansible-lint: collection
 	$(BIN)/ansible-lint
 
@@ -59,8 +62,8 @@ yamllint: venv
 changelog: venv
 	$(BIN)/antsibull-changelog lint
 
-lint: venv src ## ruff, mypy, ansible-lint (production), yamllint, antsibull-changelog
-	@$(BIN)/python tools/stages.py ruff mypy ansible-lint yamllint changelog
+lint: venv src ## ruff, mypy, import-linter, ansible-lint (production), yamllint, antsibull-changelog
+	@$(BIN)/python tools/stages.py ruff mypy import-lint ansible-lint yamllint changelog
 
 format: venv ## format the Python code
 	$(BIN)/ruff check --fix-only
@@ -80,8 +83,8 @@ test-mutants: venv src ## plant faults in copies of the engine: the test that is
 
 mutants: test-mutants # as a stage of make test
 
-test-fast: venv src ## ruff, mypy and unit tests: under a minute, no VM
-	@$(BIN)/python tools/stages.py ruff mypy unit
+test-fast: venv src ## ruff, mypy, import-linter and unit tests: under a minute, no VM
+	@$(BIN)/python tools/stages.py ruff mypy import-lint unit
 
 conformance: setup collection ## the conformance cases and jumps on real stock and patched kernels (boots lab hosts)
 	@$(BIN)/python -m lab conformance
@@ -103,7 +106,7 @@ molecule: setup collection ## all molecule scenarios on one lab boot
 	@$(BIN)/python -m lab molecule
 
 test: setup venv src ## everything: lint, unit, mutants, sanity, conformance, molecule
-	@status=0; $(BIN)/python tools/stages.py ruff mypy unit mutants kernel-check evidence ansible-lint yamllint changelog unit-slow \
+	@status=0; $(BIN)/python tools/stages.py ruff mypy import-lint unit mutants kernel-check evidence ansible-lint yamllint changelog unit-slow \
 		sanity --then conformance molecule || status=$$?; \
 	if [[ -d build/lab/test ]]; then $(BIN)/python -m lab down test >build/test/down.log 2>&1; fi; \
 	exit $$status

@@ -13,7 +13,8 @@ import json
 import sys
 import time
 
-from kvmfleet_sriov._document.document import resolve, validate
+from kvmfleet_sriov._document.document import validate
+from kvmfleet_sriov._document.resolve import resolve
 from kvmfleet_sriov._engine.apply import apply_host
 from kvmfleet_sriov._plan.plan import plan_host
 from kvmfleet_sriov._readers.pfs import read_pfs

@@ -16,7 +16,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.status import DONE, FINAL, FOLDER
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.update_folder import DONE, FINAL, FOLDER
 
 SPEC = {
     "until": {"type": "str", "choices": ["ended", "answer"], "default": "ended"},

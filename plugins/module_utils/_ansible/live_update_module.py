@@ -11,13 +11,13 @@ from .._engine.update_guard import refuse_during_update
 from .._live_update import arm, gather, machine, options
 from .._live_update import claim as _claim
 from .._live_update import kexec as _kexec
-from .._live_update import status as _live_status
 from .._live_update.arm import Request
 from .._live_update.kexec import Image, Kexec
 from .._live_update.machine import LiveHost
 from .._live_update.manifest import Manifest
 from .._live_update.preflight import interface_after
 from .._model.errors import RefusedError, SriovError
+from .._system import update_folder
 from .._system.sysfs import Sysfs
 from .._vm.vm_facts import Facts
 from .sriov_module import Module
@@ -132,7 +132,7 @@ def _started(module: Module, host: LiveHost) -> dict[str, Any]:
     status = host.folder.read_status()
     if status is None:
         raise RefusedError("nothing is armed on this host: use state: armed first")
-    if status["phase"] != _live_status.ARMED or _unit_state(host) in ("active", "activating"):
+    if status["phase"] != update_folder.ARMED or _unit_state(host) in ("active", "activating"):
         return {"changed": False}
     if not host.kexec.loaded():
         raise RefusedError("the armed kernel is not loaded any more: use state: armed again")
@@ -152,7 +152,7 @@ def _acknowledged(module: Module, host: LiveHost) -> dict[str, Any]:
     status = host.folder.read_status()
     if status is None:
         return {"changed": False}
-    if status["phase"] not in _live_status.FINAL:
+    if status["phase"] not in update_folder.FINAL:
         raise RefusedError(f"the live update is in phase {status['phase']}: it can be acknowledged when it has ended")
     kept = _unfinished(host)
     if kept and not module.params["force"]:
@@ -168,7 +168,7 @@ def _acknowledged(module: Module, host: LiveHost) -> dict[str, Any]:
 def _cancelled(module: Module, host: LiveHost) -> dict[str, Any]:
     if module.check_mode:
         status = host.folder.read_status()
-        return {"changed": status is not None and status["phase"] == _live_status.ARMED}
+        return {"changed": status is not None and status["phase"] == update_folder.ARMED}
     if _unit_state(host) in ("active", "activating"):
         raise RefusedError(f"{RUN_UNIT} is running: stop it first, it then brings the VMs back")
     return {"changed": arm.cancel(host)}
@@ -176,7 +176,7 @@ def _cancelled(module: Module, host: LiveHost) -> dict[str, Any]:
 
 def _unfinished(host: LiveHost) -> list[str]:
     """VMs whose state file is all that is left of them."""
-    names = host.sysfs.names(f"{_live_status.FOLDER}/vms")
+    names = host.sysfs.names(f"{update_folder.FOLDER}/vms")
     found = {name: _claim.load(host.folder.vm(name)) for name in names}
     return [name for name, claim in found.items() if claim and claim.state not in (_claim.RUNNING, _claim.ACKNOWLEDGED)]
 

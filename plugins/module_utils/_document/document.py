@@ -8,26 +8,22 @@ Selectors and what is about single VFs (`_vf_spec`) are imported where a documen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Union, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._model import settings as _pf_settings
 from .._model import vf_ids
 from .._model.errors import BadInputError
 from .._model.settings import PfSettings
-from .._readers.pfs import PfState
+from .id_sets import Ids, ids_of, ids_text
 from .shape import items, mapping
 
 if TYPE_CHECKING:
     from .selector import PfName
     from .vf_spec import VfSpec
 
-ALL = "all"
 DEFAULT_DRIVER = "default"
 """As a VF's driver: no driver_override, so that the kernel chooses."""
 
-Ids = Union["frozenset[int]", str]
-"""A set of ids, or `ALL` until `resolve` knows how many VFs are enabled."""
 
 _HOST_KEYS = ("pfs",)
 _PF_KEYS = (
@@ -85,75 +81,6 @@ def validate(data: object) -> HostDocument:
     return HostDocument(tuple(_pf(item, f"pfs[{index}]") for index, item in enumerate(items(host["pfs"], "pfs"))))
 
 
-def resolve(
-    document: HostDocument, states: Mapping[str, PfState], altnames: Mapping[str, str] | None = None
-) -> HostDocument:
-    """The document with PCI addresses, numbers and id sets in place of names, selectors, ``max`` and ``all``.
-
-    ``altnames`` gives the interface name behind alternative names. Raises `BadInputError` for an unknown PF, one named
-    twice, more VFs than it has, ids that are not enabled, and network properties for a PF without network interface.
-    """
-    resolved: list[PfSpec] = []
-    seen: dict[str, PfName] = {}
-    for spec in document.pfs:
-        for state in _meant(spec.pf, states, altnames or {}):
-            address = state.address
-            if address in seen:
-                raise BadInputError(
-                    f"PF {address} is declared twice, as '{seen[address]}' and '{spec.pf}'; keep one of them"
-                )
-            seen[address] = spec.pf
-            resolved.append(_resolve_pf(spec, state))
-    return HostDocument(tuple(resolved))
-
-
-def _meant(name: PfName, states: Mapping[str, PfState], altnames: Mapping[str, str]) -> list[PfState]:
-    """`_selector.find`, which an address does not need."""
-    if isinstance(name, str) and name in states:
-        return [states[name]]
-    from . import selector
-
-    return selector.find(name, states, altnames)
-
-
-def _resolve_pf(spec: PfSpec, state: PfState) -> PfSpec:
-    name = spec.pf if isinstance(spec.pf, str) else state.address
-    if state.owed and spec.hardware_vfs is None and state.enabled == 0:
-        spec = spec._replace(hardware_vfs=state.owed.enabled)
-    enabled = state.enabled if spec.hardware_vfs is None else spec.hardware_vfs
-    number = state.total if enabled == "max" else int(enabled)
-    if number > state.total:
-        raise BadInputError(f"PF {name}: hardware_vfs {number} is out of range: it has at most {state.total} VFs")
-    present, added, removed = spec.present_vfs, spec.add_vfs, spec.remove_vfs
-    added = None if added is None else resolve_ids(added, number, f"PF {name}: ids")
-    vfs = tuple(vf.resolved(number, f"PF {name}: vfs[{index}]") for index, vf in enumerate(spec.vfs))
-    needs_netdev = {key for vf in vfs for key in vf.properties.to_dict()} | ({"mtu"} if spec.settings.mtu else set())
-    if state.netdev is None and needs_netdev:
-        named = ", ".join(sorted(needs_netdev))
-        raise BadInputError(f"PF {name}: {named} cannot be set: it has no network interface; leave them out")
-    resolved = spec._replace(
-        pf=state.address,
-        hardware_vfs=None if spec.hardware_vfs is None else number,
-        present_vfs=None if present is None else resolve_ids(present, number, f"PF {name}: present_vfs"),
-        vfs=vfs,
-        add_vfs=added,
-        remove_vfs=None if removed is None else resolve_ids(removed, state.total, f"PF {name}: ids"),
-    )
-    if not state.owed:
-        return resolved
-    from . import vf_spec
-
-    return vf_spec.with_owed(resolved, state, frozenset(range(number)))
-
-
-def resolve_ids(ids: Ids, number: int, what: str) -> frozenset[int]:
-    return vf_ids.parse(ids, number, what) if isinstance(ids, str) else vf_ids.below(ids, number, what)
-
-
-def ids_text(ids: Ids) -> str:
-    return ids if isinstance(ids, str) else vf_ids.describe(ids)
-
-
 def _pf(data: object, where: str) -> PfSpec:
     pf = mapping(data, where, _PF_KEYS)
     name = _name(pf.get("pf"), f"{where}.pf")
@@ -192,11 +119,3 @@ def _hardware(value: object, where: str) -> int | str | None:
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= vf_ids.MAX_VFS:
         raise BadInputError(f"{where}.hardware_vfs: {value!r} is not a number from 0 on; write a number or 'max'")
     return number
-
-
-def ids_of(value: object, where: str) -> Ids:
-    if isinstance(value, (list, tuple)) and len(value) == 1 and isinstance(value[0], str):
-        value = value[0]
-    if isinstance(value, str) and value.strip() == ALL:
-        return ALL
-    return vf_ids.parse(cast(vf_ids.IdsInput, value), vf_ids.MAX_VFS, where)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from .._model import addresses
 from .._model.errors import BadInputError
 from .._model.properties import ADDRESSES, NAMES, VfProperties
-from .document import ALL
+from .id_sets import ALL
 
 if TYPE_CHECKING:
-    from .document import Ids
+    from .id_sets import Ids
 
 LINK_STATES = ("auto", "enable", "disable")
 VLAN_PROTOS = ("802.1q", "802.1ad")

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Union
 
 from .._model.errors import BadInputError
-from .._readers.pfs import FACTS, PfState
+from .._model.state import FACTS, PfState
 from . import shape
 
 KEYS = (*FACTS, "driver", "netdev", "index", "all")
@@ -106,57 +106,6 @@ def facts_of(names: Iterable[PfName]) -> frozenset[str]:
     return frozenset().union(*(name.facts for name in names if isinstance(name, Selector)))
 
 
-def find(name: PfName, states: Mapping[str, PfState], altnames: Mapping[str, str]) -> list[PfState]:
-    """The PFs that ``name`` means, in the order of their addresses: one, unless it is a selector that says ``all``.
-
-    ``altnames`` gives the interface name behind alternative names. Raises `BadInputError` that lists the candidates
-    when there is none, or more than the one that is meant.
-    """
-    if isinstance(name, str):
-        return [_named(name, states, altnames)]
-    found = matching(name, states)
-    if found and name.all:
-        return found
-    if len(found) == 1 if name.index is None else name.index < len(found):
-        return [found[name.index or 0]]
-    from . import candidates
-
-    raise BadInputError(candidates.refusal(name, found, in_order(states)))
-
-
-def matching(selector: Selector, states: Mapping[str, PfState]) -> list[PfState]:
-    """All PFs with the wanted facts, in the order of their addresses."""
-    return [pf for pf in in_order(states) if selector.matches(pf)]
-
-
-def _named(name: str, states: Mapping[str, PfState], altnames: Mapping[str, str]) -> PfState:
-    """A PCI address in any case, with or without domain, or an interface name."""
-    lower = name.lower()
-    netdev = altnames.get(name, name)
-    for address, pf in states.items():
-        if address in (lower, f"0000:{lower}") or (pf.netdev is not None and pf.netdev == netdev):
-            return pf
-    from . import candidates
-
-    raise BadInputError(f"PF '{name}' is not on this host; PFs of this host: {candidates.rows(in_order(states), ())}")
-
-
-def in_order(states: Mapping[str, PfState]) -> list[PfState]:
-    """By address, the numbers of it as numbers."""
-    return sorted(states.values(), key=lambda pf: [int(part, 16) for part in re.split("[:.]", pf.address)])
-
-
-def values(pf: PfState) -> dict[str, Any]:
-    """What selectors ask for, as far as it was read."""
-    return {**pf.facts, "driver": pf.driver, "netdev": pf.netdev}
-
-
-def _is(name: str, wanted: str | int, value: str | int | None) -> bool:
-    if name == "netdev":
-        return value is not None and fnmatchcase(str(value), str(wanted))
-    return str(value).startswith(str(wanted)) if name == "class" else value == wanted
-
-
 def _fact(name: str, value: object, where: str) -> str | int:
     if name == "numa_node":
         return _number(value, -1, where)
@@ -191,3 +140,14 @@ def _number(value: object, low: int, where: str) -> int:
     if isinstance(number, bool) or not isinstance(number, int) or number < low:
         raise BadInputError(f"{where}: {value!r} is not a whole number from {low} on")
     return number
+
+
+def values(pf: PfState) -> dict[str, Any]:
+    """What selectors ask for, as far as it was read."""
+    return {**pf.facts, "driver": pf.driver, "netdev": pf.netdev}
+
+
+def _is(name: str, wanted: str | int, value: str | int | None) -> bool:
+    if name == "netdev":
+        return value is not None and fnmatchcase(str(value), str(wanted))
+    return str(value).startswith(str(wanted)) if name == "class" else value == wanted

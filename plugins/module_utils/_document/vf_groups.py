@@ -12,7 +12,7 @@ from typing import Any, Union
 from .._model import addresses
 from .._model.properties import ADDRESSES
 from .._model.vf_ids import compress
-from .document import ALL
+from .id_sets import ALL
 
 _TOGETHER = (("vlan", "qos", "vlan_proto"), ("min_tx_rate", "max_tx_rate"))
 """Keys that are checked, and set in the kernel, as one."""

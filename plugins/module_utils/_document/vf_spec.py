@@ -13,11 +13,10 @@ from .._model import vf_device, vf_ids
 from .._model.errors import BadInputError
 from .._model.properties import VfProperties
 from .._model.vf_device import VfDevice
-from .document import Ids, PfSpec, ids_of, ids_text, resolve_ids
+from .id_sets import Ids, ids_of, ids_text, resolve_ids
 from .shape import mapping
 
 if TYPE_CHECKING:
-    from .._readers.pfs import PfState
     from .selector import PfName
 
 VF_KEYS = ("ids", "driver", *_properties.NAMES, *vf_device.NAMES)
@@ -76,25 +75,6 @@ def _properties_of(vf: Mapping[str, Any], ids: Ids, where: str) -> VfProperties:
     properties = property_values.validate(vf, where)
     property_values.check_addresses(properties, ids, where)
     return properties
-
-
-def with_owed(spec: PfSpec, state: PfState, ids: frozenset[int]) -> PfSpec:
-    """What is owed to the VFs ``ids`` is wished as well, as far as the wish does not say otherwise."""
-    from .._engine.journal import Owed
-    from .._model import eswitch
-
-    owed = state.owed or Owed()
-    back = None if owed.present is None else (owed.present | state.present) & ids
-    lost = eswitch.kept_by_nobody(state.driver, spec.settings.eswitch_mode)
-    given = {
-        i: VfSpec(frozenset({i}), owed.drivers.get(i), owed.properties.get(i, VfProperties()).without(lost))
-        for i in sorted({*owed.drivers, *owed.properties} & ids)
-    }  # fmt: skip
-    return spec._replace(
-        present_vfs=back if spec.present_vfs is None else spec.present_vfs,
-        drivers_autoprobe=owed.autoprobe if spec.drivers_autoprobe is None else spec.drivers_autoprobe,
-        vfs=(*given.values(), *spec.vfs),
-    )
 
 
 def check_alike(pf: PfName, vfs: tuple[VfSpec, ...], where: str) -> None:

@@ -15,9 +15,10 @@ from collections.abc import Mapping
 
 from .._model.errors import KernelError
 from .._model.kernel_interface import STOCK
-from .._readers.pfs import PfState
+from .._model.paths import EVERY_VF
+from .._model.state import PfState
 from .._system import durable
-from .._system.sysfs import EVERY_VF, Sysfs
+from .._system.sysfs import Sysfs
 
 
 def as_stock(found: PfState) -> PfState:

@@ -15,18 +15,19 @@ from .._holders import holders
 from .._model import eswitch
 from .._model.errors import BlockedError, PropertyError, SriovError, VerifyError
 from .._model.properties import VfProperties
+from .._model.state import PfState
 from .._model.vf_ids import describe
 from .._plan import steps as _steps
 from .._plan.actions import Action, Command, SetEswitch, Write
-from .._plan.goal import shortfall
 from .._plan.plan import HostPlan, Plan
 from .._plan.plan import plan as plan_pf
+from .._plan.shortfall import shortfall
 from .._plan.steps import Step, summary
-from .._readers.pfs import PfState, read_pfs
+from .._readers.pfs import read_pfs
 from .._system import blocked, process
 from .._system.process import Run
 from .._system.sysfs import Sysfs
-from . import all_vf_drivers, journal, reading
+from . import all_vf_drivers, journal, reading, refusals
 from .errno_hints import is_no_choice, meaning
 from .execute import act
 from .reading import Extent
@@ -122,7 +123,7 @@ def apply_host(sysfs: Sysfs, plan: HostPlan, *, run: Run = process.run, alone: b
     and a new VF may have a user before a failure, here or in another run, takes it back. ``alone``: for who knows that
     neither happens, and cannot wait for writer processes to start, or be refused to read beside them.
     """
-    holders.refuse_held(sysfs, run, plan)
+    refusals.refuse_held(sysfs, run, plan)
     careful = any(_may_wait(one, alone) for one in plan.plans) or bool(plan.changed and blocked.under_way(sysfs))
     host = _Host(sysfs, run, plan.force, careful, alone)
     start = host.clock()
@@ -154,7 +155,7 @@ def _apply_pf(host: _Host, plan: Plan) -> PfOutcome:
             raise
     all_vf_drivers.note(host.sysfs, plan.found)
     lesser = _lesser(host, plan)
-    holders.refuse_held(host.sysfs, host.run, HostPlan((lesser,), host.force))
+    refusals.refuse_held(host.sysfs, host.run, HostPlan((lesser,), host.force))
     return _carry_out(replace(host, careful=host.careful or _may_wait(lesser, host.alone)), lesser)
 
 

@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from .._document.document import HostDocument, PfSpec
-from .._plan.goal import Goal, goal_of, shortfall
-from .._readers.pfs import BoundDevices, PfState, glance_at_vfs, read_vfs
+from .._model.state import PfState
+from .._plan.derive import goal_of
+from .._plan.goal import Goal
+from .._plan.shortfall import shortfall
+from .._readers.pfs import BoundDevices, glance_at_vfs, read_vfs
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 

@@ -9,15 +9,16 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._document.document import HostDocument, resolve
+from .._document.document import HostDocument
+from .._document.resolve import resolve
 from .._model.errors import BadInputError, RefusedError, SriovError
-from .._model.kernel_interface import DEVICES
+from .._model.paths import DEVICES, EVERY_VF, UNFINISHED
+from .._model.state import FACTS, PfState
 from .._plan.plan import HostPlan, plan_resolved
-from .._readers.pfs import FACTS, PfState, read_known, read_pfs
+from .._readers.pfs import read_known, read_pfs
 from .._system import pf_lock
 from .._system.blocked import refuse_these
 from .._system.read_once import ReadOnce, once
-from .._system.sysfs import EVERY_VF, UNFINISHED
 from . import compliance
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def converge(
 
 def _asked(sysfs: Sysfs, run: Run, report: Report) -> Report:
     if report.plan.changed:
-        from .._holders.holders import refuse_held
+        from .refusals import refuse_held
 
         refuse_held(sysfs, run, report.plan)
     return report
@@ -179,13 +180,13 @@ def _with_notes(sysfs: Sysfs, states: dict[str, PfState]) -> dict[str, PfState]:
 
 def altnames(run: Run, names: Iterable[PfName], states: Mapping[str, PfState]) -> dict[str, str]:
     """Interface names behind those names of PFs that are neither addresses nor interface names."""
-    from .._document import selector
+    from .._document import lookup
 
     found: dict[str, str] = {}
     for name in names:
         if isinstance(name, str) and ":" not in name:
             try:
-                selector.find(name, states, {})
+                lookup.find(name, states, {})
             except BadInputError:
                 found[name] = _netdev_or_same(run, name)
     return found
@@ -193,12 +194,12 @@ def altnames(run: Run, names: Iterable[PfName], states: Mapping[str, PfState]) -
 
 def _resolved(sysfs: Sysfs, run: Run, document: HostDocument, states: Mapping[str, PfState]) -> HostDocument:
     """`resolve`; when that fails it is asked again with all facts of all PFs, so that the error can tell them."""
-    from .._document import selector
+    from .._document import lookup
 
     names = [spec.pf for spec in document.pfs]
     known = altnames(run, names, states)
     try:
-        chosen = [pf for name in names for pf in selector.find(name, states, known)]
+        chosen = [pf for name in names for pf in lookup.find(name, states, known)]
         refuse_these({pf.address: pf.blocked for pf in chosen if pf.blocked is not None})
         return resolve(document, states, known)
     except BadInputError:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from .._document.document import PfSpec
 from .._model.settings import PfSettings
+from .._model.state import PfState
 from .._plan.goal import Goal
 from .._plan.required_reads import device_reads, needs_mode, reads
 from .._readers import details, vf_properties
-from .._readers.pfs import PfState, read_pfs, read_vfs
+from .._readers.pfs import read_pfs, read_vfs
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .._tools import ip

@@ -23,7 +23,7 @@ def live_update_phase(sysfs: Sysfs) -> str | None:
     """
     if not sysfs.exists(STATUS):
         return None
-    from .._live_update.status import FINAL, Folder
+    from .._system.update_folder import FINAL, Folder
 
     status = Folder.of(sysfs).read_status()
     if not status or status.get("phase") in FINAL:

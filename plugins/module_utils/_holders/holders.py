@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from .._model.errors import KernelError, RefusedError
-from .._model.kernel_interface import DEVICES
-from .._plan.plan import HostPlan, Plan
-from .._readers.pfs import PfState, VfState, read_vfs
+from .._model.paths import DEVICES
+from .._model.state import PfState, VfState
+from .._readers.pfs import read_vfs
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 
@@ -30,27 +30,6 @@ class Holder:
 
     def __str__(self) -> str:
         return self.text
-
-
-def refuse_held(sysfs: Sysfs, run: Run, plan: HostPlan) -> None:
-    """Raise `RefusedError` naming the holders when steps of the plan would take held VFs away and it is not forced.
-
-    Reads nothing when no step takes a VF away. A VF of a domain that is only defined may be bound to VFIO: that is how
-    the domain needs it.
-    """
-    plans = [one for one in plan.plans if one.takes]
-    if plan.force or not plans:
-        return
-    holders = read_holders(sysfs, run, {one.found.address: (one.found, one.takes) for one in plans})
-    mine = {one.found.address: one for one in plans}
-    rows = [
-        f"VF {vf_id} of PF {pf} by {holders[pf, vf_id]}" for pf, vf_id in sorted(holders)
-        if not (holders[pf, vf_id].later and _to_vfio(mine[pf], vf_id))
-    ]  # fmt: skip
-    if rows:
-        raise RefusedError(
-            f"VFs are in use: {'; '.join(rows)}; stop the user first, leave the VF as it is, or force: true"
-        )
 
 
 def read_holders(
@@ -140,9 +119,3 @@ def _disks(vfs: _Vfs) -> dict[str, Holder]:
 
     users = block_devices.users(vfs.sysfs, vfs.bound(vfio=False))
     return {address: Holder(text) for address, text in users.items()}
-
-
-def _to_vfio(plan: Plan, vf_id: int) -> bool:
-    """Whether the VF stays, with a VFIO driver."""
-    driver = plan.goal.drivers.get(vf_id) or plan.goal.rebound.get(vf_id) or ""
-    return "vfio" in driver and vf_id in plan.goal.present and not plan.goal.cycle

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from .._model.kernel_interface import DEVICES
+from .._model.paths import DEVICES
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from . import namespaces

@@ -13,15 +13,17 @@ from .._engine import reading
 from .._model import vf_ids
 from .._model.errors import BadInputError, RefusedError
 from .._model.properties import VfProperties
-from .._readers.pfs import PfState
+from .._model.state import PfState
+from .._system import update_folder
 from .._vm.qemu import argv
 from .._vm.qemu.devices import GuestDevice
+from .._vm.record import ManifestVf, ManifestVm
 from .._vm.vm_facts import Facts, VmFacts
 from . import gather, kexec, preflight
 from . import manifest as _manifest
 from . import status as _live_status
 from .machine import LiveHost
-from .manifest import Kernel, Manifest, ManifestPf, ManifestVf, ManifestVm
+from .manifest import Kernel, Manifest, ManifestPf
 from .options import Options
 from .preflight import Verdict
 
@@ -95,7 +97,7 @@ def armed(host: LiveHost, manifest: Manifest) -> Manifest | None:
     """The manifest already armed here, when it is the same but for its id and time and its kernel is loaded."""
     found = _manifest.load(host.folder.path)
     status = host.folder.read_status() or {}
-    if found is None or status.get("phase") != _live_status.ARMED or not host.kexec.loaded():
+    if found is None or status.get("phase") != update_folder.ARMED or not host.kexec.loaded():
         return None
     cmdline = manifest.kernel.cmdline.replace(manifest.id, found.id)
     same = replace(manifest, id=found.id, created=found.created, kernel=replace(manifest.kernel, cmdline=cmdline))
@@ -108,7 +110,7 @@ def arm(host: LiveHost, manifest: Manifest) -> None:
     kernel = manifest.kernel
     host.kexec.load(kernel.image, kernel.initrd, kernel.cmdline)
     _manifest.store(host.folder.path, manifest)
-    _live_status.write_status(host.folder, manifest.id, _live_status.ARMED, manifest.boot_id, host.now())
+    _live_status.write_status(host.folder, manifest.id, update_folder.ARMED, manifest.boot_id, host.now())
 
 
 def cancel(host: LiveHost) -> bool:
@@ -116,7 +118,7 @@ def cancel(host: LiveHost) -> bool:
     status = host.folder.read_status()
     if status is None:
         return False
-    if status.get("phase") != _live_status.ARMED:
+    if status.get("phase") != update_folder.ARMED:
         raise RefusedError(f"the live update is in phase {status.get('phase')}: only an armed one can be cancelled")
     if host.kexec.loaded():
         host.kexec.unload()

@@ -10,14 +10,15 @@ import re
 from collections.abc import Mapping
 
 from .._model.errors import KernelError, SriovError
-from .._readers.pfs import PfState, read_pfs
+from .._model.state import PfState
+from .._readers.pfs import read_pfs
 from .._system.process import Run
 from .._system.sysfs import Sysfs
+from .._system.update_folder import FOLDER, Folder
 from .._vm import discovery
 from .._vm.qemu.backend import QemuBackend
 from .._vm.vm_facts import Facts, KernelFacts, Watchdog
 from . import conflicts, kernel_modules, kexec
-from .status import FOLDER, Folder
 
 PROGRAM = "/usr/local/sbin/sriovctl"
 RESUME_UNIT = "kvmfleet-sriov-resume.service"

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from .._model.errors import KernelError
-from .._readers.pfs import PfState
+from .._model.state import PfState
 from .._system.sysfs import Sysfs
 from .._vm.vm_facts import ModuleFacts
 

@@ -13,10 +13,10 @@ from .._model.errors import SriovError
 from .._system import process
 from .._system.process import Run
 from .._system.sysfs import Sysfs
+from .._system.update_folder import Folder
 from .._vm.qemu.backend import Deadlines, QemuBackend
 from .kexec import Kexec
 from .options import Options
-from .status import Folder
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 

@@ -17,6 +17,7 @@ from .._model import properties as _properties
 from .._model.errors import BadInputError
 from .._model.properties import VfProperties
 from .._system import durable
+from .._vm.record import ManifestVf, ManifestVm
 
 SCHEMA = 1
 TOKEN = "kvmfleet.update"
@@ -52,33 +53,6 @@ class ManifestPf:
     present_vfs: str
     drivers_autoprobe: bool
     interface: str
-
-
-@dataclass(frozen=True)
-class ManifestVf:
-    """A VF that a VM owns: ``device`` are the device_add arguments that plug it again at the same place."""
-
-    pf: str
-    id: int
-    address: str
-    device: Mapping[str, Any]
-    properties: VfProperties
-
-
-@dataclass(frozen=True)
-class ManifestVm:
-    """A VM as it ran while arming. ``argv``: its own command line; ``restore_argv``: the one that waits for state."""
-
-    name: str
-    backend: str
-    priority: int
-    unit: str
-    qmp: str
-    argv: tuple[str, ...]
-    restore_argv: tuple[str, ...]
-    cwd: str
-    cold_start: bool
-    vfs: tuple[ManifestVf, ...]
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Callable
 
+from .._system.update_folder import ARMED, FOLDER
 from .._vm.qemu import argv
 from .._vm.vm_facts import Facts, VmFacts
 from .options import Options
-from .status import ARMED, FOLDER
 
 MIB = 1 << 20
 VOLATILE = ("tmpfs", "ramfs", "overlay", "squashfs")

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from .._model.errors import RefusedError
 from .._system import durable
 from .._vm import discovery, state_file
+from .._vm.record import ManifestVm
 from . import claim as _claim
 from .claim import Claim
 from .machine import FAILURES, LiveHost
-from .manifest import Manifest, ManifestVm
+from .manifest import Manifest
 from .options import parse
 from .status import Progress
 

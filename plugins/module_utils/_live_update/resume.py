@@ -10,10 +10,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from .._model.errors import BadInputError, SriovError
+from .._system import update_folder
+from .._vm.record import ManifestVm
 from . import manifest as _manifest
-from . import status as _live_status
 from .machine import FAILURES, LiveHost
-from .manifest import Manifest, ManifestVm
+from .manifest import Manifest
 from .options import parse
 from .pfs import PfSet
 from .restore import Restorer
@@ -28,14 +29,14 @@ def resume(host: LiveHost) -> str | None:
     """
     manifest = _require(host)
     status = host.folder.read_status() or {}
-    if status.get("manifest") == manifest.id and status.get("phase") in _live_status.FINAL:
+    if status.get("manifest") == manifest.id and status.get("phase") in update_folder.FINAL:
         host.log(f"live update {manifest.id} is {status['phase']} already")
         return None
     work = _Resume(host, manifest)
     try:
         return work.run()
     except FAILURES as error:
-        work.progress.finish(_live_status.FAILED, "failed", str(error))
+        work.progress.finish(update_folder.FAILED, "failed", str(error))
         raise
 
 
@@ -66,7 +67,7 @@ class _Resume:
 
     def run(self) -> str:
         """Higher priority first, then by name."""
-        self.progress.enter(_live_status.RESUMING)
+        self.progress.enter(update_folder.RESUMING)
         self._load_modules()
         threads = self.pfs.enable_all()
         good = self._restore_all()
@@ -75,7 +76,7 @@ class _Resume:
         last = self.pfs.present()
         self.progress.result["present_ids_at_first_restore"] = last if self.first is None else self.first
         self.progress.result["present_ids_at_last_restore"] = last
-        self.progress.enter(_live_status.FILLING)
+        self.progress.enter(update_folder.FILLING)
         problems = self.pfs.fill(self._owned_by_failed(good))
         return self._finish(good, problems)
 
@@ -131,7 +132,7 @@ class _Resume:
         if not self.started:
             self.started = True
             self.first = self.pfs.present()
-            self.progress.enter(_live_status.RESTORING)
+            self.progress.enter(update_folder.RESTORING)
 
     def _owned_by_failed(self, good: set[str]) -> frozenset[tuple[str, int]]:
         """VFs of VMs that do not run: the fill does not add them, nobody has read their properties back."""
@@ -144,7 +145,7 @@ class _Resume:
         if lost:
             problems = [f"VMs not restored: {', '.join(lost)}", *problems]
         self.progress.finish(
-            _live_status.FAILED if problems else _live_status.DONE,
+            update_folder.FAILED if problems else update_folder.DONE,
             "failed" if problems else "updated",
             "; ".join(problems) or None,
             interface=next((state.interface for state in mine.values()), None),
@@ -152,4 +153,4 @@ class _Resume:
             vfs_enabled={address: state.enabled for address, state in mine.items()},
             vfs_present_at_end={address: len(state.present) for address, state in mine.items()},
         )
-        return _live_status.FAILED if problems else _live_status.DONE
+        return update_folder.FAILED if problems else update_folder.DONE

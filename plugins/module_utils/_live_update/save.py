@@ -9,19 +9,19 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from .._model.errors import BadInputError, RefusedError, SriovError
-from .._system import pf_lock
+from .._system import pf_lock, update_folder
 from .._vm import discovery
+from .._vm.record import ManifestVm
 from . import claim as _claim
 from . import manifest as _manifest
-from . import status as _live_status
 from .claim import Claim
 from .machine import FAILURES, LiveHost
-from .manifest import Manifest, ManifestVm
+from .manifest import Manifest
 from .options import parse
 from .restore import Restorer, drop_claim
 from .status import Progress, new_result
 
-UNDONE_ALONE = (_live_status.SAVING, _live_status.SAVED, _live_status.KEXEC)
+UNDONE_ALONE = (update_folder.SAVING, update_folder.SAVED, update_folder.KEXEC)
 
 
 def run(host: LiveHost) -> str:
@@ -34,15 +34,15 @@ def run(host: LiveHost) -> str:
     options = parse(manifest.options)
     try:
         _save_all(host, manifest, progress)
-        progress.enter(_live_status.SAVED)
+        progress.enter(update_folder.SAVED)
         _each(manifest.vms, host.backend.release)
-        progress.enter(_live_status.KEXEC)
+        progress.enter(update_folder.KEXEC)
         _sync_journal(host)
         host.kexec.start(options.orderly)
     except FAILURES as error:
         host.log(f"not updated: {error}")
         return _abort(host, manifest, progress, str(error))
-    return _live_status.KEXEC
+    return update_folder.KEXEC
 
 
 def recover(host: LiveHost) -> str | None:
@@ -54,7 +54,7 @@ def recover(host: LiveHost) -> str | None:
     manifest = _manifest.load(host.folder.path)
     if status is None or manifest is None or status.get("phase") not in UNDONE_ALONE:
         return None
-    if manifest.boot_id != host.boot_id() or (status["phase"] == _live_status.KEXEC and _going_down(host)):
+    if manifest.boot_id != host.boot_id() or (status["phase"] == update_folder.KEXEC and _going_down(host)):
         return None
     return _abort(host, manifest, _progress(host, manifest), f"the run ended in phase {status['phase']}")
 
@@ -67,7 +67,7 @@ def _armed(host: LiveHost) -> Manifest:
         raise BadInputError("nothing is armed on this host")
     if manifest.boot_id != host.boot_id():
         raise BadInputError(f"manifest {manifest.id} was armed under another kernel boot: cancel it and arm again")
-    if status.get("phase") != _live_status.ARMED or status.get("manifest") != manifest.id:
+    if status.get("phase") != update_folder.ARMED or status.get("manifest") != manifest.id:
         raise RefusedError(f"this live update is in phase {status.get('phase')}, not armed: it is not started again")
     if not host.kexec.loaded():
         raise RefusedError("no kernel is loaded any more: arm the update again")
@@ -85,7 +85,7 @@ def _progress(host: LiveHost, manifest: Manifest) -> Progress:
 
 
 def _save_all(host: LiveHost, manifest: Manifest, progress: Progress) -> None:
-    progress.enter(_live_status.SAVING)
+    progress.enter(update_folder.SAVING)
     for vm in manifest.vms:
         progress.update_vm(vm.name, vfs=[vf.address for vf in vm.vfs], result="running")
     _each(manifest.vms, lambda vm: _save(host, manifest, progress, vm))
@@ -115,7 +115,7 @@ def _abort(host: LiveHost, manifest: Manifest, progress: Progress, why: str) -> 
     lost = _each_quietly(manifest.vms, lambda vm: _bring_back(restorer, vm))
     if host.kexec.loaded():
         _quietly(host, host.kexec.unload)
-    phase = _live_status.FAILED if lost else _live_status.ABORTED
+    phase = update_folder.FAILED if lost else update_folder.ABORTED
     error = why + (f"; VMs that did not come back: {', '.join(lost)}" if lost else "")
     progress.finish(phase, "failed" if lost else "aborted", error, kernel_after=manifest.kernel.release_before)
     return phase

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-DEVICES = "/sys/bus/pci/devices"
-
 
 class Interface(NamedTuple):
     """What userspace can do with the VFs of one PF.

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from .._model.kernel_interface import DEVICES
+from .._model.paths import DEVICES
+from .._model.state import PfState
 from .._model.vf_device import VfDevice, number_for
-from .._readers.pfs import PfState
 from .actions import SetEswitch, SetMtu
 from .steps import Step, links_as_found, set_msix, vf_link
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._model.properties import VfProperties
+from .._model.state import PfState
 from .._model.vf_device import VfDevice, as_wished
 from .._model.vf_ids import describe
-from .._readers.pfs import PfState
 from .goal import Goal
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from .._model.state import PfState
 from .._model.vf_device import VfDevice
-from .._readers.pfs import PfState
 from . import device_steps, steps
 from .goal import Goal
 from .steps import Step

@@ -5,17 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
-from .._document.document import PfSpec
-from .._model import vf_ids
 from .._model.settings import PfSettings
-from .._readers.pfs import NONE, PfState
-from . import presence as _presence
+from .._model.state import NONE, PfState
 
 if TYPE_CHECKING:
-    from .._engine.journal import Bound
+    from .._model.journal_entry import Bound
     from .._model.properties import VfProperties
     from .._model.vf_device import VfDevice
 
@@ -61,42 +58,3 @@ class Goal(NamedTuple):
         wanted = {i: device.msix_vectors for i, device in self.devices.items() if device.msix_vectors is not None}
         have = {i: found.devices.get(i, VfDevice()).msix_vectors for i in wanted}
         return {i: number for i, number in wanted.items() if as_wished(number, have[i], found.driver) != number}
-
-
-def goal_of(found: PfState, spec: PfSpec) -> Goal:
-    """The goal of a resolved wish (numbers and sets, see `_document.resolve`)."""
-    enabled = found.enabled if spec.hardware_vfs is None else int(spec.hardware_vfs)
-    presence = _presence.presence_of(found, spec, enabled)
-    goal = Goal(
-        enabled,
-        presence.ids,
-        found.autoprobe if spec.drivers_autoprobe is None else spec.drivers_autoprobe,
-        cycle=presence.cycle,
-        notes=tuple(_presence.notes(found, spec, presence)),
-        kills=presence.kills,
-        settings=spec.settings,
-    )
-    if not (spec.vfs or presence.cycle or spec.settings.eswitch_mode or found.owed):
-        return goal
-    from . import goal_vfs
-
-    return goal_vfs.with_vfs(found, spec, presence, goal)
-
-
-def shortfall(goal: Goal, found: PfState) -> list[str]:
-    """What of the goal a reading does not show, each as "thing: wanted .., found ..": empty when it is reached."""
-    facts = list(_pf_facts(goal, found))
-    if goal.drivers or goal.overrides or goal.properties or goal.devices:
-        from . import goal_vfs
-
-        facts += goal_vfs.facts(goal, found)
-    return [f"{thing}: wanted {wanted}, found {have}" for thing, wanted, have in facts if wanted != have]
-
-
-def _pf_facts(goal: Goal, found: PfState) -> Iterator[tuple[str, Any, Any]]:
-    yield "hardware_vfs", goal.enabled, found.enabled
-    if goal.present != found.present:
-        yield "present_vfs", vf_ids.describe(goal.present), vf_ids.describe(found.present)
-    yield "drivers_autoprobe", goal.autoprobe, found.autoprobe
-    for name, value in goal.settings.to_dict().items():
-        yield name, value, getattr(found.settings, name)

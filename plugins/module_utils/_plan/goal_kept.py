@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from .._engine.journal import Owed
 from .._model import eswitch
+from .._model.journal_entry import Owed
 from .._model.properties import VfProperties
-from .._readers.pfs import PfState
+from .._model.state import PfState
 from .goal import Goal
 
 

@@ -14,8 +14,8 @@ from typing import Any
 from .._document.document import DEFAULT_DRIVER, PfSpec
 from .._model import eswitch, vf_ids
 from .._model.properties import VfProperties
+from .._model.state import PfState
 from .._model.vf_device import VfDevice, as_wished
-from .._readers.pfs import PfState
 from .goal import Goal
 from .presence import Presence
 

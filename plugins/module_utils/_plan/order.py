@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from .._model import eswitch
 from .._model.properties import VfProperties
+from .._model.state import PfState
 from .._model.vf_device import VfDevice
-from .._readers.pfs import PfState
 from . import device_steps
 from . import steps as _steps
 from .driver_order import cleared, driver_steps, owed_steps

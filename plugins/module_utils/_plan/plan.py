@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._document.document import HostDocument, PfSpec, resolve
+from .._document.document import HostDocument, PfSpec
+from .._document.resolve import resolve
 from .._model.errors import RefusedError
+from .._model.state import PfState
 from .._model.vf_ids import describe
-from .._readers.pfs import PfState
 from . import presence as _presence
-from .goal import Goal, goal_of, shortfall
+from .derive import goal_of
+from .goal import Goal
+from .shortfall import shortfall
 
 if TYPE_CHECKING:
     from .steps import Step

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from .._document.document import PfSpec
+from .._model.state import PfState
 from .._model.vf_ids import compress, describe
-from .._readers.pfs import PfState
 
 
 class Presence(NamedTuple):

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from .._document.document import PfSpec
 from .._model import eswitch
+from .._model.state import PfState
 from .._model.vf_device import NAMES
-from .._readers.pfs import PfState
-from .goal import goal_of
+from .derive import goal_of
 
 
 def reads(found: PfState, spec: PfSpec) -> tuple[frozenset[int], bool]:

@@ -11,11 +11,11 @@ from itertools import groupby
 from typing import Any
 
 from .._model import eswitch, vf_ids
-from .._model.kernel_interface import DEVICES
+from .._model.paths import DEVICES, DRIVERS
 from .._model.properties import VfProperties
+from .._model.state import PfState, VfState
 from .._model.vf_device import VfDevice, number_for
-from .._readers.pfs import DRIVERS, PfState, VfState
-from .._tools import ip
+from .._tools import ip_syntax
 from .actions import Action, Command, ReadBack, SetMtu, Write
 
 KERNELS_CHOICE = "kernel's choice"
@@ -91,8 +91,8 @@ def set_properties(pf: PfState, vf_id: int, wanted: VfProperties) -> Iterator[St
 
 def _set(pf: PfState, vf_id: int, wanted: VfProperties) -> Command:
     netdev, found = pf.netdev or "", pf.properties.get(vf_id, VfProperties())
-    parts = ip.set_parts(netdev, vf_id, wanted, found)
-    argv = tuple(ip.set_argv(netdev, vf_id, wanted, found))
+    parts = ip_syntax.set_parts(netdev, vf_id, wanted, found)
+    argv = tuple(ip_syntax.set_argv(netdev, vf_id, wanted, found))
     return Command(argv, (pf.address, vf_id), tuple((given, tuple(words)) for given, words in parts))
 
 

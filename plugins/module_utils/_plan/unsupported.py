@@ -17,10 +17,10 @@ from .._model.errors import BadInputError
 from .._model.link import INFINIBAND
 from .._model.properties import VfProperties
 from .._model.settings import SWITCHDEV
+from .._model.state import PfState
 from .._model.vf_device import VfDevice
 from .._model.vf_ids import describe
-from .._readers.pfs import PfState
-from .._tools import ip
+from .._tools import ip_syntax
 from .goal import Goal
 
 _OF_INFINIBAND = frozenset({"link_state", "node_guid", "port_guid"})
@@ -63,7 +63,7 @@ def _refused(found: PfState, goal: Goal, name: str, values: Mapping[int, Any]) -
     if mode == SWITCHDEV and name in eswitch.rule_of(found.driver).not_in_switchdev and any(values.values()):
         return f"{found.driver} refuses it in switchdev mode (EOPNOTSUPP)"
     known = [found.properties.get(i, VfProperties()) for i in values if i < found.enabled and not goal.cycle]
-    silent = name not in ip.ALWAYS_REPORTED and any(getattr(reading, name) is None for reading in known)
+    silent = name not in ip_syntax.ALWAYS_REPORTED and any(getattr(reading, name) is None for reading in known)
     if silent or not all(known):
         return (
             f"{found.driver} does not report it, as drivers do that answer EOPNOTSUPP, and what is not reported cannot "

@@ -10,13 +10,13 @@ from collections.abc import Collection, Mapping
 
 from .._model import pci_config
 from .._model.errors import BadInputError, KernelError, SriovError, ToolError
-from .._model.kernel_interface import DEVICES
+from .._model.paths import DEVICES
 from .._model.settings import PfSettings
+from .._model.state import PfState
 from .._model.vf_device import VfDevice
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .._tools import devlink
-from .pfs import PfState
 
 RENAMED = (errno.ENOENT, errno.ENODEV)
 """What an interface answers under a name that it had before."""

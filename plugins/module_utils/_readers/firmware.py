@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from .._model.errors import KernelError, SriovError
-from .._model.kernel_interface import DEVICES
+from .._model.paths import DEVICES
+from .._model.state import PfState
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .._tools import devlink, ethtool
-from .pfs import PfState
 
 STORAGE = "0x01"
 """PCI class of devices that devlink knows nothing about."""

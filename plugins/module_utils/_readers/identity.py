@@ -9,10 +9,10 @@ from typing import Any
 
 from .._document.selector import CLASSES
 from .._model.errors import KernelError
-from .._model.kernel_interface import DEVICES
+from .._model.paths import DEVICES
+from .._model.state import PfState
 from .._system.sysfs import Sysfs
 from .firmware import text
-from .pfs import PfState
 
 COMMAND_LINE, RELEASE = "/proc/cmdline", "/proc/sys/kernel/osrelease"
 

@@ -9,114 +9,24 @@ import errno
 import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .._model.errors import BadInputError, KernelError, SriovError
-from .._model.kernel_interface import DEVICES, INTERFACES, Interface, of_files
-from .._model.settings import PfSettings
-from .._model.vf_ids import describe
+from .._model.kernel_interface import of_files
+from .._model.paths import DEVICES, DRIVERS
+from .._model.state import FACTS, PfState, VfState
 from .._system import blocked as _blocked
 from .._system.read_once import ReadOnce
 from .._system.sysfs import Sysfs
 
 if TYPE_CHECKING:
-    from .._engine.journal import Owed
-    from .._model.link import Link
-    from .._model.properties import VfProperties
-    from .._model.vf_device import VfDevice
+    pass
 
-DRIVERS = "/sys/bus/pci/drivers"
-FACTS = ("vendor", "device", "subsystem_vendor", "subsystem_device", "class", "numa_node")
-"""What a PF is, in files of these names (Documentation/ABI/testing/sysfs-bus-pci): read only when asked for."""
-
-NONE: Mapping[Any, Any] = MappingProxyType({})
-"""Nothing, in the fields of values that others share."""
 
 _SLOTS = tuple(f"{number >> 3:02x}.{number & 7}" for number in range(256))
 """Device and function of each routing id on a bus; a host may have thousands of VFs to be named."""
 
 _REPRESENTOR = r"(c\d+)?pf\d+"
-
-
-class VfState(NamedTuple):
-    """A VF that is present as a PCI device; links that are not there are None.
-
-    No dataclass: a host may have thousands, and a named tuple is made in a quarter of the time.
-    """
-
-    address: str
-    driver: str | None = None
-    driver_override: str | None = None
-    iommu_group: str | None = None
-    netdev: str | None = None
-
-
-class PfState(NamedTuple):
-    """A PF: ``total`` VFs possible, ``enabled`` in hardware, ``present`` ids as PCI devices.
-
-    ``vfs`` has an entry for each present id whose details were read; ``properties`` for each enabled id, when they were
-    read (`_vf_readings.read_vfs`). ``interface`` is a name of `_interface.INTERFACES`; ``netdev`` is the first
-    network interface of the PF, None for NVMe and the like; ``offset`` and ``stride`` count routing ids and hold while
-    VFs are enabled; ``bus_drivers`` are the PCI drivers registered on the host. ``facts`` has those of `FACTS` that
-    were read: ids as sysfs has them (``0x8086``), numa_node as a number, -1 for none.
-
-    Read where they are asked for (`_details`, `_netdev`): ``settings``, ``devices`` of present VFs by id with
-    ``total_msix``, the vectors that they share, and ``link``, the network interface.
-
-    ``owed``: by a run that has not come to its end (`_owed.known`). ``every_vf``: its driver wants no VF to be absent,
-    so its ``interface`` is taken to be the stock one (`_every_vf.known`).
-
-    ``blocked``: what is being written to it, perhaps for ever. Then only address, driver, netdev and facts are known.
-    """
-
-    address: str
-    total: int
-    enabled: int
-    present: frozenset[int] = frozenset()
-    driver: str | None = None
-    netdev: str | None = None
-    autoprobe: bool = True
-    interface: str = "stock"
-    vfs: Mapping[int, VfState] = NONE
-    properties: Mapping[int, VfProperties] = NONE
-    facts: Mapping[str, str | int] = NONE
-    offset: int = 0
-    stride: int = 0
-    bus_drivers: frozenset[str] = frozenset()
-    blocked: str | None = None
-    settings: PfSettings = PfSettings()
-    devices: Mapping[int, VfDevice] = NONE
-    total_msix: int = 0
-    link: Link | None = None
-    owed: Owed | None = None
-    every_vf: bool = False
-
-    @property
-    def abilities(self) -> Interface:
-        return INTERFACES[self.interface]
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON: VF ids as keys are texts, sets of ids are lists like ``0-3,200``."""
-        return {
-            "pf": self.address, "netdev": self.netdev, "driver": self.driver, "interface": self.interface,
-            "total_vfs": self.total, "hardware_vfs": self.enabled, "present_vfs": describe(self.present),
-            "drivers_autoprobe": self.autoprobe, **self.facts, **self.settings.to_dict(),
-            "vfs": {str(vf_id): self._vf_dict(vf_id) for vf_id in self._known_ids()},
-        }  # fmt: skip
-
-    def _known_ids(self) -> list[int]:
-        return sorted(set(self.vfs) | set(self.properties))
-
-    def _vf_dict(self, vf_id: int) -> dict[str, Any]:
-        found: dict[str, Any] = {"present": vf_id in self.present}
-        if vf_id in self.vfs:
-            found.update(self.vfs[vf_id]._asdict())
-        if vf_id in self.properties:
-            found["properties"] = self.properties[vf_id].to_dict()
-        if vf_id in self.devices:
-            found.update(self.devices[vf_id]._asdict())
-        return found
 
 
 def read_pfs(

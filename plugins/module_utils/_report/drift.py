@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from .._document.document import HostDocument, PfSpec
-from .._document.selector import find
+from .._document.lookup import find
 from .._engine.converge import altnames, read_host
 from .._model.errors import BadInputError, RefusedError, SriovError
+from .._model.state import FACTS, PfState
 from .._plan.goal import Goal
 from .._plan.plan import Plan, plan
 from .._plan.steps import summary
-from .._readers.pfs import FACTS, PfState, read_known
+from .._readers.pfs import read_known
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .._document.document import ALL, HostDocument, validate
+from .._document.document import HostDocument, validate
+from .._document.id_sets import ALL
 from .._document.vf_groups import vf_groups
 from .._model import eswitch, vf_device, vf_ids
 from .._model.errors import BadInputError

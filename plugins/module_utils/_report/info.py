@@ -10,20 +10,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from .._document.selector import PfName, find
+from .._document.lookup import find
+from .._document.selector import PfName
 from .._engine.converge import altnames
 from .._engine.reading import with_properties
 from .._holders.holders import Holder, read_holders
 from .._model.errors import BadInputError, SriovError
+from .._model.paths import UNFINISHED
 from .._model.settings import PfSettings
+from .._model.state import FACTS, PfState
 from .._model.vf_device import NAMES
 from .._model.vf_ids import describe
 from .._readers import details as _details
 from .._readers import firmware, identity
-from .._readers.pfs import FACTS, PfState, read_known, read_vfs, vf_address
+from .._readers.pfs import read_known, read_vfs, vf_address
 from .._system import pf_lock
 from .._system.process import Run
-from .._system.sysfs import UNFINISHED, Sysfs
+from .._system.sysfs import Sysfs
 from .._tools import devlink
 
 FULL, SUMMARY, NONE = EXTENTS = ("full", "summary", "none")

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from .._document import selector
+from .._document import lookup, selector
 from .._document.document import HostDocument, PfSpec
 from .._document.selector import Selector
 from .._engine.converge import altnames
 from .._model.errors import BadInputError, KernelError
-from .._model.kernel_interface import DEVICES
-from .._readers.pfs import PfState, read_known
+from .._model.paths import DEVICES
+from .._model.state import PfState
+from .._readers.pfs import read_known
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 
@@ -70,13 +71,13 @@ def _look(
     """What there is of one wish, what it lacks, and the addresses that it hopes for."""
     if isinstance(spec.pf, str):
         try:
-            pfs = selector.find(spec.pf, states, names)
+            pfs = lookup.find(spec.pf, states, names)
         except BadInputError:
             yield Missing(f"PF {spec.pf}")
             return
     else:
-        pfs = selector.matching(spec.pf, states)
-        hopes = [pf.address for pf in selector.in_order(states) if spec.pf.may_match_later(pf)]
+        pfs = lookup.matching(spec.pf, states)
+        hopes = [pf.address for pf in lookup.in_order(states) if spec.pf.may_match_later(pf)]
         if len(pfs) <= (spec.pf.index or 0):
             yield Missing(f"PF {spec.pf}")
             return
@@ -98,7 +99,7 @@ def _look(
 
 
 def _before(pf: PfState, hopes: list[str], states: Mapping[str, PfState]) -> list[str]:
-    order = [one.address for one in selector.in_order(states)]
+    order = [one.address for one in lookup.in_order(states)]
     return [address for address in hopes if order.index(address) < order.index(pf.address)]
 
 

@@ -13,13 +13,12 @@ from collections.abc import Callable
 from .._live_update import machine, save
 from .._live_update import manifest as _manifest
 from .._live_update import resume as _live_resume
-from .._live_update import status as _live_status
 from .._live_update.machine import LiveHost
 from .._live_update.options import Options, parse
-from .._live_update.status import Folder
 from .._model.errors import SriovError
-from .._system import process
+from .._system import process, update_folder
 from .._system.sysfs import Sysfs
+from .._system.update_folder import Folder
 
 DOCUMENT = "/etc/kvmfleet-sriov/host.json"
 APPLY_UNIT = "kvmfleet-sriov-apply.service"
@@ -58,7 +57,7 @@ def resume(args: argparse.Namespace) -> int:
     phase = _live_resume.resume(host)
     if phase is not None:
         _apply_document(host)
-    return 0 if phase in (None, _live_status.DONE) else 1
+    return 0 if phase in (None, update_folder.DONE) else 1
 
 
 def _apply_document(host: LiveHost) -> None:
@@ -74,11 +73,11 @@ def _apply_document(host: LiveHost) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    return 0 if save.run(_host(args)) == _live_status.KEXEC else 1
+    return 0 if save.run(_host(args)) == update_folder.KEXEC else 1
 
 
 def recover(args: argparse.Namespace) -> int:
-    return 0 if save.recover(_host(args)) in (None, _live_status.ABORTED) else 1
+    return 0 if save.recover(_host(args)) in (None, update_folder.ABORTED) else 1
 
 
 def status(args: argparse.Namespace) -> int:

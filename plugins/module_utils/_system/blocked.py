@@ -13,7 +13,8 @@ import time
 from collections.abc import Iterable, Mapping
 
 from .._model.errors import KernelError, RefusedError
-from .sysfs import WRITES, Sysfs
+from .._model.paths import WRITES
+from .sysfs import Sysfs
 
 
 def under_way(sysfs: Sysfs) -> dict[str, str]:
@@ -48,11 +49,11 @@ def _locked(sysfs: Sysfs, name: str) -> bool:
 
 def _text(sysfs: Sysfs, name: str) -> str:
     """The lock's contents are written by `_writer_child`."""
-    from . import writer  # late, as it is rarely needed
+    from . import proc  # late, as it is rarely needed
 
     try:
         pid, since, value, path = sysfs.read(f"{WRITES}/{name}").split(" ", 3)
     except (KernelError, ValueError):
         return "a write is under way"
     seconds = max(0.0, time.time() - float(since))
-    return f"process {pid} ({writer.where(int(pid))}) has been writing '{value}' to {path} for {seconds:.0f} s"
+    return f"process {pid} ({proc.where(int(pid))}) has been writing '{value}' to {path} for {seconds:.0f} s"

@@ -94,12 +94,12 @@ def _sign(handle: int) -> None:
 
 
 def _who(sysfs: Sysfs, address: str) -> str:
-    from . import writer  # late, as it is rarely needed
+    from . import proc  # late, as it is rarely needed
 
     try:
         pid, since, command = sysfs.read(f"{LOCKS}/{address}").split(" ", 2)
         seconds = max(0.0, time.time() - float(since))
-        state = writer.where(int(pid))
+        state = proc.where(int(pid))
     except (KernelError, ValueError):
         return f"PF {address}: another run is changing it"
     return f"PF {address}: process {pid} ({state}), '{command}', has been changing it for {seconds:.0f} s"

@@ -62,14 +62,14 @@ def run(argv: Sequence[str], deadline_s: float = DEADLINE_S) -> str:
 
 def _late(process: subprocess.Popen[str], argv: Sequence[str], deadline_s: float) -> DeadlineError:
     """It is killed, but not waited for: what the kernel has blocked does not die."""
-    from . import writer  # late, as it is rarely needed
+    from . import proc  # late, as it is rarely needed
 
     process.kill()
     message = f"'{' '.join(argv)}' did not end within {deadline_s:g} s"
     try:
         process.wait(KILL_S)
     except subprocess.TimeoutExpired:
-        return BlockedError(f"{message}, and cannot be killed: process {process.pid} ({writer.where(process.pid)})")
+        return BlockedError(f"{message}, and cannot be killed: process {process.pid} ({proc.where(process.pid)})")
     finally:
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:

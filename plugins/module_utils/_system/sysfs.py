@@ -12,19 +12,13 @@ import threading
 from typing import TYPE_CHECKING
 
 from .._model.errors import BlockedError, KernelError
+from .._model.paths import WRITES
 
 if TYPE_CHECKING:
     from .writer import Writers
 
 PIECE = 65536
 """Bytes of one read(2)."""
-
-WRITES = "/run/kvmfleet-sriov/writes"
-"""One file a PF, locked while a process writes to that PF by `Sysfs.write_within`."""
-
-EVERY_VF = "/run/kvmfleet-sriov/every_vf"
-UNFINISHED = "/run/kvmfleet-sriov/unfinished"
-"""One file a PF, named by its address: what a run that has not come to its end owes it (`_owed`)."""
 
 
 class Sysfs:
@@ -89,7 +83,7 @@ class Sysfs:
         ``owner`` is the PF that others should leave alone until then (`_blocked`). In a queue it may take longer
         (`_writer.Writers.write`).
         """
-        from . import writer  # late: a resume seldom comes here, and a node program is compiled as it starts
+        from . import proc, writer
 
         folder = self.real(WRITES)
         try:
@@ -102,7 +96,7 @@ class Sysfs:
         if answer.what is None:
             raise BlockedError(
                 f"'{value}' written to {path} has not come back after {answer.seconds:.1f} s: process {answer.pid} "
-                f"({writer.where(answer.pid)}) goes on waiting in the kernel"
+                f"({proc.where(answer.pid)}) goes on waiting in the kernel"
             )
         if answer.errno and answer.what == writer.LOCK:
             raise KernelError("lock", f"{WRITES}/{owner}", answer.errno)
@@ -138,11 +132,11 @@ class Sysfs:
 
     def driver_info(self, netdev: str) -> bytes:
         """What the driver of a network interface says of itself (`_ethtool`); interfaces are of this machine alone."""
-        from .._tools import ethtool  # late, as it is only shown
+        from . import ethtool_ioctl  # late, as it is only shown
 
         if self.root:
             raise KernelError("ask for the driver of", f"network interface {netdev}", errno.ENODEV)
-        return ethtool.ask(netdev)
+        return ethtool_ioctl.ask(netdev)
 
     def names(self, path: str) -> list[str]:
         """Sorted names in a folder; an absent folder has none."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import select
 import subprocess
 import sys
@@ -161,21 +160,3 @@ class _Writer:
         if not line:
             raise SriovError(f"writer process {self._process.pid} ended with status {self._process.wait()}")
         return line.decode().strip()
-
-
-def where(pid: int) -> str:
-    """The state of a process of this machine and what it waits in, as far as that may be read (proc(5))."""
-    state = re.search(r"^State:\s+(\S)", _proc(pid, "status"), re.MULTILINE)
-    if state is None:
-        return "gone"
-    frames = re.findall(r"^\[\S+\] (\w[\w.]*)", _proc(pid, "stack"), re.MULTILINE)[:4]
-    inside = " < ".join(frames) or _proc(pid, "wchan").strip("0")
-    return f"state {state.group(1)}" + (f", in {inside}" if inside else "")
-
-
-def _proc(pid: int, name: str) -> str:
-    try:
-        with open(f"/proc/{pid}/{name}", encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from .._model.errors import SriovError
-from .._readers.pfs import PfState, vf_address
+from .._model.state import PfState
+from .._readers.pfs import vf_address
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .qemu import argv as _qemu_argv

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .._readers.pfs import PfState
+from .._model.state import PfState
 from .qemu.probe import Probe
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import WRITES
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import WRITES
 
 from ..scenarios.faults import KILL, KILL_AFTER, Killed
 from ..tools.tools import FakeTools

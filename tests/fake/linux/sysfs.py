@@ -10,8 +10,8 @@ import os
 from typing import TYPE_CHECKING
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BlockedError, KernelError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import ethtool_ioctl
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools import ethtool
 
 from ..scenarios.faults import KILL, KILL_AFTER, LIE, STUCK, Killed
 from .kernel import WRITE_ONLY, Blocked
@@ -48,7 +48,7 @@ class FakeSysfs(Sysfs):
         for pf in self.host.pfs.values():
             if pf.netdev == netdev and pf.drvinfo:
                 texts = [pf.driver or "", *pf.drvinfo, pf.address, "", ""]
-                return ethtool.DRVINFO.pack(ethtool.GDRVINFO, *[text.encode() for text in texts], *[0] * 5)
+                return ethtool_ioctl.DRVINFO.pack(ethtool_ioctl.GDRVINFO, *[text.encode() for text in texts], *[0] * 5)
         raise KernelError("ask for the driver of", netdev, errno.EOPNOTSUPP)
 
     def write(self, path: str, value: str) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import vf_request
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import validate
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState, VfState
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.actions import SetEswitch, SetMtu, Write
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.plan import HostPlan, plan_host
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import PfState, VfState
 
 PF = "0000:03:00.0"
 FOLDER = f"/sys/bus/pci/devices/{PF}"

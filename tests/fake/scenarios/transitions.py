@@ -15,8 +15,8 @@ from typing import Any
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import vf_request
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import HostDocument, validate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.converge import Report, converge
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import UNFINISHED
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.steps import Step
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import UNFINISHED
 
 from ..linux.host import FakeHost
 from ..linux.pf import FakePf

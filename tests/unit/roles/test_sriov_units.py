@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import last_apply
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import status
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._sriovctl import cli, live_update_cli
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import update_folder
 from tests.fake.linux.units import ROLE, names, render, unit
 
 FOLDER = "/var/lib/prometheus/node-exporter"
@@ -40,7 +40,7 @@ def test_apply_is_early() -> None:
     assert "network-pre.target" in one["Wants"]
     assert {"network-pre.target", "libvirtd.service", "ovs-vswitchd.service", "shutdown.target"} <= set(one["Before"])
     assert one["Conflicts"] == ["shutdown.target"]
-    assert str(Path(status.FOLDER).parent) in one["RequiresMountsFor"], "a live update would not be seen"
+    assert str(Path(update_folder.FOLDER).parent) in one["RequiresMountsFor"], "a live update would not be seen"
 
 
 def test_metrics_follow_every_apply() -> None:

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ..._live_update.manifest import ManifestVm
 from ..._model.errors import DeadlineError, SriovError
 from ..._system.process import Run
 from ..._system.sysfs import Sysfs
 from .. import state_file
+from ..record import ManifestVm
 from ..state_file import Fingerprint
 from . import argv as _qemu_argv
 from . import probe as _qemu_probe

@@ -19,7 +19,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.selector import KEYS
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.converge import converge
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import KernelError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import FACTS
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import FACTS
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import pf_lock
 from ansible_collections.kvmfleet.sriov.plugins.modules import sriov_info
 from ansible_collections.kvmfleet.sriov.plugins.modules.sriov_info import EXAMPLES, RETURN

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import HostDocument, resolve, validate
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import HostDocument, validate
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.resolve import resolve
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import PfState
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState
 
 IGB = PfState("0000:03:00.0", total=7, enabled=4, netdev="eth0")
 NVME = PfState("0000:04:00.0", total=8, enabled=0)

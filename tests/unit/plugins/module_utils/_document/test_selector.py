@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import lookup
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import selector as _selector
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import validate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.selector import Selector
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import converge
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import FACTS, PfState
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import FACTS, PfState
 from tests.fake.linux.host import FakeHost
 from tests.fake.linux.pf import FakePf
 
@@ -75,7 +76,7 @@ FOUND: list[tuple[Any, list[PfState]]] = [
 @pytest.mark.parametrize(("data", "means"), FOUND)
 def test_find(data: Any, means: list[PfState]) -> None:  # noqa: ANN401 - what users may write
     name = _selector.validate(data, "pf")
-    assert _selector.find(name, STATES, {"uplink": "ens1f1np1"}) == means
+    assert lookup.find(name, STATES, {"uplink": "ens1f1np1"}) == means
     if isinstance(name, Selector):
         assert _selector.validate(name.to_dict(), "pf") == name
 
@@ -83,7 +84,7 @@ def test_find(data: Any, means: list[PfState]) -> None:  # noqa: ANN401 - what u
 def test_pfs_are_in_the_order_of_their_numbers() -> None:
     """Domains of VMD have five digits (drivers/pci/controller/vmd.c), those of Hyper-V any four."""
     states = {address: pf(address, "8086:1592", "0x020000", 0) for address in ("10000:01:00.0", "c05b:00:02.0")}
-    found = _selector.find(Selector(all=True), states, {})
+    found = lookup.find(Selector(all=True), states, {})
     assert [one.address for one in found] == ["c05b:00:02.0", "10000:01:00.0"]
 
 
@@ -124,13 +125,13 @@ NOT_FOUND: list[tuple[Any, str]] = [
 @pytest.mark.parametrize(("data", "message"), NOT_FOUND)
 def test_find_names_the_candidates(data: Any, message: str) -> None:  # noqa: ANN401 - what users may write
     with pytest.raises(BadInputError) as caught:
-        _selector.find(_selector.validate(data, "pf"), STATES, {})
+        lookup.find(_selector.validate(data, "pf"), STATES, {})
     assert str(caught.value) == message
 
 
 def test_host_without_pfs() -> None:
     with pytest.raises(BadInputError, match="PFs of this host: none"):
-        _selector.find(Selector((("driver", "ice"),)), {}, {})
+        lookup.find(Selector((("driver", "ice"),)), {}, {})
 
 
 # what is given, words of the message

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import vf_request
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import ALL, PfSpec, resolve
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import PfSpec
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.id_sets import ALL
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.resolve import resolve
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.selector import Selector
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.vf_spec import VfSpec
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.properties import VfProperties
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.vf_device import VfDevice
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import PfState
 
 TWO, SIX = frozenset({2}), frozenset({6})
 

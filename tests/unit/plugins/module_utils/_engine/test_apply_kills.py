@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import UNFINISHED
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import UNFINISHED
 from tests.fake.scenarios.faults import KILL, KILL_AFTER, Killed
 from tests.fake.scenarios.transitions import WAYS, Scene
 

@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import validate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.converge import converge, read_host
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import VfState
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import VfState
 from tests.fake.linux.host import FakeHost
 from tests.fake.linux.pf import FakePf
 

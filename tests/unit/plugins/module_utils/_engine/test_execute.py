@@ -23,9 +23,9 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
     VerifyError,
 )
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.properties import VfProperties
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.actions import Action, ReadBack, SetEswitch, SetMtu
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.steps import Step, set_properties
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import PfState
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from tests.fake.linux.host import FakeHost
 from tests.fake.linux.pf import FakePf

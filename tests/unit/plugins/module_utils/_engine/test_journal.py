@@ -14,11 +14,11 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import validate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import converge, journal
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.apply import ApplyError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.journal import Owed
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.journal_entry import Owed
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import UNFINISHED
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.properties import VfProperties
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import read_pfs
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import UNFINISHED
 from tests.fake.linux.host import FakeHost
 from tests.fake.scenarios.faults import KILL, Killed
 

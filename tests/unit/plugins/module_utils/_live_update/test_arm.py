@@ -18,6 +18,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
     KernelError,
     RefusedError,
 )
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import update_folder
 from tests.fake.linux.pf import FakePf
 from tests.fake.vm.node import FakeNode
 from tests.fake.vm.update import arm, request
@@ -56,7 +57,7 @@ def test_cancel_unloads_and_forgets(node: FakeNode, pf: FakePf) -> None:
     assert not _live_arm.cancel(node.live)
 
 
-@pytest.mark.parametrize("phase", [status.SAVING, status.RESTORING, status.FAILED])
+@pytest.mark.parametrize("phase", [update_folder.SAVING, update_folder.RESTORING, update_folder.FAILED])
 def test_only_what_has_not_begun_is_cancelled(node: FakeNode, pf: FakePf, phase: str) -> None:
     """The manifest is what brings VMs back."""
     manifest = arm(node)

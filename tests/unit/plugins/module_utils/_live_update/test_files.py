@@ -16,9 +16,8 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import kexec as _kexec
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import manifest as _manifest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import options as _live_options
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import status as _live_status
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kexec import Kexec
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.status import Folder, Progress, new_result
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.status import Progress, new_result
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import (
     BadInputError,
     KernelError,
@@ -26,8 +25,9 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
     SriovError,
 )
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._sriovctl import cli
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import durable
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import durable, update_folder
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.update_folder import Folder
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import state_file
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.state_file import Fingerprint
 
@@ -316,15 +316,15 @@ def test_orderly_start_leaves_it_to_systemd(tmp_path: Path) -> None:
 def test_phases_follow_each_other_without_a_hole(tmp_path: Path) -> None:
     clock = iter([1.0, 2.0, 4.0, 8.0])
     progress = Progress(Folder(str(tmp_path)), "m1", "b1", new_result("m1", "h1", "old"), lambda: next(clock))
-    progress.enter(_live_status.SAVING)
-    progress.enter(_live_status.KEXEC)
+    progress.enter(update_folder.SAVING)
+    progress.enter(update_folder.KEXEC)
     progress.update_vm("web1", result="saved")
     found = durable.read_json(str(tmp_path / "result.json")) or {}
     assert found["phases"] == [
         {"name": "saving", "start": 1.0, "end": 2.0},
         {"name": "kexec", "start": 2.0, "end": None},
     ]
-    progress.finish(_live_status.DONE, "updated", vfs_enabled={PF: 7})
+    progress.finish(update_folder.DONE, "updated", vfs_enabled={PF: 7})
     found = Folder(str(tmp_path)).read_result() or {}
     assert found["phases"][1]["end"] == 4.0
     assert (found["result"], found["vfs_enabled"], found["vms"][0]["result"]) == ("updated", {PF: 7}, "saved")
@@ -339,9 +339,9 @@ def test_sriovctl_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     folder = tmp_path / "var/lib/kvmfleet-sriov/live-update"
     folder.mkdir(parents=True)
     progress = Progress(Folder(str(folder)), "m1", "b1", new_result("m1", "h1", "old"), iter([1.0, 3.5]).__next__)
-    progress.enter(_live_status.SAVING)
+    progress.enter(update_folder.SAVING)
     progress.update_vm("web1", result="save-failed", error="it said no")
-    progress.enter(_live_status.KEXEC, "jump")
+    progress.enter(update_folder.KEXEC, "jump")
     assert cli.main([*root, "live-update", "status"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "live update m1: kexec  jump",

@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import preflight
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.options import Options
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import PfState
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.probe import Probe
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.vm_facts import (
     Facts,

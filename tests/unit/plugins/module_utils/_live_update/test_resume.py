@@ -13,9 +13,9 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import arm as _live_arm
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import claim as _claim
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import resume, save
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.manifest import ManifestVm
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.options import Options
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
 from tests.fake.linux.pf import FakePf
 from tests.fake.vm.node import NEW, OLD, FakeNode, Rebooted
 from tests.fake.vm.update import OPTIONS, PROPERTIES, Killed, arm, claim, jump, live, phase, request, result, updated

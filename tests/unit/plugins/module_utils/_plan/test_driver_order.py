@@ -13,8 +13,8 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.link import Link
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.properties import NO_MAC, VfProperties
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.settings import PfSettings
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.vf_device import VfDevice
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import PfState
 from tests.fake.scenarios.plans import PF, found, make, text
 
 A, V = "vf-id", "vfio-pci"

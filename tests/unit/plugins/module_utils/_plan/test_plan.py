@@ -12,9 +12,9 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import HostDocument, validate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, RefusedError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.properties import VfProperties
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.actions import Write
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.plan import HostPlan, plan_host
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import PfState
 from tests.fake.scenarios.plans import PF, change, found, make, text
 
 A, B, V = "vf-id", "vf-id-narrow", "vfio-pci"

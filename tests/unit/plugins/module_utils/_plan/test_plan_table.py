@@ -15,9 +15,9 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.kernel_interface import INTERFACES
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.properties import VfProperties
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.settings import PfSettings
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.plan import HostPlan
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.steps import summary
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import PfState
 from tests.fake.scenarios.plans import change, found, make
 
 V = "vfio-pci"

@@ -12,9 +12,9 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import PfSpec
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.kernel_interface import INTERFACES
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.vf_ids import parse
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.presence import Presence, presence_of
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import PfState
 
 Ids = frozenset[int]
 PF = "0000:03:00.0"

@@ -24,8 +24,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.apply impor
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.converge import converge
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import vf_ids
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, RefusedError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan import goal as _goal
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan import order
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan import derive, order, shortfall
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers import pfs
 from tests.fake.linux.host import FakeHost
 from tests.fake.linux.pf import FakePf
@@ -205,9 +204,9 @@ def test_a_glance_sees_what_all_details_show(case: tuple[Start, Any], allow: boo
     with host_of(start) as (host, _pf):
         (plan,) = reach(host, wish, allow, check=True).plan.plans
         found = reading.with_properties(host.run, pfs.read_pfs(host.sysfs)[plan.found.address])
-        goal = _goal.goal_of(found, plan.spec)
+        goal = derive.goal_of(found, plan.spec)
         assert [step.to_dict() for step in order.steps_to(found, goal)] == [step.to_dict() for step in plan.steps]
-        assert bool(plan.steps) is bool(_goal.shortfall(goal, found))
+        assert bool(plan.steps) is bool(shortfall.shortfall(goal, found))
         assert goal.notes == plan.goal.notes
 
 

@@ -14,9 +14,9 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.link import Link
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.properties import VfProperties
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.settings import PfSettings
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState, VfState
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.vf_device import VfDevice
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.plan import plan_host
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import PfState, VfState
 
 PF = "0000:03:00.0"
 ETHERNET = Link("ether", "52:54:00:00:00:01", 68, 9216)

@@ -14,9 +14,10 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.converge import read_host
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, SriovError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.settings import PfSettings
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.vf_device import NAMES, VfDevice
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers import details
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import PfState, read_pfs
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import read_pfs
 from tests.fake.linux.host import FakeHost
 
 MLX5 = "0000:05:00.0"

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import FACTS
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers import firmware
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.firmware import Versions
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import FACTS, read_known
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import read_known
 from tests.fake.linux.host import FakeHost
 from tests.fake.linux.pf import FakePf
 from tests.fake.linux.users import BUS, put

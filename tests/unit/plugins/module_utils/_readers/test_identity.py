@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import FACTS, PfState
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers import identity
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import FACTS, PfState, read_known, read_vfs
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import read_known, read_vfs
 from tests.fake.linux.host import FakeHost
 from tests.fake.linux.users import put
 

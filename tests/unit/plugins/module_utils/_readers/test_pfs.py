@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import kernel_interface
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import kernel_interface, state
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, KernelError, SriovError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers import pfs as _state
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
@@ -54,7 +54,7 @@ def test_reads_what_there_is(host: FakeHost) -> None:
     assert list(pfs) == [IGB, NVME]
     assert (igb.total, igb.enabled, igb.present, igb.autoprobe) == (7, 7, frozenset({0, 6}), True)
     assert (igb.driver, igb.netdev, pfs[NVME].netdev) == ("igb", "eth0", None)
-    assert igb.vfs[6] == _state.VfState("0000:04:11.4", "vfio-pci", "vfio-pci", "2", None)
+    assert igb.vfs[6] == state.VfState("0000:04:11.4", "vfio-pci", "vfio-pci", "2", None)
     assert "vfio-pci" in igb.bus_drivers
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import validate
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.kernel_interface import DEVICES
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import DEVICES
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.vf_ids import compress
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._report import status as _status
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._report import status_text

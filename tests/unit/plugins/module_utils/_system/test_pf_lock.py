@@ -20,7 +20,7 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import validate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import converge
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import resume, save
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.status import ARMED, Folder, write_status
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.status import write_status
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import (
     BadInputError,
     BusyError,
@@ -30,6 +30,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import blocked, pf_lock
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.pf_lock import LOCKS
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.update_folder import ARMED, Folder
 from tests.fake.linux.host import FakeHost
 from tests.fake.linux.pf import FakePf
 from tests.fake.vm.node import FakeNode, Rebooted

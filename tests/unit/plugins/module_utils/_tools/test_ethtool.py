@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import KernelError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import ethtool_ioctl
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools import ethtool
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools.ethtool import DriverInfo
@@ -51,7 +52,7 @@ def test_the_kernel_fills_the_buffer_that_the_request_points_to(monkeypatch: pyt
         return 0
 
     monkeypatch.setattr(fcntl, "ioctl", ioctl)
-    assert ethtool.parse(ethtool.ask("eth0")) == DriverInfo("6.12.0", "3.25")
+    assert ethtool.parse(ethtool_ioctl.ask("eth0")) == DriverInfo("6.12.0", "3.25")
 
 
 @pytest.mark.parametrize(("netdev", "number"), [("lo", errno.EOPNOTSUPP), ("none-such", errno.ENODEV)])

@@ -15,7 +15,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.link import Link
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.properties import VfProperties
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.process import Run
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools import ip
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools import ip, ip_syntax
 
 PLAIN: dict[str, Any] = {"vf": 6, "link_type": "ether", "address": "02:00:00:00:00:06"}
 
@@ -137,7 +137,7 @@ SET = [
 
 @pytest.mark.parametrize(("wanted", "words"), SET)
 def test_set(wanted: VfProperties, words: str) -> None:
-    assert " ".join(ip.set_argv("eth0", 6, wanted, FOUND)) == f"ip link set dev eth0 vf 6 {words}"
+    assert " ".join(ip_syntax.set_argv("eth0", 6, wanted, FOUND)) == f"ip link set dev eth0 vf 6 {words}"
 
 
 def test_differences() -> None:
@@ -150,7 +150,7 @@ def test_differences() -> None:
 
 def test_parts_are_one_netlink_attribute_each() -> None:
     wanted = VfProperties("02:00:00:00:00:07", vlan=7, spoofchk=False, max_tx_rate=9, query_rss=True)
-    parts = ip.set_parts("eth0", 6, wanted, FOUND)
+    parts = ip_syntax.set_parts("eth0", 6, wanted, FOUND)
     assert [(given.to_dict(), " ".join(argv[7:])) for given, argv in parts] == [
         ({"mac": "02:00:00:00:00:07"}, "mac 02:00:00:00:00:07"),
         ({"vlan": 7}, "vlan 7 qos 3"),
@@ -158,7 +158,7 @@ def test_parts_are_one_netlink_attribute_each() -> None:
         ({"spoofchk": False}, "spoofchk off"),
         ({"query_rss": True}, "query_rss on"),
     ]
-    whole = ip.set_argv("eth0", 6, wanted, FOUND)
+    whole = ip_syntax.set_argv("eth0", 6, wanted, FOUND)
     assert whole[7:] == [word for _given, argv in parts for word in argv[7:]]
 
 

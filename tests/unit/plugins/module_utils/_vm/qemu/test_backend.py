@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.manifest import ManifestVm
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, SriovError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import state_file
@@ -23,6 +22,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import arg
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import devices as _qemu_devices
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp as _qmp
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.backend import Deadlines, QemuBackend
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
 
 PROGRAM = shutil.which("qemu-system-x86_64")
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="qemu-system-x86_64 is not installed")

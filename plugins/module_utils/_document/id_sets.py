@@ -1,0 +1,32 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sets of VF ids in documents, where `all` stands for every id."""
+
+from __future__ import annotations
+
+from typing import Union, cast
+
+from .._model import vf_ids
+
+ALL = "all"
+
+
+Ids = Union["frozenset[int]", str]
+"""A set of ids, or `ALL` until `resolve` knows how many VFs are enabled."""
+
+
+def resolve_ids(ids: Ids, number: int, what: str) -> frozenset[int]:
+    return vf_ids.parse(ids, number, what) if isinstance(ids, str) else vf_ids.below(ids, number, what)
+
+
+def ids_text(ids: Ids) -> str:
+    return ids if isinstance(ids, str) else vf_ids.describe(ids)
+
+
+def ids_of(value: object, where: str) -> Ids:
+    if isinstance(value, (list, tuple)) and len(value) == 1 and isinstance(value[0], str):
+        value = value[0]
+    if isinstance(value, str) and value.strip() == ALL:
+        return ALL
+    return vf_ids.parse(cast(vf_ids.IdsInput, value), vf_ids.MAX_VFS, where)

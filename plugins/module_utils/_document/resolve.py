@@ -1,0 +1,78 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host document with PCI addresses, numbers and sets in place of names, `max` and `all`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from .._model.errors import BadInputError
+from .._model.state import PfState
+from .document import HostDocument, PfSpec
+from .id_sets import resolve_ids
+
+if TYPE_CHECKING:
+    from .selector import PfName
+
+
+def resolve(
+    document: HostDocument, states: Mapping[str, PfState], altnames: Mapping[str, str] | None = None
+) -> HostDocument:
+    """The document with PCI addresses, numbers and id sets in place of names, selectors, ``max`` and ``all``.
+
+    ``altnames`` gives the interface name behind alternative names. Raises `BadInputError` for an unknown PF, one named
+    twice, more VFs than it has, ids that are not enabled, and network properties for a PF without network interface.
+    """
+    resolved: list[PfSpec] = []
+    seen: dict[str, PfName] = {}
+    for spec in document.pfs:
+        for state in _meant(spec.pf, states, altnames or {}):
+            address = state.address
+            if address in seen:
+                raise BadInputError(
+                    f"PF {address} is declared twice, as '{seen[address]}' and '{spec.pf}'; keep one of them"
+                )
+            seen[address] = spec.pf
+            resolved.append(_resolve_pf(spec, state))
+    return HostDocument(tuple(resolved))
+
+
+def _meant(name: PfName, states: Mapping[str, PfState], altnames: Mapping[str, str]) -> list[PfState]:
+    """`_selector.find`, which an address does not need."""
+    if isinstance(name, str) and name in states:
+        return [states[name]]
+    from . import lookup
+
+    return lookup.find(name, states, altnames)
+
+
+def _resolve_pf(spec: PfSpec, state: PfState) -> PfSpec:
+    name = spec.pf if isinstance(spec.pf, str) else state.address
+    if state.owed and spec.hardware_vfs is None and state.enabled == 0:
+        spec = spec._replace(hardware_vfs=state.owed.enabled)
+    enabled = state.enabled if spec.hardware_vfs is None else spec.hardware_vfs
+    number = state.total if enabled == "max" else int(enabled)
+    if number > state.total:
+        raise BadInputError(f"PF {name}: hardware_vfs {number} is out of range: it has at most {state.total} VFs")
+    present, added, removed = spec.present_vfs, spec.add_vfs, spec.remove_vfs
+    added = None if added is None else resolve_ids(added, number, f"PF {name}: ids")
+    vfs = tuple(vf.resolved(number, f"PF {name}: vfs[{index}]") for index, vf in enumerate(spec.vfs))
+    needs_netdev = {key for vf in vfs for key in vf.properties.to_dict()} | ({"mtu"} if spec.settings.mtu else set())
+    if state.netdev is None and needs_netdev:
+        named = ", ".join(sorted(needs_netdev))
+        raise BadInputError(f"PF {name}: {named} cannot be set: it has no network interface; leave them out")
+    resolved = spec._replace(
+        pf=state.address,
+        hardware_vfs=None if spec.hardware_vfs is None else number,
+        present_vfs=None if present is None else resolve_ids(present, number, f"PF {name}: present_vfs"),
+        vfs=vfs,
+        add_vfs=added,
+        remove_vfs=None if removed is None else resolve_ids(removed, state.total, f"PF {name}: ids"),
+    )
+    if not state.owed:
+        return resolved
+    from . import unfinished
+
+    return unfinished.with_owed(resolved, state, frozenset(range(number)))

@@ -1,0 +1,29 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an unfinished run must give back, as a part of the desired state."""
+
+from __future__ import annotations
+
+from .._model import eswitch
+from .._model.journal_entry import Owed
+from .._model.properties import VfProperties
+from .._model.state import PfState
+from .document import PfSpec
+from .vf_spec import VfSpec
+
+
+def with_owed(spec: PfSpec, state: PfState, ids: frozenset[int]) -> PfSpec:
+    """What is owed to the VFs ``ids`` is wished as well, as far as the wish does not say otherwise."""
+    owed = state.owed or Owed()
+    back = None if owed.present is None else (owed.present | state.present) & ids
+    lost = eswitch.kept_by_nobody(state.driver, spec.settings.eswitch_mode)
+    given = {
+        i: VfSpec(frozenset({i}), owed.drivers.get(i), owed.properties.get(i, VfProperties()).without(lost))
+        for i in sorted({*owed.drivers, *owed.properties} & ids)
+    }  # fmt: skip
+    return spec._replace(
+        present_vfs=back if spec.present_vfs is None else spec.present_vfs,
+        drivers_autoprobe=owed.autoprobe if spec.drivers_autoprobe is None else spec.drivers_autoprobe,
+        vfs=(*given.values(), *spec.vfs),
+    )

@@ -1,0 +1,39 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Refusal to take away VFs that are in use."""
+
+from __future__ import annotations
+
+from .._holders.holders import read_holders
+from .._model.errors import RefusedError
+from .._plan.plan import HostPlan, Plan
+from .._system.process import Run
+from .._system.sysfs import Sysfs
+
+
+def refuse_held(sysfs: Sysfs, run: Run, plan: HostPlan) -> None:
+    """Raise `RefusedError` naming the holders when steps of the plan would take held VFs away and it is not forced.
+
+    Reads nothing when no step takes a VF away. A VF of a domain that is only defined may be bound to VFIO: that is how
+    the domain needs it.
+    """
+    plans = [one for one in plan.plans if one.takes]
+    if plan.force or not plans:
+        return
+    holders = read_holders(sysfs, run, {one.found.address: (one.found, one.takes) for one in plans})
+    mine = {one.found.address: one for one in plans}
+    rows = [
+        f"VF {vf_id} of PF {pf} by {holders[pf, vf_id]}" for pf, vf_id in sorted(holders)
+        if not (holders[pf, vf_id].later and _to_vfio(mine[pf], vf_id))
+    ]  # fmt: skip
+    if rows:
+        raise RefusedError(
+            f"VFs are in use: {'; '.join(rows)}; stop the user first, leave the VF as it is, or force: true"
+        )
+
+
+def _to_vfio(plan: Plan, vf_id: int) -> bool:
+    """Whether the VF stays, with a VFIO driver."""
+    driver = plan.goal.drivers.get(vf_id) or plan.goal.rebound.get(vf_id) or ""
+    return "vfio" in driver and vf_id in plan.goal.present and not plan.goal.cycle

@@ -1,0 +1,61 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an unfinished run took away for a moment and the next run gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from . import vf_ids
+from .properties import VfProperties
+
+Bound = tuple[str, Optional[str]]
+"""A driver, and what driver_override was beside it."""
+
+
+@dataclass(frozen=True)
+class Owed:
+    """As it was before the run, None and nothing where the run does not take it away.
+
+    ``enabled`` and ``present`` are of a way through 0, ``drivers`` and ``properties`` what VFs that come back get
+    again. ``rebound`` are VFs that stay and let go of their driver for a moment; ``probed`` are VFs to which the
+    kernel's choice is to be bound.
+    """
+
+    enabled: int | None = None
+    present: frozenset[int] | None = None
+    autoprobe: bool | None = None
+    drivers: Mapping[int, str] = field(default_factory=dict)
+    properties: Mapping[int, VfProperties] = field(default_factory=dict)
+    rebound: Mapping[int, Bound] = field(default_factory=dict)
+    probed: frozenset[int] = frozenset()
+
+    def __bool__(self) -> bool:
+        return self != Owed()
+
+    def over(self, other: Owed) -> Owed:
+        """``other`` with what is owed already, which is older, put over it."""
+        return Owed(
+            other.enabled if self.enabled is None else self.enabled,
+            other.present if self.present is None else self.present,
+            other.autoprobe if self.autoprobe is None else self.autoprobe,
+            {**other.drivers, **self.drivers},
+            {**other.properties, **self.properties},
+            {**other.rebound, **self.rebound},
+            self.probed | other.probed,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "enabled": self.enabled,
+            "present": None if self.present is None else vf_ids.describe(self.present),
+            "autoprobe": self.autoprobe,
+            "drivers": {str(vf_id): driver for vf_id, driver in self.drivers.items()},
+            "properties": {str(vf_id): given.to_dict() for vf_id, given in self.properties.items()},
+            "rebound": {str(vf_id): list(bound) for vf_id, bound in self.rebound.items()},
+            "probed": vf_ids.describe(self.probed),
+        }

@@ -1,0 +1,61 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The folder of a live update, its phases, and the kernel's token."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import Any
+
+from . import durable
+from .sysfs import Sysfs
+
+FOLDER = "/var/lib/kvmfleet-sriov/live-update"
+
+
+ARMED, SAVING, SAVED, KEXEC, RESUMING, RESTORING, FILLING = (
+    "armed", "saving", "saved", "kexec", "resuming", "restoring", "filling",
+)  # fmt: skip
+
+
+DONE, ABORTED, FAILED = "done", "aborted", "failed"
+
+
+FINAL = (DONE, ABORTED, FAILED)
+"""Phases after which nothing happens on the node by itself."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The live update's private folder below the host's root; paths are as this machine sees them."""
+
+    path: str
+
+    @classmethod
+    def of(cls, sysfs: Sysfs) -> Folder:
+        return cls(sysfs.real(FOLDER))
+
+    def vm(self, name: str) -> str:
+        return os.path.join(self.path, "vms", name)
+
+    def state(self, name: str) -> str:
+        return os.path.join(self.vm(name), "state")
+
+    def make_vm(self, name: str) -> None:
+        durable.make_private_folder(os.path.join(self.path, "vms"))
+        durable.make_private_folder(self.vm(name))
+
+    def forget(self) -> None:
+        """Delete all that an update left here; the order keeps a manifest from outliving its status."""
+        for name in ("manifest.json", "status.json", "result.json"):
+            durable.remove(os.path.join(self.path, name))
+        shutil.rmtree(os.path.join(self.path, "vms"), ignore_errors=True)
+
+    def read_status(self) -> dict[str, Any] | None:
+        return durable.read_json(os.path.join(self.path, "status.json"))
+
+    def read_result(self) -> dict[str, Any] | None:
+        return durable.read_json(os.path.join(self.path, "result.json"))
