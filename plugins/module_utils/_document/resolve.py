@@ -50,8 +50,8 @@ def _meant(name: PfName, states: Mapping[str, PfState], altnames: Mapping[str, s
 
 def _resolve_pf(spec: PfSpec, state: PfState) -> PfSpec:
     name = spec.pf if isinstance(spec.pf, str) else state.address
-    if state.owed and spec.hardware_vfs is None and state.enabled == 0:
-        spec = spec._replace(hardware_vfs=state.owed.enabled)
+    if state.unfinished and spec.hardware_vfs is None and state.enabled == 0:
+        spec = spec._replace(hardware_vfs=state.unfinished.enabled)
     enabled = state.enabled if spec.hardware_vfs is None else spec.hardware_vfs
     number = state.total if enabled == "max" else int(enabled)
     if number > state.total:
@@ -71,8 +71,8 @@ def _resolve_pf(spec: PfSpec, state: PfState) -> PfSpec:
         add_vfs=added,
         remove_vfs=None if removed is None else resolve_ids(removed, state.total, f"PF {name}: ids"),
     )
-    if not state.owed:
+    if not state.unfinished:
         return resolved
     from . import unfinished
 
-    return unfinished.with_owed(resolved, state, frozenset(range(number)))
+    return unfinished.with_unfinished(resolved, state, frozenset(range(number)))

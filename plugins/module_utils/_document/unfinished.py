@@ -6,24 +6,24 @@
 from __future__ import annotations
 
 from .._model import eswitch
-from .._model.journal_entry import Owed
+from .._model.journal_entry import JournalEntry
 from .._model.properties import VfProperties
 from .._model.state import PfState
 from .document import PfSpec
 from .vf_spec import VfSpec
 
 
-def with_owed(spec: PfSpec, state: PfState, ids: frozenset[int]) -> PfSpec:
+def with_unfinished(spec: PfSpec, state: PfState, ids: frozenset[int]) -> PfSpec:
     """What is owed to the VFs ``ids`` is wished as well, as far as the wish does not say otherwise."""
-    owed = state.owed or Owed()
-    back = None if owed.present is None else (owed.present | state.present) & ids
+    unfinished = state.unfinished or JournalEntry()
+    back = None if unfinished.present is None else (unfinished.present | state.present) & ids
     lost = eswitch.kept_by_nobody(state.driver, spec.settings.eswitch_mode)
     given = {
-        i: VfSpec(frozenset({i}), owed.drivers.get(i), owed.properties.get(i, VfProperties()).without(lost))
-        for i in sorted({*owed.drivers, *owed.properties} & ids)
+        i: VfSpec(frozenset({i}), unfinished.drivers.get(i), unfinished.properties.get(i, VfProperties()).without(lost))
+        for i in sorted({*unfinished.drivers, *unfinished.properties} & ids)
     }  # fmt: skip
     return spec._replace(
         present_vfs=back if spec.present_vfs is None else spec.present_vfs,
-        drivers_autoprobe=owed.autoprobe if spec.drivers_autoprobe is None else spec.drivers_autoprobe,
+        drivers_autoprobe=unfinished.autoprobe if spec.drivers_autoprobe is None else spec.drivers_autoprobe,
         vfs=(*given.values(), *spec.vfs),
     )

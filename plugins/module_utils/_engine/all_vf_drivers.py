@@ -15,27 +15,31 @@ from collections.abc import Mapping
 
 from .._model.errors import KernelError
 from .._model.kernel_interface import STOCK
-from .._model.paths import EVERY_VF
+from .._model.paths import ALL_VF_DRIVERS
 from .._model.state import PfState
 from .._system import durable
 from .._system.sysfs import Sysfs
 
 
-def as_stock(found: PfState) -> PfState:
+def as_stock(current: PfState) -> PfState:
     """As on a stock kernel."""
-    return found._replace(interface=STOCK.name, every_vf=True)
+    return current._replace(interface=STOCK.name, needs_all_vfs=True)
 
 
-def note(sysfs: Sysfs, found: PfState) -> None:
+def note(sysfs: Sysfs, current: PfState) -> None:
     """For the driver that the PF has now. That it cannot be noted is no reason to fail."""
-    path = sysfs.real(f"{EVERY_VF}/{found.address}")
+    path = sysfs.real(f"{ALL_VF_DRIVERS}/{current.address}")
     with contextlib.suppress(KernelError, OSError):
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        durable.write_text(path, f"{found.driver}\n", 0o644)
+        durable.write_text(path, f"{current.driver}\n", 0o644)
 
 
 def known(sysfs: Sysfs, states: Mapping[str, PfState]) -> dict[str, PfState]:
     """``states``, with those that are noted `as_stock`."""
-    noted = {address: sysfs.read(f"{EVERY_VF}/{address}") for address in sysfs.names(EVERY_VF) if address in states}
+    noted = {
+        address: sysfs.read(f"{ALL_VF_DRIVERS}/{address}")
+        for address in sysfs.names(ALL_VF_DRIVERS)
+        if address in states
+    }
     same = [states[address] for address, driver in noted.items() if states[address].driver == driver]
     return {**states, **{pf.address: as_stock(pf) for pf in same}}

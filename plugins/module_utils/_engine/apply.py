@@ -130,7 +130,7 @@ def apply_host(sysfs: Sysfs, plan: HostPlan, *, run: Run = process.run, alone: b
     done: dict[str, PfOutcome] = {}
     failures: dict[str, SriovError] = {}
     with ThreadPoolExecutor(max_workers=max(1, len(plan.plans))) as pool:
-        futures = {one.found.address: pool.submit(_apply_pf, host, one) for one in plan.plans}
+        futures = {one.current.address: pool.submit(_apply_pf, host, one) for one in plan.plans}
     sysfs.close()
     for address, future in futures.items():
         try:
@@ -143,7 +143,7 @@ def apply_host(sysfs: Sysfs, plan: HostPlan, *, run: Run = process.run, alone: b
 
 
 def _may_wait(plan: Plan, alone: bool) -> bool:
-    return bool(plan.takes or (plan.steps and plan.found.abilities.one_queue and not alone))
+    return bool(plan.disrupts or (plan.steps and plan.current.abilities.one_queue and not alone))
 
 
 def _apply_pf(host: _Host, plan: Plan) -> PfOutcome:
@@ -151,9 +151,9 @@ def _apply_pf(host: _Host, plan: Plan) -> PfOutcome:
     try:
         return _carry_out(host, plan)
     except _UndoneError as error:
-        if not (is_no_choice(error.cause) and error.clean and plan.found.abilities.choose):
+        if not (is_no_choice(error.cause) and error.clean and plan.current.abilities.choose):
             raise
-    all_vf_drivers.note(host.sysfs, plan.found)
+    all_vf_drivers.note(host.sysfs, plan.current)
     lesser = _lesser(host, plan)
     refusals.refuse_held(host.sysfs, host.run, HostPlan((lesser,), host.force))
     return _carry_out(replace(host, careful=host.careful or _may_wait(lesser, host.alone)), lesser)
@@ -161,33 +161,33 @@ def _apply_pf(host: _Host, plan: Plan) -> PfOutcome:
 
 def _lesser(host: _Host, plan: Plan) -> Plan:
     """The plan as on a stock kernel: its way may need details that the first one did without."""
-    now = read_pfs(host.sysfs, [plan.found.address], vfs=False)[plan.found.address]
-    found = all_vf_drivers.as_stock(now._replace(owed=plan.found.owed))
+    now = read_pfs(host.sysfs, [plan.current.address], vfs=False)[plan.current.address]
+    found = all_vf_drivers.as_stock(now._replace(unfinished=plan.current.unfinished))
     return plan_pf(reading.for_planning(host.sysfs, host.run, found, plan.spec), plan.spec)
 
 
 def _carry_out(host: _Host, plan: Plan) -> PfOutcome:
     if not plan.steps:
-        if plan.found.owed:
-            journal.note(host.sysfs, plan.found.address, None)
-        return PfOutcome(plan, plan.found)
+        if plan.current.unfinished:
+            journal.note(host.sysfs, plan.current.address, None)
+        return PfOutcome(plan, plan.current)
     seconds: list[float] = []
-    owed = journal.of_plan(plan)
-    if owed:
-        journal.note(host.sysfs, plan.found.address, owed)
+    unfinished = journal.of_plan(plan)
+    if unfinished:
+        journal.note(host.sysfs, plan.current.address, unfinished)
     try:
         for step in plan.steps:
             seconds.append(_timed(host, step))
-        state = reading.again(host.sysfs, host.run, plan.found.address, Extent.of_goal(plan.goal))
+        state = reading.again(host.sysfs, host.run, plan.current.address, Extent.of_goal(plan.goal))
         if missing := shortfall(plan.goal, state):
             raise VerifyError(f"all steps went through, but a fresh reading shows {'; '.join(missing)}")
     except Exception as error:  # whatever it is, the PF shall not stay as it is
         undone = _undone(host, plan, len(seconds), _named(error))
-        if owed and undone.clean:
-            journal.note(host.sysfs, plan.found.address, plan.found.owed)
+        if unfinished and undone.clean:
+            journal.note(host.sysfs, plan.current.address, plan.current.unfinished)
         raise undone from error
-    if owed:
-        journal.note(host.sysfs, plan.found.address, None)
+    if unfinished:
+        journal.note(host.sysfs, plan.current.address, None)
     return PfOutcome(plan, state, tuple(seconds))
 
 
@@ -213,10 +213,10 @@ def _undone(host: _Host, plan: Plan, finished: int, cause: SriovError) -> _Undon
     if isinstance(cause, BlockedError):
         return _UndoneError(f"{at}{cause}{_waited_for(host, plan)}; {_LEFT}", cause, False)
     refused = frozenset(cause.properties) if isinstance(cause, PropertyError) else frozenset()
-    actions: list[Action] = [*_half(failed, refused), *_renewed(host, plan.found, failed)] if failed else []
+    actions: list[Action] = [*_half(failed, refused), *_renewed(host, plan.current, failed)] if failed else []
     for step in reversed(plan.steps[:finished]):
         actions += step.undo
-    stuck = _take_back(host, plan.found, actions, refused)
+    stuck = _take_back(host, plan.current, actions, refused)
     after = f"taking it back failed too: {'; '.join(stuck)}" if stuck else "the PF is back as it was found"
     return _UndoneError(f"{at}{cause}{meaning(cause)}; {after}", cause, not stuck)
 
@@ -230,21 +230,21 @@ def _half(failed: Step, refused: frozenset[str]) -> Iterator[Action]:
             yield action
 
 
-def _renewed(host: _Host, found: PfState, failed: Step) -> Iterator[Action]:
+def _renewed(host: _Host, current: PfState, failed: Step) -> Iterator[Action]:
     """What VFs need that ``failed`` was to take away, and that are new: a PF driver is asked when they are gone.
 
     When it refuses, the kernel adds them again (the series, patch 25), without override, bound by autoprobe at most.
     """
-    if not failed.takes or not isinstance(failed.action, Write) or failed.what == "unbind":
+    if not failed.disrupts or not isinstance(failed.action, Write) or failed.what == "unbind":
         return
     try:
-        now = read_pfs(host.sysfs, [found.address])[found.address].vfs
+        now = read_pfs(host.sysfs, [current.address])[current.address].vfs
     except SriovError:
         return  # the last reading tells
-    for vf_id in sorted(failed.takes & set(found.vfs) & set(now)):
-        was, after = found.vfs[vf_id], now[vf_id]
+    for vf_id in sorted(failed.disrupts & set(current.vfs) & set(now)):
+        was, after = current.vfs[vf_id], now[vf_id]
         if was.driver_override != after.driver_override or (failed.what == "disable" and was.driver != after.driver):
-            yield from _steps.as_found(found, vf_id)
+            yield from _steps.as_found(current, vf_id)
 
 
 def _is_refused(action: Action, refused: frozenset[str]) -> bool:
@@ -256,7 +256,7 @@ def _is_refused(action: Action, refused: frozenset[str]) -> bool:
     )
 
 
-def _take_back(host: _Host, found: PfState, actions: Iterable[Action], refused: frozenset[str]) -> list[str]:
+def _take_back(host: _Host, current: PfState, actions: Iterable[Action], refused: frozenset[str]) -> list[str]:
     """What went wrong with it."""
     errors: list[str] = []
     for action in actions:
@@ -264,17 +264,17 @@ def _take_back(host: _Host, found: PfState, actions: Iterable[Action], refused: 
             errors.append(f"eswitch_mode was not set to {action.mode}: VFs may be bound")
             continue
         try:
-            act(host.sysfs, host.run, found.address, action, host.careful)
+            act(host.sysfs, host.run, current.address, action, host.careful)
         except BlockedError as error:
             return [*errors, f"{error}; {_LEFT}"]
         except Exception as error:  # as above
             errors += [] if refused and _is_refused(action, refused) else [str(_named(error))]
-    return errors + _not_back(host, found)
+    return errors + _not_back(host, current)
 
 
 def _waited_for(host: _Host, plan: Plan) -> str:
     """Who has VFs that were to be taken away, now that it matters; nothing of the PF's own files is read for it."""
-    asked = {plan.found.address: (plan.found, plan.takes)}
+    asked = {plan.current.address: (plan.current, plan.disrupts)}
     try:
         found = holders.read_holders(host.sysfs, host.run, asked, lenient=True)
     except SriovError:
@@ -287,27 +287,27 @@ def _ids(step: Step) -> str:
     return f"of VF {step.to_dict()['vfs']}" if step.ids else ""
 
 
-def _not_back(host: _Host, found: PfState) -> list[str]:
+def _not_back(host: _Host, current: PfState) -> list[str]:
     """What a fresh reading shows otherwise than it was found."""
     try:
-        now = reading.again(host.sysfs, host.run, found.address, Extent.of_state(found))
+        now = reading.again(host.sysfs, host.run, current.address, Extent.of_state(current))
     except Exception as error:  # as above
         return [str(_named(error))]
-    return [f"{thing} was {was}, is {now}" for thing, was, now in _differences(found, now) if was != now]
+    return [f"{thing} was {was}, is {now}" for thing, was, now in _differences(current, now) if was != now]
 
 
-def _differences(found: PfState, now: PfState) -> Iterator[tuple[str, object, object]]:
-    yield "hardware_vfs", found.enabled, now.enabled
-    yield "present_vfs", describe(found.present), describe(now.present)
-    yield "drivers_autoprobe", found.autoprobe, now.autoprobe
-    yield "settings", found.settings, now.settings
-    for vf_id in sorted(set(found.vfs) & set(now.vfs)):
-        was, after = found.vfs[vf_id], now.vfs[vf_id]
+def _differences(current: PfState, now: PfState) -> Iterator[tuple[str, object, object]]:
+    yield "hardware_vfs", current.enabled, now.enabled
+    yield "present_vfs", describe(current.present), describe(now.present)
+    yield "drivers_autoprobe", current.autoprobe, now.autoprobe
+    yield "settings", current.settings, now.settings
+    for vf_id in sorted(set(current.vfs) & set(now.vfs)):
+        was, after = current.vfs[vf_id], now.vfs[vf_id]
         yield f"driver of VF {vf_id}", was.driver, after.driver
         yield f"driver_override of VF {vf_id}", was.driver_override, after.driver_override
-    lost = eswitch.kept_by_nobody(found.driver, found.settings.eswitch_mode)
-    for vf_id, properties in sorted(found.properties.items()):
+    lost = eswitch.kept_by_nobody(current.driver, current.settings.eswitch_mode)
+    for vf_id, properties in sorted(current.properties.items()):
         given = now.properties.get(vf_id, VfProperties())
         yield f"properties of VF {vf_id}", properties.without(lost), given.without(lost)
-    for vf_id, device in sorted(found.devices.items()):
+    for vf_id, device in sorted(current.devices.items()):
         yield f"device of VF {vf_id}", device, now.devices.get(vf_id)

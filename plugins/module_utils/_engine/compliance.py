@@ -33,7 +33,7 @@ def for_planning(
     links = _links(run, [states[address] for address, spec in wishes.items() if any(vf.properties for vf in spec.vfs)])
     read, reached, bound = dict(states), {}, BoundDevices(sysfs)
     for address, spec in wishes.items():
-        if not states[address].owed:
+        if not states[address].unfinished:
             read[address], goal = _seen(run, states[address], spec, bound, links)
             if not shortfall(goal, read[address]):
                 reached[address] = goal

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .._document.document import HostDocument
 from .._document.resolve import resolve
 from .._model.errors import BadInputError, RefusedError, SriovError
-from .._model.paths import DEVICES, EVERY_VF, UNFINISHED
+from .._model.paths import ALL_VF_DRIVERS, DEVICES, UNFINISHED
 from .._model.state import FACTS, PfState
 from .._plan.plan import HostPlan, plan_resolved
 from .._readers.pfs import read_known, read_pfs
@@ -103,7 +103,7 @@ def _done(sysfs: Sysfs, run: Run, report: Report, alone: bool) -> Report:
 
 def _to_do(report: Report) -> bool:
     """Something to change, or a note of an unfinished run to forget."""
-    return any(one.steps or one.found.owed for one in report.plan.plans)
+    return any(one.steps or one.current.unfinished for one in report.plan.plans)
 
 
 def _looked_alone(
@@ -123,12 +123,12 @@ def _looked_alone(
             if not others:
                 raise
             report = look()
-    mine = sorted(one.found.address for one in report.plan.plans)
+    mine = sorted(one.current.address for one in report.plan.plans)
     if _to_do(report) or pf_lock.busy(sysfs, mine):
         locks.enter_context(pf_lock.held(sysfs, mine, lock_s))
         update_guard.refuse_during_update(sysfs)
         report = look()
-        now = sorted(one.found.address for one in report.plan.plans)
+        now = sorted(one.current.address for one in report.plan.plans)
         if now != mine:
             raise RefusedError(f"the wishes meant PFs {', '.join(mine)}, and now {', '.join(now)}: try again")
     return report
@@ -167,7 +167,7 @@ def _addresses(sysfs: Sysfs, document: HostDocument) -> list[str] | None:
 
 def _with_notes(sysfs: Sysfs, states: dict[str, PfState]) -> dict[str, PfState]:
     """`_every_vf.known` and `_owed.known`; mostly there is nothing."""
-    if sysfs.names(EVERY_VF):
+    if sysfs.names(ALL_VF_DRIVERS):
         from . import all_vf_drivers
 
         states = all_vf_drivers.known(sysfs, states)

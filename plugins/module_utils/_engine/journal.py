@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from .._model import vf_ids
 from .._model.errors import BadInputError, KernelError
-from .._model.journal_entry import Owed
+from .._model.journal_entry import JournalEntry
 from .._model.paths import UNFINISHED
 from .._model.properties import VfProperties
 from .._system.sysfs import Sysfs
@@ -28,37 +28,37 @@ if TYPE_CHECKING:
     from .._plan.plan import Plan
 
 
-def of_plan(plan: Plan) -> Owed:
+def of_plan(plan: Plan) -> JournalEntry:
     """What would be owed if the plan stopped halfway, and what is owed from before it."""
-    found, spec, goal = plan.found, plan.spec, plan.goal
+    found, spec, goal = plan.current, plan.spec, plan.goal
     toggles = any(step.what == "autoprobe" for step in plan.steps)
-    owed = Owed(
+    unfinished = JournalEntry(
         autoprobe=found.autoprobe if toggles and spec.drivers_autoprobe in (None, found.autoprobe) else None,
         rebound={i: (driver, found.vfs[i].driver_override) for i, driver in goal.rebound.items()},
         probed=frozenset().union(*(step.ids for step in plan.steps if step.is_kernels_choice)),
     )
-    if goal.cycle:
-        owed = replace(
-            owed,
+    if goal.disables_all:
+        unfinished = replace(
+            unfinished,
             enabled=found.enabled,
             present=found.present,
             drivers=goal.kept_drivers,
             properties=goal.kept_properties,
         )
-    return (found.owed or Owed()).over(owed)
+    return (found.unfinished or JournalEntry()).over(unfinished)
 
 
-def note(sysfs: Sysfs, address: str, owed: Owed | None) -> None:
+def note(sysfs: Sysfs, address: str, unfinished: JournalEntry | None) -> None:
     """Have this noted, or with nothing owed no note."""
     path = sysfs.real(f"{UNFINISHED}/{address}")
     try:
-        if not owed:
+        if not unfinished:
             with contextlib.suppress(FileNotFoundError):  # who would do without may delete it
                 os.unlink(path)
             return
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
         with open(f"{path}.new", "w", encoding="utf-8") as file:
-            json.dump(owed.to_dict(), file)
+            json.dump(unfinished.to_dict(), file)
         os.rename(f"{path}.new", path)
     except OSError as error:
         raise KernelError("write", f"{UNFINISHED}/{address}", error.errno or 0) from error
@@ -67,10 +67,13 @@ def note(sysfs: Sysfs, address: str, owed: Owed | None) -> None:
 def known(sysfs: Sysfs, states: Mapping[str, PfState]) -> dict[str, PfState]:
     """``states`` with what runs that have not come to their end owe them; raises `BadInputError` for a bad note."""
     found = {name: _read(sysfs, name) for name in sysfs.names(UNFINISHED) if name in states}
-    return {**states, **{address: states[address]._replace(owed=owed) for address, owed in found.items()}}
+    return {
+        **states,
+        **{address: states[address]._replace(unfinished=entry) for address, entry in found.items()},
+    }
 
 
-def _read(sysfs: Sysfs, address: str) -> Owed | None:
+def _read(sysfs: Sysfs, address: str) -> JournalEntry | None:
     """None when the run that had noted it has come to its end just now."""
     path = f"{UNFINISHED}/{address}"
     try:
@@ -81,7 +84,7 @@ def _read(sysfs: Sysfs, address: str) -> Owed | None:
         return None
     try:
         data = json.loads(text)
-        return Owed(
+        return JournalEntry(
             data["enabled"],
             None if data["present"] is None else _ids(data["present"]),
             data["autoprobe"],

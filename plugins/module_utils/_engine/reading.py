@@ -67,9 +67,9 @@ class Extent:
         return cls(vfs, bool(goal.properties), goal.settings, devices)
 
     @classmethod
-    def of_state(cls, found: PfState) -> Extent:
-        devices = {vf_id: frozenset(device.to_dict()) for vf_id, device in found.devices.items()}
-        return cls(frozenset(found.vfs), bool(found.properties), found.settings, devices)
+    def of_state(cls, current: PfState) -> Extent:
+        devices = {vf_id: frozenset(device.to_dict()) for vf_id, device in current.devices.items()}
+        return cls(frozenset(current.vfs), bool(current.properties), current.settings, devices)
 
 
 def again(sysfs: Sysfs, run: Run, address: str, extent: Extent) -> PfState:

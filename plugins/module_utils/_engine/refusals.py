@@ -18,11 +18,11 @@ def refuse_held(sysfs: Sysfs, run: Run, plan: HostPlan) -> None:
     Reads nothing when no step takes a VF away. A VF of a domain that is only defined may be bound to VFIO: that is how
     the domain needs it.
     """
-    plans = [one for one in plan.plans if one.takes]
+    plans = [one for one in plan.plans if one.disrupts]
     if plan.force or not plans:
         return
-    holders = read_holders(sysfs, run, {one.found.address: (one.found, one.takes) for one in plans})
-    mine = {one.found.address: one for one in plans}
+    holders = read_holders(sysfs, run, {one.current.address: (one.current, one.disrupts) for one in plans})
+    mine = {one.current.address: one for one in plans}
     rows = [
         f"VF {vf_id} of PF {pf} by {holders[pf, vf_id]}" for pf, vf_id in sorted(holders)
         if not (holders[pf, vf_id].later and _to_vfio(mine[pf], vf_id))
@@ -36,4 +36,4 @@ def refuse_held(sysfs: Sysfs, run: Run, plan: HostPlan) -> None:
 def _to_vfio(plan: Plan, vf_id: int) -> bool:
     """Whether the VF stays, with a VFIO driver."""
     driver = plan.goal.drivers.get(vf_id) or plan.goal.rebound.get(vf_id) or ""
-    return "vfio" in driver and vf_id in plan.goal.present and not plan.goal.cycle
+    return "vfio" in driver and vf_id in plan.goal.present and not plan.goal.disables_all

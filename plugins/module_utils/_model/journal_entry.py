@@ -17,7 +17,7 @@ Bound = tuple[str, Optional[str]]
 
 
 @dataclass(frozen=True)
-class Owed:
+class JournalEntry:
     """As it was before the run, None and nothing where the run does not take it away.
 
     ``enabled`` and ``present`` are of a way through 0, ``drivers`` and ``properties`` what VFs that come back get
@@ -34,11 +34,11 @@ class Owed:
     probed: frozenset[int] = frozenset()
 
     def __bool__(self) -> bool:
-        return self != Owed()
+        return self != JournalEntry()
 
-    def over(self, other: Owed) -> Owed:
+    def over(self, other: JournalEntry) -> JournalEntry:
         """``other`` with what is owed already, which is older, put over it."""
-        return Owed(
+        return JournalEntry(
             other.enabled if self.enabled is None else self.enabled,
             other.present if self.present is None else self.present,
             other.autoprobe if self.autoprobe is None else self.autoprobe,

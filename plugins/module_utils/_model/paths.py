@@ -15,7 +15,7 @@ WRITES = "/run/kvmfleet-sriov/writes"
 """One file a PF, locked while a process writes to that PF by `Sysfs.write_within`."""
 
 
-EVERY_VF = "/run/kvmfleet-sriov/every_vf"
+ALL_VF_DRIVERS = "/run/kvmfleet-sriov/every_vf"
 
 
 UNFINISHED = "/run/kvmfleet-sriov/unfinished"

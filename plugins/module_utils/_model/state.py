@@ -17,7 +17,7 @@ FACTS = ("vendor", "device", "subsystem_vendor", "subsystem_device", "class", "n
 """What a PF is, in files of these names (Documentation/ABI/testing/sysfs-bus-pci): read only when asked for."""
 
 if TYPE_CHECKING:
-    from .journal_entry import Owed
+    from .journal_entry import JournalEntry
     from .link import Link
     from .properties import VfProperties
     from .vf_device import VfDevice
@@ -51,8 +51,8 @@ class PfState(NamedTuple):
     Read where they are asked for (`_details`, `_netdev`): ``settings``, ``devices`` of present VFs by id with
     ``total_msix``, the vectors that they share, and ``link``, the network interface.
 
-    ``owed``: by a run that has not come to its end (`_owed.known`). ``every_vf``: its driver wants no VF to be absent,
-    so its ``interface`` is taken to be the stock one (`_every_vf.known`).
+    ``unfinished``: the journal entry of a run that did not end (`_engine.journal.known`). ``needs_all_vfs``: its driver
+    wants no VF to be absent, so its ``interface`` is taken to be the stock one (`_engine.all_vf_drivers.known`).
 
     ``blocked``: what is being written to it, perhaps for ever. Then only address, driver, netdev and facts are known.
     """
@@ -76,8 +76,8 @@ class PfState(NamedTuple):
     devices: Mapping[int, VfDevice] = NONE
     total_msix: int = 0
     link: Link | None = None
-    owed: Owed | None = None
-    every_vf: bool = False
+    unfinished: JournalEntry | None = None
+    needs_all_vfs: bool = False
 
     @property
     def abilities(self) -> Interface:

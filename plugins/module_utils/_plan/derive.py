@@ -11,21 +11,21 @@ from . import presence as _presence
 from .goal import Goal
 
 
-def goal_of(found: PfState, spec: PfSpec) -> Goal:
+def goal_of(current: PfState, spec: PfSpec) -> Goal:
     """The goal of a resolved wish (numbers and sets, see `_document.resolve`)."""
-    enabled = found.enabled if spec.hardware_vfs is None else int(spec.hardware_vfs)
-    presence = _presence.presence_of(found, spec, enabled)
+    enabled = current.enabled if spec.hardware_vfs is None else int(spec.hardware_vfs)
+    presence = _presence.presence_of(current, spec, enabled)
     goal = Goal(
         enabled,
         presence.ids,
-        found.autoprobe if spec.drivers_autoprobe is None else spec.drivers_autoprobe,
-        cycle=presence.cycle,
-        notes=tuple(_presence.notes(found, spec, presence)),
-        kills=presence.kills,
+        current.autoprobe if spec.drivers_autoprobe is None else spec.drivers_autoprobe,
+        disables_all=presence.disables_all,
+        notes=tuple(_presence.notes(current, spec, presence)),
+        disrupted=presence.disrupted,
         settings=spec.settings,
     )
-    if not (spec.vfs or presence.cycle or spec.settings.eswitch_mode or found.owed):
+    if not (spec.vfs or presence.disables_all or spec.settings.eswitch_mode or current.unfinished):
         return goal
     from . import goal_vfs
 
-    return goal_vfs.with_vfs(found, spec, presence, goal)
+    return goal_vfs.with_vfs(current, spec, presence, goal)

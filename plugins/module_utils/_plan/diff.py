@@ -15,12 +15,12 @@ from .._model.vf_ids import describe
 from .goal import Goal
 
 
-def before(found: PfState, goal: Goal) -> dict[str, Any]:
-    drivers = {i: _found_driver(found, i, wanted) for i, wanted in goal.drivers.items()}
-    properties = {i: found.properties.get(i, VfProperties()).only(wanted) for i, wanted in goal.properties.items()}
-    facts = _facts(found.enabled, found.present, found.autoprobe, drivers, properties)
-    have = {vf_id: _as_wished(found, vf_id, wanted) for vf_id, wanted in goal.devices.items()}
-    settings = {name: getattr(found.settings, name) for name in goal.settings.to_dict()}
+def before(current: PfState, goal: Goal) -> dict[str, Any]:
+    drivers = {i: _found_driver(current, i, wanted) for i, wanted in goal.drivers.items()}
+    properties = {i: current.properties.get(i, VfProperties()).only(wanted) for i, wanted in goal.properties.items()}
+    facts = _facts(current.enabled, current.present, current.autoprobe, drivers, properties)
+    have = {vf_id: _as_wished(current, vf_id, wanted) for vf_id, wanted in goal.devices.items()}
+    settings = {name: getattr(current.settings, name) for name in goal.settings.to_dict()}
     return _with_devices({**facts, **settings}, goal, have)
 
 
@@ -29,17 +29,17 @@ def after(goal: Goal) -> dict[str, Any]:
     return _with_devices({**facts, **goal.settings.to_dict()}, goal, goal.devices)
 
 
-def _as_wished(found: PfState, vf_id: int, wanted: VfDevice) -> VfDevice:
+def _as_wished(current: PfState, vf_id: int, wanted: VfDevice) -> VfDevice:
     """Where the size of the table is what the wish leads to, the wish."""
-    have = found.devices.get(vf_id, VfDevice())
+    have = current.devices.get(vf_id, VfDevice())
     if wanted.msix_vectors is None:
         return have
-    return have._replace(msix_vectors=as_wished(wanted.msix_vectors, have.msix_vectors, found.driver))
+    return have._replace(msix_vectors=as_wished(wanted.msix_vectors, have.msix_vectors, current.driver))
 
 
-def _found_driver(found: PfState, vf_id: int, wanted: str | None) -> str | None:
+def _found_driver(current: PfState, vf_id: int, wanted: str | None) -> str | None:
     """What to compare with the wish: the bound driver, or the override where none is wanted."""
-    vf = found.vfs.get(vf_id)
+    vf = current.vfs.get(vf_id)
     if wanted is None:
         return vf.driver_override if vf else None
     return vf.driver or "none" if vf else "absent"

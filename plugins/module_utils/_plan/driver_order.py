@@ -46,7 +46,7 @@ def driver_steps(current: PfState, goal: Goal, autoprobe: bool) -> Iterator[Step
         yield steps.change_override(current, vf_id, back[vf_id], _override_of(current, vf_id))
 
 
-def owed_steps(current: PfState, goal: Goal) -> Iterator[Step]:
+def restore_steps(current: PfState, goal: Goal) -> Iterator[Step]:
     """After `driver_steps`: drivers that a run before has not brought back to VFs that stay, and their overrides."""
     for vf_id, (driver, override) in sorted(goal.restored.items()):
         have = _override_of(current, vf_id)
@@ -70,7 +70,7 @@ def _vector_steps(current: PfState, goal: Goal, vectors: Mapping[int, int]) -> I
         return (0 if have is None else vectors[vf_id] - have, vf_id)
 
     for vf_id in sorted(vectors, key=more):
-        fresh = goal.cycle or current.enabled == 0
+        fresh = goal.disables_all or current.enabled == 0
         yield device_steps.vf_msix(current, vf_id, vectors[vf_id], fresh=fresh)
 
 

@@ -20,7 +20,7 @@ from .goal import Goal
 from .presence import Presence
 
 
-def with_vfs(found: PfState, spec: PfSpec, presence: Presence, goal: Goal) -> Goal:
+def with_vfs(current: PfState, spec: PfSpec, presence: Presence, goal: Goal) -> Goal:
     """``goal``, which is that of the PF itself, with what its VFs will have."""
     drivers: dict[int, str | None] = {}
     for vf in spec.vfs:
@@ -28,72 +28,72 @@ def with_vfs(found: PfState, spec: PfSpec, presence: Presence, goal: Goal) -> Go
             drivers.update(dict.fromkeys(goal.present.intersection(map(int, vf.ids)), _driver(vf.driver)))
     kept_drivers: dict[int, str] = {}
     kept_properties: dict[int, VfProperties] = {}
-    if presence.cycle:
+    if presence.disables_all:
         from . import goal_kept
 
-        kept_drivers = goal_kept.kept_drivers(found, goal, drivers)
-        kept_properties = goal_kept.kept_properties(found, goal.enabled)
-    let_go = _let_go(found, spec, presence)
+        kept_drivers = goal_kept.kept_drivers(current, goal, drivers)
+        kept_properties = goal_kept.kept_properties(current, goal.enabled)
+    released = _released(current, spec, presence)
     goal = goal._replace(
         drivers={**kept_drivers, **drivers},
-        properties=_over(_properties(found, spec), kept_properties),
-        notes=(*goal.notes, *_eswitch_notes(found, let_go)),
+        properties=_over(_properties(current, spec), kept_properties),
+        notes=(*goal.notes, *_eswitch_notes(current, released)),
         devices=_devices(spec, goal.present),
-        let_go=let_go,
+        released=released,
         kept_drivers=kept_drivers,
         kept_properties=kept_properties,
     )
-    rebound = _rebound(found, goal)
-    goal = goal._replace(rebound=rebound, overrides={i: found.vfs[i].driver_override for i in rebound})
-    if not found.owed:
+    rebound = _rebound(current, goal)
+    goal = goal._replace(rebound=rebound, overrides={i: current.vfs[i].driver_override for i in rebound})
+    if not current.unfinished:
         return goal
     from . import goal_kept
 
-    return goal_kept.with_owed(found, goal)
+    return goal_kept.with_unfinished(current, goal)
 
 
-def facts(goal: Goal, found: PfState) -> Iterator[tuple[str, Any, Any]]:
+def facts(goal: Goal, current: PfState) -> Iterator[tuple[str, Any, Any]]:
     """What is wished of VFs: the thing, what is wanted, what is found."""
-    yield from _driver_facts(goal, found)
-    yield from _property_facts(goal, found)
-    yield from _device_facts(goal, found)
+    yield from _driver_facts(goal, current)
+    yield from _property_facts(goal, current)
+    yield from _device_facts(goal, current)
 
 
-def _driver_facts(goal: Goal, found: PfState) -> Iterator[tuple[str, Any, Any]]:
+def _driver_facts(goal: Goal, current: PfState) -> Iterator[tuple[str, Any, Any]]:
     """No words about VFs that have theirs, of which there may be thousands."""
     differ: dict[int, tuple[str | None, str | None]] = {}
-    for vf_id, driver in {**goal.drivers, **goal.rebound, **goal.owed_drivers}.items():
-        vf = found.vfs.get(vf_id)
+    for vf_id, driver in {**goal.drivers, **goal.rebound, **goal.restored_drivers}.items():
+        vf = current.vfs.get(vf_id)
         have = vf and (vf.driver if driver else vf.driver_override)
         if have != driver:
             differ[vf_id] = driver, have
     for vf_id, (driver, have) in sorted(differ.items()):
         yield f"driver of VF {vf_id}", driver or "the default", have or (driver and "none") or "the default"
     for vf_id, override in sorted(goal.overrides.items()):
-        have = found.vfs[vf_id].driver_override if vf_id in found.vfs else None
+        have = current.vfs[vf_id].driver_override if vf_id in current.vfs else None
         yield f"driver_override of VF {vf_id}", override or "none", have or "none"
 
 
-def _property_facts(goal: Goal, found: PfState) -> Iterator[tuple[str, Any, Any]]:
+def _property_facts(goal: Goal, current: PfState) -> Iterator[tuple[str, Any, Any]]:
     for vf_id, wanted in sorted(goal.properties.items()):
-        have = found.properties.get(vf_id, VfProperties()).to_dict()
+        have = current.properties.get(vf_id, VfProperties()).to_dict()
         for name, value in wanted.to_dict().items():
             yield f"{name} of VF {vf_id}", value, have.get(name)
 
 
-def _device_facts(goal: Goal, found: PfState) -> Iterator[tuple[str, Any, Any]]:
+def _device_facts(goal: Goal, current: PfState) -> Iterator[tuple[str, Any, Any]]:
     for vf_id, device in sorted(goal.devices.items()):
-        have = found.devices.get(vf_id, VfDevice())
+        have = current.devices.get(vf_id, VfDevice())
         if device.msix_vectors is not None:
-            table = as_wished(device.msix_vectors, have.msix_vectors, found.driver)
+            table = as_wished(device.msix_vectors, have.msix_vectors, current.driver)
             yield f"msix_vectors of VF {vf_id}", device.msix_vectors, table
         if device.mtu is not None:
             yield f"mtu of VF {vf_id}", device.mtu, have.mtu
 
 
-def _properties(found: PfState, spec: PfSpec) -> dict[int, VfProperties]:
+def _properties(current: PfState, spec: PfSpec) -> dict[int, VfProperties]:
     """By id; derived addresses are worked out as far as the PF's own address was read."""
-    identity = found.link.permanent if found.link else None
+    identity = current.link.permanent if current.link else None
     properties: dict[int, VfProperties] = {}
     for vf in spec.vfs:
         for vf_id in map(int, vf.ids if vf.properties else ()):
@@ -115,31 +115,31 @@ def _over(wished: Mapping[int, VfProperties], kept: Mapping[int, VfProperties]) 
     return {i: wished.get(i, VfProperties()).over(kept.get(i, VfProperties())) for i in sorted(set(kept) | set(wished))}
 
 
-def _rebound(found: PfState, goal: Goal) -> dict[int, str]:
+def _rebound(current: PfState, goal: Goal) -> dict[int, str]:
     """Bound VFs that no wish gives a driver to, and that a change of the eswitch or of their vectors takes it from."""
-    if goal.cycle:
+    if goal.disables_all:
         return {}
-    touched = goal.let_go | frozenset(goal.new_vectors(found))
+    touched = goal.released | frozenset(goal.new_vectors(current))
     return {
-        i: vf.driver for i, vf in sorted(found.vfs.items())
+        i: vf.driver for i, vf in sorted(current.vfs.items())
         if i in touched & goal.present and vf.driver and not goal.drivers.get(i)
         and not (i in goal.drivers and vf.driver_override)
     }  # fmt: skip
 
 
-def _let_go(found: PfState, spec: PfSpec, presence: Presence) -> frozenset[int]:
-    change = eswitch.change_of(found.driver, found.settings, spec.settings)
-    if presence.cycle or change is None or change.vfs != eswitch.UNBOUND:
+def _released(current: PfState, spec: PfSpec, presence: Presence) -> frozenset[int]:
+    change = eswitch.change_of(current.driver, current.settings, spec.settings)
+    if presence.disables_all or change is None or change.vfs != eswitch.UNBOUND:
         return frozenset()
-    return frozenset(vf_id for vf_id, vf in found.vfs.items() if vf.driver) & presence.ids
+    return frozenset(vf_id for vf_id, vf in current.vfs.items() if vf.driver) & presence.ids
 
 
-def _eswitch_notes(found: PfState, let_go: frozenset[int]) -> Iterator[str]:
+def _eswitch_notes(current: PfState, released: frozenset[int]) -> Iterator[str]:
     """What it costs VFs that stay while the mode of the eswitch changes."""
-    if let_go:
+    if released:
         yield (
-            f"PF {found.address}: VFs {vf_ids.describe(let_go)} are unbound from their drivers for a moment, as "
-            f"{found.driver} asks for while eswitch_mode changes"
+            f"PF {current.address}: VFs {vf_ids.describe(released)} are unbound from their drivers for a moment, as "
+            f"{current.driver} asks for while eswitch_mode changes"
         )
 
 

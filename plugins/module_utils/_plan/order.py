@@ -13,65 +13,65 @@ from .._model.state import PfState
 from .._model.vf_device import VfDevice
 from . import device_steps
 from . import steps as _steps
-from .driver_order import cleared, driver_steps, owed_steps
+from .driver_order import cleared, driver_steps, restore_steps
 from .goal import Goal
 from .steps import Step
 
 
-def steps_to(found: PfState, goal: Goal) -> Iterator[Step]:
+def steps_to(current: PfState, goal: Goal) -> Iterator[Step]:
     """All of the VFs, then the MTU of those with an interface of their own: it is there once they have their driver."""
-    steps = list(_vf_steps(found, goal))
+    steps = list(_vf_steps(current, goal))
     yield from steps
     new = frozenset().union(*(step.ids for step in steps if step.what == "unbind"))
     for vf_id, device in sorted(goal.devices.items()):
-        renewed = goal.cycle or vf_id in new
-        if device.mtu is not None and (renewed or found.devices.get(vf_id, VfDevice()).mtu != device.mtu):
-            yield device_steps.vf_mtu(found, vf_id, device.mtu, renewed=renewed)
+        renewed = goal.disables_all or vf_id in new
+        if device.mtu is not None and (renewed or current.devices.get(vf_id, VfDevice()).mtu != device.mtu):
+            yield device_steps.vf_mtu(current, vf_id, device.mtu, renewed=renewed)
 
 
-def _vf_steps(found: PfState, goal: Goal) -> Iterator[Step]:
+def _vf_steps(current: PfState, goal: Goal) -> Iterator[Step]:
     """Autoprobe, enable in hardware, properties, read back, present, driver: nothing sees a VF before it is right.
 
     Where VFs are to get a driver while autoprobe is on, they are added with autoprobe off, so that no other driver
     takes them in between; then autoprobe goes on and the others follow. So are those whose vectors are written, those
     that an eswitch changes below, and those that enabling itself adds before they can be given properties.
     """
-    added = goal.present - (frozenset() if goal.cycle else found.present)
-    by_enabling = _by_enabling(found, goal)
-    change = eswitch.change_of(found.driver, found.settings, goal.settings)
+    added = goal.present - (frozenset() if goal.disables_all else current.present)
+    by_enabling = _by_enabling(current, goal)
+    change = eswitch.change_of(current.driver, current.settings, goal.settings)
     late = change is not None and eswitch.is_late(change, goal.settings) and goal.enabled > 0
     named = frozenset(vf_id for vf_id, driver in goal.drivers.items() if driver)
-    vectors = goal.new_vectors(found._replace(devices={}) if goal.cycle else found)
+    vectors = goal.new_vectors(current._replace(devices={}) if goal.disables_all else current)
     special = added & (named | frozenset(vectors))
     early = late or bool(special) or bool(by_enabling & frozenset(goal.properties))
     chosen = special | (by_enabling if early else frozenset())
     quiet = bool(chosen) and goal.autoprobe
     during = goal.autoprobe and not quiet
-    if found.autoprobe != during:
-        yield _steps.autoprobe(found, found.autoprobe, during)
-    current = found
-    if goal.cycle:
-        yield _steps.disable(found)
-        current = found._replace(enabled=0, present=frozenset(), vfs={}, properties={}, devices={})
-    yield from _removal(current, goal)
-    yield from (_steps.unbind(current, vf_id) for vf_id in sorted(goal.let_go))
-    let_go = {vf_id: current.vfs[vf_id]._replace(driver=None) for vf_id in goal.let_go}
-    current = current._replace(vfs={**current.vfs, **let_go})
-    yield from _mode_steps(current, goal, change is not None and not late)
-    yield from _mtu_steps(found, goal)
-    if goal.enabled != current.enabled:
-        yield _steps.enable(current, goal.enabled)
-    yield from _property_steps(current, goal)
-    yield from _mode_steps(current, goal, late)
+    if current.autoprobe != during:
+        yield _steps.autoprobe(current, current.autoprobe, during)
+    interim = current
+    if goal.disables_all:
+        yield _steps.disable(current)
+        interim = current._replace(enabled=0, present=frozenset(), vfs={}, properties={}, devices={})
+    yield from _removal(interim, goal)
+    yield from (_steps.unbind(interim, vf_id) for vf_id in sorted(goal.released))
+    released = {vf_id: interim.vfs[vf_id]._replace(driver=None) for vf_id in goal.released}
+    interim = interim._replace(vfs={**interim.vfs, **released})
+    yield from _mode_steps(interim, goal, change is not None and not late)
+    yield from _mtu_steps(current, goal)
+    if goal.enabled != interim.enabled:
+        yield _steps.enable(interim, goal.enabled)
+    yield from _property_steps(interim, goal)
+    yield from _mode_steps(interim, goal, late)
     first = (added if not quiet else chosen) - by_enabling
-    yield from _steps.add(current, first)
-    yield from driver_steps(current, goal, autoprobe=during)
+    yield from _steps.add(interim, first)
+    yield from driver_steps(interim, goal, autoprobe=during)
     if quiet:
-        yield _steps.autoprobe(found, False, True)
-        for vf_id in sorted(chosen - named | cleared(current, goal)):
-            yield _steps.probe(current, vf_id, None)
-        yield from _steps.add(current, added - by_enabling - chosen)
-    yield from owed_steps(found, goal)
+        yield _steps.autoprobe(current, False, True)
+        for vf_id in sorted(chosen - named | cleared(interim, goal)):
+            yield _steps.probe(interim, vf_id, None)
+        yield from _steps.add(interim, added - by_enabling - chosen)
+    yield from restore_steps(current, goal)
 
 
 def _mode_steps(current: PfState, goal: Goal, now: bool) -> Iterator[Step]:
@@ -79,20 +79,20 @@ def _mode_steps(current: PfState, goal: Goal, now: bool) -> Iterator[Step]:
         yield device_steps.eswitch(current, goal.settings.eswitch_mode or "")
 
 
-def _mtu_steps(found: PfState, goal: Goal) -> Iterator[Step]:
+def _mtu_steps(current: PfState, goal: Goal) -> Iterator[Step]:
     """Before VFs are enabled: some drivers restart the PF for it."""
     mtu = goal.settings.mtu
-    if mtu is not None and mtu != found.settings.mtu:
-        yield device_steps.pf_mtu(found, mtu)
+    if mtu is not None and mtu != current.settings.mtu:
+        yield device_steps.pf_mtu(current, mtu)
 
 
-def _by_enabling(found: PfState, goal: Goal) -> frozenset[int]:
+def _by_enabling(current: PfState, goal: Goal) -> frozenset[int]:
     """The VFs that enabling itself adds."""
-    if goal.enabled == 0 or (found.enabled and not goal.cycle):
+    if goal.enabled == 0 or (current.enabled and not goal.disables_all):
         return frozenset()
-    if not found.abilities.enable_only:
+    if not current.abilities.enable_only:
         return goal.present
-    return frozenset({0}) if found.abilities.first_always else frozenset()
+    return frozenset({0}) if current.abilities.first_always else frozenset()
 
 
 def _removal(current: PfState, goal: Goal) -> Iterator[Step]:

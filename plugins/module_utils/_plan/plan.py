@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 
 class Plan(NamedTuple):
-    """The way of one PF from ``found`` to ``goal``; without steps it is there already."""
+    """The way of one PF from ``current`` to ``goal``; without steps it is there already."""
 
-    found: PfState
+    current: PfState
     spec: PfSpec
     goal: Goal
     steps: tuple[Step, ...]
 
     @property
-    def takes(self) -> frozenset[int]:
+    def disrupts(self) -> frozenset[int]:
         """VFs that some step takes away from whoever holds them."""
-        return frozenset().union(*(step.takes for step in self.steps))
+        return frozenset().union(*(step.disrupts for step in self.steps))
 
 
 class HostPlan(NamedTuple):
@@ -73,8 +73,8 @@ class HostPlan(NamedTuple):
         from . import diff as _diff
 
         return {
-            "before": {plan.found.address: _diff.before(plan.found, plan.goal) for plan in changing},
-            "after": {plan.found.address: _diff.after(plan.goal) for plan in changing},
+            "before": {plan.current.address: _diff.before(plan.current, plan.goal) for plan in changing},
+            "after": {plan.current.address: _diff.after(plan.goal) for plan in changing},
         }
 
 
@@ -102,30 +102,32 @@ def plan_resolved(
     return HostPlan(tuple(plans), force)
 
 
-def plan(found: PfState, spec: PfSpec, reached: Goal | None = None) -> Plan:
+def plan(current: PfState, spec: PfSpec, reached: Goal | None = None) -> Plan:
     """The plan for one PF and its resolved wish; `RefusedError` where VFs would go away and nobody allowed that.
 
     There are steps exactly where the PF falls short of its goal, or a run before owes it something; none where it was
     seen to have ``reached`` it.
     """
     if reached is not None:
-        return Plan(found, spec, reached, ())
-    goal = goal_of(found, spec)
-    return Plan(found, spec, goal, _steps(found, spec, goal) if found.owed or shortfall(goal, found) else ())
+        return Plan(current, spec, reached, ())
+    goal = goal_of(current, spec)
+    return Plan(
+        current, spec, goal, _steps(current, spec, goal) if current.unfinished or shortfall(goal, current) else ()
+    )
 
 
-def _steps(found: PfState, spec: PfSpec, goal: Goal) -> tuple[Step, ...]:
+def _steps(current: PfState, spec: PfSpec, goal: Goal) -> tuple[Step, ...]:
     """Or what speaks against them."""
     from . import order, unsupported
 
-    unsupported.refuse_unsupported(found, goal)
-    if goal.kills and not spec.allow_disruptive:
-        presence = _presence.presence_of(found, spec, goal.enabled)
-        raise RefusedError(_presence.refusal(found, spec, goal.enabled, presence))
-    if goal.let_go and not spec.allow_disruptive:
+    unsupported.refuse_unsupported(current, goal)
+    if goal.disrupted and not spec.allow_disruptive:
+        presence = _presence.presence_of(current, spec, goal.enabled)
+        raise RefusedError(_presence.refusal(current, spec, goal.enabled, presence))
+    if goal.released and not spec.allow_disruptive:
         raise RefusedError(
-            f"PF {found.address}: {found.driver} changes eswitch_mode only while its VFs are unbound, and VFs "
-            f"{describe(goal.let_go)} have drivers; unbind them first, or allow unbinding and binding them again with "
-            "allow_disruptive: true"
+            f"PF {current.address}: {current.driver} changes eswitch_mode only while its VFs are unbound, and VFs "
+            f"{describe(goal.released)} have drivers; unbind them first, or allow unbinding and binding them again "
+            "with allow_disruptive: true"
         )
-    return tuple(order.steps_to(found, goal))
+    return tuple(order.steps_to(current, goal))

@@ -16,21 +16,21 @@ from .._model.vf_ids import compress, describe
 class Presence(NamedTuple):
     """``present`` will be the ids ``ids``, nearest to the ``wished`` ones.
 
-    ``cycle``: the number enabled goes through 0 on the way; ``kills``: the VFs that somebody may count on and that go
-    away by that, for a moment or for good. Those that are declared away and stay away are not among them.
+    ``disables_all``: the change requires disabling all VFs first; ``disrupted``: the VFs that somebody may count on and
+    that go away by that, for a moment or for good. Those that are declared away and stay away are not among them.
     """
 
     wished: frozenset[int]
     ids: frozenset[int]
-    cycle: bool
-    kills: frozenset[int]
+    disables_all: bool
+    disrupted: frozenset[int]
 
 
-def presence_of(found: PfState, spec: PfSpec, enabled: int) -> Presence:
+def presence_of(current: PfState, spec: PfSpec, enabled: int) -> Presence:
     """The presence that a resolved wish leads to with ``enabled`` VFs in hardware."""
-    wished = _wished(found, spec) & frozenset(range(enabled))
-    ids, cycle = _reachable(found, wished, enabled, spec)
-    return Presence(wished, ids, cycle, _lost(found, spec, ids) if cycle else frozenset())
+    wished = _wished(current, spec) & frozenset(range(enabled))
+    ids, disables_all = _reachable(current, wished, enabled, spec)
+    return Presence(wished, ids, disables_all, _lost(current, spec, ids) if disables_all else frozenset())
 
 
 def asked(spec: PfSpec) -> bool:
@@ -38,95 +38,96 @@ def asked(spec: PfSpec) -> bool:
     return any(ids is not None for ids in (spec.present_vfs, spec.add_vfs, spec.remove_vfs))
 
 
-def refusal(found: PfState, spec: PfSpec, enabled: int, presence: Presence) -> str:
+def refusal(current: PfState, spec: PfSpec, enabled: int, presence: Presence) -> str:
     """Why a way through 0 that was not allowed is refused."""
-    if enabled and _eswitch_needs_none(found, spec):
-        modes = f"from {found.settings.eswitch_mode} to {spec.settings.eswitch_mode}"
-        what = f"{found.driver} changes eswitch_mode {modes} only while no VFs are enabled; that goes through 0"
-        fix = "declare present_vfs: none as well, or " if found.abilities.choose else ""
-    elif enabled != found.enabled:
-        what = f"changing hardware_vfs from {found.enabled} to {enabled} goes through 0"
-        fix = f"declare {'present_vfs: none as well' if enabled == 0 else f'hardware_vfs: {found.enabled}'}, or "
+    if enabled and _eswitch_needs_none(current, spec):
+        modes = f"from {current.settings.eswitch_mode} to {spec.settings.eswitch_mode}"
+        what = f"{current.driver} changes eswitch_mode {modes} only while no VFs are enabled; that goes through 0"
+        fix = "declare present_vfs: none as well, or " if current.abilities.choose else ""
+    elif enabled != current.enabled:
+        what = f"changing hardware_vfs from {current.enabled} to {enabled} goes through 0"
+        fix = f"declare {'present_vfs: none as well' if enabled == 0 else f'hardware_vfs: {current.enabled}'}, or "
     else:
-        missing = compress(presence.wished - found.present)
-        what, fix = f"the kernel's interface '{found.interface}' adds VFs {missing} only by going through 0", ""
+        missing = compress(presence.wished - current.present)
+        what, fix = f"the kernel's interface '{current.interface}' adds VFs {missing} only by going through 0", ""
     return (
-        f"PF {found.address}: {what} and takes the present VFs {describe(presence.kills)} away; {fix}allow it with "
-        "allow_disruptive: true"
+        f"PF {current.address}: {what} and takes the present VFs {describe(presence.disrupted)} away; {fix}allow it "
+        "with allow_disruptive: true"
     )
 
 
-def notes(found: PfState, spec: PfSpec, presence: Presence) -> Iterator[str]:
+def notes(current: PfState, spec: PfSpec, presence: Presence) -> Iterator[str]:
     """What the interface does otherwise than it was wished, what the way costs, and what others may stumble over."""
     ids, extra = presence.ids, presence.ids - presence.wished
     if asked(spec) and extra:
-        if found.every_vf:
-            yield f"PF {found.address}: its driver {found.driver} has not declared that it can live with absent VFs"
+        if current.needs_all_vfs:
+            yield f"PF {current.address}: its driver {current.driver} has not declared that it can live with absent VFs"
         yield (
-            f"PF {found.address}: the kernel's interface '{found.interface}' cannot leave VFs {compress(extra)} out: "
-            f"present are {describe(ids)} instead of {describe(presence.wished)}{_other_way(found, spec, presence)}"
+            f"PF {current.address}: the kernel's interface '{current.interface}' cannot leave VFs {compress(extra)} "
+            f"out: present are {describe(ids)} instead of {describe(presence.wished)}"
+            f"{_other_way(current, spec, presence)}"
         )
-    if presence.kills:
-        back = presence.kills & ids
+    if presence.disrupted:
+        back = presence.disrupted & ids
         after = f"; VFs {compress(back)} come back as new devices" if back else ""
-        yield f"PF {found.address}: going through 0 takes the present VFs {compress(presence.kills)} away{after}"
+        yield f"PF {current.address}: going through 0 takes the present VFs {compress(presence.disrupted)} away{after}"
     gaps = frozenset(range(max(ids, default=-1) + 1)) - ids
     if asked(spec) and gaps:
         yield (
-            f"PF {found.address}: VFs {compress(gaps)} are absent below present ones: libvirt, netplan and the "
+            f"PF {current.address}: VFs {compress(gaps)} are absent below present ones: libvirt, netplan and the "
             "Kubernetes device plugin look at VFs only up to the first gap"
         )
 
 
-def _wished(found: PfState, spec: PfSpec) -> frozenset[int]:
-    exact = found.present if spec.present_vfs is None else _set(spec.present_vfs)
+def _wished(current: PfState, spec: PfSpec) -> frozenset[int]:
+    exact = current.present if spec.present_vfs is None else _set(spec.present_vfs)
     return (exact | _set(spec.add_vfs)) - _set(spec.remove_vfs)
 
 
-def _lost(found: PfState, spec: PfSpec, ids: frozenset[int]) -> frozenset[int]:
+def _lost(current: PfState, spec: PfSpec, ids: frozenset[int]) -> frozenset[int]:
     """The present VFs less those that the wish takes away and that do not come back among ``ids``."""
-    gone = found.present - _wished(found, spec) if asked(spec) else frozenset()
-    return found.present - (gone - ids)
+    gone = current.present - _wished(current, spec) if asked(spec) else frozenset()
+    return current.present - (gone - ids)
 
 
-def _reachable(found: PfState, wished: frozenset[int], enabled: int, spec: PfSpec) -> tuple[frozenset[int], bool]:
+def _reachable(current: PfState, wished: frozenset[int], enabled: int, spec: PfSpec) -> tuple[frozenset[int], bool]:
     """The ids that come nearest to the wish, never fewer, and whether the number enabled goes through 0 for it.
 
     VFs that are too many are a reason for that only when it is allowed, and when fewer are too many then.
     """
-    renumber, can = enabled != found.enabled or _eswitch_needs_none(found, spec), found.abilities
+    renumber, can = enabled != current.enabled or _eswitch_needs_none(current, spec), current.abilities
     if not can.choose:
-        if renumber or not wished <= found.present:
-            return frozenset(range(enabled)), found.enabled > 0
-        return found.present, False
-    fresh = _fresh(found, wished, enabled)
+        if renumber or not wished <= current.present:
+            return frozenset(range(enabled)), current.enabled > 0
+        return current.present, False
+    fresh = _fresh(current, wished, enabled)
     if renumber:
-        return fresh, found.enabled > 0
-    stay = wished | (frozenset() if can.remove else found.present)
+        return fresh, current.enabled > 0
+    stay = wished | (frozenset() if can.remove else current.present)
     return (fresh, True) if spec.allow_disruptive and len(fresh) < len(stay) else (stay, False)
 
 
-def _eswitch_needs_none(found: PfState, spec: PfSpec) -> bool:
+def _eswitch_needs_none(current: PfState, spec: PfSpec) -> bool:
     """Whether the PF's driver changes the mode of its eswitch only while no VFs are enabled."""
     if spec.settings.eswitch_mode is None:
         return False
     from .._model import eswitch
 
-    change = eswitch.change_of(found.driver, found.settings, spec.settings)
+    change = eswitch.change_of(current.driver, current.settings, spec.settings)
     return change is not None and change.vfs == eswitch.DISABLED
 
 
-def _fresh(found: PfState, wished: frozenset[int], enabled: int) -> frozenset[int]:
+def _fresh(current: PfState, wished: frozenset[int], enabled: int) -> frozenset[int]:
     """What enabling and adding chosen VFs leads to."""
-    return wished | frozenset({0} if found.abilities.first_always and enabled else ())
+    return wished | frozenset({0} if current.abilities.first_always and enabled else ())
 
 
-def _other_way(found: PfState, spec: PfSpec, presence: Presence) -> str:
+def _other_way(current: PfState, spec: PfSpec, presence: Presence) -> str:
     """Going through 0 would leave more of them out, but nobody has allowed it."""
-    fresh = _fresh(found, presence.wished, found.enabled)
-    if presence.cycle or not found.abilities.choose or len(presence.ids) <= len(fresh):
+    fresh = _fresh(current, presence.wished, current.enabled)
+    if presence.disables_all or not current.abilities.choose or len(presence.ids) <= len(fresh):
         return ""
-    lost = describe(_lost(found, spec, fresh))
+    lost = describe(_lost(current, spec, fresh))
     return f"; allow_disruptive: true would, by going through 0, which takes the present VFs {lost} away"
 
 

@@ -12,33 +12,33 @@ from .._model.vf_device import NAMES
 from .derive import goal_of
 
 
-def reads(found: PfState, spec: PfSpec) -> tuple[frozenset[int], bool]:
+def reads(current: PfState, spec: PfSpec) -> tuple[frozenset[int], bool]:
     """What planning needs beyond the PF itself: details of which present VFs, and whether properties of VFs."""
-    goal = goal_of(found, spec)
-    if goal.cycle or eswitch.change_of(found.driver, found.settings, spec.settings):
-        return found.present, found.netdev is not None
+    goal = goal_of(current, spec)
+    if goal.disables_all or eswitch.change_of(current.driver, current.settings, spec.settings):
+        return current.present, current.netdev is not None
     ids = frozenset(goal.drivers) | frozenset(goal.devices) | goal.probed | frozenset(goal.restored)
-    ids = ids & found.present | found.present - goal.present
-    return ids, bool(goal.properties) or goal.settings.mtu != found.settings.mtu
+    ids = ids & current.present | current.present - goal.present
+    return ids, bool(goal.properties) or goal.settings.mtu != current.settings.mtu
 
 
-def needs_mode(found: PfState, spec: PfSpec) -> bool:
+def needs_mode(current: PfState, spec: PfSpec) -> bool:
     """Whether the mode of the eswitch matters though no wish names it: for what VFs that come back can be given."""
-    known = spec.settings.eswitch_mode is not None or not eswitch.rule_of(found.driver).not_in_switchdev
-    return not known and goal_of(found, spec).cycle
+    known = spec.settings.eswitch_mode is not None or not eswitch.rule_of(current.driver).not_in_switchdev
+    return not known and goal_of(current, spec).disables_all
 
 
-def device_reads(found: PfState, spec: PfSpec) -> dict[int, frozenset[str]]:
+def device_reads(current: PfState, spec: PfSpec) -> dict[int, frozenset[str]]:
     """The present VFs of which planning needs `VfDevice`, and which of its names.
 
     Beside what is wished, that is what undo has to bring back: the MTU where a VF loses its interface for a moment, all
     of all VFs where they go away together.
     """
-    goal = goal_of(found, spec)
-    if goal.cycle:
-        return dict.fromkeys(found.vfs, frozenset(NAMES))
+    goal = goal_of(current, spec)
+    if goal.disables_all:
+        return dict.fromkeys(current.vfs, frozenset(NAMES))
     wished = {vf_id: frozenset(device.to_dict()) | {"mtu"} for vf_id, device in goal.devices.items()}
-    changing = {i for i, driver in goal.drivers.items() if i in found.vfs and found.vfs[i].driver != driver}
-    loses = changing | set(goal.rebound) | found.present - goal.present
+    changing = {i for i, driver in goal.drivers.items() if i in current.vfs and current.vfs[i].driver != driver}
+    loses = changing | set(goal.rebound) | current.present - goal.present
     names = {**dict.fromkeys(sorted(loses), frozenset({"mtu"})), **wished}
-    return {vf_id: some for vf_id, some in names.items() if vf_id in found.vfs}
+    return {vf_id: some for vf_id, some in names.items() if vf_id in current.vfs}

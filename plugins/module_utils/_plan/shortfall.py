@@ -13,20 +13,20 @@ from .._model.state import PfState
 from .goal import Goal
 
 
-def shortfall(goal: Goal, found: PfState) -> list[str]:
+def shortfall(goal: Goal, current: PfState) -> list[str]:
     """What of the goal a reading does not show, each as "thing: wanted .., found ..": empty when it is reached."""
-    facts = list(_pf_facts(goal, found))
+    facts = list(_pf_facts(goal, current))
     if goal.drivers or goal.overrides or goal.properties or goal.devices:
         from . import goal_vfs
 
-        facts += goal_vfs.facts(goal, found)
+        facts += goal_vfs.facts(goal, current)
     return [f"{thing}: wanted {wanted}, found {have}" for thing, wanted, have in facts if wanted != have]
 
 
-def _pf_facts(goal: Goal, found: PfState) -> Iterator[tuple[str, Any, Any]]:
-    yield "hardware_vfs", goal.enabled, found.enabled
-    if goal.present != found.present:
-        yield "present_vfs", vf_ids.describe(goal.present), vf_ids.describe(found.present)
-    yield "drivers_autoprobe", goal.autoprobe, found.autoprobe
+def _pf_facts(goal: Goal, current: PfState) -> Iterator[tuple[str, Any, Any]]:
+    yield "hardware_vfs", goal.enabled, current.enabled
+    if goal.present != current.present:
+        yield "present_vfs", vf_ids.describe(goal.present), vf_ids.describe(current.present)
+    yield "drivers_autoprobe", goal.autoprobe, current.autoprobe
     for name, value in goal.settings.to_dict().items():
-        yield name, value, getattr(found.settings, name)
+        yield name, value, getattr(current.settings, name)

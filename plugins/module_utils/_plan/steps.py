@@ -27,7 +27,7 @@ NO_OVERRIDE = "\n"
 
 @dataclass(frozen=True)
 class Step:
-    """``ids`` are the VFs it is about, ``takes`` those it would take away from whoever holds them."""
+    """``ids`` are the VFs it is about, ``disrupts`` those it would take away from whoever holds them."""
 
     pf: str
     what: str
@@ -36,7 +36,7 @@ class Step:
     action: Action
     undo: tuple[Action, ...] = ()
     ids: frozenset[int] = frozenset()
-    takes: frozenset[int] = frozenset()
+    disrupts: frozenset[int] = frozenset()
 
     @property
     def is_kernels_choice(self) -> bool:

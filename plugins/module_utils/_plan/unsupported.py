@@ -29,45 +29,47 @@ _OF_INFINIBAND = frozenset({"link_state", "node_guid", "port_guid"})
 _GUIDS = frozenset({"node_guid", "port_guid"})
 
 
-def refuse_unsupported(found: PfState, goal: Goal) -> None:
+def refuse_unsupported(current: PfState, goal: Goal) -> None:
     """Raises `BadInputError` with every reason."""
     checks = (_of_settings, _of_properties, _of_vectors, _of_mtu)
-    reasons = [reason for check in checks for reason in check(found, goal)]
+    reasons = [reason for check in checks for reason in check(current, goal)]
     if reasons:
-        raise BadInputError("; ".join(f"PF {found.address}: {reason}" for reason in reasons))
+        raise BadInputError("; ".join(f"PF {current.address}: {reason}" for reason in reasons))
 
 
-def _of_settings(found: PfState, goal: Goal) -> Iterator[str]:
-    mtu, link = goal.settings.mtu, found.link
-    if mtu is None or mtu == found.settings.mtu or link is None:
+def _of_settings(current: PfState, goal: Goal) -> Iterator[str]:
+    mtu, link = goal.settings.mtu, current.link
+    if mtu is None or mtu == current.settings.mtu or link is None:
         return
     if mtu < link.min_mtu or (link.max_mtu and mtu > link.max_mtu):
-        yield f"mtu {mtu} is out of range: {found.netdev} takes {link.min_mtu} to {link.max_mtu or 'any'} (EINVAL)"
+        yield f"mtu {mtu} is out of range: {current.netdev} takes {link.min_mtu} to {link.max_mtu or 'any'} (EINVAL)"
 
 
-def _of_properties(found: PfState, goal: Goal) -> Iterator[str]:
+def _of_properties(current: PfState, goal: Goal) -> Iterator[str]:
     """Differences only: what is there already can stay declared."""
-    missing = {i: wanted.missing_in(found.properties.get(i, VfProperties())) for i, wanted in goal.properties.items()}
+    missing = {i: wanted.missing_in(current.properties.get(i, VfProperties())) for i, wanted in goal.properties.items()}
     if unknown := [i for i, wanted in missing.items() if wanted.mac == addresses.HASH]:
-        yield f"mac 'hash' of VFs {describe(unknown)}: {found.netdev} has no permanent address; give a base of your own"
+        yield (
+            f"mac 'hash' of VFs {describe(unknown)}: {current.netdev} has no permanent address; give a base of your own"
+        )
     for name, values in sorted(_by_name(missing).items()):
-        if reason := _refused(found, goal, name, values):
+        if reason := _refused(current, goal, name, values):
             yield f"{name} of VFs {describe(values)} cannot be set: {reason}; leave it out"
 
 
-def _refused(found: PfState, goal: Goal, name: str, values: Mapping[int, Any]) -> str:
+def _refused(current: PfState, goal: Goal, name: str, values: Mapping[int, Any]) -> str:
     """Why the driver cannot take the ``values`` of one property, by VF id; empty where it may."""
-    if found.link and (name not in _OF_INFINIBAND if found.link.kind == INFINIBAND else name in _GUIDS):
-        return f"{found.netdev} is of type {found.link.kind} (EOPNOTSUPP)"
-    mode = goal.settings.eswitch_mode or found.settings.eswitch_mode
-    if mode == SWITCHDEV and name in eswitch.rule_of(found.driver).not_in_switchdev and any(values.values()):
-        return f"{found.driver} refuses it in switchdev mode (EOPNOTSUPP)"
-    known = [found.properties.get(i, VfProperties()) for i in values if i < found.enabled and not goal.cycle]
+    if current.link and (name not in _OF_INFINIBAND if current.link.kind == INFINIBAND else name in _GUIDS):
+        return f"{current.netdev} is of type {current.link.kind} (EOPNOTSUPP)"
+    mode = goal.settings.eswitch_mode or current.settings.eswitch_mode
+    if mode == SWITCHDEV and name in eswitch.rule_of(current.driver).not_in_switchdev and any(values.values()):
+        return f"{current.driver} refuses it in switchdev mode (EOPNOTSUPP)"
+    known = [current.properties.get(i, VfProperties()) for i in values if i < current.enabled and not goal.disables_all]
     silent = name not in ip_syntax.ALWAYS_REPORTED and any(getattr(reading, name) is None for reading in known)
     if silent or not all(known):
         return (
-            f"{found.driver} does not report it, as drivers do that answer EOPNOTSUPP, and what is not reported cannot "
-            "be read back"
+            f"{current.driver} does not report it, as drivers do that answer EOPNOTSUPP, and what is not reported "
+            "cannot be read back"
         )
     return ""
 
@@ -81,37 +83,37 @@ def _by_name(wished: Mapping[int, VfProperties]) -> dict[str, dict[int, Any]]:
     return values
 
 
-def _of_vectors(found: PfState, goal: Goal) -> Iterator[str]:
+def _of_vectors(current: PfState, goal: Goal) -> Iterator[str]:
     wanted = {i: device.msix_vectors for i, device in goal.devices.items() if device.msix_vectors is not None}
-    writes = goal.new_vectors(found)
-    if writes and not found.total_msix:
+    writes = goal.new_vectors(current)
+    if writes and not current.total_msix:
         yield (
-            f"msix_vectors of VFs {describe(writes)} cannot be set: {found.driver} has no vectors to share out, "
+            f"msix_vectors of VFs {describe(writes)} cannot be set: {current.driver} has no vectors to share out, "
             "sriov_vf_total_msix is 0 or not there (EOPNOTSUPP); leave them out"
         )
-    elif writes and sum(wanted.values()) > found.total_msix:
+    elif writes and sum(wanted.values()) > current.total_msix:
         yield (
-            f"msix_vectors: {sum(wanted.values())} for VFs {describe(wanted)} are more than the {found.total_msix} "
+            f"msix_vectors: {sum(wanted.values())} for VFs {describe(wanted)} are more than the {current.total_msix} "
             "that the PF has for all of them (sriov_vf_total_msix, ENOSPC)"
         )
 
 
-def _of_mtu(found: PfState, goal: Goal) -> Iterator[str]:
+def _of_mtu(current: PfState, goal: Goal) -> Iterator[str]:
     for vf_id, device in sorted(goal.devices.items()):
-        if device.mtu is not None and (reason := _no_interface(found, goal, vf_id)):
+        if device.mtu is not None and (reason := _no_interface(current, goal, vf_id)):
             yield f"mtu of VF {vf_id} cannot be set: it has no network interface here, {reason}; leave it out"
 
 
-def _no_interface(found: PfState, goal: Goal, vf_id: int) -> str:
+def _no_interface(current: PfState, goal: Goal, vf_id: int) -> str:
     """Why the VF will have none; empty where it has or may get one."""
-    driver = goal.drivers.get(vf_id) or goal.rebound.get(vf_id) or goal.owed_drivers.get(vf_id)
+    driver = goal.drivers.get(vf_id) or goal.rebound.get(vf_id) or goal.restored_drivers.get(vf_id)
     if driver:
         return f"its driver is to be {driver}" if "vfio" in driver else ""
-    vf = None if goal.cycle else found.vfs.get(vf_id)
+    vf = None if goal.disables_all else current.vfs.get(vf_id)
     if vf is None or (vf_id in goal.drivers and vf.driver_override):
         return "" if goal.autoprobe else "nothing binds it to a driver"
     if vf.driver is None:
         return "" if vf_id in goal.probed else "nothing binds it to a driver"
-    if found.devices.get(vf_id, VfDevice()).mtu is None:
+    if current.devices.get(vf_id, VfDevice()).mtu is None:
         return f"though {vf.driver} is bound: a driver for virtual machines, or it is in another network namespace"
     return ""

@@ -87,12 +87,12 @@ def _planned(sysfs: Sysfs, run: Run, document: HostDocument) -> dict[str, Plan]:
     return {str(spec.pf): _way(states[str(spec.pf)], spec, reached.get(str(spec.pf))) for spec in resolved.pfs}
 
 
-def _way(found: PfState, spec: PfSpec, reached: Goal | None) -> Plan:
+def _way(current: PfState, spec: PfSpec, reached: Goal | None) -> Plan:
     """Even when nobody may go there.
 
     A way through 0 that is allowed in general could be another one, so it is only taken where there is none without.
     """
     try:
-        return plan(found, spec, reached)
+        return plan(current, spec, reached)
     except RefusedError:
-        return plan(found, spec._replace(allow_disruptive=True))
+        return plan(current, spec._replace(allow_disruptive=True))

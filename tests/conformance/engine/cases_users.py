@@ -118,14 +118,14 @@ def case_users_that_block_the_kernel(pf: Pf) -> None:
     handle = opened(pf, 1)
     closed = False
 
-    def let_go() -> None:
+    def released() -> None:
         nonlocal closed
         if not closed:
             os.close(handle)
             closed = True
         wait_for(lambda: pf.address not in blocked.under_way(pf.files), "the blocked write has come back")
 
-    pf.undo.append(let_go)
+    pf.undo.append(released)
     patient, execute.WRITE_S = execute.WRITE_S, BLOCKED_S
     pf.undo.append(lambda: setattr(execute, "WRITE_S", patient))
     wish = {"pf": pf.address, "vfs": [{"ids": 1, "driver": "default"}]}
@@ -135,7 +135,7 @@ def case_users_that_block_the_kernel(pf: Pf) -> None:
     fails(errors.RefusedError, f"PF {pf.address}: process ", call)
     rows = info.gather(pf.files, tools(pf), [pf.address])
     require("/driver/unbind" in rows[0].get("blocked", ""), f"sriov_info says {rows}")
-    let_go()
+    released()
     declare(pf, {"vfs": [{"ids": 1, "driver": "default"}]})
     pf.is_state(2, (0, 1))
     require(pf.files.link(f"{DEVICES}/{pf.vf(1)}/driver") is None, "VF 1 is bound")

@@ -128,7 +128,7 @@ class FakeHost:
         self.locks[pf.address] = lock.open()
         fcntl.flock(self.locks[pf.address], fcntl.LOCK_EX)
 
-    def let_go(self, pf: FakePf) -> None:
+    def released(self, pf: FakePf) -> None:
         """The users of the PF's VFs end, and with them what the kernel has blocked."""
         for vf in pf.vfs.values():
             vf.held = False

@@ -131,7 +131,7 @@ class FakeKernel:
         """VF by VF (drivers/pci/iov.c, sriov_del_vfs): those before a held one are gone when it blocks."""
         ids = sorted(pf.vfs)
         for vf_id in ids:
-            self._let_go(pf, vf_id)
+            self._released(pf, vf_id)
             del pf.vfs[vf_id]
         if pf.busy:
             for vf_id in ids:
@@ -139,7 +139,7 @@ class FakeKernel:
             answer(errno.EAGAIN)
         pf.enabled, pf.properties, pf.vectors = 0, {}, {}
 
-    def _let_go(self, pf: FakePf, vf_id: int) -> None:
+    def _released(self, pf: FakePf, vf_id: int) -> None:
         if pf.vfs[vf_id].held:
             raise Blocked(f"VF {vf_id} of {pf.address} is held")
 
@@ -155,7 +155,7 @@ class FakeKernel:
             vf.driver, vf.mtu = wanted, MTU
 
     def unbind(self, pf: FakePf, vf_id: int) -> None:
-        self._let_go(pf, vf_id)
+        self._released(pf, vf_id)
         pf.vfs[vf_id].driver = None
 
     def set_mtu(self, pf: FakePf, vf_id: int | None, value: str) -> None:

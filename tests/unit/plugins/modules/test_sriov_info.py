@@ -164,7 +164,7 @@ def test_that_test_would_notice(host: FakeHost, capsys: pytest.CaptureFixture[st
 def test_a_run_that_was_killed_is_told(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     """Not while it is at work, nor when the next one has put right what it left."""
     pf = host.pfs["0000:03:00.0"]
-    host.let_go(pf)
+    host.released(pf)
     wish = validate({"pfs": [{"pf": "eth0", "hardware_vfs": 5, "present_vfs": "0-4", "allow_disruptive": True}]})
     host.faults = {3: KILL}
     with pytest.raises(Killed):

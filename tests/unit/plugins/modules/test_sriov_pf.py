@@ -287,7 +287,7 @@ def test_pf_driver_that_needs_every_vf_is_asked_once(tmp_path: Path, capsys: pyt
         again = run(host, capsys, pfs=[wish], _ansible_check_mode=check)
         assert (again["changed"], again["notes"]) == (False, done["notes"])
     assert len(host.sysfs.writes) == writes
-    host.let_go(pf)
+    host.released(pf)
     host.setup(pf, 0)
     pf.driver, pf.opt_in = "igb", True
     host.draw()

@@ -226,7 +226,7 @@ def test_what_the_kernel_blocks_has_a_deadline(tmp_path: Path, call: Call) -> No
     everyone = call(host, pf={"numa_node": -1, "all": True}, ids="3")
     assert (everyone["kind"], set(host.pfs[NVME].vfs)) == ("RefusedError", {0, 1})
     assert call(host, pf={"class": "nvme"}, ids="3")["present_vfs"] == {NVME: "0-1,3"}
-    host.let_go(pf)
+    host.released(pf)
     assert call(host, pf="eth0", ids="1", state="absent")["present_vfs"] == {IGB: "0"}
 
 

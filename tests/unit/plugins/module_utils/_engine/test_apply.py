@@ -237,7 +237,7 @@ def test_what_the_kernel_blocks_is_reported_and_left_alone(
     with pytest.raises(RefusedError, match=r"PF 0000:03:00.0: process \d+ .* has been writing"):
         converge.converge(host.sysfs, host.run, document, force=True)
     assert len(host.sysfs.writes) == written
-    host.let_go(host.pfs[IGB])
+    host.released(host.pfs[IGB])
     converge.converge(host.sysfs, host.run, document)
     assert set(host.pfs[IGB].vfs) == ({2} if "unbind" in file else set())
     assert not converge.converge(host.sysfs, host.run, document).plan.changed
@@ -271,7 +271,7 @@ def test_on_a_stock_kernel_a_blocked_pf_blocks_the_others(tmp_path: Path) -> Non
     with pytest.raises(ApplyError) as caught:
         converge.converge(host.sysfs, host.run, validate({"pfs": wishes}), force=True)
     assert sorted(caught.value.failures) == [IGB, NVME]
-    host.let_go(host.pfs[IGB])
+    host.released(host.pfs[IGB])
     assert (host.pfs[IGB].enabled, host.pfs[NVME].enabled) == (0, 4)
 
 
@@ -308,7 +308,7 @@ def test_on_a_stock_kernel_growing_has_deadlines_too(tmp_path: Path) -> None:
         converge.converge(host.sysfs, refused, validate({"pfs": wishes}))
     assert sorted(caught.value.failures) == [IGB, NVME]
     assert "the PF is left as it is" in str(caught.value.failures[NVME])
-    host.let_go(host.pfs[IGB])
+    host.released(host.pfs[IGB])
     assert (host.pfs[IGB].enabled, host.pfs[NVME].enabled) == (0, 4)
 
 

@@ -228,6 +228,6 @@ def test_a_user_that_blocks_the_change_of_the_eswitch(host: FakeHost) -> None:
     with pytest.raises(ApplyError, match=r"at step 'unbind' of VF 2: .*\(in use: VF 2 by VM web1.*left as it is"):
         converge.converge(host.sysfs, host.run, document, force=True)
     assert (pf.eswitch, pf.vfs[0].driver) == ("legacy", None)
-    host.let_go(pf)
+    host.released(pf)
     converge.converge(host.sysfs, host.run, document)
     assert (pf.eswitch, pf.vfs[0].driver, pf.vfs[2].driver) == ("switchdev", "vfio-pci", "vfio-pci")

@@ -15,7 +15,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import converge, journal
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.apply import ApplyError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.journal_entry import Owed
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.journal_entry import JournalEntry
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import UNFINISHED
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.properties import VfProperties
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import read_pfs
@@ -23,7 +23,7 @@ from tests.fake.linux.host import FakeHost
 from tests.fake.scenarios.faults import KILL, Killed
 
 PF = "0000:03:00.0"
-ALL = Owed(
+ALL = JournalEntry(
     4, frozenset({0, 3}), False, {3: "vfio-pci"}, {1: VfProperties(mac="02:00:00:00:00:01", trust=True)},
     {0: ("igbvf", None), 3: ("vfio-pci", "vfio-pci")}, frozenset({2}),
 )  # fmt: skip
@@ -36,27 +36,31 @@ def host(tmp_path: Path) -> FakeHost:
     return host
 
 
-def owed(host: FakeHost) -> Owed | None:
-    return journal.known(host.sysfs, read_pfs(host.sysfs))[PF].owed
+def unfinished(host: FakeHost) -> JournalEntry | None:
+    return journal.known(host.sysfs, read_pfs(host.sysfs))[PF].unfinished
 
 
 def test_a_note_is_read_as_it_was_written(host: FakeHost) -> None:
-    assert owed(host) is None
-    for one in (ALL, Owed(present=frozenset()), Owed(autoprobe=True)):
+    assert unfinished(host) is None
+    for one in (ALL, JournalEntry(present=frozenset()), JournalEntry(autoprobe=True)):
         journal.note(host.sysfs, PF, one)
-        assert owed(host) == one
+        assert unfinished(host) == one
     journal.note(host.sysfs, PF, None)
-    assert owed(host) is None
+    assert unfinished(host) is None
     assert list((host.root / UNFINISHED.lstrip("/")).iterdir()) == []
 
 
 def test_what_is_owed_longest_counts() -> None:
-    later = Owed(7, frozenset({5}), True, {5: "igbvf"}, {}, {0: ("nvme", None)}, frozenset({6}))
-    assert ALL.over(later) == Owed(
+    later = JournalEntry(7, frozenset({5}), True, {5: "igbvf"}, {}, {0: ("nvme", None)}, frozenset({6}))
+    assert ALL.over(later) == JournalEntry(
         4, frozenset({0, 3}), False, {5: "igbvf", **ALL.drivers}, ALL.properties, ALL.rebound, frozenset({2, 6})
     )
-    assert Owed().over(later) == later
-    assert (bool(Owed()), bool(Owed(enabled=0)), bool(Owed(autoprobe=False))) == (False, True, True)
+    assert JournalEntry().over(later) == later
+    assert (bool(JournalEntry()), bool(JournalEntry(enabled=0)), bool(JournalEntry(autoprobe=False))) == (
+        False,
+        True,
+        True,
+    )
 
 
 def test_a_run_that_ends_while_it_is_looked_at(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +77,7 @@ def test_a_file_that_is_no_note(host: FakeHost, text: str) -> None:
     journal.note(host.sysfs, PF, ALL)
     (host.root / UNFINISHED.lstrip("/") / PF).write_text(text)
     with pytest.raises(BadInputError, match=rf"{UNFINISHED}/{PF} is no note of an interrupted run"):
-        owed(host)
+        unfinished(host)
 
 
 def test_without_a_note_nothing_is_written(host: FakeHost) -> None:
@@ -113,4 +117,4 @@ def test_another_wish_goes_before_what_is_owed(
     report = converge.converge(host.sysfs, host.run, validate({"pfs": [{"pf": PF, **wish}]}))
     assert (pf.enabled, set(pf.vfs), pf.vfs[2].driver if 2 in pf.vfs else None) == then
     assert "a run before this one did not come to its end" in report.plan.notes[0]
-    assert owed(host) is None
+    assert unfinished(host) is None

@@ -92,15 +92,15 @@ TABLE: list[tuple[str, int, str, int, str, bool, str, str | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("interface", "enabled", "present", "number", "wish", "allow", "then", "kills"), TABLE)
+@pytest.mark.parametrize(("interface", "enabled", "present", "number", "wish", "allow", "then", "disrupted"), TABLE)
 def test_table(
-    interface: str, enabled: int, present: str, number: int, wish: str, allow: bool, then: str, kills: str | None
+    interface: str, enabled: int, present: str, number: int, wish: str, allow: bool, then: str, disrupted: str | None
 ) -> None:
     exact, added, removed = (ids(wish[1:]) if wish[:1] == sign else None for sign in "=+-")
     spec = PfSpec(PF, present_vfs=exact, add_vfs=added, remove_vfs=removed, allow_disruptive=allow)
     found = presence(interface, enabled, ids(present), number, spec)
-    assert (found.ids, found.cycle) == (ids(then), kills is not None)
-    assert found.kills == ids(kills or None)
+    assert (found.ids, found.disables_all) == (ids(then), disrupted is not None)
+    assert found.disrupted == ids(disrupted or None)
 
 
 TOTAL = 3
@@ -174,9 +174,9 @@ def test_every_small_case() -> None:
             case = f"{interface} {enabled} {set(present)} -> {number} {spec} {allow}: {got}"
             least = min(map(len, direct if direct and not allow else direct + by_zero))
             assert got.wished == want, case
-            assert got.ids in (by_zero if got.cycle else direct), case
+            assert got.ids in (by_zero if got.disables_all else direct), case
             assert len(got.ids) == least, case
-            assert not got.cycle or not direct or least < min(map(len, direct)), case
+            assert not got.disables_all or not direct or least < min(map(len, direct)), case
 
 
 def test_kills_are_what_nobody_has_declared_away() -> None:
@@ -187,7 +187,7 @@ def test_kills_are_what_nobody_has_declared_away() -> None:
             told = present - frozenset(map(int, spec.present_vfs))
         elif spec.remove_vfs is not None:
             told = present & frozenset(map(int, spec.remove_vfs))
-        survives = frozenset[int]() if got.cycle else present & got.ids
-        assert got.kills == present - survives - (told - got.ids), (
+        survives = frozenset[int]() if got.disables_all else present & got.ids
+        assert got.disrupted == present - survives - (told - got.ids), (
             f"{interface} {enabled} {set(present)} {number} {spec}"
         )

@@ -64,7 +64,7 @@ class Boot:
 
     def done(self) -> list[list[str]]:
         """The PFs of each report."""
-        return [[plan.found.address for plan in report.plan.plans] for report in self.reports]
+        return [[plan.current.address for plan in report.plan.plans] for report in self.reports]
 
     def enabled(self) -> dict[str, int]:
         return {address: pf.enabled for address, pf in self.host.pfs.items()}
