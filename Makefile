@@ -16,6 +16,9 @@ TYPED := $(SRC)/plugins $(wildcard lab bench tools tests)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
 export PYTHONUNBUFFERED := 1
+ifdef FRESH
+export KVMFLEET_FRESH := $(FRESH)
+endif
 
 .PHONY: help setup venv pin src collection ruff mypy import-lint ansible-lint yamllint changelog lint format sanity unit unit-slow test-fast \
 	mutants test-mutants conformance kernel-check kernel-bisect test-kernels evidence molecule test demo bench clean
@@ -63,7 +66,7 @@ changelog: venv
 	$(BIN)/antsibull-changelog lint
 
 lint: venv src ## ruff, mypy, import-linter, ansible-lint (production), yamllint, antsibull-changelog
-	@$(BIN)/python tools/stages.py ruff mypy import-lint ansible-lint yamllint changelog
+	@$(BIN)/python -m tools.stages ruff mypy import-lint ansible-lint yamllint changelog
 
 format: venv ## format the Python code
 	$(BIN)/ruff check --fix-only
@@ -76,15 +79,15 @@ unit: venv src ## unit tests, the conformance cases on the fake tree among them
 	@$(BIN)/pytest -q -n 2 -m "not slow"
 
 unit-slow: venv src ## unit tests that run ansible-playbook or molecule, on this machine only
-	@$(BIN)/pytest -q -m slow
+	@$(BIN)/pytest -q -n 2 -m slow
 
 test-mutants: venv src ## plant faults in copies of the engine: the test that is named for each must turn red
-	@$(BIN)/python tools/mutants.py
+	@$(BIN)/python -m tools.mutants
 
 mutants: test-mutants # as a stage of make test
 
 test-fast: venv src ## ruff, mypy, import-linter and unit tests: under a minute, no VM
-	@$(BIN)/python tools/stages.py ruff mypy import-lint unit
+	@$(BIN)/python -m tools.stages ruff mypy import-lint unit
 
 conformance: setup collection ## the conformance cases and jumps on real stock and patched kernels (boots lab hosts)
 	@$(BIN)/python -m lab conformance
@@ -105,9 +108,9 @@ evidence: venv ## what the record says of the series and the cases as they are; 
 molecule: setup collection ## all molecule scenarios on one lab boot
 	@$(BIN)/python -m lab molecule
 
-test: setup venv src ## everything: lint, unit, mutants, sanity, conformance, molecule
-	@status=0; $(BIN)/python tools/stages.py ruff mypy import-lint unit mutants kernel-check evidence ansible-lint yamllint changelog unit-slow \
-		sanity --then conformance molecule || status=$$?; \
+test: setup venv src ## everything; what passed on identical inputs is not run again (FRESH=1 runs all)
+	@status=0; $(BIN)/python -m tools.stages ruff+mypy+import-lint unit mutants kernel-check+evidence ansible-lint+sanity \
+		yamllint+changelog unit-slow --then conformance molecule || status=$$?; \
 	if [[ -d build/lab/test ]]; then $(BIN)/python -m lab down test >build/test/down.log 2>&1; fi; \
 	exit $$status
 

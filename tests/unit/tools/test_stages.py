@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import stages
+from tools import inputs, stages
 
 # log of a stage, its exit status, (passed, failed, skipped)
 COUNTS = [
@@ -54,4 +54,61 @@ def test_expensive_stages_are_not_run_after_a_failure(work: Path, capfd: pytest.
 def test_all_good(work: Path) -> None:
     assert stages.main(["good", "--then", "last"]) == 0
     assert (work / "ran").exists()
+    assert (work / "build/test/good.log").read_text() == "3 passed\n"
+
+
+@pytest.fixture
+def known(work: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Stages good and last may be skipped, by the files that the test says there are."""
+    files = {"a": "1"}
+    monkeypatch.setenv("KVMFLEET_CACHE", str(work / "cache"))
+    monkeypatch.delenv("KVMFLEET_FRESH", raising=False)
+    monkeypatch.setattr(inputs, "STAGES", {"good": inputs.Inputs(), "last": inputs.Inputs(), "bad": inputs.Inputs()})
+    monkeypatch.setattr(inputs, "digests", lambda: dict(files))
+    monkeypatch.setattr(inputs, "facts", lambda: {"python": "3"})
+    return files
+
+
+def test_identical_inputs_are_proven_once(
+    work: Path, known: dict[str, str], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stages.main(["good", "last"]) == 0
+    (work / "ran").unlink()
+    capfd.readouterr()
+    assert stages.main(["good", "last"]) == 0
+    said = capfd.readouterr().out
+    assert "--- good: identical inputs, proven on 20" in said
+    assert said.splitlines()[-1] == "4 passed, 0 failed"
+    assert not (work / "ran").exists()
+    monkeypatch.setenv("KVMFLEET_FRESH", "1")
+    assert stages.main(["last"]) == 0
+    assert (work / "ran").exists()
+
+
+def test_another_file_is_another_proof(work: Path, known: dict[str, str]) -> None:
+    assert stages.main(["last"]) == 0
+    (work / "ran").unlink()
+    known["a"] = "2"
+    assert stages.main(["last"]) == 0
+    assert (work / "ran").exists()
+
+
+def test_a_failure_and_an_edit_meanwhile_prove_nothing(
+    work: Path, known: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stages.main(["bad"]) == 1
+    assert stages.main(["bad"]) == 1
+    states = iter([{"a": "1"}, {"a": "2"}, {"a": "1"}, {"a": "1"}])
+    monkeypatch.setattr(inputs, "digests", lambda: next(states))
+    assert stages.main(["last"]) == 0
+    (work / "ran").unlink()
+    assert stages.main(["last"]) == 0
+    assert (work / "ran").exists()
+
+
+def test_side_by_side(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert stages.main(["good+bad", "--then", "last+good"]) == 1
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0] == "--- good, bad: side by side"
+    assert lines[-1] == "3 passed, 3 failed"
     assert (work / "build/test/good.log").read_text() == "3 passed\n"

@@ -1,0 +1,107 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which of the repository's Python files a file imports, itself and through others.
+
+Every import counts: in functions, for annotations only, and what pytest loads by itself (conftest.py). A file that
+finds others by another way than import, by their path or by a name in a text, can rest on any file: it is `open_ended`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+PREFIXES = {"ansible_collections.kvmfleet.sriov.": "", "kvmfleet_sriov.": "plugins/module_utils/"}
+"""Names of the collection as Ansible imports it, and of the engine as packed for hosts."""
+ROOTS = ("", "tests/conformance/", "tests/conformance/engine/")
+"""Folders in which other imports start (pyproject.toml, pythonpath)."""
+ENGINE = "plugins/module_utils/"
+OPEN_ENDED = re.compile(r"__file__|\bREPOSITORY\b|\bpkgutil\b|\bimport_module\b|\brunpy\b|\bsys\.executable\b")
+"""By what a file finds others, or starts a program that does."""
+IN_ENGINE = re.compile(r"__file__|\bpkgutil\b|\bimport_module\b")
+"""The same in the engine, whose programs are texts of files that it imports."""
+CONFTEST = "conftest.py"
+
+
+class Graph:
+    """The imports among ``files`` (paths relative to ``root``)."""
+
+    def __init__(self, root: Path, files: Iterable[str]) -> None:
+        self.root = root
+        self.files = {name for name in files if name.endswith(".py")}
+        self._direct: dict[str, set[str]] = {}
+        self._texts: dict[str, str] = {}
+
+    def text(self, file: str) -> str:
+        """The file's text, read once."""
+        if file not in self._texts:
+            self._texts[file] = (self.root / file).read_text(encoding="utf-8")
+        return self._texts[file]
+
+    def direct(self, file: str) -> set[str]:
+        """What the file imports itself, with the packages on the way there."""
+        if file not in self._direct:
+            names = imported(ast.parse(self.text(file)), file)
+            found = {path for name in names for path in self.resolve(name)}
+            self._direct[file] = found | self._packages(file) - {file}
+        return self._direct[file]
+
+    def closure(self, file: str) -> set[str]:
+        """The file, and all that it imports itself and through others."""
+        found: set[str] = set()
+        waiting = [file]
+        while waiting:
+            one = waiting.pop()
+            if one not in found:
+                found.add(one)
+                waiting.extend(self.direct(one) - found)
+        return found
+
+    def open_ended(self, file: str) -> bool:
+        """Whether it, or what it imports, finds files by another way than import."""
+        return any(
+            (IN_ENGINE if one.startswith(ENGINE) else OPEN_ENDED).search(self.text(one))
+            for one in self.closure(file)
+            if Path(one).name != CONFTEST
+        )
+
+    def resolve(self, name: str) -> Iterator[str]:
+        """The files that importing a dotted name loads: of a module, and the packages on the way."""
+        for prefix, folder in PREFIXES.items():
+            if name.startswith(prefix):
+                yield from self._under(folder, name.removeprefix(prefix).split("."))
+                return
+        for folder in ROOTS:
+            yield from self._under(folder, name.split("."))
+
+    def _under(self, folder: str, parts: list[str]) -> Iterator[str]:
+        path = folder
+        for part in parts:
+            for candidate in (f"{path}{part}.py", f"{path}{part}/__init__.py"):
+                if candidate in self.files:
+                    yield candidate
+            path += f"{part}/"
+
+    def _packages(self, file: str) -> set[str]:
+        """The conftest.py and __init__.py of the folders that hold it."""
+        folders = [*Path(file).parents]
+        return {
+            name for folder in folders for name in map(str, (folder / CONFTEST, folder / "__init__.py"))
+        } & self.files
+
+
+def imported(tree: ast.Module, file: str) -> set[str]:
+    """Dotted names of what a file imports; of `from a import b` both, for ``b`` may be a file."""
+    package = Path(file).parent.parts
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            start = [*package[: len(package) - node.level + 1]] if node.level else []
+            base = ".".join([*start, *([node.module] if node.module else [])])
+            names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return names

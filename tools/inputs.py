@@ -1,0 +1,129 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What decides the result of a test stage: files of the checkout, and what is installed on this machine.
+
+A stage rests on every file that git tracks or does not ignore, less those that `STAGES` leaves out for it: leave out
+only what it cannot read. Packages of Python and of the operating system, the running kernel and settings in the
+environment decide every stage; the lab's root file system, made of packages of a mirror, those that boot hosts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from lab.paths import cache
+
+ROOT = Path(__file__).resolve().parents[1]
+RECORD = "kernel/EVIDENCE.json"
+TOOLS = ("Makefile", "tools/*", "requirements/*", "pyproject.toml")
+PYTHON = ("*.py", "*.pyi", *TOOLS)
+TEXTS = ("*.md", "*.rst", "docs/*", "changelogs/*", "LICENSES/*", ".git-blame-ignore-revs")
+COLLECTION = (
+    "galaxy.yml", "*.md", "*.rst", "LICENSES/*", "changelogs/*", "docs/*", "meta/*", "playbooks/*", "plugins/*",
+    "roles/*", "tests/config.yml", "tests/sanity/*",
+)  # fmt: skip
+ENVIRONMENT = ("KVMFLEET_", "ANSIBLE_", "MOLECULE_", "PYTEST_", "HYPOTHESIS_")
+NO_SETTING = {"KVMFLEET_FRESH", "KVMFLEET_CACHE"}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Patterns of files (`fnmatch`, ``*`` crosses folders); ``lab``: hosts are booted."""
+
+    only: tuple[str, ...] = ("*",)
+    without: tuple[str, ...] = (RECORD,)
+    lab: bool = False
+
+    def takes(self, file: str) -> bool:
+        """Whether the stage rests on that file."""
+        return matches(file, self.only) and not matches(file, self.without)
+
+
+HOSTS = (RECORD, *TEXTS, "tests/unit/*", "tests/mutants/*", "tests/sanity/*", "tests/fake/*", "bench/*")
+STAGES = {
+    "ruff": Inputs(PYTHON),
+    "mypy": Inputs(PYTHON),
+    "import-lint": Inputs((*PYTHON, ".config/*")),
+    "unit": Inputs(),
+    "unit-slow": Inputs(),
+    "mutants": Inputs(),
+    "kernel-check": Inputs(("kernel/*", "roles/kernel_build/*", "lab/*", *TOOLS)),
+    "ansible-lint": Inputs(without=(RECORD, "tests/*", "lab/*", "changelogs/*")),
+    "yamllint": Inputs(("*.yml", "*.yaml", ".yamllint", *TOOLS)),
+    "changelog": Inputs(("changelogs/*", "galaxy.yml", *TOOLS)),
+    "sanity": Inputs((*COLLECTION, *TOOLS)),
+    "conformance": Inputs(without=(*HOSTS, "molecule/*"), lab=True),
+    "molecule": Inputs(without=(*HOSTS, "tests/conformance/*"), lab=True),
+}
+"""Stages that may be skipped; one that is not here runs every time."""
+
+
+def matches(file: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(file, pattern) for pattern in patterns)
+
+
+def digests(root: Path = ROOT) -> dict[str, str]:
+    """Each file that git tracks or does not ignore, as it is now, with a checksum of its contents and mode."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, check=True).stdout.decode()
+    return {name: digest(root / name) for name in sorted(set(filter(None, listed.split("\0")))) if _there(root / name)}
+
+
+def _there(path: Path) -> bool:
+    return path.is_symlink() or path.is_file()
+
+
+def digest(path: Path) -> str:
+    """Of a file's contents and whether it is executable, or of where a link leads."""
+    if path.is_symlink():
+        return f"link {os.readlink(path)}"
+    mode = "x" if os.access(path, os.X_OK) else "-"
+    return mode + hashlib.sha256(path.read_bytes()).hexdigest()[:24]
+
+
+def facts(environment: Mapping[str, str] = os.environ) -> dict[str, object]:
+    """What is installed here, and settings for the tests."""
+    packages = Path(sysconfig.get_paths()["purelib"]).glob("*.dist-info")
+    return {
+        "python": sys.version,
+        "packages": sorted(path.name for path in packages),
+        "machine": [platform.machine(), platform.release()],
+        "system": _installed(),
+        "environment": {
+            name: value
+            for name, value in sorted(environment.items())
+            if name.startswith(ENVIRONMENT) and name not in NO_SETTING
+        },
+    }
+
+
+def _installed() -> str:
+    """Packages of the operating system with their versions; empty where there is no dpkg."""
+    try:
+        return subprocess.run(["dpkg-query", "--show"], stdout=subprocess.PIPE, check=False, text=True).stdout
+    except FileNotFoundError:
+        return ""
+
+
+def lab_images() -> list[tuple[str, int]]:
+    """The root file systems in the cache and when they were made."""
+    return sorted((path.name, path.stat().st_mtime_ns) for path in (cache() / "rootfs").glob("*"))
+
+
+def key(stage: str, files: Mapping[str, str], known: Mapping[str, object]) -> str:
+    """Names the inputs of a stage of `STAGES`: 24 hex digits over ``files`` (`digests`) and ``known`` (`facts`)."""
+    inputs = STAGES[stage]
+    taken = {name: value for name, value in files.items() if inputs.takes(name)}
+    images = lab_images() if inputs.lab else []
+    return hashlib.sha256(json.dumps([stage, taken, known, images], sort_keys=True).encode()).hexdigest()[:24]
