@@ -21,11 +21,11 @@ class Goal(NamedTuple):
     """``drivers`` of present VFs by id (None: no override), ``properties`` of enabled ones by id.
 
     ``disables_all``: the change requires disabling all VFs first, which takes the VFs ``disrupted`` away from whoever
-    counts on them. ``notes``: where the interface gives less than is desired, and what this costs. ``settings`` of the
-    PF and ``devices`` of present VFs hold what is desired. ``released`` are bound VFs that stay and that no driver may
-    have while the mode of the eswitch changes; ``rebound`` are the drivers of VFs without a declared one that must
-    release them for a moment, and get them back. ``kept_drivers`` and
-    ``kept_properties`` are what VFs that come back keep though nothing declares it. ``restored`` and ``probed`` are
+    counts on them. ``notes``: where the interface gives less than is desired, and what this costs. ``warnings``: those
+    of them that ask an operator for an action and end with this run; a note that stands, run after run, is none.
+    ``settings`` of the PF and ``devices`` of present VFs hold what is desired. ``released`` are bound VFs that stay and
+    that no driver may have while the mode of the eswitch changes; ``rebound`` are the drivers of VFs without a declared
+    one that must release them for a moment, and get them back. ``kept_drivers`` and ``kept_properties`` are what VFs that come back keep though nothing declares it. ``restored`` and ``probed`` are
     what an unfinished run took from VFs (`_model.journal_entry`). ``overrides``: what driver_override is to be beside
     ``rebound`` and ``restored`` drivers.
     """
@@ -37,6 +37,7 @@ class Goal(NamedTuple):
     properties: Mapping[int, VfProperties] = NONE
     disables_all: bool = False
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     disrupted: frozenset[int] = frozenset()
     settings: PfSettings = PfSettings()
     devices: Mapping[int, VfDevice] = NONE

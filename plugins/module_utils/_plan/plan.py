@@ -54,6 +54,11 @@ class HostPlan(NamedTuple):
         return tuple(note for plan in self.plans for note in plan.goal.notes)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """The notes that ask an operator for an action, once: `Goal.warnings`, for Ansible's ``warn``."""
+        return tuple(note for plan in self.plans for note in plan.goal.warnings)
+
+    @property
     def steps(self) -> tuple[Step, ...]:
         return tuple(step for plan in self.plans for step in plan.steps)
 

@@ -117,4 +117,5 @@ def test_another_wish_goes_before_what_is_owed(
     report = converge.converge(host.sysfs, host.run, validate({"pfs": [{"pf": PF, **wish}]}))
     assert (pf.enabled, set(pf.vfs), pf.vfs[2].driver if 2 in pf.vfs else None) == then
     assert "a run before this one did not come to its end" in report.plan.notes[0]
+    assert report.plan.warnings == report.plan.notes[:1]
     assert unfinished(host) is None

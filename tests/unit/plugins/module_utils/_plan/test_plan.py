@@ -271,7 +271,9 @@ NOTES: list[tuple[PfState, dict[str, Any], list[str]]] = [
 
 @pytest.mark.parametrize(("state", "wish", "words"), NOTES)
 def test_notes(state: PfState, wish: dict[str, Any], words: list[str]) -> None:
-    notes = make(state, wish).notes
+    plan = make(state, wish)
+    notes = plan.notes
+    assert plan.warnings == (), "a note that stands, or a cost that somebody allowed, asks for no action"
     assert len(notes) == len(words)
     assert all(expected in note for expected, note in zip(words, notes, strict=True))
 
