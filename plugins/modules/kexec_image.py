@@ -77,7 +77,8 @@ kind:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._ansible import live_update_module, sriov_module
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._ansible import kexec_module
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._ansible.module import finish
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kexec import Kexec
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import process
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
@@ -94,8 +95,7 @@ def main(kexec: Kexec | None = None) -> None:
         required_if=[("state", "loaded", ["image"])],
         supports_check_mode=True,
     )
-    door = kexec or Kexec(Sysfs(), process.run)
-    sriov_module.finish(module, lambda: live_update_module.declare_image(module, door))
+    finish(module, lambda: kexec_module.declare(module, kexec or Kexec(Sysfs(), process.run)))
 
 
 if __name__ == "__main__":

@@ -113,7 +113,8 @@ kind:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._ansible import live_update_module, sriov_module
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._ansible import live_update_module
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._ansible.module import finish
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.machine import LiveHost
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 
@@ -128,9 +129,7 @@ def main(host: LiveHost | None = None) -> None:
         required_if=[("state", "armed", ["kernel"])],
         supports_check_mode=True,
     )
-    sriov_module.finish(
-        module, lambda: live_update_module.declare(module, host or live_update_module.this_host(module, Sysfs()))
-    )
+    finish(module, lambda: live_update_module.declare(module, host or live_update_module.this_host(module, Sysfs())))
 
 
 if __name__ == "__main__":

@@ -321,6 +321,7 @@ failed_pfs:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._ansible import sriov_module
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._ansible.module import finish
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import process
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 
@@ -333,7 +334,7 @@ def main(sysfs: Sysfs | None = None, run: process.Run = process.run) -> None:
         },
         supports_check_mode=True,
     )
-    sriov_module.finish(module, lambda: sriov_module.declare(module, sysfs or Sysfs(), run))
+    finish(module, lambda: sriov_module.declare(module, sysfs or Sysfs(), run))
 
 
 if __name__ == "__main__":

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._engine.update_guard import refuse_during_update
 from .._live_update import arm, gather, machine, options
 from .._live_update import claim as _claim
-from .._live_update import kexec as _kexec
 from .._live_update.arm import Request
-from .._live_update.kexec import Image, Kexec
 from .._live_update.machine import LiveHost
 from .._live_update.manifest import Manifest
 from .._live_update.preflight import interface_after
@@ -20,7 +17,7 @@ from .._model.errors import RefusedError, SriovError
 from .._system import update_folder
 from .._system.sysfs import Sysfs
 from .._vm.vm_facts import Facts
-from .sriov_module import Module
+from .module import Module
 
 RUN_UNIT = "kvmfleet-live-update.service"
 DELAY_S = 2
@@ -83,33 +80,6 @@ def info(module: Module, host: LiveHost) -> dict[str, Any]:
         facts, verdict = arm.examine(host, wish)
         answer["preflight"] = {**verdict.to_dict(), **_seen(facts, wish)}
     return answer
-
-
-def declare_image(module: Module, kexec: Kexec) -> dict[str, Any]:
-    """Result of `kexec_image`."""
-    found = kexec.image()
-    loaded = kexec.loaded()
-    if module.params["state"] == "unloaded":
-        changed, wanted = loaded, None
-    else:
-        wanted = _wanted_image(module, kexec.sysfs)
-        changed = found != wanted
-    if changed and not module.check_mode:
-        refuse_during_update(kexec.sysfs)
-        if wanted is None:
-            kexec.unload()
-        else:
-            kexec.load(wanted.image, wanted.initrd, wanted.command_line)
-    before = {"loaded": loaded, **(vars(found) if found else {})}
-    after = {"loaded": wanted is not None, **(vars(wanted) if wanted else {})}
-    return {"changed": changed, "loaded": wanted is not None, "diff": {"before": before, "after": after}}
-
-
-def _wanted_image(module: Module, sysfs: Sysfs) -> Image:
-    line = module.params["command_line"]
-    if not line:
-        line = _kexec.command_line(sysfs.read("/proc/cmdline"), None, "kvmfleet.update")
-    return Image.of(sysfs, module.params["image"], module.params["initrd"] or None, line)
 
 
 def _armed(module: Module, host: LiveHost) -> dict[str, Any]:

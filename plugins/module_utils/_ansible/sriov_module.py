@@ -5,19 +5,17 @@
 
 from __future__ import annotations
 
-import locale
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from .._document.document import HostDocument, validate
 from .._engine.converge import Report, converge
 from .._engine.last_apply import recorded
 from .._engine.update_guard import refuse_during_update
-from .._model.errors import SriovError
 from .._model.settings import ESWITCH_MODES
 from .._model.vf_ids import describe
 from .._system.process import Run
 from .._system.sysfs import Sysfs
+from .module import Module
 
 VF_OPTIONS: dict[str, Any] = {
     "ids": {"type": "raw", "required": True},
@@ -51,28 +49,6 @@ ALLOW_OPTIONS: dict[str, Any] = {
     "force": {"type": "bool", "default": False},
     "allow_disruptive": {"type": "bool", "default": False},
 }
-
-
-class Module(Protocol):
-    """What is used of `AnsibleModule`."""
-
-    params: dict[str, Any]
-    check_mode: bool
-
-    def exit_json(self, **values: object) -> None: ...
-    def fail_json(self, msg: str, **values: object) -> None: ...
-
-
-def finish(module: Module, act: Callable[[], dict[str, Any]]) -> None:
-    """Exit with what ``act`` returns, or fail with the message of the engine's error and its kind."""
-    locale.setlocale(locale.LC_MESSAGES, "C")  # AnsibleModule took the user's; errnos are told, and found, in C's words
-    try:
-        values = act()
-    except SriovError as error:
-        failed = {address: str(cause) for address, cause in error.failures.items()}
-        module.fail_json(msg=str(error), kind=type(error).__name__, failed_pfs=failed)
-    else:
-        module.exit_json(**values)
 
 
 def declare(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .._model.errors import SriovError
 from .._system import process
@@ -27,15 +27,16 @@ FAILURES = (SriovError, OSError, ValueError, KeyError)
 
 @dataclass(frozen=True)
 class LiveHost:
-    """All I/O of a live update goes through one of these; tests give their own. ``log`` takes one line of text."""
+    """All I/O of a live update goes through one of these; tests give their own. ``log`` takes one line of text, each
+    entry point decides where it goes."""
 
     sysfs: Sysfs
     run: Run
     backend: QemuBackend
     kexec: Kexec
+    log: Callable[[str], None]
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
-    log: Callable[[str], None] = field(default=print)
 
     @property
     def folder(self) -> Folder:
@@ -48,4 +49,4 @@ class LiveHost:
 def real(sysfs: Sysfs, options: Options, log: Callable[[str], None], run: Run = process.run) -> LiveHost:
     """This machine, with the deadlines of ``options``."""
     deadlines = Deadlines(options.unplug_s, options.migrate_s, options.start_s, options.answer_s)
-    return LiveHost(sysfs, run, QemuBackend(sysfs, run, deadlines), Kexec(sysfs, run), log=log)
+    return LiveHost(sysfs, run, QemuBackend(sysfs, run, deadlines), Kexec(sysfs, run), log)

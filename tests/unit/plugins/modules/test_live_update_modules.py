@@ -19,6 +19,7 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import resume, save
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp
 from ansible_collections.kvmfleet.sriov.plugins.modules import kexec_image, live_update, live_update_info
+from tests.fake.tools.payload import packed
 from tests.fake.vm.node import NEW, FakeNode, Rebooted
 
 Call = Callable[..., dict[str, Any]]
@@ -200,3 +201,11 @@ def test_missing_image_is_named(node: FakeNode, call: Call) -> None:
     answer = call(kexec_image.main, node.live.kexec, image="/boot/none")
     assert "cannot open /boot/none: ENOENT" in answer["msg"]
     assert not node.live.kexec.loaded()
+
+
+def test_an_image_is_loaded_without_the_engine_and_without_vms() -> None:
+    """AnsiballZ sends what imports name, lazy ones too: a module of one system call packs few files."""
+    found = packed("kexec_image")
+    assert len(found) <= 20, sorted(found)
+    assert not [name for name in found if name.startswith(("_plan", "_vm", "_readers"))]
+    assert "_vm.qemu.backend" in packed("live_update")

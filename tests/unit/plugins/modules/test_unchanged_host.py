@@ -135,6 +135,7 @@ def test_wishes_that_only_vfs_can_tell_read_each_file_once(
 
 
 NEEDED = {
+    "_ansible.module",
     "_ansible.sriov_module",
     "_document.document",
     "_document.id_sets",

@@ -1,0 +1,34 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Parameters and exit of a module, apart from the engine: AnsiballZ packs whatever a module's files import."""
+
+from __future__ import annotations
+
+import locale
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from .._model.errors import SriovError
+
+
+class Module(Protocol):
+    """What is used of `AnsibleModule`."""
+
+    params: dict[str, Any]
+    check_mode: bool
+
+    def exit_json(self, **values: object) -> None: ...
+    def fail_json(self, msg: str, **values: object) -> None: ...
+
+
+def finish(module: Module, act: Callable[[], dict[str, Any]]) -> None:
+    """Exit with what ``act`` returns, or fail with the message of the engine's error and its kind."""
+    locale.setlocale(locale.LC_MESSAGES, "C")  # AnsibleModule took the user's; errno texts are compared in C's words
+    try:
+        values = act()
+    except SriovError as error:
+        failed = {address: str(cause) for address, cause in error.failures.items()}
+        module.fail_json(msg=str(error), kind=type(error).__name__, failed_pfs=failed)
+    else:
+        module.exit_json(**values)
