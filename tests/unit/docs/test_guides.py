@@ -22,7 +22,7 @@ from tests.fake.linux.host import FakeHost
 from tests.fake.linux.pf import FakePf
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
-NAMES = ("declaring_vfs", "declaring_vfs_examples", "moving_to_host_documents")
+NAMES = ("../README", "declaring_vfs", "declaring_vfs_examples", "moving_to_host_documents")
 
 
 def sections(name: str) -> dict[str, list[str]]:
