@@ -145,3 +145,23 @@ def test_words_of_the_field(page: Path) -> None:
     """Words that the glossary has better ones for."""
     private = r"\b(wish(es|ed)?|glances?|doors?|through 0|lets? go of|signs of life|owed|owes)\b"
     assert re.findall(private, page.read_text(), re.IGNORECASE) == []
+
+
+def messages() -> list[str]:
+    """What the first columns of the tables of troubleshooting quote, less the parts that differ."""
+    firsts = re.findall(r"^\| (.*?) \|", (ROOT / "docs/troubleshooting.md").read_text(), re.MULTILINE)
+    texts = [text for first in firsts for text in re.findall(r"`([^`]+)`", first) if " " in text]
+    return [part.strip() for text in texts for part in text.split("...") if len(part.strip()) > 2]
+
+
+@cache
+def sources() -> str:
+    """Code and tasks, with strings that go on in the next line in one piece."""
+    files = [*ROOT.glob("plugins/**/*.py"), *ROOT.glob("roles/*/tasks/*.yml"), ROOT / "Makefile"]
+    text = "\n".join(path.read_text() for path in sorted(files))
+    return re.sub(r"\s+", " ", re.sub(r'"\s*\n\s*f?"', "", text))
+
+
+@pytest.mark.parametrize("message", messages())
+def test_messages_of_troubleshooting_are_in_the_code(message: str) -> None:
+    assert message in sources() or message.startswith("make ")
