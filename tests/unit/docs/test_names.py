@@ -95,6 +95,11 @@ def test_what_is_called_exists(page: Path) -> None:
     assert [name for name in named if name not in called() | {"git"}] == []
 
 
+@pytest.mark.parametrize("name", sorted(called()))
+def test_readme_names_all_that_can_be_called(name: str) -> None:
+    assert f"`{name}`" in (ROOT / "README.md").read_text()
+
+
 @cache
 def variables() -> set[str]:
     """Options of roles, facts that they set, and variables of playbooks."""
