@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+HOST_DOCUMENT = "/etc/kvmfleet-sriov/host.json"
+
+
 DRIVERS = "/sys/bus/pci/drivers"
 
 

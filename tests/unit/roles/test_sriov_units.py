@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import last_apply
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._sriovctl import cli, live_update_cli
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import paths
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._sriovctl import cli, live_update_command
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import update_folder
 from tests.fake.linux.units import ROLE, names, render, unit
 
@@ -27,10 +28,10 @@ def test_apply(name: str, more: list[str], folder: str) -> None:
     program, *arguments = one["ExecStart"]
     assert program == "/usr/local/sbin/sriovctl"
     assert arguments == ["apply", "--boot", "--wait", "60", *more]
-    assert cli._parser().parse_args(arguments).boot
+    assert cli.parser().parse_args(arguments).boot
     assert (one["Type"], one["KillMode"], one["TimeoutStartSec"]) == (["oneshot"], ["process"], ["660"])
     assert "RemainAfterExit" not in one
-    assert one["ConditionPathExists"] == [cli.DOCUMENT]
+    assert one["ConditionPathExists"] == [paths.HOST_DOCUMENT]
     assert ("kvmfleet-sriov-metrics.service" in one.get("Wants", [])) is bool(folder)
 
 
@@ -51,7 +52,7 @@ def test_metrics_follow_every_apply() -> None:
 
 def test_metrics() -> None:
     arguments = unit("kvmfleet-sriov-metrics.service", sriov_metrics_folder=FOLDER)["ExecStart"][1:]
-    assert cli._parser().parse_args(arguments).output == f"{FOLDER}/kvmfleet_sriov.prom"
+    assert cli.parser().parse_args(arguments).output == f"{FOLDER}/kvmfleet_sriov.prom"
     timer = unit("kvmfleet-sriov-metrics.timer", sriov_metrics_interval="5min")
     assert (timer["OnUnitActiveSec"], timer["AccuracySec"]) == (["5min"], ["1s"])
 
@@ -64,7 +65,7 @@ def test_the_wait_may_be_text() -> None:
 def test_every_unit_has_a_template() -> None:
     units = [*names("sriov_metrics_units"), *names("sriov_boot_units"), ONE, RULES]
     assert {f"{name}.j2" for name in units} == {path.name for path in (ROLE / "templates").iterdir()}
-    assert live_update_cli.APPLY_UNIT in units
+    assert live_update_command.APPLY_UNIT in units
 
 
 def test_rule() -> None:

@@ -52,7 +52,7 @@ def test_holds_what_is_imported_and_nothing_of_ansible(program: Path) -> None:
         names = packed.namelist()
         text = "".join(packed.read(name).decode() for name in names)
     assert names == sorted(names)
-    expected = {"_sriovctl/__init__.py", "_sriovctl/cli.py", "_sriovctl/live_update_cli.py", "_model/vf_ids.py"}
+    expected = {"_sriovctl/__init__.py", "_sriovctl/cli.py", "_sriovctl/live_update_command.py", "_model/vf_ids.py"}
     assert {"__main__.py", *(f"kvmfleet_sriov/{name}" for name in expected)} <= set(names)
     assert not [name for name in names if "_kernel_build" in name or "_ansible" in name]
     assert "import ansible" not in text

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._sriovctl import cli
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._sriovctl import cli, invocation
 from tests.fake.linux.host import FakeHost
 
 IGB, NVME = "0000:03:00.0", "0000:04:00.0"
@@ -25,7 +25,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     host = FakeHost(tmp_path / "root")
     host.igb(IGB)
     host.nvme(NVME)
-    monkeypatch.setattr(cli, "_host", lambda _arguments: (host.sysfs, host.run))
+    monkeypatch.setattr(invocation, "machine", lambda _arguments: (host.sysfs, host.run))
     boot(host, "b1")
     return host
 
@@ -246,7 +246,7 @@ def test_boot_on_a_stock_kernel(
     """As many VFs as declared are enabled, and all of them are present: that is no failure, but it is told."""
     host = FakeHost(tmp_path / "root", "stock")
     host.nvme(NVME)
-    monkeypatch.setattr(cli, "_host", lambda _arguments: (host.sysfs, host.run))
+    monkeypatch.setattr(invocation, "machine", lambda _arguments: (host.sysfs, host.run))
     boot(host, "b1")
     declare(host, WISH)
     out = tmp_path / "sriov.prom"
@@ -285,7 +285,7 @@ def test_json_of_a_boot_is_one(host: FakeHost, capsys: pytest.CaptureFixture[str
 
 
 def test_live_update_commands_get_the_root() -> None:
-    assert cli._parser().parse_args(["--root", "/tree", "resume"]).root == "/tree"
+    assert cli.parser().parse_args(["--root", "/tree", "resume"]).root == "/tree"
 
 
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:

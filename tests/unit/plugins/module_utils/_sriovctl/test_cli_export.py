@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._sriovctl import cli
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._sriovctl import cli, invocation
 from tests.fake.linux.host import FakeHost
 
 IGB, NVME = "0000:03:00.0", "0000:04:00.0"
@@ -23,7 +23,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     host = FakeHost(tmp_path / "root")
     host.igb(IGB)
     host.nvme(NVME)
-    monkeypatch.setattr(cli, "_host", lambda _arguments: (host.sysfs, host.run))
+    monkeypatch.setattr(invocation, "machine", lambda _arguments: (host.sysfs, host.run))
     return host
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._sriovctl import cli
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import HOST_DOCUMENT
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._sriovctl import cli, invocation
 from tests.fake.linux.host import FakeHost
 from tests.fake.linux.users import put
 from tests.fake.tools import exposition
@@ -27,12 +28,12 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     host = FakeHost(tmp_path / "root")
     host.setup(host.igb(IGB), 7, [6])
     host.nvme(NVME)
-    monkeypatch.setattr(cli, "_host", lambda _arguments: (host.sysfs, host.run))
+    monkeypatch.setattr(invocation, "machine", lambda _arguments: (host.sysfs, host.run))
     return host
 
 
 def declare(host: FakeHost, *pfs: dict[str, Any]) -> None:
-    put(host, cli.DOCUMENT.lstrip("/"), json.dumps({"pfs": list(pfs)}))
+    put(host, HOST_DOCUMENT.lstrip("/"), json.dumps({"pfs": list(pfs)}))
 
 
 def first_words(text: str) -> list[str]:
@@ -112,7 +113,7 @@ NOTES: list[tuple[str, set[str], list[str]]] = [
 def test_notes(
     host: FakeHost, capsys: pytest.CaptureFixture[str], document: str, missing: set[str], notes: list[str]
 ) -> None:
-    put(host, cli.DOCUMENT.lstrip("/"), document)
+    put(host, HOST_DOCUMENT.lstrip("/"), document)
     host.run.missing = missing
     assert cli.main(["status"]) == 0
     shown = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Note: ")]
@@ -141,7 +142,7 @@ def test_users_other_than_root_are_told_what_they_miss(
     host.igb(IGB)
     host.sysfs.root = ""
     monkeypatch.setattr(host.sysfs, "real", lambda path: f"{tmp_path}{path}")
-    monkeypatch.setattr(cli, "_host", lambda _arguments: (host.sysfs, host.run))
+    monkeypatch.setattr(invocation, "machine", lambda _arguments: (host.sysfs, host.run))
     assert cli.main(["status"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "Note: only root sees all users of VFs"
 

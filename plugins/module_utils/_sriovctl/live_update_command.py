@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
 
 from .._live_update import machine, save
 from .._live_update import manifest as _manifest
@@ -16,44 +15,23 @@ from .._live_update import resume as _live_resume
 from .._live_update.machine import LiveHost
 from .._live_update.options import Options, parse
 from .._model.errors import SriovError
+from .._model.paths import HOST_DOCUMENT
 from .._system import process, update_folder
 from .._system.sysfs import Sysfs
 from .._system.update_folder import Folder
 
-DOCUMENT = "/etc/kvmfleet-sriov/host.json"
 APPLY_UNIT = "kvmfleet-sriov-apply.service"
 
 
-def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register ``resume`` and ``live-update``; each handler is in ``func`` and takes the parsed arguments."""
-    _add(subparsers, "resume", resume, "after a kexec: give VMs their VFs and bring them back")
-    text = "the live update of this host"
-    command = subparsers.add_parser("live-update", help=text, description=text[0].upper() + text[1:] + ".")
-    live = command.add_subparsers(metavar="STEP", required=True)
-    _add(live, "run", run, "save all VMs and start the loaded kernel (unit kvmfleet-live-update)")
-    _add(live, "recover", recover, "bring VMs back after a run that ended before the kexec")
-    command = _add(live, "status", status, "show where the live update of this host stands")
-    command.add_argument("--json", action="store_true", help="print status.json")
-    _add(live, "result", result, "print what the last live update did, as JSON")
-
-
-def _add(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    func: Callable[[argparse.Namespace], int],
-    text: str,
-) -> argparse.ArgumentParser:
-    command = subparsers.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-    command.set_defaults(func=func)
-    return command
+def live_update(arguments: argparse.Namespace) -> int:
+    """One step of the live update, named in ``arguments.step``."""
+    steps = {"run": run, "recover": recover, "status": status, "result": result}
+    return steps[arguments.step](arguments)
 
 
 def resume(args: argparse.Namespace) -> int:
-    """0 also for an ordinary boot: then there is nothing to resume and the status says so."""
+    """Bring VMs back under a kernel that a live update has started; then the host document follows."""
     host = _host(args)
-    if _manifest.token_of(host.sysfs.read("/proc/cmdline")) is None:
-        host.log("no live update on the kernel command line: nothing to resume")
-        return 0
     phase = _live_resume.resume(host)
     if phase is not None:
         _apply_document(host)
@@ -65,7 +43,7 @@ def _apply_document(host: LiveHost) -> None:
 
     The unit is not active, so that it is started, not restarted: that would restart what requires it, such as libvirtd.
     """
-    if host.sysfs.exists(DOCUMENT):
+    if host.sysfs.exists(HOST_DOCUMENT):
         try:
             host.run(["systemctl", "start", "--no-block", APPLY_UNIT])
         except SriovError as error:

@@ -1,0 +1,31 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``sriovctl export``: this host as it is, as a host document."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from .._document.selector import from_text
+from .._report.export import export as _export
+from .._report.export import yaml_lines
+from .._report.info import gather
+from .._system import process
+from . import invocation
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """Print the document to stdout, what it cannot express to stderr."""
+    sysfs, run = invocation.machine(arguments)
+    names = [from_text(text) for text in arguments.pf]
+    pfs = gather(sysfs, run, names or None, properties=run is not process.refuse)
+    found = _export(pfs, untouched=bool(names))
+    unread = ["properties of VFs cannot be read below another root"] if run is process.refuse else []
+    for notice in (*unread, *found.notices):
+        print(f"sriovctl: note: {notice}", file=sys.stderr)
+    text = yaml_lines(found.document) if arguments.yaml else [json.dumps(found.document.to_dict(), indent=2)]
+    print("\n".join(text))
+    return 0

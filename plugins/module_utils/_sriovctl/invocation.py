@@ -1,0 +1,57 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One call of ``sriovctl``: the machine it acts on, the host document it reads, and what it prints."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from .._document.document import HostDocument, validate
+from .._model.errors import BadInputError
+from .._model.paths import HOST_DOCUMENT
+from .._system import process
+from .._system.process import Run
+from .._system.sysfs import Sysfs
+
+
+def machine(arguments: argparse.Namespace) -> tuple[Sysfs, Run]:
+    """Below another root no program is run: it would act on this machine."""
+    own = arguments.root.rstrip("/") == ""
+    return Sysfs(arguments.root), process.run if own else process.refuse
+
+
+def read_document(sysfs: Sysfs, file: str | None) -> HostDocument:
+    """The host document; ``file`` is a path of this machine, the default one is below the root.
+
+    Raises `BadInputError` for a file that cannot be read and for what is no host document.
+    """
+    path = file or sysfs.real(HOST_DOCUMENT)
+    try:
+        if path == "-":
+            return validate(json.load(sys.stdin))
+        with open(path, encoding="utf-8") as stream:
+            return validate(json.load(stream))
+    except OSError as error:
+        raise BadInputError(f"cannot read the host document {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise BadInputError(f"{path} is not JSON: {error}") from error
+
+
+def declared(sysfs: Sysfs) -> tuple[HostDocument | None, str | None]:
+    """The host document, or what is wrong with it; neither on a host without one."""
+    if not sysfs.exists(HOST_DOCUMENT):
+        return None, None
+    try:
+        return read_document(sysfs, None), None
+    except BadInputError as error:
+        return None, str(error)
+
+
+def show(arguments: argparse.Namespace, data: dict[str, Any], lines: Sequence[str]) -> None:
+    """Print ``lines`` for people, or ``data`` with ``--json``."""
+    print(json.dumps(data, indent=2) if arguments.json else "\n".join(lines), flush=True)

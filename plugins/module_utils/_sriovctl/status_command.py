@@ -1,0 +1,27 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``sriovctl status``: PFs and VFs of this host for people, or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from .._document.selector import from_text
+from .._report import colour, info, status_text
+from .._report import status as _status
+from . import invocation
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Print all PFs, or those named and their VFs."""
+    sysfs, run = invocation.machine(arguments)
+    names = [from_text(text) for text in arguments.pf]
+    vfs = arguments.vfs or bool(names)
+    extent = info.FULL if vfs or arguments.json else info.SUMMARY
+    found = _status.look(sysfs, run, names or None, invocation.declared(sysfs), extent)
+    paint = colour.paint_for(sys.stdout, os.environ)
+    invocation.show(arguments, found, status_text.status_lines(found, vfs=vfs, paint=paint))
+    return 0
