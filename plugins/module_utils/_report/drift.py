@@ -9,13 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from .._document.document import HostDocument, PfSpec
-from .._document.lookup import find
 from .._engine.converge import altnames, read_host
 from .._model.errors import BadInputError, RefusedError, SriovError
 from .._model.state import FACTS, PfState
 from .._plan.goal import Goal
 from .._plan.plan import Plan, plan
-from .._plan.steps import summary
 from .._readers.pfs import read_known
 from .._system.process import Run
 from .._system.sysfs import Sysfs
@@ -36,7 +34,11 @@ class Drift:
 
     def steps(self, address: str) -> int | None:
         """As many as `sriovctl plan` shows; None where nothing is declared, or not known."""
-        return len(summary(self.plans[address].steps)) if address in self.plans else None
+        if address not in self.plans or not self.plans[address].steps:
+            return 0 if address in self.plans else None
+        from .._plan.steps import summary
+
+        return len(summary(self.plans[address].steps))
 
 
 def read(sysfs: Sysfs, run: Run, document: HostDocument) -> Drift:
@@ -56,6 +58,8 @@ def read(sysfs: Sysfs, run: Run, document: HostDocument) -> Drift:
 
 def _each(sysfs: Sysfs, run: Run, spec: PfSpec, drift: Drift) -> Iterator[PfSpec]:
     """The same wish for each of the PFs that it means, by its address."""
+    from .._document.lookup import find
+
     states = read_known(sysfs, FACTS)
     try:
         found = find(spec.pf, states, altnames(run, [spec.pf], states))

@@ -8,29 +8,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from .._document.lookup import find
-from .._document.selector import PfName
-from .._engine.converge import altnames
-from .._engine.reading import with_properties
 from .._holders.holders import Holder, read_holders
-from .._model.errors import BadInputError, SriovError
+from .._model.errors import SriovError
 from .._model.paths import UNFINISHED
-from .._model.settings import PfSettings
 from .._model.state import FACTS, PfState
-from .._model.vf_device import NAMES
 from .._model.vf_ids import describe
-from .._readers import details as _details
-from .._readers import firmware, identity
+from .._readers import identity
 from .._readers.pfs import read_known, read_vfs, vf_address
 from .._system import pf_lock
-from .._system.process import Run
-from .._system.sysfs import Sysfs
-from .._tools import devlink
+
+if TYPE_CHECKING:
+    from .._document.selector import PfName
+    from .._system.process import Run
+    from .._system.sysfs import Sysfs
 
 FULL, SUMMARY, NONE = EXTENTS = ("full", "summary", "none")
 """How much about VFs: each one of them; what they are bound to and which are in use; nothing that is read of them."""
+
+VERSIONS = ("driver_version", "firmware_version", "model")
 
 _Holders = Mapping[tuple[str, int], Holder]
 _Value = TypeVar("_Value")
@@ -71,52 +68,40 @@ def gather(
 
 def _chosen(sysfs: Sysfs, run: Run, names: Sequence[PfName] | None, details: bool) -> list[PfState]:
     states = read_known(sysfs, facts=FACTS)
-    known = altnames(run, names or (), states)
-    chosen = set(states) if names is None else {pf.address for name in names for pf in find(name, states, known)}
+    chosen = set(states) if names is None else _named(run, names, states)
     return [read_vfs(sysfs, states[address], states[address].present if details else ()) for address in sorted(chosen)]
 
 
+def _named(run: Run, names: Sequence[PfName], states: Mapping[str, PfState]) -> set[str]:
+    from .._document.lookup import find
+    from .._engine.converge import altnames
+
+    known = altnames(run, names, states)
+    return {pf.address for name in names for pf in find(name, states, known)}
+
+
 def _found(sysfs: Sysfs, run: Run, pf: PfState, properties: bool, vfs: str) -> _Found:
-    """With what planning reads only where it is wished, and versions; nothing more of a PF that is blocked."""
+    """The PF with identity, versions and what else is read of it; nothing more of a PF that is blocked."""
     found = _Found(pf)
     if pf.blocked is not None:
         return found
-    found.more = {**identity.read(sysfs, pf), "unfinished": _unfinished(sysfs, pf.address)}
+    found.more = {**identity.read(sysfs, pf), "unfinished": _unfinished(sysfs, pf.address), **dict.fromkeys(VERSIONS)}
     if vfs == FULL:
         found.nodes = identity.numa_nodes(sysfs, pf)
-    versions = firmware.Versions()
     if properties:
-        _read_properties(sysfs, run, found, vfs)
-        versions = firmware.read(sysfs, run, pf)
-    if versions.unread:
-        found.unread.append(f"firmware_version: {versions.unread}")
-    found.more.update({name: value for name, value in vars(versions).items() if name != "unread"})
+        from . import info_properties
+
+        ids = pf.vfs if vfs == FULL else ()
+        found.pf, versions = info_properties.read(sysfs, run, pf, ids, found.tried)
+        if versions.unread:
+            found.unread.append(f"firmware_version: {versions.unread}")
+        found.more.update({name: getattr(versions, name) for name in VERSIONS})
     return found
 
 
 def _unfinished(sysfs: Sysfs, address: str) -> bool:
-    """Whether a run has ended halfway and owes the PF something (`_owed`); while one is at work, it may still do so."""
+    """Whether a run has ended halfway and left a journal of the PF; while one is at work, it may still do so."""
     return not pf_lock.busy(sysfs, [address]) and sysfs.exists(f"{UNFINISHED}/{address}")
-
-
-def _read_properties(sysfs: Sysfs, run: Run, found: _Found, vfs: str) -> None:
-    pf = found.pf
-    pf = found.tried("mtu", lambda: _details.read_settings(sysfs, run, found.pf, PfSettings(mtu=1)), pf)
-    mode = found.tried("eswitch_mode", lambda: _eswitch_mode(run, pf), None)
-    pf = pf._replace(settings=pf.settings._replace(eswitch_mode=mode))
-    names = dict.fromkeys(pf.vfs if vfs == FULL else (), NAMES)
-    pf = found.tried("msix_vectors and mtu of VFs", lambda: _details.read_devices(sysfs, pf, names), pf)
-    pf = found.tried("altnames, mac and properties of VFs", lambda: with_properties(run, pf), pf)
-    known = {vf_id: properties for vf_id, properties in pf.properties.items() if vf_id < pf.enabled}
-    found.pf = pf._replace(properties=known)  # `ip` is asked later: another run may have enabled more by then
-
-
-def _eswitch_mode(run: Run, pf: PfState) -> str | None:
-    """None without an eswitch."""
-    try:
-        return devlink.eswitch_mode(run, pf.address) if firmware.has_devlink(pf) else None
-    except BadInputError:
-        return None
 
 
 def _pf(found: _Found, holders: _Holders, extent: str) -> dict[str, Any]:

@@ -1,0 +1,48 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What tools and drivers report of a PF: settings, properties of VFs, versions; imported only where it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol, TypeVar
+
+from .._engine.reading import with_properties
+from .._model.errors import BadInputError
+from .._model.settings import PfSettings
+from .._model.state import PfState
+from .._model.vf_device import NAMES
+from .._readers import details, firmware
+from .._system.process import Run
+from .._system.sysfs import Sysfs
+from .._tools import devlink
+
+_Value = TypeVar("_Value")
+
+
+class Tried(Protocol):
+    """Reads one source; returns ``otherwise`` where that fails, and keeps the reason."""
+
+    def __call__(self, what: str, read: Callable[[], _Value], otherwise: _Value) -> _Value: ...
+
+
+def read(sysfs: Sysfs, run: Run, pf: PfState, vf_ids: Iterable[int], tried: Tried) -> tuple[PfState, firmware.Versions]:
+    """The PF with settings, properties and devices of the VFs ``vf_ids``, and versions; each source may be missing."""
+    pf = tried("mtu", lambda: details.read_settings(sysfs, run, pf, PfSettings(mtu=1)), pf)
+    mode = tried("eswitch_mode", lambda: _eswitch_mode(run, pf), None)
+    pf = pf._replace(settings=pf.settings._replace(eswitch_mode=mode))
+    names = dict.fromkeys(vf_ids, NAMES)
+    pf = tried("msix_vectors and mtu of VFs", lambda: details.read_devices(sysfs, pf, names), pf)
+    pf = tried("altnames, mac and properties of VFs", lambda: with_properties(run, pf), pf)
+    known = {vf_id: properties for vf_id, properties in pf.properties.items() if vf_id < pf.enabled}
+    pf = pf._replace(properties=known)  # `ip` runs later: another run may have enabled more by then
+    return pf, firmware.read(sysfs, run, pf)
+
+
+def _eswitch_mode(run: Run, pf: PfState) -> str | None:
+    """None without an eswitch."""
+    try:
+        return devlink.eswitch_mode(run, pf.address) if firmware.has_devlink(pf) else None
+    except BadInputError:
+        return None
