@@ -13,6 +13,7 @@ from .._model.state import PfState
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .._tools import devlink, ethtool
+from .identity import text
 
 STORAGE = "0x01"
 """PCI class of devices that devlink knows nothing about."""
@@ -37,14 +38,6 @@ def read(sysfs: Sysfs, run: Run, pf: PfState) -> Versions:
     if known.driver_version is None:
         known = replace(known, driver_version=text(sysfs, f"{DEVICES}/{pf.address}/driver/module/version"))
     return replace(known, unread=None) if known.firmware_version else known
-
-
-def text(sysfs: Sysfs, path: str) -> str | None:
-    """What a file holds; None for an empty one, and for one that is not there or gives nothing."""
-    try:
-        return sysfs.read(path).strip() or None
-    except KernelError:
-        return None
 
 
 def has_devlink(pf: PfState) -> bool:

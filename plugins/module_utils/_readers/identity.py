@@ -12,7 +12,6 @@ from .._model.errors import KernelError
 from .._model.paths import DEVICES
 from .._model.state import PfState
 from .._system.sysfs import Sysfs
-from .firmware import text
 
 COMMAND_LINE, RELEASE = "/proc/cmdline", "/proc/sys/kernel/osrelease"
 
@@ -59,5 +58,13 @@ def class_name(code: str) -> str | None:
 def _link(sysfs: Sysfs, path: str) -> str | None:
     try:
         return sysfs.link(path)
+    except KernelError:
+        return None
+
+
+def text(sysfs: Sysfs, path: str) -> str | None:
+    """What a file holds; None for an empty one, and for one that is not there or gives nothing."""
+    try:
+        return sysfs.read(path).strip() or None
     except KernelError:
         return None

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._document.document import HostDocument
-from .._document.selector import PfName
 from .._engine import last_apply
 from .._readers import identity
 from .._system import process
@@ -20,6 +19,9 @@ from .._system.sysfs import Sysfs
 from . import drift as _drift
 from .drift import Drift
 from .info import gather
+
+if TYPE_CHECKING:
+    from .._document.selector import PfName
 
 
 def look(

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .._model.vf_ids import MAX_VFS, compress, parse
-from .colour import BOLD, RED, YELLOW, Paint, plain
-from .table import table
+from .terminal import BOLD, RED, YELLOW, Paint, plain, table
 
 WIDEST = 24
 """Characters of a list of VF ids; `sriovctl status --json` has all of it."""

@@ -9,7 +9,6 @@ import argparse
 import json
 import sys
 
-from .._document.selector import from_text
 from .._report.export import export as _export
 from .._report.export import yaml_lines
 from .._report.info import gather
@@ -20,8 +19,8 @@ from . import invocation
 def export(arguments: argparse.Namespace) -> int:
     """Print the document to stdout, what it cannot express to stderr."""
     sysfs, run = invocation.machine(arguments)
-    names = [from_text(text) for text in arguments.pf]
-    pfs = gather(sysfs, run, names or None, properties=run is not process.refuse)
+    names = invocation.named(arguments)
+    pfs = gather(sysfs, run, names, properties=run is not process.refuse)
     found = _export(pfs, untouched=bool(names))
     unread = ["properties of VFs cannot be read below another root"] if run is process.refuse else []
     for notice in (*unread, *found.notices):

@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._document.document import HostDocument, validate
 from .._model.errors import BadInputError
@@ -17,6 +17,9 @@ from .._model.paths import HOST_DOCUMENT
 from .._system import process
 from .._system.process import Run
 from .._system.sysfs import Sysfs
+
+if TYPE_CHECKING:
+    from .._document.selector import PfName
 
 
 def machine(arguments: argparse.Namespace) -> tuple[Sysfs, Run]:
@@ -50,6 +53,15 @@ def declared(sysfs: Sysfs) -> tuple[HostDocument | None, str | None]:
         return read_document(sysfs, None), None
     except BadInputError as error:
         return None, str(error)
+
+
+def named(arguments: argparse.Namespace) -> list[PfName] | None:
+    """The PFs of the argument ``pf``; None where none is given."""
+    if not arguments.pf:
+        return None
+    from .._document.selector import from_text
+
+    return [from_text(text) for text in arguments.pf]
 
 
 def show(arguments: argparse.Namespace, data: dict[str, Any], lines: Sequence[str]) -> None:

@@ -35,7 +35,7 @@ def show_report(arguments: argparse.Namespace, report: Report, changed: str) -> 
     data = report.to_dict()
     lines = [f"Note: {note}" for note in data["notes"]]
     if data["steps"]:
-        from .._report.table import step_lines
+        from .._report.terminal import step_lines
 
         lines = [*step_lines(data["steps"]), *lines]
     invocation.show(arguments, data, [*lines, changed if report.plan.changed else "Nothing to do."])

@@ -9,8 +9,7 @@ import argparse
 import os
 import sys
 
-from .._document.selector import from_text
-from .._report import colour, info, status_text
+from .._report import info, status_text, terminal
 from .._report import status as _status
 from . import invocation
 
@@ -18,10 +17,10 @@ from . import invocation
 def status(arguments: argparse.Namespace) -> int:
     """Print all PFs, or those named and their VFs."""
     sysfs, run = invocation.machine(arguments)
-    names = [from_text(text) for text in arguments.pf]
+    names = invocation.named(arguments)
     vfs = arguments.vfs or bool(names)
     extent = info.FULL if vfs or arguments.json else info.SUMMARY
-    found = _status.look(sysfs, run, names or None, invocation.declared(sysfs), extent)
-    paint = colour.paint_for(sys.stdout, os.environ)
+    found = _status.look(sysfs, run, names, invocation.declared(sysfs), extent)
+    paint = terminal.paint_for(sys.stdout, os.environ)
     invocation.show(arguments, found, status_text.status_lines(found, vfs=vfs, paint=paint))
     return 0

@@ -17,7 +17,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.vf_ids import compress
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._report import status as _status
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._report import status_text
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._report.colour import coloured
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._report.terminal import coloured
 from tests.fake.linux.host import FakeHost
 
 

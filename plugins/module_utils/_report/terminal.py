@@ -1,16 +1,35 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Text tables for people."""
+"""Text for terminals: tables, and colour where a person reads it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TextIO
+
+BOLD, RED, YELLOW = "1", "31", "33"
+
+Paint = Callable[[str, str], str]
+"""Makes a line look as asked (ECMA-48, SGR)."""
+
+
+def plain(line: str, _sgr: str) -> str:
+    return line
+
+
+def coloured(line: str, sgr: str) -> str:
+    return f"\x1b[{sgr}m{line}\x1b[0m"
+
+
+def paint_for(stream: TextIO, environment: Mapping[str, str]) -> Paint:
+    """Colour for terminals; plain for pipes and files, with NO_COLOR (no-color.org), and for dumb terminals."""
+    known = stream.isatty() and environment.get("TERM") != "dumb" and not environment.get("NO_COLOR")
+    return coloured if known else plain
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], indent: str = "") -> list[str]:
-    """Lines with columns as wide as their widest cell; columns without any content are left out."""
+    """Lines with columns as wide as their widest cell; columns without content are left out."""
     body = [list(map(str, row)) for row in rows]
     shown = [index for index in range(len(head)) if any(row[index] for row in body)]
     lines = [[row[index] for index in shown] for row in [list(head), *body]]
@@ -19,6 +38,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], indent: str = "") 
 
 
 def step_lines(steps: Sequence[dict[str, Any]]) -> list[str]:
-    """Steps as `_steps.summary` gives them."""
+    """A table of the steps that `_plan.steps.summary` returns."""
     rows = [(step["pf"], step["step"], step.get("vfs", ""), f"{step['before']} -> {step['after']}") for step in steps]
     return table(("PF", "STEP", "VFS", "CHANGE"), rows) if rows else []

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._report.colour import BOLD, paint_for
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._report.terminal import BOLD, paint_for
 
 
 class Terminal(io.StringIO):

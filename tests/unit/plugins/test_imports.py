@@ -1,0 +1,71 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each command of ``sriovctl`` imports on a host that is as declared: Python compiles it at every start."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._node_program import pack
+from tests.unit.plugins.modules.test_unchanged_host import NEEDED, PLAIN, large, of_each
+
+PROGRAM = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+from kvmfleet_sriov._sriovctl import cli
+status = cli.main(sys.argv[1:])
+here = "kvmfleet_sriov."
+names = (name for name, module in sys.modules.items() if name.startswith(here) and not hasattr(module, "__path__"))
+print(*(name[len(here):] for name in names), file=sys.stderr)
+sys.exit(status)
+"""
+
+PROGRAM_ITSELF = {"_sriovctl.cli", "_model.errors", "_model.paths"}
+COMPARISON = {name for name in NEEDED if not name.startswith("_ansible.")}
+"""The compliance check, as `sriov_pf` needs it."""
+RECORD = {"_engine.last_apply", "_system.durable"}
+GUARD = {"_engine.update_guard"}
+PLAN = (COMPARISON - RECORD - GUARD) | PROGRAM_ITSELF | {"_sriovctl.invocation", "_sriovctl.plan_command"}
+FACTS = {
+    "_holders.block_devices", "_holders.domains", "_holders.holders", "_holders.interfaces", "_holders.namespaces",
+    "_holders.namespaces_child", "_holders.processes", "_document.selector", "_readers.identity", "_report.drift",
+    "_report.info",
+}  # fmt: skip
+COMMANDS: dict[str, set[str]] = {
+    "plan": PLAN,
+    "apply": PLAN | RECORD | GUARD | {"_sriovctl.apply_command"},
+    "metrics": (PLAN - {"_sriovctl.plan_command"})
+    | RECORD | FACTS | {"_report.metrics", "_report.metrics_facts", "_sriovctl.metrics_command"},
+    "status": (PLAN - {"_sriovctl.plan_command"})
+    | RECORD | FACTS | {"_report.status", "_report.status_text", "_report.terminal", "_sriovctl.status_command"},
+    "resume": PROGRAM_ITSELF | GUARD | {"_sriovctl.resume_command", "_system.sysfs"},
+}  # fmt: skip
+"""Add a name only when every call of that command needs it."""
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("program") / "sriovctl"
+    path.write_bytes(pack())
+    return path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_imports_what_it_needs(tmp_path: Path, program: Path, command: str) -> None:
+    host = large(tmp_path, "vf-id", 2, 4)
+    document = host.root / "etc/kvmfleet-sriov/host.json"
+    document.parent.mkdir(parents=True)
+    document.write_text(json.dumps({"pfs": of_each(host, PLAIN)}))
+    (host.root / "proc/cmdline").write_text("quiet\n")
+    done = subprocess.run(
+        [sys.executable, "-ISc", PROGRAM, str(program), "--root", str(host.root), command],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    loaded = set(done.stderr.splitlines()[-1].split())
+    assert (loaded - COMMANDS[command], COMMANDS[command] - loaded) == (set(), set())
