@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each command of ``sriovctl`` imports on a host that is as declared: Python compiles it at every start."""
+"""What a host has to take in at each run: imports of each command of ``sriovctl``, and bytes of modules."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._node_program import pack
+from tests.fake.tools.payload import sent
 from tests.unit.plugins.modules.test_unchanged_host import NEEDED, PLAIN, large, of_each
 
 PROGRAM = """
@@ -69,3 +70,13 @@ def test_command_imports_what_it_needs(tmp_path: Path, program: Path, command: s
     )  # fmt: skip
     loaded = set(done.stderr.splitlines()[-1].split())
     assert (loaded - COMMANDS[command], COMMANDS[command] - loaded) == (set(), set())
+
+
+# bytes of 2117e67, sent by ansible-core 2.19.14: sriov_pf 344827, ping 168693
+BUDGET = round(1.08 * 344827) - 168693
+
+
+def test_payload_of_sriov_pf(tmp_path: Path) -> None:
+    """Beside what ansible-core sends for ping, which differs from version to version."""
+    module, ping = sent(tmp_path, "kvmfleet.sriov.sriov_pf", "ansible.builtin.ping")
+    assert module - ping <= BUDGET
