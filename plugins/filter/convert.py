@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filters that make host documents of what other systems were told, and of hosts as they are."""
+"""Filters that make host documents of other systems' configurations, and of hosts as they are."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import SriovError
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.adopted import from_sriov_info
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.netplan import from_netplan
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.nmstate import from_nmstate
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.sriov_policies import from_sriov_policies
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.registry import CONVERTERS
 
 
 def _filter(convert: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
@@ -35,5 +32,4 @@ class FilterModule:
     """Each is documented in a file of its name."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        converters = (from_netplan, from_nmstate, from_sriov_info, from_sriov_policies)
-        return {convert.__name__: _filter(convert) for convert in converters}
+        return {one.convert.__name__: _filter(one.convert) for one in CONVERTERS.values()}

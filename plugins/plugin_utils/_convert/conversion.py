@@ -1,12 +1,12 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What converters have in common: they yield wishes and notices, of which a host document is put together here."""
+"""Settings and notices that converters yield, and the host document that is put together of them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Union
 
@@ -25,7 +25,7 @@ PfName = Union[str, tuple[tuple[str, Any], ...]]
 
 
 @dataclass(frozen=True)
-class Wish:
+class Setting:
     """A key of the document for a PF, or for its VFs ``ids``; ``where`` is its path in what is converted."""
 
     pf: PfName
@@ -46,20 +46,37 @@ class Notice:
         return f"{self.where}: {self.text}"
 
 
-Said = Union[Wish, Notice]
+Item = Union[Setting, Notice]
 
-_Values = dict[str, Wish]
-"""The wish for each key."""
+_Values = dict[str, Setting]
+"""The setting of each key."""
 
 
-def assemble(said: Iterable[Said]) -> dict[str, Any]:
-    """``document`` (a valid host document) and ``notices`` (texts), both in the order in which things were said.
+@dataclass(frozen=True)
+class Converter:
+    """A source of host documents; ``convert`` becomes the filter of its name.
 
-    Raises `BadInputError` naming the path for a wrong value, and both paths for wishes that contradict each other.
+    ``convert`` takes the source's data as YAML holds it and perhaps ``pfs`` and ``labels`` by name; it returns
+    ``document`` and ``notices``, and raises `BadInputError` naming the path. ``command`` prints the configuration on a
+    host; without one it must come from a file. ``documents``: the data is a list, of all documents of the YAML text.
+    ``of_host``: the data is what the module `sriov_info` returns of the host's PFs, and nothing else is read.
+    """
+
+    source: str
+    convert: Callable[..., dict[str, Any]]
+    command: tuple[str, ...] = ()
+    documents: bool = False
+    of_host: bool = False
+
+
+def assemble(items: Iterable[Item]) -> dict[str, Any]:
+    """``document`` (a valid host document) and ``notices`` (texts), both in the order of the items.
+
+    Raises `BadInputError` naming the path for a wrong value, and both paths for settings that contradict each other.
     """
     notices: list[str] = []
     pfs: dict[PfName, tuple[_Values, dict[int, _Values]]] = {}
-    for item in said:
+    for item in items:
         if isinstance(item, Notice):
             notices.append(str(item))
         else:
@@ -70,11 +87,11 @@ def assemble(said: Iterable[Said]) -> dict[str, Any]:
     return {"document": document.to_dict(), "notices": list(dict.fromkeys(notices))}
 
 
-def _put(values: _Values, wish: Wish) -> None:
-    first = values.setdefault(wish.key, wish)
-    if first.value != wish.value:
+def _put(values: _Values, setting: Setting) -> None:
+    first = values.setdefault(setting.key, setting)
+    if first.value != setting.value:
         raise BadInputError(
-            f"{wish.where}: {wish.value!r} contradicts {first.where}: {first.value!r}; keep one of them"
+            f"{setting.where}: {setting.value!r} contradicts {first.where}: {first.value!r}; keep one of them"
         )
 
 
@@ -91,17 +108,21 @@ def pf_text(name: PfName) -> str:
 
 def _pf(pf: PfName, own: _Values, vfs: Mapping[int, _Values]) -> dict[str, Any]:
     name = pf if isinstance(pf, str) else dict(pf)
-    plain = {key: wish.value for key, wish in own.items()}
+    plain = _plain(own)
     _check({"pf": name, **plain}, own)
     number = plain.get("hardware_vfs")
     for vf_id, values in vfs.items():
-        _check({"pf": name, "vfs": [{"ids": [vf_id], **{key: wish.value for key, wish in values.items()}}]}, values)
+        _check({"pf": name, "vfs": [{"ids": [vf_id], **_plain(values)}]}, values)
         if isinstance(number, int) and vf_id >= number:
             where = next(iter(values.values())).where
             raise BadInputError(f"{where}: VF {vf_id} is not among the {number} VFs of {own['hardware_vfs'].where}")
-    wishes = {vf_id: {key: wish.value for key, wish in values.items()} for vf_id, values in vfs.items()}
-    groups = {"vfs": vf_groups(wishes, number if isinstance(number, int) else None)} if wishes else {}
+    settings = {vf_id: _plain(values) for vf_id, values in vfs.items()}
+    groups = {"vfs": vf_groups(settings, number if isinstance(number, int) else None)} if settings else {}
     return {"pf": name, **plain, **groups}
+
+
+def _plain(values: _Values) -> dict[str, Any]:
+    return {key: setting.value for key, setting in values.items()}
 
 
 def _check(pf: dict[str, Any], values: _Values) -> None:
@@ -142,7 +163,7 @@ def whole(value: object, where: str) -> int:
 
 
 def vf_id(value: object, where: str) -> frozenset[int]:
-    """The id of one VF, as the set that a `Wish` takes."""
+    """The id of one VF, as the set that a `Setting` takes."""
     return vf_ids.parse(whole(value, where), vf_ids.MAX_VFS, where)
 
 

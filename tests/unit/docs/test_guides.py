@@ -15,9 +15,9 @@ import yaml
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import validate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.converge import converge
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.netplan import from_netplan
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.nmstate import from_nmstate
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.sriov_policies import from_sriov_policies
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.from_netplan import from_netplan
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.from_nmstate import from_nmstate
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.from_sriov_policies import from_sriov_policies
 from tests.fake.linux.host import FakeHost
 from tests.fake.linux.pf import FakePf
 

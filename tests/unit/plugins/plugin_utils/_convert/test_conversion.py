@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Wishes put together: what is grouped, what contradicts, what is wrong, each with its path."""
+"""Settings put together: what is grouped, what contradicts, what is wrong, each with its path."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import yaml
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert import conversion
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.conversion import Notice, Said, Wish, assemble
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.conversion import Item, Notice, Setting, assemble
 
 
-def vf(key: str, value: object, *ids: int, where: str = "there") -> Wish:
-    return Wish("eth0", key, value, where, frozenset(ids))
+def vf(key: str, value: object, *ids: int, where: str = "there") -> Setting:
+    return Setting("eth0", key, value, where, frozenset(ids))
 
 
-def test_wishes_become_a_document() -> None:
-    said: list[Said] = [
-        Wish("eth0", "hardware_vfs", 4, "a"),
+def test_settings_become_a_document() -> None:
+    items: list[Item] = [
+        Setting("eth0", "hardware_vfs", 4, "a"),
         Notice("b", "is not carried over"),
-        Wish("0000:04:00.0", "hardware_vfs", 2, "c"),
+        Setting("0000:04:00.0", "hardware_vfs", 2, "c"),
         vf("mac", "02:00:00:00:00:AA", 3),
         vf("trust", True, 0, 1, 2, 3),
         vf("trust", True, 3),
     ]
-    assert assemble(said) == {
+    assert assemble(items) == {
         "document": {
             "pfs": [
                 {
@@ -43,7 +43,7 @@ def test_wishes_become_a_document() -> None:
     }
 
 
-def test_nothing_said() -> None:
+def test_no_items() -> None:
     assert assemble([]) == {"document": {"pfs": []}, "notices": []}
 
 
@@ -51,10 +51,10 @@ def test_the_same_notice_is_given_once() -> None:
     assert assemble([Notice("a", "b"), Notice("a", "c"), Notice("a", "b")])["notices"] == ["a: b", "a: c"]
 
 
-# what is said, the beginning of the message
-WRONG: list[tuple[list[Said], str]] = [
+# items, the beginning of the message
+WRONG: list[tuple[list[Item], str]] = [
     (
-        [Wish("eth0", "hardware_vfs", 4, "one"), Wish("eth0", "hardware_vfs", 5, "two")],
+        [Setting("eth0", "hardware_vfs", 4, "one"), Setting("eth0", "hardware_vfs", 5, "two")],
         "two: 5 contradicts one: 4; keep one of them",
     ),
     (
@@ -67,9 +67,9 @@ WRONG: list[tuple[list[Said], str]] = [
         [vf("mac", "01:00:00:00:00:01", 0, where="a.mac")],
         "a.mac: '01:00:00:00:00:01' is not a unicast MAC address",
     ),
-    ([Wish("eth0", "hardware_vfs", -1, "a.n")], "a.n: -1 is not a number from 0 on; write a number or 'max'"),
+    ([Setting("eth0", "hardware_vfs", -1, "a.n")], "a.n: -1 is not a number from 0 on; write a number or 'max'"),
     (
-        [Wish("eth0", "hardware_vfs", 4, "a.n"), vf("trust", True, 3, 4, where="a.vf")],
+        [Setting("eth0", "hardware_vfs", 4, "a.n"), vf("trust", True, 3, 4, where="a.vf")],
         "a.vf: VF 4 is not among the 4 VFs of a.n",
     ),
     (
@@ -79,10 +79,10 @@ WRONG: list[tuple[list[Said], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("said", "message"), WRONG)
-def test_wrong_and_contradictory(said: list[Said], message: str) -> None:
+@pytest.mark.parametrize(("items", "message"), WRONG)
+def test_wrong_and_contradictory(items: list[Item], message: str) -> None:
     with pytest.raises(BadInputError) as caught:
-        assemble(said)
+        assemble(items)
     assert str(caught.value).startswith(message)
 
 

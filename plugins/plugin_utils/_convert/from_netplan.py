@@ -13,7 +13,7 @@ from typing import Any
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
 
 from . import hardware
-from .conversion import Notice, PfName, Said, Wish, assemble, flag, listing, mac, mapping, selector, whole
+from .conversion import Converter, Item, Notice, PfName, Setting, assemble, flag, listing, mac, mapping, selector, whole
 
 _COUNT, _MODE, _DELAY = "virtual-function-count", "embedded-switch-mode", "delay-virtual-functions-rebind"
 _PF_KEYS = ("match", "set-name", "mtu", _COUNT, _MODE, _DELAY)
@@ -47,7 +47,7 @@ def from_netplan(data: object, pfs: object = None) -> dict[str, Any]:
     for index, item in enumerate(data if isinstance(data, (list, tuple)) else [data]):
         where = f"file {index}" if isinstance(data, (list, tuple)) else "netplan"
         network = _merged(network, _network(mapping(item, where), where))
-    return assemble(_said(network, hardware.checked(pfs)))
+    return assemble(_items(network, hardware.checked(pfs)))
 
 
 def _network(data: Mapping[str, Any], where: str) -> Mapping[str, Any]:
@@ -65,7 +65,7 @@ def _merged(one: Any, other: Any) -> Any:  # noqa: ANN401 - YAML has all types
     return [*one, *other] if isinstance(one, list) and isinstance(other, list) else other
 
 
-def _said(network: Mapping[str, Any], pfs: Sequence[Mapping[str, Any]] | None) -> Iterator[Said]:
+def _items(network: Mapping[str, Any], pfs: Sequence[Mapping[str, Any]] | None) -> Iterator[Item]:
     definitions = _definitions(network)
     yield from _stays([key for key in network if key not in ("version", "renderer", "ethernets", "vlans")], "")
     vlans = mapping(network.get("vlans"), "vlans")
@@ -98,7 +98,7 @@ def _entries(network: Mapping[str, Any], kind: str) -> dict[str, Mapping[str, An
     return {str(name): mapping(entry, f"{kind}.{name}") for name, entry in found.items() if name != "renderer"}
 
 
-def _pf(name: str, definitions: _Definitions, pfs: Sequence[Mapping[str, Any]] | None) -> Iterator[Said]:
+def _pf(name: str, definitions: _Definitions, pfs: Sequence[Mapping[str, Any]] | None) -> Iterator[Item]:
     entry, where = definitions.ethernets[name], f"ethernets.{name}"
     yield from _stays([key for key in entry if key not in _PF_KEYS], f"{where}.")
     pf = _named(name, entry, pfs)
@@ -107,47 +107,47 @@ def _pf(name: str, definitions: _Definitions, pfs: Sequence[Mapping[str, Any]] |
         return
     yield from _number(pf, entry, definitions.vfs_of(name), where)
     if entry.get(_MODE) is not None:
-        yield Wish(pf, "eswitch_mode", str(entry[_MODE]), f"{where}.{_MODE}")
+        yield Setting(pf, "eswitch_mode", str(entry[_MODE]), f"{where}.{_MODE}")
     if flag(entry.get(_DELAY, False), f"{where}.{_DELAY}"):
         yield Notice(f"{where}.{_DELAY}", "drivers are bound as the document says, not when somebody asks for it")
     if entry.get("mtu") is not None:
-        yield Wish(pf, "mtu", whole(entry["mtu"], f"{where}.mtu"), f"{where}.mtu")
+        yield Setting(pf, "mtu", whole(entry["mtu"], f"{where}.mtu"), f"{where}.mtu")
     for vf in definitions.vfs_of(name):
         yield from _vf(pf, vf, definitions, pfs)
 
 
-def _number(pf: PfName, entry: Mapping[str, Any], vfs: Sequence[str], where: str) -> Iterator[Said]:
+def _number(pf: PfName, entry: Mapping[str, Any], vfs: Sequence[str], where: str) -> Iterator[Item]:
     """As many as are asked for, or as are defined; netplan does nothing for 0."""
     path = f"{where}.{_COUNT}"
     asked = None if entry.get(_COUNT) is None else whole(entry[_COUNT], path)
     if asked is not None and asked < len(vfs):
         raise BadInputError(f"{path}: {asked} is less than the {len(vfs)} VFs defined: {', '.join(vfs)}")
     if asked or vfs:
-        yield Wish(pf, "hardware_vfs", asked or len(vfs), path if asked else where)
-        yield Wish(pf, "present_vfs", "all", path if asked else where)
+        yield Setting(pf, "hardware_vfs", asked or len(vfs), path if asked else where)
+        yield Setting(pf, "present_vfs", "all", path if asked else where)
     elif asked == 0:
         yield Notice(path, "netplan does nothing for 0; the number of VFs is left as it is found")
 
 
-def _vf(pf: PfName, name: str, definitions: _Definitions, pfs: Sequence[Mapping[str, Any]] | None) -> Iterator[Said]:
+def _vf(pf: PfName, name: str, definitions: _Definitions, pfs: Sequence[Mapping[str, Any]] | None) -> Iterator[Item]:
     entry, where = definitions.ethernets[name], f"ethernets.{name}"
     yield from _stays([key for key in entry if key not in _VF_KEYS], f"{where}.")
-    wishes: list[tuple[str, Any, str]] = []
+    settings: list[tuple[str, Any, str]] = []
     if entry.get("macaddress") in _NO_ADDRESS:
         yield from _stays(["macaddress"], f"{where}.")
     elif entry.get("macaddress") is not None:
-        wishes.append(("mac", mac(entry["macaddress"], f"{where}.macaddress"), f"{where}.macaddress"))
+        settings.append(("mac", mac(entry["macaddress"], f"{where}.macaddress"), f"{where}.macaddress"))
     if entry.get("mtu") is not None:
-        wishes.append(("mtu", whole(entry["mtu"], f"{where}.mtu"), f"{where}.mtu"))
+        settings.append(("mtu", whole(entry["mtu"], f"{where}.mtu"), f"{where}.mtu"))
     for vlan, filtered in definitions.vlans.items():
         if filtered["link"] == name:
-            wishes.append(("vlan", whole(filtered.get("id"), f"vlans.{vlan}.id"), f"vlans.{vlan}.id"))
+            settings.append(("vlan", whole(filtered.get("id"), f"vlans.{vlan}.id"), f"vlans.{vlan}.id"))
     ids = _vf_id(pf, name, entry, pfs) if isinstance(pf, str) else None
-    for key, value, path in wishes:
+    for key, value, path in settings:
         if ids is None:
             yield Notice(path, f"{value}: which VF has the interface {name} is not known; give the host's pfs")
         else:
-            yield Wish(pf, key, value, path, ids)
+            yield Setting(pf, key, value, path, ids)
             if key == "mac":
                 yield Notice(path, f"carried over to VF {min(ids)}, but set through the PF instead of on the VF")
 
@@ -210,3 +210,6 @@ def _stays(names: Iterable[str], prefix: str) -> Iterator[Notice]:
     listed = ", ".join(map(str, names))
     if listed:
         yield Notice(f"{prefix}{listed}", "not of SR-IOV; stays with netplan")
+
+
+CONVERTER = Converter("netplan", from_netplan, command=("netplan", "get"))

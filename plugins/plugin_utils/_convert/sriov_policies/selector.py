@@ -14,8 +14,8 @@ from typing import Any
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import vf_ids
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
 
-from . import hardware
-from .conversion import Notice, PfName, listing, mapping, pci_address, selector
+from .. import hardware
+from ..conversion import Notice, PfName, listing, mapping, pci_address, selector
 
 _KEYS = ("vendor", "deviceID", "rootDevices", "pfNames", "netFilter")
 _IDS = (("vendor", "vendor"), ("deviceID", "device"))

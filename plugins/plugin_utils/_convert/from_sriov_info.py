@@ -10,6 +10,7 @@ from typing import Any
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._report.export import export
 
 from . import hardware
+from .conversion import Converter
 
 
 def from_sriov_info(pfs: object) -> dict[str, Any]:
@@ -19,3 +20,6 @@ def from_sriov_info(pfs: object) -> dict[str, Any]:
     """
     found = export(hardware.checked(pfs) or [])
     return {"document": found.document.to_dict(), "notices": list(found.notices)}
+
+
+CONVERTER = Converter("host", from_sriov_info, of_host=True)

@@ -15,8 +15,8 @@ from hypothesis import given
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._report.info import gather
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.adopted import from_sriov_info
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.sriov_policies import from_sriov_policies
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.from_sriov_info import from_sriov_info
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.from_sriov_policies import from_sriov_policies
 from tests.fake.linux.host import FakeHost
 from tests.unit.plugins.module_utils._plan.test_properties_of_plans import MEMORY, QUICK, host_of
 from tests.unit.plugins.module_utils._report.test_export import PF, exported, histories, live_through

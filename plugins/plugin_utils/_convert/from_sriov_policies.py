@@ -13,9 +13,9 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import vf_id
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
 
 from . import hardware
-from .conversion import Notice, PfName, Said, assemble, flag, listing, mapping, pci_address, whole
-from .policy_merge import NETDEVICE, VFIO, Group, Target, merged, wishes
-from .policy_selector import read_selector
+from .conversion import Converter, Item, Notice, PfName, assemble, flag, listing, mapping, pci_address, whole
+from .sriov_policies.merge import NETDEVICE, VFIO, Group, Target, merged, settings
+from .sriov_policies.selector import read_selector
 
 _HANDLED = (
     "nicSelector",
@@ -60,7 +60,7 @@ def from_sriov_policies(data: object, pfs: object = None, labels: object = None)
     policies for it count. Raises `BadInputError` naming policy and path for what the operator refuses.
     """
     known = hardware.checked(pfs)
-    return assemble(_said(list(_objects(data)), known, None if labels is None else mapping(labels, "labels")))
+    return assemble(_items(list(_objects(data)), known, None if labels is None else mapping(labels, "labels")))
 
 
 def _objects(data: object) -> Iterator[Mapping[str, Any]]:
@@ -72,7 +72,7 @@ def _objects(data: object) -> Iterator[Mapping[str, Any]]:
             yield entry
 
 
-def _said(objects: Sequence[Mapping[str, Any]], pfs: _Pfs | None, labels: _Labels | None) -> Iterator[Said]:
+def _items(objects: Sequence[Mapping[str, Any]], pfs: _Pfs | None, labels: _Labels | None) -> Iterator[Item]:
     kinds: dict[str, list[Mapping[str, Any]]] = {"SriovNetworkNodePolicy": [], "SriovNetworkNodeState": []}
     for one in objects:
         kinds.setdefault(str(one.get("kind", "SriovNetworkNodePolicy")), []).append(one)
@@ -87,7 +87,7 @@ def _said(objects: Sequence[Mapping[str, Any]], pfs: _Pfs | None, labels: _Label
         found += _policy(policy, pfs, labels)
     yield from (item for item in found if isinstance(item, Notice))
     for target in merged(item for item in found if isinstance(item, Target)):
-        yield from wishes(target)
+        yield from settings(target)
 
 
 def _name(policy: Mapping[str, Any]) -> str:
@@ -203,3 +203,6 @@ def _target(pf: PfName, spec: _Spec, groups: tuple[Group, ...], where: str, prio
         groups=groups,
         where=where,
     )
+
+
+CONVERTER = Converter("sriov_policies", from_sriov_policies, documents=True)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.nmstate import from_nmstate
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.from_nmstate import from_nmstate
 
 STAYS = "not of SR-IOV; stays with nmstate"
 SRIOV = "interfaces[0] (ens1f0).ethernet.sr-iov"

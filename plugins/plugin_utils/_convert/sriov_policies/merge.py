@@ -12,7 +12,7 @@ from functools import reduce
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.vf_ids import describe
 
-from .conversion import Notice, PfName, Said, Wish, pf_text
+from ..conversion import Item, Notice, PfName, Setting, pf_text
 
 VFIO, NETDEVICE = "vfio-pci", "netdevice"
 
@@ -51,28 +51,28 @@ def merged(targets: Iterable[Target]) -> list[Target]:
     return [reduce(_over, layers) for layers in pfs.values()]
 
 
-def wishes(target: Target) -> Iterator[Said]:
+def settings(target: Target) -> Iterator[Item]:
     """What the document says of a PF."""
     pf, where = target.pf, target.where
     yield from target.notices
     if target.managed:
         yield Notice(f"{where}.externallyManaged", "somebody else makes the VFs, so their number is not declared")
     else:
-        yield Wish(pf, "hardware_vfs", target.number, f"{where}.numVfs")
-        yield Wish(pf, "present_vfs", "all", f"{where}.numVfs")
+        yield Setting(pf, "hardware_vfs", target.number, f"{where}.numVfs")
+        yield Setting(pf, "present_vfs", "all", f"{where}.numVfs")
         if any(group.device_type == NETDEVICE for group in target.groups):
-            yield Wish(pf, "drivers_autoprobe", True, f"{where}.deviceType")
+            yield Setting(pf, "drivers_autoprobe", True, f"{where}.deviceType")
     if target.eswitch_mode:
-        yield Wish(pf, "eswitch_mode", target.eswitch_mode, f"{where}.eSwitchMode")
+        yield Setting(pf, "eswitch_mode", target.eswitch_mode, f"{where}.eSwitchMode")
     if target.mtu and target.managed:
         yield Notice(f"{where}.mtu", f"{target.mtu} is not declared: somebody else manages the PF")
     elif target.mtu:
-        yield Wish(pf, "mtu", target.mtu, f"{where}.mtu")
+        yield Setting(pf, "mtu", target.mtu, f"{where}.mtu")
     for group in sorted(target.groups, key=lambda group: min(group.ids)):
         driver = "default" if group.device_type == NETDEVICE else group.device_type
-        yield Wish(pf, "driver", driver, f"{group.where}.deviceType", group.ids)
+        yield Setting(pf, "driver", driver, f"{group.where}.deviceType", group.ids)
         if group.mtu and group.device_type == NETDEVICE:
-            yield Wish(pf, "mtu", group.mtu, f"{group.where}.mtu", group.ids)
+            yield Setting(pf, "mtu", group.mtu, f"{group.where}.mtu", group.ids)
 
 
 def _over(lower: Target, higher: Target) -> Target:

@@ -11,7 +11,20 @@ from typing import Any
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
 
-from .conversion import Notice, Said, Wish, assemble, flag, listing, mac, mapping, pci_address, vf_id, whole
+from .conversion import (
+    Converter,
+    Item,
+    Notice,
+    Setting,
+    assemble,
+    flag,
+    listing,
+    mac,
+    mapping,
+    pci_address,
+    vf_id,
+    whole,
+)
 
 
 def _protocol(value: object, where: str) -> str:
@@ -46,7 +59,7 @@ def from_nmstate(data: object) -> dict[str, Any]:
     return assemble(_state(data))
 
 
-def _state(data: object) -> Iterator[Said]:
+def _state(data: object) -> Iterator[Item]:
     state = mapping(data, "network state")
     if "spec" in state:
         yield from _stays([key for key in mapping(state["spec"], "spec") if key != "desiredState"], "spec.")
@@ -67,14 +80,14 @@ def _state(data: object) -> Iterator[Said]:
             yield from _interface(interface, ethernet, where)
         elif vf and interface.get("mtu") is not None:
             value = whole(interface["mtu"], f"{where}.mtu")
-            yield Wish(vf.group(1), "mtu", value, f"{where}.mtu", vf_id(vf.group(2), where))
+            yield Setting(vf.group(1), "mtu", value, f"{where}.mtu", vf_id(vf.group(2), where))
             yield from _stays([key for key in interface if key not in _OF_VF], f"{where}.")
         else:
             others.append(name)
     yield from _stays(others, "interfaces ")
 
 
-def _interface(interface: Mapping[str, Any], ethernet: Mapping[str, Any], where: str) -> Iterator[Said]:
+def _interface(interface: Mapping[str, Any], ethernet: Mapping[str, Any], where: str) -> Iterator[Item]:
     sriov = mapping(ethernet["sr-iov"], f"{where}.ethernet.sr-iov")
     others = [key for key in interface if key not in _NAMING]
     yield from _stays([*others, *(f"ethernet.{key}" for key in ethernet if key != "sr-iov")], f"{where}.")
@@ -86,7 +99,7 @@ def _interface(interface: Mapping[str, Any], ethernet: Mapping[str, Any], where:
     else:
         yield from _pf(pf, sriov, f"{where}.ethernet.sr-iov")
         if interface.get("mtu") is not None:
-            yield Wish(pf, "mtu", whole(interface["mtu"], f"{where}.mtu"), f"{where}.mtu")
+            yield Setting(pf, "mtu", whole(interface["mtu"], f"{where}.mtu"), f"{where}.mtu")
 
 
 def _name(interface: Mapping[str, Any], where: str) -> str | None:
@@ -101,17 +114,17 @@ def _name(interface: Mapping[str, Any], where: str) -> str | None:
     return str(interface["name"])
 
 
-def _pf(pf: str, sriov: Mapping[str, Any], where: str) -> Iterator[Said]:
+def _pf(pf: str, sriov: Mapping[str, Any], where: str) -> Iterator[Item]:
     _known(sriov, _SRIOV_KEYS, where)
     if sriov.get("total-vfs") is not None:
         number = whole(sriov["total-vfs"], f"{where}.total-vfs")
-        yield Wish(pf, "hardware_vfs", number, f"{where}.total-vfs")
-        yield Wish(pf, "present_vfs", "all" if number else "none", f"{where}.total-vfs")
+        yield Setting(pf, "hardware_vfs", number, f"{where}.total-vfs")
+        yield Setting(pf, "present_vfs", "all" if number else "none", f"{where}.total-vfs")
     elif sriov.get("vfs"):
         yield Notice(where, "without total-vfs, the number of VFs is left as it is found")
     if sriov.get("drivers-autoprobe") is not None:
         path = f"{where}.drivers-autoprobe"
-        yield Wish(pf, "drivers_autoprobe", flag(sriov["drivers-autoprobe"], path), path)
+        yield Setting(pf, "drivers_autoprobe", flag(sriov["drivers-autoprobe"], path), path)
     vfs = listing(sriov.get("vfs"), f"{where}.vfs")
     if sriov.get("vfs") == [] and sriov.get("total-vfs") != 0:
         yield Notice(f"{where}.vfs", "an empty list resets all properties; they are left as they are found")
@@ -119,14 +132,14 @@ def _pf(pf: str, sriov: Mapping[str, Any], where: str) -> Iterator[Said]:
         yield from _vf(pf, mapping(item, f"{where}.vfs[{index}]"), f"{where}.vfs[{index}]")
 
 
-def _vf(pf: str, vf: Mapping[str, Any], where: str) -> Iterator[Said]:
+def _vf(pf: str, vf: Mapping[str, Any], where: str) -> Iterator[Item]:
     _known(vf, ("id", *_VF_KEYS), where)
     if "id" not in vf:
         raise BadInputError(f"{where}.id is missing; write the id of the VF")
     ids = vf_id(vf["id"], f"{where}.id")
     for key, (name, read) in _VF_KEYS.items():
         if vf.get(key) is not None:
-            yield Wish(pf, name, read(vf[key], f"{where}.{key}"), f"{where}.{key}", ids)
+            yield Setting(pf, name, read(vf[key], f"{where}.{key}"), f"{where}.{key}", ids)
 
 
 def _known(data: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:
@@ -139,3 +152,6 @@ def _stays(names: list[str], prefix: str) -> Iterator[Notice]:
     """One notice for all that is nobody's business here."""
     if names:
         yield Notice(f"{prefix}{', '.join(names)}", "not of SR-IOV; stays with nmstate")
+
+
+CONVERTER = Converter("nmstate", from_nmstate, command=("nmstatectl", "show"))

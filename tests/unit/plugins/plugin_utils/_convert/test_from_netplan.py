@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.netplan import from_netplan
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.from_netplan import from_netplan
 
 STAYS = "not of SR-IOV; stays with netplan"
 HOST = [

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.sriov_policies import from_sriov_policies
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.from_sriov_policies import from_sriov_policies
 
 KUBERNETES = "of Kubernetes alone; nothing on the host"
 RDMA = "a driver offers RDMA or not; declare node_guid and port_guid where VFs need them"
@@ -267,7 +267,7 @@ def test_the_default_policy_is_none() -> None:
     assert converted(policy("default"))[0] == []
 
 
-def test_keys_that_are_not_carried_over_are_said() -> None:
+def test_keys_that_are_not_carried_over_are_named() -> None:
     _pfs, said = converted(policy(vdpaType="vhost", eSwitchMode="switchdev", eSwitchParams={"multiport": True}, mtuu=9))
     assert said == [
         "policy a: spec.vdpaType: vDPA devices are not made here",
@@ -380,7 +380,7 @@ def test_wrong_input_names_policy_and_path(data: object, message: str) -> None:
     assert str(caught.value) == message
 
 
-def test_an_mtu_that_gives_way_is_told() -> None:
+def test_an_mtu_that_gives_way_is_a_notice() -> None:
     _pfs, notices = converted(policy("b", priority=99, mtu=9000), policy("a", priority=5))
     assert "policy b: spec.mtu: 9000 gives way to none of policy a: spec" in notices
     _pfs, notices = converted(policy("a", mtu=9000, externallyManaged=True))

@@ -1,0 +1,49 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All converters: each file ``from_NAME.py`` beside this one, with a filter of that name and a `CONVERTER`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
+
+from .conversion import Converter
+
+
+def _load(file: str) -> Converter:
+    converter: Converter = import_module(f"{__package__}.{file}").CONVERTER
+    return converter
+
+
+FILES = sorted(path.stem for path in Path(__file__).parent.glob("from_*.py"))
+CONVERTERS: Mapping[str, Converter] = dict(sorted((one.source, one) for one in map(_load, FILES)))
+"""By their sources."""
+
+
+def convert(documents: Sequence[object], source: str, *, pfs: object = None, labels: object = None) -> dict[str, Any]:
+    """The document and notices of all YAML ``documents`` of a text; ``pfs`` and ``labels`` as far as they are taken.
+
+    Raises `BadInputError` for a source that is not known, for several documents where one is meant, and as the
+    converter does.
+    """
+    one = named(source)
+    if one.of_host:
+        return one.convert(pfs)
+    if not one.documents and len(documents) > 1:
+        raise BadInputError(f"{source}: {len(documents)} YAML documents; give one")
+    taken = inspect.signature(one.convert).parameters
+    options = {key: value for key, value in (("pfs", pfs), ("labels", labels)) if key in taken}
+    return one.convert(list(documents) if one.documents else next(iter(documents), None), **options)
+
+
+def named(source: object) -> Converter:
+    """The converter for ``source``; raises `BadInputError` with those that there are."""
+    if source not in CONVERTERS:
+        raise BadInputError(f"{source!r} is not one of {', '.join(CONVERTERS)}")
+    return CONVERTERS[str(source)]

@@ -1,0 +1,47 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The registry of converters, as filters and the playbook read it."""
+
+from __future__ import annotations
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.kvmfleet.sriov.plugins.filter import convert, convert_playbook
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert import registry
+
+STATE = {"interfaces": [{"name": "eth0", "ethernet": {"sr-iov": {"total-vfs": 2}}}]}
+
+
+def test_each_file_is_a_filter_of_its_name() -> None:
+    assert sorted(one.convert.__name__ for one in registry.CONVERTERS.values()) == registry.FILES
+    assert sorted(convert.FilterModule().filters()) == registry.FILES
+
+
+def test_what_the_playbook_asks_for() -> None:
+    source = convert_playbook.converter("netplan")
+    assert (source["known"], source["of_host"], source["command"]) == (True, False, ["netplan", "get"])
+    assert (source["sources"], source["files"]) == ("host, netplan, nmstate or sriov_policies", ["sriov_policies"])
+    assert convert_playbook.converter("host")["of_host"]
+    assert not convert_playbook.converter("ifupdown")["known"]
+
+
+def test_one_document_or_all() -> None:
+    """``pfs`` and ``labels`` reach only those who take them."""
+    found = registry.convert([STATE], "nmstate", pfs=[], labels={"role": "gw"})
+    assert found["document"]["pfs"] == [{"pf": "eth0", "hardware_vfs": 2, "present_vfs": "all"}]
+    with pytest.raises(BadInputError, match="nmstate: 2 YAML documents; give one"):
+        registry.convert([STATE, STATE], "nmstate")
+    policy = {"kind": "SriovNetworkNodePolicy", "metadata": {"name": "a"}, "spec": {"numVfs": 1, "nicSelector": {}}}
+    with pytest.raises(BadInputError, match="policy a"):
+        registry.convert([policy, policy], "sriov_policies")
+    assert registry.convert([], "host", pfs=[]) == {"document": {"pfs": []}, "notices": []}
+
+
+def test_errors_are_those_of_filters() -> None:
+    with pytest.raises(AnsibleFilterError, match=r"^from_nmstate: network state: 'nonsense' is not a mapping"):
+        convert_playbook.convert(["nonsense"], "nmstate")
+    with pytest.raises(BadInputError, match="'ifupdown' is not one of host, netplan, nmstate, sriov_policies"):
+        registry.named("ifupdown")
