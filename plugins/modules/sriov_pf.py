@@ -292,7 +292,9 @@ seconds:
   type: float
   sample: 0.18
 notes:
-  description: Where the kernel's interface gives less than was declared, and what other programs may stumble over.
+  description:
+    - Where the kernel's interface gives less than was declared, and what other programs may stumble over.
+    - Those that ask for an action are warnings as well.
   returned: success
   type: list
   elements: str

@@ -74,10 +74,14 @@ def change(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
 
 
 def _converge(module: Module, sysfs: Sysfs, run: Run, document: HostDocument) -> Report:
+    """Bring the host to the document, or in check mode say how; notes that ask for an action become warnings."""
     if not module.check_mode:
         refuse_during_update(sysfs)
     allowed = {name: module.params[name] for name in ALLOW_OPTIONS}
-    return converge(sysfs, run, document, check=module.check_mode, **allowed)
+    report = converge(sysfs, run, document, check=module.check_mode, **allowed)
+    for warning in report.plan.warnings:
+        module.warn(warning)
+    return report
 
 
 def info(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:

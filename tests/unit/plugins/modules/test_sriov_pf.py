@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import last_apply
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import journal, last_apply
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.journal_entry import JournalEntry
 from ansible_collections.kvmfleet.sriov.plugins.modules import sriov_pf
 from tests.fake.linux.host import FakeHost
 from tests.fake.linux.pf import FakePf
@@ -384,3 +386,22 @@ def test_words_of_errors_are_those_of_the_c_locale(
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     run(make(tmp_path), capsys, pfs=[{"pf": IGB, "hardware_vfs": 1}])
     assert locale.setlocale(locale.LC_MESSAGES) == "C"
+
+
+def test_notes_that_ask_for_an_action_are_warnings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A standing note is not: thousands of hosts would warn at every run."""
+    warned: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "warn", lambda _module, text: warned.append(text))
+    host = make(tmp_path, "stock")
+    declared = {"pfs": [{"pf": NVME, "hardware_vfs": "4", "present_vfs": "0-1"}]}
+    assert "cannot leave VFs 2-3 out" in run(host, capsys, **declared)["notes"][0]
+    assert warned == []
+    journal.note(host.sysfs, NVME, JournalEntry(probed=frozenset({1})))
+    for check in (True, False):
+        again = run(host, capsys, **declared, _ansible_check_mode=check)
+        assert len(again["notes"]) == 2
+        assert [warned.pop()] == [note for note in again["notes"] if "did not come to its end" in note]
+    run(host, capsys, **declared)
+    assert warned == []
