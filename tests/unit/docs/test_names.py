@@ -95,8 +95,8 @@ def test_what_is_called_exists(page: Path) -> None:
     assert [name for name in named if name not in called() | {"git"}] == []
 
 
-@pytest.mark.parametrize("name", sorted(called()))
-def test_readme_names_all_that_can_be_called(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(path.stem for path in ROOT.glob("plugins/modules/*.py")))
+def test_readme_names_every_module(name: str) -> None:
     assert f"`{name}`" in (ROOT / "README.md").read_text()
 
 
