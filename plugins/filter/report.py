@@ -12,10 +12,10 @@ from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import repo
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report.html import page
 
 
-def last_life(text: str, pattern: str = report.PATTERN) -> float:
-    """Stamp of the last sign of life in a log, 0 without one."""
-    lives = report.parse_log(text, pattern)
-    return lives[-1].time if lives else 0.0
+def last_heartbeat(text: str, pattern: str = report.PATTERN) -> float:
+    """Time of the last heartbeat in a log, 0 without one."""
+    heartbeats = report.parse_log(text, pattern)
+    return heartbeats[-1].time if heartbeats else 0.0
 
 
 def finding(item: Mapping[str, Any]) -> str:
@@ -28,7 +28,7 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
-            "last_life": last_life,
+            "last_heartbeat": last_heartbeat,
             "finding": finding,
             "prediction": report.prediction,
             "report_from_evidence": report.report_from_evidence,

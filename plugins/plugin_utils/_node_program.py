@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The node program ``sriovctl``: the engine as one file that Python runs, the same bytes wherever it is packed."""
+"""The packer of ``sriovctl``: the engine as one file that Python runs.
+
+The bytes are the same wherever and whenever it is packed.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ def pack(folder: Path | None = None) -> bytes:
 
 
 def needed(folder: Path, root: str = ROOT) -> dict[str, str]:
-    """Sources by dotted module name: ``root`` and all that it imports below ``folder``, directly or not."""
+    """Sources by dotted name: ``root`` and all its imports below ``folder``."""
     found: dict[str, str] = {}
     names = [root]
     while names:
@@ -46,7 +49,7 @@ def needed(folder: Path, root: str = ROOT) -> dict[str, str]:
 
 
 def imported(source: str, name: str, folder: Path) -> list[str]:
-    """Dotted names of the modules below ``folder`` that ``source``, the text of module ``name``, imports relatively."""
+    """Modules below ``folder`` that ``source``, the text of module ``name``, imports relatively."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.level:

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the modules share: from arguments to the engine, from its answer to the module's exit."""
+"""Results and options of `sriov_pf`, `sriov_vf` and `sriov_info`."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def change(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
 
 
 def _converge(module: Module, sysfs: Sysfs, run: Run, document: HostDocument) -> Report:
-    """Bring the host to the document, or in check mode say how; notes that ask for an action become warnings."""
+    """Converge, or plan in check mode; notes that ask for an action become warnings."""
     if not module.check_mode:
         refuse_during_update(sysfs)
     allowed = {name: module.params[name] for name in ALLOW_OPTIONS}

@@ -37,7 +37,9 @@ RECIPE = 2
 
 @dataclass(frozen=True)
 class Request:
-    """What to build. ``series`` None means the source as it is; ``configs`` are merged in order, the last one wins."""
+    """What to build.
+
+    ``series`` None means the source as it is; ``configs`` are merged in order, the last one wins."""
 
     source: Path
     series: Path | None
@@ -129,7 +131,10 @@ def request_from(params: dict[str, Any]) -> Request:
 
 
 def perform(request: Request, check: bool) -> dict[str, Any]:
-    """Build and deliver; the module's result. With ``check`` nothing is written, and the manifest may be empty."""
+    """Build and deliver; returns the module's result.
+
+    With ``check`` nothing is written, and the manifest may be empty.
+    """
     started = time.monotonic()
     inputs = read_inputs(request)
     where = places(request.cache, inputs)
@@ -151,7 +156,10 @@ def perform(request: Request, check: bool) -> dict[str, Any]:
 
 
 def build(inputs: Inputs, where: Places, jobs: int) -> tuple[Manifest, bool]:
-    """The manifest of the wanted packages, and whether they had to be built. One build per source at a time."""
+    """The packages' manifest, and whether they had to be built.
+
+    One build per source at a time.
+    """
     found = cached(where.result)
     if found:
         return found, False
@@ -164,7 +172,9 @@ def build(inputs: Inputs, where: Places, jobs: int) -> tuple[Manifest, bool]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[int]:
-    """Hold the lock. Children inherit it: when this process is killed, the lock lives as long as its make does."""
+    """Hold the lock.
+
+    Children inherit it: when this process is killed, the lock lives as long as its make does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far a host is from its document: for people and monitoring, so with as many answers as there are."""
+"""Drift: how far each PF is from the host document.
+
+For people and monitoring, so one PF that cannot be compared is no reason to leave out the others.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,9 @@ from .._system.sysfs import Sysfs
 
 @dataclass
 class Drift:
-    """``declared`` are the addresses of PFs that the document means, ``plans`` those of them that can be planned.
+    """Drift of a host.
 
+    ``declared`` are the addresses of PFs that the document means, ``plans`` those of them that can be planned.
     ``problems`` say how the document does not fit the host; ``unread``, by address, why a PF could not be compared
     with it. PFs at which a write is under way are in none of these three.
     """
@@ -33,7 +37,7 @@ class Drift:
     unread: dict[str, str] = field(default_factory=dict)
 
     def steps(self, address: str) -> int | None:
-        """As many as `sriovctl plan` shows; None where nothing is declared, or not known."""
+        """The number that `sriovctl plan` shows; None without a plan."""
         if address not in self.plans or not self.plans[address].steps:
             return 0 if address in self.plans else None
         from .._plan.steps import summary
@@ -42,7 +46,7 @@ class Drift:
 
 
 def read(sysfs: Sysfs, run: Run, document: HostDocument) -> Drift:
-    """Nothing is changed, and nothing refused: the question is how far it is, not whether anybody may go there."""
+    """Compare the host with the document; nothing is changed, and nothing refused."""
     try:
         plans = _planned(sysfs, run, document)
         return Drift(set(plans), plans)
@@ -57,7 +61,7 @@ def read(sysfs: Sysfs, run: Run, document: HostDocument) -> Drift:
 
 
 def _each(sysfs: Sysfs, run: Run, spec: PfSpec, drift: Drift) -> Iterator[PfSpec]:
-    """The same wish for each of the PFs that it means, by its address."""
+    """The spec once for each PF that it means, by address."""
     from .._document.lookup import find
 
     states = read_known(sysfs, FACTS)
@@ -88,13 +92,13 @@ def _note(drift: Drift, error: BadInputError) -> None:
 
 def _planned(sysfs: Sysfs, run: Run, document: HostDocument) -> dict[str, Plan]:
     states, resolved, reached = read_host(sysfs, run, document)
-    return {str(spec.pf): _way(states[str(spec.pf)], spec, reached.get(str(spec.pf))) for spec in resolved.pfs}
+    return {str(spec.pf): _plan_of(states[str(spec.pf)], spec, reached.get(str(spec.pf))) for spec in resolved.pfs}
 
 
-def _way(current: PfState, spec: PfSpec, reached: Goal | None) -> Plan:
-    """Even when nobody may go there.
+def _plan_of(current: PfState, spec: PfSpec, reached: Goal | None) -> Plan:
+    """The plan, also where it would be refused.
 
-    A way through 0 that is allowed in general could be another one, so it is only taken where there is none without.
+    Disabling all VFs first may allow another order, so it is only taken where there is none without.
     """
     try:
         return plan(current, spec, reached)

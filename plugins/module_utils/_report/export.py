@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The host document of a host as it is: planned there it has nothing to do, on the same hardware it leads there."""
+"""Export: the host document of a host as it is.
+
+Planned on that host it has no steps; on the same hardware it leads to the same state.
+"""
 
 from __future__ import annotations
 
@@ -19,25 +22,25 @@ from .._model.properties import VfProperties
 from .._model.settings import LEGACY
 
 _NEVER_BY_ITSELF = ("vfio", "uio", "pci-stub")
-"""Parts of names of drivers that the kernel chooses for no VF unless it is told to."""
+"""Parts of names of drivers that the kernel chooses for a VF only where somebody asks for them."""
 
 _MTU = 1500
 """Of an interface to which nobody gave another one (include/uapi/linux/if_ether.h, ETH_DATA_LEN)."""
 
 _Facts = Mapping[str, Any]
-"""A PF, or one of its VFs, as `_info.gather` tells of it."""
+"""A PF, or one of its VFs, as `info.gather` returns it."""
 
 
 @dataclass(frozen=True)
 class Export:
-    """``notices`` say what a document cannot say of the host."""
+    """A document, and ``notices`` of what it cannot express."""
 
     document: HostDocument
     notices: tuple[str, ...]
 
 
 def export(pfs: Sequence[_Facts], *, untouched: bool = False) -> Export:
-    """The document of ``pfs`` as `_info.gather` returns them.
+    """The document of ``pfs`` as `info.gather` returns them.
 
     Without ``untouched``, PFs that are as the kernel starts with them (no VFs, autoprobe on, no MTU or eswitch mode
     of their own) are left out. So are those that are blocked, with a notice: nobody can read them. Raises
@@ -54,7 +57,7 @@ def export(pfs: Sequence[_Facts], *, untouched: bool = False) -> Export:
 
 
 def yaml_lines(document: HostDocument) -> list[str]:
-    """The document as the variable ``sriov_pfs`` of the role `sriov`, for an inventory."""
+    """The document as ``sriov_pfs`` of the role `sriov`."""
     lines = ["sriov_pfs:"] if document.pfs else ["sriov_pfs: []"]
     for pf in document.to_dict()["pfs"]:
         vfs = pf.pop("vfs", [])
@@ -74,10 +77,12 @@ def _pf(pf: _Facts) -> dict[str, Any]:
         "drivers_autoprobe": pf["drivers_autoprobe"],
         **_settings(pf),
     }
-    wishes = {
-        vf["id"]: wish for vf in pf["vfs"] if (wish := {**_driver(pf, vf), **_properties(pf, vf), **_device(pf, vf)})
+    declared = {
+        vf["id"]: values
+        for vf in pf["vfs"]
+        if (values := {**_driver(pf, vf), **_properties(pf, vf), **_device(pf, vf)})
     }
-    return {**data, "vfs": vf_groups(wishes, number)} if wishes else data
+    return {**data, "vfs": vf_groups(declared, number)} if declared else data
 
 
 def _touched(pf: _Facts) -> bool:
@@ -85,13 +90,13 @@ def _touched(pf: _Facts) -> bool:
 
 
 def _settings(pf: _Facts) -> dict[str, Any]:
-    """Of the PF itself, where it is not what the kernel starts with."""
+    """Settings of the PF that differ from those the kernel starts with."""
     plain = {"eswitch_mode": (None, LEGACY), "mtu": (None, _MTU)}
     return {name: pf[name] for name, usual in plain.items() if pf.get(name) not in usual}
 
 
 def _device(pf: _Facts, vf: _Facts) -> dict[str, int]:
-    """MSI-X vectors of VFs that are present, where the PF shares them out, and an MTU that somebody gave."""
+    """MSI-X vectors, where the PF shares them out, and an unusual MTU."""
     vectors, mtu = vf.get("msix_vectors"), vf.get("mtu")
     number = vf_device.number_for(vectors, pf["driver"]) if vectors and pf.get("total_msix") else 0
     return {**({"msix_vectors": number} if number else {}), **({"mtu": mtu} if mtu not in (None, _MTU) else {})}
@@ -108,12 +113,12 @@ def _driver(pf: _Facts, vf: _Facts) -> dict[str, str]:
     driver = vf["driver"] if vf["present"] else None
     if driver is None:
         return {}
-    told = vf["driver_override"] or not pf["drivers_autoprobe"] or any(part in driver for part in _NEVER_BY_ITSELF)
-    return {"driver": driver} if told else {}
+    explicit = vf["driver_override"] or not pf["drivers_autoprobe"] or any(part in driver for part in _NEVER_BY_ITSELF)
+    return {"driver": driver} if explicit else {}
 
 
 def _given(pf: _Facts, vf: _Facts) -> dict[str, Any]:
-    """What differs from what every driver starts with, and can be given back in the mode that the eswitch is in."""
+    """Properties that differ from defaults and that the eswitch's mode can restore."""
     lost = eswitch.kept_by_nobody(pf["driver"], pf.get("eswitch_mode"))
     return VfProperties(**vf.get("properties", {})).without(lost).without_defaults().to_dict()
 
@@ -125,7 +130,7 @@ def _properties(pf: _Facts, vf: _Facts) -> dict[str, Any]:
 
 
 def _notices(pf: _Facts) -> Iterator[str]:
-    """One for each kind of thing, with all the VFs it is about; and what could not be read, which is left out."""
+    """A notice for each kind of thing, with its VFs; and what could not be read."""
     yield from (f"PF {pf['pf']}: {text}" for text in pf.get("unread", ()))
     kinds: dict[str, list[int]] = {}
     for vf in pf["vfs"]:

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What there is to know about the PFs of a host and their VFs, as plain data for modules and programs."""
+"""PFs of a host and their VFs as plain data, for modules and programs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _Value = TypeVar("_Value")
 
 @dataclass
 class _Found:
-    """A PF, and what is told of it beyond that; ``unread`` says what could not be read."""
+    """A PF, more facts about it, and ``unread``: what could not be read."""
 
     pf: PfState
     more: dict[str, Any] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class _Found:
     unread: list[str] = field(default_factory=list)
 
     def tried(self, what: str, read: Callable[[], _Value], otherwise: _Value) -> _Value:
-        """A source that is missing is no reason to tell nothing."""
+        """Read one source; one that is missing is no reason to return nothing."""
         try:
             return read()
         except SriovError as error:
@@ -54,15 +54,16 @@ class _Found:
 def gather(
     sysfs: Sysfs, run: Run, names: Sequence[PfName] | None = None, *, properties: bool = True, vfs: str = FULL
 ) -> list[dict[str, Any]]:
-    """One mapping per PF, by address; only those that ``names`` mean, unless that is None. ``vfs``: one of `EXTENTS`.
+    """One mapping per PF, by address, of all or those that ``names`` mean.
 
-    ``vfs`` lists VFs that are present or have properties, with ``held_by`` for those in use (`_holders`), as far as
-    this user may know. Of a PF at which a write is under way there is only ``blocked`` and by what it is known.
-    Without ``properties`` neither ``ip`` nor ``devlink`` is asked about them.
+    ``vfs`` is one of `EXTENTS`. The key ``vfs`` lists VFs that are present or have properties, with ``held_by`` for
+    those in use (`holders`), as far as this user may know. Of a PF at which a write is under way
+    there is only ``blocked`` and by what it is known.
+    Without ``properties`` neither ``ip`` nor ``devlink`` is run for them.
     """
     pfs = _chosen(sysfs, run, names, vfs != NONE)
-    asked = {} if vfs == NONE else {pf.address: (pf, pf.present) for pf in pfs}
-    holders = read_holders(sysfs, run, asked, lenient=True)
+    wanted = {} if vfs == NONE else {pf.address: (pf, pf.present) for pf in pfs}
+    holders = read_holders(sysfs, run, wanted, lenient=True)
     return [_pf(_found(sysfs, run, pf, properties, vfs), holders, vfs) for pf in pfs]
 
 
@@ -81,7 +82,7 @@ def _named(run: Run, names: Sequence[PfName], states: Mapping[str, PfState]) -> 
 
 
 def _found(sysfs: Sysfs, run: Run, pf: PfState, properties: bool, vfs: str) -> _Found:
-    """The PF with identity, versions and what else is read of it; nothing more of a PF that is blocked."""
+    """The PF with identity, versions and properties; nothing more of a blocked one."""
     found = _Found(pf)
     if pf.blocked is not None:
         return found
@@ -100,12 +101,12 @@ def _found(sysfs: Sysfs, run: Run, pf: PfState, properties: bool, vfs: str) -> _
 
 
 def _unfinished(sysfs: Sysfs, address: str) -> bool:
-    """Whether a run has ended halfway and left a journal of the PF; while one is at work, it may still do so."""
+    """Whether a run that has ended left a journal of the PF."""
     return not pf_lock.busy(sysfs, [address]) and sysfs.exists(f"{UNFINISHED}/{address}")
 
 
 def _pf(found: _Found, holders: _Holders, extent: str) -> dict[str, Any]:
-    """`PfState.to_dict` with abilities, and its VFs as a list in the order of their ids."""
+    """`PfState.to_dict` with abilities, and VFs as a list by id."""
     pf = found.pf
     if pf.blocked is not None:
         return {"pf": pf.address, "netdev": pf.netdev, "driver": pf.driver, **pf.facts, "blocked": pf.blocked}

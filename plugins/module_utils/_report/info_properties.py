@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What tools and drivers report of a PF: settings, properties of VFs, versions; imported only where it is asked for."""
+"""Settings, properties of VFs and versions of a PF, as tools and drivers report them."""
 
 from __future__ import annotations
 

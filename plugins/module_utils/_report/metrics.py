@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Facts about a host as metrics for Prometheus, in the text format that node_exporter's textfile collector reads. Pure.
+"""Metrics for Prometheus, in the text format of node_exporter's textfile collector.
 
 Names and units: prometheus.io/docs/practices/naming; format: .../docs/instrumenting/exposition_formats.
 """
@@ -18,8 +18,9 @@ PREFIX = "kvmfleet_sriov_"
 
 @dataclass(frozen=True)
 class PfFacts:
-    """A PF. ``counts``: numbers of VFs by name of `_COUNTS`, those that are known; none of a ``blocked`` PF.
+    """A PF as metrics have it.
 
+    ``counts``: numbers of VFs by name of `_COUNTS`, those that are known; none of a ``blocked`` PF.
     ``unknown``: whether it could not be compared with what is declared for it, None where nothing is.
     """
 
@@ -34,8 +35,9 @@ class PfFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """``valid``: whether the host document fits this host, None without one; ``last`` is None before the first.
+    """A host as metrics have it.
 
+    ``valid``: whether the host document fits this host, None without one; ``last`` is None before the first apply.
     ``notes`` say what does not fit, and what could not be read; they are for people, not among the metrics.
     """
 
@@ -107,7 +109,7 @@ def _lines(name: str, text: str, samples: list[Sample]) -> Iterator[str]:
 
 
 def _escaped(label: str) -> str:
-    """What is no UTF-8, as names of network interfaces can be, becomes a question mark."""
+    """A label's text; bytes of interface names that are no UTF-8 become question marks."""
     return label.encode(errors="replace").decode().replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 

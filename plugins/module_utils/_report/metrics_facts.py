@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The facts of `_metrics`, read from a host; nothing is changed."""
+"""The facts of `metrics`, read from a host."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .metrics import Facts, PfFacts
 
 
 def collect(sysfs: Sysfs, run: Run, document: HostDocument | None, valid: bool | None) -> Facts:
-    """``document`` is None when there is none, or when it cannot be understood: then ``valid`` is False."""
+    """Read the host; ``document`` is None without one, and where it is not ``valid``."""
     files, ask = ReadOnce(sysfs), once(run)
     drift = Drift()
     if document is not None:
@@ -38,14 +38,14 @@ def _pf(row: dict[str, Any], drift: Drift) -> PfFacts:
     counts = {
         "supported": row["total_vfs"], "hardware": row["hardware_vfs"], "present": len(present),
         "bound": sum(row["vf_drivers"].values()), "held": len(parse(row["held_vfs"], MAX_VFS)),
-        **_wishes(row["pf"], drift),
+        **_declared(row["pf"], drift),
     }  # fmt: skip
     unknown = row["pf"] not in drift.plans if row["pf"] in drift.declared else None
     return PfFacts(row["pf"], row["netdev"], row["driver"], row["interface"], False, counts, unknown)
 
 
-def _wishes(address: str, drift: Drift) -> dict[str, int]:
-    """What the document says of the PF; nothing about what it leaves as found."""
+def _declared(address: str, drift: Drift) -> dict[str, int]:
+    """Numbers that the document declares for the PF; nothing where it declares nothing."""
     plan, steps = drift.plans.get(address), drift.steps(address)
     if plan is None or steps is None:
         return {}
@@ -53,13 +53,13 @@ def _wishes(address: str, drift: Drift) -> dict[str, int]:
 
 
 def _numbers(plan: Plan) -> dict[str, int]:
-    wishes = {}
+    numbers = {}
     if plan.spec.hardware_vfs is not None:
-        wishes["hardware_wanted"] = int(plan.spec.hardware_vfs)
+        numbers["hardware_wanted"] = int(plan.spec.hardware_vfs)
     if plan.spec.present_vfs is not None:
-        wished = frozenset(map(int, plan.spec.present_vfs))
-        wishes |= {"wanted": len(wished), "surplus": len(plan.goal.present - wished)}
-    return wishes
+        wanted = frozenset(map(int, plan.spec.present_vfs))
+        numbers |= {"wanted": len(wanted), "surplus": len(plan.goal.present - wanted)}
+    return numbers
 
 
 def _notes(drift: Drift) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What ``sriovctl status`` tells: PFs and VFs, how far they are from the host document, and what else to know."""
+"""The data of ``sriovctl status``: PFs, VFs, drift, the last apply, notes."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from .._document.selector import PfName
 
 
-def look(
+def read(
     sysfs: Sysfs, run: Run, names: Sequence[PfName] | None, declared: tuple[HostDocument | None, str | None], vfs: str
 ) -> dict[str, Any]:
-    """PFs as `_info.gather` tells of them, with ``declared`` and ``drift_steps`` where there is a host document.
+    """Read the host; PFs are those of `info.gather`.
 
-    ``declared`` is that document, and what is wrong with it where it cannot be understood.
+    Each has ``declared`` and ``drift_steps`` where there is a host document. The argument ``declared`` is that
+    document, and what is wrong with it where it cannot be understood.
     """
     document, problem = declared
     files, ask = ReadOnce(sysfs), once(run)
@@ -49,12 +50,12 @@ def _distance(address: str, drift: Drift) -> dict[str, Any]:
 
 
 def _notes(drift: Drift, problem: str | None, pfs: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """A source that neither could read is told once, with the PF."""
+    """A source that neither could read is in one note, with the PF."""
     for text in [problem] if problem else drift.problems:
         yield f"the host document does not fit: {text}"
-    told = [text for pf in pfs for text in pf.get("unread", ())]
+    shown = [text for pf in pfs for text in pf.get("unread", ())]
     for address, text in drift.unread.items():
-        if not any(one.endswith(text) for one in told):
+        if not any(one.endswith(text) for one in shown):
             yield f"PF {address}: drift is not known: {text}"
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``sriovctl status`` for people: a line a PF and, where they are asked for, its VFs. Pure."""
+"""The text of ``sriovctl status``: a line a PF, and its VFs on request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WIDEST = 24
 
 
 def status_lines(status: dict[str, Any], *, vfs: bool = False, paint: Paint = plain) -> list[str]:
-    """Text of what `status.look` returns; with ``vfs``, those that differ in nothing but their names share a line."""
+    """Text of what `status.read` returns; with ``vfs``, those that differ in nothing but their names share a line."""
     pfs = status["pfs"]
     if not pfs:
         return [paint("This host has no PF that supports SR-IOV.", YELLOW), *_notes(status)]

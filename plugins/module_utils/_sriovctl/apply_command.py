@@ -53,21 +53,21 @@ def _apply_at_boot(sysfs: Sysfs, run: Run, arguments: argparse.Namespace, docume
     """Print each report at once as text, as JSON one for all."""
     from .boot_apply import BootApply, merged
 
-    def bring(part: HostDocument) -> Report:
+    def converge(part: HostDocument) -> Report:
         return converge_as_asked(arguments, sysfs, run, part)
 
-    def tell(report: Report) -> None:
+    def show(report: Report) -> None:
         reports.append(report)
         if not arguments.json:
             _show(arguments, report)
 
-    def say(text: str) -> None:
+    def log(text: str) -> None:
         print(f"sriovctl: {text}", file=sys.stderr, flush=True)
 
     reports: list[Report] = []
-    BootApply(sysfs, run, bring, tell, say, arguments.pf).apply(document, arguments.wait)
+    BootApply(sysfs, run, converge, show, log, arguments.pf).apply(document, arguments.wait)
     if arguments.json or not reports:
-        _show(arguments, merged(reports or [bring(HostDocument())]))
+        _show(arguments, merged(reports or [converge(HostDocument())]))
 
 
 def _show(arguments: argparse.Namespace, report: Report) -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which PFs of a host document are there while a host boots, and which may still come."""
+"""Arrivals of PFs while a host boots: which are ready, which are missing."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ UDEV = "/run/udev"
 
 @dataclass(frozen=True)
 class Ready:
-    """The wish at ``place`` of the document for a PF that is there; its ``pf`` is the address.
+    """A PF that is there, with its ``spec`` at ``place`` of the document.
 
-    A selector that means several PFs where one is meant stays what it is: the engine's error lists them.
+    The spec's ``pf`` is the address. A selector that means several PFs where one is meant stays: the engine's error
+    lists them.
     """
 
     place: int
@@ -35,40 +36,43 @@ class Ready:
 
 @dataclass(frozen=True)
 class Missing:
-    """What a wish lacks, for people; ``address`` where it is known of which PF."""
+    """What a spec lacks, for people; ``address`` where the PF is known."""
 
     text: str
     address: str | None = None
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a reading shows. ``hopes``: PFs that a selector may mean once they have a driver; nobody misses them."""
+class Arrivals:
+    """One reading; ``possible``: PFs that a selector may mean once they have a driver."""
 
     ready: tuple[Ready, ...]
     missing: tuple[Missing, ...]
-    hopes: tuple[str, ...]
+    possible: tuple[str, ...]
 
 
-def look(sysfs: Sysfs, run: Run, document: HostDocument, last: bool = False) -> Look:
-    """``last``: nobody will look again, so a selector for one PF means the one that matches, whatever may still come.
+def read_arrivals(sysfs: Sysfs, run: Run, document: HostDocument, last: bool = False) -> Arrivals:
+    """Which PFs of the document are there.
 
+    ``last``: nothing is read again, so a selector for one PF means the one that matches, whatever may still come.
     One with an ``index`` never does while a PF before its own may come to match: it would be another card.
     """
     states = read_known(sysfs, selector.facts_of(spec.pf for spec in document.pfs) | {"class"})
     names = altnames(run, (spec.pf for spec in document.pfs), states)
-    found = [one for place, spec in enumerate(document.pfs) for one in _look(sysfs, place, spec, states, names, last)]
-    return Look(
+    found = [
+        one for place, spec in enumerate(document.pfs) for one in _of_spec(sysfs, place, spec, states, names, last)
+    ]
+    return Arrivals(
         tuple(one for one in found if isinstance(one, Ready)),
         tuple(one for one in found if isinstance(one, Missing)),
         tuple(dict.fromkeys(one for one in found if isinstance(one, str))),
     )
 
 
-def _look(
+def _of_spec(
     sysfs: Sysfs, place: int, spec: PfSpec, states: Mapping[str, PfState], names: Mapping[str, str], last: bool
 ) -> Iterator[Ready | Missing | str]:
-    """What there is of one wish, what it lacks, and the addresses that it hopes for."""
+    """What there is of one spec, what it lacks, and addresses it may mean."""
     if isinstance(spec.pf, str):
         try:
             pfs = lookup.find(spec.pf, states, names)
@@ -77,30 +81,30 @@ def _look(
             return
     else:
         pfs = lookup.matching(spec.pf, states)
-        hopes = [pf.address for pf in lookup.in_order(states) if spec.pf.may_match_later(pf)]
+        possible = [pf.address for pf in lookup.in_order(states) if spec.pf.may_match_later(pf)]
         if len(pfs) <= (spec.pf.index or 0):
             yield Missing(f"PF {spec.pf}")
             return
         if spec.pf.index is not None:
             pfs = pfs[spec.pf.index : spec.pf.index + 1]
-            if before := _before(pfs[0], hopes, states):
+            if before := _before(pfs[0], possible, states):
                 yield Missing(f"what tells which one PF {spec.pf} is: the driver of {', '.join(before)}")
                 return
         else:
-            yield from hopes
+            yield from possible
             if not spec.pf.all and len(pfs) > 1:
                 yield Ready(place, spec)
                 return
-            if not spec.pf.all and hopes and not last:
+            if not spec.pf.all and possible and not last:
                 return
     for pf in pfs:
         reason = _reason(spec, pf) or _unnamed(sysfs, spec, pf)
         yield Missing(reason, pf.address) if reason else Ready(place, spec._replace(pf=pf.address))
 
 
-def _before(pf: PfState, hopes: list[str], states: Mapping[str, PfState]) -> list[str]:
+def _before(pf: PfState, possible: list[str], states: Mapping[str, PfState]) -> list[str]:
     order = [one.address for one in lookup.in_order(states)]
-    return [address for address in hopes if order.index(address) < order.index(pf.address)]
+    return [address for address in possible if order.index(address) < order.index(pf.address)]
 
 
 def _reason(spec: PfSpec, pf: PfState) -> str:
@@ -115,8 +119,9 @@ def _wants_netdev(spec: PfSpec) -> bool:
 
 
 def _unnamed(sysfs: Sysfs, spec: PfSpec, pf: PfState) -> str:
-    """Until udev has been at a network interface it may have another's name, or lose its own under way.
+    """Why the interface's name does not count yet; empty when it does.
 
+    Until udev has handled an interface it may have another one's name, or lose its own meanwhile.
     udev writes its database entry after renaming (systemd, src/udev/udev-event.c, udev_event_execute_rules); without
     udev nobody renames.
     """

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The host document at boot: each PF as soon as it is there, none held up by another; a live update goes first."""
+"""Apply the host document at boot: each PF as soon as it is there."""
 
 from __future__ import annotations
 
@@ -17,81 +17,82 @@ from .._engine.update_guard import refuse_during_update
 from .._model.errors import BadInputError, DeadlineError, SriovError
 from .._system.process import Run
 from .._system.sysfs import Sysfs
-from .boot import Look, Missing, Ready, look
+from .boot import Arrivals, Missing, Ready, read_arrivals
 
 PAUSE_S = 0.2
 
 
 @dataclass
 class BootApply:
-    """``bring`` takes PFs to a document; ``tell`` gets the report of each time that it did, ``say`` what is waited for.
+    """Convergence of PFs as they arrive; none waits for another, and a live update goes first.
 
+    ``converge`` brings PFs to a document; ``show`` gets each of its reports, ``log`` what is waited for.
     ``only``: the address of the one PF that is touched, and waited for.
     """
 
     sysfs: Sysfs
     run: Run
-    bring: Callable[[HostDocument], Report]
-    tell: Callable[[Report], None]
-    say: Callable[[str], None]
+    converge: Callable[[HostDocument], Report]
+    show: Callable[[Report], None]
+    log: Callable[[str], None]
     only: str | None = None
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     _owners: dict[str, int] = field(default_factory=dict)
     _seen: set[tuple[int, str]] = field(default_factory=set)
     _errors: list[SriovError] = field(default_factory=list)
-    _told: bool = False
+    _changed: bool = False
 
     def apply(self, document: HostDocument, wait_s: float) -> None:
-        """PFs that are there at once; others as they come, for at most ``wait_s`` seconds.
+        """Bring PFs to the document as they come, for at most ``wait_s`` seconds.
 
-        The last thing done is always a look that shows nothing new. Then it raises what went wrong with single PFs, and
-        `DeadlineError` naming what is missing; of several errors, or when something was changed, one `SriovError`.
+        The last thing done is always a reading that shows nothing new. Then it raises what went wrong with single PFs,
+        and `DeadlineError` naming what is missing; of several errors, or when something was changed, one `SriovError`.
         Raises `RefusedError` when a live update begins meanwhile.
         """
-        until, said = self.clock() + wait_s, False
+        until, logged = self.clock() + wait_s, False
         while True:
             last = self.clock() >= until
-            found = self._look(document, last)
+            found = self._read(document, last)
             if fresh := [one for one in found.ready if self._is_fresh(one)]:
-                self._bring([self._claimed(one, document) for one in fresh])
-            elif last or not (found.missing or found.hopes):
+                self._converge([self._claimed(one, document) for one in fresh])
+            elif last or not (found.missing or found.possible):
                 break
             else:
-                if not said:
-                    self.say(f"waiting up to {wait_s:g} s for {_awaited(found)}")
-                    said = True
+                if not logged:
+                    self.log(f"waiting up to {wait_s:g} s for {_awaited(found)}")
+                    logged = True
                 self.sleep(PAUSE_S)
         if found.missing:
             missing = "; ".join(one.text for one in found.missing)
             self._errors.append(DeadlineError(f"after {wait_s:g} s this is still missing: {missing}"))
         self._end()
 
-    def _look(self, document: HostDocument, last: bool) -> Look:
-        """A PF that goes away while it is read is no reason to give up."""
+    def _read(self, document: HostDocument, last: bool) -> Arrivals:
+        """Arrivals; a PF that goes away while it is read counts as missing."""
         try:
-            found = look(self.sysfs, self.run, document, last)
+            found = read_arrivals(self.sysfs, self.run, document, last)
         except SriovError as error:
-            return Look((), (Missing(str(error), self.only),), ())
+            return Arrivals((), (Missing(str(error), self.only),), ())
         if self.only is None:
             return found
         mine = tuple(one for one in found.ready if one.spec.pf == self.only)
         missing = (one for one in found.missing if one.address == self.only or self._may_be_it(one, mine, last))
-        return Look(mine, tuple(missing), ())
+        return Arrivals(mine, tuple(missing), ())
 
     def _may_be_it(self, one: Missing, mine: Sequence[Ready], last: bool) -> bool:
-        """A name that no PF has yet may become this PF's; at last it is somebody else's."""
+        """Whether a name that no PF has yet may become this PF's."""
         return one.address is None and not mine and not last
 
     def _is_fresh(self, one: Ready) -> bool:
-        """Once for each wish and PF, however that ended."""
+        """True once for each spec and PF, however that ended."""
         key = (one.place, str(one.spec.pf))
         fresh = key not in self._seen
         self._seen.add(key)
         return fresh
 
     def _claimed(self, one: Ready, document: HostDocument) -> Ready | None:
-        """None for a PF that another wish was faster to claim: a document with two for one PF is wrong."""
+        """None for a PF that another spec claimed first, which is an error."""
         if isinstance(one.spec.pf, Selector):
             return one
         owner = self._owners.setdefault(one.spec.pf, one.place)
@@ -105,37 +106,37 @@ class BootApply:
         )
         return None
 
-    def _bring(self, claimed: Sequence[Ready | None]) -> None:
-        """All at once; when the whole is refused, one by one, so that each PF is judged alone."""
+    def _converge(self, claimed: Sequence[Ready | None]) -> None:
+        """All at once; where that fails, one by one."""
         refuse_during_update(self.sysfs)
         ones = [one for one in claimed if one is not None]
         if not ones:
             return
         try:
-            report = self.bring(HostDocument(tuple(one.spec for one in ones)))
+            report = self.converge(HostDocument(tuple(one.spec for one in ones)))
         except ApplyError as error:
-            self._told = self._told or bool(error.done)
+            self._changed = self._changed or bool(error.done)
             self._errors.append(error)
         except SriovError as error:
             if len(ones) == 1:
                 self._errors.append(error)
                 return
             for one in ones:
-                self._bring([one])
+                self._converge([one])
         else:
-            self._told = self._told or report.plan.changed
-            self.tell(report)
+            self._changed = self._changed or report.plan.changed
+            self.show(report)
 
     def _end(self) -> None:
         if not self._errors:
             return
-        if len(self._errors) == 1 and not self._told:
+        if len(self._errors) == 1 and not self._changed:
             raise self._errors[0]
         raise SriovError("; ".join(map(str, self._errors)))
 
 
-def _awaited(found: Look) -> str:
-    maybe = [f"PF {address}, which a selector may mean" for address in found.hopes]
+def _awaited(found: Arrivals) -> str:
+    maybe = [f"PF {address}, which a selector may mean" for address in found.possible]
     return "; ".join([*(one.text for one in found.missing), *maybe])
 
 

@@ -19,7 +19,7 @@ WAIT_S = 60.0
 FAILED, BAD_INPUT, REFUSED = 1, 2, 3
 EXITS = """exit status:
   0  done, or there is nothing to do
-  1  the kernel or a program failed; PFs that failed were taken back to what was found;
+  1  the kernel or a program failed; PFs that failed were taken back to their previous state;
      with --boot also: a PF did not come, or single PFs failed in any way, all others are as declared
   2  wrong arguments or host document; nothing was changed
   3  refused, because it would harm what is in use; nothing was changed

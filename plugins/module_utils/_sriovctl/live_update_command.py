@@ -91,7 +91,10 @@ def _table(found: dict[str, list[dict[str, object]]]) -> list[str]:
 
 
 def _host(args: argparse.Namespace) -> LiveHost:
-    """This machine, with the options of its manifest; defaults when that cannot be read: the action will say why."""
+    """This machine, with the options of its manifest.
+
+    Defaults when that cannot be read: the step itself reports why.
+    """
     sysfs = Sysfs(args.root)
     try:
         manifest = _manifest.load(Folder.of(sysfs).path)

@@ -153,7 +153,7 @@ def _vf(pf: PfName, name: str, definitions: _Definitions, pfs: Sequence[Mapping[
 
 
 def _named(name: str, entry: Mapping[str, Any], pfs: Sequence[Mapping[str, Any]] | None) -> PfName | None:
-    """A PF by its interface, or by what it is; None when it cannot be told which one is meant."""
+    """A PF by its interface or a selector; None when neither identifies one."""
     if entry.get("set-name"):
         return str(entry["set-name"])
     match = mapping(entry.get("match"), f"ethernets.{name}.match")

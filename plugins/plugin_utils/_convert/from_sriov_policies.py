@@ -140,7 +140,7 @@ def _label(value: object) -> str:
 
 
 def _left(spec: _Spec, where: str) -> Iterator[Notice]:
-    """What is said and not carried over."""
+    """Notices of keys that are not carried over."""
     plain = [key for key in _KUBERNETES if spec.get(key)]
     if plain:
         yield Notice(f"{where}.{', '.join(plain)}", "of Kubernetes alone; nothing on the host")

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report of a live update as one HTML page: timelines as inline SVG, no script, nothing from the network."""
+"""The report of a live update as one HTML page.
+
+Timelines are inline SVG; there is no script, and nothing comes from the network.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report of a live update, computed from evidence alone: result.json of each host and what its guests logged."""
+"""The report of a live update, computed from evidence alone.
+
+Evidence is result.json of each host and what its guests logged.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 PATTERN = r"life n=(\d+) boot=(\S+)"
-"""A line of life: its first group is a counter, its second the guest's boot id."""
+"""A heartbeat in a log: its first group is a counter, its second the guest's boot id."""
 
 COPIED = (
     "kernel_before", "kernel_after", "interface", "pfs", "vfs_enabled", "used_ids", "present_ids_at_first_restore",
@@ -23,35 +26,35 @@ STAMP = re.compile(r"(\d+\.\d+) ")
 
 
 @dataclass(frozen=True)
-class Life:
-    """One sign of life, stamped by the host's realtime clock in seconds since the epoch."""
+class Heartbeat:
+    """A heartbeat of a guest; ``time`` in seconds since the epoch, by the host's clock."""
 
     time: float
     counter: int
     boot_id: str
 
 
-def parse_log(text: str, pattern: str = PATTERN) -> list[Life]:
-    """Signs of life in the output of ``journalctl -o short-unix``, in the order of their stamps."""
+def parse_log(text: str, pattern: str = PATTERN) -> list[Heartbeat]:
+    """Heartbeats in the output of ``journalctl -o short-unix``, by time."""
     wanted = re.compile(pattern)
     found = []
     for line in text.splitlines():
         stamp, match = STAMP.match(line), wanted.search(line)
         if stamp and match:
-            found.append(Life(float(stamp.group(1)), int(match.group(1)), match.group(2)))
-    return sorted(found, key=lambda life: life.time)
+            found.append(Heartbeat(float(stamp.group(1)), int(match.group(1)), match.group(2)))
+    return sorted(found, key=lambda heartbeat: heartbeat.time)
 
 
-def largest_gap(lives: Sequence[Life]) -> tuple[Life, Life] | None:
-    """The two neighbours that are farthest apart; None with fewer than two signs of life."""
-    pairs = list(zip(lives, lives[1:]))
+def largest_gap(heartbeats: Sequence[Heartbeat]) -> tuple[Heartbeat, Heartbeat] | None:
+    """The two neighbours that are farthest apart; None with fewer than two heartbeats."""
+    pairs = list(zip(heartbeats, heartbeats[1:]))
     return max(pairs, key=lambda pair: pair[1].time - pair[0].time) if pairs else None
 
 
-def vm_report(vm: Mapping[str, Any], lives: Sequence[Life]) -> dict[str, Any]:
+def vm_report(vm: Mapping[str, Any], heartbeats: Sequence[Heartbeat]) -> dict[str, Any]:
     """One VM. ``outage_s`` is the largest gap in its own log; before and after are the neighbours of its pause."""
-    gap = largest_gap(lives)
-    before, after = _around(vm, lives)
+    gap = largest_gap(heartbeats)
+    before, after = _around(vm, heartbeats)
     return {
         "name": vm["name"],
         "vfs": vm["vfs"],
@@ -65,22 +68,23 @@ def vm_report(vm: Mapping[str, Any], lives: Sequence[Life]) -> dict[str, Any]:
     }
 
 
-def _around(vm: Mapping[str, Any], lives: Sequence[Life]) -> tuple[Life | None, Life | None]:
-    """The last sign of life before unplug or stop was requested, and the first one after the gap that followed.
+def _around(vm: Mapping[str, Any], heartbeats: Sequence[Heartbeat]) -> tuple[Heartbeat | None, Heartbeat | None]:
+    """The last heartbeat before unplug or stop was requested, and the first one after the gap that followed.
 
     The node stamps the resume when QEMU has answered; the guest may have spoken a moment earlier.
     """
     if vm["paused_at"] is None:
         return None, None
-    before = [life for life in lives if life.time <= vm["paused_at"]]
-    gap = largest_gap([life for life in lives if life.time >= (before[-1].time if before else vm["paused_at"])])
+    before = [one for one in heartbeats if one.time <= vm["paused_at"]]
+    start = before[-1].time if before else vm["paused_at"]
+    gap = largest_gap([one for one in heartbeats if one.time >= start])
     return (before[-1] if before else None), (gap[1] if gap else None)
 
 
 def host_report(
     name: str, result: Mapping[str, Any], logs: Mapping[str, str], patterns: Mapping[str, str]
 ) -> dict[str, Any]:
-    """One host. ``logs``: text of each VM's log by its name, ``patterns``: how its signs of life look."""
+    """One host. ``logs``: text of each VM's log by its name, ``patterns``: how its heartbeats look."""
     vms = [
         vm_report(vm, parse_log(logs.get(vm["name"], ""), patterns.get(vm["name"], PATTERN))) for vm in result["vms"]
     ]
@@ -192,7 +196,7 @@ def _bar(start: float, end: float, total: float, width: int, mark: str) -> str:
 
 def _went_on(vm: Mapping[str, Any]) -> str:
     if vm["boot_id_before"] is None or vm["boot_id_after"] is None:
-        return "no signs of life in its log"
+        return "no heartbeats in its log"
     if vm["boot_id_before"] != vm["boot_id_after"]:
         return "it was started anew"
     return f"it went on, counter {vm['counter_before']} -> {vm['counter_after']}"

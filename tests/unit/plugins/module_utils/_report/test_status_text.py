@@ -88,7 +88,7 @@ PRINTED = Path(__file__).parent / "status"
 def look(host: FakeHost, wishes: list[dict[str, Any]], vfs: bool) -> dict[str, Any]:
     """Process and time of what blocks a PF are made up."""
     document = validate({"pfs": wishes}) if wishes else None
-    status = _status.look(host.sysfs, host.run, None, (document, None), "full" if vfs else "summary")
+    status = _status.read(host.sysfs, host.run, None, (document, None), "full" if vfs else "summary")
     for pf in status["pfs"]:
         if "blocked" in pf:
             text = re.sub(r" for \d+ s$", " for 312 s", pf["blocked"])
@@ -130,7 +130,7 @@ def test_colours(tmp_path: Path) -> None:
 
 
 def test_no_pf(tmp_path: Path) -> None:
-    status = _status.look(FakeHost(tmp_path).sysfs, FakeHost(tmp_path).run, None, (None, "it is not JSON"), "full")
+    status = _status.read(FakeHost(tmp_path).sysfs, FakeHost(tmp_path).run, None, (None, "it is not JSON"), "full")
     assert status_text.status_lines(status) == [
         "This host has no PF that supports SR-IOV.",
         "Note: the host document does not fit: it is not JSON",

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What one look at a booting host shows."""
+"""Arrivals of PFs on a booting host."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def host(tmp_path: Path) -> FakeHost:
     return host
 
 
-def look(host: FakeHost, *wishes: dict[str, Any], last: bool = False) -> tuple[list[str], list[str], list[str]]:
-    found = boot.look(host.sysfs, host.run, validate({"pfs": list(wishes)}), last)
-    return [str(one.spec.pf) for one in found.ready], [one.text for one in found.missing], list(found.hopes)
+def arrivals(host: FakeHost, *wishes: dict[str, Any], last: bool = False) -> tuple[list[str], list[str], list[str]]:
+    found = boot.read_arrivals(host.sysfs, host.run, validate({"pfs": list(wishes)}), last)
+    return [str(one.spec.pf) for one in found.ready], [one.text for one in found.missing], list(found.possible)
 
 
 # wish, what is ready, what is missing; all PFs are there
@@ -55,7 +55,7 @@ THERE: list[tuple[dict[str, Any], list[str], list[str]]] = [
 @pytest.mark.parametrize(("wish", "ready", "missing"), THERE)
 def test_what_is_there(host: FakeHost, wish: dict[str, Any], ready: list[str], missing: list[str]) -> None:
     host.pfs[B].altname = "uplink"
-    assert look(host, wish) == (ready, missing, [])
+    assert arrivals(host, wish) == (ready, missing, [])
 
 
 WHICH = "what tells which one PF {driver: igb, index: %d} is: the driver of " + B
@@ -85,16 +85,16 @@ def test_selectors_while_drivers_are_late(
     host.igb(C, "eth2")
     host.pfs[B].driver = host.pfs[NVME].driver = host.pfs[B].netdev = None
     host.draw()
-    assert look(host, {"pf": selector})[:2] == (ready, missing)
-    assert look(host, {"pf": selector}, last=True)[:2] == (at_last, missing)
+    assert arrivals(host, {"pf": selector})[:2] == (ready, missing)
+    assert arrivals(host, {"pf": selector}, last=True)[:2] == (at_last, missing)
 
 
-def test_hopes_are_named(host: FakeHost) -> None:
+def test_possible_pfs_are_named(host: FakeHost) -> None:
     host.pfs[B].driver = None
     host.draw()
-    assert look(host, {"pf": {"driver": "igb"}}) == ([], [], [B])
-    assert look(host, {"pf": NVME_WITH_IGB})[2] == []
-    assert look(host, {"pf": {"driver": "igb", "all": True}}) == ([A], [], [B])
+    assert arrivals(host, {"pf": {"driver": "igb"}}) == ([], [], [B])
+    assert arrivals(host, {"pf": NVME_WITH_IGB})[2] == []
+    assert arrivals(host, {"pf": {"driver": "igb", "all": True}}) == ([A], [], [B])
 
 
 # wish, is udev waited for?
@@ -110,14 +110,14 @@ NAMES: list[tuple[dict[str, Any], bool]] = [
 @pytest.mark.parametrize(("wish", "waits"), NAMES)
 def test_names_hold_when_udev_has_been_there(host: FakeHost, wish: dict[str, Any], waits: bool) -> None:
     """Before, eth0 may be another card's name tomorrow; where no udev runs, names are what they are."""
-    assert look(host, wish)[0] == [A]
+    assert arrivals(host, wish)[0] == [A]
     put(host, "run/udev/control")
-    assert look(host, wish)[:2] == (([], [f"udev's name for the interface of {A}"]) if waits else ([A], []))
+    assert arrivals(host, wish)[:2] == (([], [f"udev's name for the interface of {A}"]) if waits else ([A], []))
     put(host, "run/udev/data/n2")
-    assert look(host, wish)[0] == [A]
+    assert arrivals(host, wish)[0] == [A]
 
 
-def test_an_interface_renamed_while_it_is_looked_at(host: FakeHost) -> None:
+def test_an_interface_renamed_while_it_is_read(host: FakeHost) -> None:
     put(host, "run/udev/control")
     (host.root / f"sys/bus/pci/devices/{A}/net/eth0/ifindex").unlink()
-    assert look(host, {"pf": "eth0"})[0] == []
+    assert arrivals(host, {"pf": "eth0"})[0] == []

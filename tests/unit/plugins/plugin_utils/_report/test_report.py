@@ -16,7 +16,7 @@ from ansible_collections.kvmfleet.sriov.plugins.filter.report import FilterModul
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import report as _report
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import timeline
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report.html import page
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report.report import Life
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report.report import Heartbeat
 
 KEYS = {
     "name", "kernel_before", "kernel_after", "interface", "pfs", "vfs_enabled", "used_ids",
@@ -107,7 +107,7 @@ def test_vm_that_was_never_paused_has_no_before_and_after() -> None:
 
 def test_other_patterns() -> None:
     text = "5.5 h x: alive 12 in cafe\n6.25 h x: alive 13 in cafe"
-    assert _report.parse_log(text, r"alive (\d+) in (\w+)") == [Life(5.5, 12, "cafe"), Life(6.25, 13, "cafe")]
+    assert _report.parse_log(text, r"alive (\d+) in (\w+)") == [Heartbeat(5.5, 12, "cafe"), Heartbeat(6.25, 13, "cafe")]
 
 
 def test_batches_are_in_the_order_in_which_they_began(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_ticks_are_round(total: float, last: float, count: int) -> None:
 
 def test_filters() -> None:
     filters = FilterModule().filters()
-    assert filters["last_life"](LOG) == 1050.75
-    assert filters["last_life"]("nothing") == 0.0
+    assert filters["last_heartbeat"](LOG) == 1050.75
+    assert filters["last_heartbeat"]("nothing") == 0.0
     assert filters["finding"]({"problem": "x is y", "fix": "do z"}) == "x is y: do z"
     assert set(filters) >= {"report_from_evidence", "report_html", "report_timeline", "prediction"}
