@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import report
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import report, text
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report.html import page
 
 
-def last_heartbeat(text: str, pattern: str = report.PATTERN) -> float:
+def last_heartbeat(log: str, pattern: str = report.PATTERN) -> float:
     """Time of the last heartbeat in a log, 0 without one."""
-    heartbeats = report.parse_log(text, pattern)
+    heartbeats = report.parse_log(log, pattern)
     return heartbeats[-1].time if heartbeats else 0.0
 
 
@@ -32,6 +32,6 @@ class FilterModule:
             "finding": finding,
             "prediction": report.prediction,
             "report_from_evidence": report.report_from_evidence,
-            "report_timeline": report.timeline,
+            "report_timeline": text.lines,
             "report_html": page,
         }

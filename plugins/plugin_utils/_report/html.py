@@ -13,15 +13,13 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from .timeline import Bar, chart
+from . import timeline
 
 CSS = """
 :root { color-scheme: light dark; --bg: #f6f7f9; --card: #fff; --ink: #1c2330; --dim: #647084; --line: #dfe3ea;
-  --good: #1a7f4b; --bad: #b42318; --saving: #3b6fd4; --saved: #6a5acd; --kexec: #d9622b; --resuming: #0f8b8d;
-  --restoring: #2e9e5b; --filling: #98a2b3; --vm: #c2255c; --vf: #3b6fd4; }
+  --good: #1a7f4b; --bad: #b42318; }
 @media (prefers-color-scheme: dark) { :root { --bg: #12151c; --card: #1a1f29; --ink: #e6e9ef; --dim: #97a1b3;
-  --line: #2c3442; --good: #4fc986; --bad: #f97066; --saving: #6f9bf0; --saved: #9c8ff0; --kexec: #f08a55;
-  --resuming: #3fbfc1; --restoring: #5ccb87; --filling: #6b7688; --vm: #f06595; --vf: #6f9bf0; } }
+  --line: #2c3442; --good: #4fc986; --bad: #f97066; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--bg); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
 main { max-width: 1080px; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
@@ -36,8 +34,6 @@ header { display: flex; gap: .75rem; align-items: baseline; flex-wrap: wrap; mar
 .tile { border: 1px solid var(--line); border-radius: 8px; padding: .6rem .8rem; }
 .tile b { display: block; font-size: 1.25rem; font-variant-numeric: tabular-nums; }
 .tile span { color: var(--dim); font-size: .8rem; }
-svg { width: 100%; height: auto; display: block; } svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
-svg text.dim { fill: var(--dim); } svg line { stroke: var(--line); }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; margin-top: 1rem; }
 th, td { text-align: left; padding: .35rem .6rem; border-top: 1px solid var(--line); white-space: nowrap; }
@@ -45,20 +41,16 @@ th { color: var(--dim); font-weight: 500; border-top: 0; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 code { font: .85em ui-monospace, monospace; }
 """
-LABELS = {
-    "saving": "save VMs", "saved": "release VMs", "kexec": "kexec and boot", "resuming": "enable VFs",
-    "restoring": "restore VMs", "filling": "add other VFs",
-}  # fmt: skip
 
 
 def page(report: Mapping[str, Any]) -> str:
-    """The whole page for `_report.report_from_evidence`'s report."""
+    """The whole page for the report of `report.report_from_evidence`."""
     hosts = report["hosts"]
     body = "".join(_host(host) for host in hosts)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Live update of {len(hosts)} hosts</title><style>{CSS}</style></head><body><main>"
+        f"<title>Live update of {len(hosts)} hosts</title><style>{CSS}{timeline.CSS}</style></head><body><main>"
         f"<h1>Live update</h1><p class='sub'>{escape(_summary(hosts))}</p>"
         f"{_fleet(report)}{body}"
         "<p class='dim'>Outages are the largest gaps in the guests' own logs. All figures can be computed again from "
@@ -76,22 +68,15 @@ def _summary(hosts: list[Mapping[str, Any]]) -> str:
 
 
 def _fleet(report: Mapping[str, Any]) -> str:
-    """All hosts on one time axis, batch by batch."""
-    spans = {host["name"]: _span(host) for host in report["hosts"]}
-    bars = [
-        Bar(name, span[0], span[1], "vf", f"batch {number}, {span[1] - span[0]:.1f} s")
-        for number, batch in enumerate(report["batches"], start=1)
-        for name in batch
-        if (span := spans.get(name))
-    ]
-    if not bars:
+    """The section with all hosts, batch by batch."""
+    figure = timeline.of_batches(report)
+    if not figure:
         return ""
-    figure = chart(bars, "Batches over time")
     return f"<section><header><h2>Batches</h2></header><div class='scroll'>{figure}</div></section>"
 
 
 def _host(host: Mapping[str, Any]) -> str:
-    span = _span(host)
+    span = timeline.span(host)
     good = host["result"] == "updated"
     began = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(span[0])) if span else ""
     return (
@@ -99,7 +84,8 @@ def _host(host: Mapping[str, Any]) -> str:
         f"<span class='badge {'good' if good else 'bad'}'>{escape(str(host['result']))}</span>"
         f"<span class='dim'>{escape(str(host['kernel_before']))} &rarr; {escape(str(host['kernel_after']))}, "
         f"interface {escape(str(host['interface']))}, {began}</span></header>"
-        f"{_tiles(host, span)}<div class='scroll'>{_gantt(host)}</div>{_later(host)}{_vm_table(host)}{_pf_table(host)}"
+        f"{_tiles(host, span)}<div class='scroll'>{timeline.of_host(host)}</div>"
+        f"{_later(host)}{_vm_table(host)}{_pf_table(host)}"
         "</section>"
     )
 
@@ -126,19 +112,6 @@ def _tiles(host: Mapping[str, Any], span: tuple[float, float] | None) -> str:
     ]
     tiles = "".join(f"<div class='tile'><b>{escape(value)}</b><span>{name}</span></div>" for name, value in facts)
     return f"<div class='tiles'>{tiles}</div>"
-
-
-def _gantt(host: Mapping[str, Any]) -> str:
-    bars = [
-        Bar(LABELS.get(p["name"], p["name"]), p["start"], p["end"], p["name"], f"{p['end'] - p['start']:.2f} s")
-        for p in host["phases"]
-        if p["end"] is not None
-    ]
-    for vm in host["vms"]:
-        if vm["paused_at"] is not None and vm["resumed_at"] is not None:
-            outage = "" if vm["outage_s"] is None else f"outage {vm['outage_s']:.2f} s"
-            bars.append(Bar(f"VM {vm['name']}", vm["paused_at"], vm["resumed_at"], "vm", outage))
-    return chart(bars, f"Timeline of {host['name']}") if bars else ""
 
 
 def _vm_table(host: Mapping[str, Any]) -> str:
@@ -179,12 +152,6 @@ def _pf_table(host: Mapping[str, Any]) -> str:
     )
     head = "".join(f"<th>{name}</th>" for name in names)
     return f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-
-
-def _span(host: Mapping[str, Any]) -> tuple[float, float] | None:
-    """Begin and end of a host's update; empty when no phase has ended."""
-    ends = [phase["end"] for phase in host["phases"] if phase["end"] is not None]
-    return (min(phase["start"] for phase in host["phases"]), max(ends)) if ends else None
 
 
 def _count(ids: Mapping[str, list[int]]) -> int:

@@ -1,18 +1,33 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bars on a time axis as SVG; colours are CSS variables of the page around it."""
+"""The timelines of a live update as SVG: which bars there are, what they look like, and their colours."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 WIDTH, LEFT, RIGHT, ROW, TOP = 1000, 150, 20, 28, 26
 LETTER = 6.6
 """Rough width of a letter at 12 px: only decides on which side of a bar its text goes."""
+
+CSS = """
+:root { --saving: #3b6fd4; --saved: #6a5acd; --kexec: #d9622b; --resuming: #0f8b8d; --restoring: #2e9e5b;
+  --filling: #98a2b3; --vm: #c2255c; --vf: #3b6fd4; }
+@media (prefers-color-scheme: dark) { :root { --saving: #6f9bf0; --saved: #9c8ff0; --kexec: #f08a55;
+  --resuming: #3fbfc1; --restoring: #5ccb87; --filling: #6b7688; --vm: #f06595; --vf: #6f9bf0; } }
+svg { width: 100%; height: auto; display: block; } svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
+svg text.dim { fill: var(--dim); } svg line { stroke: var(--line); }
+"""
+"""Of the pictures alone; ``--ink``, ``--dim`` and ``--line`` are those of the page around them."""
+LABELS = {
+    "saving": "save VMs", "saved": "release VMs", "kexec": "kexec and boot", "resuming": "enable VFs",
+    "restoring": "restore VMs", "filling": "add other VFs",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,7 +41,39 @@ class Bar:
     text: str
 
 
-def chart(bars: Sequence[Bar], title: str) -> str:
+def of_batches(report: Mapping[str, Any]) -> str:
+    """All hosts on one time axis, batch by batch; empty when none has ended a phase."""
+    spans = {host["name"]: span(host) for host in report["hosts"]}
+    bars = [
+        Bar(name, one[0], one[1], "vf", f"batch {number}, {one[1] - one[0]:.1f} s")
+        for number, batch in enumerate(report["batches"], start=1)
+        for name in batch
+        if (one := spans.get(name))
+    ]
+    return _chart(bars, "Batches over time") if bars else ""
+
+
+def of_host(host: Mapping[str, Any]) -> str:
+    """Phases and VMs of one host; empty when no phase has ended."""
+    bars = [
+        Bar(LABELS.get(p["name"], p["name"]), p["start"], p["end"], p["name"], f"{p['end'] - p['start']:.2f} s")
+        for p in host["phases"]
+        if p["end"] is not None
+    ]
+    for vm in host["vms"]:
+        if vm["paused_at"] is not None and vm["resumed_at"] is not None:
+            outage = "" if vm["outage_s"] is None else f"outage {vm['outage_s']:.2f} s"
+            bars.append(Bar(f"VM {vm['name']}", vm["paused_at"], vm["resumed_at"], "vm", outage))
+    return _chart(bars, f"Timeline of {host['name']}") if bars else ""
+
+
+def span(host: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Begin and end of a host's update; None when no phase has ended."""
+    ends = [phase["end"] for phase in host["phases"] if phase["end"] is not None]
+    return (min(phase["start"] for phase in host["phases"]), max(ends)) if ends else None
+
+
+def _chart(bars: Sequence[Bar], title: str) -> str:
     """One row per bar, ticks in seconds since the first one begins; ``title`` is for those who cannot see it."""
     start = min(item.start for item in bars)
     total = max(max(item.end for item in bars) - start, 1e-6)

@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.filter.report import FilterModule
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import report as _report
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import timeline
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import text, timeline
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report.html import page
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report.report import Heartbeat
 
@@ -153,7 +153,7 @@ def test_prediction_tells_what_each_host_is_in_for() -> None:
 
 def test_timeline_is_to_scale(tmp_path: Path) -> None:
     evidence(tmp_path)
-    lines = _report.timeline(_report.report_from_evidence(str(tmp_path)), width=41)
+    lines = text.lines(_report.report_from_evidence(str(tmp_path)), width=41)
     assert lines[0] == "batch 1: h1"
     assert "6.12-old -> 6.12-new (vf-id)" in lines[1]
     bars = {text.split("|")[0].strip(): text.split("|")[1] for text in lines if "|" in text}

@@ -1,0 +1,55 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report of a live update as lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def lines(report: Mapping[str, Any], width: int = 46) -> list[str]:
+    """A bar per phase and per VM, on one time axis per host."""
+    found = []
+    for number, batch in enumerate(report["batches"], start=1):
+        found.append(f"batch {number}: {', '.join(batch)}")
+    for host in report["hosts"]:
+        found.extend(_host_lines(host, width))
+    return found
+
+
+def _host_lines(host: Mapping[str, Any], width: int) -> list[str]:
+    phases = [phase for phase in host["phases"] if phase["end"] is not None]
+    kernels = f"{host['kernel_before']} -> {host['kernel_after']} ({host['interface']})"
+    found = [f"{host['name']}: {host['result']}, {kernels}"]
+    if not phases:
+        return found
+    start, end = phases[0]["start"], max(phase["end"] for phase in phases)
+    for phase in phases:
+        drawn = _bar(phase["start"] - start, phase["end"] - start, end - start, width, "=")
+        found.append(f"  {phase['name']:<14}|{drawn}| {phase['end'] - phase['start']:8.2f} s")
+    for vm in host["vms"]:
+        if vm["paused_at"] is not None and vm["resumed_at"] is not None:
+            drawn = _bar(vm["paused_at"] - start, vm["resumed_at"] - start, end - start, width, "#")
+            outage = "unknown" if vm["outage_s"] is None else f"{vm['outage_s']:.2f} s"
+            found.append(f"  VM {vm['name']:<11}|{drawn}| outage {outage}, {_went_on(vm)}")
+    enabled, present = sum(host["vfs_enabled"].values()), sum(host["vfs_present_at_end"].values())
+    first = sum(len(ids) for ids in host["present_ids_at_first_restore"].values())
+    last = sum(len(ids) for ids in host["present_ids_at_last_restore"].values())
+    counts = f"{first} at the first restore, {last} at the last, {present} at the end"
+    return [*found, f"  VFs: {enabled} enabled; present: {counts}"]
+
+
+def _bar(start: float, end: float, total: float, width: int, mark: str) -> str:
+    first = int(start / total * width) if total > 0 else 0
+    last = max(first + 1, round(end / total * width)) if total > 0 else width
+    return (" " * first + mark * (last - first)).ljust(width)[:width]
+
+
+def _went_on(vm: Mapping[str, Any]) -> str:
+    if vm["boot_id_before"] is None or vm["boot_id_after"] is None:
+        return "no heartbeats in its log"
+    if vm["boot_id_before"] != vm["boot_id_after"]:
+        return "it was started anew"
+    return f"it went on, counter {vm['counter_before']} -> {vm['counter_after']}"
