@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filters of the playbook `convert`: what the registry knows of a source, and the conversion itself."""
+"""Filters of the playbook `convert`: registry entry of a source, and conversion."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert import reg
 
 
 def converter(source: object) -> dict[str, Any]:
-    """What the playbook asks for: whether ``source`` is ``known``, how it is read, and which ``sources`` there are.
+    """The registry entry of ``source`` for the playbook.
 
+    It has whether the source is ``known``, how it is read, and which ``sources`` there are.
     ``files`` are the sources that are converted from a file alone.
     """
     *others, last = registry.CONVERTERS

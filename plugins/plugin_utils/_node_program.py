@@ -63,7 +63,10 @@ def imported(source: str, name: str, folder: Path) -> list[str]:
 
 
 def archive(files: Mapping[str, str]) -> bytes:
-    """A zip archive that depends on names and contents only: sorted, undated, uncompressed."""
+    """A zip archive that depends on names and contents only.
+
+    It is sorted, undated and uncompressed.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as packed:
         for name in sorted(files):

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Parameters and exit of a module, apart from the engine: AnsiballZ packs whatever a module's files import."""
+"""Parameters and exit of a module, apart from the engine.
+
+AnsiballZ packs whatever a module's files import.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ class Module(Protocol):
 
 
 def finish(module: Module, act: Callable[[], dict[str, Any]]) -> None:
-    """Exit with what ``act`` returns, or fail with the message of the engine's error and its kind."""
+    """Exit with the result of ``act``, or fail with the engine's error."""
     locale.setlocale(locale.LC_MESSAGES, "C")  # AnsibleModule took the user's; errno texts are compared in C's words
     try:
         values = act()

@@ -74,7 +74,10 @@ def change(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
 
 
 def _converge(module: Module, sysfs: Sysfs, run: Run, document: HostDocument) -> Report:
-    """Converge, or plan in check mode; notes that ask for an action become warnings."""
+    """Converge, or plan in check mode.
+
+    Notes that ask for an action become warnings.
+    """
     if not module.check_mode:
         refuse_during_update(sysfs)
     allowed = {name: module.params[name] for name in ALLOW_OPTIONS}

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kernel packages from a source, a patch series and a configuration, kept by content.
+"""Kernel packages of a source, patch series and configuration, kept by content.
 
 The cache folder holds ``results/KEY/`` (packages and ``manifest.json``) and ``ID/`` for each source, ID being the first
 12 hex digits of its checksum: the work tree, ``applied/`` (see ``_patch_series``), ``obj/`` for each configuration,
@@ -197,7 +197,7 @@ def _build(inputs: Inputs, where: Places, jobs: int, lock: int) -> Manifest:
 
 
 def _keep(inputs: Inputs, where: Places, version: str, release: str, package_version: str) -> Manifest:
-    """Move the packages to the result folder, the manifest with them, in one rename."""
+    """Move packages and manifest to the result folder in one rename."""
     partial = where.result.with_name(where.result.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

@@ -16,7 +16,10 @@ from .._model.errors import SriovError
 
 
 def object_folder(base: Path, config_sha256: str) -> Path:
-    """The object tree for a configuration: ``obj`` for the first one seen, ``obj-...`` for others."""
+    """The object tree of a configuration.
+
+    ``obj`` for the first one seen, ``obj-...`` for others.
+    """
     mark = ".kvmfleet-config"
     first = base / "obj"
     known = (first / mark).read_text(encoding="utf-8").strip() if (first / mark).exists() else config_sha256
@@ -55,7 +58,7 @@ def _profiles(headers: bool) -> list[str]:
 
 @dataclass(frozen=True)
 class Make:
-    """make with an object tree of its own, its output in a log."""
+    """Calls of make, with an object tree and a log."""
 
     tree: Path
     objects: Path
@@ -64,7 +67,7 @@ class Make:
     env: dict[str, str]
 
     def run(self, arguments: list[str]) -> None:
-        """Run make and wait; a failure is raised with the lines of its output that say why."""
+        """Run make and wait; raises with the error lines of its output."""
         argv = ["make", "-C", str(self.tree), f"O={self.objects}", *arguments]
         with self.log.open("a", encoding="utf-8") as log:
             start = log.tell()
@@ -85,7 +88,7 @@ class Make:
 
 
 def _reason(output: str) -> str:
-    """The lines of make's output that say what went wrong: from the first error on, 15 at most."""
+    """The error lines in make's output, 15 at most from the first one on."""
     lines = output.splitlines()
     errors = (n for n, line in enumerate(lines) if re.search(r"\berror\b|\bError \d|\*\*\*", line))
     first = next(errors, max(len(lines) - 15, 0))

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Patch series, and source trees that are switched from one series to another.
+"""Patch series, and source trees switched from one series to another.
 
 A tree is switched by contents: the pristine text of every file that any series has touched is kept beside the tree,
 the wanted text is made from it in a scratch folder, and only files that differ are written. So a switch that was
@@ -25,7 +25,7 @@ from .._model.errors import BadInputError, SriovError
 
 @dataclass(frozen=True)
 class Patch:
-    """One patch in git format; ``files`` are the paths it touches, below the tree."""
+    """A patch in git format; ``files`` are paths below the tree."""
 
     name: str
     path: Path
@@ -34,7 +34,10 @@ class Patch:
 
 
 def read_series(folder: Path) -> tuple[Patch, ...]:
-    """The patches that ``folder/series`` lists, in order (quilt's form: one a line, ``#`` starts a comment)."""
+    """The patches that ``folder/series`` lists, in order.
+
+    The file has quilt's form: one a line, ``#`` starts a comment.
+    """
     listing = folder / "series"
     if not listing.is_file():
         raise BadInputError(f"no patch series in {folder}: {listing} is missing; it lists the patches in order")
@@ -57,7 +60,7 @@ def _read_patch(folder: Path, name: str) -> Patch:
 
 
 def switch(tree: Path, store: Path, series: tuple[Patch, ...], label: str) -> tuple[str, ...]:
-    """Bring ``tree`` to exactly ``series`` and return the paths that were written, sorted.
+    """Bring ``tree`` to exactly ``series``; returns the written paths, sorted.
 
     ``store`` is this function's own folder beside the tree; ``label`` starts the message when a patch does not apply,
     for example ``series 6.12 does not apply to linux-source-6.12 6.12.117``; the tree is not touched in that case.
@@ -78,7 +81,10 @@ def switch(tree: Path, store: Path, series: tuple[Patch, ...], label: str) -> tu
 
 
 def _known(store: Path) -> list[str]:
-    """Paths whose pristine text is kept; the list is written after the texts, before the tree changes."""
+    """Paths whose pristine text is kept.
+
+    The list is written after the texts, before the tree changes.
+    """
     listing = store / "files.json"
     return list(json.loads(listing.read_text(encoding="utf-8"))) if listing.exists() else []
 
@@ -94,7 +100,10 @@ def _keep_pristine(tree: Path, store: Path, files: set[str]) -> None:
 
 
 def _apply(patch: Patch, tree: Path, label: str) -> None:
-    """Apply one patch with fuzz 0 (another line number is accepted, another context is not)."""
+    """Apply one patch with fuzz 0.
+
+    Its line numbers may differ from the file's, its context may not.
+    """
     argv = ["patch", "-p1", "--fuzz=0", "--batch", "--forward", "--no-backup-if-mismatch", "--reject-file=-"]
     try:
         run = subprocess.run(
@@ -117,7 +126,7 @@ def _apply(patch: Patch, tree: Path, label: str) -> None:
 
 
 def _failing_file(output: str, patch: Patch) -> str:
-    """The file that GNU patch was at when it first said no."""
+    """The file at which GNU patch failed first."""
     first = re.search(r"can't find file to patch|FAILED|Skipping patch", output)
     if first is None:
         return ", ".join(patch.files)
@@ -136,7 +145,10 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _put(source: Path, target: Path) -> bool:
-    """Make ``target`` equal to ``source`` (absent when it is absent), by rename; False when it was equal already."""
+    """Make ``target`` equal to ``source`` by rename; False when it was equal.
+
+    Where there is no ``source`` there will be no ``target``.
+    """
     if not source.exists():
         existed = target.exists()
         if existed:

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The result of a kernel build: packages, and a manifest that says what they are and what went into them."""
+"""Results of kernel builds: packages, and a manifest of contents and inputs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Manifest = dict[str, Any]
 
 
 def cached(result: Path) -> Manifest | None:
-    """The manifest of a result whose packages are all there with the right checksums, else None."""
+    """The manifest of a result; None unless all packages have its checksums."""
     try:
         manifest: Manifest = json.loads((result / "manifest.json").read_text(encoding="utf-8"))
         whole = all(file_sha256(result / entry["file"]) == entry["sha256"] for entry in manifest["packages"])
@@ -30,7 +30,7 @@ def cached(result: Path) -> Manifest | None:
 
 
 def image_of(package: Path) -> dict[str, str]:
-    """Path and checksum of the kernel image in a package, to check an installed one by: ``{"file", "sha256"}``."""
+    """Path and checksum of the kernel image in a package: ``{"file", "sha256"}``."""
     argv = ["dpkg-deb", "--fsys-tarfile", str(package)]
     unpacker = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     with unpacker, tarfile.open(fileobj=unpacker.stdout, mode="r|") as archive:
@@ -43,7 +43,10 @@ def image_of(package: Path) -> dict[str, str]:
 
 
 def deliver(result: Path, output: Path, manifest: Manifest) -> bool:
-    """Copy a result to ``output``; True when something there had to change. Other files there stay."""
+    """Copy a result to ``output``; True when something there had to change.
+
+    Other files there stay.
+    """
     changed = False
     output.mkdir(parents=True, exist_ok=True)
     for name in [*(entry["file"] for entry in manifest["packages"]), "manifest.json"]:

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kernel sources and configurations on a build host: what they are, and a private copy to work in."""
+"""Kernel sources and configurations on a build host, and private work trees."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from .._model.errors import BadInputError, SriovError
 
 @dataclass(frozen=True)
 class Source:
-    """A source archive or tree; ``sha256`` is over the archive, or over the names and contents of a tree's files."""
+    """A source archive or tree.
+
+    ``sha256`` is over the archive, or over the names and contents of a tree's files."""
 
     name: str
     path: Path
@@ -38,7 +40,9 @@ def file_sha256(path: Path) -> str:
 
 
 def identify(path: Path) -> Source:
-    """Name and checksum of a kernel source: a tar archive (any compression that tar knows) or a tree."""
+    """Name and checksum of a kernel source.
+
+    That is a tar archive (any compression that tar knows) or a tree."""
     if path.is_dir():
         if not (path / "Kconfig").is_file():
             raise BadInputError(f"{path} is not a kernel source tree: it has no Kconfig")
@@ -60,8 +64,7 @@ def _tree_sha256(tree: Path) -> str:
 
 
 def unpack(source: Source, base: Path) -> Path:
-    """The work tree of ``source`` below ``base``, unpacked (or copied) when it is not there; returns its path.
-
+    """Unpack or copy ``source`` below ``base`` unless it is there; returns the path.
     ``base/source.json`` is written last, so a tree without it was interrupted and is made anew.
     """
     record = base / "source.json"

@@ -130,7 +130,7 @@ def _properties(pf: _Facts, vf: _Facts) -> dict[str, Any]:
 
 
 def _notices(pf: _Facts) -> Iterator[str]:
-    """A notice for each kind of thing, with its VFs; and what could not be read."""
+    """Notices of unread sources, and of what cannot be expressed, by kind."""
     yield from (f"PF {pf['pf']}: {text}" for text in pf.get("unread", ()))
     kinds: dict[str, list[int]] = {}
     for vf in pf["vfs"]:

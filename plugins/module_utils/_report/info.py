@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PFs of a host and their VFs as plain data, for modules and programs."""
+"""PFs of a host and their VFs as plain data."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _Value = TypeVar("_Value")
 
 @dataclass
 class _Found:
-    """A PF, more facts about it, and ``unread``: what could not be read."""
+    """A PF with more facts; ``unread``: what could not be read."""
 
     pf: PfState
     more: dict[str, Any] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class _Found:
     unread: list[str] = field(default_factory=list)
 
     def tried(self, what: str, read: Callable[[], _Value], otherwise: _Value) -> _Value:
-        """Read one source; one that is missing is no reason to return nothing."""
+        """Read one source; a failure is noted in ``unread``."""
         try:
             return read()
         except SriovError as error:
@@ -54,7 +54,7 @@ class _Found:
 def gather(
     sysfs: Sysfs, run: Run, names: Sequence[PfName] | None = None, *, properties: bool = True, vfs: str = FULL
 ) -> list[dict[str, Any]]:
-    """One mapping per PF, by address, of all or those that ``names`` mean.
+    """One mapping per PF, by address; only of ``names`` where given.
 
     ``vfs`` is one of `EXTENTS`. The key ``vfs`` lists VFs that are present or have properties, with ``held_by`` for
     those in use (`holders`), as far as this user may know. Of a PF at which a write is under way
@@ -82,7 +82,7 @@ def _named(run: Run, names: Sequence[PfName], states: Mapping[str, PfState]) -> 
 
 
 def _found(sysfs: Sysfs, run: Run, pf: PfState, properties: bool, vfs: str) -> _Found:
-    """The PF with identity, versions and properties; nothing more of a blocked one."""
+    """The PF with identity, versions and properties; a blocked one as it is."""
     found = _Found(pf)
     if pf.blocked is not None:
         return found

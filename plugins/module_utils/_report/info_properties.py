@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Settings, properties of VFs and versions of a PF, as tools and drivers report them."""
+"""Settings, VF properties and versions, as tools and drivers report them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ class Tried(Protocol):
 
 
 def read(sysfs: Sysfs, run: Run, pf: PfState, vf_ids: Iterable[int], tried: Tried) -> tuple[PfState, firmware.Versions]:
-    """The PF with settings, properties and devices of the VFs ``vf_ids``, and versions; each source may be missing."""
+    """The PF with settings, properties, devices of ``vf_ids``, and its versions.
+
+    Each source may be missing.
+    """
     pf = tried("mtu", lambda: details.read_settings(sysfs, run, pf, PfSettings(mtu=1)), pf)
     mode = tried("eswitch_mode", lambda: _eswitch_mode(run, pf), None)
     pf = pf._replace(settings=pf.settings._replace(eswitch_mode=mode))

@@ -109,7 +109,10 @@ def _lines(name: str, text: str, samples: list[Sample]) -> Iterator[str]:
 
 
 def _escaped(label: str) -> str:
-    """A label's text; bytes of interface names that are no UTF-8 become question marks."""
+    """A label's text.
+
+    Interface names may hold bytes that are no UTF-8; these become question marks.
+    """
     return label.encode(errors="replace").decode().replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 

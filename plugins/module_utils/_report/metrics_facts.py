@@ -21,7 +21,10 @@ from .metrics import Facts, PfFacts
 
 
 def collect(sysfs: Sysfs, run: Run, document: HostDocument | None, valid: bool | None) -> Facts:
-    """Read the host; ``document`` is None without one, and where it is not ``valid``."""
+    """Read the host.
+
+    ``document`` is None without one, and where it is not ``valid``.
+    """
     files, ask = ReadOnce(sysfs), once(run)
     drift = Drift()
     if document is not None:
@@ -45,7 +48,7 @@ def _pf(row: dict[str, Any], drift: Drift) -> PfFacts:
 
 
 def _declared(address: str, drift: Drift) -> dict[str, int]:
-    """Numbers that the document declares for the PF; nothing where it declares nothing."""
+    """Numbers that the document declares for the PF, if any."""
     plan, steps = drift.plans.get(address), drift.steps(address)
     if plan is None or steps is None:
         return {}

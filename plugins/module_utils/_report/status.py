@@ -50,7 +50,7 @@ def _distance(address: str, drift: Drift) -> dict[str, Any]:
 
 
 def _notes(drift: Drift, problem: str | None, pfs: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """A source that neither could read is in one note, with the PF."""
+    """Notes on drift; a source that cannot be read is named once."""
     for text in [problem] if problem else drift.problems:
         yield f"the host document does not fit: {text}"
     shown = [text for pf in pfs for text in pf.get("unread", ())]

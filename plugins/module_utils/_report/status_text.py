@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The text of ``sriovctl status``: a line a PF, and its VFs on request."""
+"""The text of ``sriovctl status``.
+
+A line a PF, and its VFs on request.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ WIDEST = 24
 
 
 def status_lines(status: dict[str, Any], *, vfs: bool = False, paint: Paint = plain) -> list[str]:
-    """Text of what `status.read` returns; with ``vfs``, those that differ in nothing but their names share a line."""
+    """Text of what `status.read` returns.
+
+    With ``vfs``, those that differ in nothing but their names share a line.
+    """
     pfs = status["pfs"]
     if not pfs:
         return [paint("This host has no PF that supports SR-IOV.", YELLOW), *_notes(status)]
@@ -61,14 +67,17 @@ def _shortened(ids: str) -> str:
 
 
 def _vfs_of(pf: _Facts) -> list[_Facts]:
-    """Also those absent ones of which nothing but their number is known; vectors where the PF can share them out."""
+    """VFs of a PF, also absent ones of which only the id is known.
+
+    Vectors are left out where the PF cannot share them out.
+    """
     known = {vf["id"]: vf if pf["total_msix"] else {**vf, "msix_vectors": None} for vf in pf["vfs"]}
     absent = parse(pf["absent_vfs"], MAX_VFS)
     return [known.get(vf_id) or {"id": vf_id, "present": False} for vf_id in sorted(known.keys() | absent)]
 
 
 def _vf_rows(vfs: Sequence[_Facts]) -> list[list[str]]:
-    """VFs that are alike share a row, in the order of each row's first VF."""
+    """Rows of VFs; those that are alike share one."""
     alike: dict[tuple[str, ...], list[_Facts]] = {}
     for vf in vfs:
         alike.setdefault(tuple(cell([vf]) for _head, of_row, cell in _VF_COLUMNS if not of_row), []).append(vf)

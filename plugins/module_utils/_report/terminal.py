@@ -23,13 +23,19 @@ def coloured(line: str, sgr: str) -> str:
 
 
 def paint_for(stream: TextIO, environment: Mapping[str, str]) -> Paint:
-    """Colour for terminals; plain for pipes and files, with NO_COLOR (no-color.org), and for dumb terminals."""
+    """Colour for terminals.
+
+    Plain for pipes and files, with NO_COLOR (no-color.org), and for dumb terminals.
+    """
     known = stream.isatty() and environment.get("TERM") != "dumb" and not environment.get("NO_COLOR")
     return coloured if known else plain
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], indent: str = "") -> list[str]:
-    """Lines with columns as wide as their widest cell; columns without content are left out."""
+    """Lines with columns as wide as their widest cell.
+
+    Columns without content are left out.
+    """
     body = [list(map(str, row)) for row in rows]
     shown = [index for index in range(len(head)) if any(row[index] for row in body)]
     lines = [[row[index] for index in shown] for row in [list(head), *body]]

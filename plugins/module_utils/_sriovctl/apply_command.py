@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``sriovctl apply``: the host document on this host, now or as PFs come at boot."""
+"""``sriovctl apply``: the host document, now or as PFs come at boot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from .plan_command import converge_as_asked, show_report
 
 
 def apply(arguments: argparse.Namespace) -> int:
-    """Bring the host to its document; with ``--boot``, a live update under way goes first."""
+    """Bring the host to its document.
+
+    With ``--boot``, a live update under way goes first.
+    """
     sysfs, run = invocation.machine(arguments)
     if arguments.pf and not arguments.boot:
         raise BadInputError("--pf is for --boot; without it, all of the document is applied")

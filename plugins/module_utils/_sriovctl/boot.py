@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Arrivals of PFs while a host boots: which are ready, which are missing."""
+"""Arrivals of PFs while a host boots: ready ones and missing ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UDEV = "/run/udev"
 
 @dataclass(frozen=True)
 class Ready:
-    """A PF that is there, with its ``spec`` at ``place`` of the document.
+    """A PF that is there; ``spec`` at ``place`` of the document.
 
     The spec's ``pf`` is the address. A selector that means several PFs where one is meant stays: the engine's error
     lists them.
@@ -44,7 +44,10 @@ class Missing:
 
 @dataclass(frozen=True)
 class Arrivals:
-    """One reading; ``possible``: PFs that a selector may mean once they have a driver."""
+    """One reading; ``possible``.
+
+    PFs that a selector may mean once they have a driver.
+    """
 
     ready: tuple[Ready, ...]
     missing: tuple[Missing, ...]
@@ -72,7 +75,7 @@ def read_arrivals(sysfs: Sysfs, run: Run, document: HostDocument, last: bool = F
 def _of_spec(
     sysfs: Sysfs, place: int, spec: PfSpec, states: Mapping[str, PfState], names: Mapping[str, str], last: bool
 ) -> Iterator[Ready | Missing | str]:
-    """What there is of one spec, what it lacks, and addresses it may mean."""
+    """PFs of one spec, what it lacks, and addresses it may mean."""
     if isinstance(spec.pf, str):
         try:
             pfs = lookup.find(spec.pf, states, names)

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Apply the host document at boot: each PF as soon as it is there."""
+"""Application of the host document at boot, PF by PF as they arrive."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ PAUSE_S = 0.2
 
 @dataclass
 class BootApply:
-    """Convergence of PFs as they arrive; none waits for another, and a live update goes first.
+    """Convergence of PFs as they arrive.
 
+    None waits for another, and a live update goes first.
     ``converge`` brings PFs to a document; ``show`` gets each of its reports, ``log`` what is waited for.
     ``only``: the address of the one PF that is touched, and waited for.
     """
@@ -44,7 +45,7 @@ class BootApply:
     _changed: bool = False
 
     def apply(self, document: HostDocument, wait_s: float) -> None:
-        """Bring PFs to the document as they come, for at most ``wait_s`` seconds.
+        """Bring PFs to the document as they come, within ``wait_s`` seconds.
 
         The last thing done is always a reading that shows nothing new. Then it raises what went wrong with single PFs,
         and `DeadlineError` naming what is missing; of several errors, or when something was changed, one `SriovError`.
@@ -69,7 +70,7 @@ class BootApply:
         self._end()
 
     def _read(self, document: HostDocument, last: bool) -> Arrivals:
-        """Arrivals; a PF that goes away while it is read counts as missing."""
+        """Arrivals; a PF that vanishes while being read counts as missing."""
         try:
             found = read_arrivals(self.sysfs, self.run, document, last)
         except SriovError as error:
@@ -92,7 +93,7 @@ class BootApply:
         return fresh
 
     def _claimed(self, one: Ready, document: HostDocument) -> Ready | None:
-        """None for a PF that another spec claimed first, which is an error."""
+        """None, and an error, for a PF that another spec claimed."""
         if isinstance(one.spec.pf, Selector):
             return one
         owner = self._owners.setdefault(one.spec.pf, one.place)

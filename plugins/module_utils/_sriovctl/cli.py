@@ -1,8 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Entry point of ``sriovctl``, the node program: its commands, their arguments, and its exit status.
-
+"""Entry point of ``sriovctl``, the node program: commands, arguments, exit status.
 Python compiles a program in a zip file at each start, so each command imports what it needs when it is called.
 """
 

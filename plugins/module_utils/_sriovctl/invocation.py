@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One call of ``sriovctl``: the machine it acts on, the host document it reads, and what it prints."""
+"""One call of ``sriovctl``: its machine, its host document, and its output."""
 
 from __future__ import annotations
 
@@ -23,14 +23,18 @@ if TYPE_CHECKING:
 
 
 def machine(arguments: argparse.Namespace) -> tuple[Sysfs, Run]:
-    """Below another root no program is run: it would act on this machine."""
+    """The machine below the root of the call.
+
+    Below another root no program is run: it would act on this machine.
+    """
     own = arguments.root.rstrip("/") == ""
     return Sysfs(arguments.root), process.run if own else process.refuse
 
 
 def read_document(sysfs: Sysfs, file: str | None) -> HostDocument:
-    """The host document; ``file`` is a path of this machine, the default one is below the root.
+    """The host document.
 
+    ``file`` is a path of this machine, the default one is below the root.
     Raises `BadInputError` for a file that cannot be read and for what is no host document.
     """
     path = file or sysfs.real(HOST_DOCUMENT)
@@ -46,7 +50,7 @@ def read_document(sysfs: Sysfs, file: str | None) -> HostDocument:
 
 
 def declared(sysfs: Sysfs) -> tuple[HostDocument | None, str | None]:
-    """The host document, or what is wrong with it; neither on a host without one."""
+    """The host document or what is wrong with it, neither without one."""
     if not sysfs.exists(HOST_DOCUMENT):
         return None, None
     try:

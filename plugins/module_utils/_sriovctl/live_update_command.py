@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Commands of ``sriovctl`` for the live update; each ends with 0, or 1 and one line of reason."""
+"""Commands of ``sriovctl`` for the live update.
+
+Each returns 0, or 1 after one line of reason.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,10 @@ def live_update(arguments: argparse.Namespace) -> int:
 
 
 def resume(args: argparse.Namespace) -> int:
-    """Bring VMs back under a kernel that a live update has started; then the host document follows."""
+    """Bring VMs back under a kernel that a live update has started.
+
+    The host document is applied afterwards.
+    """
     host = _host(args)
     phase = _live_resume.resume(host)
     if phase is not None:
@@ -39,8 +45,9 @@ def resume(args: argparse.Namespace) -> int:
 
 
 def _apply_document(host: LiveHost) -> None:
-    """At boot the host document was left alone because of the update; what else it declares follows now.
+    """Start the unit that applies the host document.
 
+    At boot it was left alone because of the update.
     The unit is not active, so that it is started, not restarted: that would restart what requires it, such as libvirtd.
     """
     if host.sysfs.exists(HOST_DOCUMENT):

@@ -30,7 +30,10 @@ def metrics(arguments: argparse.Namespace) -> int:
 
 
 def write_after_apply(sysfs: Sysfs, run: Run, file: str) -> None:
-    """Write ``file``; a failure goes to stderr alone, because the exit status is that of the apply."""
+    """Write ``file``; a failure only goes to stderr.
+
+    The exit status is that of the apply.
+    """
     try:
         write_text(file, _text(sysfs, run), MODE)
     except SriovError as error:
@@ -38,7 +41,10 @@ def write_after_apply(sysfs: Sysfs, run: Run, file: str) -> None:
 
 
 def _text(sysfs: Sysfs, run: Run) -> str:
-    """Against the host document, whatever was applied last; what cannot be compared goes to stderr."""
+    """Metrics against the host document, whatever was applied last.
+
+    What cannot be compared goes to stderr.
+    """
     document, problem = invocation.declared(sysfs)
     facts = collect(sysfs, run, document, False if problem else None)
     for note in [problem] if problem else facts.notes:

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``sriovctl resume``: the second half of a live update, called at every boot."""
+"""``sriovctl resume``: second half of a live update, called at every boot."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from .._system.sysfs import Sysfs
 
 
 def resume(arguments: argparse.Namespace) -> int:
-    """0 also for an ordinary boot, where nothing of the live update is imported."""
+    """Resume a live update, if this kernel was started for one.
+
+    0 also for an ordinary boot, where nothing of the live update is imported.
+    """
     words = Sysfs(arguments.root).read(CMDLINE).split()
     if not any(word.startswith(TOKEN) for word in words):
         print("no live update on the kernel command line: nothing to resume", file=sys.stderr)

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Settings and notices that converters yield, and the host document that is put together of them."""
+"""Settings and notices of converters, and the host document of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ PfName = Union[str, tuple[tuple[str, Any], ...]]
 
 @dataclass(frozen=True)
 class Setting:
-    """A key of the document for a PF, or for its VFs ``ids``; ``where`` is its path in what is converted."""
+    """A key of the document, for a PF or its VFs ``ids``.
+
+    ``where`` is its path in what is converted.
+    """
 
     pf: PfName
     key: str
@@ -70,7 +73,7 @@ class Converter:
 
 
 def assemble(items: Iterable[Item]) -> dict[str, Any]:
-    """``document`` (a valid host document) and ``notices`` (texts), both in the order of the items.
+    """Put items together: ``document``, a valid host document, and ``notices``, texts.
 
     Raises `BadInputError` naming the path for a wrong value, and both paths for settings that contradict each other.
     """
@@ -96,7 +99,10 @@ def _put(values: _Values, setting: Setting) -> None:
 
 
 def selector(every: bool = False, **wanted: str | None) -> PfName:
-    """The PF, or with ``every`` all PFs, that have what is ``wanted``, with None for what does not matter."""
+    """A selector of one PF, or of ``every`` PF, that has ``wanted``.
+
+    None is for what does not matter.
+    """
     pairs = tuple((key, value) for key, value in wanted.items() if value is not None)
     return (*pairs, ("all", True)) if every else pairs
 
@@ -126,7 +132,7 @@ def _plain(values: _Values) -> dict[str, Any]:
 
 
 def _check(pf: dict[str, Any], values: _Values) -> None:
-    """Raises for values that no document may have, with the path in what is converted."""
+    """Raise for values that no document may have, naming the source's path."""
     try:
         _document.validate({"pfs": [pf]})
     except BadInputError as error:
@@ -137,7 +143,10 @@ def _check(pf: dict[str, Any], values: _Values) -> None:
 
 
 def mapping(data: object, where: str) -> Mapping[str, Any]:
-    """``data``, nothing counting as empty; raises `BadInputError` for anything but a mapping."""
+    """``data`` as a mapping, None as an empty one.
+
+    Raises `BadInputError` for others.
+    """
     if data is None:
         return {}
     if not isinstance(data, Mapping):
@@ -146,7 +155,10 @@ def mapping(data: object, where: str) -> Mapping[str, Any]:
 
 
 def listing(data: object, where: str) -> list[Any]:
-    """``data``, nothing counting as empty; raises `BadInputError` for anything but a list."""
+    """``data`` as a list, None as an empty one.
+
+    Raises `BadInputError` for others.
+    """
     if data is None:
         return []
     if not isinstance(data, (list, tuple)):
@@ -155,7 +167,7 @@ def listing(data: object, where: str) -> list[Any]:
 
 
 def whole(value: object, where: str) -> int:
-    """A number from 0 on, perhaps written as text; raises `BadInputError` for anything else."""
+    """A number from 0 on, or its text; raises `BadInputError` for others."""
     number = int(value) if isinstance(value, str) and value.isdecimal() and value.isascii() else value
     if isinstance(number, bool) or not isinstance(number, int) or number < 0:
         raise BadInputError(f"{where}: {value!r} is not a whole number from 0 on")
@@ -168,7 +180,7 @@ def vf_id(value: object, where: str) -> frozenset[int]:
 
 
 def flag(value: object, where: str) -> bool:
-    """A truth value, perhaps written as text; raises `BadInputError` for anything else."""
+    """A truth value, or its text; raises `BadInputError` for others."""
     known = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
     found = known.get(value.lower()) if isinstance(value, str) else value
     if not isinstance(found, bool):
@@ -177,7 +189,10 @@ def flag(value: object, where: str) -> bool:
 
 
 def mac(value: object, where: str) -> str:
-    """A MAC address as it was written; YAML 1.1 reads 52:54:00:12:34:56 as a number to the base of 60."""
+    """A MAC address as it was written.
+
+    YAML 1.1 reads 52:54:00:12:34:56 as a number to the base of 60.
+    """
     if isinstance(value, int) and not isinstance(value, bool):
         return ":".join(f"{digit:02d}" for digit in _to_base_60(value, 6))
     if not isinstance(value, str):
@@ -186,7 +201,10 @@ def mac(value: object, where: str) -> str:
 
 
 def pci_address(value: object, where: str) -> str:
-    """A PCI address as it was written; YAML 1.1 reads 0000:03:00.0 as a number to the base of 60."""
+    """A PCI address as it was written.
+
+    YAML 1.1 reads 0000:03:00.0 as a number to the base of 60.
+    """
     text = str(value)
     if isinstance(value, float) and value >= 0:
         domain, bus, device = _to_base_60(int(value), 3)
@@ -197,7 +215,7 @@ def pci_address(value: object, where: str) -> str:
 
 
 def _to_base_60(number: int, places: int) -> list[int]:
-    """Digits, the highest first; what is too large for the others is in it."""
+    """Digits, the highest first, which takes what is too large for the others."""
     digits: list[int] = []
     for _place in range(places - 1):
         number, digit = divmod(number, 60)

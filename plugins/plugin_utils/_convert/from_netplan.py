@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Netplan's YAML to a host document (netplan, doc/reference/netplan-yaml.md and netplan_cli/cli/sriov.py)."""
+"""Converter of netplan's YAML.
+
+Sources: netplan, doc/reference/netplan-yaml.md and netplan_cli/cli/sriov.py.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,10 @@ _GLOB = re.compile(r"[*?[]")
 
 @dataclass(frozen=True)
 class _Definitions:
-    """Entries of ``ethernets`` by id; ``links`` leads from VFs to PFs; ``vlans`` are hardware filters of VFs."""
+    """Entries of ``ethernets`` by id.
+
+    ``links`` leads from VFs to PFs; ``vlans`` are hardware filters of VFs.
+    """
 
     ethernets: Mapping[str, Mapping[str, Any]]
     links: Mapping[str, str]
@@ -38,8 +44,9 @@ class _Definitions:
 
 
 def from_netplan(data: object, pfs: object = None) -> dict[str, Any]:
-    """The document and notices of netplan's YAML; files in a list are merged as netplan does it, later over earlier.
+    """The document and notices of netplan's YAML.
 
+    Files in a list are merged as netplan does it, later over earlier.
     ``pfs`` of `sriov_info` tell which interface a ``match`` means, and which VF has an interface. Raises
     `BadInputError` naming the path for what netplan does not take either, and for contradictions.
     """
@@ -59,7 +66,10 @@ def _network(data: Mapping[str, Any], where: str) -> Mapping[str, Any]:
 
 
 def _merged(one: Any, other: Any) -> Any:  # noqa: ANN401 - YAML has all types
-    """``other`` over ``one``: mappings key by key, lists one after the other, anything else replaced."""
+    """``other`` over ``one``.
+
+    Mappings key by key, lists one after the other, anything else replaced.
+    """
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return {**one, **{key: _merged(one[key], value) if key in one else value for key, value in other.items()}}
     return [*one, *other] if isinstance(one, list) and isinstance(other, list) else other
@@ -117,7 +127,10 @@ def _pf(name: str, definitions: _Definitions, pfs: Sequence[Mapping[str, Any]] |
 
 
 def _number(pf: PfName, entry: Mapping[str, Any], vfs: Sequence[str], where: str) -> Iterator[Item]:
-    """As many as are asked for, or as are defined; netplan does nothing for 0."""
+    """As many as are asked for, or as are defined.
+
+    netplan does nothing for 0.
+    """
     path = f"{where}.{_COUNT}"
     asked = None if entry.get(_COUNT) is None else whole(entry[_COUNT], path)
     if asked is not None and asked < len(vfs):
@@ -153,7 +166,10 @@ def _vf(pf: PfName, name: str, definitions: _Definitions, pfs: Sequence[Mapping[
 
 
 def _named(name: str, entry: Mapping[str, Any], pfs: Sequence[Mapping[str, Any]] | None) -> PfName | None:
-    """A PF by its interface or a selector; None when neither identifies one."""
+    """A PF by its interface or a selector.
+
+    None when neither identifies one.
+    """
     if entry.get("set-name"):
         return str(entry["set-name"])
     match = mapping(entry.get("match"), f"ethernets.{name}.match")
@@ -190,7 +206,10 @@ def _unknown(entry: Mapping[str, Any], pfs: Sequence[Mapping[str, Any]] | None) 
 def _vf_id(
     pf: str, name: str, entry: Mapping[str, Any], pfs: Sequence[Mapping[str, Any]] | None
 ) -> frozenset[int] | None:
-    """The id of a VF: of the one with that interface, or by udev's name for it, the PF's with vN for its port."""
+    """The id of a VF.
+
+    It is known by the VF's interface, or by udev's name for that: the PF's name with vN for its port.
+    """
     match = mapping(entry.get("match"), f"ethernets.{name}.match")
     pattern = str(match.get("name", name if not match else ""))
     found = {

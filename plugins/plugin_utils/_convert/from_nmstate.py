@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Network state as nmstate takes it, to a host document (nmstate, rust/src/lib/ifaces/sriov.rs)."""
+"""Converter of nmstate's network state (nmstate, rust/src/lib/ifaces/sriov.rs)."""
 
 from __future__ import annotations
 
@@ -52,8 +52,9 @@ _OF_VF = ("name", "type", "state", "mtu")
 
 
 def from_nmstate(data: object) -> dict[str, Any]:
-    """The document and notices of a network state, as such or in a NodeNetworkConfigurationPolicy of Kubernetes.
+    """The document and notices of a network state.
 
+    The state may be in a NodeNetworkConfigurationPolicy of Kubernetes.
     Raises `BadInputError` naming the path for what nmstate does not take either, and for contradictions.
     """
     return assemble(_state(data))
@@ -103,7 +104,10 @@ def _interface(interface: Mapping[str, Any], ethernet: Mapping[str, Any], where:
 
 
 def _name(interface: Mapping[str, Any], where: str) -> str | None:
-    """By the identifier: with a MAC address, the name is that of a profile only."""
+    """By the identifier.
+
+    With a MAC address, the name is that of a profile only.
+    """
     identifier = interface.get("identifier", "name")
     if identifier == "pci-address":
         return pci_address(interface.get("pci-address"), f"{where}.pci-address")

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hosts as they are, by what the module `sriov_info` returned, to a host document."""
+"""Converter of hosts as they are, by the results of `sriov_info`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .conversion import Converter
 
 
 def from_sriov_info(pfs: object) -> dict[str, Any]:
-    """The document and notices of PFs as `sriov_info` returned them, as ``sriovctl export`` writes it on the host.
+    """The document and notices of PFs as `sriov_info` returned them.
 
-    Raises `BadInputError` for anything else.
+    ``sriovctl export`` writes the same on the host. Raises `BadInputError` for anything else.
     """
     found = export(hardware.checked(pfs) or [])
     return {"document": found.document.to_dict(), "notices": list(found.notices)}

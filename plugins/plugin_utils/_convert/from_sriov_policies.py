@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Objects of the sriov-network-operator to a host document (its api/v1 types, pkg/webhook/validate.go)."""
+"""Converter of the sriov-network-operator's objects (its api/v1, pkg/webhook/validate.go)."""
 
 from __future__ import annotations
 
@@ -53,8 +53,9 @@ _CONTRADICTIONS: tuple[tuple[str, Callable[[_Spec], object], str], ...] = (
 
 
 def from_sriov_policies(data: object, pfs: object = None, labels: object = None) -> dict[str, Any]:
-    """The document and notices for one host of objects as ``kubectl get -o yaml`` prints them: one, a list, or lists.
+    """The document and notices of the operator's objects, for one host.
 
+    ``data`` is what ``kubectl get -o yaml`` prints: one object, a list, or lists.
     SriovNetworkNodePolicy objects are merged as the operator merges them; a SriovNetworkNodeState is one host's own,
     merged by the operator. ``pfs`` of `sriov_info` tell which PFs a selector means; with the node's ``labels`` only
     policies for it count. Raises `BadInputError` naming policy and path for what the operator refuses.
@@ -162,7 +163,10 @@ def _infiniband(spec: _Spec) -> bool:
 
 
 def _state(state: Mapping[str, Any]) -> Iterator[Target | Notice]:
-    """A node's state has what the operator merged: PFs with groups of VFs."""
+    """A node's state has what the operator merged.
+
+    PFs with groups of VFs.
+    """
     spec = mapping(state.get("spec"), "spec")
     others = [key for key in spec if key != "interfaces" and spec[key]]
     if others:

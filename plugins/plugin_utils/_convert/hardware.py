@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is known of a host while documents are made for it: its PFs as the module `sriov_info` returns them."""
+"""PFs of a host as `sriov_info` returns them, for converters to search."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
 
 
 def checked(pfs: object) -> list[Mapping[str, Any]] | None:
-    """``pfs`` of `sriov_info`, None when nothing is known; raises `BadInputError` for anything else."""
+    """``pfs`` of `sriov_info`, or None; raises `BadInputError` for anything else."""
     if pfs is None:
         return None
     good = isinstance(pfs, (list, tuple)) and all(isinstance(pf, Mapping) and "pf" in pf for pf in pfs)
@@ -28,7 +28,7 @@ def names_of(pf: Mapping[str, Any]) -> set[str]:
 
 
 def by_patterns(pfs: Sequence[Mapping[str, Any]], name: str, drivers: Sequence[str]) -> list[Mapping[str, Any]]:
-    """PFs with a network interface that fits the pattern ``name`` and a driver that fits one of ``drivers``, if any."""
+    """PFs whose interface fits ``name`` and whose driver fits one of ``drivers``."""
     return [
         pf
         for pf in pfs

@@ -1,7 +1,11 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All converters: each file ``from_NAME.py`` beside this one, with a filter of that name and a `CONVERTER`."""
+"""The registry of converters.
+
+Each is a file ``from_NAME.py`` beside this one, with a function of that name, which becomes a filter, and a
+`CONVERTER`.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +31,9 @@ CONVERTERS: Mapping[str, Converter] = dict(sorted((one.source, one) for one in m
 
 
 def convert(documents: Sequence[object], source: str, *, pfs: object = None, labels: object = None) -> dict[str, Any]:
-    """The document and notices of all YAML ``documents`` of a text; ``pfs`` and ``labels`` as far as they are taken.
+    """The document and notices of all YAML ``documents`` of a text.
 
+    ``pfs`` and ``labels`` as far as they are taken.
     Raises `BadInputError` for a source that is not known, for several documents where one is meant, and as the
     converter does.
     """

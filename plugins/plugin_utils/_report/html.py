@@ -91,7 +91,7 @@ def _host(host: Mapping[str, Any]) -> str:
 
 
 def _later(host: Mapping[str, Any]) -> str:
-    """What the VMs did not have to wait for."""
+    """VFs that the VMs did not have to wait for."""
     end = sum(host["vfs_present_at_end"].values())
     later = end - _count(host["present_ids_at_last_restore"])
     if later <= 0:

@@ -27,7 +27,10 @@ STAMP = re.compile(r"(\d+\.\d+) ")
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """A heartbeat of a guest; ``time`` in seconds since the epoch, by the host's clock."""
+    """A heartbeat of a guest.
+
+    ``time`` in seconds since the epoch, by the host's clock.
+    """
 
     time: float
     counter: int
@@ -46,13 +49,15 @@ def parse_log(text: str, pattern: str = PATTERN) -> list[Heartbeat]:
 
 
 def largest_gap(heartbeats: Sequence[Heartbeat]) -> tuple[Heartbeat, Heartbeat] | None:
-    """The two neighbours that are farthest apart; None with fewer than two heartbeats."""
+    """The two neighbours farthest apart; None with fewer than two heartbeats."""
     pairs = list(zip(heartbeats, heartbeats[1:]))
     return max(pairs, key=lambda pair: pair[1].time - pair[0].time) if pairs else None
 
 
 def vm_report(vm: Mapping[str, Any], heartbeats: Sequence[Heartbeat]) -> dict[str, Any]:
-    """One VM. ``outage_s`` is the largest gap in its own log; before and after are the neighbours of its pause."""
+    """One VM.
+
+    ``outage_s`` is the largest gap in its own log; before and after are the neighbours of its pause."""
     gap = largest_gap(heartbeats)
     before, after = _around(vm, heartbeats)
     return {
@@ -69,7 +74,7 @@ def vm_report(vm: Mapping[str, Any], heartbeats: Sequence[Heartbeat]) -> dict[st
 
 
 def _around(vm: Mapping[str, Any], heartbeats: Sequence[Heartbeat]) -> tuple[Heartbeat | None, Heartbeat | None]:
-    """The last heartbeat before unplug or stop was requested, and the first one after the gap that followed.
+    """The heartbeats before the pause and after the gap that followed.
 
     The node stamps the resume when QEMU has answered; the guest may have spoken a moment earlier.
     """
@@ -84,7 +89,9 @@ def _around(vm: Mapping[str, Any], heartbeats: Sequence[Heartbeat]) -> tuple[Hea
 def host_report(
     name: str, result: Mapping[str, Any], logs: Mapping[str, str], patterns: Mapping[str, str]
 ) -> dict[str, Any]:
-    """One host. ``logs``: text of each VM's log by its name, ``patterns``: how its heartbeats look."""
+    """One host.
+
+    ``logs``: text of each VM's log by its name, ``patterns``: how its heartbeats look."""
     vms = [
         vm_report(vm, parse_log(logs.get(vm["name"], ""), patterns.get(vm["name"], PATTERN))) for vm in result["vms"]
     ]
@@ -92,7 +99,10 @@ def host_report(
 
 
 def batches(found: Iterable[tuple[float, Sequence[str]]], names: Iterable[str]) -> list[list[str]]:
-    """Batches in the order in which they began, of hosts in the report; ``found``: (begin, batch) of each host."""
+    """Batches of the report's hosts, by begin.
+
+    ``found``: (begin, batch) of each host.
+    """
     known, ordered = set(names), []
     for _start, batch in sorted(found, key=lambda item: item[0]):
         mine = [name for name in batch if name in known]
@@ -102,8 +112,9 @@ def batches(found: Iterable[tuple[float, Sequence[str]]], names: Iterable[str]) 
 
 
 def report_from_evidence(folder: str, names: Iterable[str] | None = None) -> dict[str, Any]:
-    """The whole report from ``folder``, which has a folder per host; only hosts ``names``, or all.
+    """The report of ``folder``, which has a folder per host.
 
+    It is of the hosts ``names``, or of all.
     A host's folder has result.json, host.json (name, batch, patterns) and guest-VM.log of each VM.
     """
     wanted = None if names is None else set(names)
@@ -120,7 +131,10 @@ def report_from_evidence(folder: str, names: Iterable[str] | None = None) -> dic
 
 
 def predicted_batches(names: Sequence[str], serial: Sequence[int | str] | int | str) -> list[list[str]]:
-    """How Ansible cuts ``names`` into batches (playbook_executor.py); the last number of ``serial`` repeats."""
+    """Batches as Ansible cuts ``names`` (playbook_executor.py).
+
+    The last number of ``serial`` repeats.
+    """
     ramp: list[int | str] = [serial] if isinstance(serial, (int, str)) else list(serial)
     left, found = list(names), list[list[str]]()
     while left:
@@ -131,7 +145,10 @@ def predicted_batches(names: Sequence[str], serial: Sequence[int | str] | int | 
 
 
 def _size(number: int | str, total: int) -> int:
-    """``20%`` of the hosts, at least one; 0 and less are all of them."""
+    """Hosts of a batch.
+
+    ``20%`` is at least one, 0 and less are all.
+    """
     if isinstance(number, str) and number.strip().endswith("%"):
         return max(1, int(float(number.strip()[:-1]) / 100 * total))
     return int(number) if int(number) > 0 else total
@@ -140,7 +157,7 @@ def _size(number: int | str, total: int) -> int:
 def prediction(
     names: Sequence[str], serial: Sequence[int | str], facts: Mapping[str, Any], budget_s: float
 ) -> list[str]:
-    """Lines that say which hosts would be updated when, and the outage that is expected on each."""
+    """Lines with the batches, and the outage expected on each host."""
     lines = []
     for number, batch in enumerate(predicted_batches(names, serial), start=1):
         lines.append(f"batch {number}: {', '.join(batch)}")

@@ -10,7 +10,7 @@ from typing import Any
 
 
 def lines(report: Mapping[str, Any], width: int = 46) -> list[str]:
-    """A bar per phase and per VM, on one time axis per host."""
+    """A bar per phase and VM, on one time axis per host."""
     found = []
     for number, batch in enumerate(report["batches"], start=1):
         found.append(f"batch {number}: {', '.join(batch)}")

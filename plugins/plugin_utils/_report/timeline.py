@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The timelines of a live update as SVG: which bars there are, what they look like, and their colours."""
+"""The timeline pictures of a live update as SVG, with their colours."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Bar:
-    """From ``start`` to ``end`` in seconds; ``colour`` names a CSS variable, ``text`` stands beside it."""
+    """A bar from ``start`` to ``end`` in seconds.
+
+    ``colour`` names a CSS variable, ``text`` stands beside it.
+    """
 
     label: str
     start: float
@@ -42,7 +45,10 @@ class Bar:
 
 
 def of_batches(report: Mapping[str, Any]) -> str:
-    """All hosts on one time axis, batch by batch; empty when none has ended a phase."""
+    """All hosts on one time axis, batch by batch.
+
+    Empty when none has ended a phase.
+    """
     spans = {host["name"]: span(host) for host in report["hosts"]}
     bars = [
         Bar(name, one[0], one[1], "vf", f"batch {number}, {one[1] - one[0]:.1f} s")
@@ -68,13 +74,19 @@ def of_host(host: Mapping[str, Any]) -> str:
 
 
 def span(host: Mapping[str, Any]) -> tuple[float, float] | None:
-    """Begin and end of a host's update; None when no phase has ended."""
+    """Begin and end of a host's update.
+
+    None when no phase has ended.
+    """
     ends = [phase["end"] for phase in host["phases"] if phase["end"] is not None]
     return (min(phase["start"] for phase in host["phases"]), max(ends)) if ends else None
 
 
 def _chart(bars: Sequence[Bar], title: str) -> str:
-    """One row per bar, ticks in seconds since the first one begins; ``title`` is for those who cannot see it."""
+    """One row per bar, ticks in seconds since the first begins.
+
+    ``title`` is for screen readers.
+    """
     start = min(item.start for item in bars)
     total = max(max(item.end for item in bars) - start, 1e-6)
     scale = (WIDTH - LEFT - RIGHT) / total
@@ -87,7 +99,10 @@ def _chart(bars: Sequence[Bar], title: str) -> str:
 
 
 def ticks(total: float) -> list[float]:
-    """Round moments from 0 to ``total``, about eight of them: steps of 1, 2 or 5 times a power of ten."""
+    """About eight round moments from 0 to ``total``.
+
+    Steps are 1, 2 or 5 times a power of ten.
+    """
     rough = total / 8
     power = 10 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
@@ -117,7 +132,7 @@ def _row(item: Bar, start: float, scale: float, y: int) -> str:
 
 
 def _text(item: Bar, x: float, width: float, y: int) -> str:
-    """To the right of the bar, to its left where there is no room, else inside it."""
+    """Text beside the bar; inside it where there is no room."""
     length = len(item.text) * LETTER + 8
     if x + width + length < WIDTH:
         return f'<text class="dim" x="{x + width + 6:.1f}" y="{y + 17}">{escape(item.text)}</text>'

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PFs as policies of the sriov-network-operator want them, merged as it merges them (its api/v1/helper.go)."""
+"""Policies merged as the sriov-network-operator does it (its api/v1/helper.go)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ VFIO, NETDEVICE = "vfio-pci", "netdevice"
 
 @dataclass(frozen=True)
 class Group:
-    """VFs of one PF as one policy has them; ``where`` is that policy."""
+    """VFs of one PF as one policy has them.
+
+    ``where`` is that policy.
+    """
 
     ids: frozenset[int]
     device_type: str
@@ -30,7 +33,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Target:
-    """A PF as some policies want it: 0 and None are "not said"; ``managed``: somebody else makes the VFs."""
+    """A PF as some policies want it.
+
+    0 and None are "not said"; ``managed``: somebody else makes the VFs.
+    """
 
     pf: PfName
     priority: int
@@ -44,7 +50,10 @@ class Target:
 
 
 def merged(targets: Iterable[Target]) -> list[Target]:
-    """One for each PF. ``targets`` come in the order in which they are applied: later ones matter more."""
+    """One for each PF.
+
+    ``targets`` come in the order in which they are applied: later ones matter more.
+    """
     pfs: dict[PfName, list[Target]] = {}
     for target in targets:
         pfs.setdefault(target.pf, []).append(target)
@@ -76,7 +85,10 @@ def settings(target: Target) -> Iterator[Item]:
 
 
 def _over(lower: Target, higher: Target) -> Target:
-    """``higher`` with what it leaves of ``lower``: groups of other VFs; and, with those, the larger number and MTU."""
+    """``higher`` with what it leaves of ``lower``.
+
+    That is groups of other VFs and, with those, the larger number and MTU.
+    """
     pf, equal = pf_text(higher.pf), lower.priority == higher.priority
     if equal:
         _refuse_contradiction(lower, higher)
@@ -128,7 +140,10 @@ def _refuse_contradiction(one: Target, other: Target) -> None:
 
 
 def _loss(group: Group, higher: Target) -> Notice | None:
-    """Why the operator drops a group of lesser priority, if it does; ``higher`` is one policy and has one group."""
+    """Why the operator drops a group of lesser priority, if it does.
+
+    ``higher`` is one policy and has one group.
+    """
     pf = pf_text(higher.pf)
     for other in higher.groups:
         if group.ids & other.ids:

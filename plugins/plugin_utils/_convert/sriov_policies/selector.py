@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which PFs and VFs a policy of the sriov-network-operator is about: its ``nicSelector``."""
+"""The ``nicSelector`` of a sriov-network-operator's policy: its PFs and VFs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ Chosen = tuple[PfName, "frozenset[int]"]
 
 @dataclass(frozen=True)
 class Selector:
-    """``names`` leads from names of PFs to VF ids; ``ids`` holds vendor and device id, as far as they are given."""
+    """``names`` leads from names of PFs to VF ids.
+
+    ``ids`` holds vendor and device id, as far as they are given.
+    """
 
     where: str
     ids: Mapping[str, str]
@@ -37,7 +40,10 @@ class Selector:
     every: frozenset[int]
 
     def chosen(self, pfs: Sequence[Mapping[str, Any]] | None) -> Iterator[Chosen | Notice]:
-        """PFs of the host by address; while those are not known, as the selector itself names them."""
+        """PFs of the host by address.
+
+        Without a known host they are named as the selector does it.
+        """
         return self._by_text() if pfs is None else self._by_facts(pfs)
 
     def _by_text(self) -> Iterator[Chosen | Notice]:
@@ -66,7 +72,10 @@ class Selector:
 
 
 def read_selector(data: object, number: int, where: str) -> Selector:
-    """The selector of a policy for ``number`` VFs a PF; raises `BadInputError` naming the path for a wrong one."""
+    """The selector of a policy for ``number`` VFs a PF.
+
+    Raises `BadInputError` naming the path for a wrong one.
+    """
     given = {key: value for key, value in mapping(data, where).items() if value}
     for key in given:
         if key not in _KEYS:
@@ -88,7 +97,10 @@ def read_selector(data: object, number: int, where: str) -> Selector:
 
 
 def _names(items: Sequence[object], number: int, where: str) -> dict[str, frozenset[int]]:
-    """VF ids by PF name, of texts like ``ens1f0#0-3``; all without a range."""
+    """VF ids by PF name, of texts like ``ens1f0#0-3``.
+
+    A text without a range means all.
+    """
     found: dict[str, frozenset[int]] = {}
     for index, text in enumerate(items):
         name, mark, ids = str(text).partition("#")
