@@ -161,19 +161,19 @@ def test_that_test_would_notice(host: FakeHost, capsys: pytest.CaptureFixture[st
     }
 
 
-def test_a_run_that_was_killed_is_told(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_was_killed_is_reported(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     """Not while it is at work, nor when the next one has put right what it left."""
     pf = host.pfs["0000:03:00.0"]
     host.released(pf)
-    wish = validate({"pfs": [{"pf": "eth0", "hardware_vfs": 5, "present_vfs": "0-4", "allow_disruptive": True}]})
+    spec = validate({"pfs": [{"pf": "eth0", "hardware_vfs": 5, "present_vfs": "0-4", "allow_disruptive": True}]})
     host.faults = {3: KILL}
     with pytest.raises(Killed):
-        converge(host.sysfs, host.run, wish)
+        converge(host.sysfs, host.run, spec)
     host.dead = False
     assert [pf["unfinished"] for pf in run(host, capsys)["pfs"]] == [True, False]
     with pf_lock.held(host.sysfs, [pf.address]):
         assert [pf["unfinished"] for pf in run(host, capsys)["pfs"]] == [False, False]
-    converge(host.sysfs, host.run, wish)
+    converge(host.sysfs, host.run, spec)
     assert [pf["unfinished"] for pf in run(host, capsys)["pfs"]] == [False, False]
 
 
@@ -224,7 +224,7 @@ def test_a_source_that_is_missing_is_no_failure(
     assert nvme["unread"] == []
 
 
-def test_firmware_that_nobody_can_tell(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+def test_firmware_that_nobody_knows(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     host.pfs["0000:03:00.0"].drvinfo = None
     assert run(host, capsys, pfs=["eth0"])["pfs"][0]["unread"] == []
     host.run.missing = {"devlink"}
@@ -328,7 +328,7 @@ NAMES: list[list[Any] | None] = [
 
 
 @pytest.mark.parametrize("names", NAMES)
-def test_a_blocked_pf_is_told_without_reading_it(
+def test_a_blocked_pf_is_reported_without_reading_it(
     host: FakeHost, capsys: pytest.CaptureFixture[str], names: list[Any] | None
 ) -> None:
     """The fake fails whoever reads its sriov_numvfs."""

@@ -243,8 +243,8 @@ def test_property_that_does_not_stick_is_a_failure(tmp_path: Path, capsys: pytes
     host = FakeHost(tmp_path / "root")
     pf = host.add(FakePf(IGB, netdev="eth0", ignores=frozenset({"spoofchk"})))
     before = host.picture()
-    wish = {"pf": IGB, "hardware_vfs": 2, "present_vfs": "1", "vfs": [{"ids": 1, "spoofchk": False}]}
-    result = run(host, capsys, pfs=[wish])
+    spec = {"pf": IGB, "hardware_vfs": 2, "present_vfs": "1", "vfs": [{"ids": 1, "spoofchk": False}]}
+    result = run(host, capsys, pfs=[spec])
     assert "wanted {'spoofchk': False}, the driver reports {'spoofchk': True}" in result["msg"]
     assert host.picture() == before
     assert not [path for path, _value in host.sysfs.writes if path.endswith("scan_vf_id")]
@@ -255,8 +255,8 @@ def test_driver_that_does_not_bind_is_a_failure(tmp_path: Path, capsys: pytest.C
     host = make(tmp_path)
     host.reluctant.add("vfio-pci")
     before = host.picture()
-    wish = {"pf": IGB, "hardware_vfs": 2, "present_vfs": "1", "vfs": [{"ids": 1, "driver": "vfio-pci"}]}
-    result = run(host, capsys, pfs=[wish])
+    spec = {"pf": IGB, "hardware_vfs": 2, "present_vfs": "1", "vfs": [{"ids": 1, "driver": "vfio-pci"}]}
+    result = run(host, capsys, pfs=[spec])
     assert "driver of VF 1: wanted vfio-pci, found none" in result["msg"]
     assert host.picture() == before
 
@@ -267,12 +267,12 @@ def test_pf_driver_that_needs_every_vf_is_served_as_on_stock(
     """Check mode cannot know it: only the kernel's answer to a write tells."""
     host = FakeHost(tmp_path / "root")
     pf = host.add(FakePf(IGB, driver="ixgbe", netdev="eth0", opt_in=False))
-    wish = {"pf": IGB, "hardware_vfs": 3, "present_vfs": "1", "drivers_autoprobe": False}
-    result = run(host, capsys, pfs=[wish])
+    spec = {"pf": IGB, "hardware_vfs": 3, "present_vfs": "1", "drivers_autoprobe": False}
+    result = run(host, capsys, pfs=[spec])
     assert (pf.enabled, set(pf.vfs), pf.autoprobe) == (3, {0, 1, 2}, False)
     assert [step["step"] for step in result["steps"]] == ["autoprobe", "enable"]
     assert "driver ixgbe has not declared that it can live with absent VFs" in result["notes"][0]
-    again = run(host, capsys, pfs=[wish])
+    again = run(host, capsys, pfs=[spec])
     assert (again["changed"], again["notes"]) == (False, result["notes"])
 
 
@@ -280,20 +280,20 @@ def test_pf_driver_that_needs_every_vf_is_asked_once(tmp_path: Path, capsys: pyt
     """Else VFs would be unbound for it again and again, and one that is in use would be a refusal for ever."""
     host = FakeHost(tmp_path / "root")
     pf = host.add(FakePf(IGB, driver="ixgbe", netdev="eth0", opt_in=False))
-    wish = {"pf": IGB, "hardware_vfs": 3, "present_vfs": "1", "vfs": [{"ids": "all", "driver": "vfio-pci"}]}
-    done = run(host, capsys, pfs=[wish])
+    spec = {"pf": IGB, "hardware_vfs": 3, "present_vfs": "1", "vfs": [{"ids": "all", "driver": "vfio-pci"}]}
+    done = run(host, capsys, pfs=[spec])
     assert (done["changed"], {vf.driver for vf in pf.vfs.values()}) == (True, {"vfio-pci"})
     host.hold(pf, 2)
     writes = len(host.sysfs.writes)
     for check in (False, True):
-        again = run(host, capsys, pfs=[wish], _ansible_check_mode=check)
+        again = run(host, capsys, pfs=[spec], _ansible_check_mode=check)
         assert (again["changed"], again["notes"]) == (False, done["notes"])
     assert len(host.sysfs.writes) == writes
     host.released(pf)
     host.setup(pf, 0)
     pf.driver, pf.opt_in = "igb", True
     host.draw()
-    run(host, capsys, pfs=[wish])
+    run(host, capsys, pfs=[spec])
     assert set(pf.vfs) == {1}, "what was noted is of another driver"
 
 
@@ -326,13 +326,13 @@ def test_it_is_noted_for_metrics(
 
 
 def test_through_zero_with_autoprobe_off_drivers_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Those too that autoprobe had brought: nobody wished them away."""
+    """Those too that autoprobe had brought: nobody desired them away."""
     host = make(tmp_path)
     pf = host.pfs[IGB]
     host.setup(pf, 4, range(4), "igbvf")
     host.draw()
-    wish = {"pf": IGB, "hardware_vfs": 6, "drivers_autoprobe": False, "allow_disruptive": True}
-    run(host, capsys, pfs=[wish])
+    spec = {"pf": IGB, "hardware_vfs": 6, "drivers_autoprobe": False, "allow_disruptive": True}
+    run(host, capsys, pfs=[spec])
     assert (pf.autoprobe, {vf_id: vf.driver for vf_id, vf in pf.vfs.items()}) == (
         False,
         dict.fromkeys(range(4), "igbvf"),
@@ -344,8 +344,8 @@ def test_properties_are_there_before_any_driver_on_a_stock_kernel(
 ) -> None:
     """Enabling adds all VFs: without autoprobe, until they have what is declared."""
     host = make(tmp_path, "stock")
-    wish = {"pf": IGB, "hardware_vfs": 2, "vfs": [{"ids": "all", "mac": "02:00:00:00:00:01+id"}]}
-    done = run(host, capsys, pfs=[wish])
+    spec = {"pf": IGB, "hardware_vfs": 2, "vfs": [{"ids": "all", "mac": "02:00:00:00:00:01+id"}]}
+    done = run(host, capsys, pfs=[spec])
     assert [step["step"] for step in done["steps"]] == [
         "autoprobe", "enable", "properties", "properties", "read back", "autoprobe", "bind"
     ]  # fmt: skip

@@ -134,7 +134,7 @@ def test_vfs_that_cannot_be_left_out_stay_and_the_result_says_so(
         assert result["present_vfs"] == {IGB: "0-6" if interface == "stock" else f"0-{len(present) - 1}"}
 
 
-def test_by_way_of_zero_when_told_to(tmp_path: Path, call: Call) -> None:
+def test_disabling_all_vfs_first_when_allowed(tmp_path: Path, call: Call) -> None:
     host = make(tmp_path, "vf-id-narrow", present=[0, 1, 2])
     pf = host.pfs[IGB]
     args = {"pf": IGB, "ids": "1", "state": "absent"}
@@ -200,10 +200,10 @@ def test_users_of_every_kind_are_named(
     use(host, pf, 1)
     users.put(host, "proc/self/mountinfo", "50 1 0:4 net:[7] /run/netns/blue rw shared:2 - nsfs nsfs rw\n")
     before = host.picture()
-    wishes: list[dict[str, Any]] = [{"state": "absent"}, {"driver": "nvme"}]
-    for wish in wishes:
+    specs: list[dict[str, Any]] = [{"state": "absent"}, {"driver": "nvme"}]
+    for spec in specs:
         for check in (True, False):
-            result = call(host, pf=IGB, ids="0-1", **wish, _ansible_check_mode=check)
+            result = call(host, pf=IGB, ids="0-1", **spec, _ansible_check_mode=check)
             assert result["kind"] == "RefusedError"
             assert f"VFs are in use: VF 1 of PF {IGB} by {words}" in result["msg"]
     assert (host.picture(), host.sysfs.writes, host.run.calls) == (before, [], [])
@@ -264,7 +264,7 @@ def test_bad_input_writes_nothing(
     assert (host.sysfs.writes, host.run.calls) == ([], [])
 
 
-def test_takes_the_same_wishes_as_the_document() -> None:
+def test_takes_the_same_specs_as_the_document() -> None:
     """`ids` has its own words, as `driver` has: here no VF can be enabled but absent."""
     alone = yaml.safe_load(sriov_vf.DOCUMENTATION)["options"]
     inside = yaml.safe_load(sriov_pf.DOCUMENTATION)["options"]["pfs"]["suboptions"]["vfs"]["suboptions"]

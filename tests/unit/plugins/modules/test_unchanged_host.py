@@ -76,8 +76,8 @@ def checked(
     return sysfs, run
 
 
-def of_each(host: FakeHost, wish: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{"pf": pf, **wish} for pf in host.pfs]
+def of_each(host: FakeHost, spec: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"pf": pf, **spec} for pf in host.pfs]
 
 
 @pytest.mark.parametrize("interface", INTERFACES)
@@ -86,28 +86,28 @@ def test_nothing_is_asked_twice_of_a_large_host(
 ) -> None:
     host = large(folder, interface, 20, 125)
     own = {f"/sys/bus/pci/devices/{vf.address}" for pf in host.pfs.values() for vf in pf.vfs.values()}
-    for wishes in (of_each(host, PLAIN), of_each(host, DOCUMENTS["properties"]), [{"pf": SELECTORS["by driver"]}]):
-        sysfs, run = checked(host, capsys, *wishes)
+    for specs in (of_each(host, PLAIN), of_each(host, DOCUMENTS["properties"]), [{"pf": SELECTORS["by driver"]}]):
+        sysfs, run = checked(host, capsys, *specs)
         assert [what for what, times in (sysfs.asked + run.asked).items() if times > 1] == []
         assert not [path for _kind, path in sysfs.asked if path.startswith(tuple(own))]
 
 
 @pytest.mark.parametrize("interface", INTERFACES)
-@pytest.mark.parametrize("wish", DOCUMENTS)
-def test_looks_do_not_grow_with_vfs(
-    folder: Path, capsys: pytest.CaptureFixture[str], interface: str, wish: str
+@pytest.mark.parametrize("spec", DOCUMENTS)
+def test_reads_do_not_grow_with_vfs(
+    folder: Path, capsys: pytest.CaptureFixture[str], interface: str, spec: str
 ) -> None:
     totals = []
     for vfs in (10, 125):
         host = large(folder, interface, 3, vfs)
-        sysfs, run = checked(host, capsys, *of_each(host, DOCUMENTS[wish]))
+        sysfs, run = checked(host, capsys, *of_each(host, DOCUMENTS[spec]))
         assert run.asked.total() <= 1
         totals.append((sysfs.asked.total(), run.asked.total()))
     assert totals[0] == totals[1]
 
 
 @pytest.mark.parametrize("selector", SELECTORS)
-def test_looks_do_not_grow_with_vfs_for_selectors(
+def test_reads_do_not_grow_with_vfs_for_selectors(
     folder: Path, capsys: pytest.CaptureFixture[str], selector: str
 ) -> None:
     totals = []
@@ -119,7 +119,7 @@ def test_looks_do_not_grow_with_vfs_for_selectors(
 
 
 @pytest.mark.parametrize("driver", ["default", None])
-def test_wishes_that_only_vfs_can_tell_read_each_file_once(
+def test_specs_that_only_vfs_can_answer_read_each_file_once(
     folder: Path, capsys: pytest.CaptureFixture[str], driver: str | None
 ) -> None:
     """An override, a table of vectors, an MTU are in files of each VF."""
@@ -183,17 +183,17 @@ finally:
 
 
 @pytest.mark.parametrize(
-    ("wish", "allowed"), [(PLAIN, NEEDED), (DOCUMENTS["drivers"], NEEDED | OF_VFS)], ids=["plain", "drivers"]
+    ("spec", "allowed"), [(PLAIN, NEEDED), (DOCUMENTS["drivers"], NEEDED | OF_VFS)], ids=["plain", "drivers"]
 )
 def test_no_more_is_imported_than_an_unchanged_host_needs(
-    folder: Path, wish: dict[str, Any], allowed: set[str]
+    folder: Path, spec: dict[str, Any], allowed: set[str]
 ) -> None:
     """Ansible compiles a module and all that it imports at each run, so each file here costs time on every host.
 
     Add a file to these lists only when each run on each host needs it.
     """
     host = large(folder, "vf-id", 2, 4)
-    arguments = json.dumps({"pfs": of_each(host, wish)})
+    arguments = json.dumps({"pfs": of_each(host, spec)})
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(host.root), arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True, text=True, check=True,

@@ -46,7 +46,7 @@ def test_steps_also_where_going_there_is_refused(host: FakeHost) -> None:
     assert (drift.problems, drift.unread) == ([], {})
 
 
-# programs that are missing, wishes, steps, PFs that could not be compared
+# programs that are missing, specs, steps, PFs that could not be compared
 UNREAD: list[tuple[set[str], list[dict[str, Any]], dict[str, int | None], dict[str, str]]] = [
     (
         {"devlink"}, [{"pf": MLX5, "eswitch_mode": "switchdev"}, {"pf": NVME, "hardware_vfs": 8}],
@@ -70,16 +70,16 @@ UNREAD: list[tuple[set[str], list[dict[str, Any]], dict[str, int | None], dict[s
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("missing", "wishes", "found", "unread"), UNREAD)
+@pytest.mark.parametrize(("missing", "specs", "found", "unread"), UNREAD)
 def test_what_cannot_be_read_hides_nothing_else(
     host: FakeHost,
     missing: set[str],
-    wishes: list[dict[str, Any]],
+    specs: list[dict[str, Any]],
     found: dict[str, int | None],
     unread: dict[str, str],
 ) -> None:
     host.run.missing = missing
-    drift = read(host, *wishes)
+    drift = read(host, *specs)
     assert (steps(drift), drift.unread, drift.problems) == (found, unread, [])
 
 
@@ -103,7 +103,7 @@ def test_what_does_not_fit(host: FakeHost) -> None:
     assert drift.unread == {}
 
 
-def test_a_pf_declared_twice_is_a_problem_though_each_wish_fits(host: FakeHost) -> None:
+def test_a_pf_declared_twice_is_a_problem_though_each_spec_fits(host: FakeHost) -> None:
     drift = read(host, {"pf": IGB}, {"pf": "eth0", "hardware_vfs": 7})
     assert len(drift.problems) == 1
     assert steps(drift) == {IGB: 0}

@@ -168,13 +168,13 @@ KINDS: list[tuple[str, dict[str, Any], dict[str, Any], dict[int, dict[str, Any]]
 ]
 
 
-@pytest.mark.parametrize(("kind", "wish", "settings", "entries"), KINDS)
+@pytest.mark.parametrize(("kind", "spec", "settings", "entries"), KINDS)
 def test_kinds_of_pfs(
-    tmp_path: Path, kind: str, wish: dict[str, Any], settings: dict[str, Any], entries: dict[int, dict[str, Any]]
+    tmp_path: Path, kind: str, spec: dict[str, Any], settings: dict[str, Any], entries: dict[int, dict[str, Any]]
 ) -> None:
     hosts = [FakeHost(tmp_path / name, "vf-id", ("mlx5_core", "ice", "iavf")) for name in ("one", "other")]
     one, other = ((host, getattr(host, kind)(PF)) for host in hosts)
-    document = validate({"pfs": [{"pf": PF, "hardware_vfs": 4, "present_vfs": "all", **wish}]})
+    document = validate({"pfs": [{"pf": PF, "hardware_vfs": 4, "present_vfs": "all", **spec}]})
     converge(one[0].sysfs, one[0].run, document)
     found = exported(one[0])
     said = found.document.to_dict()["pfs"][0]
@@ -205,7 +205,7 @@ def histories(draw: st.DrawFn) -> tuple[Start, list[Any], list[tuple[str, int]]]
     documents = draw(st.lists(wishes(start), max_size=2))
     if start.network and draw(st.booleans()):
         documents.append({"pf": PF, "vfs": draw(st.lists(VF_EXTRAS, max_size=2))})
-    return start, [{"pfs": [wish]} for wish in documents], draw(st.lists(MEDDLING, max_size=2))
+    return start, [{"pfs": [spec]} for spec in documents], draw(st.lists(MEDDLING, max_size=2))
 
 
 def meddle(host: FakeHost, what: str, vf_id: int) -> None:
@@ -225,9 +225,9 @@ def meddle(host: FakeHost, what: str, vf_id: int) -> None:
 
 
 def live_through(host: FakeHost, documents: list[Any], meddling: list[tuple[str, int]]) -> None:
-    for wish in documents:
+    for spec in documents:
         try:
-            converge(host.sysfs, host.run, validate(wish), force=True, allow_disruptive=True)
+            converge(host.sysfs, host.run, validate(spec), force=True, allow_disruptive=True)
         except SriovError:
             continue
     for what, vf_id in meddling:

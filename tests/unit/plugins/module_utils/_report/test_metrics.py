@@ -14,8 +14,8 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._report.metrics imp
 from tests.fake.tools import exposition
 
 COUNTS = {"supported": 7, "hardware": 7, "present": 3, "bound": 2, "held": 1}
-WISHES = {"wanted": 4, "hardware_wanted": 7, "drift": 2}
-IGB = PfFacts("0000:03:00.0", "eth0", "igb", "vf-id", False, {**COUNTS, **WISHES}, False)
+SPECS = {"wanted": 4, "hardware_wanted": 7, "drift": 2}
+IGB = PfFacts("0000:03:00.0", "eth0", "igb", "vf-id", False, {**COUNTS, **SPECS}, False)
 NVME = PfFacts("0000:04:00.0", None, None, "stock", False, COUNTS)
 STUCK = PfFacts("0000:05:00.0", "eth1", blocked=True)
 ALL = Facts((IGB, NVME, STUCK), True, LastApply(1700000000.25, 0.5, "failed"))

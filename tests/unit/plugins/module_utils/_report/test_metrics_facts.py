@@ -34,8 +34,8 @@ def read(host: FakeHost, *pfs: dict[str, Any]) -> Facts:
     return facts
 
 
-# wish for the network PF, what it adds
-WISHES: list[tuple[dict[str, Any], dict[str, int]]] = [
+# spec for the network PF, what it adds
+SPECS: list[tuple[dict[str, Any], dict[str, int]]] = [
     ({}, {"drift": 0}),
     ({"present_vfs": "0-1,6"}, {"drift": 0, "wanted": 3, "surplus": 0}),
     ({"hardware_vfs": "max", "present_vfs": "0-6"}, {"drift": 1, "wanted": 7, "surplus": 0, "hardware_wanted": 7}),
@@ -44,10 +44,10 @@ WISHES: list[tuple[dict[str, Any], dict[str, int]]] = [
 ]
 
 
-@pytest.mark.parametrize(("wish", "more"), WISHES)
-def test_counts(host: FakeHost, wish: dict[str, Any], more: dict[str, int]) -> None:
+@pytest.mark.parametrize(("spec", "more"), SPECS)
+def test_counts(host: FakeHost, spec: dict[str, Any], more: dict[str, int]) -> None:
     """Also where going there is refused: VF 6 is in use, another number takes VFs away."""
-    facts = read(host, {"pf": IGB, **wish})
+    facts = read(host, {"pf": IGB, **spec})
     assert [(pf.pf, pf.netdev, pf.driver, pf.interface, pf.blocked) for pf in facts.pfs] == [
         (IGB, "eth0", "igb", "vf-id", False),
         (NVME, None, "nvme", "vf-id", False),

@@ -48,8 +48,8 @@ def nvme(folder: Path) -> tuple[FakeHost, list[dict[str, Any]]]:
     host.hold(large, 7)
     host.hold(large, 199, 99, "web2")
     host.draw()
-    wish = {"pf": large.address, "hardware_vfs": "max", "present_vfs": "0-249"}
-    return host, [wish, {"pf": small.address, "present_vfs": "0-31"}]
+    spec = {"pf": large.address, "hardware_vfs": "max", "present_vfs": "0-249"}
+    return host, [spec, {"pf": small.address, "present_vfs": "0-31"}]
 
 
 def blocked(folder: Path) -> tuple[FakeHost, list[dict[str, Any]]]:
@@ -85,9 +85,9 @@ PRINTED = Path(__file__).parent / "status"
 """A file for each host: what is printed of PFs, an empty line, and the same with VFs."""
 
 
-def look(host: FakeHost, wishes: list[dict[str, Any]], vfs: bool) -> dict[str, Any]:
+def look(host: FakeHost, specs: list[dict[str, Any]], vfs: bool) -> dict[str, Any]:
     """Process and time of what blocks a PF are made up."""
-    document = validate({"pfs": wishes}) if wishes else None
+    document = validate({"pfs": specs}) if specs else None
     status = _status.read(host.sysfs, host.run, None, (document, None), "full" if vfs else "summary")
     for pf in status["pfs"]:
         if "blocked" in pf:
@@ -98,32 +98,32 @@ def look(host: FakeHost, wishes: list[dict[str, Any]], vfs: bool) -> dict[str, A
 
 @pytest.mark.parametrize("make", HOSTS)
 def test_hosts(tmp_path: Path, make: Callable[[Path], tuple[FakeHost, list[dict[str, Any]]]]) -> None:
-    host, wishes = make(tmp_path)
+    host, specs = make(tmp_path)
     brief, full = (PRINTED / f"{make.__name__}.txt").read_text().split("\n\n")
-    assert status_text.status_lines(look(host, wishes, False)) == brief.splitlines()
-    assert status_text.status_lines(look(host, wishes, True), vfs=True) == full.splitlines()
+    assert status_text.status_lines(look(host, specs, False)) == brief.splitlines()
+    assert status_text.status_lines(look(host, specs, True), vfs=True) == full.splitlines()
     assert (host.sysfs.writes, host.run.calls) == ([], [])
 
 
 def test_each_file_is_read_once_and_each_program_runs_once(tmp_path: Path) -> None:
     """Though the host is also compared with its document."""
-    host, wishes = mlx5(tmp_path)
-    look(host, wishes, True)
+    host, specs = mlx5(tmp_path)
+    look(host, specs, True)
     assert [path for path, times in host.sysfs.reads.items() if times > 1] == []
     assert len(host.run.asked) == len({tuple(words) for words in host.run.asked})
 
 
 def test_the_summary_reads_less_of_each_vf(tmp_path: Path) -> None:
-    host, wishes = mlx5(tmp_path)
-    look(host, wishes, False)
+    host, specs = mlx5(tmp_path)
+    look(host, specs, False)
     assert not [path for path in host.sysfs.reads if path.endswith("/config")]
 
 
 def test_colours(tmp_path: Path) -> None:
     """Heads, what is not as declared, what is blocked; on whole lines, so that columns stay where they are."""
-    host, wishes = blocked(tmp_path)
-    wishes = [{"pf": "0000:04:00.0", "hardware_vfs": 8}, *wishes[:1]]
-    status = {**look(host, wishes, False), "notes": ["what to know"]}
+    host, specs = blocked(tmp_path)
+    specs = [{"pf": "0000:04:00.0", "hardware_vfs": 8}, *specs[:1]]
+    status = {**look(host, specs, False), "notes": ["what to know"]}
     plain, painted = (status_text.status_lines(status, paint=paint) for paint in (lambda x, _look: x, coloured))
     looks = ["1", "33", "31", "33"]
     assert painted == [f"\x1b[{look}m{line}\x1b[0m" for look, line in zip(looks, plain, strict=True)]

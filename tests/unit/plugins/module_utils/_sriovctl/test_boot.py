@@ -28,12 +28,12 @@ def host(tmp_path: Path) -> FakeHost:
     return host
 
 
-def arrivals(host: FakeHost, *wishes: dict[str, Any], last: bool = False) -> tuple[list[str], list[str], list[str]]:
-    found = boot.read_arrivals(host.sysfs, host.run, validate({"pfs": list(wishes)}), last)
+def arrivals(host: FakeHost, *specs: dict[str, Any], last: bool = False) -> tuple[list[str], list[str], list[str]]:
+    found = boot.read_arrivals(host.sysfs, host.run, validate({"pfs": list(specs)}), last)
     return [str(one.spec.pf) for one in found.ready], [one.text for one in found.missing], list(found.possible)
 
 
-# wish, what is ready, what is missing; all PFs are there
+# spec, what is ready, what is missing; all PFs are there
 THERE: list[tuple[dict[str, Any], list[str], list[str]]] = [
     ({"pf": A}, [A], []),
     ({"pf": "eth1"}, [B], []),
@@ -52,10 +52,10 @@ THERE: list[tuple[dict[str, Any], list[str], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("wish", "ready", "missing"), THERE)
-def test_what_is_there(host: FakeHost, wish: dict[str, Any], ready: list[str], missing: list[str]) -> None:
+@pytest.mark.parametrize(("spec", "ready", "missing"), THERE)
+def test_what_is_there(host: FakeHost, spec: dict[str, Any], ready: list[str], missing: list[str]) -> None:
     host.pfs[B].altname = "uplink"
-    assert arrivals(host, wish) == (ready, missing, [])
+    assert arrivals(host, spec) == (ready, missing, [])
 
 
 WHICH = "what tells which one PF {driver: igb, index: %d} is: the driver of " + B
@@ -97,7 +97,7 @@ def test_possible_pfs_are_named(host: FakeHost) -> None:
     assert arrivals(host, {"pf": {"driver": "igb", "all": True}}) == ([A], [], [B])
 
 
-# wish, is udev waited for?
+# spec, is udev waited for?
 NAMES: list[tuple[dict[str, Any], bool]] = [
     ({"pf": "eth0"}, True),
     ({"pf": {"netdev": "eth0"}}, True),
@@ -107,14 +107,14 @@ NAMES: list[tuple[dict[str, Any], bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("wish", "waits"), NAMES)
-def test_names_hold_when_udev_has_been_there(host: FakeHost, wish: dict[str, Any], waits: bool) -> None:
+@pytest.mark.parametrize(("spec", "waits"), NAMES)
+def test_names_hold_when_udev_has_been_there(host: FakeHost, spec: dict[str, Any], waits: bool) -> None:
     """Before, eth0 may be another card's name tomorrow; where no udev runs, names are what they are."""
-    assert arrivals(host, wish)[0] == [A]
+    assert arrivals(host, spec)[0] == [A]
     put(host, "run/udev/control")
-    assert arrivals(host, wish)[:2] == (([], [f"udev's name for the interface of {A}"]) if waits else ([A], []))
+    assert arrivals(host, spec)[:2] == (([], [f"udev's name for the interface of {A}"]) if waits else ([A], []))
     put(host, "run/udev/data/n2")
-    assert arrivals(host, wish)[0] == [A]
+    assert arrivals(host, spec)[0] == [A]
 
 
 def test_an_interface_renamed_while_it_is_read(host: FakeHost) -> None:

@@ -44,12 +44,12 @@ class Boot:
     costs: float = 0.0
     looks: int = 0
 
-    def apply(self, *wishes: dict[str, Any], wait: float = 10.0) -> None:
+    def apply(self, *specs: dict[str, Any], wait: float = 10.0) -> None:
         one = BootApply(
             self.host.sysfs, self.host.run, self.bring, self.reports.append, self.said.append, self.only,
             self.sleep, lambda: self.now,
         )  # fmt: skip
-        one.apply(validate({"pfs": list(wishes)}), wait)
+        one.apply(validate({"pfs": list(specs)}), wait)
 
     def bring(self, document: HostDocument) -> Report:
         report = converge(self.host.sysfs, self.host.run, document)
@@ -80,7 +80,7 @@ def boot(tmp_path: Path) -> Boot:
     return Boot(host)
 
 
-def wish(pf: object, **more: object) -> dict[str, Any]:
+def spec(pf: object, **more: object) -> dict[str, Any]:
     return {"pf": pf, "hardware_vfs": 2, **more}
 
 
@@ -106,7 +106,7 @@ def update(host: FakeHost) -> None:
 
 def test_all_there_is_one_round(boot: Boot) -> None:
     boot.host.igb(B, "eth1")
-    boot.apply(wish(A), wish("eth1"))
+    boot.apply(spec(A), spec("eth1"))
     assert (boot.done(), boot.now, boot.said) == ([[A, B]], 0.0, [])
     assert boot.enabled() == {A: 2, B: 2}
 
@@ -119,7 +119,7 @@ def test_each_as_it_comes(boot: Boot) -> None:
         3.0: appears(C, netdev="eth2"),
         4.0: gets(B, "netdev", "eth1"),
     }
-    boot.apply(wish(B, vfs=[{"ids": 0, "vlan": 5}]), wish(A), wish("eth2"))
+    boot.apply(spec(B, vfs=[{"ids": 0, "vlan": 5}]), spec(A), spec("eth2"))
     assert boot.done() == [[A], [C], [B]]
     assert 4.0 <= boot.now <= 4.0 + 2 * PAUSE_S
     assert boot.host.pfs[B].properties[0]["vlan"] == 5
@@ -129,10 +129,10 @@ def test_each_as_it_comes(boot: Boot) -> None:
 def test_one_that_never_comes_stops_no_other(boot: Boot) -> None:
     boot.events = {9.9: appears(C)}
     with pytest.raises(DeadlineError) as caught:
-        boot.apply(wish({"driver": "ice"}), wish("eth7"))
+        boot.apply(spec({"driver": "ice"}), spec("eth7"))
     assert str(caught.value) == "after 10 s this is still missing: PF {driver: ice}; PF eth7"
     with pytest.raises(SriovError, match=r"^after 10 s this is still missing: PF eth7$"):
-        boot.apply(wish("eth7"), wish(C))
+        boot.apply(spec("eth7"), spec(C))
     assert boot.done() == [[C]]
     assert boot.enabled() == {A: 0, C: 2}
 
@@ -140,7 +140,7 @@ def test_one_that_never_comes_stops_no_other(boot: Boot) -> None:
 def test_without_time_to_wait(boot: Boot) -> None:
     """What is there is done all the same, and nothing is slept."""
     with pytest.raises(SriovError, match="after 0 s this is still missing: PF eth7"):
-        boot.apply(wish("eth7"), wish(A), wait=0)
+        boot.apply(spec("eth7"), spec(A), wait=0)
     assert (boot.enabled(), boot.now) == ({A: 2}, 0.0)
 
 
@@ -148,7 +148,7 @@ def test_one_that_comes_while_others_are_worked_at_is_not_overlooked(boot: Boot)
     """After the deadline, too: whoever is told by udev that a PF has come does nothing while this runs."""
     boot.costs = 15.0
     boot.events = {12.0: appears(B, netdev="eth1")}
-    boot.apply(wish(A), wish(B))
+    boot.apply(spec(A), spec(B))
     assert boot.done() == [[A], [B]]
 
 
@@ -176,7 +176,7 @@ def test_selectors(
 ) -> None:
     boot.events = dict(events)
     boot.sleep(0.0)
-    boot.apply(wish(selector))
+    boot.apply(spec(selector))
     assert boot.done() == done
     assert at <= boot.now <= at + 2 * PAUSE_S
 
@@ -186,24 +186,24 @@ def test_an_index_is_not_guessed(boot: Boot) -> None:
     boot.host.add(FakePf(B, driver=None))
     boot.host.add(FakePf(C))
     with pytest.raises(DeadlineError, match=rf"which one PF .* is: the driver of {B}"):
-        boot.apply(wish({"driver": "igb", "index": 1}))
+        boot.apply(spec({"driver": "igb", "index": 1}))
     assert set(boot.enabled().values()) == {0}
 
 
-# wishes that fail beside one that does not, the kind of error, its words
+# specs that fail beside one that does not, the kind of error, its words
 FAILURES: list[tuple[list[dict[str, Any]], str]] = [
-    ([wish(B, hardware_vfs=99)], "hardware_vfs 99 is out of range"),
-    ([wish({"driver": "igb"})], "is not one PF, 2 match"),
-    ([wish("eth1", hardware_vfs=3), wish(B, hardware_vfs=9)], rf"PF {B} is declared twice, as 'eth1' and '{B}'"),
-    ([wish(B, hardware_vfs=1)], "goes through 0"),
+    ([spec(B, hardware_vfs=99)], "hardware_vfs 99 is out of range"),
+    ([spec({"driver": "igb"})], "is not one PF, 2 match"),
+    ([spec("eth1", hardware_vfs=3), spec(B, hardware_vfs=9)], rf"PF {B} is declared twice, as 'eth1' and '{B}'"),
+    ([spec(B, hardware_vfs=1)], "goes through 0"),
 ]
 
 
-@pytest.mark.parametrize(("wishes", "words"), FAILURES)
-def test_one_that_fails_stops_no_other(boot: Boot, wishes: list[dict[str, Any]], words: str) -> None:
+@pytest.mark.parametrize(("specs", "words"), FAILURES)
+def test_one_that_fails_stops_no_other(boot: Boot, specs: list[dict[str, Any]], words: str) -> None:
     boot.host.setup(boot.host.igb(B, "eth1"), *((2, [0]) if "through" in words else (0,)))
     with pytest.raises(SriovError, match=words) as caught:
-        boot.apply(*wishes, wish(A))
+        boot.apply(*specs, spec(A))
     assert type(caught.value) is SriovError  # neither bad_input nor refused: something was changed
     assert boot.host.pfs[A].enabled == 2
     assert boot.host.pfs[B].enabled == (2 if "through" in words else 3 if "twice" in words else 0)
@@ -213,17 +213,17 @@ def test_the_kernel_says_no_to_one(boot: Boot) -> None:
     boot.host.igb(B, "eth1")
     boot.host.faults = {1: 5}
     with pytest.raises(SriovError, match="EIO"):
-        boot.apply(wish(A), wish(B))
+        boot.apply(spec(A), spec(B))
     assert sorted(boot.enabled().values()) == [0, 2]
 
 
 def test_an_error_alone_stays_what_it_is(boot: Boot) -> None:
     """So that the exit status tells."""
     with pytest.raises(BadInputError):
-        boot.apply(wish(A, hardware_vfs=99))
+        boot.apply(spec(A, hardware_vfs=99))
     boot.host.setup(boot.host.pfs[A], 2, [0])
     with pytest.raises(RefusedError):
-        boot.apply(wish(A, hardware_vfs=3))
+        boot.apply(spec(A, hardware_vfs=3))
 
 
 def test_a_pf_that_goes_away_while_it_is_read(boot: Boot, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,14 +236,14 @@ def test_a_pf_that_goes_away_while_it_is_read(boot: Boot, monkeypatch: pytest.Mo
         return read(path)
 
     monkeypatch.setattr(boot.host.sysfs, "read", once)
-    boot.apply(wish(A))
+    boot.apply(spec(A))
     assert (boot.done(), broken) == ([[A]], [])
 
 
 def test_a_live_update_that_begins_meanwhile(boot: Boot) -> None:
     boot.events = {1.0: both(update, appears(B))}
     with pytest.raises(RefusedError, match="a live update of this host is under way"):
-        boot.apply(wish(A), wish(B))
+        boot.apply(spec(A), spec(B))
     assert boot.enabled() == {A: 2, B: 0}
 
 
@@ -251,11 +251,11 @@ def test_only_one(boot: Boot) -> None:
     """Others are neither touched nor waited for, nor is one that is not declared."""
     boot.only = B
     boot.host.igb(B, "eth1")
-    boot.apply(wish(A), wish({"class": "network", "all": True}), wish("0000:99:00.0"))
+    boot.apply(spec(A), spec({"class": "network", "all": True}), spec("0000:99:00.0"))
     assert (boot.enabled(), boot.now) == ({A: 0, B: 2}, 0.0)
     boot.only = C
     boot.host.add(FakePf(C))
-    boot.apply(wish(A), wish(B))
+    boot.apply(spec(A), spec(B))
     assert (boot.host.pfs[C].enabled, boot.now) == (0, 0.0)
 
 
@@ -264,10 +264,10 @@ def test_only_one_that_is_named_by_its_interface(boot: Boot) -> None:
     boot.only = B
     boot.host.add(FakePf(B))
     boot.events = {2.0: gets(B, "netdev", "eth1")}
-    boot.apply(wish("eth7"), wish("eth1"))
+    boot.apply(spec("eth7"), spec("eth1"))
     assert boot.done() == [[B]]
     boot.only, boot.reports = A, []
-    boot.apply(wish("eth7"), wait=5)
+    boot.apply(spec("eth7"), wait=5)
     assert boot.done() == []
 
 
@@ -275,12 +275,12 @@ def test_only_one_that_does_not_get_ready(boot: Boot) -> None:
     boot.only = B
     boot.host.add(FakePf(B))
     with pytest.raises(DeadlineError, match=f"the network interface of PF {B}$"):
-        boot.apply(wish(B, vfs=[{"ids": 0, "vlan": 5}]))
+        boot.apply(spec(B, vfs=[{"ids": 0, "vlan": 5}]))
 
 
 def test_reports_as_one(boot: Boot) -> None:
     boot.events = {1.0: appears(B)}
-    boot.apply(wish(A), wish(B))
+    boot.apply(spec(A), spec(B))
     one = merged(boot.reports).to_dict()
     assert [row["pf"] for row in one["steps"]] == [A, B]
     assert len(one["times"]) == 2

@@ -16,7 +16,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._sriovctl import cl
 from tests.fake.linux.host import FakeHost
 
 IGB, NVME = "0000:03:00.0", "0000:04:00.0"
-WISH = {"pf": NVME, "hardware_vfs": 8, "present_vfs": "2-3,5"}
+SPEC = {"pf": NVME, "hardware_vfs": 8, "present_vfs": "2-3,5"}
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def update_status(host: FakeHost, **status: str) -> None:
 
 
 def test_plan_then_apply_then_nothing(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
-    declare(host, WISH)
+    declare(host, SPEC)
     assert cli.main(["plan"]) == 0
     planned = capsys.readouterr().out
     assert host.sysfs.writes == []
@@ -69,7 +69,7 @@ def test_plan_then_apply_then_nothing(host: FakeHost, capsys: pytest.CaptureFixt
 
 
 def test_json_of_plan_and_apply_agree(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
-    declare(host, WISH)
+    declare(host, SPEC)
     answers = []
     for command in ("plan", "apply"):
         assert cli.main([command, "--json"]) == 0
@@ -82,7 +82,7 @@ def test_json_of_plan_and_apply_agree(host: FakeHost, capsys: pytest.CaptureFixt
 def test_document_from_file_and_stdin(
     host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = json.dumps({"pfs": [WISH]})
+    text = json.dumps({"pfs": [SPEC]})
     (tmp_path / "other.json").write_text(text)
     assert cli.main(["plan", str(tmp_path / "other.json")]) == 0
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
@@ -130,7 +130,7 @@ def test_document_may_allow_it(host: FakeHost) -> None:
 
 
 def test_kernel_failure_is_exit_1(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
-    declare(host, WISH)
+    declare(host, SPEC)
     host.faults = {1: 5}
     assert cli.main(["apply"]) == 1
     assert "EIO" in capsys.readouterr().err
@@ -166,7 +166,7 @@ def test_live_update_goes_first(
     cmdline: str,
     under_way: bool,
 ) -> None:
-    declare(host, WISH)
+    declare(host, SPEC)
     update_status(host, **status)
     boot(host, boot_id, cmdline)
     assert cli.main(["apply"]) == (3 if under_way else 0)
@@ -183,25 +183,25 @@ def sample(text: str, name: str) -> str:
 
 # what is declared, the exit status, the result
 APPLIES: list[tuple[dict[str, Any], dict[int, int], int, str]] = [
-    (WISH, {}, 0, "done"),
-    (WISH, {1: 5}, 1, "failed"),
+    (SPEC, {}, 0, "done"),
+    (SPEC, {1: 5}, 1, "failed"),
     ({"pf": IGB, "hardware_vfs": 4}, {}, 3, "refused"),
     ({"pf": "eth7"}, {}, 2, "bad_input"),
 ]
 
 
-@pytest.mark.parametrize(("wish", "faults", "status", "result"), APPLIES)
+@pytest.mark.parametrize(("spec", "faults", "status", "result"), APPLIES)
 def test_apply_leaves_metrics_however_it_ends(
     host: FakeHost,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    wish: dict[str, Any],
+    spec: dict[str, Any],
     faults: dict[int, int],
     status: int,
     result: str,
 ) -> None:
     host.setup(host.pfs[IGB], 2, [0, 1])
-    declare(host, wish)
+    declare(host, spec)
     host.faults = faults
     out = tmp_path / "sriov.prom"
     assert cli.main(["apply", "--metrics", str(out)]) == status
@@ -216,21 +216,21 @@ def test_apply_leaves_metrics_however_it_ends(
 def test_metrics_that_cannot_be_left_change_no_exit_status(
     host: FakeHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    declare(host, WISH)
+    declare(host, SPEC)
     assert cli.main(["apply", "--metrics", str(tmp_path / "none/x.prom")]) == 0
     assert "sriovctl: no metrics: cannot write" in capsys.readouterr().err
     assert set(host.pfs[NVME].vfs) == {2, 3, 5}
 
 
 def test_apply_that_leaves_vfs_to_a_live_update_is_none(host: FakeHost) -> None:
-    declare(host, WISH)
+    declare(host, SPEC)
     update_status(host, phase="filling", boot_id="b1", manifest="m1")
     assert cli.main(["apply", "--boot"]) == 0
     assert not (host.root / "run/kvmfleet-sriov/last_apply.json").exists()
 
 
 def test_boot_applies_what_is_there_and_names_what_is_not(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
-    declare(host, {"pf": "0000:05:00.0", "hardware_vfs": 2}, WISH)
+    declare(host, {"pf": "0000:05:00.0", "hardware_vfs": 2}, SPEC)
     assert cli.main(["apply", "--boot", "--wait", "0"]) == 1
     shown = capsys.readouterr()
     assert shown.err == "sriovctl: after 0 s this is still missing: PF 0000:05:00.0\n"
@@ -248,7 +248,7 @@ def test_boot_on_a_stock_kernel(
     host.nvme(NVME)
     monkeypatch.setattr(invocation, "machine", lambda _arguments: (host.sysfs, host.run))
     boot(host, "b1")
-    declare(host, WISH)
+    declare(host, SPEC)
     out = tmp_path / "sriov.prom"
     note = f"PF {NVME}: the kernel's interface 'stock' cannot leave VFs 0-1,4,6-7 out: present are 0-7 instead of 2-3,5"
     for end in ("Done in ", "Nothing to do."):
@@ -265,7 +265,7 @@ def test_boot_on_a_stock_kernel(
 
 def test_one_pf_that_has_got_its_driver(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     """Others stay as they are, and this says nothing about the whole host."""
-    declare(host, WISH, {"pf": IGB, "hardware_vfs": 2, "present_vfs": "all"})
+    declare(host, SPEC, {"pf": IGB, "hardware_vfs": 2, "present_vfs": "all"})
     assert cli.main(["apply", "--pf", IGB]) == 2
     assert "--pf is for --boot" in capsys.readouterr().err
     assert cli.main(["apply", "--boot", "--pf", IGB]) == 0
@@ -276,7 +276,7 @@ def test_one_pf_that_has_got_its_driver(host: FakeHost, capsys: pytest.CaptureFi
 
 
 def test_json_of_a_boot_is_one(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
-    declare(host, WISH)
+    declare(host, SPEC)
     assert cli.main(["apply", "--boot", "--json"]) == 0
     assert [row["step"] for row in json.loads(capsys.readouterr().out)["times"]] == ["enable", "add"]
     declare(host)

@@ -19,7 +19,7 @@ from tests.fake.linux.users import put
 from tests.fake.tools import exposition
 
 IGB, NVME = "0000:03:00.0", "0000:04:00.0"
-WISH = {"pf": NVME, "hardware_vfs": 8, "present_vfs": "2-3,5"}
+SPEC = {"pf": NVME, "hardware_vfs": 8, "present_vfs": "2-3,5"}
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_vfs_where_they_are_asked_for(
 
 
 def test_json_has_all_there_is(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
-    declare(host, WISH)
+    declare(host, SPEC)
     put(host, "proc/cmdline", "pci=sriov_keep_vfs\n")
     put(host, "run/kvmfleet-sriov/last_apply.json", '{"time": 1.5, "seconds": 0.25, "result": "failed"}')
     assert cli.main(["status", "--json"]) == 0
@@ -72,7 +72,7 @@ def test_json_has_all_there_is(host: FakeHost, capsys: pytest.CaptureFixture[str
     assert found["notes"] == ["the last apply ended with 'failed'"]
 
 
-def test_a_run_that_was_killed_is_told(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_was_killed_is_reported(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     put(host, "run/kvmfleet-sriov/unfinished/0000:03:00.0", "{}")
     assert cli.main(["status"]) == 0
     assert "Note: PF 0000:03:00.0: a run did not come to its end; what it had taken away" in capsys.readouterr().out
@@ -134,7 +134,7 @@ def test_below_another_root(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     ]
 
 
-def test_users_other_than_root_are_told_what_they_miss(
+def test_users_other_than_root_learn_what_they_miss(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
@@ -156,7 +156,7 @@ def value(text: str, name: str) -> float | None:
 def test_metrics_on_demand(host: FakeHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["metrics"]) == 0
     assert "document_valid" not in capsys.readouterr().out
-    declare(host, WISH)
+    declare(host, SPEC)
     assert cli.main(["metrics"]) == 0
     text = capsys.readouterr().out
     assert [value(text, name) for name in ("drift_steps", "vfs_wanted", "document_valid")] == [2, 3, 1]
@@ -179,13 +179,13 @@ def test_metrics_on_demand(host: FakeHost, tmp_path: Path, capsys: pytest.Captur
 MISSING = [({"devlink"}, {"eswitch_mode": "switchdev"}), ({"ip"}, {"vfs": [{"ids": 6, "vlan": 5}]})]
 
 
-@pytest.mark.parametrize(("missing", "wish"), MISSING)
+@pytest.mark.parametrize(("missing", "spec"), MISSING)
 def test_metrics_of_what_can_be_read(
-    host: FakeHost, capsys: pytest.CaptureFixture[str], missing: set[str], wish: dict[str, Any]
+    host: FakeHost, capsys: pytest.CaptureFixture[str], missing: set[str], spec: dict[str, Any]
 ) -> None:
     """And what could not be read is said, for people and for monitoring."""
     host.run.missing = missing
-    declare(host, {"pf": IGB, **wish}, WISH)
+    declare(host, {"pf": IGB, **spec}, SPEC)
     assert cli.main(["metrics"]) == 0
     shown = capsys.readouterr()
     metrics = exposition.parse(shown.out)
