@@ -25,9 +25,10 @@ class Goal(NamedTuple):
     of them that ask an operator for an action and end with this run; a note that stands, run after run, is none.
     ``settings`` of the PF and ``devices`` of present VFs hold what is desired. ``released`` are bound VFs that stay and
     that no driver may have while the mode of the eswitch changes; ``rebound`` are the drivers of VFs without a declared
-    one that must release them for a moment, and get them back. ``kept_drivers`` and ``kept_properties`` are what VFs that come back keep though nothing declares it. ``restored`` and ``probed`` are
-    what an unfinished run took from VFs (`_model.journal_entry`). ``overrides``: what driver_override is to be beside
-    ``rebound`` and ``restored`` drivers.
+    one that must release them for a moment, and get them back. ``kept_drivers`` and ``kept_properties`` are
+    what VFs that come back keep though nothing declares it. ``restored`` and ``probed`` are what an unfinished run took
+    from VFs (`_model.journal_entry`). ``overrides``: what driver_override is to be beside ``rebound`` and ``restored``
+    drivers.
     """
 
     enabled: int

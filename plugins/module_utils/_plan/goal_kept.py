@@ -44,4 +44,6 @@ def with_unfinished(current: PfState, goal: Goal) -> Goal:
     restored = {i: bound for i, bound in unfinished.rebound.items() if i in free}
     overrides = {**goal.overrides, **{vf_id: override for vf_id, (_driver, override) in restored.items()}}
     probed = unfinished.probed & free if goal.autoprobe else frozenset()
-    return goal._replace(restored=restored, probed=probed, overrides=overrides, notes=(note, *goal.notes), warnings=(note,))
+    return goal._replace(
+        restored=restored, probed=probed, overrides=overrides, notes=(note, *goal.notes), warnings=(note,)
+    )
