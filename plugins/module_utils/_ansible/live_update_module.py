@@ -163,7 +163,7 @@ def _seen(facts: Facts, wish: Request) -> dict[str, Any]:
     return {
         "kernel_before": facts.kernel.running,
         "kernel_after": facts.kernel.release,
-        "interface_after": interface_after(facts, wish.options),
+        "interface_after": interface_after(facts, wish.options).name,
         "vms": [
             {"name": vm.name, "pid": vm.pid, "unit": vm.unit, "vfs": [vf.address for vf in vm.vfs]} for vm in facts.vms
         ],

@@ -69,7 +69,7 @@ def change(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
 
     document = vf_request.validate({key: value for key, value in module.params.items() if key not in ALLOW_OPTIONS})
     report = _converge(module, sysfs, run, document)
-    present = {plan.current.address: describe(plan.goal.present) for plan in report.plan.plans}
+    present = {plan.current.address: describe(plan.goal.target.present) for plan in report.plan.plans}
     return {**report.to_dict(), "present_vfs": present}
 
 

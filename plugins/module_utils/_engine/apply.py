@@ -13,14 +13,15 @@ from typing import Any
 
 from .._holders import holders
 from .._model import eswitch
+from .._model.actions import Action, Command, SetEswitch, Write
 from .._model.errors import BlockedError, PropertyError, SriovError, VerifyError
 from .._model.properties import VfProperties
 from .._model.state import PfState
 from .._model.vf_ids import describe
-from .._plan import steps as _steps
-from .._plan.actions import Action, Command, SetEswitch, Write
+from .._plan import vf_actions
 from .._plan.plan import HostPlan, Plan
 from .._plan.plan import plan as plan_pf
+from .._plan.recovery import unfinished_if_stopped
 from .._plan.shortfall import shortfall
 from .._plan.steps import Step, summary
 from .._readers.pfs import read_pfs
@@ -75,13 +76,18 @@ class Outcome:
     def notes(self) -> tuple[str, ...]:
         return self.plan.notes
 
+    @property
+    def times(self) -> tuple[dict[str, Any], ...]:
+        """Each step with its seconds."""
+        return tuple(row for pf in self.pfs.values() for row in pf.timed())
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "changed": self.changed,
             "notes": list(self.notes),
             "seconds": round(self.seconds, 6),
             "steps": summary(self.plan.steps),
-            "times": [row for pf in self.pfs.values() for row in pf.timed()],
+            "times": list(self.times),
         }
 
 
@@ -172,7 +178,7 @@ def _carry_out(host: _Host, plan: Plan) -> PfOutcome:
             journal.note(host.sysfs, plan.current.address, None)
         return PfOutcome(plan, plan.current)
     seconds: list[float] = []
-    unfinished = journal.of_plan(plan)
+    unfinished = unfinished_if_stopped(plan)
     if unfinished:
         journal.note(host.sysfs, plan.current.address, unfinished)
     try:
@@ -244,7 +250,7 @@ def _renewed(host: _Host, current: PfState, failed: Step) -> Iterator[Action]:
     for vf_id in sorted(failed.disrupts & set(current.vfs) & set(now)):
         was, after = current.vfs[vf_id], now[vf_id]
         if was.driver_override != after.driver_override or (failed.what == "disable" and was.driver != after.driver):
-            yield from _steps.as_found(current, vf_id)
+            yield from vf_actions.restore(current, vf_id)
 
 
 def _is_refused(action: Action, refused: frozenset[str]) -> bool:

@@ -21,30 +21,34 @@ if TYPE_CHECKING:
     from .._tools.ip import Reading
 
 
-def for_planning(
-    sysfs: Sysfs, run: Run, states: Mapping[str, PfState], document: HostDocument
+def check(
+    sysfs: Sysfs, run: Run, states: Mapping[str, PfState], document: HostDocument, *, details: bool
 ) -> tuple[dict[str, PfState], dict[str, Goal]]:
-    """``states``, read without details, with as many of them as plans for the wishes of the resolved document need.
+    """``states``, read without details, with what tells whether PFs comply, and the goals of those that do.
 
-    Of VFs that are bound as wished, address and driver; of PFs that fall short of their goal, what `_reading` says. And
-    the goals, by address, of PFs that have reached them.
+    Of VFs that are bound as declared, address and driver. With ``details``, PFs that fall short of their goal are read
+    as `reading.for_planning` says.
     """
-    wishes = {str(spec.pf): spec for spec in document.pfs}
-    links = _links(run, [states[address] for address, spec in wishes.items() if any(vf.properties for vf in spec.vfs)])
+    specs = {str(spec.pf): spec for spec in document.pfs}
+    links = _links(run, states, specs) if len(specs) > 1 else {}
     read, reached, bound = dict(states), {}, BoundDevices(sysfs)
-    for address, spec in wishes.items():
+    for address, spec in specs.items():
+        goal = None
         if not states[address].unfinished:
-            read[address], goal = _seen(run, states[address], spec, bound, links)
+            read[address], goal = _checked(run, states[address], spec, bound, links)
             if not shortfall(goal, read[address]):
                 reached[address] = goal
                 continue
-        from . import reading
+        if details:
+            from . import reading
 
-        read[address] = reading.for_planning(sysfs, run, states[address], spec, links)
+            read[address] = reading.for_planning(sysfs, run, states[address], spec, goal, links)
     return read, reached
 
 
-def _links(run: Run, pfs: list[PfState]) -> Mapping[str, Reading]:
+def _links(run: Run, states: Mapping[str, PfState], specs: Mapping[str, PfSpec]) -> Mapping[str, Reading]:
+    """Network interfaces of PFs whose VFs have properties declared, by one start of ``ip``."""
+    pfs = [states[address] for address, spec in specs.items() if any(vf.properties for vf in spec.vfs)]
     if len(pfs) < 2:
         return {}
     from . import reading
@@ -52,10 +56,10 @@ def _links(run: Run, pfs: list[PfState]) -> Mapping[str, Reading]:
     return reading.links_at_once(run, pfs)
 
 
-def _seen(
+def _checked(
     run: Run, pf: PfState, spec: PfSpec, bound: BoundDevices, links: Mapping[str, Reading]
 ) -> tuple[PfState, Goal]:
-    """With what tells whether it is as wished, and the goal."""
+    """With what tells whether it complies, and the goal."""
     if not (spec.vfs or spec.settings):
         return pf, goal_of(pf, spec)
     if spec.settings:
@@ -63,17 +67,21 @@ def _seen(
 
         pf = details.read_settings(bound.sysfs, run, pf, spec.settings)
     goal = goal_of(pf, spec)
-    if goal.devices:
+    if goal.target.devices:
         from .._readers import details
 
-        pf = read_vfs(bound.sysfs, pf, frozenset(goal.devices) & pf.present)
-        pf = details.read_devices(bound.sysfs, pf, {vf_id: wish.to_dict() for vf_id, wish in goal.devices.items()})
+        pf = read_vfs(bound.sysfs, pf, frozenset(goal.target.devices) & pf.present)
+        pf = details.read_devices(
+            bound.sysfs, pf, {vf_id: device.to_dict() for vf_id, device in goal.target.devices.items()}
+        )
     bare = pf.present - set(pf.vfs)
-    drivers = {vf_id: driver for vf_id, driver in goal.drivers.items() if vf_id in bare}
-    pf = pf._replace(vfs={**pf.vfs, **glance_at_vfs(bound, pf, drivers)})
-    if goal.properties:
+    if drivers := {vf_id: driver for vf_id, driver in goal.target.drivers.items() if vf_id in bare}:
+        pf = pf._replace(vfs={**pf.vfs, **glance_at_vfs(bound, pf, drivers)})
+    if goal.target.properties:
+        from .._model.addresses import HASH
         from . import reading
 
         pf = reading.with_properties(run, pf, links)
-        goal = goal_of(pf, spec)  # addresses may be derived from the PF's own
+        if any(HASH in wanted for wanted in goal.target.properties.values()):
+            goal = goal_of(pf, spec)  # with addresses that are derived from the PF's own
     return pf, goal

@@ -81,7 +81,7 @@ def converge(
     if check:
         return _asked(sysfs, run, look())
     with contextlib.ExitStack() as locks:
-        report = look() if lock_s is None else _looked_alone(sysfs, document, look, locks, lock_s)
+        report = look() if lock_s is None else _read_alone(sysfs, run, document, look, locks, lock_s)
         return _done(sysfs, run, report, lock_s is None) if _to_do(report) else report._replace(seconds=0.0)
 
 
@@ -98,7 +98,7 @@ def _done(sysfs: Sysfs, run: Run, report: Report, alone: bool) -> Report:
 
     outcome = apply_host(sysfs, report.plan, run=run, alone=alone)
     after = {address: pf.state for address, pf in outcome.pfs.items()}
-    return Report(outcome.plan, after, outcome.seconds, tuple(outcome.to_dict()["times"]))
+    return Report(outcome.plan, after, outcome.seconds, outcome.times)
 
 
 def _to_do(report: Report) -> bool:
@@ -106,36 +106,43 @@ def _to_do(report: Report) -> bool:
     return any(one.steps or one.current.unfinished for one in report.plan.plans)
 
 
-def _looked_alone(
-    sysfs: Sysfs, document: HostDocument, look: Callable[[], Report], locks: contextlib.ExitStack, lock_s: float
+def _read_alone(
+    sysfs: Sysfs,
+    run: Run,
+    document: HostDocument,
+    look: Callable[[], Report],
+    locks: contextlib.ExitStack,
+    lock_s: float,
 ) -> Report:
-    """What ``look`` sees while nobody else changes its PFs; with ``locks`` on them when there is anything to do.
+    """What ``look`` reads while nobody else changes its PFs; with ``locks`` on them when there is anything to do.
 
-    Which PFs are meant is known only after a look. That no lock is held before it and none after it is enough where
-    nothing is to be done; what it cannot understand while others are at work is looked at again when they are done.
+    Which PFs are meant is known only after a compliance check. That no lock is held before it and none after it is
+    enough where nothing is to be done; what it cannot understand while others are at work is checked again when they
+    are done.
     """
     from . import update_guard  # late: without anything to do there is nothing to guard
 
     try:
-        report = look()
+        states, resolved, reached = read_host(sysfs, run, document, details=False)
     except SriovError:
         with pf_lock.held(sysfs, pf_lock.busy(sysfs, _addresses(sysfs, document)), lock_s) as others:
             if not others:
                 raise
-            report = look()
-    mine = sorted(one.current.address for one in report.plan.plans)
-    if _to_do(report) or pf_lock.busy(sysfs, mine):
-        locks.enter_context(pf_lock.held(sysfs, mine, lock_s))
-        update_guard.refuse_during_update(sysfs)
-        report = look()
-        now = sorted(one.current.address for one in report.plan.plans)
-        if now != mine:
-            raise RefusedError(f"the wishes meant PFs {', '.join(mine)}, and now {', '.join(now)}: try again")
+            states, resolved, reached = read_host(sysfs, run, document, details=False)
+    mine = sorted(str(spec.pf) for spec in resolved.pfs)
+    if len(reached) == len(mine) and not pf_lock.busy(sysfs, mine):
+        return Report(plan_resolved(states, resolved, reached, force=False), states)
+    locks.enter_context(pf_lock.held(sysfs, mine, lock_s))
+    update_guard.refuse_during_update(sysfs)
+    report = look()
+    now = sorted(one.current.address for one in report.plan.plans)
+    if now != mine:
+        raise RefusedError(f"the document meant PFs {', '.join(mine)}, and now {', '.join(now)}: try again")
     return report
 
 
 def read_host(
-    sysfs: Sysfs, run: Run, document: HostDocument
+    sysfs: Sysfs, run: Run, document: HostDocument, *, details: bool = True
 ) -> tuple[dict[str, PfState], HostDocument, dict[str, Goal]]:
     """PFs with as much detail of their VFs as planning needs, the document resolved, and which goals are reached.
 
@@ -154,7 +161,7 @@ def read_host(
         names = [spec.pf for spec in document.pfs]
         states = _with_notes(sysfs, read_known(sysfs, selector.facts_of(names)))
         resolved = _resolved(sysfs, run, document, states)
-    states, reached = compliance.for_planning(sysfs, run, states, resolved)
+    states, reached = compliance.check(sysfs, run, states, resolved, details=details)
     return states, resolved, reached
 
 

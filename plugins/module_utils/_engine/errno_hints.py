@@ -9,13 +9,13 @@ import errno
 import os
 
 from .._model.errors import KernelError, SriovError
+from .._model.kernel_interface import CHOICE_FILES, NUMVFS
 
 _PRESENCE = {
     errno.EOPNOTSUPP: "the PF's driver has not declared that it can live with absent VFs",
     errno.EBUSY: "another number of VFs is enabled, or a VF is bound to a driver",
     errno.ENOENT: "the PF has no driver that supports SR-IOV",
 }
-_CHOICE = ("sriov_numvfs_no_scan", "sriov_scan_vf_id", "sriov_remove_vf_id")
 _VECTORS = {
     errno.EOPNOTSUPP: "the PF's driver cannot change the MSI-X vectors of its VFs",
     errno.EBUSY: "the VF is bound to a driver",
@@ -26,7 +26,7 @@ _VECTORS = {
 """drivers/pci/iov.c, sriov_vf_msix_count_store; mlx5/core/pci_irq.c, mlx5_set_msix_vec_count; ice/ice_sriov.c."""
 
 _MEANINGS = {
-    **dict.fromkeys(("sriov_numvfs", *_CHOICE), _PRESENCE),
+    **dict.fromkeys((NUMVFS, *CHOICE_FILES), _PRESENCE),
     "sriov_vf_msix_count": _VECTORS,
     "mtu": {errno.EINVAL: "the interface does not take this MTU"},
 }
@@ -44,4 +44,4 @@ def is_no_choice(error: SriovError) -> bool:
     """Whether the PF's driver has said that all its enabled VFs must be present."""
     if not isinstance(error, KernelError):
         return False
-    return error.errno == errno.EOPNOTSUPP and os.path.basename(error.path) in _CHOICE
+    return error.errno == errno.EOPNOTSUPP and os.path.basename(error.path) in CHOICE_FILES

@@ -8,9 +8,9 @@ from __future__ import annotations
 import errno
 import time
 
+from .._model.actions import Action, Command, ReadBack, SetEswitch, SetMtu, Write
 from .._model.errors import DeadlineError, KernelError, PropertyError, ToolError, VerifyError
 from .._model.properties import VfProperties
-from .._plan.actions import Action, Command, ReadBack, SetEswitch, SetMtu, Write
 from .._readers import details, vf_properties
 from .._readers.pfs import uplink
 from .._system.process import Run

@@ -13,7 +13,6 @@ import errno
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .._model import vf_ids
@@ -25,27 +24,6 @@ from .._system.sysfs import Sysfs
 
 if TYPE_CHECKING:
     from .._model.state import PfState
-    from .._plan.plan import Plan
-
-
-def of_plan(plan: Plan) -> JournalEntry:
-    """What would be owed if the plan stopped halfway, and what is owed from before it."""
-    found, spec, goal = plan.current, plan.spec, plan.goal
-    toggles = any(step.what == "autoprobe" for step in plan.steps)
-    unfinished = JournalEntry(
-        autoprobe=found.autoprobe if toggles and spec.drivers_autoprobe in (None, found.autoprobe) else None,
-        rebound={i: (driver, found.vfs[i].driver_override) for i, driver in goal.rebound.items()},
-        probed=frozenset().union(*(step.ids for step in plan.steps if step.is_kernels_choice)),
-    )
-    if goal.disables_all:
-        unfinished = replace(
-            unfinished,
-            enabled=found.enabled,
-            present=found.present,
-            drivers=goal.kept_drivers,
-            properties=goal.kept_properties,
-        )
-    return (found.unfinished or JournalEntry()).over(unfinished)
 
 
 def note(sysfs: Sysfs, address: str, unfinished: JournalEntry | None) -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How much of a PF is read beyond what it is: what planning needs, and the same again afterwards."""
+"""Readings of a PF: as much detail as planning needs, and the same again for verification."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .._document.document import PfSpec
+from .._model import eswitch
 from .._model.settings import PfSettings
 from .._model.state import PfState
+from .._model.vf_device import NAMES
+from .._plan import derive_vfs
+from .._plan.derive import goal_of
 from .._plan.goal import Goal
-from .._plan.required_reads import device_reads, needs_mode, reads
 from .._readers import details, vf_properties
 from .._readers.pfs import read_pfs, read_vfs
 from .._system.process import Run
@@ -24,17 +27,55 @@ Links = Mapping[str, Reading]
 """Interfaces that were read before, by name."""
 
 
-def for_planning(sysfs: Sysfs, run: Run, pf: PfState, spec: PfSpec, links: Links | None = None) -> PfState:
-    """``pf``, read without details, with as many of them as a plan for the resolved wish needs."""
+def for_planning(
+    sysfs: Sysfs, run: Run, pf: PfState, spec: PfSpec, goal: Goal | None = None, links: Links | None = None
+) -> PfState:
+    """``pf``, read without details, with as many of them as a plan for the resolved spec needs.
+
+    ``goal``: what the compliance check derived from ``pf`` and its settings.
+    """
     pf = details.read_settings(sysfs, run, pf, spec.settings)
-    ids, properties = reads(pf, spec)
+    goal = goal or goal_of(pf, spec)
+    ids, properties = _required(pf, spec, goal)
     pf = read_vfs(sysfs, pf, ids)
-    names = device_reads(pf, spec)
-    if names or any(vf.device for vf in spec.vfs):
+    names = _required_of_vfs(pf, spec, goal)
+    if names or goal.target.devices:
         pf = details.read_devices(sysfs, pf, names)
-    if needs_mode(pf, spec):
+    decides = spec.settings.eswitch_mode is None and eswitch.rule_of(pf.driver).not_in_switchdev
+    if goal.disruption.disables_all and decides:  # the mode decides what VFs that come back can be given
         pf = details.with_mode(run, pf)
     return with_properties(run, pf, links) if properties else pf
+
+
+def _required(current: PfState, spec: PfSpec, goal: Goal) -> tuple[frozenset[int], bool]:
+    """What planning needs beyond the PF itself: details of which present VFs, and whether properties of VFs."""
+    if goal.disruption.disables_all or eswitch.change_of(current.driver, current.settings, spec.settings):
+        return current.present, current.netdev is not None
+    target = goal.target
+    ids = (
+        frozenset(target.drivers) | frozenset(target.devices) | goal.restored.probed | frozenset(goal.restored.drivers)
+    )
+    ids = ids & current.present | current.present - target.present
+    return ids, bool(target.properties) or target.settings.mtu != current.settings.mtu
+
+
+def _required_of_vfs(current: PfState, spec: PfSpec, goal: Goal) -> dict[int, frozenset[str]]:
+    """The present VFs of which planning needs `VfDevice`, and which of its names.
+
+    Beside what is declared, that is what undo has to bring back: the MTU where a VF loses its interface for a moment,
+    all of all VFs where they go away together.
+    """
+    if goal.disruption.disables_all:
+        return dict.fromkeys(current.vfs, frozenset(NAMES))
+    target = goal.target
+    declared = {vf_id: frozenset(device.to_dict()) | {"mtu"} for vf_id, device in target.devices.items()}
+    loses = {i for i, driver in target.drivers.items() if i in current.vfs and current.vfs[i].driver != driver}
+    loses |= current.present - target.present
+    if spec.settings.eswitch_mode:
+        disruption = goal.disruption._replace(released=derive_vfs.released(current, spec, goal))
+        loses |= set(derive_vfs.rebound(current, goal._replace(disruption=disruption)))
+    names = {**dict.fromkeys(sorted(loses), frozenset({"mtu"})), **declared}
+    return {vf_id: some for vf_id, some in names.items() if vf_id in current.vfs}
 
 
 def links_at_once(run: Run, pfs: Iterable[PfState]) -> Links:
@@ -62,9 +103,9 @@ class Extent:
 
     @classmethod
     def of_goal(cls, goal: Goal) -> Extent:
-        devices = {vf_id: frozenset(device.to_dict()) for vf_id, device in goal.devices.items()}
-        vfs = frozenset(goal.drivers) | frozenset(goal.overrides) | frozenset(devices)
-        return cls(vfs, bool(goal.properties), goal.settings, devices)
+        devices = {vf_id: frozenset(device.to_dict()) for vf_id, device in goal.target.devices.items()}
+        vfs = frozenset(goal.target.drivers) | frozenset(goal.returned) | frozenset(devices)
+        return cls(vfs, bool(goal.target.properties), goal.target.settings, devices)
 
     @classmethod
     def of_state(cls, current: PfState) -> Extent:

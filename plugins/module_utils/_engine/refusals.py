@@ -35,5 +35,5 @@ def refuse_held(sysfs: Sysfs, run: Run, plan: HostPlan) -> None:
 
 def _to_vfio(plan: Plan, vf_id: int) -> bool:
     """Whether the VF stays, with a VFIO driver."""
-    driver = plan.goal.drivers.get(vf_id) or plan.goal.rebound.get(vf_id) or ""
-    return "vfio" in driver and vf_id in plan.goal.present and not plan.goal.disables_all
+    driver = plan.goal.target.drivers.get(vf_id) or plan.goal.preserved.rebound.get(vf_id, ("",))[0]
+    return "vfio" in driver and vf_id in plan.goal.target.present and not plan.goal.disruption.disables_all

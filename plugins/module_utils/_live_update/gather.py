@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 
+from .._model import kernel_interface
 from .._model.errors import KernelError, SriovError
 from .._model.state import PfState
 from .._readers.pfs import read_pfs
@@ -64,7 +65,7 @@ def kernel_facts(sysfs: Sysfs, release: str, initrd: str | None, cmdline_extra: 
         initrd = initrd if sysfs.exists(initrd) else None
     disabled = "/proc/sys/kernel/kexec_load_disabled"
     symbols = _symbols(sysfs, f"/boot/System.map-{release}")
-    cmdline = sysfs.read("/proc/cmdline")
+    interface, cmdline = kernel_interface.of_symbols(symbols), sysfs.read("/proc/cmdline")
     return KernelFacts(
         running=sysfs.read("/proc/sys/kernel/osrelease"),
         boot_id=sysfs.read(BOOT_ID),
@@ -78,7 +79,7 @@ def kernel_facts(sysfs: Sysfs, release: str, initrd: str | None, cmdline_extra: 
         image_release=_image_release(sysfs, image),
         initrd=initrd,
         initrd_bytes=None if initrd is None else _size(sysfs, initrd),
-        interface=_interface_of(symbols),
+        interface=interface.name if interface else None,
         keeps_vfs="pci_sriov_keep_vfs" in symbols and _asks_to_keep(f"{cmdline} {cmdline_extra}"),
     )
 
@@ -104,15 +105,6 @@ def _symbols(sysfs: Sysfs, path: str) -> str:
         return sysfs.read(path)
     except KernelError:
         return ""
-
-
-def _interface_of(symbols: str) -> str | None:
-    """The SR-IOV files a kernel will have, by its symbols; None without a real System.map (Debian ships a stub)."""
-    if "sriov_numvfs" not in symbols:
-        return None
-    if "sriov_scan_vf_id" not in symbols or "sriov_numvfs_no_scan" not in symbols:
-        return "stock"
-    return "vf-id" if "sriov_remove_vf_id" in symbols else "vf-id-narrow"
 
 
 def _asks_to_keep(cmdline: str) -> bool:

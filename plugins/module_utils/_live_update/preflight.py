@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Callable
 
+from .._model.kernel_interface import INTERFACES, STOCK, KernelInterface
 from .._system.update_folder import ARMED, FOLDER
 from .._vm.qemu import argv
 from .._vm.vm_facts import Facts, VmFacts
@@ -64,7 +65,7 @@ def estimate(facts: Facts, options: Options) -> dict[str, float]:
     used = sum(len(vm.vfs) for vm in facts.vms)
     active = [pf for pf in facts.pfs.values() if pf.enabled]
     waiting = [pf for pf in active if not (facts.kernel.keeps_vfs and pf.driver in ADOPTERS)]
-    chooses = interface_after(facts, options) != "stock"
+    chooses = interface_after(facts, options).abilities.enable_only
     parts = {
         "unplug": 6.0 if used else 0.0,
         "save": memory / options.rate_mib_s,
@@ -78,9 +79,10 @@ def estimate(facts: Facts, options: Options) -> dict[str, float]:
     return {**{name: round(value, 3) for name, value in parts.items()}, "total": round(sum(parts.values()), 3)}
 
 
-def interface_after(facts: Facts, options: Options) -> str:
-    """The interface expected of the new kernel: told by the operator, by its System.map, else the stock one."""
-    return options.interface if options.interface != "auto" else facts.kernel.interface or "stock"
+def interface_after(facts: Facts, options: Options) -> KernelInterface:
+    """The interface expected of the new kernel: by the operator's option, its System.map, else the stock one."""
+    name = facts.kernel.interface if options.interface == "auto" else options.interface
+    return INTERFACES.get(name or "", STOCK)
 
 
 def _over_budget(facts: Facts, options: Options, guess: Mapping[str, float], budget_s: float) -> Iterator[Finding]:
@@ -258,7 +260,7 @@ def _warnings(facts: Facts, options: Options) -> Iterator[Finding]:
             f"kernel {facts.kernel.release} lacks {len(lost)} loaded modules ({', '.join(lost[:6])}, ..)",
             "see that nothing needs them",
         )  # fmt: skip
-    if interface_after(facts, options) == "stock" and any(pf.enabled for pf in facts.pfs.values()):
+    if not interface_after(facts, options).abilities.enable_only and any(pf.enabled for pf in facts.pfs.values()):
         yield Finding(
             "interface", "the new kernel is taken to have only sriov_numvfs: all VFs are added before any VM returns",
             "use a kernel with sriov_scan_vf_id, or set options.interface when it has it",

@@ -1,23 +1,34 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which interface the running kernel offers for the VFs of a PF: seen by its files, never by the kernel's version."""
+"""Kernel interfaces for the VFs of a PF: how each is known, what it can do, and the writes of its verbs.
+
+A new interface is a subclass here and a place in `INTERFACES`; planning, undo and the live update ask it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from . import vf_ids
+from .paths import DEVICES
+
+if TYPE_CHECKING:
+    from .actions import Write
+
+NUMVFS = "sriov_numvfs"
+"""The file that every kernel with SR-IOV has (drivers/pci/iov.c)."""
 
 
-class Interface(NamedTuple):
+class Abilities(NamedTuple):
     """What userspace can do with the VFs of one PF.
 
     ``enable_only``: enable in hardware without adding. ``choose``: add chosen ids. ``lists``: add many with one write.
-    ``remove``: take single VFs away. ``first_always``: VF 0 is added when VFs are enabled, wanted or not.
+    ``remove``: remove single VFs. ``first_always``: VF 0 is added when VFs are enabled, desired or not.
     ``one_queue``: a write that waits, for the user of a VF or for a driver, may make those to other PFs wait as well.
     """
 
-    name: str
     enable_only: bool = False
     choose: bool = False
     lists: bool = False
@@ -26,21 +37,133 @@ class Interface(NamedTuple):
     one_queue: bool = False
 
 
-VF_ID = Interface("vf-id", enable_only=True, choose=True, lists=True, remove=True)
-"""Files sriov_numvfs_no_scan, sriov_scan_vf_id (read and write), sriov_remove_vf_id."""
+class KernelInterface:
+    """The stock interface, and what others have in common with it: sriov_numvfs alone.
 
-VF_ID_NARROW = Interface("vf-id-narrow", enable_only=True, choose=True, first_always=True, one_queue=True)
-"""The form of the 2022 RFC "pci/sriov: support VFs dynamic addition": one id a write, no reading, no removal."""
+    As many VFs are present as are enabled; another number requires disabling all VFs first. ``files`` of a PF's folder
+    tell it from others, never the kernel's version; so do ``symbols`` in the System.map of a kernel that does not run.
+    Verbs take the PCI address of a PF and return writes, nothing is done by them.
+    """
 
-STOCK = Interface("stock", one_queue=True)
-"""sriov_numvfs alone: as many VFs present as are enabled, another number only by way of 0."""
+    name = "stock"
+    files: frozenset[str] = frozenset()
+    abilities = Abilities(one_queue=True)
 
-INTERFACES = {interface.name: interface for interface in (VF_ID, VF_ID_NARROW, STOCK)}
+    @property
+    def symbols(self) -> frozenset[str]:
+        """Parts of kernel symbols: the functions of sysfs files are named after them."""
+        return self.files | {NUMVFS}
+
+    def present_after_enabling(self, desired: frozenset[int], enabled: int) -> frozenset[int]:
+        """The VFs nearest to ``desired`` that enabling ``enabled`` VFs, and adding, leads to; never fewer."""
+        return frozenset(range(enabled))
+
+    def present_after_adding(self, present: frozenset[int], desired: frozenset[int]) -> frozenset[int] | None:
+        """The same without disabling any; None where that adds no VFs."""
+        return present if desired <= present else None
+
+    def added_by_enabling(self, desired: frozenset[int]) -> frozenset[int]:
+        """Those of the VFs ``desired`` that enabling itself adds."""
+        return desired
+
+    def added_with(self, ids: frozenset[int], missing: frozenset[int]) -> frozenset[int]:
+        """``ids`` and those of the ``missing`` VFs that have to be added before them."""
+        return ids
+
+    def batches(self, ids: Iterable[int]) -> list[frozenset[int]]:
+        """``ids``, cut into the sets that one step adds."""
+        return [frozenset({vf_id}) for vf_id in sorted(ids)]
+
+    def enable(self, pf: str, number: int) -> Write:
+        """From 0 to ``number``: without adding VFs where the kernel can."""
+        return _write(pf, NUMVFS, str(number), vfs=number)
+
+    def disable(self, pf: str, number: int) -> Write:
+        """From ``number`` to 0, which removes all VFs."""
+        return _write(pf, NUMVFS, "0", vfs=number, waits=True)
+
+    def add(self, pf: str, ids: frozenset[int]) -> tuple[Write, ...]:
+        """One of the `batches` of VFs."""
+        raise NotImplementedError(f"the kernel's interface '{self.name}' adds no VFs but by enabling")
+
+    def remove(self, pf: str, ids: frozenset[int]) -> Write:
+        """VFs that no driver is bound to."""
+        raise NotImplementedError(f"the kernel's interface '{self.name}' removes no single VFs")
 
 
-def of_files(names: Iterable[str]) -> Interface:
+class VfIdNarrow(KernelInterface):
+    """The form of the 2022 RFC "pci/sriov: support VFs dynamic addition": one id a write, no reading, no removal."""
+
+    name = "vf-id-narrow"
+    files = frozenset({"sriov_numvfs_no_scan", "sriov_scan_vf_id"})
+    abilities = Abilities(enable_only=True, choose=True, first_always=True, one_queue=True)
+
+    def present_after_enabling(self, desired: frozenset[int], enabled: int) -> frozenset[int]:
+        return desired | frozenset({0} if enabled else ())
+
+    def present_after_adding(self, present: frozenset[int], desired: frozenset[int]) -> frozenset[int] | None:
+        return desired | present
+
+    def added_by_enabling(self, desired: frozenset[int]) -> frozenset[int]:
+        return frozenset({0})
+
+    def enable(self, pf: str, number: int) -> Write:
+        return _write(pf, "sriov_numvfs_no_scan", str(number), vfs=number)
+
+    def add(self, pf: str, ids: frozenset[int]) -> tuple[Write, ...]:
+        return tuple(_write(pf, "sriov_scan_vf_id", str(vf_id)) for vf_id in sorted(ids))
+
+
+class VfId(VfIdNarrow):
+    """Files sriov_numvfs_no_scan, sriov_scan_vf_id (read and write), sriov_remove_vf_id, with lists of ids."""
+
+    name = "vf-id"
+    files = VfIdNarrow.files | {"sriov_remove_vf_id"}
+    abilities = Abilities(enable_only=True, choose=True, lists=True, remove=True)
+
+    def present_after_enabling(self, desired: frozenset[int], enabled: int) -> frozenset[int]:
+        return desired
+
+    def present_after_adding(self, present: frozenset[int], desired: frozenset[int]) -> frozenset[int] | None:
+        return desired
+
+    def added_by_enabling(self, desired: frozenset[int]) -> frozenset[int]:
+        return frozenset()
+
+    def batches(self, ids: Iterable[int]) -> list[frozenset[int]]:
+        return vf_ids.chunks(ids)
+
+    def disable(self, pf: str, number: int) -> Write:
+        """By the new file, which does not hold up other PFs while the hardware waits."""
+        return _write(pf, "sriov_numvfs_no_scan", "0", vfs=number, waits=True)
+
+    def add(self, pf: str, ids: frozenset[int]) -> tuple[Write, ...]:
+        return (_write(pf, "sriov_scan_vf_id", vf_ids.compress(ids), vfs=len(ids)),)
+
+    def remove(self, pf: str, ids: frozenset[int]) -> Write:
+        return _write(pf, "sriov_remove_vf_id", vf_ids.compress(ids), vfs=len(ids), waits=True)
+
+
+STOCK = KernelInterface()
+INTERFACES: dict[str, KernelInterface] = {one.name: one for one in (VfId(), VfIdNarrow(), STOCK)}
+"""By name; those that more files tell come first."""
+
+CHOICE_FILES = frozenset().union(*(one.files for one in INTERFACES.values()))
+"""Files by which VFs may be absent; a driver that cannot live with that answers EOPNOTSUPP to a write."""
+
+
+def of_files(names: Iterable[str]) -> KernelInterface:
     """The interface of a PF whose sysfs folder holds ``names``."""
     have = set(names)
-    if not {"sriov_numvfs_no_scan", "sriov_scan_vf_id"} <= have:
-        return STOCK
-    return VF_ID if "sriov_remove_vf_id" in have else VF_ID_NARROW
+    return next(one for one in INTERFACES.values() if one.files <= have)
+
+
+def of_symbols(system_map: str) -> KernelInterface | None:
+    """The interface of a kernel by the text of its System.map; None without a real one (Debian ships a stub)."""
+    return next((one for one in INTERFACES.values() if all(name in system_map for name in one.symbols)), None)
+
+
+def _write(pf: str, file: str, value: str, *, vfs: int = 1, waits: bool = False) -> Write:
+    from .actions import Write  # late: a host that is as declared needs none
+
+    return Write(f"{DEVICES}/{pf}/{file}", value, vfs=vfs, waits=waits)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .kernel_interface import INTERFACES, Interface
+from .kernel_interface import INTERFACES, Abilities
 from .settings import PfSettings
 from .vf_ids import describe
 
@@ -43,7 +43,7 @@ class PfState(NamedTuple):
     """A PF: ``total`` VFs possible, ``enabled`` in hardware, ``present`` ids as PCI devices.
 
     ``vfs`` has an entry for each present id whose details were read; ``properties`` for each enabled id, when they were
-    read (`_vf_readings.read_vfs`). ``interface`` is a name of `_interface.INTERFACES`; ``netdev`` is the first
+    read (`_vf_readings.read_vfs`). ``interface`` is a name of `kernel_interface.INTERFACES`; ``netdev`` is the first
     network interface of the PF, None for NVMe and the like; ``offset`` and ``stride`` count routing ids and hold while
     VFs are enabled; ``bus_drivers`` are the PCI drivers registered on the host. ``facts`` has those of `FACTS` that
     were read: ids as sysfs has them (``0x8086``), numa_node as a number, -1 for none.
@@ -80,8 +80,8 @@ class PfState(NamedTuple):
     needs_all_vfs: bool = False
 
     @property
-    def abilities(self) -> Interface:
-        return INTERFACES[self.interface]
+    def abilities(self) -> Abilities:
+        return INTERFACES[self.interface].abilities
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: VF ids as keys are texts, sets of ids are lists like ``0-3,200``."""

@@ -16,17 +16,21 @@ from .goal import Goal
 
 
 def before(current: PfState, goal: Goal) -> dict[str, Any]:
-    drivers = {i: _found_driver(current, i, wanted) for i, wanted in goal.drivers.items()}
-    properties = {i: current.properties.get(i, VfProperties()).only(wanted) for i, wanted in goal.properties.items()}
+    drivers = {i: _found_driver(current, i, wanted) for i, wanted in goal.target.drivers.items()}
+    properties = {
+        i: current.properties.get(i, VfProperties()).only(wanted) for i, wanted in goal.target.properties.items()
+    }
     facts = _facts(current.enabled, current.present, current.autoprobe, drivers, properties)
-    have = {vf_id: _as_wished(current, vf_id, wanted) for vf_id, wanted in goal.devices.items()}
-    settings = {name: getattr(current.settings, name) for name in goal.settings.to_dict()}
+    have = {vf_id: _as_wished(current, vf_id, wanted) for vf_id, wanted in goal.target.devices.items()}
+    settings = {name: getattr(current.settings, name) for name in goal.target.settings.to_dict()}
     return _with_devices({**facts, **settings}, goal, have)
 
 
 def after(goal: Goal) -> dict[str, Any]:
-    facts = _facts(goal.enabled, goal.present, goal.autoprobe, goal.drivers, goal.properties)
-    return _with_devices({**facts, **goal.settings.to_dict()}, goal, goal.devices)
+    facts = _facts(
+        goal.target.enabled, goal.target.present, goal.target.autoprobe, goal.target.drivers, goal.target.properties
+    )
+    return _with_devices({**facts, **goal.target.settings.to_dict()}, goal, goal.target.devices)
 
 
 def _as_wished(current: PfState, vf_id: int, wanted: VfDevice) -> VfDevice:
@@ -61,7 +65,7 @@ def _facts(
 
 def _with_devices(facts: dict[str, Any], goal: Goal, devices: Mapping[int, VfDevice]) -> dict[str, Any]:
     """With ``devices``, as far as the goal gives a value for them."""
-    for vf_id, wanted in sorted(goal.devices.items()):
+    for vf_id, wanted in sorted(goal.target.devices.items()):
         have = {name: value for name, value in devices[vf_id].to_dict().items() if name in wanted.to_dict()}
         facts["vfs"][str(vf_id)] = {**facts["vfs"].get(str(vf_id), {}), **have}
     return facts

@@ -1,20 +1,19 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The steps from what a PF is to its goal, in the order that the kernel and drivers ask for."""
+"""The order of a plan's steps: nothing sees a VF before it has its properties, and its driver comes last."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from .._model import eswitch
+from .._model.kernel_interface import INTERFACES
 from .._model.properties import VfProperties
 from .._model.state import PfState
 from .._model.vf_device import VfDevice
-from . import device_steps
 from . import steps as _steps
-from .driver_order import cleared, driver_steps, restore_steps
-from .goal import Goal
+from .goal import Goal, new_vectors
 from .steps import Step
 
 
@@ -23,10 +22,10 @@ def steps_to(current: PfState, goal: Goal) -> Iterator[Step]:
     steps = list(_vf_steps(current, goal))
     yield from steps
     new = frozenset().union(*(step.ids for step in steps if step.what == "unbind"))
-    for vf_id, device in sorted(goal.devices.items()):
-        renewed = goal.disables_all or vf_id in new
+    for vf_id, device in sorted(goal.target.devices.items()):
+        renewed = goal.disruption.disables_all or vf_id in new
         if device.mtu is not None and (renewed or current.devices.get(vf_id, VfDevice()).mtu != device.mtu):
-            yield device_steps.vf_mtu(current, vf_id, device.mtu, renewed=renewed)
+            yield _steps.set_vf_mtu(current, vf_id, device.mtu, renewed=renewed)
 
 
 def _vf_steps(current: PfState, goal: Goal) -> Iterator[Step]:
@@ -36,67 +35,67 @@ def _vf_steps(current: PfState, goal: Goal) -> Iterator[Step]:
     takes them in between; then autoprobe goes on and the others follow. So are those whose vectors are written, those
     that an eswitch changes below, and those that enabling itself adds before they can be given properties.
     """
-    added = goal.present - (frozenset() if goal.disables_all else current.present)
+    added = goal.target.present - (frozenset() if goal.disruption.disables_all else current.present)
     by_enabling = _by_enabling(current, goal)
-    change = eswitch.change_of(current.driver, current.settings, goal.settings)
-    late = change is not None and eswitch.is_late(change, goal.settings) and goal.enabled > 0
-    named = frozenset(vf_id for vf_id, driver in goal.drivers.items() if driver)
-    vectors = goal.new_vectors(current._replace(devices={}) if goal.disables_all else current)
+    change = eswitch.change_of(current.driver, current.settings, goal.target.settings)
+    late = change is not None and eswitch.is_late(change, goal.target.settings) and goal.target.enabled > 0
+    named = frozenset(vf_id for vf_id, driver in goal.target.drivers.items() if driver)
+    vectors = new_vectors(
+        current._replace(devices={}) if goal.disruption.disables_all else current, goal.target.devices
+    )
     special = added & (named | frozenset(vectors))
-    early = late or bool(special) or bool(by_enabling & frozenset(goal.properties))
-    chosen = special | (by_enabling if early else frozenset())
-    quiet = bool(chosen) and goal.autoprobe
-    during = goal.autoprobe and not quiet
+    early = late or bool(special) or bool(by_enabling & frozenset(goal.target.properties))
+    chosen = INTERFACES[current.interface].added_with(special, added) | (by_enabling if early else frozenset())
+    quiet = bool(chosen) and goal.target.autoprobe
+    during = goal.target.autoprobe and not quiet
     if current.autoprobe != during:
         yield _steps.autoprobe(current, current.autoprobe, during)
     interim = current
-    if goal.disables_all:
+    if goal.disruption.disables_all:
         yield _steps.disable(current)
         interim = current._replace(enabled=0, present=frozenset(), vfs={}, properties={}, devices={})
     yield from _removal(interim, goal)
-    yield from (_steps.unbind(interim, vf_id) for vf_id in sorted(goal.released))
-    released = {vf_id: interim.vfs[vf_id]._replace(driver=None) for vf_id in goal.released}
+    yield from (_steps.unbind(interim, vf_id) for vf_id in sorted(goal.disruption.released))
+    released = {vf_id: interim.vfs[vf_id]._replace(driver=None) for vf_id in goal.disruption.released}
     interim = interim._replace(vfs={**interim.vfs, **released})
     yield from _mode_steps(interim, goal, change is not None and not late)
     yield from _mtu_steps(current, goal)
-    if goal.enabled != interim.enabled:
-        yield _steps.enable(interim, goal.enabled)
+    if goal.target.enabled != interim.enabled:
+        yield _steps.enable(interim, goal.target.enabled)
     yield from _property_steps(interim, goal)
     yield from _mode_steps(interim, goal, late)
     first = (added if not quiet else chosen) - by_enabling
     yield from _steps.add(interim, first)
-    yield from driver_steps(interim, goal, autoprobe=during)
+    yield from _driver_steps(interim, goal, autoprobe=during)
     if quiet:
         yield _steps.autoprobe(current, False, True)
-        for vf_id in sorted(chosen - named | cleared(interim, goal)):
+        for vf_id in sorted(chosen - named | _cleared(interim, goal)):
             yield _steps.probe(interim, vf_id, None)
         yield from _steps.add(interim, added - by_enabling - chosen)
-    yield from restore_steps(current, goal)
+    yield from _restore_steps(current, goal)
 
 
 def _mode_steps(current: PfState, goal: Goal, now: bool) -> Iterator[Step]:
     if now:
-        yield device_steps.eswitch(current, goal.settings.eswitch_mode or "")
+        yield _steps.set_eswitch(current, goal.target.settings.eswitch_mode or "")
 
 
 def _mtu_steps(current: PfState, goal: Goal) -> Iterator[Step]:
     """Before VFs are enabled: some drivers restart the PF for it."""
-    mtu = goal.settings.mtu
+    mtu = goal.target.settings.mtu
     if mtu is not None and mtu != current.settings.mtu:
-        yield device_steps.pf_mtu(current, mtu)
+        yield _steps.set_pf_mtu(current, mtu)
 
 
 def _by_enabling(current: PfState, goal: Goal) -> frozenset[int]:
     """The VFs that enabling itself adds."""
-    if goal.enabled == 0 or (current.enabled and not goal.disables_all):
+    if goal.target.enabled == 0 or (current.enabled and not goal.disruption.disables_all):
         return frozenset()
-    if not current.abilities.enable_only:
-        return goal.present
-    return frozenset({0}) if current.abilities.first_always else frozenset()
+    return INTERFACES[current.interface].added_by_enabling(goal.target.present)
 
 
 def _removal(current: PfState, goal: Goal) -> Iterator[Step]:
-    gone = current.present - goal.present
+    gone = current.present - goal.target.present
     for vf_id in sorted(gone):
         if (vf := current.vfs.get(vf_id)) and vf.driver:
             yield _steps.unbind(current, vf_id)
@@ -108,10 +107,80 @@ def _property_steps(current: PfState, goal: Goal) -> Iterator[Step]:
     """Only differences are written, all of VFs that were just enabled; then all that is wished of them is read back."""
     missing = {
         vf_id: difference
-        for vf_id, wanted in sorted(goal.properties.items())
+        for vf_id, wanted in sorted(goal.target.properties.items())
         if (difference := wanted.missing_in(current.properties.get(vf_id, VfProperties())))
     }
     for vf_id, difference in missing.items():
         yield from _steps.set_properties(current, vf_id, difference)
     if missing:
-        yield _steps.read_back(current, {vf_id: goal.properties[vf_id] for vf_id in missing})
+        yield _steps.read_back(current, {vf_id: goal.target.properties[vf_id] for vf_id in missing})
+
+
+def _cleared(current: PfState, goal: Goal) -> frozenset[int]:
+    """VFs that lose their override, so that the kernel chooses their driver."""
+    found = frozenset(i for i, vf in current.vfs.items() if vf.driver_override)
+    return found & frozenset(i for i, driver in goal.target.drivers.items() if driver is None)
+
+
+def _driver_steps(current: PfState, goal: Goal, autoprobe: bool) -> Iterator[Step]:
+    """``current``: the PF when these begin. VFs that it does not know were added with autoprobe off: nobody has them.
+
+    Without ``autoprobe`` the kernel makes no choice: VFs that are `_cleared` are left unbound.
+
+    VFs that only let go of their driver for a moment have it as override meanwhile, so that no other takes them. An
+    override is cleared after unbinding: as long as it is there, a run that is killed has left something to do.
+    """
+    vectors = new_vectors(current, goal.target.devices)
+    named = {i: d for i, d in goal.target.drivers.items() if d and (d != _driver_of(current, i) or i in vectors)}
+    yield from (_steps.load_driver(current, d) for d in sorted(set(named.values()) - current.bus_drivers))
+    changing = sorted({*named, *_cleared(current, goal)})
+    back = {vf_id: driver for vf_id, (driver, _override) in sorted(goal.preserved.rebound.items())}
+    overrides = {**{vf_id: named.get(vf_id) for vf_id in changing}, **back}
+    differing = [vf_id for vf_id, driver in overrides.items() if _override_of(current, vf_id) != driver]
+    yield from (_steps.set_override(current, vf_id, driver) for vf_id in differing if (driver := overrides[vf_id]))
+    yield from (_steps.unbind(current, vf_id) for vf_id in overrides if _driver_of(current, vf_id))
+    yield from (_steps.set_override(current, vf_id, None) for vf_id in differing if not overrides[vf_id])
+    yield from _vector_steps(current, goal, vectors)
+    probed = [vf_id for vf_id in changing if vf_id in named or autoprobe]
+    for vf_id in [*probed, *back]:
+        yield _steps.probe(current, vf_id, named.get(vf_id) or back.get(vf_id))
+    for vf_id in [vf_id for vf_id in differing if vf_id in back]:
+        yield _steps.change_override(current, vf_id, back[vf_id], _override_of(current, vf_id))
+
+
+def _restore_steps(current: PfState, goal: Goal) -> Iterator[Step]:
+    """After `_driver_steps`: drivers that a run before has not brought back to VFs that stay, and their overrides."""
+    for vf_id, (driver, override) in sorted(goal.restored.drivers.items()):
+        have = _override_of(current, vf_id)
+        if not _driver_of(current, vf_id):
+            if have != driver:
+                yield _steps.change_override(current, vf_id, have, driver)
+            have = driver
+            yield _steps.probe(current, vf_id, driver)
+        if have != override:
+            yield _steps.change_override(current, vf_id, have, override)
+    for vf_id in sorted(goal.restored.probed - _cleared(current, goal)):
+        if not _driver_of(current, vf_id):
+            yield _steps.probe(current, vf_id, None)
+
+
+def _vector_steps(current: PfState, goal: Goal, vectors: Mapping[int, int]) -> Iterator[Step]:
+    """VFs that give vectors back come first: all VFs of a PF take them from one pool."""
+
+    def more(vf_id: int) -> tuple[int, int]:
+        have = current.devices.get(vf_id, VfDevice()).msix_vectors
+        return (0 if have is None else vectors[vf_id] - have, vf_id)
+
+    for vf_id in sorted(vectors, key=more):
+        fresh = goal.disruption.disables_all or current.enabled == 0
+        yield _steps.set_msix(current, vf_id, vectors[vf_id], fresh=fresh)
+
+
+def _override_of(pf: PfState, vf_id: int) -> str | None:
+    vf = pf.vfs.get(vf_id)
+    return vf.driver_override if vf else None
+
+
+def _driver_of(pf: PfState, vf_id: int) -> str | None:
+    vf = pf.vfs.get(vf_id)
+    return vf.driver if vf else None

@@ -15,8 +15,6 @@ from .._document.document import HostDocument, PfSpec
 from .._document.resolve import resolve
 from .._model.errors import RefusedError
 from .._model.state import PfState
-from .._model.vf_ids import describe
-from . import presence as _presence
 from .derive import goal_of
 from .goal import Goal
 from .shortfall import shortfall
@@ -116,23 +114,14 @@ def plan(current: PfState, spec: PfSpec, reached: Goal | None = None) -> Plan:
     if reached is not None:
         return Plan(current, spec, reached, ())
     goal = goal_of(current, spec)
-    return Plan(
-        current, spec, goal, _steps(current, spec, goal) if current.unfinished or shortfall(goal, current) else ()
-    )
+    return Plan(current, spec, goal, _steps(current, goal) if current.unfinished or shortfall(goal, current) else ())
 
 
-def _steps(current: PfState, spec: PfSpec, goal: Goal) -> tuple[Step, ...]:
-    """Or what speaks against them."""
+def _steps(current: PfState, goal: Goal) -> tuple[Step, ...]:
+    """Steps to the goal; raises `BadInputError` and `RefusedError` for what speaks against them."""
     from . import order, unsupported
 
     unsupported.refuse_unsupported(current, goal)
-    if goal.disrupted and not spec.allow_disruptive:
-        presence = _presence.presence_of(current, spec, goal.enabled)
-        raise RefusedError(_presence.refusal(current, spec, goal.enabled, presence))
-    if goal.released and not spec.allow_disruptive:
-        raise RefusedError(
-            f"PF {current.address}: {current.driver} changes eswitch_mode only while its VFs are unbound, and VFs "
-            f"{describe(goal.released)} have drivers; unbind them first, or allow unbinding and binding them again "
-            "with allow_disruptive: true"
-        )
+    if goal.disruption.refusal:
+        raise RefusedError(goal.disruption.refusal)
     return tuple(order.steps_to(current, goal))

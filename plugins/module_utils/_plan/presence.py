@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from .._document.document import PfSpec
+from .._model.kernel_interface import INTERFACES
 from .._model.state import PfState
 from .._model.vf_ids import compress, describe
 
@@ -43,7 +44,7 @@ def refusal(current: PfState, spec: PfSpec, enabled: int, presence: Presence) ->
     if enabled and _eswitch_needs_none(current, spec):
         modes = f"from {current.settings.eswitch_mode} to {spec.settings.eswitch_mode}"
         what = f"{current.driver} changes eswitch_mode {modes} only while no VFs are enabled; that goes through 0"
-        fix = "declare present_vfs: none as well, or " if current.abilities.choose else ""
+        fix = "declare present_vfs: none as well, or " if current.abilities.enable_only else ""
     elif enabled != current.enabled:
         what = f"changing hardware_vfs from {current.enabled} to {enabled} goes through 0"
         fix = f"declare {'present_vfs: none as well' if enabled == 0 else f'hardware_vfs: {current.enabled}'}, or "
@@ -56,7 +57,7 @@ def refusal(current: PfState, spec: PfSpec, enabled: int, presence: Presence) ->
     )
 
 
-def notes(current: PfState, spec: PfSpec, presence: Presence) -> Iterator[str]:
+def notes(current: PfState, spec: PfSpec, enabled: int, presence: Presence) -> Iterator[str]:
     """What the interface does otherwise than it was wished, what the way costs, and what others may stumble over."""
     ids, extra = presence.ids, presence.ids - presence.wished
     if asked(spec) and extra:
@@ -65,7 +66,7 @@ def notes(current: PfState, spec: PfSpec, presence: Presence) -> Iterator[str]:
         yield (
             f"PF {current.address}: the kernel's interface '{current.interface}' cannot leave VFs {compress(extra)} "
             f"out: present are {describe(ids)} instead of {describe(presence.wished)}"
-            f"{_other_way(current, spec, presence)}"
+            f"{_other_way(current, spec, enabled, presence)}"
         )
     if presence.disrupted:
         back = presence.disrupted & ids
@@ -95,15 +96,10 @@ def _reachable(current: PfState, wished: frozenset[int], enabled: int, spec: PfS
 
     VFs that are too many are a reason for that only when it is allowed, and when fewer are too many then.
     """
-    renumber, can = enabled != current.enabled or _eswitch_needs_none(current, spec), current.abilities
-    if not can.choose:
-        if renumber or not wished <= current.present:
-            return frozenset(range(enabled)), current.enabled > 0
-        return current.present, False
-    fresh = _fresh(current, wished, enabled)
-    if renumber:
+    fresh = INTERFACES[current.interface].present_after_enabling(wished, enabled)
+    stay = INTERFACES[current.interface].present_after_adding(current.present, wished)
+    if stay is None or enabled != current.enabled or _eswitch_needs_none(current, spec):
         return fresh, current.enabled > 0
-    stay = wished | (frozenset() if can.remove else current.present)
     return (fresh, True) if spec.allow_disruptive and len(fresh) < len(stay) else (stay, False)
 
 
@@ -117,15 +113,10 @@ def _eswitch_needs_none(current: PfState, spec: PfSpec) -> bool:
     return change is not None and change.vfs == eswitch.DISABLED
 
 
-def _fresh(current: PfState, wished: frozenset[int], enabled: int) -> frozenset[int]:
-    """What enabling and adding chosen VFs leads to."""
-    return wished | frozenset({0} if current.abilities.first_always and enabled else ())
-
-
-def _other_way(current: PfState, spec: PfSpec, presence: Presence) -> str:
+def _other_way(current: PfState, spec: PfSpec, enabled: int, presence: Presence) -> str:
     """Going through 0 would leave more of them out, but nobody has allowed it."""
-    fresh = _fresh(current, presence.wished, current.enabled)
-    if presence.disables_all or not current.abilities.choose or len(presence.ids) <= len(fresh):
+    fresh = INTERFACES[current.interface].present_after_enabling(presence.wished, enabled)
+    if presence.disables_all or len(presence.ids) <= len(fresh):
         return ""
     lost = describe(_lost(current, spec, fresh))
     return f"; allow_disruptive: true would, by going through 0, which takes the present VFs {lost} away"

@@ -1,33 +1,29 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The steps of a plan: one action each, with what was before, what is after, and the actions that take it back."""
+"""The steps of a plan: one action each, with what was before, what is after, and the actions that undo it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
-from .._model import eswitch, vf_ids
-from .._model.paths import DEVICES, DRIVERS
+from .._model import vf_ids
+from .._model.actions import Action, Command, ReadBack, SetEswitch, SetMtu, Write
+from .._model.kernel_interface import INTERFACES
+from .._model.paths import DEVICES
 from .._model.properties import VfProperties
-from .._model.state import PfState, VfState
+from .._model.state import PfState
 from .._model.vf_device import VfDevice, number_for
-from .._tools import ip_syntax
-from .actions import Action, Command, ReadBack, SetMtu, Write
+from . import vf_actions
 
 KERNELS_CHOICE = "kernel's choice"
 """In place of a driver's name."""
 
-NO_OVERRIDE = "\n"
-"""Clears driver_override (drivers/base/driver.c, driver_set_override)."""
 
-
-@dataclass(frozen=True)
-class Step:
-    """``ids`` are the VFs it is about, ``disrupts`` those it would take away from whoever holds them."""
+class Step(NamedTuple):
+    """``ids`` are the VFs it is about, ``disrupts`` those whose use it would end."""
 
     pf: str
     what: str
@@ -70,59 +66,88 @@ def autoprobe(pf: PfState, before: bool, after: bool) -> Step:
 
 def enable(pf: PfState, number: int) -> Step:
     """From 0 to ``number``: without adding where the kernel can, all at once where it cannot."""
-    return Step(pf.address, "enable", "0", str(number), _enable(pf, number), (_disable(pf, number),))
+    interface = INTERFACES[pf.interface]
+    action, undo = interface.enable(pf.address, number), interface.disable(pf.address, number)
+    return Step(pf.address, "enable", "0", str(number), action, (undo,))
 
 
 def disable(pf: PfState) -> Step:
-    """To 0, which takes every present VF away; undone by enabling, adding, properties and drivers as found."""
-    undo = (_enable(pf, pf.enabled), *_put_back(pf))
-    return Step(pf.address, "disable", str(pf.enabled), "0", _disable(pf, pf.enabled), undo, pf.present, pf.present)
+    """To 0, which removes every present VF; undone by enabling, adding, previous properties and drivers."""
+    interface = INTERFACES[pf.interface]
+    undo = (interface.enable(pf.address, pf.enabled), *vf_actions.restore_all(pf))
+    action = interface.disable(pf.address, pf.enabled)
+    return Step(pf.address, "disable", str(pf.enabled), "0", action, undo, pf.present, pf.present)
+
+
+def set_eswitch(pf: PfState, mode: str) -> Step:
+    """Undone with the link states of VFs, as far as they stay enabled."""
+    before = pf.settings.eswitch_mode or ""
+    undo = (SetEswitch(pf.address, before), *vf_actions.restore_links(pf))
+    return Step(pf.address, "eswitch", before, mode, SetEswitch(pf.address, mode), undo)
+
+
+def set_pf_mtu(pf: PfState, mtu: int) -> Step:
+    """Of the interface that the PF has now: in switchdev mode others join it in its folder."""
+    path = f"{DEVICES}/{pf.address}"
+    before = pf.settings.mtu
+    undo = () if before is None else (SetMtu(path, before),)
+    return Step(pf.address, "mtu", _number(before), str(mtu), SetMtu(path, mtu), undo)
+
+
+def set_msix(pf: PfState, vf_id: int, vectors: int, *, fresh: bool) -> Step:
+    """Of a VF that is not bound. ``fresh``: enabled by this plan, so that disabling it is undo enough.
+
+    Without a reading, of a VF that was enabled but absent, undo is the device's default: only a VF that is present
+    shows its number.
+    """
+    before = pf.devices.get(vf_id, VfDevice()).msix_vectors
+    undo = () if fresh else (vf_actions.set_msix(pf, vf_id, 0 if before is None else number_for(before, pf.driver)),)
+    action, ids = vf_actions.set_msix(pf, vf_id, vectors), frozenset({vf_id})
+    return Step(pf.address, "msix", _number(before), str(vectors), action, undo, ids)
+
+
+def set_vf_mtu(pf: PfState, vf_id: int, mtu: int, *, renewed: bool) -> Step:
+    """``renewed``: its interface came with this plan and goes with its undo."""
+    before = None if renewed else pf.devices.get(vf_id, VfDevice()).mtu
+    folder = vf_actions.link(pf, vf_id)
+    undo = () if before is None else (SetMtu(folder, before),)
+    return Step(pf.address, "vf mtu", _number(before), str(mtu), SetMtu(folder, mtu), undo, frozenset({vf_id}))
 
 
 def set_properties(pf: PfState, vf_id: int, wanted: VfProperties) -> Iterator[Step]:
     """``wanted`` holds differences only; what was not read before (VFs just enabled) has no undo but disabling."""
-    found = pf.properties.get(vf_id, VfProperties())
+    current = pf.properties.get(vf_id, VfProperties())
     ids = frozenset({vf_id})
     for part in wanted.by_command():
-        before = found.only(part)
-        undo = (_set(pf, vf_id, before),) if before else ()
-        yield Step(pf.address, "properties", _pairs(before), _pairs(part), _set(pf, vf_id, part), undo, ids)
-
-
-def _set(pf: PfState, vf_id: int, wanted: VfProperties) -> Command:
-    netdev, found = pf.netdev or "", pf.properties.get(vf_id, VfProperties())
-    parts = ip_syntax.set_parts(netdev, vf_id, wanted, found)
-    argv = tuple(ip_syntax.set_argv(netdev, vf_id, wanted, found))
-    return Command(argv, (pf.address, vf_id), tuple((given, tuple(words)) for given, words in parts))
-
-
-def links_as_found(pf: PfState) -> tuple[Action, ...]:
-    """The link states that somebody gave to VFs, which a change of the eswitch and back makes forget."""
-    lost = eswitch.kept_by_nobody(pf.driver, pf.settings.eswitch_mode)
-    states = {i: VfProperties(link_state=p.without(lost).link_state) for i, p in sorted(pf.properties.items())}
-    return tuple(action for i, state in states.items() for action in _given(pf, i, state.without_defaults()))
+        before = current.only(part)
+        undo = (vf_actions.set_properties(pf, vf_id, before),) if before else ()
+        action = vf_actions.set_properties(pf, vf_id, part)
+        yield Step(pf.address, "properties", _pairs(before), _pairs(part), action, undo, ids)
 
 
 def read_back(pf: PfState, wanted: Mapping[int, VfProperties]) -> Step:
-    return Step(
-        pf.address, "read back", "", "as wanted", ReadBack(pf.address, pf.netdev or "", wanted), (), frozenset(wanted)
-    )
+    action = ReadBack(pf.address, pf.netdev or "", wanted)
+    return Step(pf.address, "read back", "", "as wanted", action, (), frozenset(wanted))
 
 
 def remove(pf: PfState, ids: Iterable[int]) -> Iterator[Step]:
     """VFs that are bound to no driver (any more)."""
+    interface = INTERFACES[pf.interface]
     for chunk in vf_ids.chunks(ids):
-        undo = (*_scan(pf, chunk), *(action for vf_id in sorted(chunk) for action in _left_alone(pf, vf_id)))
-        yield Step(pf.address, "remove", "present", "absent", _remove(pf, chunk), undo, chunk, chunk)
+        undo = (*interface.add(pf.address, chunk), *vf_actions.restore_unbound(pf, sorted(chunk)))
+        action = interface.remove(pf.address, chunk)
+        yield Step(pf.address, "remove", "present", "absent", action, undo, chunk, chunk)
 
 
 def add(pf: PfState, ids: Iterable[int]) -> Iterator[Step]:
-    """Taken back by removal, unbound first from any driver that came meanwhile; not on the narrow interface."""
-    for chunk in vf_ids.chunks(ids) if pf.abilities.lists else [frozenset({vf_id}) for vf_id in sorted(ids)]:
+    """Undone by removal, unbound first from any driver that came meanwhile; where the interface can remove VFs."""
+    interface = INTERFACES[pf.interface]
+    for batch in interface.batches(ids):
         undo: tuple[Action, ...] = ()
-        if pf.abilities.remove:
-            undo = (*(_unbind(pf, vf_id) for vf_id in sorted(chunk)), _remove(pf, chunk))
-        yield Step(pf.address, "add", "absent", "present", _scan(pf, chunk)[0], undo, chunk)
+        if interface.abilities.remove:
+            undo = (*vf_actions.unbind_all(pf, batch), interface.remove(pf.address, batch))
+        (action,) = interface.add(pf.address, batch)
+        yield Step(pf.address, "add", "absent", "present", action, undo, batch)
 
 
 def load_driver(pf: PfState, driver: str) -> Step:
@@ -130,143 +155,39 @@ def load_driver(pf: PfState, driver: str) -> Step:
     return Step(pf.address, "load driver", "", driver, Command(("modprobe", driver)))
 
 
-def override(pf: PfState, vf_id: int, driver: str | None) -> Step:
+def set_override(pf: PfState, vf_id: int, driver: str | None) -> Step:
     """driver_override to ``driver``, None for none."""
-    return change_override(pf, vf_id, _found(pf, vf_id).driver_override, driver)
+    return change_override(pf, vf_id, vf_actions.vf_of(pf, vf_id).driver_override, driver)
 
 
 def change_override(pf: PfState, vf_id: int, before: str | None, driver: str | None) -> Step:
-    """As `override`, where an earlier step has changed it already."""
-    actions = _override(pf, vf_id, driver), _override(pf, vf_id, before)
-    return Step(pf.address, "override", before or "none", driver or "none", actions[0], actions[1:], frozenset({vf_id}))
+    """As `set_override`, where an earlier step has changed it already."""
+    action, undo = vf_actions.set_override(pf, vf_id, driver), vf_actions.set_override(pf, vf_id, before)
+    return Step(pf.address, "override", before or "none", driver or "none", action, (undo,), frozenset({vf_id}))
 
 
 def unbind(pf: PfState, vf_id: int) -> Step:
     """From whatever driver the VF is bound to, if any."""
-    found = _found(pf, vf_id)
-    undo = (_unbind(pf, vf_id), *_bind(pf, vf_id, found.driver, found.driver_override)) if found.driver else ()
-    ids = frozenset({vf_id})
-    undo += _mtu_as_found(pf, vf_id) if found.driver else ()
-    return Step(pf.address, "unbind", found.driver or "any", "none", _unbind(pf, vf_id), undo, ids, ids)
+    vf, action, ids = vf_actions.vf_of(pf, vf_id), vf_actions.unbind(pf, vf_id), frozenset({vf_id})
+    if not vf.driver:
+        return Step(pf.address, "unbind", "any", "none", action, (), ids, ids)
+    back = vf_actions.bind(pf, vf_id, vf.driver, vf.driver_override)
+    undo = (action, *back, *vf_actions.restore_mtu(pf, vf_id))
+    return Step(pf.address, "unbind", vf.driver, "none", action, undo, ids, ids)
 
 
 def probe(pf: PfState, vf_id: int, driver: str | None) -> Step:
     """Let the driver of the override, or the kernel's choice, take the VF."""
-    after = driver or KERNELS_CHOICE
-    return Step(
-        pf.address, "bind", "none", after, _probe(pf, vf_id), (_unbind(pf, vf_id),), frozenset({vf_id})
-    )  # fmt: skip
-
-
-def _put_back(pf: PfState) -> tuple[Action, ...]:
-    """What a PF just enabled again needs, to be as ``pf`` was."""
-    actions: list[Action] = []
-    lost = eswitch.kept_by_nobody(pf.driver, pf.settings.eswitch_mode)
-    for vf_id, properties in sorted(pf.properties.items()):
-        actions += _given(pf, vf_id, properties.without(lost).without_defaults())
-    if pf.abilities.choose:
-        by_itself = frozenset({0} if pf.abilities.first_always else ())
-        actions += [action for chunk in vf_ids.chunks(pf.present - by_itself) for action in _scan(pf, chunk)]
-    actions += [action for vf_id in sorted(pf.vfs) for action in _left_alone(pf, vf_id)]
-    actions += _vectors_as_found(pf)
-    for vf_id, vf in sorted(pf.vfs.items()):
-        if vf.driver:
-            actions += [*_bind(pf, vf_id, vf.driver, vf.driver_override), *_mtu_as_found(pf, vf_id)]
-    return tuple(actions)
-
-
-def as_found(pf: PfState, vf_id: int) -> tuple[Action, ...]:
-    """What a VF needs that the kernel has taken away and added again: driver, override and MTU as ``pf`` has them."""
-    vf = _found(pf, vf_id)
-    bound = (*_bind(pf, vf_id, vf.driver, vf.driver_override), *_mtu_as_found(pf, vf_id)) if vf.driver else ()
-    return (*_left_alone(pf, vf_id), *bound)
-
-
-def _given(pf: PfState, vf_id: int, given: VfProperties) -> list[Action]:
-    """What sets properties of a VF as found."""
-    return [_set(pf, vf_id, part) for part in given.by_command()] if pf.netdev else []
-
-
-def _left_alone(pf: PfState, vf_id: int) -> tuple[Action, ...]:
-    """What a VF just added again needs: free of the driver that autoprobe may have brought, its override as found."""
-    override = _found(pf, vf_id).driver_override
-    return (_unbind(pf, vf_id), *((_override(pf, vf_id, override),) if override else ()))
-
-
-def _vectors_as_found(pf: PfState) -> list[Action]:
-    """As far as they were read, of VFs that are not bound, the fewest first: all take them from one pool.
-
-    Where the PF cannot share vectors out, nobody has changed them.
-    """
-    found = [(d.msix_vectors, vf_id) for vf_id, d in pf.devices.items() if d.msix_vectors is not None and pf.total_msix]
-    return [set_msix(pf, vf_id, number_for(vectors, pf.driver)) for vectors, vf_id in sorted(found)]
-
-
-def _mtu_as_found(pf: PfState, vf_id: int) -> tuple[Action, ...]:
-    """As far as it was read, of a VF whose driver came back: with it comes a new network interface."""
-    found = pf.devices.get(vf_id, VfDevice()).mtu
-    return () if found is None else (SetMtu(vf_link(pf, vf_id), found),)
-
-
-def set_msix(pf: PfState, vf_id: int, vectors: int) -> Write:
-    """drivers/pci/iov.c, sriov_vf_msix_count_store; 0 is the device's default."""
-    return Write(f"{vf_link(pf, vf_id)}/sriov_vf_msix_count", str(vectors))
-
-
-def _enable(pf: PfState, number: int) -> Write:
-    file = "sriov_numvfs_no_scan" if pf.abilities.enable_only else "sriov_numvfs"
-    return Write(f"{DEVICES}/{pf.address}/{file}", str(number), vfs=number)
-
-
-def _disable(pf: PfState, number: int) -> Write:
-    """From ``number`` to 0.
-
-    Through the new file where it is known to do that: it does not hold up other PFs while the hardware waits.
-    """
-    file = "sriov_numvfs_no_scan" if pf.abilities.remove else "sriov_numvfs"
-    return Write(f"{DEVICES}/{pf.address}/{file}", "0", vfs=number, waits=True)
-
-
-def _remove(pf: PfState, ids: frozenset[int]) -> Write:
-    return Write(f"{DEVICES}/{pf.address}/sriov_remove_vf_id", vf_ids.compress(ids), vfs=len(ids), waits=True)
-
-
-def _scan(pf: PfState, ids: frozenset[int]) -> tuple[Write, ...]:
-    """One write for a list, or one for each id."""
-    path = f"{DEVICES}/{pf.address}/sriov_scan_vf_id"
-    if pf.abilities.lists:
-        return (Write(path, vf_ids.compress(ids), vfs=len(ids)),)
-    return tuple(Write(path, str(vf_id)) for vf_id in sorted(ids))
-
-
-def vf_link(pf: PfState, vf_id: int) -> str:
-    return f"{DEVICES}/{pf.address}/virtfn{vf_id}"
-
-
-def _override(pf: PfState, vf_id: int, driver: str | None) -> Write:
-    return Write(f"{vf_link(pf, vf_id)}/driver_override", driver or NO_OVERRIDE)
-
-
-def _unbind(pf: PfState, vf_id: int) -> Write:
-    return Write(f"{vf_link(pf, vf_id)}/driver/unbind", device=vf_link(pf, vf_id), missing_ok=True, waits=True)
-
-
-def _probe(pf: PfState, vf_id: int) -> Write:
-    return Write(f"{DRIVERS}_probe", device=vf_link(pf, vf_id))
-
-
-def _bind(pf: PfState, vf_id: int, driver: str, driver_override: str | None) -> tuple[Action, ...]:
-    """To ``driver``, whatever autoprobe says (an override opens it), leaving the override as it was found."""
-    last = () if driver == driver_override else (_override(pf, vf_id, driver_override),)
-    return (_override(pf, vf_id, driver), _probe(pf, vf_id), *last)
-
-
-def _found(pf: PfState, vf_id: int) -> VfState:
-    return pf.vfs.get(vf_id, VfState(address=""))
+    action, undo = vf_actions.probe(pf, vf_id), vf_actions.unbind(pf, vf_id)
+    return Step(pf.address, "bind", "none", driver or KERNELS_CHOICE, action, (undo,), frozenset({vf_id}))
 
 
 def _on(value: bool) -> str:
     return "on" if value else "off"
+
+
+def _number(value: int | None) -> str:
+    return "default" if value is None else str(value)
 
 
 def _pairs(properties: VfProperties) -> str:

@@ -21,7 +21,7 @@ from .._model.state import PfState
 from .._model.vf_device import VfDevice
 from .._model.vf_ids import describe
 from .._tools import ip_syntax
-from .goal import Goal
+from .goal import Goal, new_vectors
 
 _OF_INFINIBAND = frozenset({"link_state", "node_guid", "port_guid"})
 """All that can be set of a VF there (drivers/infiniband/ulp/ipoib/ipoib_main.c, ipoib_netdev_ops_pf)."""
@@ -38,7 +38,7 @@ def refuse_unsupported(current: PfState, goal: Goal) -> None:
 
 
 def _of_settings(current: PfState, goal: Goal) -> Iterator[str]:
-    mtu, link = goal.settings.mtu, current.link
+    mtu, link = goal.target.settings.mtu, current.link
     if mtu is None or mtu == current.settings.mtu or link is None:
         return
     if mtu < link.min_mtu or (link.max_mtu and mtu > link.max_mtu):
@@ -47,7 +47,9 @@ def _of_settings(current: PfState, goal: Goal) -> Iterator[str]:
 
 def _of_properties(current: PfState, goal: Goal) -> Iterator[str]:
     """Differences only: what is there already can stay declared."""
-    missing = {i: wanted.missing_in(current.properties.get(i, VfProperties())) for i, wanted in goal.properties.items()}
+    missing = {
+        i: wanted.missing_in(current.properties.get(i, VfProperties())) for i, wanted in goal.target.properties.items()
+    }
     if unknown := [i for i, wanted in missing.items() if wanted.mac == addresses.HASH]:
         yield (
             f"mac 'hash' of VFs {describe(unknown)}: {current.netdev} has no permanent address; give a base of your own"
@@ -61,10 +63,14 @@ def _refused(current: PfState, goal: Goal, name: str, values: Mapping[int, Any])
     """Why the driver cannot take the ``values`` of one property, by VF id; empty where it may."""
     if current.link and (name not in _OF_INFINIBAND if current.link.kind == INFINIBAND else name in _GUIDS):
         return f"{current.netdev} is of type {current.link.kind} (EOPNOTSUPP)"
-    mode = goal.settings.eswitch_mode or current.settings.eswitch_mode
+    mode = goal.target.settings.eswitch_mode or current.settings.eswitch_mode
     if mode == SWITCHDEV and name in eswitch.rule_of(current.driver).not_in_switchdev and any(values.values()):
         return f"{current.driver} refuses it in switchdev mode (EOPNOTSUPP)"
-    known = [current.properties.get(i, VfProperties()) for i in values if i < current.enabled and not goal.disables_all]
+    known = [
+        current.properties.get(i, VfProperties())
+        for i in values
+        if i < current.enabled and not goal.disruption.disables_all
+    ]
     silent = name not in ip_syntax.ALWAYS_REPORTED and any(getattr(reading, name) is None for reading in known)
     if silent or not all(known):
         return (
@@ -84,8 +90,8 @@ def _by_name(wished: Mapping[int, VfProperties]) -> dict[str, dict[int, Any]]:
 
 
 def _of_vectors(current: PfState, goal: Goal) -> Iterator[str]:
-    wanted = {i: device.msix_vectors for i, device in goal.devices.items() if device.msix_vectors is not None}
-    writes = goal.new_vectors(current)
+    wanted = {i: device.msix_vectors for i, device in goal.target.devices.items() if device.msix_vectors is not None}
+    writes = new_vectors(current, goal.target.devices)
     if writes and not current.total_msix:
         yield (
             f"msix_vectors of VFs {describe(writes)} cannot be set: {current.driver} has no vectors to share out, "
@@ -99,21 +105,21 @@ def _of_vectors(current: PfState, goal: Goal) -> Iterator[str]:
 
 
 def _of_mtu(current: PfState, goal: Goal) -> Iterator[str]:
-    for vf_id, device in sorted(goal.devices.items()):
+    for vf_id, device in sorted(goal.target.devices.items()):
         if device.mtu is not None and (reason := _no_interface(current, goal, vf_id)):
             yield f"mtu of VF {vf_id} cannot be set: it has no network interface here, {reason}; leave it out"
 
 
 def _no_interface(current: PfState, goal: Goal, vf_id: int) -> str:
     """Why the VF will have none; empty where it has or may get one."""
-    driver = goal.drivers.get(vf_id) or goal.rebound.get(vf_id) or goal.restored_drivers.get(vf_id)
+    driver = goal.target.drivers.get(vf_id) or (goal.returned[vf_id][0] if vf_id in goal.returned else None)
     if driver:
         return f"its driver is to be {driver}" if "vfio" in driver else ""
-    vf = None if goal.disables_all else current.vfs.get(vf_id)
-    if vf is None or (vf_id in goal.drivers and vf.driver_override):
-        return "" if goal.autoprobe else "nothing binds it to a driver"
+    vf = None if goal.disruption.disables_all else current.vfs.get(vf_id)
+    if vf is None or (vf_id in goal.target.drivers and vf.driver_override):
+        return "" if goal.target.autoprobe else "nothing binds it to a driver"
     if vf.driver is None:
-        return "" if vf_id in goal.probed else "nothing binds it to a driver"
+        return "" if vf_id in goal.restored.probed else "nothing binds it to a driver"
     if current.devices.get(vf_id, VfDevice()).mtu is None:
         return f"though {vf.driver} is bound: a driver for virtual machines, or it is in another network namespace"
     return ""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _SLOTS = tuple(f"{number >> 3:02x}.{number & 7}" for number in range(256))
 """Device and function of each routing id on a bus; a host may have thousands of VFs to be named."""
 
+_NUMBERS = ("sriov_totalvfs", "sriov_numvfs", "sriov_drivers_autoprobe", "sriov_offset", "sriov_stride")
+
 _REPRESENTOR = r"(c\d+)?pf\d+"
 
 
@@ -154,15 +156,15 @@ def _present(files: Iterable[str]) -> frozenset[int]:
 
 
 def _read_pf(sysfs: Sysfs, address: str, files: frozenset[str], facts: frozenset[str]) -> PfState:
-    folder = f"{DEVICES}/{address}"
+    total, enabled, autoprobe, offset, stride = _numbers(sysfs, f"{DEVICES}/{address}", _NUMBERS)
     return PfState(
-        total=_number(sysfs, f"{folder}/sriov_totalvfs"),
-        enabled=_number(sysfs, f"{folder}/sriov_numvfs"),
+        total=total,
+        enabled=enabled,
         present=_present(files),
-        autoprobe=_number(sysfs, f"{folder}/sriov_drivers_autoprobe") == 1,
+        autoprobe=autoprobe == 1,
         interface=of_files(files).name,
-        offset=_number(sysfs, f"{folder}/sriov_offset"),
-        stride=_number(sysfs, f"{folder}/sriov_stride"),
+        offset=offset,
+        stride=stride,
         **_names(sysfs, address, files, facts),
     )
 
@@ -230,11 +232,19 @@ def _override(sysfs: Sysfs, address: str) -> str | None:
 
 def _number(sysfs: Sysfs, path: str) -> int:
     """A file that holds one whole number."""
-    text = sysfs.read(path)
-    try:
-        return int(text)
-    except ValueError as error:
-        raise SriovError(f"{path} holds '{text}', which is not a number") from error
+    folder, _slash, name = path.rpartition("/")
+    return _numbers(sysfs, folder, (name,))[0]
+
+
+def _numbers(sysfs: Sysfs, folder: str, names: Sequence[str]) -> list[int]:
+    """Files that hold one whole number each."""
+    paths, numbers = [f"{folder}/{name}" for name in names], []
+    for path, text in zip(paths, sysfs.read_all(paths)):
+        try:
+            numbers.append(int(text))
+        except ValueError as error:
+            raise SriovError(f"{path} holds '{text}', which is not a number") from error
+    return numbers
 
 
 def _no_pf(sysfs: Sysfs, address: str, exists: bool) -> str:

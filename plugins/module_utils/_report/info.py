@@ -111,12 +111,12 @@ def _pf(found: _Found, holders: _Holders, extent: str) -> dict[str, Any]:
     if pf.blocked is not None:
         return {"pf": pf.address, "netdev": pf.netdev, "driver": pf.driver, **pf.facts, "blocked": pf.blocked}
     data = pf.to_dict()
-    abilities = {name: value for name, value in pf.abilities._asdict().items() if name != "name"}
     vfs = [_vf(found, int(vf_id), vf, holders) for vf_id, vf in data.pop("vfs").items()]
     return {
         **data, **pf.settings._asdict(), "total_msix": pf.total_msix,
         "altnames": list(pf.link.altnames) if pf.link else None, "mac": pf.link.permanent if pf.link else None,
-        **found.more, "abilities": abilities, "absent_vfs": describe(frozenset(range(pf.enabled)) - pf.present),
+        **found.more, "abilities": pf.abilities._asdict(),
+        "absent_vfs": describe(frozenset(range(pf.enabled)) - pf.present),
         **(_summary(pf, holders) if extent != NONE else {}), "unread": found.unread,
         **({"vfs": vfs} if extent == FULL else {}),
     }  # fmt: skip

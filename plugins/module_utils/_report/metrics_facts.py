@@ -61,7 +61,7 @@ def _numbers(plan: Plan) -> dict[str, int]:
         numbers["hardware_wanted"] = int(plan.spec.hardware_vfs)
     if plan.spec.present_vfs is not None:
         wanted = frozenset(map(int, plan.spec.present_vfs))
-        numbers |= {"wanted": len(wanted), "surplus": len(plan.goal.present - wanted)}
+        numbers |= {"wanted": len(wanted), "surplus": len(plan.goal.target.present - wanted)}
     return numbers
 
 

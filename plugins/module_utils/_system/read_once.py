@@ -21,15 +21,15 @@ class _Answers:
     """By question; an error is an answer."""
 
     def __init__(self) -> None:
-        self._known: dict[object, tuple[Any, SriovError | None]] = {}
+        self.known: dict[object, tuple[Any, SriovError | None]] = {}
 
     def of(self, question: object, ask: Callable[[], _Answer]) -> _Answer:
-        if question not in self._known:
+        if question not in self.known:
             try:
-                self._known[question] = (ask(), None)
+                self.known[question] = (ask(), None)
             except SriovError as error:
-                self._known[question] = (None, error)
-        answer, failure = self._known[question]
+                self.known[question] = (None, error)
+        answer, failure = self.known[question]
         if failure is not None:
             raise failure
         found: _Answer = answer
@@ -48,6 +48,13 @@ class ReadOnce(Sysfs):
 
     def read(self, path: str) -> str:
         return self._answers.of(("read", path), lambda: self._sysfs.read(path))
+
+    def read_all(self, paths: Sequence[str]) -> list[str]:
+        """Those that were not read before are read together."""
+        new = [path for path in paths if ("read", path) not in self._answers.known]
+        for path, text in zip(new, self._sysfs.read_all(new) if new else ()):
+            self._answers.known["read", path] = (text, None)
+        return [self.read(path) for path in paths]
 
     def read_bytes(self, path: str, limit: int) -> bytes:
         return self._answers.of(("read_bytes", path, limit), lambda: self._sysfs.read_bytes(path, limit))

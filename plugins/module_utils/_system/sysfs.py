@@ -15,6 +15,8 @@ from .._model.errors import BlockedError, KernelError
 from .._model.paths import WRITES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .writer import Writers
 
 PIECE = 65536
@@ -54,6 +56,10 @@ class Sysfs:
         except OSError as error:
             raise KernelError("read", path, error.errno or 0) from error
         return data.decode(errors="replace").rstrip("\n")
+
+    def read_all(self, paths: Sequence[str]) -> list[str]:
+        """The texts of several files, as `read` gives them."""
+        return [self.read(path) for path in paths]
 
     def read_bytes(self, path: str, limit: int) -> bytes:
         """The first ``limit`` bytes of a binary file, fewer where the kernel gives no more."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import vf_request
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import validate
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.actions import SetEswitch, SetMtu, Write
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState, VfState
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.actions import SetEswitch, SetMtu, Write
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.plan import HostPlan, plan_host
 
 PF = "0000:03:00.0"

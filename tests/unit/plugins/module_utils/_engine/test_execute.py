@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import execute
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.errno_hints import is_no_choice, meaning
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.execute import act
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.actions import Action, ReadBack, SetEswitch, SetMtu
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import (
     DeadlineError,
     KernelError,
@@ -24,7 +25,6 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
 )
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.properties import VfProperties
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.actions import Action, ReadBack, SetEswitch, SetMtu
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.steps import Step, set_properties
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from tests.fake.linux.host import FakeHost

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import HostDocument, validate
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.actions import Write
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, RefusedError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.properties import VfProperties
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.actions import Write
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.plan import HostPlan, plan_host
 from tests.fake.scenarios.plans import PF, change, found, make, text
 

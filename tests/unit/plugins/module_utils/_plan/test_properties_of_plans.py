@@ -234,7 +234,7 @@ def test_kept_vfs_are_not_disturbed(case: tuple[Start, Any]) -> None:
         before = dict(pf.vfs)
         report = reach(host, wish, allow=False)
         assert all(pf.vfs[vf_id] is before[vf_id] for vf_id in set(before) & set(pf.vfs))
-        assert not any(plan.goal.disrupted for plan in report.plan.plans)
+        assert not any(plan.goal.disruption.disrupted for plan in report.plan.plans)
 
 
 @QUICK
@@ -251,7 +251,7 @@ def test_kills_what_it_says(case: tuple[Start, Any]) -> None:
             unwished = set() if exact is None else set(before) - vf_ids.parse(exact, pf.enabled)
         else:
             unwished = set(wish["ids"]) if wish.get("state") == "absent" else set()
-        kills = {vf_id for plan in report.plan.plans for vf_id in plan.goal.disrupted}
+        kills = {vf_id for plan in report.plan.plans for vf_id in plan.goal.disruption.disrupted}
         assert kills == died - (unwished - set(pf.vfs))
         said = f"takes the present VFs {vf_ids.compress(kills)} away"
         assert any(said in note for note in report.plan.notes) is bool(kills)
@@ -276,7 +276,7 @@ def test_single_vfs_arrive_and_others_stay(case: tuple[Start, Any], allow: bool)
         assert (pf.enabled, pf.autoprobe) == (start.enabled, start.autoprobe)
         others = [{i: v for i, v in one["properties"].items() if i not in ids} for one in (before, after)]
         assert others[0] == others[1]
-        if any(plan.goal.disrupted for plan in report.plan.plans):
+        if any(plan.goal.disruption.disrupted for plan in report.plan.plans):
             assert {i for i, vf in before["vfs"].items() if i not in ids} <= set(pf.vfs)
         else:
             others = [{i: v for i, v in one["vfs"].items() if i not in ids} for one in (before, after)]

@@ -37,7 +37,7 @@ def test_interface_by_files(files: list[str], name: str) -> None:
 def test_interface_of_a_pf(tmp_path: Path, name: str) -> None:
     host = FakeHost(tmp_path, name)
     host.igb(IGB)
-    assert _state.read_pfs(host.sysfs)[IGB].abilities.name == name
+    assert _state.read_pfs(host.sysfs)[IGB].interface == name
 
 
 @pytest.fixture

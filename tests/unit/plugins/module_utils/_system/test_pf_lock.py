@@ -238,7 +238,7 @@ def test_wishes_that_mean_another_pf_now(host: FakeHost, monkeypatch: pytest.Mon
         return held(*words)
 
     monkeypatch.setattr(pf_lock, "held", renamed)
-    with pytest.raises(RefusedError, match=f"the wishes meant PFs {IGB}, and now {NVME}: try again"):
+    with pytest.raises(RefusedError, match=f"the document meant PFs {IGB}, and now {NVME}: try again"):
         bring(host, "eth0", hardware_vfs=3)
     assert host.sysfs.writes == []
 

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The actions that steps are made of, as `_act` carries them out."""
+"""Actions of steps and of their undo, as values: `_engine.execute` carries them out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Union
 
-from .._model.properties import VfProperties
+from .properties import VfProperties
 
 
 @dataclass(frozen=True)

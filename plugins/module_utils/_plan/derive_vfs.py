@@ -1,0 +1,150 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The parts of a goal that are about VFs: what is declared, preserved, and restored after an unfinished run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from .._document.document import DEFAULT_DRIVER, PfSpec
+from .._model import eswitch
+from .._model.properties import VfProperties
+from .._model.state import PfState
+from .._model.vf_device import VfDevice
+from .._model.vf_ids import describe
+from .goal import Goal, Preserved, Restored, new_vectors
+
+if TYPE_CHECKING:
+    from .._model.journal_entry import Bound, JournalEntry
+
+
+def with_vfs(current: PfState, spec: PfSpec, goal: Goal) -> Goal:
+    """``goal``, which is that of the PF itself, with what its VFs will have."""
+    drivers: dict[int, str | None] = {}
+    for vf in spec.vfs:
+        if vf.driver:
+            drivers.update(dict.fromkeys(goal.target.present.intersection(map(int, vf.ids)), _driver(vf.driver)))
+    preserved = Preserved()
+    if goal.disruption.disables_all:
+        properties = _kept_properties(current, goal.target.enabled)
+        preserved = Preserved(_kept_drivers(current, goal, drivers), properties)
+    goal = goal._replace(
+        target=goal.target._replace(
+            drivers={**preserved.drivers, **drivers},
+            properties=_over(_properties(current, spec), preserved.properties),
+            devices=_devices(spec, goal.target.present),
+        ),
+        preserved=preserved,
+    )
+    goal = _with_released(current, spec, goal)
+    goal = goal._replace(preserved=preserved._replace(rebound=rebound(current, goal)))
+    return _with_unfinished(current, current.unfinished, goal) if current.unfinished else goal
+
+
+def rebound(current: PfState, goal: Goal) -> dict[int, Bound]:
+    """Bound VFs that no spec gives a driver to, and that a change of the eswitch or of their vectors takes it from."""
+    drivers = goal.target.drivers
+    if goal.disruption.disables_all or not current.vfs:
+        return {}
+    touched = goal.disruption.released | frozenset(new_vectors(current, goal.target.devices))
+    return {
+        i: (vf.driver, vf.driver_override) for i, vf in sorted(current.vfs.items())
+        if i in touched & goal.target.present and vf.driver and not drivers.get(i)
+        and not (i in drivers and vf.driver_override)
+    }  # fmt: skip
+
+
+def released(current: PfState, spec: PfSpec, goal: Goal) -> frozenset[int]:
+    """Bound VFs that stay, where the driver changes the mode of its eswitch only while none is bound."""
+    if goal.disruption.disables_all or not current.vfs:
+        return frozenset()
+    change = eswitch.change_of(current.driver, current.settings, spec.settings)
+    if change is None or change.vfs != eswitch.UNBOUND:
+        return frozenset()
+    return frozenset(vf_id for vf_id, vf in current.vfs.items() if vf.driver) & goal.target.present
+
+
+def _with_released(current: PfState, spec: PfSpec, goal: Goal) -> Goal:
+    """With a note of what a change of the eswitch costs VFs that stay, or a refusal."""
+    ids = released(current, spec, goal)
+    if not ids:
+        return goal
+    refusal = goal.disruption.refusal
+    if not spec.allow_disruptive and not refusal:
+        refusal = (
+            f"PF {current.address}: {current.driver} changes eswitch_mode only while its VFs are unbound, and VFs "
+            f"{describe(ids)} have drivers; unbind them first, or allow unbinding and binding them again with "
+            "allow_disruptive: true"
+        )
+    note = (
+        f"PF {current.address}: VFs {describe(ids)} are unbound from their drivers for a moment, as {current.driver} "
+        "asks for while eswitch_mode changes"
+    )
+    disruption = goal.disruption._replace(released=ids, refusal=refusal)
+    return goal._replace(disruption=disruption, notes=(*goal.notes, note))
+
+
+def _kept_drivers(current: PfState, goal: Goal, declared: Collection[int]) -> dict[int, str]:
+    """Drivers that VFs which come back, and that are not ``declared`` to have another, would not find by themselves."""
+    unfinished, before = current.unfinished, current.autoprobe
+    if unfinished and unfinished.autoprobe is not None:
+        before = unfinished.autoprobe
+    autoprobe = goal.target.autoprobe and before
+    bound = {i: (vf.driver, vf.driver_override) for i, vf in current.vfs.items() if vf.driver}
+    return {
+        i: driver for i, (driver, override) in sorted({**bound, **(unfinished.rebound if unfinished else {})}.items())
+        if i in goal.target.present and i not in declared and (override or not autoprobe)
+    }  # fmt: skip
+
+
+def _kept_properties(current: PfState, enabled: int) -> dict[int, VfProperties]:
+    """Properties that somebody gave to VFs that come back: disabling forgets them all."""
+    lost = eswitch.kept_by_nobody(current.driver, current.settings.eswitch_mode)
+    readings = {i: p.without(lost) for i, p in current.properties.items() if i < enabled}
+    return {i: given for i, reading in readings.items() if (given := reading.without_defaults())}
+
+
+def _with_unfinished(current: PfState, unfinished: JournalEntry, goal: Goal) -> Goal:
+    """With what an unfinished run took from VFs that stay and that no spec gives a driver to; a warning says so."""
+    note = (
+        f"PF {current.address}: a run before this one did not come to its end; what it had taken away for a moment "
+        "comes back, unless it is declared otherwise"
+    )
+    stay = frozenset() if goal.disruption.disables_all else current.present & goal.target.present
+    free = frozenset(i for i in stay if not goal.target.drivers.get(i))
+    drivers = {i: bound for i, bound in unfinished.rebound.items() if i in free}
+    probed = unfinished.probed & free if goal.target.autoprobe else frozenset()
+    return goal._replace(restored=Restored(drivers, probed), notes=(note, *goal.notes), warnings=(note,))
+
+
+def _properties(current: PfState, spec: PfSpec) -> dict[int, VfProperties]:
+    """By id; derived addresses are worked out as far as the PF's own address was read."""
+    identity = current.link.permanent if current.link else None
+    properties: dict[int, VfProperties] = {}
+    for vf in spec.vfs:
+        for vf_id in map(int, vf.ids if vf.properties else ()):
+            own = vf.properties.of_vf(vf_id, identity)
+            properties[vf_id] = own.over(properties[vf_id]) if vf_id in properties else own
+    return properties
+
+
+def _devices(spec: PfSpec, present: frozenset[int]) -> dict[int, VfDevice]:
+    devices: dict[int, VfDevice] = {}
+    for vf in spec.vfs:
+        for vf_id in present.intersection(map(int, vf.ids)) if vf.device else ():
+            devices[vf_id] = vf.device.over(devices.get(vf_id, VfDevice()))
+    return devices
+
+
+def _over(declared: Mapping[int, VfProperties], kept: Mapping[int, VfProperties]) -> dict[int, VfProperties]:
+    """What is ``declared`` over what is ``kept``, in the order of ids."""
+    if not kept:
+        return dict(sorted(declared.items()))
+    ids = sorted(set(kept) | set(declared))
+    return {i: declared.get(i, VfProperties()).over(kept.get(i, VfProperties())) for i in ids}
+
+
+def _driver(name: str) -> str | None:
+    return None if name == DEFAULT_DRIVER else name

@@ -1,0 +1,24 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Recovery of an unfinished run: what a plan takes away for a moment, as a value for the journal."""
+
+from __future__ import annotations
+
+from .._model.journal_entry import JournalEntry
+from .plan import Plan
+
+
+def unfinished_if_stopped(plan: Plan) -> JournalEntry:
+    """What the next run must give back if the plan stops halfway, with what a run before has left to give back."""
+    current, goal = plan.current, plan.goal
+    toggles = any(step.what == "autoprobe" for step in plan.steps)
+    before = current.autoprobe if toggles and plan.spec.drivers_autoprobe in (None, current.autoprobe) else None
+    rebound, probed = goal.preserved.rebound, [step.ids for step in plan.steps if step.is_kernels_choice]
+    unfinished = JournalEntry(autoprobe=before, rebound=rebound, probed=frozenset().union(*probed))
+    if goal.disruption.disables_all:
+        unfinished = JournalEntry(
+            current.enabled, current.present, before, goal.preserved.drivers, goal.preserved.properties, rebound,
+            unfinished.probed,
+        )  # fmt: skip
+    return (current.unfinished or JournalEntry()).over(unfinished)
