@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Callable
 
+from .._model import drivers
 from .._model.kernel_interface import INTERFACES, STOCK, KernelInterface
 from .._system.update_folder import ARMED, FOLDER
 from .._vm.qemu import argv
@@ -19,8 +20,6 @@ MIB = 1 << 20
 VOLATILE = ("tmpfs", "ramfs", "overlay", "squashfs")
 SPARE_MEMORY = 64 * MIB
 """What loading a kernel needs beside the image and the initrd themselves."""
-ADOPTERS = ("nvme", "ena", "pci-pf-stub", "igb")
-"""PF drivers that take over VFs which were kept across kexec; for others they are disabled (`kernel/README.md`)."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def estimate(facts: Facts, options: Options) -> dict[str, float]:
     memory = max((vm.memory_bytes for vm in facts.vms), default=0) / MIB
     used = sum(len(vm.vfs) for vm in facts.vms)
     active = [pf for pf in facts.pfs.values() if pf.enabled]
-    waiting = [pf for pf in active if not (facts.kernel.keeps_vfs and pf.driver in ADOPTERS)]
+    waiting = [pf for pf in active if not (facts.kernel.keeps_vfs and drivers.facts_of(pf.driver).adopts_kept_vfs)]
     chooses = interface_after(facts, options).abilities.enable_only
     parts = {
         "unplug": 6.0 if used else 0.0,

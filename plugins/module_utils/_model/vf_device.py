@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from .drivers import facts_of
 from .errors import BadInputError
 
 MAX_MTU = 65535
@@ -43,20 +44,16 @@ class VfDevice(NamedTuple):
 
 NAMES = VfDevice._fields
 
-CONTROL_VECTORS = {"ice": 1}
-"""Vectors that a PF's driver adds to the number written to it, for the VF's control queue (ice_sriov.c,
-ice_sriov_set_msix_vec_count, "add 1 MSI-X for OICR"); the kernel's ABI says that the table has the number written."""
-
 
 def as_wished(wanted: int, table: int | None, pf_driver: str | None) -> int | None:
     """``wanted`` when a table of ``table`` vectors is what the PF's driver makes of it, else ``table``."""
-    allowed = (wanted, wanted + CONTROL_VECTORS.get(pf_driver or "", 0))
+    allowed = (wanted, wanted + facts_of(pf_driver).control_vectors)
     return wanted if table in allowed else table
 
 
 def number_for(table: int, pf_driver: str | None) -> int:
     """What to write for a table of ``table`` vectors."""
-    return table - CONTROL_VECTORS.get(pf_driver or "", 0)
+    return table - facts_of(pf_driver).control_vectors
 
 
 def validate(data: Mapping[str, Any], where: str) -> VfDevice:

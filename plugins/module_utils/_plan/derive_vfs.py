@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from .._document.document import DEFAULT_DRIVER, PfSpec
-from .._model import eswitch
+from .._model import drivers, eswitch
 from .._model.properties import VfProperties
 from .._model.state import PfState
 from .._model.vf_device import VfDevice
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 def with_vfs(current: PfState, spec: PfSpec, goal: Goal) -> Goal:
     """``goal``, which is that of the PF itself, with what its VFs will have."""
-    drivers: dict[int, str | None] = {}
+    declared: dict[int, str | None] = {}
     for vf in spec.vfs:
         if vf.driver:
-            drivers.update(dict.fromkeys(goal.target.present.intersection(map(int, vf.ids)), _driver(vf.driver)))
+            declared.update(dict.fromkeys(goal.target.present.intersection(map(int, vf.ids)), _driver(vf.driver)))
     preserved = Preserved()
     if goal.disruption.disables_all:
         properties = _kept_properties(current, goal.target.enabled)
-        preserved = Preserved(_kept_drivers(current, goal, drivers), properties)
+        preserved = Preserved(_kept_drivers(current, goal, declared), properties)
     goal = goal._replace(
         target=goal.target._replace(
-            drivers={**preserved.drivers, **drivers},
+            drivers={**preserved.drivers, **declared},
             properties=_over(_properties(current, spec), preserved.properties),
             devices=_devices(spec, goal.target.present),
         ),
@@ -45,14 +45,14 @@ def with_vfs(current: PfState, spec: PfSpec, goal: Goal) -> Goal:
 
 def rebound(current: PfState, goal: Goal) -> dict[int, Bound]:
     """Bound VFs that no spec gives a driver to, and that a change of the eswitch or of their vectors takes it from."""
-    drivers = goal.target.drivers
+    declared = goal.target.drivers
     if goal.disruption.disables_all or not current.vfs:
         return {}
     touched = goal.disruption.released | frozenset(new_vectors(current, goal.target.devices))
     return {
         i: (vf.driver, vf.driver_override) for i, vf in sorted(current.vfs.items())
-        if i in touched & goal.target.present and vf.driver and not drivers.get(i)
-        and not (i in drivers and vf.driver_override)
+        if i in touched & goal.target.present and vf.driver and not declared.get(i)
+        and not (i in declared and vf.driver_override)
     }  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def released(current: PfState, spec: PfSpec, goal: Goal) -> frozenset[int]:
     if goal.disruption.disables_all or not current.vfs:
         return frozenset()
     change = eswitch.change_of(current.driver, current.settings, spec.settings)
-    if change is None or change.vfs != eswitch.UNBOUND:
+    if change is None or change.vfs != drivers.UNBOUND:
         return frozenset()
     return frozenset(vf_id for vf_id, vf in current.vfs.items() if vf.driver) & goal.target.present
 
@@ -114,9 +114,9 @@ def _with_unfinished(current: PfState, unfinished: JournalEntry, goal: Goal) -> 
     )
     stay = frozenset() if goal.disruption.disables_all else current.present & goal.target.present
     free = frozenset(i for i in stay if not goal.target.drivers.get(i))
-    drivers = {i: bound for i, bound in unfinished.rebound.items() if i in free}
+    back = {i: bound for i, bound in unfinished.rebound.items() if i in free}
     probed = unfinished.probed & free if goal.target.autoprobe else frozenset()
-    return goal._replace(restored=Restored(drivers, probed), notes=(note, *goal.notes), warnings=(note,))
+    return goal._replace(restored=Restored(back, probed), notes=(note, *goal.notes), warnings=(note,))
 
 
 def _properties(current: PfState, spec: PfSpec) -> dict[int, VfProperties]:

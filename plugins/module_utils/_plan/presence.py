@@ -107,10 +107,10 @@ def _eswitch_needs_none(current: PfState, spec: PfSpec) -> bool:
     """Whether the PF's driver changes the mode of its eswitch only while no VFs are enabled."""
     if spec.settings.eswitch_mode is None:
         return False
-    from .._model import eswitch
+    from .._model import drivers, eswitch
 
     change = eswitch.change_of(current.driver, current.settings, spec.settings)
-    return change is not None and change.vfs == eswitch.DISABLED
+    return change is not None and change.vfs == drivers.DISABLED
 
 
 def _other_way(current: PfState, spec: PfSpec, enabled: int, presence: Presence) -> str:

@@ -185,7 +185,7 @@ class FakeKernel:
         pf.vectors[vf_id] = number
 
     def set_eswitch(self, pf: FakePf, mode: str) -> None:
-        """The driver's op; `_eswitch.RULES` names the files."""
+        """The driver's op; `_model.drivers` names the files."""
         if pf.eswitch is None:
             answer(errno.EOPNOTSUPP)
         if pf.driver == "bnxt_en" and pf.eswitch == mode:

@@ -164,7 +164,10 @@ NEEDED = {
     "_system.read_once",
     "_system.sysfs",
 }  # fmt: skip
-OF_VFS = {"_model.eswitch", "_plan.derive_vfs", "_model.properties", "_model.vf_device", "_document.vf_spec"}
+OF_VFS = {
+    "_model.drivers", "_model.eswitch", "_plan.derive_vfs", "_model.properties", "_model.vf_device",
+    "_document.vf_spec",
+}  # fmt: skip
 """For `DOCUMENTS['drivers']`."""
 
 PROGRAM = """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import eswitch
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import drivers, eswitch
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.properties import NAMES
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.settings import PfSettings
 
@@ -15,11 +15,11 @@ LEGACY, SWITCHDEV = PfSettings("legacy"), PfSettings("switchdev")
 
 # driver, what VFs must be, whether to switchdev comes after enabling
 RULES = [
-    ("mlx5_core", eswitch.UNBOUND, True),
-    ("ice", eswitch.DISABLED, False),
-    ("bnxt_en", eswitch.ANY, False),
-    ("some_new_driver", eswitch.DISABLED, False),
-    (None, eswitch.DISABLED, False),
+    ("mlx5_core", drivers.UNBOUND, True),
+    ("ice", drivers.DISABLED, False),
+    ("bnxt_en", drivers.ANY, False),
+    ("some_new_driver", drivers.DISABLED, False),
+    (None, drivers.DISABLED, False),
 ]
 
 
@@ -36,9 +36,16 @@ def test_no_change(wanted: PfSettings) -> None:
 
 
 def test_every_rule_names_its_source_and_known_properties() -> None:
-    for rule in eswitch.RULES.values():
-        assert ".c, " in rule.source
+    for facts in drivers.DRIVERS.values():
+        rule, others = facts.eswitch, facts._replace(eswitch=drivers.UNKNOWN.eswitch)
+        assert rule == drivers.UNKNOWN.eswitch or ".c, " in rule.source
         assert rule.not_in_switchdev <= set(NAMES)
+        assert bool(others.source) is (others != drivers.UNKNOWN)
+
+
+def test_what_drivers_of_kept_vfs_are() -> None:
+    adopters = {name for name, facts in drivers.DRIVERS.items() if facts.adopts_kept_vfs}
+    assert adopters == {"nvme", "ena", "pci-pf-stub", "igb"}
 
 
 def test_what_nobody_gave() -> None:
