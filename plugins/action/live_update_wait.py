@@ -16,14 +16,14 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.update_folder import DONE, FINAL, FOLDER
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import LIVE_UPDATE_STATUS
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.update_folder import DONE, FINAL
 
 SPEC = {
     "until": {"type": "str", "choices": ["ended", "answer"], "default": "ended"},
     "timeout": {"type": "int", "default": 900},
     "interval": {"type": "float", "default": 2.0},
 }
-STATUS = f"{FOLDER}/status.json"
 ANSWER_S, LONGEST_S = 45, 360
 """A connection to a host that has just jumped into another kernel may hang for ever, so no question may take longer
 than the first; a busy host may only be slow, so a question that got no answer in time doubles it, up to the second."""
@@ -76,7 +76,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
 
     def _status(self) -> dict[str, Any]:
         """status.json as it is: a module would take CPU time from guests that are coming back; empty without one."""
-        found = self._low_level_execute_command(f"cat {STATUS}")
+        found = self._low_level_execute_command(f"cat {LIVE_UPDATE_STATUS}")
         try:
             return dict(json.loads(found["stdout"])) if found["rc"] == 0 else {}
         except ValueError:

@@ -12,9 +12,8 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import PROGRAM
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._node_program import pack
-
-DEST = "/usr/local/sbin/sriovctl"
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
@@ -25,7 +24,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """The result of ``copy``, less what is of the controller's temporary file."""
         super().run(tmp, task_vars)
-        _validation, arguments = self.validate_argument_spec({"dest": {"type": "path", "default": DEST}})
+        _validation, arguments = self.validate_argument_spec({"dest": {"type": "path", "default": PROGRAM}})
         with tempfile.TemporaryDirectory() as folder:
             program = Path(folder) / "sriovctl"
             program.write_bytes(pack())

@@ -9,6 +9,7 @@ from typing import Any
 
 from .._engine.update_guard import refuse_during_update
 from .._live_update.kexec import Image, Kexec, command_line
+from .._model.paths import COMMAND_LINE, UPDATE_PARAMETER
 from .._system.sysfs import Sysfs
 from .module import Module
 
@@ -32,5 +33,5 @@ def declare(module: Module, kexec: Kexec) -> dict[str, Any]:
 def _image(module: Module, sysfs: Sysfs) -> Image:
     line = module.params["command_line"]
     if not line:
-        line = command_line(sysfs.read("/proc/cmdline"), None, "kvmfleet.update")
+        line = command_line(sysfs.read(COMMAND_LINE), None, UPDATE_PARAMETER)
     return Image.of(sysfs, module.params["image"], module.params["initrd"] or None, line)

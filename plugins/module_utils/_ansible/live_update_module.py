@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._live_update import arm, gather, machine, options
+from .._live_update import arm, machine, options
 from .._live_update import claim as _claim
 from .._live_update.arm import Request
 from .._live_update.machine import LiveHost
 from .._live_update.manifest import Manifest
 from .._live_update.preflight import interface_after
 from .._model.errors import RefusedError, SriovError
+from .._model.paths import LIVE_UPDATE, PROGRAM
 from .._system import update_folder
 from .._system.sysfs import Sysfs
 from .._vm.vm_facts import Facts
@@ -107,7 +108,7 @@ def _started(module: Module, host: LiveHost) -> dict[str, Any]:
     if not host.kexec.loaded():
         raise RefusedError("the armed kernel is not loaded any more: use state: armed again")
     if not module.check_mode:
-        program = gather.PROGRAM
+        program = PROGRAM
         host.run([
             "systemd-run", "--quiet", "--no-block", "--collect", f"--unit={RUN_UNIT}",
             "--description=Live update: save VMs and start the new kernel",
@@ -146,7 +147,7 @@ def _cancelled(module: Module, host: LiveHost) -> dict[str, Any]:
 
 def _unfinished(host: LiveHost) -> list[str]:
     """VMs whose state file is all that is left of them."""
-    names = host.sysfs.names(f"{update_folder.FOLDER}/vms")
+    names = host.sysfs.names(f"{LIVE_UPDATE}/vms")
     found = {name: _claim.load(host.folder.vm(name)) for name in names}
     return [name for name, claim in found.items() if claim and claim.state not in (_claim.RUNNING, _claim.ACKNOWLEDGED)]
 

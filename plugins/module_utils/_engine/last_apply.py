@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
 from .._model.errors import BadInputError, KernelError, RefusedError, SriovError
+from .._model.paths import LAST_APPLY
 from .._system import durable
 from .._system.sysfs import Sysfs
 
-PATH = "/run/kvmfleet-sriov/last_apply.json"
 DONE, FAILED, REFUSED, BAD_INPUT = RESULTS = ("done", "failed", "refused", "bad_input")
 _Result = TypeVar("_Result")
 
@@ -78,12 +78,12 @@ def _noted(sysfs: Sysfs, start: float, result: str) -> None:
 def read(sysfs: Sysfs) -> LastApply | None:
     """None when there was none since this boot, or when its file is not one of ours."""
     try:
-        return LastApply(**(durable.read_json(sysfs.real(PATH)) or {}))
+        return LastApply(**(durable.read_json(sysfs.real(LAST_APPLY)) or {}))
     except (BadInputError, KernelError, TypeError):
         return None
 
 
 def _write(sysfs: Sysfs, last: LastApply) -> None:
-    path = sysfs.real(PATH)
+    path = sysfs.real(LAST_APPLY)
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
     durable.write_text(path, json.dumps(last._asdict()) + "\n", 0o644)

@@ -6,14 +6,8 @@
 from __future__ import annotations
 
 from .._model.errors import RefusedError
+from .._model.paths import BOOT_ID, COMMAND_LINE, LIVE_UPDATE_STATUS, UPDATE_PARAMETER
 from .._system.sysfs import Sysfs
-
-STATUS = "/var/lib/kvmfleet-sriov/live-update/status.json"
-"""As `_live_status.Folder` has it, which is imported where there is such a file."""
-
-BOOT_ID = "/proc/sys/kernel/random/boot_id"
-CMDLINE = "/proc/cmdline"
-TOKEN = "kvmfleet.update="
 
 
 def live_update_phase(sysfs: Sysfs) -> str | None:
@@ -21,7 +15,7 @@ def live_update_phase(sysfs: Sysfs) -> str | None:
 
     It takes part when the update's last word was written in this boot, or when this kernel was started to resume it.
     """
-    if not sysfs.exists(STATUS):
+    if not sysfs.exists(LIVE_UPDATE_STATUS):
         return None
     from .._system.update_folder import FINAL, Folder
 
@@ -29,7 +23,7 @@ def live_update_phase(sysfs: Sysfs) -> str | None:
     if not status or status.get("phase") in FINAL:
         return None
     same_boot = status.get("boot_id") == sysfs.read(BOOT_ID)
-    resuming = f"{TOKEN}{status.get('manifest')}" in sysfs.read(CMDLINE).split()
+    resuming = f"{UPDATE_PARAMETER}={status.get('manifest')}" in sysfs.read(COMMAND_LINE).split()
     return str(status.get("phase")) if same_boot or resuming else None
 
 

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from .._model.errors import KernelError
+from .._model.paths import BLOCK_DEVICES
 from .._system.sysfs import Sysfs
 from . import processes
 
-CLASS, SWAPS = "/sys/class/block", "/proc/swaps"
+SWAPS = "/proc/swaps"
 _PATH = re.compile(r"nvme(\d+)c\d+n(\d+)")
 """One path to a namespace that has several; its block device is nvmeXnY (drivers/nvme/host/multipath.c)."""
 
@@ -51,7 +52,7 @@ def devices(sysfs: Sysfs, addresses: frozenset[str]) -> dict[str, str]:
     """PCI addresses by name of block device, disks and partitions, as far as they belong to ``addresses``."""
     if not addresses:
         return {}
-    links = {name: (sysfs.target(f"{CLASS}/{name}") or "").split("/") for name in sysfs.names(CLASS)}
+    links = {name: (sysfs.target(f"{BLOCK_DEVICES}/{name}") or "").split("/") for name in sysfs.names(BLOCK_DEVICES)}
     found = {name: part for name, parts in links.items() for part in parts if part in addresses}
     heads = {_PATH.sub(r"nvme\1n\2", name): address for name, address in found.items() if _PATH.fullmatch(name)}
     below = {name: heads[part] for name, parts in links.items() for part in parts if part in heads}
@@ -76,7 +77,7 @@ def read_mounts(sysfs: Sysfs) -> Iterator[Mount]:
 
 
 def _uses(sysfs: Sysfs, name: str, mounts: list[Mount], swaps: set[str]) -> Iterator[str]:
-    folder = f"{CLASS}/{name}"
+    folder = f"{BLOCK_DEVICES}/{name}"
     number = sysfs.read(f"{folder}/dev")
     for mount in mounts:  # btrfs shows a device number of its own, so the source counts too
         if mount.device == number or mount.source == f"/dev/{name}":
@@ -85,7 +86,7 @@ def _uses(sysfs: Sysfs, name: str, mounts: list[Mount], swaps: set[str]) -> Iter
     if f"/dev/{name}" in swaps:
         yield f"swap space /dev/{name}"
     for holder in sysfs.names(f"{folder}/holders"):
-        label = f"{CLASS}/{holder}/dm/name"
+        label = f"{BLOCK_DEVICES}/{holder}/dm/name"
         called = f" ({sysfs.read(label)})" if sysfs.exists(label) else ""
         yield f"block device {holder}{called}, which /dev/{name} is part of"
 

@@ -8,12 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from .._model.paths import DEVICES
+from .._model.paths import DEVICES, NETDEVS
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from . import namespaces
-
-CLASS = "/sys/class/net"
 
 
 def users(sysfs: Sysfs, run: Run, addresses: Iterable[str]) -> dict[str, str]:
@@ -54,6 +52,6 @@ def _uppers(sysfs: Sysfs, netdev: str) -> list[str]:
 
 def _words(sysfs: Sysfs, name: str) -> str:
     """``bridge br0``: by DEVTYPE of its uevent file, which Open vSwitch and some others lack."""
-    path = f"{CLASS}/{name}/uevent"
+    path = f"{NETDEVS}/{name}/uevent"
     kind = re.search(r"^DEVTYPE=(\w+)$", sysfs.read(path) if sysfs.exists(path) else "", re.MULTILINE)
     return f"{kind.group(1) if kind else 'interface'} {name} above its network interface"

@@ -12,6 +12,7 @@ from typing import Any
 from .._engine import reading
 from .._model import vf_ids
 from .._model.errors import BadInputError, RefusedError
+from .._model.paths import NETDEVS, UPDATE_PARAMETER
 from .._model.properties import VfProperties
 from .._model.state import PfState
 from .._system import update_folder
@@ -83,7 +84,7 @@ def plan(host: LiveHost, request: Request, facts: Facts) -> Manifest:
             release_after=kernel.release,
             image=kernel.image,
             initrd=kernel.initrd,
-            cmdline=kexec.command_line(kernel.cmdline, update_id, _manifest.TOKEN, request.cmdline_extra),
+            cmdline=kexec.command_line(kernel.cmdline, update_id, UPDATE_PARAMETER, request.cmdline_extra),
         ),
         budget_s=request.budget_s,
         options=request.options.to_dict(),
@@ -141,7 +142,7 @@ def _pf(host: LiveHost, pf: PfState) -> ManifestPf:
 
 def _is_up(host: LiveHost, netdev: str) -> bool:
     """IFF_UP, the administrative state (include/uapi/linux/if.h)."""
-    return int(host.sysfs.read(f"/sys/class/net/{netdev}/flags"), 16) & 1 == 1
+    return int(host.sysfs.read(f"{NETDEVS}/{netdev}/flags"), 16) & 1 == 1
 
 
 def _vms(host: LiveHost, request: Request, facts: Facts) -> list[ManifestVm]:

@@ -11,22 +11,17 @@ from collections.abc import Mapping
 
 from .._model import kernel_interface
 from .._model.errors import KernelError, SriovError
+from .._model.paths import BOOT_ID, COMMAND_LINE, LIVE_UPDATE, PROGRAM, RELEASE, RESUME_ENABLED
 from .._model.state import PfState
 from .._readers.pfs import read_pfs
 from .._system.process import Run
 from .._system.sysfs import Sysfs
-from .._system.update_folder import FOLDER, Folder
+from .._system.update_folder import Folder
 from .._vm import discovery
 from .._vm.qemu.backend import QemuBackend
 from .._vm.vm_facts import Facts, KernelFacts, Watchdog
 from . import conflicts, kernel_modules, kexec
 
-PROGRAM = "/usr/local/sbin/sriovctl"
-RESUME_UNIT = "kvmfleet-sriov-resume.service"
-WANTS = f"/etc/systemd/system/sysinit.target.wants/{RESUME_UNIT}"
-"""What `systemctl enable` makes for WantedBy=sysinit.target (systemctl(1))."""
-
-BOOT_ID = "/proc/sys/kernel/random/boot_id"
 HEAD_BYTES = 0x10000
 """Enough of a bzImage for its header and the version text that the header points to."""
 
@@ -52,7 +47,7 @@ def gather(
         disk_free_bytes=free,
         disk_kind=kind,
         memory_free_bytes=_memory(sysfs),
-        not_installed=tuple(path for path in (PROGRAM, WANTS) if not sysfs.exists(path)),
+        not_installed=tuple(path for path in (PROGRAM, RESUME_ENABLED) if not sysfs.exists(path)),
         phase=None if status is None else str(status.get("phase")),
         journal_persistent=sysfs.exists("/var/log/journal"),
     )
@@ -65,9 +60,9 @@ def kernel_facts(sysfs: Sysfs, release: str, initrd: str | None, cmdline_extra: 
         initrd = initrd if sysfs.exists(initrd) else None
     disabled = "/proc/sys/kernel/kexec_load_disabled"
     symbols = _symbols(sysfs, f"/boot/System.map-{release}")
-    interface, cmdline = kernel_interface.of_symbols(symbols), sysfs.read("/proc/cmdline")
+    interface, cmdline = kernel_interface.of_symbols(symbols), sysfs.read(COMMAND_LINE)
     return KernelFacts(
-        running=sysfs.read("/proc/sys/kernel/osrelease"),
+        running=sysfs.read(RELEASE),
         boot_id=sysfs.read(BOOT_ID),
         cmdline=cmdline,
         kexec_built_in=sysfs.exists(kexec.LOADED),
@@ -148,7 +143,7 @@ def _watchdogs(sysfs: Sysfs) -> list[Watchdog]:
 
 def _disk(sysfs: Sysfs) -> tuple[str, int]:
     """Kind of file system below the live update's folder, and its free bytes."""
-    folder = FOLDER
+    folder = LIVE_UPDATE
     while not sysfs.exists(folder):
         folder = os.path.dirname(folder)
     stat = os.statvfs(sysfs.real(folder))

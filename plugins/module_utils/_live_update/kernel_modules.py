@@ -10,12 +10,10 @@ import re
 from collections.abc import Iterator, Mapping
 
 from .._model.errors import KernelError
+from .._model.paths import BLOCK_DEVICES, DEVICES, DRIVERS, NETDEVS, RELEASE
 from .._model.state import PfState
 from .._system.sysfs import Sysfs
 from .._vm.vm_facts import ModuleFacts
-
-DEVICES = "/sys/bus/pci/devices"
-CLASSES = ("/sys/class/net", "/sys/class/block")
 
 
 def facts(sysfs: Sysfs, release: str, pfs: Mapping[str, PfState]) -> ModuleFacts:
@@ -25,7 +23,7 @@ def facts(sysfs: Sysfs, release: str, pfs: Mapping[str, PfState]) -> ModuleFacts
     compared: a module counts if it is loaded here or named among this kernel's own.
     """
     loaded = {line.split()[0] for line in sysfs.read("/proc/modules").splitlines()} if _has_modules(sysfs) else set()
-    here = loaded | (available(sysfs, sysfs.read("/proc/sys/kernel/osrelease")) or frozenset())
+    here = loaded | (available(sysfs, sysfs.read(RELEASE)) or frozenset())
     needed: dict[str, str] = {}
     for driver_folder, who in _drivers(sysfs, pfs):
         module = sysfs.link(f"{driver_folder}/module")
@@ -63,9 +61,9 @@ def _drivers(sysfs: Sysfs, pfs: Mapping[str, PfState]) -> Iterator[tuple[str, st
     for address, pf in pfs.items():
         if pf.enabled:
             yield f"{DEVICES}/{address}/driver", f"PF {address}"
-    if any(pf.enabled for pf in pfs.values()) and sysfs.exists("/sys/bus/pci/drivers/vfio-pci"):
-        yield "/sys/bus/pci/drivers/vfio-pci", "VFs of VMs"
-    for group in CLASSES:
+    if any(pf.enabled for pf in pfs.values()) and sysfs.exists(f"{DRIVERS}/vfio-pci"):
+        yield f"{DRIVERS}/vfio-pci", "VFs of VMs"
+    for group in (NETDEVS, BLOCK_DEVICES):
         for name in sysfs.names(group):
             for up in ("", "/..", "/../..", "/../../.."):
                 folder = f"{group}/{name}/device{up}/driver"

@@ -15,12 +15,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
 from .._model.errors import BadInputError, KernelError, RefusedError, SriovError
+from .._model.paths import KEXEC_IMAGE
 from .._system import durable
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 
 LOADED = "/sys/kernel/kexec_loaded"
-RECORD = "/run/kvmfleet-sriov/kexec-image.json"
 SYSCALLS = {"x86_64": 320, "aarch64": 294}
 """kexec_file_load: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h."""
 
@@ -110,18 +110,18 @@ class Kexec:
 
     def unload(self) -> None:
         self._call("the loaded image", -1, -1, "", FILE_UNLOAD)
-        durable.remove(self.sysfs.real(RECORD))
+        durable.remove(self.sysfs.real(KEXEC_IMAGE))
         if self.loaded():
             raise SriovError(f"the image was unloaded but {LOADED} is still 1")
 
     def image(self) -> Image | None:
         """What is loaded, by our own note; None when nothing is, or when somebody else loaded it."""
-        note = durable.read_json(self.sysfs.real(RECORD)) if self.loaded() else None
+        note = durable.read_json(self.sysfs.real(KEXEC_IMAGE)) if self.loaded() else None
         return None if note is None else Image(**note)
 
     def _note(self, image: Image) -> None:
         """The kernel tells only that something is loaded. /run is emptied by a kexec, as the loaded image is."""
-        path = self.sysfs.real(RECORD)
+        path = self.sysfs.real(KEXEC_IMAGE)
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
         durable.write_json(path, asdict(image))
 

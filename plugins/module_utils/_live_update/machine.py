@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .._model.errors import SriovError
+from .._model.paths import BOOT_ID
 from .._system import process
 from .._system.process import Run
 from .._system.sysfs import Sysfs
@@ -17,9 +18,6 @@ from .._system.update_folder import Folder
 from .._vm.qemu.backend import Deadlines, QemuBackend
 from .kexec import Kexec
 from .options import Options
-
-BOOT_ID = "/proc/sys/kernel/random/boot_id"
-
 
 FAILURES = (SriovError, OSError, ValueError, KeyError)
 """What may go wrong with one VM or PF without taking the others along: also a file or an answer without sense."""

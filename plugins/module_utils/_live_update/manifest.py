@@ -15,17 +15,15 @@ from typing import Any
 
 from .._model import properties as _properties
 from .._model.errors import BadInputError
+from .._model.paths import PCI_ADDRESS, UPDATE_PARAMETER
 from .._model.properties import VfProperties
 from .._system import durable
 from .._vm.record import ManifestVf, ManifestVm
 
 SCHEMA = 1
-TOKEN = "kvmfleet.update"
-"""Kernel command line parameter that ties the new kernel to its manifest."""
 
 ID = re.compile(r"[0-9a-f]{32}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
-ADDRESS = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 KINDS: dict[str, tuple[type, ...]] = {
     "text": (str,), "text or null": (str, type(None)), "number": (int, float), "whole number": (int,),
     "true or false": (bool,), "list": (list,), "object": (dict,),
@@ -116,7 +114,7 @@ def load(folder: str) -> Manifest | None:
 
 def token_of(cmdline: str) -> str | None:
     """The manifest id on a kernel command line; the last one counts, as for any kernel parameter."""
-    found = [word.partition("=")[2] for word in cmdline.split() if word.startswith(TOKEN + "=")]
+    found = [word.partition("=")[2] for word in cmdline.split() if word.startswith(UPDATE_PARAMETER + "=")]
     return found[-1] if found else None
 
 
@@ -124,9 +122,13 @@ def require_match(manifest: Manifest | None, cmdline: str, boot_id: str) -> Mani
     """The manifest that this kernel was started for; `BadInputError` for none, a stale or a foreign one."""
     token = token_of(cmdline)
     if token is None:
-        raise BadInputError(f"the kernel command line has no {TOKEN}=: an ordinary boot, nothing is restored")
+        raise BadInputError(
+            f"the kernel command line has no {UPDATE_PARAMETER}=: an ordinary boot, nothing is restored"
+        )
     if manifest is None:
-        raise BadInputError(f"{TOKEN}={token} on the command line, but there is no manifest here: nothing is restored")
+        raise BadInputError(
+            f"{UPDATE_PARAMETER}={token} on the command line, but there is no manifest here: nothing is restored"
+        )
     if manifest.id != token:
         raise BadInputError(f"the manifest is {manifest.id}, the command line says {token}: nothing is restored")
     if manifest.boot_id == boot_id:
@@ -215,7 +217,7 @@ def _vf(data: object, where: str) -> ManifestVf:
     vf = _take(
         data, where, {"pf": "text", "id": "whole number", "address": "text", "device": "object", "properties": "object"}
     )
-    if not ADDRESS.fullmatch(vf["address"]):
+    if not re.fullmatch(PCI_ADDRESS, vf["address"]):
         raise BadInputError(f"{where}.address: '{vf['address']}' is not a PCI address")
     unknown = set(vf["properties"]) - set(_properties.NAMES)
     if unknown:

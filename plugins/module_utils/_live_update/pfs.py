@@ -15,6 +15,7 @@ from .._document.vf_spec import VfSpec
 from .._engine import converge
 from .._model import vf_ids
 from .._model.errors import DeadlineError, SriovError
+from .._model.paths import DEVICES
 from .._model.state import PfState
 from .._readers.pfs import read_pfs
 from .._vm.record import ManifestVm
@@ -22,7 +23,6 @@ from .machine import FAILURES, LiveHost
 from .manifest import Manifest, ManifestPf
 from .options import Options
 
-DEVICES = "/sys/bus/pci/devices"
 VFIO = "vfio-pci"
 
 

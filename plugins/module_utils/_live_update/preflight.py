@@ -11,7 +11,8 @@ from typing import Any, Callable
 
 from .._model import drivers
 from .._model.kernel_interface import INTERFACES, STOCK, KernelInterface
-from .._system.update_folder import ARMED, FOLDER
+from .._model.paths import LIVE_UPDATE, RESUME_UNIT
+from .._system.update_folder import ARMED
 from .._vm.qemu import argv
 from .._vm.vm_facts import Facts, VmFacts
 from .options import Options
@@ -138,7 +139,7 @@ def _writers(facts: Facts, options: Options) -> Iterator[Finding]:
             yield Finding(
                 "writer", f"{writer.kind} writes sriov_numvfs too ({writer.path}): it would add all VFs mid-resume",
                 "remove that setting and declare the VFs with role kvmfleet.sriov.sriov, or, when it is ordered after "
-                "kvmfleet-sriov-resume.service, name the file in allow_writers",
+                f"{RESUME_UNIT}, name the file in allow_writers",
             )  # fmt: skip
 
 
@@ -158,12 +159,13 @@ def _resources(facts: Facts, options: Options) -> Iterator[Finding]:
     need = sum(vm.memory_bytes for vm in facts.vms)
     if facts.vms and facts.disk_kind in VOLATILE:
         yield Finding(
-            "disk-volatile", f"{FOLDER} is on {facts.disk_kind}, which a kexec empties",
+            "disk-volatile", f"{LIVE_UPDATE} is on {facts.disk_kind}, which a kexec empties",
             "put it on a disk",
         )  # fmt: skip
     if need > facts.disk_free_bytes:
         yield Finding(
-            "disk-full", f"states may need {need // MIB} MiB, {FOLDER} has {facts.disk_free_bytes // MIB} MiB free",
+            "disk-full",
+            f"states may need {need // MIB} MiB, {LIVE_UPDATE} has {facts.disk_free_bytes // MIB} MiB free",
             "free disk space",
         )  # fmt: skip
     image = (facts.kernel.image_bytes or 0) + (facts.kernel.initrd_bytes or 0) + SPARE_MEMORY

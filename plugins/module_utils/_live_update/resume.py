@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from .._model.errors import BadInputError, SriovError
+from .._model.paths import COMMAND_LINE, RELEASE
 from .._system import update_folder
 from .._vm.record import ManifestVm
 from . import manifest as _manifest
@@ -41,7 +42,7 @@ def resume(host: LiveHost) -> str | None:
 
 
 def _require(host: LiveHost) -> Manifest:
-    cmdline = host.sysfs.read("/proc/cmdline")
+    cmdline = host.sysfs.read(COMMAND_LINE)
     manifest = _manifest.load(host.folder.path)
     try:
         return _manifest.require_match(manifest, cmdline, host.boot_id())
@@ -99,7 +100,7 @@ class _Resume:
         if found is None or found.get("manifest") != self.manifest.id:
             found = new_result(self.manifest.id, self.manifest.host, self.manifest.kernel.release_before)
         found["used_ids"] = {pf: sorted(ids) for pf, ids in self.manifest.used_ids().items()}
-        found["kernel_after"] = self.host.sysfs.read("/proc/sys/kernel/osrelease")
+        found["kernel_after"] = self.host.sysfs.read(RELEASE)
         return Progress(self.host.folder, self.manifest.id, self.host.boot_id(), found, self.host.now)
 
     def _restore_all(self) -> set[str]:

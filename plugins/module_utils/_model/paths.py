@@ -1,25 +1,51 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Paths on the managed host, all in one place."""
+"""Paths and fixed names on the managed host, all in one place.
+
+Roles and units repeat some of them: tests/unit/plugins/module_utils/_model/test_paths.py holds them equal.
+"""
 
 from __future__ import annotations
 
-HOST_DOCUMENT = "/etc/kvmfleet-sriov/host.json"
-
-
-DRIVERS = "/sys/bus/pci/drivers"
-
-
 DEVICES = "/sys/bus/pci/devices"
+DRIVERS = "/sys/bus/pci/drivers"
+PCI_ADDRESS = r"[0-9a-f]{4,}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]"
+"""Pattern of the names in `DEVICES` (Linux, Documentation/ABI/testing/sysfs-bus-pci): DOMAIN:BUS:DEVICE.FUNCTION."""
 
+NETDEVS = "/sys/class/net"
+BLOCK_DEVICES = "/sys/class/block"
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+COMMAND_LINE = "/proc/cmdline"
+RELEASE = "/proc/sys/kernel/osrelease"
+
+HOST_DOCUMENT = "/etc/kvmfleet-sriov/host.json"
+"""The host document that role `sriov` writes and the boot unit applies."""
+
+PROGRAM = "/usr/local/sbin/sriovctl"
+RESUME_UNIT = "kvmfleet-sriov-resume.service"
+RESUME_ENABLED = f"/etc/systemd/system/sysinit.target.wants/{RESUME_UNIT}"
+"""What `systemctl enable` makes for WantedBy=sysinit.target (systemctl(1))."""
+
+PF_LOCKS = "/run/kvmfleet-sriov/pfs"
+"""One file a PF, named by its address, locked by the run that changes it; it holds "PID TIME COMMAND" (`pf_lock`)."""
 
 WRITES = "/run/kvmfleet-sriov/writes"
 """One file a PF, locked while a process writes to that PF by `Sysfs.write_within`."""
 
-
 ALL_VF_DRIVERS = "/run/kvmfleet-sriov/every_vf"
-
+"""One file a PF whose driver refuses absent VFs; it holds the driver's name (`_engine.all_vf_drivers`)."""
 
 UNFINISHED = "/run/kvmfleet-sriov/unfinished"
-"""One file a PF, named by its address: what a run that has not come to its end owes it (`_owed`)."""
+"""One file a PF: the journal entry of a run that did not end (`_engine.journal`)."""
+
+LAST_APPLY = "/run/kvmfleet-sriov/last_apply.json"
+KEXEC_IMAGE = "/run/kvmfleet-sriov/kexec-image.json"
+"""Which kernel this collection has loaded for kexec (`_live_update.kexec`)."""
+
+LIVE_UPDATE = "/var/lib/kvmfleet-sriov/live-update"
+"""Private folder of a live update: manifest, status, result and the states of VMs."""
+
+LIVE_UPDATE_STATUS = f"{LIVE_UPDATE}/status.json"
+UPDATE_PARAMETER = "kvmfleet.update"
+"""Kernel command line parameter that ties the new kernel to its manifest."""

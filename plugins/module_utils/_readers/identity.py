@@ -9,11 +9,9 @@ from typing import Any
 
 from .._document.selector import CLASSES
 from .._model.errors import KernelError
-from .._model.paths import DEVICES
+from .._model.paths import COMMAND_LINE, DEVICES, RELEASE
 from .._model.state import PfState
 from .._system.sysfs import Sysfs
-
-COMMAND_LINE, RELEASE = "/proc/cmdline", "/proc/sys/kernel/osrelease"
 
 
 def read(sysfs: Sysfs, pf: PfState) -> dict[str, Any]:

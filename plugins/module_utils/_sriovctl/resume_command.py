@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from .._engine.update_guard import CMDLINE, TOKEN
+from .._model.paths import COMMAND_LINE, UPDATE_PARAMETER
 from .._system.sysfs import Sysfs
 
 
@@ -17,8 +17,8 @@ def resume(arguments: argparse.Namespace) -> int:
 
     0 also for an ordinary boot, where nothing of the live update is imported.
     """
-    words = Sysfs(arguments.root).read(CMDLINE).split()
-    if not any(word.startswith(TOKEN) for word in words):
+    words = Sysfs(arguments.root).read(COMMAND_LINE).split()
+    if not any(word.startswith(f"{UPDATE_PARAMETER}=") for word in words):
         print("no live update on the kernel command line: nothing to resume", file=sys.stderr)
         return 0
     from . import live_update_command

@@ -18,10 +18,8 @@ import time
 from collections.abc import Iterable, Iterator
 
 from .._model.errors import BusyError, KernelError, RefusedError
+from .._model.paths import PF_LOCKS
 from .sysfs import Sysfs
-
-LOCKS = "/run/kvmfleet-sriov/pfs"
-"""One file a PF, named by its address; it holds who has locked it last: "PID TIME COMMAND"."""
 
 WAIT_S = 60.0
 """For another run to end."""
@@ -55,9 +53,9 @@ def held(sysfs: Sysfs, addresses: Iterable[str], wait_s: float = WAIT_S) -> Iter
 
 def busy(sysfs: Sysfs, addresses: Iterable[str] | None = None) -> list[str]:
     """Those of the PFs, of all when None are given, that some run has now."""
-    known = sysfs.names(LOCKS)
+    known = sysfs.names(PF_LOCKS)
     mine = known if addresses is None else sorted(set(known).intersection(addresses))
-    return [address for address in mine if sysfs.locked(f"{LOCKS}/{address}")]
+    return [address for address in mine if sysfs.locked(f"{PF_LOCKS}/{address}")]
 
 
 def refuse_busy(sysfs: Sysfs, addresses: Iterable[str]) -> None:
@@ -67,12 +65,12 @@ def refuse_busy(sysfs: Sysfs, addresses: Iterable[str]) -> None:
 
 
 def _open(sysfs: Sysfs, address: str) -> int:
-    folder = sysfs.real(LOCKS)
+    folder = sysfs.real(PF_LOCKS)
     try:
         os.makedirs(folder, mode=0o755, exist_ok=True)
         return os.open(f"{folder}/{address}", os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise KernelError("open", f"{LOCKS}/{address}", error.errno or 0) from error
+        raise KernelError("open", f"{PF_LOCKS}/{address}", error.errno or 0) from error
 
 
 def _taken(handle: int, address: str) -> bool:
@@ -81,7 +79,7 @@ def _taken(handle: int, address: str) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        raise KernelError("lock", f"{LOCKS}/{address}", error.errno or 0) from error
+        raise KernelError("lock", f"{PF_LOCKS}/{address}", error.errno or 0) from error
     return True
 
 
@@ -97,7 +95,7 @@ def _who(sysfs: Sysfs, address: str) -> str:
     from . import proc  # late, as it is rarely needed
 
     try:
-        pid, since, command = sysfs.read(f"{LOCKS}/{address}").split(" ", 2)
+        pid, since, command = sysfs.read(f"{PF_LOCKS}/{address}").split(" ", 2)
         seconds = max(0.0, time.time() - float(since))
         state = proc.where(int(pid))
     except (KernelError, ValueError):

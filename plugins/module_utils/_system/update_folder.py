@@ -10,11 +10,9 @@ import shutil
 from dataclasses import dataclass
 from typing import Any
 
+from .._model.paths import LIVE_UPDATE
 from . import durable
 from .sysfs import Sysfs
-
-FOLDER = "/var/lib/kvmfleet-sriov/live-update"
-
 
 ARMED, SAVING, SAVED, KEXEC, RESUMING, RESTORING, FILLING = (
     "armed", "saving", "saved", "kexec", "resuming", "restoring", "filling",
@@ -36,7 +34,7 @@ class Folder:
 
     @classmethod
     def of(cls, sysfs: Sysfs) -> Folder:
-        return cls(sysfs.real(FOLDER))
+        return cls(sysfs.real(LIVE_UPDATE))
 
     def vm(self, name: str) -> str:
         return os.path.join(self.path, "vms", name)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from .._model.errors import SriovError
+from .._model.paths import DEVICES
 from .._model.state import PfState
 from .._readers.pfs import vf_address
 from .._system.process import Run
@@ -19,7 +20,6 @@ from .qemu.probe import Probe
 from .vm_facts import UsedVf, VmFacts
 
 PROGRAM = re.compile(r"qemu-system-\w+|qemu-kvm|kvm")
-DEVICES = "/sys/bus/pci/devices"
 
 
 def processes(sysfs: Sysfs) -> Iterator[tuple[int, tuple[str, ...]]]:

@@ -14,11 +14,12 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import do
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.vf_groups import vf_groups
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import vf_ids
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import PCI_ADDRESS
 
 _KEY = re.compile(r"pfs\[0\](?:\.vfs\[0\])?\.(\w+)(?:: | )(.*)", re.DOTALL)
 """What `_document.validate` says of a document with one PF and at most one entry for VFs."""
 
-_ADDRESS = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]", re.ASCII)
+_ADDRESS = re.compile(PCI_ADDRESS, re.ASCII)
 
 PfName = Union[str, tuple[tuple[str, Any], ...]]
 """A PF as a document names it; a selector as its keys with their values."""

@@ -45,7 +45,7 @@ COMMANDS: dict[str, set[str]] = {
     | RECORD | FACTS | {"_report.metrics", "_report.metrics_facts", "_sriovctl.metrics_command"},
     "status": (PLAN - {"_sriovctl.plan_command"})
     | RECORD | FACTS | {"_report.status", "_report.status_text", "_report.terminal", "_sriovctl.status_command"},
-    "resume": PROGRAM_ITSELF | GUARD | {"_sriovctl.resume_command", "_system.sysfs"},
+    "resume": PROGRAM_ITSELF | {"_sriovctl.resume_command", "_system.sysfs"},
 }  # fmt: skip
 """Add a name only when every call of that command needs it."""
 

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import last_apply
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import paths
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._sriovctl import cli, live_update_command
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import update_folder
 from tests.fake.linux.units import ROLE, names, render, unit
 
 FOLDER = "/var/lib/prometheus/node-exporter"
@@ -41,7 +39,7 @@ def test_apply_is_early() -> None:
     assert "network-pre.target" in one["Wants"]
     assert {"network-pre.target", "libvirtd.service", "ovs-vswitchd.service", "shutdown.target"} <= set(one["Before"])
     assert one["Conflicts"] == ["shutdown.target"]
-    assert str(Path(update_folder.FOLDER).parent) in one["RequiresMountsFor"], "a live update would not be seen"
+    assert str(Path(paths.LIVE_UPDATE).parent) in one["RequiresMountsFor"], "a live update would not be seen"
 
 
 def test_metrics_follow_every_apply() -> None:
@@ -76,6 +74,6 @@ def test_rule() -> None:
         "ACTION": "bind",
         "SUBSYSTEM": "pci",
         "ATTR{sriov_totalvfs}": "?*",
-        "TEST": last_apply.PATH,
+        "TEST": paths.LAST_APPLY,
         "RUN": f"/bin/systemctl --no-block start {ONE.replace('@', '@$kernel')}",
     }

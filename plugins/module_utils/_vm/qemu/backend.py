@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from ..._model.errors import DeadlineError, SriovError
+from ..._model.paths import NETDEVS
 from ..._system.process import Run
 from ..._system.sysfs import Sysfs
 from .. import state_file
@@ -109,7 +110,7 @@ class QemuBackend:
     def start(self, vm: ManifestVm, argv: Sequence[str]) -> None:
         """A QEMU with ``argv`` in a transient unit of the VM's name: a child of the resume unit would die with it."""
         for bridge in _qemu_argv.bridges(argv):
-            self._until(partial(self.sysfs.exists, f"/sys/class/net/{bridge}"), f"bridge {bridge} of VM {vm.name}")
+            self._until(partial(self.sysfs.exists, f"{NETDEVS}/{bridge}"), f"bridge {bridge} of VM {vm.name}")
         for folder in _qemu_argv.run_folders(argv):
             os.makedirs(self.sysfs.real(folder), mode=0o755, exist_ok=True)
         if self.sysfs.exists(vm.qmp):

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..._model.paths import PCI_ADDRESS
 from . import argv as _qemu_argv
 from .qmp import Answer, Qmp, QmpError
 
 CONTAINERS = ("/machine/peripheral", "/machine/peripheral-anon")
 PORTS = ("pcie-root-port", "xio3130-downstream")
-ADDRESS = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 REPLAYED = ("rombar", "romfile", "multifunction")
 
 
@@ -112,7 +112,7 @@ def _host_address(host: object, sysfsdev: object) -> str:
     """QEMU keeps ``host`` as given, or ``sysfsdev`` when the device was named that way (hw/vfio/pci.c)."""
     text = str(host or "").lower()
     text = text if text.count(":") == 2 else f"0000:{text}"
-    return text if ADDRESS.fullmatch(text) else os.path.basename(str(sysfsdev or "")).lower()
+    return text if re.fullmatch(PCI_ADDRESS, text) else os.path.basename(str(sysfsdev or "")).lower()
 
 
 def _told(argv: Sequence[str], name: str | None, address: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import last_apply
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import paths
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import (
     BadInputError,
     DeadlineError,
@@ -71,7 +72,7 @@ def test_a_place_that_cannot_be_written_harms_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"time": 1, "seconds": 2, "result": "done", "more": 3}'])
 def test_a_foreign_file_is_none(tmp_path: Path, text: str) -> None:
-    path = tmp_path / last_apply.PATH[1:]
+    path = tmp_path / paths.LAST_APPLY[1:]
     path.parent.mkdir(parents=True)
     path.write_text(text)
     assert last_apply.read(Sysfs(str(tmp_path))) is None
@@ -104,4 +105,4 @@ def test_told_to_end_it_ends_at_once_and_that_is_noted(tmp_path: Path, number: i
 def test_everybody_may_read_it(tmp_path: Path) -> None:
     sysfs = Sysfs(str(tmp_path))
     last_apply.recorded(sysfs, lambda: None)
-    assert os.stat(sysfs.real(last_apply.PATH)).st_mode & 0o777 == 0o644
+    assert os.stat(sysfs.real(paths.LAST_APPLY)).st_mode & 0o777 == 0o644

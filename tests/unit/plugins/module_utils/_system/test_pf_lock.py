@@ -27,8 +27,8 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
     KernelError,
     RefusedError,
 )
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import PF_LOCKS
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import blocked, pf_lock
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.pf_lock import LOCKS
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.update_folder import ARMED, Folder
 from tests.fake.linux.host import FakeHost
@@ -162,7 +162,7 @@ def test_the_lock_is_held_to_the_last_reading_and_not_longer(host: FakeHost, mon
     converge.converge(host.sysfs, host.run, document)
     assert seen == [[IGB, NVME]] * 2
     assert pf_lock.busy(host.sysfs) == []
-    signed = (host.root / LOCKS.lstrip("/") / IGB).read_text().split(" ")
+    signed = (host.root / PF_LOCKS.lstrip("/") / IGB).read_text().split(" ")
     assert signed[0] == str(os.getpid())
 
 
@@ -250,15 +250,15 @@ def test_refusing_at_once(host: FakeHost, other: subprocess.Popen[str]) -> None:
 
 
 def test_a_holder_that_has_not_signed_yet(host: FakeHost, other: subprocess.Popen[str]) -> None:
-    (host.root / LOCKS.lstrip("/") / IGB).write_text("")
+    (host.root / PF_LOCKS.lstrip("/") / IGB).write_text("")
     assert other.poll() is None
     with pytest.raises(RefusedError, match=f"PF {IGB}: another run is changing it; wait"):
         pf_lock.refuse_busy(host.sysfs, [IGB])
 
 
 def test_a_lock_that_cannot_be_made(host: FakeHost) -> None:
-    (host.root / LOCKS.lstrip("/") / IGB).mkdir(parents=True)
-    with pytest.raises(KernelError, match=rf"cannot open {LOCKS}/{IGB}: EISDIR"):
+    (host.root / PF_LOCKS.lstrip("/") / IGB).mkdir(parents=True)
+    with pytest.raises(KernelError, match=rf"cannot open {PF_LOCKS}/{IGB}: EISDIR"):
         bring(host, hardware_vfs=3)
     assert host.sysfs.writes == []
 
