@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _SLOTS = tuple(f"{number >> 3:02x}.{number & 7}" for number in range(256))
 """Device and function of each routing id on a bus; a host may have thousands of VFs to be named."""
 
-_NUMBERS = ("sriov_totalvfs", "sriov_numvfs", "sriov_drivers_autoprobe", "sriov_offset", "sriov_stride")
+_NUMBERS = ("sriov_totalvfs", "sriov_drivers_autoprobe", "sriov_offset", "sriov_stride")
 
 _REPRESENTOR = r"(c\d+)?pf\d+"
 
@@ -156,13 +156,15 @@ def _present(files: Iterable[str]) -> frozenset[int]:
 
 
 def _read_pf(sysfs: Sysfs, address: str, files: frozenset[str], facts: frozenset[str]) -> PfState:
-    total, enabled, autoprobe, offset, stride = _numbers(sysfs, f"{DEVICES}/{address}", _NUMBERS)
+    interface = of_files(files)
+    names = (interface.enabled_file, *_NUMBERS)
+    enabled, total, autoprobe, offset, stride = _numbers(sysfs, f"{DEVICES}/{address}", names)
     return PfState(
         total=total,
         enabled=enabled,
         present=_present(files),
         autoprobe=autoprobe == 1,
-        interface=of_files(files).name,
+        interface=interface.name,
         offset=offset,
         stride=stride,
         **_names(sysfs, address, files, facts),
