@@ -42,7 +42,7 @@ class KernelInterface:
 
     As many VFs are present as are enabled; another number requires disabling all VFs first. ``files`` of a PF's folder
     tell it from others, never the kernel's version; so do ``symbols`` in the System.map of a kernel that does not run.
-    ``enabled_file`` shows how many are enabled in hardware. Verbs take the PCI address of a PF and return writes, nothing is done by them.
+    ``enabled_file`` shows how many are enabled in hardware. Verbs take the PCI address of a PF and return writes.
     """
 
     name = "stock"

@@ -18,7 +18,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import
 
 from ..scenarios.faults import KILL, KILL_AFTER, Killed
 from ..tools.tools import FakeTools
-from .kernel import FILES, FakeKernel
+from .kernel import FakeKernel
 from .pci import config
 from .pf import FakePf, FakeVf
 from .sysfs import FakeSysfs
@@ -215,7 +215,7 @@ class FakeHost:
         }  # fmt: skip
         names = ("vendor", "device", "subsystem_vendor", "subsystem_device")
         files.update({name: f"{number}\n" for name, number in zip(names, pf.ids, strict=True)})
-        files.update(dict.fromkeys(FILES[self.kernel.interface], f"{pf.enabled}\n"))
+        files.update(self.kernel.files(pf))
         if "sriov_scan_vf_id" in files:
             files["sriov_scan_vf_id"] = _listed(set(pf.vfs)) + "\n"
         files.update({f"virtfn{vf_id}": f"-> ../{vf.address}" for vf_id, vf in pf.vfs.items()})

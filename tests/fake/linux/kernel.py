@@ -37,6 +37,10 @@ class FakeKernel:
     def __init__(self, host: FakeHost, interface: str) -> None:
         self.host, self.interface = host, interface
 
+    def files(self, pf: FakePf) -> dict[str, str]:
+        """The interface's files in the folder of a PF, with what they show."""
+        return dict.fromkeys(FILES[self.interface], f"{pf.enabled}\n")
+
     def write_pf(self, pf: FakePf, name: str, value: str) -> None:
         """A write to a file in the folder of a PF."""
         actions = {
