@@ -119,3 +119,41 @@ def test_another_wish_goes_before_what_is_owed(
     assert "a run before this one did not come to its end" in report.plan.notes[0]
     assert report.plan.warnings == report.plan.notes[:1]
     assert unfinished(host) is None
+
+
+# what 2117e67, the version before rooms, had written when it was killed after it had disabled all VFs
+OF_THE_VERSION_BEFORE = (
+    '{"enabled": 4, "present": "0,2", "autoprobe": true, "drivers": {"2": "vfio-pci"}, "properties": '
+    '{"0": {"spoofchk": true}, "1": {"mac": "02:00:00:00:00:01", "vlan": 100, "spoofchk": true}, '
+    '"2": {"spoofchk": true}, "3": {"spoofchk": true}}, "rebound": {}, "probed": "none"}'
+)
+
+
+def test_a_journal_of_the_version_before_is_undone(host: FakeHost) -> None:
+    pf, path = host.pfs[PF], host.root / "run/kvmfleet-sriov/unfinished" / PF
+    host.drivers.add("vfio-pci")
+    pf.autoprobe = False
+    host.draw()
+    path.parent.mkdir(parents=True)
+    path.write_text(OF_THE_VERSION_BEFORE)
+    report = converge.converge(host.sysfs, host.run, validate({"pfs": [{"pf": PF}]}))
+    assert report.plan.warnings
+    assert (pf.enabled, sorted(pf.vfs), pf.autoprobe, pf.vfs[2].driver) == (4, [0, 2], True, "vfio-pci")
+    assert (pf.properties[1]["mac"], pf.properties[1]["vlan"]) == ("02:00:00:00:00:01", 100)
+    assert not path.exists()
+
+
+def test_a_journal_is_written_as_the_version_before_did(host: FakeHost) -> None:
+    """So that it can be undone after a downgrade as well."""
+    pf = host.pfs[PF]
+    host.drivers.add("vfio-pci")
+    host.setup(pf, 4, [0, 2])
+    pf.vfs[2].driver = pf.vfs[2].override = "vfio-pci"
+    pf.vfs[0].driver = "igbvf"
+    pf.properties[1].update(vlan=100, mac="02:00:00:00:00:01")
+    host.draw()
+    spec = {"pf": PF, "hardware_vfs": 6, "drivers_autoprobe": True, "allow_disruptive": True}
+    host.faults = {3: KILL}
+    with pytest.raises(Killed):
+        converge.converge(host.sysfs, host.run, validate({"pfs": [spec]}))
+    assert (host.root / "run/kvmfleet-sriov/unfinished" / PF).read_text() == OF_THE_VERSION_BEFORE
