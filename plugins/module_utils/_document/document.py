@@ -8,9 +8,10 @@ Selectors and what is about single VFs (`_vf_spec`) are imported where a documen
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._model import settings as _pf_settings
+from .._model import settings as _settings
 from .._model import vf_ids
 from .._model.errors import BadInputError
 from .._model.settings import PfSettings
@@ -27,7 +28,7 @@ DEFAULT_DRIVER = "default"
 
 _HOST_KEYS = ("pfs",)
 _PF_KEYS = (
-    "pf", "hardware_vfs", "present_vfs", "drivers_autoprobe", *_pf_settings.NAMES, "vfs", "allow_disruptive",
+    "pf", "hardware_vfs", "present_vfs", "drivers_autoprobe", *_settings.NAMES, "vfs", "allow_disruptive",
 )  # fmt: skip
 
 
@@ -92,7 +93,7 @@ def _pf(data: object, where: str) -> PfSpec:
     disruptive = pf.get("allow_disruptive", False)
     if not isinstance(disruptive, bool):
         raise BadInputError(f"{where}.allow_disruptive: {disruptive!r} is not true or false")
-    number, settings = _hardware(pf.get("hardware_vfs"), where), _pf_settings.validate(pf, where)
+    number, settings = _hardware(pf.get("hardware_vfs"), where), _pf_settings(pf, where)
     return PfSpec(name, number, present, autoprobe, vfs, disruptive, settings=settings)
 
 
@@ -110,6 +111,14 @@ def _vfs(data: list[Any], pf: PfName, where: str) -> tuple[VfSpec, ...]:
     from . import vf_spec
 
     return vf_spec.validate(data, pf, where)
+
+
+def _pf_settings(pf: Mapping[str, Any], where: str) -> PfSettings:
+    if not pf.keys() & set(_settings.NAMES):
+        return PfSettings()
+    from . import property_values
+
+    return property_values.pf_settings(pf, where)
 
 
 def _hardware(value: object, where: str) -> int | str | None:

@@ -11,10 +11,11 @@ from typing import Any, Union
 
 from .._model import addresses
 from .._model.properties import ADDRESSES
+from .._model.property_table import ATTRIBUTES
 from .._model.vf_ids import compress
 from .id_sets import ALL
 
-_TOGETHER = (("vlan", "qos", "vlan_proto"), ("min_tx_rate", "max_tx_rate"))
+_TOGETHER = tuple(tuple(row.name for row in rows) for rows in ATTRIBUTES if len(rows) > 1)
 """Keys that are checked, and set in the kernel, as one."""
 _LOW = 3
 """Octets of an address that ids are added to, see `_derived`."""

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._model import properties as _properties
-from .._model import vf_device, vf_ids
+from .._model import vf_device as _vf_device
+from .._model import vf_ids
 from .._model.errors import BadInputError
 from .._model.properties import VfProperties
 from .._model.vf_device import VfDevice
@@ -19,7 +20,7 @@ from .shape import mapping
 if TYPE_CHECKING:
     from .selector import PfName
 
-VF_KEYS = ("ids", "driver", *_properties.NAMES, *vf_device.NAMES)
+VF_KEYS = ("ids", "driver", *_properties.NAMES, *_vf_device.NAMES)
 
 
 class VfSpec(NamedTuple):
@@ -64,17 +65,17 @@ def vf_spec(data: object, where: str) -> VfSpec:
     driver = vf.get("driver")
     if driver is not None and (not isinstance(driver, str) or not driver or "/" in driver or driver != driver.strip()):
         raise BadInputError(f"{where}.driver: {driver!r} is not a driver's name; write 'vfio-pci' or 'default'")
-    return VfSpec(ids, driver, _properties_of(vf, ids, where), vf_device.validate(vf, where))
+    return VfSpec(ids, driver, *_values(vf, ids, where))
 
 
-def _properties_of(vf: Mapping[str, Any], ids: Ids, where: str) -> VfProperties:
-    if not vf.keys() & set(_properties.NAMES):
-        return VfProperties()
+def _values(vf: Mapping[str, Any], ids: Ids, where: str) -> tuple[VfProperties, VfDevice]:
+    if not vf.keys() & {*_properties.NAMES, *_vf_device.NAMES}:
+        return VfProperties(), VfDevice()
     from . import property_values
 
-    properties = property_values.validate(vf, where)
+    properties = property_values.vf_properties(vf, where)
     property_values.check_addresses(properties, ids, where)
-    return properties
+    return properties, property_values.vf_device(vf, where)
 
 
 def check_alike(pf: PfName, vfs: tuple[VfSpec, ...], where: str) -> None:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-INFINIBAND = "infiniband"
+ETHER, INFINIBAND = "ether", "infiniband"
 
 
 @dataclass(frozen=True)
 class Link:
-    """``kind`` as iproute2 names it (``ether``, `INFINIBAND`); ``permanent`` is the MAC address that the device came
-    with, whatever a bond or an administrator gave it since; MTUs are in bytes, ``max_mtu`` 0 is "no limit known".
-    ``altnames`` are its alternative names.
+    """Facts that `ip` shows; MTUs are in bytes, ``max_mtu`` 0 is "no limit known".
+
+    ``kind`` as iproute2 names it: `ETHER`, `INFINIBAND`, or another. ``permanent`` is the MAC address that the device
+    came with, whatever a bond or an administrator gave it since.
     """
 
     kind: str = "ether"

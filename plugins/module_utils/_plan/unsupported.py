@@ -4,7 +4,7 @@
 """What a device is known not to support, said before anything is written, with the errno that the kernel would answer.
 
 Not everything can be known: the kernel reports VLAN, link state and rates also for drivers that cannot set them
-(`_netdev.ALWAYS_REPORTED`), and nothing at all before VFs are enabled. There its answer to the write is what is told.
+(`property_table`), and nothing at all before VFs are enabled. There its answer to the write is what is told.
 """
 
 from __future__ import annotations
@@ -14,19 +14,14 @@ from typing import Any
 
 from .._model import addresses, eswitch
 from .._model.errors import BadInputError
-from .._model.link import INFINIBAND
+from .._model.link import ETHER, INFINIBAND
 from .._model.properties import VfProperties
+from .._model.property_table import BY_NAME
 from .._model.settings import SWITCHDEV
 from .._model.state import PfState
 from .._model.vf_device import VfDevice
 from .._model.vf_ids import describe
-from .._tools import ip_syntax
 from .goal import Goal, new_vectors
-
-_OF_INFINIBAND = frozenset({"link_state", "node_guid", "port_guid"})
-"""All that can be set of a VF there (drivers/infiniband/ulp/ipoib/ipoib_main.c, ipoib_netdev_ops_pf)."""
-
-_GUIDS = frozenset({"node_guid", "port_guid"})
 
 
 def refuse_unsupported(current: PfState, goal: Goal) -> None:
@@ -61,7 +56,7 @@ def _of_properties(current: PfState, goal: Goal) -> Iterator[str]:
 
 def _refused(current: PfState, goal: Goal, name: str, values: Mapping[int, Any]) -> str:
     """Why the driver cannot take the ``values`` of one property, by VF id; empty where it may."""
-    if current.link and (name not in _OF_INFINIBAND if current.link.kind == INFINIBAND else name in _GUIDS):
+    if current.link and (INFINIBAND if current.link.kind == INFINIBAND else ETHER) not in BY_NAME[name].links:
         return f"{current.netdev} is of type {current.link.kind} (EOPNOTSUPP)"
     mode = goal.target.settings.eswitch_mode or current.settings.eswitch_mode
     if mode == SWITCHDEV and name in eswitch.rule_of(current.driver).not_in_switchdev and any(values.values()):
@@ -71,7 +66,7 @@ def _refused(current: PfState, goal: Goal, name: str, values: Mapping[int, Any])
         for i in values
         if i < current.enabled and not goal.disruption.disables_all
     ]
-    silent = name not in ip_syntax.ALWAYS_REPORTED and any(getattr(reading, name) is None for reading in known)
+    silent = not BY_NAME[name].always_reported and any(getattr(reading, name) is None for reading in known)
     if silent or not all(known):
         return (
             f"{current.driver} does not report it, as drivers do that answer EOPNOTSUPP, and what is not reported "

@@ -10,8 +10,9 @@ from collections.abc import Collection
 from typing import Any
 
 from .._model.errors import DeadlineError, SriovError, ToolError
-from .._model.link import INFINIBAND, Link
-from .._model.properties import NAMES, VfProperties
+from .._model.link import ETHER, Link
+from .._model.properties import VfProperties
+from .._model.property_table import properties_of
 from .._system.process import Run
 
 Reading = tuple[Link, "dict[int, VfProperties]"]
@@ -21,7 +22,6 @@ _STRANGE = (LookupError, StopIteration, TypeError, ValueError, AttributeError)
 """What an answer of another shape than that of ``ip`` leads to."""
 
 _SHOW = ["ip", "-json", "-details", "link", "show"]
-_STATES = {"auto": "auto", "enable": "enable", "disable": "disable", "0": "auto", "1": "enable", "2": "disable"}
 
 
 def read_link(run: Run, netdev: str) -> Reading:
@@ -67,45 +67,15 @@ def _links(run: Run, argv: list[str]) -> list[dict[str, Any]]:
 
 
 def _reading(link: dict[str, Any]) -> Reading:
-    return _link(link), {int(vf["vf"]): _properties(vf) for vf in link.get("vfinfo_list", [])}
+    return _link(link), {int(vf["vf"]): properties_of(vf) for vf in link.get("vfinfo_list", [])}
 
 
 def _link(link: dict[str, Any]) -> Link:
     """``permaddr`` is there only where it is not the present address."""
     return Link(
-        kind=str(link.get("link_type", "ether")),
+        kind=str(link.get("link_type", ETHER)),
         permanent=str(link.get("permaddr", link.get("address", ""))).lower() or None,
         min_mtu=int(link.get("min_mtu", 0)),
         max_mtu=int(link.get("max_mtu", 0)),
         altnames=tuple(link.get("altnames", ())),
     )
-
-
-def _properties(vf: dict[str, Any]) -> VfProperties:
-    """One entry of vfinfo_list; VLAN and QoS are left out of it when they are 0, rates when the driver has none.
-
-    The address of an InfiniBand VF is no MAC address, its GUIDs are its own; their keys are written with a space.
-    """
-    tagged = (vf.get("vlan_list") or [vf])[0]
-    rate = vf.get("rate", {})
-    ethernet = vf.get("link_type") != INFINIBAND
-    values: dict[str, Any] = {
-        "mac": (ethernet and str(vf.get("address", vf.get("mac", ""))).lower()) or None,
-        "vlan": int(tagged.get("vlan", 0)),
-        "qos": int(tagged.get("qos", 0)),
-        "vlan_proto": str(tagged.get("protocol", "802.1q")).lower(),
-        "spoofchk": _flag(vf.get("spoofchk")),
-        "trust": _flag(vf.get("trust")),
-        "query_rss": _flag(vf.get("query_rss_en")),
-        "link_state": _STATES.get(str(vf.get("link_state"))),
-        "min_tx_rate": int(rate["min_tx"]) if "min_tx" in rate else None,
-        "max_tx_rate": int(rate["max_tx"]) if "max_tx" in rate else None,
-        "node_guid": str(vf.get("node guid", "")).lower() or None,
-        "port_guid": str(vf.get("port guid", "")).lower() or None,
-    }
-    return VfProperties(**{name: values[name] for name in NAMES})
-
-
-def _flag(value: object) -> bool | None:
-    """``true``, or ``"on"`` in some versions."""
-    return None if value is None else value in (True, "on")

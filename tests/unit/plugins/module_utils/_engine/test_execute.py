@@ -31,7 +31,18 @@ from tests.fake.linux.host import FakeHost
 from tests.fake.linux.pf import FakePf
 
 PF = "0000:03:00.0"
-FOUND = VfProperties("00:00:00:00:00:00", 0, 0, True, False, "auto", 0, 0, "802.1q", False)
+FOUND = VfProperties(
+    "00:00:00:00:00:00",
+    0,
+    0,
+    spoofchk=True,
+    trust=False,
+    link_state="auto",
+    min_tx_rate=0,
+    max_tx_rate=0,
+    vlan_proto="802.1q",
+    query_rss=False,
+)
 
 
 @pytest.fixture
@@ -63,7 +74,7 @@ REFUSED: list[tuple[dict[str, int], dict[str, object], tuple[str, ...], int]] = 
     ({"trust": errno.EOPNOTSUPP}, {"trust": True}, ("trust",), errno.EOPNOTSUPP),
     ({"min_tx_rate": errno.EINVAL}, {"vlan": 5, "min_tx_rate": 7}, ("min_tx_rate",), errno.EINVAL),
     ({"vlan": errno.EPERM}, {"vlan": 5, "qos": 3, "trust": True}, ("vlan", "qos"), errno.EPERM),
-    ({}, {"max_tx_rate": 5, "min_tx_rate": 7}, ("min_tx_rate", "max_tx_rate"), errno.EINVAL),
+    ({}, {"max_tx_rate": 5, "min_tx_rate": 7}, ("max_tx_rate", "min_tx_rate"), errno.EINVAL),
 ]
 
 

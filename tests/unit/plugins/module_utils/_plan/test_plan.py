@@ -195,7 +195,13 @@ DISRUPTIVE: list[tuple[PfState, dict[str, Any], list[str], str]] = [
         "the kernel's interface 'stock' adds VFs 2-3 only by going through 0 and takes the present VFs 0-1 away; allow",
     ),
     (
-        found(A, 4, [1], V, properties={1: VfProperties("02:00:00:00:00:01", 5, 0, True), 3: VfProperties(trust=True)}),
+        found(
+            A,
+            4,
+            [1],
+            V,
+            properties={1: VfProperties("02:00:00:00:00:01", 5, 0, spoofchk=True), 3: VfProperties(trust=True)},
+        ),
         {"hardware_vfs": 2, "vfs": [{"ids": 1, "vlan": 6}]},
         [
             "disable: sriov_numvfs_no_scan=0",

@@ -21,7 +21,18 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.steps import 
 from tests.fake.scenarios.plans import change, found, make
 
 V = "vfio-pci"
-PLAIN = VfProperties("00:00:00:00:00:00", 0, 0, None, False, "auto", 0, 0, "802.1q", False)
+PLAIN = VfProperties(
+    "00:00:00:00:00:00",
+    0,
+    0,
+    spoofchk=None,
+    trust=False,
+    link_state="auto",
+    min_tx_rate=0,
+    max_tx_rate=0,
+    vlan_proto="802.1q",
+    query_rss=False,
+)
 GIVEN = VfProperties(mac="02:00:00:00:00:02", trust=True).over(PLAIN)
 
 # enabled, present, their driver; autoprobe is off, VF 2 has a MAC address and trust wherever VFs are enabled

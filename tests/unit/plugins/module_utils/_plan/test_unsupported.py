@@ -20,7 +20,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.plan import p
 
 PF = "0000:03:00.0"
 ETHERNET = Link("ether", "52:54:00:00:00:01", 68, 9216)
-PLAIN = VfProperties("00:00:00:00:00:00", 0, 0, True, link_state="auto")
+PLAIN = VfProperties("00:00:00:00:00:00", 0, 0, spoofchk=True, link_state="auto")
 READ = {0: PLAIN, 1: PLAIN}
 INFINIBAND = {"link": Link("infiniband"), "properties": {0: VfProperties(node_guid="00:00:00:00:00:00:00:00")}}
 BOUND = {0: VfState("0000:03:10.0", "igbvf", None, "1", "eth4"), 1: VfState("0000:03:10.2", "vfio-pci", "vfio-pci")}

@@ -99,5 +99,15 @@ def test_devlink_is_not_asked_without_need(host: FakeHost) -> None:
     assert read_vfs(run, PF, "eth0", 0)[1] == {}
     host.setup(pf, 1)
     assert read_vfs(run, PF, "eth0", 1)[1] == {
-        0: VfProperties("00:00:00:00:00:00", 0, 0, True, False, "auto", 0, 0, "802.1q")
+        0: VfProperties(
+            "00:00:00:00:00:00",
+            0,
+            0,
+            spoofchk=True,
+            trust=False,
+            link_state="auto",
+            min_tx_rate=0,
+            max_tx_rate=0,
+            vlan_proto="802.1q",
+        )
     }

@@ -29,13 +29,19 @@ VFINFO: list[tuple[dict[str, Any], VfProperties]] = [
     (
         {**PLAIN, "vlan_list": [{"vlan": 100, "qos": 3}], "rate": {"max_tx": 1000, "min_tx": 0}, "spoofchk": True,
          "link_state": "enable", "trust": False, "query_rss_en": False},
-        VfProperties("02:00:00:00:00:06", 100, 3, True, False, "enable", 0, 1000, "802.1q", False),
+        VfProperties(
+            "02:00:00:00:00:06", 100, 3, spoofchk=True, trust=False, link_state="enable", min_tx_rate=0,
+            max_tx_rate=1000, vlan_proto="802.1q", query_rss=False,
+        ),
     ),
     (
         {**PLAIN, "vlan_list": [{"vlan": 7, "protocol": "802.1ad"}], "query_rss_en": True},
         VfProperties("02:00:00:00:00:06", 7, 0, vlan_proto="802.1ad", query_rss=True),
     ),
-    ({**PLAIN, "vlan": 7, "qos": 1, "spoofchk": "on"}, VfProperties(PLAIN["address"], 7, 1, True, vlan_proto="802.1q")),
+    (
+        {**PLAIN, "vlan": 7, "qos": 1, "spoofchk": "on"},
+        VfProperties(PLAIN["address"], 7, 1, spoofchk=True, vlan_proto="802.1q"),
+    ),
     ({"vf": 6, "mac": "AA:00:00:00:00:06"}, UNTAGGED._replace(mac="aa:00:00:00:00:06")),
     ({"vf": 6, "link_state": 2}, UNTAGGED._replace(link_state="disable")),
     (
@@ -116,7 +122,9 @@ def test_netdev_of() -> None:
         ip.netdev_of(says("[]"), "uplink")
 
 
-FOUND = VfProperties("02:00:00:00:00:06", 100, 3, True, False, "auto", 0, 500)
+FOUND = VfProperties(
+    "02:00:00:00:00:06", 100, 3, spoofchk=True, trust=False, link_state="auto", min_tx_rate=0, max_tx_rate=500
+)
 
 # differences to write, words after "ip link set dev eth0 vf 6"
 SET = [
@@ -145,7 +153,7 @@ def test_differences() -> None:
     assert wish.missing_in(FOUND) == VfProperties(vlan=7)
     assert not FOUND.missing_in(FOUND)
     assert FOUND.only(VfProperties(vlan=1)) == VfProperties(vlan=100)
-    assert FOUND.without_defaults() == VfProperties("02:00:00:00:00:06", 100, 3, True, max_tx_rate=500)
+    assert FOUND.without_defaults() == VfProperties("02:00:00:00:00:06", 100, 3, spoofchk=True, max_tx_rate=500)
 
 
 def test_parts_are_one_netlink_attribute_each() -> None:

@@ -1,0 +1,176 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kinds of declared values, and what a row of the property table says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Callable, NamedTuple
+
+from . import addresses
+from .errors import BadInputError
+from .link import ETHER, INFINIBAND
+
+ENABLED, PRESENT, PF = "enabled VFs", "present VFs", "PF"
+"""What a property is of: the PF's driver keeps it for enabled VFs, present ones have it as devices of their own."""
+
+Entry = Mapping[str, Any]
+"""Of vfinfo_list in the JSON of `ip`."""
+
+
+class Kind:
+    """How values are checked, written to and read from `ip`."""
+
+    def check(self, value: object, where: str) -> Any:  # noqa: ANN401 - a value of the kind
+        """``value``; raises `BadInputError` naming the key's path ``where`` and what is allowed."""
+        raise NotImplementedError
+
+    def word(self, value: object) -> str:
+        """As a word of a command."""
+        return str(value)
+
+    def read(self, shown: Any) -> Any:  # noqa: ANN401 - JSON
+        """From the JSON of `ip`, None where it makes no sense."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Flag(Kind):
+    """True or false; ``on`` and ``off`` in commands."""
+
+    def check(self, value: object, where: str) -> bool:
+        if not isinstance(value, bool):
+            raise BadInputError(f"{where}: {value!r} is not true or false")
+        return value
+
+    def word(self, value: object) -> str:
+        return "on" if value else "off"
+
+    def read(self, shown: object) -> bool | None:
+        """``true``, or ``"on"`` in some versions."""
+        return shown is True or shown == "on"
+
+
+@dataclass(frozen=True)
+class Choice(Kind):
+    """One of several words, in the order of the kernel's numbers for them."""
+
+    choices: tuple[str, ...]
+
+    def check(self, value: object, where: str) -> str:
+        if value not in self.choices:
+            raise BadInputError(f"{where}: {value!r} is not one of {', '.join(self.choices)}")
+        return str(value)
+
+    def read(self, shown: object) -> str | None:
+        """Older versions of `ip` print the kernel's number."""
+        numbers = {str(number): choice for number, choice in enumerate(self.choices)}
+        text = str(shown).lower()
+        return text if text in self.choices else numbers.get(text)
+
+
+@dataclass(frozen=True)
+class Number(Kind):
+    """A whole number from ``low`` to ``high``."""
+
+    low: int
+    high: int
+
+    def check(self, value: object, where: str) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not self.low <= value <= self.high:
+            raise BadInputError(f"{where}: {value!r} is not a whole number from {self.low} to {self.high}")
+        return value
+
+    def read(self, shown: Any) -> int | None:  # noqa: ANN401 - JSON
+        return int(shown)
+
+
+@dataclass(frozen=True)
+class Address(Kind):
+    """A MAC address of 6 or a GUID of 8 octets, perhaps derived from the VF's id (`addresses`).
+
+    ``hashed``: it may be derived from the PF's address as well.
+    """
+
+    octets: int
+    hashed: bool = False
+
+    def check(self, value: object, where: str) -> str:
+        return addresses.validate(value, self.octets, where, hashed=self.hashed)
+
+    def read(self, shown: object) -> str | None:
+        return str(shown).lower() or None
+
+
+class Property(NamedTuple):
+    """One row; what a column does not say is as its default says.
+
+    ``doc``: one line of documentation, with ``{vf}`` before the names of other properties that it refers to.
+    ``default``: what every driver starts with, None where drivers differ. ``needs``: the property without which it can
+    only have its default; ``at_most``: the one that it must not exceed.
+
+    Of properties of enabled VFs: ``attribute`` names the netlink attribute, of which all are set where one changes (its
+    own name); ``word`` and ``unsaid``, its word in the command (its name), and whether its default goes without saying;
+    ``shown``, its key in an entry of vfinfo_list (its name), or a function of the entry, and ``omitted``, whether that
+    leaves the default out; ``always_reported``, whether the kernel reports it for drivers that do not know it
+    (net/core/rtnetlink.c, rtnl_fill_vfinfo); ``links``, the kinds of interfaces whose VFs can have it
+    (for InfiniBand: drivers/infiniband/ulp/ipoib/ipoib_main.c, ipoib_netdev_ops_pf).
+
+    ``column`` of `sriovctl status`, empty for none, and ``label``, its text there (name and value).
+    """
+
+    name: str
+    of: str
+    kind: Kind
+    doc: str
+    default: Any = None
+    needs: str = ""
+    at_most: str = ""
+    attribute: str = ""
+    word: str = ""
+    unsaid: bool = False
+    shown: str | Callable[[Entry], Any] = ""
+    omitted: bool = False
+    always_reported: bool = False
+    links: tuple[str, ...] = (ETHER,)
+    column: str = "FLAGS"
+    label: str = ""
+
+    def read(self, entry: Entry) -> Any:  # noqa: ANN401 - a value of its kind
+        """The value that ``entry`` shows, None where it is not reported."""
+        shown = self.shown(entry) if callable(self.shown) else entry.get(self.shown or self.name)
+        if shown is None:
+            return self.default if self.omitted else None
+        return self.kind.read(shown)
+
+    def words(self, values: Mapping[str, Any]) -> list[str]:
+        """Its part of `ip link set`, for the ``values`` that the VF is to have in the end."""
+        value = values.get(self.name)
+        if value is None or (self.needs and not values.get(self.needs)):
+            value = self.default
+        return [] if self.unsaid and value == self.default else [self.word or self.name, self.kind.word(value)]
+
+
+def mac_of(entry: Entry) -> object:
+    """The address of an InfiniBand VF is no MAC address."""
+    return None if entry.get("link_type") == INFINIBAND else entry.get("address", entry.get("mac"))
+
+
+def of_tag(key: str) -> Callable[[Entry], Any]:
+    return lambda entry: (entry.get("vlan_list") or [entry])[0].get(key)
+
+
+def of_rate(key: str) -> Callable[[Entry], Any]:
+    return lambda entry: entry.get("rate", {}).get(key)
+
+
+def values_of(rows: Iterable[Property], entry: Entry) -> list[Any]:
+    """What ``entry`` shows of each row."""
+    return [row.read(entry) for row in rows]
+
+
+def words_of(rows: Iterable[Property], values: Mapping[str, Any]) -> list[str]:
+    """The words of `ip link set` of all rows."""
+    return [word for row in rows for word in row.words(values)]
