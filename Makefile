@@ -20,7 +20,7 @@ ifdef FRESH
 export KVMFLEET_FRESH := $(FRESH)
 endif
 
-.PHONY: help setup venv pin src collection ruff mypy import-lint ansible-lint yamllint changelog lint format sanity unit unit-slow test-fast \
+.PHONY: help setup venv pin src collection ruff mypy generate generated import-lint ansible-lint yamllint changelog lint format sanity unit unit-slow test-fast \
 	mutants test-mutants conformance kernel-check kernel-bisect test-kernels evidence molecule test demo bench clean
 
 help: ## list the targets
@@ -53,6 +53,12 @@ ruff: venv src
 mypy: venv src
 	$(BIN)/mypy $(TYPED)
 
+generate: venv src ## write what follows from the property table: specs, documentation, JSON Schema, reference
+	@PYTHONPATH=build/src:. $(BIN)/python -m tools.generate
+
+generated: venv src # as a stage: whether that is stale
+	@PYTHONPATH=build/src:. $(BIN)/python -m tools.generate --check
+
 import-lint: venv src ## the order of the rooms of plugins/module_utils: layers, no circles, planning without I/O
 	@PYTHONPATH=build/src $(BIN)/lint-imports .config/importlinter.ini --no-cache
 
@@ -65,8 +71,8 @@ yamllint: venv
 changelog: venv
 	$(BIN)/antsibull-changelog lint
 
-lint: venv src ## ruff, mypy, import-linter, ansible-lint (production), yamllint, antsibull-changelog
-	@$(BIN)/python -m tools.stages ruff mypy import-lint ansible-lint yamllint changelog
+lint: venv src ## ruff, mypy, import-linter, generated parts, ansible-lint (production), yamllint, antsibull-changelog
+	@$(BIN)/python -m tools.stages ruff mypy import-lint generated ansible-lint yamllint changelog
 
 format: venv ## format the Python code
 	$(BIN)/ruff check --fix-only
@@ -87,7 +93,7 @@ test-mutants: venv src ## plant faults in copies of the engine: the test that is
 mutants: test-mutants # as a stage of make test
 
 test-fast: venv src ## ruff, mypy, import-linter and unit tests: under a minute, no VM
-	@$(BIN)/python -m tools.stages ruff mypy import-lint unit
+	@$(BIN)/python -m tools.stages ruff mypy import-lint generated unit
 
 conformance: setup collection ## the conformance cases and jumps on real stock and patched kernels (boots lab hosts)
 	@$(BIN)/python -m lab conformance
@@ -109,7 +115,7 @@ molecule: setup collection ## all molecule scenarios on one lab boot
 	@$(BIN)/python -m lab molecule
 
 test: setup venv src ## everything; what passed on identical inputs is not run again (FRESH=1 runs all)
-	@status=0; $(BIN)/python -m tools.stages ruff+mypy+import-lint unit mutants kernel-check+evidence ansible-lint+sanity \
+	@status=0; $(BIN)/python -m tools.stages ruff+mypy+import-lint+generated unit mutants kernel-check+evidence ansible-lint+sanity \
 		yamllint+changelog unit-slow --then conformance molecule || status=$$?; \
 	if [[ -d build/lab/test ]]; then $(BIN)/python -m lab down test >build/test/down.log 2>&1; fi; \
 	exit $$status

@@ -70,21 +70,23 @@ options:
       drivers_autoprobe:
         description: Whether drivers are probed for VFs as they are added.
         type: bool
+      # BEGIN GENERATED pf docs of sriov-pf: `make generate` writes it from property_table.py
       eswitch_mode:
         description:
-          - Mode of the PF's embedded switch, as C(devlink dev eswitch) sets it.
-          - Drivers differ in what they ask for. mlx5_core gets its VFs in legacy mode first, and they are unbound while
-            the mode changes. ice, and drivers that this collection does not know, change it only while no VFs are
-            enabled. bnxt_en, nfp and liquidio change it at any time.
+          - Mode of the PF's embedded switch.
+          - Set as C(devlink dev eswitch) does. Drivers differ in what they ask for. mlx5_core gets its VFs in legacy
+            mode first, and they are unbound while the mode changes. ice, and drivers that this collection does not
+            know, change it only while no VFs are enabled. bnxt_en, nfp and liquidio change it at any time.
           - Unbinding VFs that stay, or taking them away for a moment, is refused unless it is allowed with
             O(pfs[].allow_disruptive=true). Then they are bound again.
         type: str
         choices: [legacy, switchdev]
       mtu:
         description:
-          - MTU of the PF's network interface, in bytes. Some drivers restart the PF for it. It is set before VFs are
-            enabled.
+          - MTU of the PF's network interface, in bytes.
+          - Some drivers restart the PF for it. It is set before VFs are enabled.
         type: int
+      # END GENERATED
       vfs:
         description: What holds for sets of VFs. A property must not be given twice for the same VF.
         type: list
@@ -100,6 +102,7 @@ options:
                 take them in between. Its kernel module is loaded when needed.
               - V(default) clears C(driver_override).
             type: str
+          # BEGIN GENERATED vf docs of sriov-pf: `make generate` writes it from property_table.py
           mac:
             description:
               - MAC address, for a single VF.
@@ -120,45 +123,47 @@ options:
             description: VLAN protocol. V(802.1ad) needs O(pfs[].vfs[].vlan).
             type: str
             choices: [802.1q, 802.1ad]
+          max_tx_rate:
+            description: Bandwidth limit in Mbit/s, 0 for none.
+            type: int
+          min_tx_rate:
+            description: Guaranteed bandwidth in Mbit/s, 0 for none.
+            type: int
           spoofchk:
             description: Whether the VF may only send with its own MAC address and VLAN.
             type: bool
           trust:
             description: Whether the VF may change its MAC address, become promiscuous and the like.
             type: bool
+          query_rss:
+            description: Whether the VF may ask for its RSS configuration, its hash key among it.
+            type: bool
           link_state:
             description: Link state that the VF sees.
             type: str
             choices: [auto, enable, disable]
-          min_tx_rate:
-            description: Guaranteed bandwidth in Mbit/s, 0 for none.
-            type: int
-          max_tx_rate:
-            description: Bandwidth limit in Mbit/s, 0 for none.
-            type: int
-          query_rss:
-            description: Whether the VF may ask for its RSS configuration, its hash key among it.
-            type: bool
           node_guid:
             description:
-              - Node GUID of a VF of an InfiniBand PF, for a single VF, such as V(02:00:00:00:00:00:00:01).
-              - Followed by V(+id), it is for any number of VFs, as in O(pfs[].vfs[].mac).
+              - Node GUID of a VF of an InfiniBand PF, for a single VF.
+              - Such as V(02:00:00:00:00:00:00:01). Followed by V(+id), it is for any number of VFs, as in
+                O(pfs[].vfs[].mac).
             type: str
           port_guid:
             description: Port GUID of a VF of an InfiniBand PF, written as in O(pfs[].vfs[].node_guid).
             type: str
           msix_vectors:
             description:
-              - Size of the MSI-X table of those of the VFs that are present. Needs a PF driver that shares vectors out
-                among its VFs (mlx5_core from Linux 5.13, ice later).
-              - A VF is unbound while its number changes, and bound to the same driver again where
-                O(pfs[].vfs[].driver) names no other. A network interface of its own comes anew then.
+              - Size of the MSI-X table of those of the VFs that are present.
+              - Needs a PF driver that shares vectors out among its VFs (mlx5_core from Linux 5.13, ice later).
+              - A VF is unbound while its number changes, and bound to the same driver again where O(pfs[].vfs[].driver)
+                names no other. A network interface of its own comes anew then.
             type: int
           mtu:
             description:
-              - MTU of the network interface that those of the VFs that are present have on this host, in bytes.
+              - MTU of the network interface that a present VF has on this host, in bytes.
               - A VF without one is an error, such as a VF that is bound to C(vfio-pci).
             type: int
+          # END GENERATED
       allow_disruptive:
         description:
           - As O(allow_disruptive), for this PF. It is part of the host document, so that it also holds when

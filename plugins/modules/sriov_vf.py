@@ -56,15 +56,16 @@ options:
         module is loaded when needed.
       - V(default) clears C(driver_override).
     type: str
+  # BEGIN GENERATED vf docs of sriov-vf: `make generate` writes it from property_table.py
   mac:
     description:
       - MAC address, for a single VF.
-      - For any number of VFs, an address followed by V(+id), such as V(02:00:00:00:10:00+id). The VF's id is
-        added to the last three octets, with carries between them. Ids that do not fit there are an error, so
-        that the first three octets always stay.
-      - For any number of VFs, V(hash) derives a locally administered address from the permanent MAC address of
-        the PF and the VF's id. It is the same at each run, after a reboot, and for the same card in another
-        slot. For all PFs of a selector it is the only form.
+      - For any number of VFs, an address followed by V(+id), such as V(02:00:00:00:10:00+id). The VF's id is added to
+        the last three octets, with carries between them. Ids that do not fit there are an error, so that the first
+        three octets always stay.
+      - For any number of VFs, V(hash) derives a locally administered address from the permanent MAC address of the PF
+        and the VF's id. It is the same at each run, after a reboot, and for the same card in another slot. For all PFs
+        of a selector it is the only form.
     type: str
   vlan:
     description: VLAN id from 1 to 4094, 0 for none.
@@ -76,45 +77,46 @@ options:
     description: VLAN protocol. V(802.1ad) needs O(vlan).
     type: str
     choices: [802.1q, 802.1ad]
+  max_tx_rate:
+    description: Bandwidth limit in Mbit/s, 0 for none.
+    type: int
+  min_tx_rate:
+    description: Guaranteed bandwidth in Mbit/s, 0 for none.
+    type: int
   spoofchk:
     description: Whether the VF may only send with its own MAC address and VLAN.
     type: bool
   trust:
     description: Whether the VF may change its MAC address, become promiscuous and the like.
     type: bool
+  query_rss:
+    description: Whether the VF may ask for its RSS configuration, its hash key among it.
+    type: bool
   link_state:
     description: Link state that the VF sees.
     type: str
     choices: [auto, enable, disable]
-  min_tx_rate:
-    description: Guaranteed bandwidth in Mbit/s, 0 for none.
-    type: int
-  max_tx_rate:
-    description: Bandwidth limit in Mbit/s, 0 for none.
-    type: int
-  query_rss:
-    description: Whether the VF may ask for its RSS configuration, its hash key among it.
-    type: bool
   node_guid:
     description:
-      - Node GUID of a VF of an InfiniBand PF, for a single VF, such as V(02:00:00:00:00:00:00:01).
-      - Followed by V(+id), it is for any number of VFs, as in O(mac).
+      - Node GUID of a VF of an InfiniBand PF, for a single VF.
+      - Such as V(02:00:00:00:00:00:00:01). Followed by V(+id), it is for any number of VFs, as in O(mac).
     type: str
   port_guid:
     description: Port GUID of a VF of an InfiniBand PF, written as in O(node_guid).
     type: str
   msix_vectors:
     description:
-      - Size of the MSI-X table of those of the VFs that are present. Needs a PF driver that shares vectors out
-        among its VFs (mlx5_core from Linux 5.13, ice later).
-      - A VF is unbound while its number changes, and bound to the same driver again where
-        O(driver) names no other. A network interface of its own comes anew then.
+      - Size of the MSI-X table of those of the VFs that are present.
+      - Needs a PF driver that shares vectors out among its VFs (mlx5_core from Linux 5.13, ice later).
+      - A VF is unbound while its number changes, and bound to the same driver again where O(driver) names no other. A
+        network interface of its own comes anew then.
     type: int
   mtu:
     description:
-      - MTU of the network interface that those of the VFs that are present have on this host, in bytes.
+      - MTU of the network interface that a present VF has on this host, in bytes.
       - A VF without one is an error, such as a VF that is bound to C(vfio-pci).
     type: int
+  # END GENERATED
   allow_disruptive:
     description:
       - Allow the number of VFs enabled to go through 0, which takes all present VFs of the PF away, those that shall

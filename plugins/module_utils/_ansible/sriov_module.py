@@ -11,7 +11,6 @@ from .._document.document import HostDocument, validate
 from .._engine.converge import Report, converge
 from .._engine.last_apply import recorded
 from .._engine.update_guard import refuse_during_update
-from .._model.settings import ESWITCH_MODES
 from .._model.vf_ids import describe
 from .._system.process import Run
 from .._system.sysfs import Sysfs
@@ -20,28 +19,32 @@ from .module import Module
 VF_OPTIONS: dict[str, Any] = {
     "ids": {"type": "raw", "required": True},
     "driver": {"type": "str"},
+    # BEGIN GENERATED vf options: `make generate` writes it from property_table.py
     "mac": {"type": "str"},
     "vlan": {"type": "int"},
     "qos": {"type": "int"},
     "vlan_proto": {"type": "str", "choices": ["802.1q", "802.1ad"]},
+    "max_tx_rate": {"type": "int"},
+    "min_tx_rate": {"type": "int"},
     "spoofchk": {"type": "bool"},
     "trust": {"type": "bool"},
-    "link_state": {"type": "str", "choices": ["auto", "enable", "disable"]},
-    "min_tx_rate": {"type": "int"},
-    "max_tx_rate": {"type": "int"},
     "query_rss": {"type": "bool"},
+    "link_state": {"type": "str", "choices": ["auto", "enable", "disable"]},
     "node_guid": {"type": "str"},
     "port_guid": {"type": "str"},
     "msix_vectors": {"type": "int"},
     "mtu": {"type": "int"},
+    # END GENERATED
 }
 PF_OPTIONS: dict[str, Any] = {
     "pf": {"type": "raw", "required": True},
     "hardware_vfs": {"type": "str"},
     "present_vfs": {"type": "raw"},
     "drivers_autoprobe": {"type": "bool"},
-    "eswitch_mode": {"type": "str", "choices": list(ESWITCH_MODES)},
+    # BEGIN GENERATED pf options: `make generate` writes it from property_table.py
+    "eswitch_mode": {"type": "str", "choices": ["legacy", "switchdev"]},
     "mtu": {"type": "int"},
+    # END GENERATED
     "vfs": {"type": "list", "elements": "dict", "options": VF_OPTIONS},
     "allow_disruptive": {"type": "bool"},
 }

@@ -26,7 +26,10 @@ DEFAULT_DRIVER = "default"
 """As a VF's driver: no driver_override, so that the kernel chooses."""
 
 
-_HOST_KEYS = ("pfs",)
+SCHEMA = 1
+"""The number that a document may name; another one has keys of another meaning."""
+
+_HOST_KEYS = ("schema", "pfs")
 _PF_KEYS = (
     "pf", "hardware_vfs", "present_vfs", "drivers_autoprobe", *_settings.NAMES, "vfs", "allow_disruptive",
 )  # fmt: skip
@@ -77,6 +80,9 @@ def validate(data: object) -> HostDocument:
     Raises `BadInputError` naming the key's path, the value and the fix.
     """
     host = mapping(data, "host document", _HOST_KEYS)
+    schema = host.get("schema", SCHEMA)
+    if isinstance(schema, bool) or schema != SCHEMA:
+        raise BadInputError(f"host document.schema: {schema!r} is not {SCHEMA}, the only one that this version knows")
     if "pfs" not in host:
         raise BadInputError("host document: the key 'pfs' is missing; write {\"pfs\": []} for a host without wishes")
     return HostDocument(tuple(_pf(item, f"pfs[{index}]") for index, item in enumerate(items(host["pfs"], "pfs"))))

@@ -81,7 +81,7 @@ def vf(**keys: Any) -> dict[str, Any]:  # noqa: ANN401 - keyword arguments of se
 
 # document, words of the message
 BAD: list[tuple[Any, str]] = [
-    ([], "host document: [] is not a mapping with the keys pfs"),
+    ([], "host document: [] is not a mapping with the keys schema, pfs"),
     ({}, "the key 'pfs' is missing"),
     ({"pf": []}, "host document.pf: unknown key; did you mean 'pfs'?"),
     ({"pfs": {}}, "pfs: {} is not a list"),
