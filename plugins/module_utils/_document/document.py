@@ -39,7 +39,7 @@ class PfSpec(NamedTuple):
     """A wish for one PF, or for all PFs of a selector alike; None means "leave as found".
 
     ``add_vfs`` and ``remove_vfs``: present or not, all others as they are found (`_vf_wish`; no part of a document).
-    ``allow_disruptive``: the number enabled may go through 0, which takes VFs away that shall stay.
+    ``allow_disruptive``: all VFs may be disabled first, which takes VFs away that shall stay.
     """
 
     pf: PfName

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Doing what was planned: steps of a PF in order, PFs side by side; a failure takes the PF back to what was found."""
+"""Application of a plan: steps of a PF in order, PFs side by side, undone after a failure."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Outcome:
 
 
 class ApplyError(SriovError):
-    """Some PFs failed and were taken back to what was found (``failures``, by address); ``done`` reached their goal."""
+    """Some PFs failed and were undone (``failures``, by address); ``done`` reached their goal."""
 
     def __init__(self, failures: Mapping[str, SriovError], done: Mapping[str, PfOutcome]) -> None:
         changed = [address for address, pf in done.items() if pf.steps]
@@ -102,7 +102,7 @@ class ApplyError(SriovError):
 
 
 class _UndoneError(SriovError):
-    """A failure after which the steps before it were taken back; ``clean`` when all of that went well."""
+    """A failure after which the steps before it were undone; ``clean`` when all of that went well."""
 
     def __init__(self, message: str, cause: SriovError, clean: bool) -> None:
         super().__init__(message)
@@ -122,14 +122,14 @@ class _Host:
 def apply_host(sysfs: Sysfs, plan: HostPlan, *, run: Run = process.run, alone: bool = False) -> Outcome:
     """Carry the plan out; success comes from a fresh reading of every PF that changed.
 
-    Raises `RefusedError` before anything is written when a held VF would be taken away, `ApplyError` after undoing.
+    Raises `RefusedError` before anything is written when a VF in use would be taken away, `ApplyError` after undoing.
 
     Where VFs are taken away, or something is blocked already, all writes have a deadline. On stock kernels they always
     have: one that waits for the user of a VF blocks those to other PFs too (drivers/pci/iov.c, pci_lock_rescan_remove),
     and a new VF may have a user before a failure, here or in another run, takes it back. ``alone``: for who knows that
     neither happens, and cannot wait for writer processes to start, or be refused to read beside them.
     """
-    refusals.refuse_held(sysfs, run, plan)
+    refusals.refuse_in_use(sysfs, run, plan)
     careful = any(_may_wait(one, alone) for one in plan.plans) or bool(plan.changed and blocked.under_way(sysfs))
     host = _Host(sysfs, run, plan.force, careful, alone)
     start = host.clock()
@@ -161,15 +161,15 @@ def _apply_pf(host: _Host, plan: Plan) -> PfOutcome:
             raise
     all_vf_drivers.note(host.sysfs, plan.current)
     lesser = _lesser(host, plan)
-    refusals.refuse_held(host.sysfs, host.run, HostPlan((lesser,), host.force))
+    refusals.refuse_in_use(host.sysfs, host.run, HostPlan((lesser,), host.force))
     return _carry_out(replace(host, careful=host.careful or _may_wait(lesser, host.alone)), lesser)
 
 
 def _lesser(host: _Host, plan: Plan) -> Plan:
-    """The plan as on a stock kernel: its way may need details that the first one did without."""
+    """The plan as on a stock kernel, which may need details that the first one did without."""
     now = read_pfs(host.sysfs, [plan.current.address], vfs=False)[plan.current.address]
-    found = all_vf_drivers.as_stock(now._replace(unfinished=plan.current.unfinished))
-    return plan_pf(reading.for_planning(host.sysfs, host.run, found, plan.spec), plan.spec)
+    stock = all_vf_drivers.as_stock(now._replace(unfinished=plan.current.unfinished))
+    return plan_pf(reading.for_planning(host.sysfs, host.run, stock, plan.spec), plan.spec)
 
 
 def _carry_out(host: _Host, plan: Plan) -> PfOutcome:
@@ -209,7 +209,7 @@ def _timed(host: _Host, step: Step) -> float:
 
 
 def _undone(host: _Host, plan: Plan, finished: int, cause: SriovError) -> _UndoneError:
-    """Take the finished steps back, last first, and say what happened; one undo that fails does not stop the others.
+    """Undo the finished steps, last first, and say what happened; one undo that fails does not stop the others.
 
     Unless something is blocked in the kernel: the PF's other files, those that are only read among them, wait for the
     same lock, so it is left alone.
@@ -222,13 +222,13 @@ def _undone(host: _Host, plan: Plan, finished: int, cause: SriovError) -> _Undon
     actions: list[Action] = [*_half(failed, refused), *_renewed(host, plan.current, failed)] if failed else []
     for step in reversed(plan.steps[:finished]):
         actions += step.undo
-    stuck = _take_back(host, plan.current, actions, refused)
-    after = f"taking it back failed too: {'; '.join(stuck)}" if stuck else "the PF is back as it was found"
+    stuck = _undo(host, plan.current, actions, refused)
+    after = f"undoing it failed too: {'; '.join(stuck)}" if stuck else "the PF is back in its previous state"
     return _UndoneError(f"{at}{cause}{meaning(cause)}; {after}", cause, not stuck)
 
 
 def _half(failed: Step, refused: frozenset[str]) -> Iterator[Action]:
-    """What takes back a program that may have done half, property by property when the kernel has ``refused`` some."""
+    """The undo of a program that may have done half, property by property when the kernel has ``refused`` some."""
     for action in failed.undo if isinstance(failed.action, (Command, SetEswitch)) else ():
         if refused and isinstance(action, Command):
             yield from (Command(argv, action.vf, ((given, argv),)) for given, argv in action.parts)
@@ -262,7 +262,7 @@ def _is_refused(action: Action, refused: frozenset[str]) -> bool:
     )
 
 
-def _take_back(host: _Host, current: PfState, actions: Iterable[Action], refused: frozenset[str]) -> list[str]:
+def _undo(host: _Host, current: PfState, actions: Iterable[Action], refused: frozenset[str]) -> list[str]:
     """What went wrong with it."""
     errors: list[str] = []
     for action in actions:
@@ -275,7 +275,7 @@ def _take_back(host: _Host, current: PfState, actions: Iterable[Action], refused
             return [*errors, f"{error}; {_LEFT}"]
         except Exception as error:  # as above
             errors += [] if refused and _is_refused(action, refused) else [str(_named(error))]
-    return errors + _not_back(host, current)
+    return errors + _not_restored(host, current)
 
 
 def _waited_for(host: _Host, plan: Plan) -> str:
@@ -293,8 +293,8 @@ def _ids(step: Step) -> str:
     return f"of VF {step.to_dict()['vfs']}" if step.ids else ""
 
 
-def _not_back(host: _Host, current: PfState) -> list[str]:
-    """What a fresh reading shows otherwise than it was found."""
+def _not_restored(host: _Host, current: PfState) -> list[str]:
+    """What a fresh reading shows otherwise than before."""
     try:
         now = reading.again(host.sysfs, host.run, current.address, Extent.of_state(current))
     except Exception as error:  # as above

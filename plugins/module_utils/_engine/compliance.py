@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What there is to read of a PF that is as wished: little. Only where it is not, or may not be, is more of it read."""
+"""The compliance check: little is read of a PF that is as declared, more only where it falls short."""
 
 from __future__ import annotations
 

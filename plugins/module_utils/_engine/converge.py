@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read, plan, apply in one go: what every door calls."""
+"""Convergence: read, plan and apply in one go, for every entry point."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ def converge(
     check: bool = False,
     lock_s: float | None = pf_lock.WAIT_S,
 ) -> Report:
-    """Bring the host to the document, or with ``check`` only say how; raises as `_plan.plan_host` and `apply_host` do.
+    """Bring the host to the document, or with ``check`` only plan it; raises as `_plan.plan_host` and `apply_host` do.
 
-    ``force``: VFs in use may be taken away. ``allow_disruptive``: each PF may go through 0, as its wish may say too.
-    ``lock_s``: how long to wait for PFs that other runs are changing (`_pf_lock`); None for who is alone. Where
-    there is nothing to do no lock is taken, and nobody waited for.
+    ``force``: VFs in use may be taken away. ``allow_disruptive``: of each PF all VFs may be disabled first, as its
+    spec may say too. ``lock_s``: how long to wait for PFs that other runs are changing (`pf_lock`); None for who is
+    alone. Where there is nothing to do no lock is taken, and nobody waited for.
 
     A host that is as declared is only read. What changes are made of is not even imported: Ansible compiles a module
     and all that it imports at each run.
@@ -87,9 +87,9 @@ def converge(
 
 def _asked(sysfs: Sysfs, run: Run, report: Report) -> Report:
     if report.plan.changed:
-        from .refusals import refuse_held
+        from .refusals import refuse_in_use
 
-        refuse_held(sysfs, run, report.plan)
+        refuse_in_use(sysfs, run, report.plan)
     return report
 
 
@@ -153,13 +153,13 @@ def read_host(
     sysfs, run = ReadOnce(sysfs), once(run)
     addresses = _addresses(sysfs, document)
     if addresses is not None:
-        states = _with_notes(sysfs, read_pfs(sysfs, addresses, vfs=False))
+        states = _with_records(sysfs, read_pfs(sysfs, addresses, vfs=False))
         resolved = resolve(document, states)
     else:
         from .._document import selector
 
         names = [spec.pf for spec in document.pfs]
-        states = _with_notes(sysfs, read_known(sysfs, selector.facts_of(names)))
+        states = _with_records(sysfs, read_known(sysfs, selector.facts_of(names)))
         resolved = _resolved(sysfs, run, document, states)
     states, reached = compliance.check(sysfs, run, states, resolved, details=details)
     return states, resolved, reached
@@ -172,8 +172,8 @@ def _addresses(sysfs: Sysfs, document: HostDocument) -> list[str] | None:
     return addresses if len(addresses) == len(names) else None
 
 
-def _with_notes(sysfs: Sysfs, states: dict[str, PfState]) -> dict[str, PfState]:
-    """`_every_vf.known` and `_owed.known`; mostly there is nothing."""
+def _with_records(sysfs: Sysfs, states: dict[str, PfState]) -> dict[str, PfState]:
+    """With what is noted of drivers and unfinished runs; mostly there is nothing."""
     if sysfs.names(ALL_VF_DRIVERS):
         from . import all_vf_drivers
 

@@ -1,9 +1,9 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run that does not come to its end owes a PF: what it took away for a moment, and no wish tells the next run.
+"""The journal of runs: what a run takes away for a moment, for the next one where it does not come to its end.
 
-It is noted in /run before the first write of such a plan, and forgotten when the PF is as wished, or as it was found.
+It is written to /run before the first write of such a plan, and deleted when the PF is as declared, or as before.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def note(sysfs: Sysfs, address: str, unfinished: JournalEntry | None) -> None:
-    """Have this noted, or with nothing owed no note."""
+    """Write the entry of a PF, or delete it where there is nothing unfinished."""
     path = sysfs.real(f"{UNFINISHED}/{address}")
     try:
         if not unfinished:
@@ -43,7 +43,7 @@ def note(sysfs: Sysfs, address: str, unfinished: JournalEntry | None) -> None:
 
 
 def known(sysfs: Sysfs, states: Mapping[str, PfState]) -> dict[str, PfState]:
-    """``states`` with what runs that have not come to their end owe them; raises `BadInputError` for a bad note."""
+    """``states`` with the entries of unfinished runs; raises `BadInputError` for a file that is none."""
     found = {name: _read(sysfs, name) for name in sysfs.names(UNFINISHED) if name in states}
     return {
         **states,
@@ -52,7 +52,7 @@ def known(sysfs: Sysfs, states: Mapping[str, PfState]) -> dict[str, PfState]:
 
 
 def _read(sysfs: Sysfs, address: str) -> JournalEntry | None:
-    """None when the run that had noted it has come to its end just now."""
+    """None when the run that wrote it has come to its end just now."""
     path = f"{UNFINISHED}/{address}"
     try:
         text = sysfs.read(path)

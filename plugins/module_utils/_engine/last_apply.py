@@ -52,7 +52,7 @@ def recorded(sysfs: Sysfs, act: Callable[[], _Result]) -> _Result:
 
 @contextlib.contextmanager
 def _ended_at_once(note: Callable[[], None]) -> Iterator[None]:
-    """A run that is told to end does so, threads and all, and is noted; the same task converges after it (`_owed`).
+    """A run that gets a signal to end does so, threads and all, and is noted; the next one undoes it (`journal`).
 
     Else its threads would go on without its locks: Python only ends when they have.
     """

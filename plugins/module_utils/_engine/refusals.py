@@ -12,8 +12,8 @@ from .._system.process import Run
 from .._system.sysfs import Sysfs
 
 
-def refuse_held(sysfs: Sysfs, run: Run, plan: HostPlan) -> None:
-    """Raise `RefusedError` naming the holders when steps of the plan would take held VFs away and it is not forced.
+def refuse_in_use(sysfs: Sysfs, run: Run, plan: HostPlan) -> None:
+    """Raise `RefusedError` naming the holders when steps would take VFs in use away and it is not forced.
 
     Reads nothing when no step takes a VF away. A VF of a domain that is only defined may be bound to VFIO: that is how
     the domain needs it.

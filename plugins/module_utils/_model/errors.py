@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one family of exceptions of the engine; only a door (module, sriovctl) turns them into an exit."""
+"""Errors of the engine, one family; only an entry point (module, sriovctl) turns them into an exit."""
 
 from __future__ import annotations
 

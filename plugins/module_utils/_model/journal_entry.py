@@ -20,9 +20,9 @@ Bound = tuple[str, Optional[str]]
 class JournalEntry:
     """As it was before the run, None and nothing where the run does not take it away.
 
-    ``enabled`` and ``present`` are of a way through 0, ``drivers`` and ``properties`` what VFs that come back get
-    again. ``rebound`` are VFs that stay and let go of their driver for a moment; ``probed`` are VFs to which the
-    kernel's choice is to be bound.
+    ``enabled`` and ``present`` are of a run that disables all VFs first, ``drivers`` and ``properties`` what VFs that
+    come back get again. ``rebound`` are VFs that stay and release their driver for a moment; ``probed`` are VFs to
+    which the kernel's choice is to be bound.
     """
 
     enabled: int | None = None
@@ -37,7 +37,7 @@ class JournalEntry:
         return self != JournalEntry()
 
     def over(self, other: JournalEntry) -> JournalEntry:
-        """``other`` with what is owed already, which is older, put over it."""
+        """``other`` with this entry, which is older, put over it."""
         return JournalEntry(
             other.enabled if self.enabled is None else self.enabled,
             other.present if self.present is None else self.present,

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a wish is about, as it was found and as it will be: the two sides of a diff, with the same keys."""
+"""The two sides of a diff: previous and desired state of what is declared, with the same keys."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .goal import Goal
 
 
 def before(current: PfState, goal: Goal) -> dict[str, Any]:
-    drivers = {i: _found_driver(current, i, wanted) for i, wanted in goal.target.drivers.items()}
+    drivers = {i: _driver_of(current, i, wanted) for i, wanted in goal.target.drivers.items()}
     properties = {
         i: current.properties.get(i, VfProperties()).only(wanted) for i, wanted in goal.target.properties.items()
     }
     facts = _facts(current.enabled, current.present, current.autoprobe, drivers, properties)
-    have = {vf_id: _as_wished(current, vf_id, wanted) for vf_id, wanted in goal.target.devices.items()}
+    have = {vf_id: _as_desired(current, vf_id, wanted) for vf_id, wanted in goal.target.devices.items()}
     settings = {name: getattr(current.settings, name) for name in goal.target.settings.to_dict()}
     return _with_devices({**facts, **settings}, goal, have)
 
@@ -33,16 +33,16 @@ def after(goal: Goal) -> dict[str, Any]:
     return _with_devices({**facts, **goal.target.settings.to_dict()}, goal, goal.target.devices)
 
 
-def _as_wished(current: PfState, vf_id: int, wanted: VfDevice) -> VfDevice:
-    """Where the size of the table is what the wish leads to, the wish."""
+def _as_desired(current: PfState, vf_id: int, wanted: VfDevice) -> VfDevice:
+    """The desired value where it leads to the present size of the table."""
     have = current.devices.get(vf_id, VfDevice())
     if wanted.msix_vectors is None:
         return have
     return have._replace(msix_vectors=as_wished(wanted.msix_vectors, have.msix_vectors, current.driver))
 
 
-def _found_driver(current: PfState, vf_id: int, wanted: str | None) -> str | None:
-    """What to compare with the wish: the bound driver, or the override where none is wanted."""
+def _driver_of(current: PfState, vf_id: int, wanted: str | None) -> str | None:
+    """The bound driver, or the override where none is wanted."""
     vf = current.vfs.get(vf_id)
     if wanted is None:
         return vf.driver_override if vf else None

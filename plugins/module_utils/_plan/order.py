@@ -104,7 +104,7 @@ def _removal(current: PfState, goal: Goal) -> Iterator[Step]:
 
 
 def _property_steps(current: PfState, goal: Goal) -> Iterator[Step]:
-    """Only differences are written, all of VFs that were just enabled; then all that is wished of them is read back."""
+    """Only differences are written, all of VFs that were just enabled; then what is declared of them is read back."""
     missing = {
         vf_id: difference
         for vf_id, wanted in sorted(goal.target.properties.items())
@@ -118,8 +118,8 @@ def _property_steps(current: PfState, goal: Goal) -> Iterator[Step]:
 
 def _cleared(current: PfState, goal: Goal) -> frozenset[int]:
     """VFs that lose their override, so that the kernel chooses their driver."""
-    found = frozenset(i for i, vf in current.vfs.items() if vf.driver_override)
-    return found & frozenset(i for i, driver in goal.target.drivers.items() if driver is None)
+    have = frozenset(i for i, vf in current.vfs.items() if vf.driver_override)
+    return have & frozenset(i for i, driver in goal.target.drivers.items() if driver is None)
 
 
 def _driver_steps(current: PfState, goal: Goal, autoprobe: bool) -> Iterator[Step]:
@@ -127,7 +127,7 @@ def _driver_steps(current: PfState, goal: Goal, autoprobe: bool) -> Iterator[Ste
 
     Without ``autoprobe`` the kernel makes no choice: VFs that are `_cleared` are left unbound.
 
-    VFs that only let go of their driver for a moment have it as override meanwhile, so that no other takes them. An
+    VFs that only release their driver for a moment have it as override meanwhile, so that no other takes them. An
     override is cleared after unbinding: as long as it is there, a run that is killed has left something to do.
     """
     vectors = new_vectors(current, goal.target.devices)

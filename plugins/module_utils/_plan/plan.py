@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Plan(NamedTuple):
-    """The way of one PF from ``current`` to ``goal``; without steps it is there already."""
+    """The steps of one PF from ``current`` to ``goal``; none where it is there already."""
 
     current: PfState
     spec: PfSpec
@@ -33,12 +33,12 @@ class Plan(NamedTuple):
 
     @property
     def disrupts(self) -> frozenset[int]:
-        """VFs that some step takes away from whoever holds them."""
+        """VFs that some step takes away from their holders."""
         return frozenset().union(*(step.disrupts for step in self.steps))
 
 
 class HostPlan(NamedTuple):
-    """Plans of the PFs of one host, independent of each other. ``force`` also allows taking held VFs away."""
+    """Plans of the PFs of one host, independent of each other. ``force`` also allows disrupting VFs in use."""
 
     plans: tuple[Plan, ...]
     force: bool = False
@@ -106,10 +106,10 @@ def plan_resolved(
 
 
 def plan(current: PfState, spec: PfSpec, reached: Goal | None = None) -> Plan:
-    """The plan for one PF and its resolved wish; `RefusedError` where VFs would go away and nobody allowed that.
+    """The plan for one PF and its resolved spec; `RefusedError` where VFs would go away and nobody allowed that.
 
-    There are steps exactly where the PF falls short of its goal, or a run before owes it something; none where it was
-    seen to have ``reached`` it.
+    There are steps exactly where the PF falls short of its goal, or an unfinished run has left a journal; none where
+    it was seen to have ``reached`` it.
     """
     if reached is not None:
         return Plan(current, spec, reached, ())

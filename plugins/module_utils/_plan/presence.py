@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which VFs will be present: the wish, as near as the kernel's interface comes to it, and what the way there costs."""
+"""Presence of VFs: the ids nearest to the desired ones, and what getting there disrupts."""
 
 from __future__ import annotations
 
@@ -13,44 +13,47 @@ from .._model.kernel_interface import INTERFACES
 from .._model.state import PfState
 from .._model.vf_ids import compress, describe
 
+_DISABLES_ALL = "requires disabling all VFs first"
+
 
 class Presence(NamedTuple):
-    """``present`` will be the ids ``ids``, nearest to the ``wished`` ones.
+    """The ``ids`` that will be present, nearest to the ``desired`` ones.
 
     ``disables_all``: the change requires disabling all VFs first; ``disrupted``: the VFs that somebody may count on and
     that go away by that, for a moment or for good. Those that are declared away and stay away are not among them.
     """
 
-    wished: frozenset[int]
+    desired: frozenset[int]
     ids: frozenset[int]
     disables_all: bool
     disrupted: frozenset[int]
 
 
 def presence_of(current: PfState, spec: PfSpec, enabled: int) -> Presence:
-    """The presence that a resolved wish leads to with ``enabled`` VFs in hardware."""
-    wished = _wished(current, spec) & frozenset(range(enabled))
-    ids, disables_all = _reachable(current, wished, enabled, spec)
-    return Presence(wished, ids, disables_all, _lost(current, spec, ids) if disables_all else frozenset())
+    """The presence that a resolved spec leads to with ``enabled`` VFs in hardware."""
+    desired = _desired(current, spec) & frozenset(range(enabled))
+    ids, disables_all = _reachable(current, desired, enabled, spec)
+    return Presence(desired, ids, disables_all, _lost(current, spec, ids) if disables_all else frozenset())
 
 
 def asked(spec: PfSpec) -> bool:
-    """Whether the wish says anything about presence."""
+    """Whether the spec says anything about presence."""
     return any(ids is not None for ids in (spec.present_vfs, spec.add_vfs, spec.remove_vfs))
 
 
 def refusal(current: PfState, spec: PfSpec, enabled: int, presence: Presence) -> str:
-    """Why a way through 0 that was not allowed is refused."""
+    """The refusal to disable all VFs first, where nobody allowed it."""
     if enabled and _eswitch_needs_none(current, spec):
         modes = f"from {current.settings.eswitch_mode} to {spec.settings.eswitch_mode}"
-        what = f"{current.driver} changes eswitch_mode {modes} only while no VFs are enabled; that goes through 0"
+        what = f"{current.driver} changes eswitch_mode {modes} only while no VFs are enabled; that {_DISABLES_ALL}"
         fix = "declare present_vfs: none as well, or " if current.abilities.enable_only else ""
     elif enabled != current.enabled:
-        what = f"changing hardware_vfs from {current.enabled} to {enabled} goes through 0"
+        what = f"changing hardware_vfs from {current.enabled} to {enabled} {_DISABLES_ALL}"
         fix = f"declare {'present_vfs: none as well' if enabled == 0 else f'hardware_vfs: {current.enabled}'}, or "
     else:
-        missing = compress(presence.wished - current.present)
-        what, fix = f"the kernel's interface '{current.interface}' adds VFs {missing} only by going through 0", ""
+        missing = compress(presence.desired - current.present)
+        what, fix = f"the kernel's interface '{current.interface}' cannot add VFs {missing} to those present", ""
+        what += f"; that {_DISABLES_ALL}"
     return (
         f"PF {current.address}: {what} and takes the present VFs {describe(presence.disrupted)} away; {fix}allow it "
         "with allow_disruptive: true"
@@ -58,20 +61,21 @@ def refusal(current: PfState, spec: PfSpec, enabled: int, presence: Presence) ->
 
 
 def notes(current: PfState, spec: PfSpec, enabled: int, presence: Presence) -> Iterator[str]:
-    """What the interface does otherwise than it was wished, what the way costs, and what others may stumble over."""
-    ids, extra = presence.ids, presence.ids - presence.wished
+    """Where the interface gives other VFs than desired, what the change disrupts, and where other programs may fail."""
+    ids, extra = presence.ids, presence.ids - presence.desired
     if asked(spec) and extra:
         if current.needs_all_vfs:
             yield f"PF {current.address}: its driver {current.driver} has not declared that it can live with absent VFs"
         yield (
             f"PF {current.address}: the kernel's interface '{current.interface}' cannot leave VFs {compress(extra)} "
-            f"out: present are {describe(ids)} instead of {describe(presence.wished)}"
-            f"{_other_way(current, spec, enabled, presence)}"
+            f"out: present are {describe(ids)} instead of {describe(presence.desired)}"
+            f"{_hint(current, spec, enabled, presence)}"
         )
     if presence.disrupted:
         back = presence.disrupted & ids
         after = f"; VFs {compress(back)} come back as new devices" if back else ""
-        yield f"PF {current.address}: going through 0 takes the present VFs {compress(presence.disrupted)} away{after}"
+        lost = compress(presence.disrupted)
+        yield f"PF {current.address}: disabling all VFs first takes the present VFs {lost} away{after}"
     gaps = frozenset(range(max(ids, default=-1) + 1)) - ids
     if asked(spec) and gaps:
         yield (
@@ -80,24 +84,24 @@ def notes(current: PfState, spec: PfSpec, enabled: int, presence: Presence) -> I
         )
 
 
-def _wished(current: PfState, spec: PfSpec) -> frozenset[int]:
+def _desired(current: PfState, spec: PfSpec) -> frozenset[int]:
     exact = current.present if spec.present_vfs is None else _set(spec.present_vfs)
     return (exact | _set(spec.add_vfs)) - _set(spec.remove_vfs)
 
 
 def _lost(current: PfState, spec: PfSpec, ids: frozenset[int]) -> frozenset[int]:
-    """The present VFs less those that the wish takes away and that do not come back among ``ids``."""
-    gone = current.present - _wished(current, spec) if asked(spec) else frozenset()
+    """The present VFs less those that the spec takes away and that do not come back among ``ids``."""
+    gone = current.present - _desired(current, spec) if asked(spec) else frozenset()
     return current.present - (gone - ids)
 
 
-def _reachable(current: PfState, wished: frozenset[int], enabled: int, spec: PfSpec) -> tuple[frozenset[int], bool]:
-    """The ids that come nearest to the wish, never fewer, and whether the number enabled goes through 0 for it.
+def _reachable(current: PfState, desired: frozenset[int], enabled: int, spec: PfSpec) -> tuple[frozenset[int], bool]:
+    """The ids nearest to the desired ones, never fewer, and whether all VFs must be disabled first.
 
     VFs that are too many are a reason for that only when it is allowed, and when fewer are too many then.
     """
-    fresh = INTERFACES[current.interface].present_after_enabling(wished, enabled)
-    stay = INTERFACES[current.interface].present_after_adding(current.present, wished)
+    fresh = INTERFACES[current.interface].present_after_enabling(desired, enabled)
+    stay = INTERFACES[current.interface].present_after_adding(current.present, desired)
     if stay is None or enabled != current.enabled or _eswitch_needs_none(current, spec):
         return fresh, current.enabled > 0
     return (fresh, True) if spec.allow_disruptive and len(fresh) < len(stay) else (stay, False)
@@ -113,13 +117,13 @@ def _eswitch_needs_none(current: PfState, spec: PfSpec) -> bool:
     return change is not None and change.vfs == drivers.DISABLED
 
 
-def _other_way(current: PfState, spec: PfSpec, enabled: int, presence: Presence) -> str:
-    """Going through 0 would leave more of them out, but nobody has allowed it."""
-    fresh = INTERFACES[current.interface].present_after_enabling(presence.wished, enabled)
+def _hint(current: PfState, spec: PfSpec, enabled: int, presence: Presence) -> str:
+    """The hint that disabling all VFs first, which nobody has allowed, would leave more of them out."""
+    fresh = INTERFACES[current.interface].present_after_enabling(presence.desired, enabled)
     if presence.disables_all or len(presence.ids) <= len(fresh):
         return ""
     lost = describe(_lost(current, spec, fresh))
-    return f"; allow_disruptive: true would, by going through 0, which takes the present VFs {lost} away"
+    return f"; allow_disruptive: true would, by disabling all VFs first, which takes the present VFs {lost} away"
 
 
 def _set(ids: frozenset[int] | str | None) -> frozenset[int]:

@@ -1,10 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a device is known not to support, said before anything is written, with the errno that the kernel would answer.
+"""Refusal of what a device is known not to support, before anything is written.
 
 Not everything can be known: the kernel reports VLAN, link state and rates also for drivers that cannot set them
-(`property_table`), and nothing at all before VFs are enabled. There its answer to the write is what is told.
+(`property_table`), and nothing at all before VFs are enabled. There its answer to the write is what is reported.
 """
 
 from __future__ import annotations
@@ -75,10 +75,10 @@ def _refused(current: PfState, goal: Goal, name: str, values: Mapping[int, Any])
     return ""
 
 
-def _by_name(wished: Mapping[int, VfProperties]) -> dict[str, dict[int, Any]]:
+def _by_name(wanted: Mapping[int, VfProperties]) -> dict[str, dict[int, Any]]:
     """The values of each property by VF id."""
     values: dict[str, dict[int, Any]] = {}
-    for vf_id, properties in sorted(wished.items()):
+    for vf_id, properties in sorted(wanted.items()):
         for name, value in properties.to_dict().items():
             values.setdefault(name, {})[vf_id] = value
     return values

@@ -161,7 +161,7 @@ def case_engine_refuses_another_number(pf: Pf) -> None:
     declare(pf, {"hardware_vfs": 1, "present_vfs": "all"})
     wish: dict[str, Any] = {"hardware_vfs": 2}
     for check in (True, False):
-        fails(errors.RefusedError, "goes through 0", partial(declare, pf, wish, check=check))
+        fails(errors.RefusedError, "requires disabling all VFs first", partial(declare, pf, wish, check=check))
         pf.is_state(1, (0,))
     declare(pf, wish, allow=True)
     pf.is_state(2, {0} if pf.interface != "stock" else {0, 1})
@@ -197,7 +197,7 @@ def case_engine_bad_input_writes_nothing(pf: Pf) -> None:
 def case_engine_takes_a_failure_back(pf: Pf) -> None:
     """A driver that does not exist fails the last steps: the PF is as it was found."""
     wish: dict[str, Any] = {"hardware_vfs": 2, "present_vfs": "all", "vfs": [{"ids": 0, "driver": "kvmfleet-none"}]}
-    fails(errors.SriovError, "back as it was found", lambda: declare(pf, wish))
+    fails(errors.SriovError, "back in its previous state", lambda: declare(pf, wish))
     pf.is_state(0, ())
 
 

@@ -68,7 +68,7 @@ def case_vf_is_removed_beside_others(pf: Pf) -> None:
 
 @case(interfaces=("vf-id-narrow",), vfs=3)
 def case_vf_is_removed_by_way_of_zero(pf: Pf) -> None:
-    """Allowed to go through 0, the VF is left out, VF 0 stays all the same, and notes name whom it took away."""
+    """Allowed to disable all VFs first, the VF is left out, VF 0 stays, and notes name what it took away."""
     start(pf, {0, 1, 2})
     path = mark(pf, 1)
     report = change(pf, "0,2", "absent", allow=True)

@@ -19,7 +19,7 @@ from harness import DEVICES, Pf, SkippedError, case, require
 from kvmfleet_sriov._engine import apply
 from kvmfleet_sriov._model import errors
 
-BACK = "the PF is back as it was found"
+BACK = "the PF is back in its previous state"
 MAC = "02:00:00:00:00:10"
 
 

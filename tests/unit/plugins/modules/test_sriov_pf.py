@@ -365,7 +365,7 @@ def test_disabling_that_the_driver_refuses_when_its_vfs_are_gone(
     before = host.picture()
     result = run(host, capsys, pfs=[{"pf": IGB, "hardware_vfs": 0, "allow_disruptive": True}])
     assert "EAGAIN" in result["msg"]
-    assert "the PF is back as it was found" in result["msg"]
+    assert "the PF is back in its previous state" in result["msg"]
     assert host.picture() == before
 
 

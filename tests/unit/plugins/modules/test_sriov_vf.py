@@ -139,11 +139,13 @@ def test_disabling_all_vfs_first_when_allowed(tmp_path: Path, call: Call) -> Non
     pf = host.pfs[IGB]
     args = {"pf": IGB, "ids": "1", "state": "absent"}
     assert (
-        "allow_disruptive: true would, by going through 0, which takes the present VFs 0,2 away"
+        "allow_disruptive: true would, by disabling all VFs first, which takes the present VFs 0,2 away"
         in (call(host, **args)["notes"][0])
     )
     result = four_runs(call, host, **args, allow_disruptive=True)
-    assert "going through 0 takes the present VFs 0,2 away; VFs 0,2 come back as new devices" in result["notes"][0]
+    assert (
+        "disabling all VFs first takes the present VFs 0,2 away; VFs 0,2 come back as new devices" in result["notes"][0]
+    )
     assert {vf_id: vf.driver for vf_id, vf in pf.vfs.items()} == {0: "igbvf", 2: "igbvf"}
 
 
@@ -156,7 +158,10 @@ def test_missing_vf_of_a_driver_that_needs_every_vf(tmp_path: Path, call: Call) 
     args = {"pf": IGB, "ids": 3}
     host.hold(pf, 1)
     assert "VF 1 of PF 0000:03:00.0 by VM web1" in call(host, **args, allow_disruptive=True)["msg"]
-    assert "'stock' adds VFs 3 only by going through 0 and takes the present VFs 0-2 away" in call(host, **args)["msg"]
+    assert (
+        "'stock' cannot add VFs 3 to those present; that requires disabling all VFs first and takes the present"
+        in call(host, **args)["msg"]
+    )
     assert host.picture() == before
     pf.vfs[1].held = False
     assert call(host, **args, allow_disruptive=True, force=True)["present_vfs"] == {IGB: "0-3"}

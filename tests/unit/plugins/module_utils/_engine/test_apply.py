@@ -78,8 +78,8 @@ def test_failure_names_step_file_errno_and_says_it_was_undone(host: FakeHost) ->
         apply_host(host.sysfs, one, run=host.run)
     assert str(caught.value) == (
         "PF 0000:03:00.0: at step 'add' of VF 6: cannot write '6' to "
-        "/sys/bus/pci/devices/0000:03:00.0/sriov_scan_vf_id: ENOMEM (Cannot allocate memory); the PF is back as it "
-        "was found"
+        "/sys/bus/pci/devices/0000:03:00.0/sriov_scan_vf_id: ENOMEM (Cannot allocate memory); the PF is back in "
+        "its previous state"
     )
     assert host.picture() == before
 
@@ -117,7 +117,7 @@ def test_failure_of_each_action_takes_all_back(
             converge.converge(host.sysfs, host.run, document, allow_disruptive=True)
             assert host.actions == actions
         else:
-            with pytest.raises(ApplyError, match="back as it was found"):
+            with pytest.raises(ApplyError, match="back in its previous state"):
                 converge.converge(host.sysfs, host.run, document, allow_disruptive=True)
             assert host.picture() == before
 
@@ -130,7 +130,7 @@ def test_a_vf_bound_again_has_the_override_that_it_had(host: FakeHost) -> None:
     host.draw()
     before = host.picture()
     host.faults = {3: errno.EIO}
-    with pytest.raises(ApplyError, match="back as it was found"):
+    with pytest.raises(ApplyError, match="back in its previous state"):
         apply_host(host.sysfs, plan(host, {"pf": IGB, "present_vfs": "none"}), run=host.run)
     assert host.picture() == before
 
@@ -155,9 +155,7 @@ def test_a_failing_undo_is_told_and_the_others_are_tried(host: FakeHost) -> None
     pf = host.pfs[IGB]
     host.setup(pf, 7, [0, 1], "vfio-pci")
     host.faults = {3: errno.EBUSY, 5: errno.EIO}
-    with pytest.raises(
-        ApplyError, match=r"taking it back failed too: cannot write .*EIO.*; driver of VF 1 was vfio-pci"
-    ):
+    with pytest.raises(ApplyError, match=r"undoing it failed too: cannot write .*EIO.*; driver of VF 1 was vfio-pci"):
         apply_host(host.sysfs, plan(host, {"pf": IGB, "present_vfs": "none"}), run=host.run)
     assert {vf_id: vf.driver for vf_id, vf in pf.vfs.items()} == {0: "vfio-pci", 1: None}
 
@@ -166,7 +164,7 @@ def test_back_as_found_is_said_only_after_looking(host: FakeHost, monkeypatch: p
     one = plan(host, {"pf": IGB, "hardware_vfs": 2, "present_vfs": "1"})
     monkeypatch.setattr(host.kernel, "_disable", lambda pf: None)
     host.faults = {2: errno.EIO}
-    with pytest.raises(ApplyError, match="taking it back failed too: hardware_vfs was 0, is 2"):
+    with pytest.raises(ApplyError, match="undoing it failed too: hardware_vfs was 0, is 2"):
         apply_host(host.sysfs, one, run=host.run)
 
 
@@ -349,7 +347,7 @@ def test_an_undo_that_blocks_ends_the_undoing(host: FakeHost) -> None:
     host.drivers.add("other")
     with pytest.raises(
         ApplyError,
-        match=r"driver of VF 1: wanted vfio-pci, found other; taking it back failed too: "
+        match=r"driver of VF 1: wanted vfio-pci, found other; undoing it failed too: "
         r"'0000:04:10.2' written to .*virtfn1/driver/unbind has not come back.*the PF is left as it is",
     ):
         apply_host(host.sysfs, one, run=host.run)

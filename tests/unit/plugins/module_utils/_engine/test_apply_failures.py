@@ -17,8 +17,8 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
 from tests.fake.scenarios.faults import LATE, LIE, NONSENSE, OTHER, STATUS, STUCK
 from tests.fake.scenarios.transitions import WAYS, A, B, Scene, Way
 
-BACK = "the PF is back as it was found"
-FAILED = "taking it back failed too: "
+BACK = "the PF is back in its previous state"
+FAILED = "undoing it failed too: "
 NUMBERS = (errno.EIO, errno.EBUSY, errno.ENOMEM)
 ALONE = [one for one in WAYS if len(one.starts) == 1]
 """With several PFs, side by side, nobody knows whose step comes when."""
@@ -195,7 +195,7 @@ def reading(scene: Scene, what: Callable[[int], None]) -> None:
     sysfs.read = noted  # type: ignore[method-assign]  # the scene is of one test
 
 
-@pytest.mark.parametrize("way", [one for one in WAYS if one.name in ("from nothing", "eswitch through 0")], ids=str)
+@pytest.mark.parametrize("way", [one for one in WAYS if one.name in ("from nothing", "eswitch, VFs disabled")], ids=str)
 def test_each_reading_afterwards_fails(scene: Scene, good: dict[str, Any]) -> None:
     """Nothing is a success that could not be read."""
     places: list[int] = []
@@ -213,7 +213,7 @@ def test_each_reading_afterwards_fails(scene: Scene, good: dict[str, Any]) -> No
         reading(scene, fail)
         error = error_of(scene)
         if error is None:  # of a file that a driver need not have
-            assert (scene.picture(), scene.way.name) == (good, "eswitch through 0")
+            assert (scene.picture(), scene.way.name) == (good, "eswitch, VFs disabled")
         else:
             assert "cannot read /sys/" in str(error)
             judge(scene, good, error)

@@ -33,7 +33,7 @@ def mlx5(host: FakeHost, **changes: Any) -> FakePf:  # noqa: ANN401 - fields of 
 
 def failure(host: FakeHost, wish: dict[str, Any]) -> str:
     before = host.picture()
-    with pytest.raises(ApplyError, match="the PF is back as it was found") as caught:
+    with pytest.raises(ApplyError, match="the PF is back in its previous state") as caught:
         converge.converge(host.sysfs, host.run, validate({"pfs": [wish]}), allow_disruptive=True)
     assert host.picture() == before
     return str(caught.value)

@@ -189,7 +189,8 @@ DISRUPTIVE: list[tuple[PfState, dict[str, Any], list[str], str]] = [
             f"override: {VF5}/driver_override={V}",
             "bind: drivers_probe",
         ],
-        "ice changes eswitch_mode from legacy to switchdev only while no VFs are enabled; that goes through 0",
+        "ice changes eswitch_mode from legacy to switchdev only while no VFs are enabled; that requires "
+        "disabling all VFs first",
     ),
 ]
 

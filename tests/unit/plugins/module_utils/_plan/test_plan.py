@@ -174,7 +174,7 @@ DISRUPTIVE: list[tuple[PfState, dict[str, Any], list[str], str]] = [
         found(A, 4, [1]),
         {"hardware_vfs": 7},
         ["disable: sriov_numvfs_no_scan=0", "enable: sriov_numvfs_no_scan=7", "add: sriov_scan_vf_id=1"],
-        "from 4 to 7 goes through 0 and takes the present VFs 1 away; declare hardware_vfs: 4",
+        "from 4 to 7 requires disabling all VFs first and takes the present VFs 1 away; declare hardware_vfs: 4",
     ),
     (
         found(A, 4, [1]),
@@ -192,7 +192,8 @@ DISRUPTIVE: list[tuple[PfState, dict[str, Any], list[str], str]] = [
         found("stock", 4, [0, 1]),
         {"present_vfs": "all"},
         ["disable: sriov_numvfs=0", "enable: sriov_numvfs=4"],
-        "the kernel's interface 'stock' adds VFs 2-3 only by going through 0 and takes the present VFs 0-1 away; allow",
+        "the kernel's interface 'stock' cannot add VFs 2-3 to those present; that requires disabling all VFs first and "
+        "takes the present VFs 0-1 away; allow",
     ),
     (
         found(
@@ -225,7 +226,7 @@ def test_refused_unless_allowed(state: PfState, wish: dict[str, Any], steps: lis
     assert words in str(caught.value)
     plan = make(state, {**wish, "allow_disruptive": True})
     assert text(plan) == steps
-    assert any("going through 0 takes the present VFs" in note for note in plan.notes)
+    assert any("disabling all VFs first takes the present VFs" in note for note in plan.notes)
 
 
 def test_reasons_of_all_pfs_are_given() -> None:
@@ -248,8 +249,8 @@ NOTES: list[tuple[PfState, dict[str, Any], list[str]]] = [
         found(B, 7, [0, 1, 2]),
         {"present_vfs": "2"},
         [
-            "cannot leave VFs 0-1 out: present are 0-2 instead of 2; allow_disruptive: true would, by going through 0, "
-            "which takes the present VFs 0,2 away"
+            "cannot leave VFs 0-1 out: present are 0-2 instead of 2; allow_disruptive: true would, by disabling all "
+            "VFs first, which takes the present VFs 0,2 away"
         ],
     ),
     (
@@ -257,19 +258,19 @@ NOTES: list[tuple[PfState, dict[str, Any], list[str]]] = [
         {"present_vfs": "2", "allow_disruptive": True},
         [
             "cannot leave VFs 0 out: present are 0,2 instead of 2",
-            "going through 0 takes the present VFs 0,2 away; VFs 0,2 come back as new devices",
+            "disabling all VFs first takes the present VFs 0,2 away; VFs 0,2 come back as new devices",
             "VFs 1 are absent below",
         ],
     ),
     (
         found(A, 7, [0, 1, 2]),
         {"hardware_vfs": 2, "allow_disruptive": True},
-        ["going through 0 takes the present VFs 0-2 away; VFs 0-1 come back as new devices"],
+        ["disabling all VFs first takes the present VFs 0-2 away; VFs 0-1 come back as new devices"],
     ),
     (
         found(A, 7, [0, 1]),
         {"hardware_vfs": 0, "allow_disruptive": True},
-        ["going through 0 takes the present VFs 0-1 away"],
+        ["disabling all VFs first takes the present VFs 0-1 away"],
     ),
     (found(A, 7, [0, 1]), {"hardware_vfs": 2, "present_vfs": "none"}, []),
 ]
@@ -312,3 +313,9 @@ def test_long_lists_are_split() -> None:
 
 def test_nothing_to_plan() -> None:
     assert plan_host({}, HostDocument()) == HostPlan(())
+
+
+def test_no_hint_where_disabling_all_would_leave_out_no_more() -> None:
+    """VF 0 of the narrow interface comes with enabling, the first time too."""
+    note = make(found("vf-id-narrow", 0), {"hardware_vfs": 4, "present_vfs": "2"}).notes[0]
+    assert note.endswith("cannot leave VFs 0 out: present are 0,2 instead of 2")

@@ -67,7 +67,7 @@ WANTED: dict[str, dict[str, Any]] = {
     "+1-2 driver": {"ids": "1-2", "driver": V},
     "-2": {"ids": 2, "state": "absent"},
 }
-"""With "!", going through 0 is allowed; "+" and "-" are wishes for single VFs."""
+"""With "!", disabling all VFs first is allowed; "+" and "-" are requests for single VFs."""
 
 # found, wanted; on vf-id, vf-id-narrow, stock
 TABLE = """
@@ -117,17 +117,17 @@ none     | +1-2 driver | +1-2; driver 1-2 | +1-2; driver 1-2 | off; 4; set 2; dr
 none     | -2          | -
 0,2      | as it is    | -
 0,2      | 0, none     | off
-0,2      | 0           | refused: through 0
+0,2      | 0           | refused: disables all
 0,2      | 4           | -
 0,2      | 4, none     | -0,2 | - | -
 0,2      | 4, 0,2      | -
-0,2      | 4, 1-2      | -0; +1 | +1 | refused: through 0
+0,2      | 4, 1-2      | -0; +1 | +1 | refused: disables all
 0,2      | 4, 1-2 !    | -0; +1 | +1 | off; 4; set 2
-0,2      | 4, all      | +1,3 | +1,3 | refused: through 0
-0,2      | 6           | refused: through 0
+0,2      | 4, all      | +1,3 | +1,3 | refused: disables all
+0,2      | 6           | refused: disables all
 0,2      | 6 !         | off; 6; set 2; +0,2 | off; 6; set 2; +2 | off; 6; set 2
-0,2      | 6, none     | off; 6; set 2 | refused: through 0 | refused: through 0
-0,2      | 2, none     | off; 2 | refused: through 0 | refused: through 0
+0,2      | 6, none     | off; 6; set 2 | refused: disables all | refused: disables all
+0,2      | 2, none     | off; 2 | refused: disables all | refused: disables all
 0,2      | 8           | bad: out of range
 0,2      | driver      | driver 0,2
 0,2      | default     | -
@@ -135,21 +135,21 @@ none     | -2          | -
 0,2      | autoprobe   | autoprobe
 0,2      | mtu         | mtu
 0,2      | +2          | -
-0,2      | +1-2 driver | +1; driver 1-2 | +1; driver 1-2 | refused: through 0
+0,2      | +1-2 driver | +1; driver 1-2 | +1; driver 1-2 | refused: disables all
 0,2      | -2          | -2 | - | -
 0,2 vfio | as it is    | -
 0,2 vfio | 0, none     | off
-0,2 vfio | 0           | refused: through 0
+0,2 vfio | 0           | refused: disables all
 0,2 vfio | 4           | -
 0,2 vfio | 4, none     | unbind 0,2; -0,2 | - | -
 0,2 vfio | 4, 0,2      | -
-0,2 vfio | 4, 1-2      | unbind 0; -0; +1 | +1 | refused: through 0
+0,2 vfio | 4, 1-2      | unbind 0; -0; +1 | +1 | refused: disables all
 0,2 vfio | 4, 1-2 !    | unbind 0; -0; +1 | +1 | off; 4; set 2; driver 0,2
-0,2 vfio | 4, all      | +1,3 | +1,3 | refused: through 0
-0,2 vfio | 6           | refused: through 0
+0,2 vfio | 4, all      | +1,3 | +1,3 | refused: disables all
+0,2 vfio | 6           | refused: disables all
 0,2 vfio | 6 !         | off; 6; set 2; +0,2; driver 0,2 | off; 6; set 2; +2; driver 0,2 | off; 6; set 2; driver 0,2
-0,2 vfio | 6, none     | off; 6; set 2 | refused: through 0 | refused: through 0
-0,2 vfio | 2, none     | off; 2 | refused: through 0 | refused: through 0
+0,2 vfio | 6, none     | off; 6; set 2 | refused: disables all | refused: disables all
+0,2 vfio | 2, none     | off; 2 | refused: disables all | refused: disables all
 0,2 vfio | 8           | bad: out of range
 0,2 vfio | driver      | -
 0,2 vfio | default     | unbind 0,2; override 0,2
@@ -157,21 +157,21 @@ none     | -2          | -
 0,2 vfio | autoprobe   | autoprobe
 0,2 vfio | mtu         | mtu
 0,2 vfio | +2          | -
-0,2 vfio | +1-2 driver | +1; driver 1 | +1; driver 1 | refused: through 0
+0,2 vfio | +1-2 driver | +1; driver 1 | +1; driver 1 | refused: disables all
 0,2 vfio | -2          | unbind 2; -2 | - | -
 all      | as it is    | -
 all      | 0, none     | off
-all      | 0           | refused: through 0
+all      | 0           | refused: disables all
 all      | 4           | -
 all      | 4, none     | -0-3 | - | -
 all      | 4, 0,2      | -1,3 | - | -
 all      | 4, 1-2      | -0,3 | - | -
 all      | 4, 1-2 !    | -0,3 | off; 4; set 2; +1-2 | -
 all      | 4, all      | -
-all      | 6           | refused: through 0
+all      | 6           | refused: disables all
 all      | 6 !         | off; 6; set 2; +0-3 | off; 6; set 2; +1-3 | off; 6; set 2
-all      | 6, none     | off; 6; set 2 | refused: through 0 | refused: through 0
-all      | 2, none     | off; 2 | refused: through 0 | refused: through 0
+all      | 6, none     | off; 6; set 2 | refused: disables all | refused: disables all
+all      | 2, none     | off; 2 | refused: disables all | refused: disables all
 all      | 8           | bad: out of range
 all      | driver      | driver 0-3
 all      | default     | -
@@ -183,7 +183,10 @@ all      | +1-2 driver | driver 1-2
 all      | -2          | -2 | - | -
 """
 
-REASONS = {"refused: through 0": "through 0 and takes the present VFs", "bad: out of range": "is out of range"}
+REASONS = {
+    "refused: disables all": "requires disabling all VFs first and takes the present VFs",
+    "bad: out of range": "is out of range",
+}
 
 
 def state(interface: str, name: str) -> PfState:

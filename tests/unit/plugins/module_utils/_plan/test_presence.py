@@ -30,7 +30,7 @@ def presence(interface: str, enabled: int, present: Ids, number: int, spec: PfSp
 
 
 # interface; enabled and present as found; number wished; =exact, +added, -removed ids, or nothing said; with
-# allow_disruptive?; present then, VFs killed by going through 0 (None: not going there)
+# allow_disruptive?; present then, VFs disrupted by disabling all first (None: not needed)
 TABLE: list[tuple[str, int, str, int, str, bool, str, str | None]] = [
     # nothing said: as found
     (A, 4, "0,2", 4, "", True, "0,2", None),
@@ -173,7 +173,7 @@ def test_every_small_case() -> None:
             got = presence(interface, enabled, present, number, spec._replace(allow_disruptive=allow))
             case = f"{interface} {enabled} {set(present)} -> {number} {spec} {allow}: {got}"
             least = min(map(len, direct if direct and not allow else direct + by_zero))
-            assert got.wished == want, case
+            assert got.desired == want, case
             assert got.ids in (by_zero if got.disables_all else direct), case
             assert len(got.ids) == least, case
             assert not got.disables_all or not direct or least < min(map(len, direct)), case

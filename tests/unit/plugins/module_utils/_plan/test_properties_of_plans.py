@@ -220,7 +220,7 @@ def test_failure_anywhere_takes_back(case: tuple[Start, Any], allow: bool, data:
         number = actions(reach(host, wish, allow, check=True))
         assume(number)
         host.faults = {data.draw(st.integers(1, number)): errno.EIO}
-        with pytest.raises(ApplyError, match="back as it was found"):
+        with pytest.raises(ApplyError, match="back in its previous state"):
             converge(host.sysfs, host.run, document_of(wish), allow_disruptive=allow)
         assert host.picture() == before
 

@@ -31,7 +31,7 @@ IDS = st.frozensets(st.integers(0, TOTAL - 1))
 QUICK = settings(max_examples=80, deadline=None, derandomize=True, database=None)
 FEW = settings(QUICK, max_examples=30)
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
-UNDONE = "the PF is back as it was found"
+UNDONE = "the PF is back in its previous state"
 VF_DRIVERS = {"mlx5_core": "mlx5_core", "ice": "iavf", "igb": "igbvf"}
 
 

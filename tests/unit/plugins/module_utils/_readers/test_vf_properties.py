@@ -70,7 +70,7 @@ def test_nothing_else_goes_by_port(host: FakeHost, pf: FakePf) -> None:
         converge(host.sysfs, host.run, wish(trust=True))
     with pytest.raises(ApplyError, match="the kernel refused vlan 5: EOPNOTSUPP") as caught:
         converge(host.sysfs, host.run, wish(mac=MAC, vlan=5))
-    assert "back as it was found" in str(caught.value)
+    assert "back in its previous state" in str(caught.value)
     assert pf.properties[1]["mac"] == "00:00:00:00:00:00"
 
 

@@ -57,7 +57,7 @@ def test_counts(host: FakeHost, spec: dict[str, Any], more: dict[str, int]) -> N
     assert facts.valid is True
 
 
-# allow_disruptive, drift, surplus: VFs 1-2 can only be left out by going through 0
+# allow_disruptive, drift, surplus: VFs 1-2 can only be left out by disabling all first
 NARROW = [(False, 0, 2), (True, 7, 0)]
 
 

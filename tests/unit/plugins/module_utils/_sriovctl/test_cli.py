@@ -118,7 +118,7 @@ def test_refusal_is_exit_3_and_allowing_helps(host: FakeHost, capsys: pytest.Cap
     assert cli.main(["apply", "--force"]) == 3
     assert "allow it with allow_disruptive: true" in capsys.readouterr().err
     assert cli.main(["plan", "--allow-disruptive"]) == 0
-    assert "Note: PF 0000:04:00.0: going through 0 takes the present VFs 0 away" in capsys.readouterr().out
+    assert "Note: PF 0000:04:00.0: disabling all VFs first takes the present VFs 0 away" in capsys.readouterr().out
     assert cli.main(["apply", "--allow-disruptive"]) == 0
 
 
