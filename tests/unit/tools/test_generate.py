@@ -72,8 +72,8 @@ def test_both_accept(document: dict[str, Any]) -> None:
 
 
 BAD: list[object] = [
-    [], {}, {"pfs": {}}, {"pfs": [], "more": 1}, {"schema": 2, "pfs": []}, {"schema": "1", "pfs": []}, {"schema": True, "pfs": []},
-    {"pfs": [{}]},
+    [], {}, {"pfs": {}}, {"pfs": [], "more": 1}, {"schema": 2, "pfs": []}, {"schema": "1", "pfs": []},
+    {"schema": True, "pfs": []}, {"pfs": [{}]},
     {"pfs": [{"pf": ""}]}, {"pfs": [{"pf": {}}]}, {"pfs": [{"pf": {"vendr": "8086"}}]},
     {"pfs": [{"pf": PF, "hardware_vfs": "many"}]}, {"pfs": [{"pf": PF, "hardware_vfs": -1}]},
     {"pfs": [{"pf": PF, "drivers_autoprobe": "no"}]}, {"pfs": [{"pf": PF, "eswitch_mode": "none"}]},
