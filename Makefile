@@ -20,7 +20,8 @@ ifdef FRESH
 export KVMFLEET_FRESH := $(FRESH)
 endif
 
-.PHONY: help setup venv pin src collection ruff mypy generate generated import-lint ansible-lint yamllint changelog lint format sanity unit unit-slow test-fast \
+.PHONY: help setup venv pin src collection ruff mypy generate generated import-lint ansible-lint yamllint changelog lint format \
+	sanity unit unit-changed unit-slow test-fast \
 	mutants test-mutants conformance kernel-check kernel-bisect test-kernels evidence molecule test demo bench clean
 
 help: ## list the targets
@@ -82,7 +83,10 @@ sanity: venv ## ansible-test sanity, offline, on a copy of the checkout
 	@tests/sanity/run
 
 unit: venv src ## unit tests, the conformance cases on the fake tree among them
-	@$(BIN)/pytest -q -n 2 -m "not slow"
+	@$(BIN)/python -m tools.unit_tests
+
+unit-changed: venv src ## unit tests that a change since the last run that passed can turn, by the import graph
+	@$(BIN)/python -m tools.unit_tests --changed
 
 unit-slow: venv src ## unit tests that run ansible-playbook or molecule, on this machine only
 	@$(BIN)/pytest -q -n 2 -m slow
@@ -92,8 +96,8 @@ test-mutants: venv src ## plant faults in copies of the engine: the test that is
 
 mutants: test-mutants # as a stage of make test
 
-test-fast: venv src ## ruff, mypy, import-linter and unit tests: under a minute, no VM
-	@$(BIN)/python -m tools.stages ruff mypy import-lint generated unit
+test-fast: venv src ## ruff, mypy, import-linter, unit tests of what changed and of what rests on it: under a minute
+	@$(BIN)/python -m tools.stages ruff+mypy+import-lint+generated unit-changed
 
 conformance: setup collection ## the conformance cases and jumps on real stock and patched kernels (boots lab hosts)
 	@$(BIN)/python -m lab conformance

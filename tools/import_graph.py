@@ -27,18 +27,23 @@ CONFTEST = "conftest.py"
 
 
 class Graph:
-    """The imports among ``files`` (paths relative to ``root``)."""
+    """The imports among ``files`` (paths relative to ``root``); those that are not there any more import nothing."""
 
     def __init__(self, root: Path, files: Iterable[str]) -> None:
         self.root = root
         self.files = {name for name in files if name.endswith(".py")}
         self._direct: dict[str, set[str]] = {}
         self._texts: dict[str, str] = {}
+        self._closures: dict[str, set[str]] = {}
+        self._found: dict[str, bool] = {}
+
+    def is_there(self, file: str) -> bool:
+        return (self.root / file).is_file()
 
     def text(self, file: str) -> str:
         """The file's text, read once."""
         if file not in self._texts:
-            self._texts[file] = (self.root / file).read_text(encoding="utf-8")
+            self._texts[file] = (self.root / file).read_text(encoding="utf-8") if self.is_there(file) else ""
         return self._texts[file]
 
     def direct(self, file: str) -> set[str]:
@@ -51,22 +56,26 @@ class Graph:
 
     def closure(self, file: str) -> set[str]:
         """The file, and all that it imports itself and through others."""
-        found: set[str] = set()
-        waiting = [file]
-        while waiting:
-            one = waiting.pop()
-            if one not in found:
-                found.add(one)
-                waiting.extend(self.direct(one) - found)
-        return found
+        if file not in self._closures:
+            found: set[str] = set()
+            waiting = [file]
+            while waiting:
+                one = waiting.pop()
+                if one not in found:
+                    found.add(one)
+                    waiting.extend(self.direct(one) - found)
+            self._closures[file] = found
+        return self._closures[file]
 
     def open_ended(self, file: str) -> bool:
         """Whether it, or what it imports, finds files by another way than import."""
-        return any(
-            (IN_ENGINE if one.startswith(ENGINE) else OPEN_ENDED).search(self.text(one))
-            for one in self.closure(file)
-            if Path(one).name != CONFTEST
-        )
+        return any(self._finds_files(one) for one in self.closure(file))
+
+    def _finds_files(self, file: str) -> bool:
+        if file not in self._found:
+            pattern = IN_ENGINE if file.startswith(ENGINE) else OPEN_ENDED
+            self._found[file] = Path(file).name != CONFTEST and bool(pattern.search(self.text(file)))
+        return self._found[file]
 
     def resolve(self, name: str) -> Iterator[str]:
         """The files that importing a dotted name loads: of a module, and the packages on the way."""

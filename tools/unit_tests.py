@@ -1,0 +1,132 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run the unit tests, or only those that a change can turn: of the rooms that changed and of those above them.
+
+A file of tests is run when it changed, when its imports lead to a file that changed, or when it finds files by another
+way than import (tools/import_graph.py) and any file changed. Changed means since the newest run that passed, here or in
+another checkout; of several the one that differs least. Without such a run: since the commit before the last one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tools import inputs, proofs
+from tools.import_graph import Graph
+
+NAME = "unit-tests"
+"""Of the states of the checkout in which all of them passed, among the proofs."""
+FOLDER = "tests/unit/"
+PYTEST = ("-m", "pytest", "-q", "-n", "2", "-m", "not slow")
+NOTHING_THERE = 5
+"""What pytest ends with when it found no test."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """``files`` that were changed, added or removed, and since when."""
+
+    files: set[str]
+    since: str
+
+
+@dataclass
+class Selection:
+    """Files of tests by why they are run."""
+
+    reached: list[str] = field(default_factory=list)
+    open_ended: list[str] = field(default_factory=list)
+
+    @property
+    def files(self) -> list[str]:
+        return sorted([*self.reached, *self.open_ended])
+
+
+def difference(one: Mapping[str, str], other: Mapping[str, str]) -> set[str]:
+    """Names whose checksums are not the same in both."""
+    return {name for name in {*one, *other} if one.get(name) != other.get(name)}
+
+
+def change(files: Mapping[str, str], facts: str) -> Change:
+    """Since the state that passed, with the same ``facts``, and that differs least from ``files``."""
+    states = [state for state in proofs.all_of(NAME) if state["facts"] == facts]
+    changes = [Change(difference(state["files"], files), f"the run of {proofs.day(state)} UTC") for state in states]
+    return min(reversed(changes), key=lambda one: len(one.files), default=since_commit())
+
+
+def since_commit(root: Path = inputs.ROOT) -> Change:
+    """Since the commit before the last one, what is not committed included; everything where there is none."""
+    changed = _git(root, "diff", "--name-only", "--no-renames", "-z", "HEAD~1")
+    if changed is None:
+        return Change(set(inputs.digests(root)), "ever")
+    return Change(changed | (_git(root, "ls-files", "--others", "--exclude-standard", "-z") or set()), "HEAD~1")
+
+
+def _git(root: Path, *words: str) -> set[str] | None:
+    """The names that git lists; None when it fails."""
+    done = subprocess.run(["git", *words], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    return None if done.returncode else set(filter(None, done.stdout.decode().split("\0")))
+
+
+def select(graph: Graph, changed: set[str]) -> Selection:
+    """The files of tests that a change of these files can turn."""
+    found = Selection()
+    for file in sorted(graph.files):
+        if not (file.startswith(FOLDER) and Path(file).name.startswith("test_") and graph.is_there(file)):
+            continue
+        if graph.closure(file) & changed:
+            found.reached.append(file)
+        elif changed - {inputs.RECORD} and graph.open_ended(file):
+            found.open_ended.append(file)
+    return found
+
+
+def said(found: Selection, every: int, what: Change) -> str:
+    """One line: how many are run, and why."""
+    names = sorted(what.files)
+    few = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    why = f"{len(found.reached)} reach a changed file, {len(found.open_ended)} may read any"
+    return f"unit tests: {len(found.files)} of {every} files ({why}); changed since {what.since}: {few or 'nothing'}"
+
+
+def run(tests: Iterable[str]) -> int:
+    """pytest on files, or on all tests; its exit status."""
+    return subprocess.run([sys.executable, *PYTEST, *tests], cwd=inputs.ROOT, stdin=subprocess.DEVNULL).returncode
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """pytest's exit status; what passed is remembered, unless something was edited meanwhile."""
+    parser = argparse.ArgumentParser(description="Run unit tests.")
+    parser.add_argument("--changed", action="store_true", help="only those that what was changed can turn")
+    options = parser.parse_args(arguments)
+    files = inputs.digests()
+    facts = hashlib.sha256(json.dumps(inputs.facts(), sort_keys=True).encode()).hexdigest()
+    tests: list[str] = []
+    if options.changed:
+        what = change(files, facts)
+        graph = Graph(inputs.ROOT, {*files, *what.files})
+        found = select(graph, what.files)
+        every = sum(Path(file).name.startswith("test_") and file.startswith(FOLDER) for file in files)
+        print(said(found, every, what), flush=True)
+        if not found.files:
+            print("unit tests: 1 passed: nothing that they rest on has changed")
+            return 0
+        tests = found.files
+    status = run(tests)
+    if status in (0, NOTHING_THERE if options.changed else 0) and inputs.digests() == files:
+        proofs.keep(
+            NAME, hashlib.sha256(json.dumps([files, facts]).encode()).hexdigest()[:24], files=files, facts=facts
+        )
+    return 0 if status == NOTHING_THERE and options.changed else status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
