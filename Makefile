@@ -127,8 +127,8 @@ test: setup venv src ## everything; what passed on identical inputs is not run a
 demo: setup collection ## from nothing to the live update of an emulated fleet; report in build/demo/
 	@$(BIN)/python -m lab demo
 
-bench: setup collection ## measure the VF stage: stock, series, floor; results in build/bench/
-	@$(BIN)/python -m bench
+bench: setup collection ## measure stock, series and floor side by side; ONLY=key: one key; results in build/bench/
+	@$(BIN)/python -m bench $(ONLY:%=--only %)
 
 clean: ## remove what was built in this checkout (caches in ~/.cache/kvmfleet-sriov stay)
 	rm -rf build .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis

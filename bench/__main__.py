@@ -1,4 +1,4 @@
-"""``python -m bench``: measure, write build/bench/results.json and build/bench/vf_stage.svg."""
+"""``python -m bench``: measure all keys or one, write build/bench/results.json and build/bench/vf_stage.svg."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Collection
 from typing import Any
 
 from lab import playbook
@@ -18,73 +19,77 @@ from lab.machine import accelerator
 from lab.paths import REPOSITORY
 from lab.progress import LabError, run, say
 
-from . import config_reads, kexec_stage, plot, unchanged_host, vf_stage
+from . import plot, vf_stage
+from .keys import KEYS, STEPS, Samples, chosen, sides_of, steps_of
 
-KEY_FIGURES = {
-    "vf_stage": ("stock_over_series", "stock_used_over_series", "series_over_floor"),
-    "kexec_enumeration": ("stock_per_pf_s", "series_per_pf_s"),
-    "vf_stage_kept": ("stock_over_series",),
-    "config_reads_per_vf": ("stock", "series"),
-    "unchanged_host": ("ratio", "drivers_ratio"),
-}
+FOLDER = REPOSITORY / "build" / "bench"
+RESULTS = FOLDER / "results.json"
 
 
-def measure(hosts: vf_stage.Stage, runs: int) -> dict[str, list[dict[str, float]]]:
-    """By side, a sample for each round, each on a host that was booted for it.
-
-    The VF stage, jumps, config reads, and with the series checks of a host that is as declared.
-    """
-    samples: dict[str, list[dict[str, float]]] = {side: [] for side in vf_stage.SIDES}
+def measure(hosts: vf_stage.Stage, keys: Collection[str], runs: int) -> Samples:
+    """By side, a sample for each round, each on a host that was booted for it; only what the keys need."""
+    sides = sides_of(keys)
+    samples: Samples = {side: [] for side in vf_stage.SIDES if side in sides}
     for number, order in enumerate(vf_stage.orders(runs), start=1):
-        for side in order:
+        for side in filter(sides.__contains__, order):
+            sample: dict[str, float] = {}
             with hosts.booted(side) as target:
-                sample = vf_stage.measure(target, side)
-                if side in kexec_stage.SIDES:
-                    sample |= kexec_stage.measure(target, side) | config_reads.measure(target, side)
-                if side == "series":
-                    sample |= unchanged_host.measure(target)
+                for step in (STEPS[name] for name in steps_of(keys)):
+                    sample |= step.measure(target, side) if side in step.sides else {}
             samples[side].append(sample)
             said = ", ".join(f"{name} {value:.2f}" for name, value in sample.items())
             say(f"round {number} of {runs}: {side}: {said}")
     return samples
 
 
+def facts() -> dict[str, Any]:
+    """What the figures were measured on, and when."""
+    return {
+        "accelerator": accelerator.accelerator(rootfs.build().kernel),
+        "cpus": os.cpu_count(),
+        "machine": platform.machine(),
+        "qemu": run(["qemu-system-x86_64", "--version"]).splitlines()[0],
+        "kernels": {name: packages.built(name).release for name in STANDARD},
+        "time": time.time(),
+    }
+
+
+def merged(old: dict[str, Any], figures: dict[str, Any], on: dict[str, Any]) -> dict[str, Any]:
+    """Results with ``figures`` in place of older ones of their keys; each key says what it was measured on."""
+    return {**old, **{key: {**values, "measured_on": on} for key, values in figures.items()}}
+
+
+def write(results: dict[str, Any]) -> None:
+    """The results as JSON, and a plot of the VF stage where that is among them."""
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    if "vf_stage" in results:
+        plot.plot(results["vf_stage"], FOLDER / "vf_stage.svg")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--runs", type=int, default=5, help="rounds; fewer than 5 are for trying the program out only")
+    parser.add_argument("--only", default="", metavar="KEY", help="measure one key, and keep the others' results")
     options = parser.parse_args()
-    folder = REPOSITORY / "build" / "bench"
-    folder.mkdir(parents=True, exist_ok=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     try:
+        keys = chosen(options.only)
         playbook.install_collection()
         packages.build()
         hosts = vf_stage.prepare()
-        samples = measure(hosts, options.runs)
-        figures: dict[str, Any] = {"vf_stage": vf_stage.results(samples)}
-        figures |= kexec_stage.results(samples, len(hosts.host_of("series").host.pfs)) | config_reads.results(samples)
-        figures |= unchanged_host.results(samples)
-        say(f"hosts and logs: {hosts.host_of('series').folder.parent}")
-        where = {
-            "accelerator": accelerator.accelerator(rootfs.build().kernel),
-            "cpus": os.cpu_count(),
-            "machine": platform.machine(),
-        }
-        qemu = run(["qemu-system-x86_64", "--version"]).splitlines()[0]
-        facts = where | {
-            "qemu": qemu,
-            "kernels": {name: packages.built(name).release for name in STANDARD},
-            "time": time.time(),
-        }
+        samples = measure(hosts, keys, options.runs)
+        pfs = len(hosts.host_of("series").host.pfs)
+        figures = {key: KEYS[key].results(samples, pfs) for key in keys}
+        write(merged(json.loads(RESULTS.read_text()) if RESULTS.exists() else {}, figures, facts()))
     except LabError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    (folder / "results.json").write_text(json.dumps({**figures, "measured_on": facts}, indent=2) + "\n")
-    plot.plot(figures["vf_stage"], folder / "vf_stage.svg")
-    for key, names in KEY_FIGURES.items():
-        for name in names:
+    say(f"hosts and logs: {hosts.host_of('series').folder.parent}")
+    for key in keys:
+        for name in KEYS[key].figures:
             value = figures[key][name]
             say(f"{key}: {name}: {'within the noise' if value is None else format(value, '.3g')}")
-    say(f"written: {folder / 'results.json'}, {folder / 'vf_stage.svg'}")
+    say(f"written: {RESULTS}")
     return 0
 
 
