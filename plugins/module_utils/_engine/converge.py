@@ -74,14 +74,14 @@ def converge(
     if allow_disruptive:
         document = HostDocument(tuple(pf._replace(allow_disruptive=True) for pf in document.pfs))
 
-    def look() -> Report:
+    def planned() -> Report:
         states, resolved, reached = read_host(sysfs, run, document)
         return Report(plan_resolved(states, resolved, reached, force=force), states)
 
     if check:
-        return _asked(sysfs, run, look())
+        return _asked(sysfs, run, planned())
     with contextlib.ExitStack() as locks:
-        report = look() if lock_s is None else _read_alone(sysfs, run, document, look, locks, lock_s)
+        report = planned() if lock_s is None else _read_alone(sysfs, run, document, planned, locks, lock_s)
         return _done(sysfs, run, report, lock_s is None) if _to_do(report) else report._replace(seconds=0.0)
 
 
@@ -110,11 +110,11 @@ def _read_alone(
     sysfs: Sysfs,
     run: Run,
     document: HostDocument,
-    look: Callable[[], Report],
+    planned: Callable[[], Report],
     locks: contextlib.ExitStack,
     lock_s: float,
 ) -> Report:
-    """What ``look`` reads while nobody else changes its PFs; with ``locks`` on them when there is anything to do.
+    """What ``planned`` reads while nobody else changes its PFs; with ``locks`` on them when there is anything to do.
 
     Which PFs are meant is known only after a compliance check. That no lock is held before it and none after it is
     enough where nothing is to be done; what it cannot understand while others are at work is checked again when they
@@ -134,7 +134,7 @@ def _read_alone(
         return Report(plan_resolved(states, resolved, reached, force=False), states)
     locks.enter_context(pf_lock.held(sysfs, mine, lock_s))
     update_guard.refuse_during_update(sysfs)
-    report = look()
+    report = planned()
     now = sorted(one.current.address for one in report.plan.plans)
     if now != mine:
         raise RefusedError(f"the document meant PFs {', '.join(mine)}, and now {', '.join(now)}: try again")

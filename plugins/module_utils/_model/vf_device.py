@@ -37,7 +37,7 @@ class VfDevice(NamedTuple):
 NAMES = VfDevice._fields
 
 
-def as_wished(wanted: int, table: int | None, pf_driver: str | None) -> int | None:
+def as_declared(wanted: int, table: int | None, pf_driver: str | None) -> int | None:
     """``wanted`` when a table of ``table`` vectors is what the PF's driver makes of it, else ``table``."""
     allowed = (wanted, wanted + facts_of(pf_driver).control_vectors)
     return wanted if table in allowed else table

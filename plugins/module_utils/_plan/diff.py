@@ -10,7 +10,7 @@ from typing import Any
 
 from .._model.properties import VfProperties
 from .._model.state import PfState
-from .._model.vf_device import VfDevice, as_wished
+from .._model.vf_device import VfDevice, as_declared
 from .._model.vf_ids import describe
 from .goal import Goal
 
@@ -38,7 +38,7 @@ def _as_desired(current: PfState, vf_id: int, wanted: VfDevice) -> VfDevice:
     have = current.devices.get(vf_id, VfDevice())
     if wanted.msix_vectors is None:
         return have
-    return have._replace(msix_vectors=as_wished(wanted.msix_vectors, have.msix_vectors, current.driver))
+    return have._replace(msix_vectors=as_declared(wanted.msix_vectors, have.msix_vectors, current.driver))
 
 
 def _driver_of(current: PfState, vf_id: int, wanted: str | None) -> str | None:

@@ -89,8 +89,8 @@ def new_vectors(current: PfState, devices: Mapping[int, VfDevice]) -> dict[int, 
     """The MSI-X vectors to write, of VFs that have another number or whose number is not known, by id."""
     if not devices:
         return {}
-    from .._model.vf_device import VfDevice, as_wished
+    from .._model.vf_device import VfDevice, as_declared
 
     wanted = {i: device.msix_vectors for i, device in devices.items() if device.msix_vectors is not None}
     have = {i: current.devices.get(i, VfDevice()).msix_vectors for i in wanted}
-    return {i: number for i, number in wanted.items() if as_wished(number, have[i], current.driver) != number}
+    return {i: number for i, number in wanted.items() if as_declared(number, have[i], current.driver) != number}

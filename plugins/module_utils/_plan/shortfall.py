@@ -58,12 +58,12 @@ def _property_facts(goal: Goal, current: PfState) -> Iterator[tuple[str, Any, An
 def _device_facts(goal: Goal, current: PfState) -> Iterator[tuple[str, Any, Any]]:
     if not goal.target.devices:
         return
-    from .._model.vf_device import VfDevice, as_wished
+    from .._model.vf_device import VfDevice, as_declared
 
     for vf_id, device in sorted(goal.target.devices.items()):
         have = current.devices.get(vf_id, VfDevice())
         if device.msix_vectors is not None:
-            table = as_wished(device.msix_vectors, have.msix_vectors, current.driver)
+            table = as_declared(device.msix_vectors, have.msix_vectors, current.driver)
             yield f"msix_vectors of VF {vf_id}", device.msix_vectors, table
         if device.mtu is not None:
             yield f"mtu of VF {vf_id}", device.mtu, have.mtu

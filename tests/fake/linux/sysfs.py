@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The engine's door to files, on a fake host: reads are of the tree, writes go to the fake kernel, which redraws it."""
+"""Files for the engine, on a fake host: reads are of the tree, writes go to the fake kernel, which redraws it."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def predicted(scene: Scene) -> dict[str, Any]:
 
 
 def arrives(scene: Scene, good: dict[str, Any]) -> None:
-    """Nothing is owed then, VFs in use were not touched, and there is nothing to do again."""
+    """Nothing is unfinished then, VFs in use were not touched, and there is nothing to do again."""
     scene.live()
     predicted(scene)
     assert scene.picture() == good

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.vf_device import VfDevice, as_wished, number_for
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.vf_device import VfDevice, as_declared, number_for
 
 # written, size of the table, driver of the PF, what counts as the number
 TABLES = [
@@ -22,14 +22,14 @@ TABLES = [
 
 
 @pytest.mark.parametrize(("wanted", "table", "driver", "expected"), TABLES)
-def test_as_wished(wanted: int, table: int | None, driver: str | None, expected: int | None) -> None:
-    assert as_wished(wanted, table, driver) == expected
+def test_as_declared(wanted: int, table: int | None, driver: str | None, expected: int | None) -> None:
+    assert as_declared(wanted, table, driver) == expected
 
 
 @pytest.mark.parametrize(("driver", "number"), [("mlx5_core", 17), ("ice", 16)])
 def test_number_for_a_table(driver: str, number: int) -> None:
     assert number_for(17, driver) == number
-    assert as_wished(number, 17, driver) == number
+    assert as_declared(number, 17, driver) == number
 
 
 def test_over() -> None:

@@ -198,7 +198,7 @@ def test_check_predicts_what_is_done(case: tuple[Start, Any], allow: bool) -> No
 
 @QUICK
 @given(cases() | changes(), st.booleans())
-def test_a_glance_sees_what_all_details_show(case: tuple[Start, Any], allow: bool) -> None:
+def test_the_compliance_check_sees_what_all_details_show(case: tuple[Start, Any], allow: bool) -> None:
     """The plan is the one for a reading of everything, and there are steps where that falls short of the goal."""
     start, wish = case
     with host_of(start) as (host, _pf):
