@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The compliance check misses nothing: what differs at one VF of many is seen. How little it reads is in test_unchanged_host.py."""
+"""The compliance check sees what differs at one VF of many. How little it reads is in test_unchanged_host.py."""
 
 from __future__ import annotations
 
