@@ -22,7 +22,8 @@ import yaml
 pytestmark = pytest.mark.slow  # six runs of ansible-playbook
 ROOT = Path(__file__).resolve().parents[3]
 REAL = (
-    "roles", "playbooks", "meta", "plugins/filter", "plugins/plugin_utils", "plugins/module_utils", "plugins/action",
+    "roles", "playbooks", "meta", "plugins/filter", "plugins/plugin_utils", "plugins/module_utils",
+    "plugins/action/live_update_wait.py",
 )  # fmt: skip
 NEW = "6.12-new"
 PF = "0000:03:00.0"
@@ -97,12 +98,22 @@ class Fleet:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.collection = folder / "collections/ansible_collections/kvmfleet/sriov"
-        (self.collection / "plugins/modules").mkdir(parents=True)
+        for name in ("plugins/modules", "plugins/action"):
+            (self.collection / name).mkdir(parents=True)
+        self._action_plugin(folder / "sriovctl")
         for name in REAL:
             os.symlink(ROOT / name, self.collection / name)
         for name in ("live_update", "live_update_info", "node_program", "live_update_wait"):
             (self.collection / f"plugins/modules/{name}.py").write_text(MODULE % name)
         self.hosts: dict[str, dict[str, Any]] = {}
+
+    def _action_plugin(self, program: Path) -> None:
+        """The real one, but what it installs goes to ``program``: hosts are this machine."""
+        text = (ROOT / "plugins/action/node_program.py").read_text()
+        constant = "from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import PROGRAM\n"
+        assert constant in text
+        played = text.replace(constant, f"PROGRAM = {str(program)!r}\n")
+        (self.collection / "plugins/action/node_program.py").write_text(played)
 
     def host(self, name: str, way: list[str] | None = None, phase: str | None = None, **changes: Any) -> None:  # noqa: ANN401 - keyword arguments of several types
         folder = self.folder / "hosts" / name
