@@ -35,7 +35,7 @@ def _driver_facts(goal: Goal, current: PfState) -> Iterator[tuple[str, Any, Any]
     """No texts for VFs that have theirs, of which there may be thousands."""
     differ: dict[int, tuple[str | None, str | None]] = {}
     returned = {**goal.preserved.rebound, **goal.restored.drivers}
-    for vf_id, driver in {**goal.target.drivers, **{i: driver for i, (driver, _) in returned.items()}}.items():
+    for vf_id, driver in {**goal.target.drivers, **{i: driver for i, (driver, _override) in returned.items()}}.items():
         vf = current.vfs.get(vf_id)
         have = vf and (vf.driver if driver else vf.driver_override)
         if have != driver:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from .._document.document import HostDocument
 from .._engine.converge import Report
@@ -16,6 +15,7 @@ from .._model.errors import BadInputError
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from . import invocation
+from .output import remark
 from .plan_command import converge_as_asked, show_report
 
 
@@ -65,7 +65,7 @@ def _apply_at_boot(sysfs: Sysfs, run: Run, arguments: argparse.Namespace, docume
             _show(arguments, report)
 
     def log(text: str) -> None:
-        print(f"sriovctl: {text}", file=sys.stderr, flush=True)
+        remark(f"sriovctl: {text}")
 
     reports: list[Report] = []
     BootApply(sysfs, run, converge, show, log, arguments.pf).apply(document, arguments.wait)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from .._model.errors import BadInputError, RefusedError, SriovError
 from .._model.paths import HOST_DOCUMENT
+from .output import remark
 
 WAIT_S = 60.0
 FAILED, BAD_INPUT, REFUSED = 1, 2, 3
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(arguments.handler(arguments))
     except SriovError as error:
-        print(f"sriovctl: {error}", file=sys.stderr)
+        remark(f"sriovctl: {error}")
         return {BadInputError: BAD_INPUT, RefusedError: REFUSED}.get(type(error), FAILED)
     except BrokenPipeError:
         sys.stderr.close()

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
 from .._report.export import export as _export
 from .._report.export import yaml_lines
 from .._report.info import gather
 from .._system import process
 from . import invocation
+from .output import answer, remark
 
 
 def export(arguments: argparse.Namespace) -> int:
@@ -24,7 +24,7 @@ def export(arguments: argparse.Namespace) -> int:
     found = _export(pfs, untouched=bool(names))
     unread = ["properties of VFs cannot be read below another root"] if run is process.refuse else []
     for notice in (*unread, *found.notices):
-        print(f"sriovctl: note: {notice}", file=sys.stderr)
+        remark(f"sriovctl: note: {notice}")
     text = yaml_lines(found.document) if arguments.yaml else [json.dumps(found.document.to_dict(), indent=2)]
-    print("\n".join(text))
+    answer("\n".join(text))
     return 0

@@ -17,6 +17,7 @@ from .._model.paths import HOST_DOCUMENT
 from .._system import process
 from .._system.process import Run
 from .._system.sysfs import Sysfs
+from .output import answer
 
 if TYPE_CHECKING:
     from .._document.selector import PfName
@@ -70,4 +71,4 @@ def named(arguments: argparse.Namespace) -> list[PfName] | None:
 
 def show(arguments: argparse.Namespace, data: dict[str, Any], lines: Sequence[str]) -> None:
     """Print ``lines`` for people, or ``data`` with ``--json``."""
-    print(json.dumps(data, indent=2) if arguments.json else "\n".join(lines), flush=True)
+    answer(json.dumps(data, indent=2) if arguments.json else "\n".join(lines))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
 from .._live_update import machine, save
 from .._live_update import manifest as _manifest
@@ -22,6 +21,7 @@ from .._model.paths import HOST_DOCUMENT
 from .._system import process, update_folder
 from .._system.sysfs import Sysfs
 from .._system.update_folder import Folder
+from .output import answer, remark
 
 APPLY_UNIT = "kvmfleet-sriov-apply.service"
 
@@ -70,19 +70,19 @@ def status(args: argparse.Namespace) -> int:
     folder = Folder.of(Sysfs(args.root))
     found = folder.read_status()
     if args.json:
-        print(json.dumps(found))
+        answer(json.dumps(found))
         return 0
     if found is None:
-        print("no live update")
+        answer("no live update")
         return 0
-    print(f"live update {found['manifest']}: {found['phase']}  {found['message']}".rstrip())
+    answer(f"live update {found['manifest']}: {found['phase']}  {found['message']}".rstrip())
     for line in _table(folder.read_result() or {}):
-        print(line)
+        answer(line)
     return 0
 
 
 def result(args: argparse.Namespace) -> int:
-    print(json.dumps(Folder.of(Sysfs(args.root)).read_result(), indent=1))
+    answer(json.dumps(Folder.of(Sysfs(args.root)).read_result(), indent=1))
     return 0
 
 
@@ -109,4 +109,4 @@ def _host(args: argparse.Namespace) -> LiveHost:
     except SriovError:
         options = Options()
     run = process.run if args.root.rstrip("/") == "" else process.refuse
-    return machine.real(sysfs, options, lambda line: print(line, file=sys.stderr, flush=True), run)
+    return machine.real(sysfs, options, remark, run)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from .._model.errors import SriovError
 from .._report.metrics import render
@@ -15,6 +14,7 @@ from .._system.durable import write_text
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from . import invocation
+from .output import answer, remark
 
 MODE = 0o644
 
@@ -25,7 +25,7 @@ def metrics(arguments: argparse.Namespace) -> int:
     if arguments.output:
         write_text(arguments.output, text, MODE)
     else:
-        print(text, end="")
+        answer(text.rstrip("\n"))
     return 0
 
 
@@ -37,7 +37,7 @@ def write_after_apply(sysfs: Sysfs, run: Run, file: str) -> None:
     try:
         write_text(file, _text(sysfs, run), MODE)
     except SriovError as error:
-        print(f"sriovctl: no metrics: {error}", file=sys.stderr)
+        remark(f"sriovctl: no metrics: {error}")
 
 
 def _text(sysfs: Sysfs, run: Run) -> str:
@@ -48,5 +48,5 @@ def _text(sysfs: Sysfs, run: Run) -> str:
     document, problem = invocation.declared(sysfs)
     facts = collect(sysfs, run, document, False if problem else None)
     for note in [problem] if problem else facts.notes:
-        print(f"sriovctl: note: {note}", file=sys.stderr)
+        remark(f"sriovctl: note: {note}")
     return render(facts)

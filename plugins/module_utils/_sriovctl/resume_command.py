@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from .._model.paths import COMMAND_LINE, UPDATE_PARAMETER
 from .._system.sysfs import Sysfs
+from .output import remark
 
 
 def resume(arguments: argparse.Namespace) -> int:
@@ -19,7 +19,7 @@ def resume(arguments: argparse.Namespace) -> int:
     """
     words = Sysfs(arguments.root).read(COMMAND_LINE).split()
     if not any(word.startswith(f"{UPDATE_PARAMETER}=") for word in words):
-        print("no live update on the kernel command line: nothing to resume", file=sys.stderr)
+        remark("no live update on the kernel command line: nothing to resume")
         return 0
     from . import live_update_command
 

@@ -15,7 +15,7 @@ from .._model.properties import VfProperties
 from .._model.property_table import properties_of
 from .._system.process import Run
 
-Reading = tuple[Link, "dict[int, VfProperties]"]
+Reading = tuple[Link, dict[int, VfProperties]]
 """An interface, and the properties of every VF that its driver knows, by VF id; what is not reported is None."""
 
 _STRANGE = (LookupError, StopIteration, TypeError, ValueError, AttributeError)

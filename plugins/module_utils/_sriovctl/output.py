@@ -1,0 +1,20 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lines of ``sriovctl`` for people and programs: answers to stdout, remarks to stderr."""
+
+from __future__ import annotations
+
+import sys
+
+
+def answer(text: str) -> None:
+    """Write ``text`` and a line's end to stdout at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def remark(text: str) -> None:
+    """Write ``text`` and a line's end to stderr at once."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
