@@ -13,6 +13,7 @@ from .._live_update.arm import Request
 from .._live_update.machine import LiveHost
 from .._live_update.manifest import Manifest
 from .._live_update.preflight import interface_after
+from .._model.deadlines import RUN_DELAY_S
 from .._model.errors import RefusedError, SriovError
 from .._model.paths import LIVE_UPDATE, PROGRAM
 from .._system import update_folder
@@ -21,8 +22,6 @@ from .._vm.vm_facts import Facts
 from .module import Module
 
 RUN_UNIT = "kvmfleet-live-update.service"
-DELAY_S = 2
-"""The unit waits this long before it begins, so that the task that started it can answer before the network goes."""
 
 VM_OPTIONS: dict[str, Any] = {
     "name": {"type": "str", "required": True},
@@ -112,7 +111,7 @@ def _started(module: Module, host: LiveHost) -> dict[str, Any]:
         host.run([
             "systemd-run", "--quiet", "--no-block", "--collect", f"--unit={RUN_UNIT}",
             "--description=Live update: save VMs and start the new kernel",
-            f"--property=ExecStartPre=/bin/sleep {DELAY_S}",
+            f"--property=ExecStartPre=/bin/sleep {RUN_DELAY_S}",
             f"--property=ExecStopPost={program} live-update recover", "--property=TimeoutStopSec=infinity",
             "--", program, "live-update", "run",
         ])  # fmt: skip

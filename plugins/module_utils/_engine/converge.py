@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._document.document import HostDocument
 from .._document.resolve import resolve
+from .._model.deadlines import LOCK_S
 from .._model.errors import BadInputError, RefusedError, SriovError
 from .._model.paths import ALL_VF_DRIVERS, DEVICES, UNFINISHED
 from .._model.state import FACTS, PfState
@@ -60,7 +61,7 @@ def converge(
     force: bool = False,
     allow_disruptive: bool = False,
     check: bool = False,
-    lock_s: float | None = pf_lock.WAIT_S,
+    lock_s: float | None = LOCK_S,
 ) -> Report:
     """Bring the host to the document, or with ``check`` only plan it; raises as `_plan.plan_host` and `apply_host` do.
 

@@ -9,6 +9,7 @@ import errno
 import time
 
 from .._model.actions import Action, Command, ReadBack, SetEswitch, SetMtu, Write
+from .._model.deadlines import NETDEV_PAUSE_S, NETDEV_S, WRITE_S, WRITE_VF_S
 from .._model.errors import DeadlineError, KernelError, PropertyError, ToolError, VerifyError
 from .._model.properties import VfProperties
 from .._readers import details, vf_properties
@@ -16,14 +17,6 @@ from .._readers.pfs import uplink
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .._tools import devlink, tool_errors
-
-WRITE_S, VF_S = 60.0, 2.0
-"""Seconds that a write may take, and more for each VF that it brings or takes: real drivers need up to one for a VF."""
-
-NETDEV_S = 10.0
-"""How long a network interface may take to appear after its driver was bound: some do it in the background (iavf)."""
-
-_PAUSE_S = 0.02
 
 
 def act(sysfs: Sysfs, run: Run, pf: str, action: Action, careful: bool = False) -> None:
@@ -44,7 +37,7 @@ def act(sysfs: Sysfs, run: Run, pf: str, action: Action, careful: bool = False) 
     elif isinstance(action, SetMtu):
         _set_mtu(sysfs, pf, action, WRITE_S if careful else None)
     else:
-        _write(sysfs, pf, action, WRITE_S + VF_S * action.vfs if careful or action.waits else None)
+        _write(sysfs, pf, action, WRITE_S + WRITE_VF_S * action.vfs if careful or action.waits else None)
 
 
 def _write(sysfs: Sysfs, pf: str, action: Write, seconds: float | None) -> None:
@@ -135,7 +128,7 @@ def _netdev_of(sysfs: Sysfs, folder: str) -> str:
             return netdev
         if time.monotonic() >= until:
             raise DeadlineError(f"no network interface appeared in {folder}/net within {NETDEV_S:g} s")
-        time.sleep(_PAUSE_S)
+        time.sleep(NETDEV_PAUSE_S)
 
 
 def _read_back(run: Run, action: ReadBack) -> None:

@@ -14,12 +14,11 @@ from .._document.selector import Selector
 from .._engine.apply import ApplyError
 from .._engine.converge import Report
 from .._engine.update_guard import refuse_during_update
+from .._model.deadlines import BOOT_PAUSE_S
 from .._model.errors import BadInputError, DeadlineError, SriovError
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .boot import Arrivals, Missing, Ready, read_arrivals
-
-PAUSE_S = 0.2
 
 
 @dataclass
@@ -63,7 +62,7 @@ class BootApply:
                 if not logged:
                     self.log(f"waiting up to {wait_s:g} s for {_awaited(found)}")
                     logged = True
-                self.sleep(PAUSE_S)
+                self.sleep(BOOT_PAUSE_S)
         if found.missing:
             missing = "; ".join(one.text for one in found.missing)
             self._errors.append(DeadlineError(f"after {wait_s:g} s this is still missing: {missing}"))

@@ -11,11 +11,11 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
+from .._model.deadlines import BOOT_WAIT_S
 from .._model.errors import BadInputError, RefusedError, SriovError
 from .._model.paths import HOST_DOCUMENT
 from .output import remark
 
-WAIT_S = 60.0
 FAILED, BAD_INPUT, REFUSED = 1, 2, 3
 EXITS = """exit status:
   0  done, or there is nothing to do
@@ -103,7 +103,7 @@ def _add_apply(commands: _Commands[argparse.ArgumentParser]) -> None:
         "--boot", action="store_true", help="each PF as soon as it is there; leave VFs to a live update under way"
     )
     command.add_argument(
-        "--wait", type=float, default=WAIT_S, metavar="S", help="with --boot, for late PFs (%(default)g)"
+        "--wait", type=float, default=BOOT_WAIT_S, metavar="S", help="with --boot, for late PFs (%(default)g)"
     )
     command.add_argument("--pf", metavar="ADDRESS", help="with --boot, only this PF, which has just got its driver")
 

@@ -17,20 +17,17 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 
+from .._model.deadlines import LOCK_PAUSE_S, LOCK_S
 from .._model.errors import BusyError, KernelError, RefusedError
 from .._model.paths import PF_LOCKS
 from .sysfs import Sysfs
 
-WAIT_S = 60.0
-"""For another run to end."""
-
-_PAUSE_S = 0.05
 _COMMAND = 200
 """Characters of a command line that are kept."""
 
 
 @contextlib.contextmanager
-def held(sysfs: Sysfs, addresses: Iterable[str], wait_s: float = WAIT_S) -> Iterator[list[str]]:
+def held(sysfs: Sysfs, addresses: Iterable[str], wait_s: float = LOCK_S) -> Iterator[list[str]]:
     """Have these PFs to ourselves, one by one; raises `BusyError` naming who has one after ``wait_s`` seconds in all.
 
     In the order of their addresses, so that no two runs wait for each other.
@@ -46,7 +43,7 @@ def held(sysfs: Sysfs, addresses: Iterable[str], wait_s: float = WAIT_S) -> Iter
                         f"{_who(sysfs, address)}; it has not ended within {wait_s:g} s. Nothing was changed: wait for "
                         "its end, or end it, and try again"
                     )
-                time.sleep(_PAUSE_S)
+                time.sleep(LOCK_PAUSE_S)
             _sign(handle)
         yield wanted
 

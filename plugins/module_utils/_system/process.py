@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
+from .._model.deadlines import KILL_S, PROGRAM_S
 from .._model.errors import BlockedError, DeadlineError, SriovError, ToolError
 
 if TYPE_CHECKING:
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
 
 Run = Callable[[Sequence[str]], str]
 """Runs an argv and returns what it wrote to stdout; raises `ToolError`."""
-
-DEADLINE_S = 60.0
-KILL_S = 2.0
-"""After SIGKILL, for everything but a process in state D."""
 
 
 def source_of(module: ModuleType) -> str:
@@ -35,7 +32,7 @@ def source_of(module: ModuleType) -> str:
     return text
 
 
-def run(argv: Sequence[str], deadline_s: float = DEADLINE_S) -> str:
+def run(argv: Sequence[str], deadline_s: float = PROGRAM_S) -> str:
     """Stdout of ``argv``, run in the C locale, without input.
 
     Raises `ToolError` with argv, status and stderr; `DeadlineError` after ``deadline_s`` seconds, `BlockedError` when

@@ -21,13 +21,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, cast
 
+from .._model.deadlines import WRITER_START_S
 from .._model.errors import KernelError, SriovError
 from . import process, writer_child
 
 LOCK = writer_child.LOCK
-START_S = 30.0
-"""For the interpreter of a writer to start."""
-
 QUEUED = "sriov_numvfs"
 """On stock kernels those who write to files of this name wait for each other, whatever the PF (drivers/pci/iov.c,
 pci_lock_rescan_remove)."""
@@ -122,10 +120,10 @@ class _Writer:
         except OSError as error:
             raise KernelError("run", argv[0], error.errno or 0) from error
         self._questions, self._answers = cast(IO[bytes], self._process.stdin), cast(IO[bytes], self._process.stdout)
-        ready_until = time.monotonic() + START_S
+        ready_until = time.monotonic() + WRITER_START_S
         if self._line(lambda: ready_until - time.monotonic()) is None:
             self._process.kill()
-            raise SriovError(f"a writer process ({argv[0]}) was not ready within {START_S:g} s")
+            raise SriovError(f"a writer process ({argv[0]}) was not ready within {WRITER_START_S:g} s")
 
     def ask(self, lock: str, path: str, value: str, left: Callable[[], float]) -> Answer:
         start = time.monotonic()

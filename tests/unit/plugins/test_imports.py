@@ -27,7 +27,7 @@ print(*(name[len(here):] for name in names), file=sys.stderr)
 sys.exit(status)
 """
 
-PROGRAM_ITSELF = {"_sriovctl.cli", "_sriovctl.output", "_model.errors", "_model.paths"}
+PROGRAM_ITSELF = {"_model.deadlines", "_sriovctl.cli", "_sriovctl.output", "_model.errors", "_model.paths"}
 COMPARISON = {name for name in NEEDED if not name.startswith("_ansible.")}
 """The compliance check, as `sriov_pf` needs it."""
 RECORD = {"_engine.last_apply", "_system.durable"}

@@ -145,6 +145,7 @@ NEEDED = {
     "_engine.converge",
     "_engine.last_apply",
     "_engine.update_guard",
+    "_model.deadlines",
     "_model.errors",
     "_model.kernel_interface",
     "_model.paths",

@@ -15,6 +15,7 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import HostDocument, validate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.converge import Report, converge
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.deadlines import BOOT_PAUSE_S
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import (
     BadInputError,
     DeadlineError,
@@ -22,7 +23,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
     RefusedError,
     SriovError,
 )
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._sriovctl.boot_apply import PAUSE_S, BootApply, merged
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._sriovctl.boot_apply import BootApply, merged
 from tests.fake.linux.host import FakeHost
 from tests.fake.linux.pf import FakePf
 from tests.fake.linux.users import put
@@ -121,7 +122,7 @@ def test_each_as_it_comes(boot: Boot) -> None:
     }
     boot.apply(spec(B, vfs=[{"ids": 0, "vlan": 5}]), spec(A), spec("eth2"))
     assert boot.done() == [[A], [C], [B]]
-    assert 4.0 <= boot.now <= 4.0 + 2 * PAUSE_S
+    assert 4.0 <= boot.now <= 4.0 + 2 * BOOT_PAUSE_S
     assert boot.host.pfs[B].properties[0]["vlan"] == 5
     assert boot.said == [f"waiting up to 10 s for PF {B}; PF eth2"]
 
@@ -178,7 +179,7 @@ def test_selectors(
     boot.sleep(0.0)
     boot.apply(spec(selector))
     assert boot.done() == done
-    assert at <= boot.now <= at + 2 * PAUSE_S
+    assert at <= boot.now <= at + 2 * BOOT_PAUSE_S
 
 
 def test_an_index_is_not_guessed(boot: Boot) -> None:

@@ -218,7 +218,7 @@ def test_several_at_once_out_of_a_zip_file(tmp_path: Path) -> None:
     with zipfile.ZipFile(archive, "w") as file:
         for package in ("mu", "mu/_model", "mu/_system"):
             file.writestr(f"{package}/__init__.py", "")
-        for name in ("_model/errors", "_system/process", "_system/writer", "_system/writer_child"):
+        for name in ("_model/deadlines", "_model/errors", "_system/process", "_system/writer", "_system/writer_child"):
             file.write(ROOT / f"plugins/module_utils/{name}.py", f"mu/{name}.py")
     for _number in range(3):  # by chance: not each one fails where threads disturb each other
         done = subprocess.run([sys.executable, "-c", IN_A_ZIP, archive], capture_output=True, text=True, check=True)
