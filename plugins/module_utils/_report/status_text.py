@@ -9,10 +9,13 @@ A line a PF, and its VFs on request.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._model.vf_ids import MAX_VFS, compress, parse
 from .terminal import BOLD, RED, YELLOW, Paint, plain, table
+
+if TYPE_CHECKING:
+    from .._model.property_row import Property
 
 _Facts = dict[str, Any]
 """A PF or a VF as `info.gather` returns it."""
@@ -101,31 +104,35 @@ def _driver(vf: _Facts) -> str:
     return vf.get("driver") or ("-" if vf["present"] else "")
 
 
-def _mac(given: _Facts) -> str:
-    return "" if given.get("mac") == "00:00:00:00:00:00" else given.get("mac", "")
-
-
 def _rates(given: _Facts) -> str:
     low, high = given.get("min_tx_rate") or 0, given.get("max_tx_rate") or 0
     return f"{low}..{high or 'max'}" if low or high else ""
 
 
 def _flags(vf: _Facts) -> Iterator[str]:
-    given = vf.get("properties", {})
-    yield from (name for name in ("spoofchk", "trust", "query_rss") if given.get(name))
-    if given.get("link_state", "auto") != "auto":
-        yield f"link {given['link_state']}"
+    yield _of_rows("FLAGS")(vf.get("properties", {}))
     if vf.get("driver_override") not in (None, vf.get("driver")):
         yield f"override {vf['driver_override']}"
 
 
-def _vlan(given: _Facts) -> str:
-    """``100 qos 3 802.1ad``, less what is usual."""
-    if not given.get("vlan"):
+def _of_rows(column: str) -> Callable[[_Facts], str]:
+    """What the rows of the property table that name this column show; ``100 qos 3 802.1ad``."""
+
+    def shown(given: _Facts) -> str:
+        from .._model.property_table import VF_PROPERTIES  # late: most calls show no VFs
+
+        cells = (_cell(row, given) for row in VF_PROPERTIES if row.column == column)
+        return " ".join(filter(None, cells))
+
+    return shown
+
+
+def _cell(row: Property, given: _Facts) -> str:
+    """Empty for what is usual, and for false."""
+    value = given.get(row.name)
+    if not value or value == row.default or (row.needs and not given.get(row.needs)):
         return ""
-    qos = [f"qos {given['qos']}"] if given.get("qos") else []
-    proto = [given["vlan_proto"]] if given.get("vlan_proto", "802.1q") != "802.1q" else []
-    return " ".join([str(given["vlan"]), *qos, *proto])
+    return row.name if value is True else (row.label or f"{row.name} {{}}").format(value)
 
 
 _PF_COLUMNS: tuple[tuple[str, Callable[[_Facts], str]], ...] = (
@@ -163,9 +170,9 @@ _VF_COLUMNS: tuple[tuple[str, bool, Callable[[Sequence[_Facts]], str]], ...] = (
     ("DRIVER", *_each(_driver)),
     ("NETDEV", True, lambda vfs: _ends(vfs, "netdev")),
     ("HELD BY", *_each(lambda vf: vf.get("held_by", ""))),
-    ("MAC", *_property(_mac)),
-    ("VLAN", *_property(_vlan)),
-    ("FLAGS", *_each(lambda vf: " ".join(_flags(vf)))),
+    ("MAC", *_property(_of_rows("MAC"))),
+    ("VLAN", *_property(_of_rows("VLAN"))),
+    ("FLAGS", *_each(lambda vf: " ".join(filter(None, _flags(vf))))),
     ("TX MBIT/S", *_property(_rates)),
     ("MSI-X", *_each(lambda vf: str(vf.get("msix_vectors") or ""))),
 )
