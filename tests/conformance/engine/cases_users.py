@@ -44,6 +44,14 @@ def interface_of(pf: Pf, number: int) -> str:
     return names[0]
 
 
+def bring_up(pf: Pf) -> None:
+    """The PF's interface is up for this case: its driver answers VFs only then, which else have no MAC address."""
+    for netdev in pf.files.names(f"{pf.path}/net")[:1]:
+        if not int(pf.files.read(f"{pf.path}/net/{netdev}/flags"), 16) & 1:
+            ip(pf, "link", "set", "dev", netdev, "up")
+            pf.undo.append(partial(ip, pf, "link", "set", "dev", netdev, "down"))
+
+
 def stays(pf: Pf, user: str) -> None:
     """All that would take VF 1 away is refused and names its user; `sriov_info` names it too."""
     words = f"VF 1 of PF {pf.address} by {user}"
@@ -81,7 +89,8 @@ def case_users_in_another_namespace(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_users_bridge(pf: Pf) -> None:
-    """A VF whose network interface is a port of a bridge."""
+    """A VF whose network interface is a port of a bridge, which takes only interfaces with a MAC address."""
+    bring_up(pf)
     netdev = interface_of(pf, 1)
     try:
         ip(pf, "link", "add", "dev", NAME, "type", "bridge")
@@ -95,11 +104,9 @@ def case_users_bridge(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_users_vlan(pf: Pf) -> None:
-    """A VF whose network interface has a VLAN interface above it. The PF is up, or its driver does not answer VFs."""
-    netdev, of_pf = interface_of(pf, 1), pf.files.names(f"{pf.path}/net")[0]
-    if not int(pf.files.read(f"{pf.path}/net/{of_pf}/flags"), 16) & 1:
-        ip(pf, "link", "set", "dev", of_pf, "up")
-        pf.undo.append(partial(ip, pf, "link", "set", "dev", of_pf, "down"))
+    """A VF whose network interface has a VLAN interface above it."""
+    bring_up(pf)
+    netdev = interface_of(pf, 1)
     try:
         ip(pf, "link", "add", "link", netdev, "name", NAME, "type", "vlan", "id", "5")
     except errors.ToolError as error:
