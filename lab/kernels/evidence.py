@@ -23,6 +23,8 @@ PF_DRIVERS = ("igb", "nvme")
 """Each case has a result on a PF of each."""
 MANY_DRIVERS = (many_vfs.SOURCES.name,)
 """For cases about thousands of VFs."""
+CARRIED = "carried"
+"""A result of a run that was recorded as a whole: it did not fail. The kernel's entry says which run that was."""
 LEAKS = "no_leaks"
 """The row of the check after a run of cases: when it failed, nothing is recorded of that run."""
 Rows = list[dict[str, Any]]
@@ -80,7 +82,7 @@ def record(flavour: str, release: str, what: Tested, rows: Rows) -> None:
     name, kernel = what.kernel(release)
     with changed() as known:
         entry = known.setdefault(base_of(flavour), {}).setdefault(flavour, {"cases": {}, "kernels": {}})
-        entry["kernels"][name] = kernel
+        entry["kernels"][name] = {**entry["kernels"].get(name, {}), **kernel}
         for case in {row["name"] for row in rows} & what.cases.keys():
             found = {row["driver"]: row["result"] for row in rows if row["name"] == case}
             if case in bad:
@@ -135,7 +137,7 @@ def counts(flavour: str) -> dict[str, int]:
     """How many results of each kind are on record for the cases that there are."""
     known, there = load().get(base_of(flavour), {}).get(flavour, {}).get("cases", {}), cases()
     found = [value for name, one in known.items() if name in there for value in one.values()]
-    return {word: found.count(word) for word in ("pass", "skip")}
+    return {word: found.count(word) for word in ("pass", "skip", CARRIED)}
 
 
 def check() -> int:
@@ -154,14 +156,22 @@ def _say(flavour: str) -> bool:
         reasons = sorted(set(old.values()))
         which = "; ".join(f"{why}: {listed([name for name in old if old[name] == why])}" for why in reasons)
         print(f"evidence: {base} {flavour}: {len(old)} of {len(cases())} cases: {which}; run `{command}`")
-    elif not found["pass"]:
+    elif not (found["pass"] or found[CARRIED]):
         print(f"evidence: {base} {flavour}: no case was passed, all were skipped; run `{command} FRESH=1`")
     else:
         days = sorted({one["day"] for one in load()[base][flavour]["cases"].values()})
         where = "run here, too" if flavour in flavours.STANDARD else f"not run here, `{command}` does"
         when = " to ".join(dict.fromkeys((days[0], days[-1])))
         print(f"evidence: {base} {flavour}: {found['pass']} passed, {found['skip']} skipped on {when}; {where}")
-    return bool(old) or not found["pass"]
+        for text in carried(flavour):
+            print(f"evidence: {base} {flavour}: {found[CARRIED]} results {text}")
+    return bool(old) or not (found["pass"] or found[CARRIED])
+
+
+def carried(flavour: str) -> list[str]:
+    """Where results come from that are known of a run as a whole alone."""
+    kernels = load().get(base_of(flavour), {}).get(flavour, {}).get("kernels", {})
+    return [text for one in kernels.values() if (text := one.get(CARRIED))]
 
 
 def listed(names: Collection[str]) -> str:

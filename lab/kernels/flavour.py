@@ -10,19 +10,23 @@ from .base import BASES, Base
 
 @dataclass(frozen=True)
 class Kind:
-    """``patched``: with the base's series; ``fragments``: over its configuration; ``recorded``: kept as evidence."""
+    """``patched``: with the base's series; ``fragments``: over its configuration; ``recorded``: kept as evidence.
+
+    ``bare``: over the first file of the base's configuration alone, without what its hosts show beyond a hypervisor.
+    """
 
     name: str
     patched: bool
     localversion: str
     fragments: tuple[str, ...] = ()
     recorded: bool = True
+    bare: bool = False
 
 
 KINDS = (
     Kind("stock", False, "-kvmfleet-stock"),
     Kind("series", True, "-kvmfleet"),
-    Kind("debug", True, "-kvmfleet-debug", ("debug.config",)),
+    Kind("debug", True, "-kvmfleet-debug", ("debug.config",), bare=True),
     Kind("kcsan", True, "-kvmfleet-kcsan", ("kcsan.config",), recorded=False),
 )
 
@@ -48,7 +52,7 @@ def of(bases: Iterable[Base]) -> dict[str, Flavour]:
                 continue
             name = f"{kind.name}-{base.name}" if number else kind.name
             series = base.series if kind.patched else ""
-            configs = base.configs + kind.fragments
+            configs = (base.configs[:1] if kind.bare else base.configs) + kind.fragments
             made[name] = Flavour(name, base, series, kind.localversion, configs, kind.recorded)
     return made
 

@@ -180,3 +180,20 @@ def test_the_file_has_a_line_for_each_case_and_is_left_alone_by_what_it_knows(
     evidence.record("debug", "6.12.2-x", evidence.tested("debug"), rows())
     assert [known["release"] for known in record.load()["6.12"]["debug"]["kernels"].values()] == ["6.12.2-x"]
     assert record.load()["6.12"]["debug"]["cases"]["add"]["day"] == "2031-01-01"
+
+
+def test_what_is_carried_over_counts_until_it_is_run_again(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record_all()
+    with record.changed() as known:
+        entry = known["6.12"]["debug"]
+        for case in entry["cases"].values():
+            case |= {driver: evidence.CARRIED for driver in case if driver in (*evidence.PF_DRIVERS, "many_vfs")}
+        for kernel in entry["kernels"].values():
+            kernel[evidence.CARRIED] = "carried over from an old run"
+    assert evidence.check() == 0
+    assert "evidence: 6.12 debug: 5 results carried over from an old run\n" in capsys.readouterr().out
+    evidence.record("debug", RELEASE, evidence.tested("debug"), [row("bind"), row("bind", driver="nvme")])
+    assert evidence.check() == 0
+    assert "evidence: 6.12 debug: 3 results carried over from an old run\n" in capsys.readouterr().out
+    (tree / "configs/b").write_text("other")
+    assert evidence.check() == 1
