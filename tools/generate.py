@@ -1,10 +1,11 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write what follows from the property table: fields, argument specs, documentation, JSON Schema.
+"""Write what follows from the property table.
 
-A generated part of a file stands between the lines ``BEGIN GENERATED name`` and ``END GENERATED``. With ``--check``
-nothing is written; a part that is stale is named and the exit status is 1.
+That is fields, argument specs, documentation and the JSON Schema. A generated part of a file stands between the lines
+``BEGIN GENERATED name`` and ``END GENERATED``. With ``--check`` nothing is written; a part that is stale is named and
+the exit status is 1.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def fields(rows: Iterable[Property]) -> list[str]:
 
 
 def defaults() -> list[str]:
-    """Of `VfProperties`: the names of addresses, and what every driver starts with."""
+    """Names of addresses, and each driver's first values, for `VfProperties`."""
     names = {"00:00:00:00:00:00": "NO_MAC", "00:00:00:00:00:00:00:00": "NO_GUID"}
     values = [names.get(str(row.default)) or _python(row.default) for row in VF_PROPERTIES]
     mine = [row.name for row in VF_PROPERTIES if isinstance(row.kind, Address)]
@@ -100,7 +101,10 @@ def _option(kind: Kind) -> str:
 
 
 def documentation(rows: Iterable[Property], vf: str, pf: str, indent: int, *, full: bool = True) -> list[str]:
-    """Options as YAML; ``vf`` and ``pf`` stand before names of options that the text refers to."""
+    """Options as YAML, for modules and the role.
+
+    ``vf`` and ``pf`` stand before names of options that the text refers to.
+    """
     lines: list[str] = []
     for row in rows:
         paragraphs = [row.doc, *(MORE.get(row.name) or MORE.get(f"{row.of} {row.name}", ()) if full else ())]
@@ -169,7 +173,10 @@ FILES = (
 
 
 def filled(text: str) -> str:
-    """``text`` with its generated parts as they are to be; raises `KeyError` for a part of an unknown name."""
+    """``text`` with its generated parts brought up to date.
+
+    Raises `KeyError` for a part of an unknown name.
+    """
 
     def part(found: re.Match[str]) -> str:
         indent = found["indent"]
@@ -183,7 +190,10 @@ def filled(text: str) -> str:
 
 
 def schema() -> dict[str, Any]:
-    """The host document as JSON Schema (draft 2020-12), for editors; `sriovctl` checks more than it can say."""
+    """The host document as JSON Schema (draft 2020-12), for editors.
+
+    `sriovctl` checks more than the schema can say.
+    """
     ids = {
         "description": "VF ids: a list such as 0-99,200, or all.",
         "anyOf": [
@@ -242,7 +252,7 @@ def _described(rows: Iterable[Property]) -> dict[str, Any]:
 
 
 def _json(kind: Kind) -> dict[str, Any]:
-    """What a kind of value is in JSON Schema."""
+    """The JSON Schema of a kind of value."""
     if isinstance(kind, Number):
         return {"type": "integer", "minimum": kind.low, "maximum": kind.high}
     if isinstance(kind, Choice):
@@ -256,13 +266,13 @@ def _json(kind: Kind) -> dict[str, Any]:
 
 
 def outputs(root: Path = ROOT) -> dict[Path, str]:
-    """What each file is to hold, by path."""
+    """The text that each file should have, by path."""
     texts = {root / name: filled((root / name).read_text(encoding="utf-8")) for name in FILES}
     return {**texts, root / SCHEMA.relative_to(ROOT): json.dumps(schema(), indent=2) + "\n"}
 
 
 def stale(root: Path = ROOT) -> list[Path]:
-    """The files that are not as they are to be."""
+    """The files whose text is out of date."""
     return [path for path, text in outputs(root).items() if not path.exists() or path.read_text("utf-8") != text]
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which of the repository's Python files a file imports, itself and through others.
+"""The graph of imports among the repository's Python files.
 
 Every import counts: in functions, for annotations only, and what pytest loads by itself (conftest.py). A file that
 finds others by another way than import, by their path or by a name in a text, can rest on any file: it is `open_ended`.
@@ -27,7 +27,10 @@ CONFTEST = "conftest.py"
 
 
 class Graph:
-    """The imports among ``files`` (paths relative to ``root``); those that are not there any more import nothing."""
+    """The imports among ``files`` (paths relative to ``root``).
+
+    Those that are not there any more import nothing.
+    """
 
     def __init__(self, root: Path, files: Iterable[str]) -> None:
         self.root = root
@@ -47,7 +50,7 @@ class Graph:
         return self._texts[file]
 
     def direct(self, file: str) -> set[str]:
-        """What the file imports itself, with the packages on the way there."""
+        """The files that a file imports itself, with packages above them."""
         if file not in self._direct:
             names = imported(ast.parse(self.text(file)), file)
             found = {path for name in names for path in self.resolve(name)}
@@ -55,7 +58,7 @@ class Graph:
         return self._direct[file]
 
     def closure(self, file: str) -> set[str]:
-        """The file, and all that it imports itself and through others."""
+        """The file and all its imports, direct and indirect."""
         if file not in self._closures:
             found: set[str] = set()
             waiting = [file]
@@ -68,7 +71,10 @@ class Graph:
         return self._closures[file]
 
     def open_ended(self, file: str) -> bool:
-        """Whether it, or what it imports, finds files by another way than import."""
+        """Whether the file finds others by another way than import.
+
+        What it imports counts too.
+        """
         return any(self._finds_files(one) for one in self.closure(file))
 
     def _finds_files(self, file: str) -> bool:
@@ -78,7 +84,10 @@ class Graph:
         return self._found[file]
 
     def resolve(self, name: str) -> Iterator[str]:
-        """The files that importing a dotted name loads: of a module, and the packages on the way."""
+        """The files that importing a dotted name loads.
+
+        That is a module, and the packages above it.
+        """
         for prefix, folder in PREFIXES.items():
             if name.startswith(prefix):
                 yield from self._under(folder, name.removeprefix(prefix).split("."))
@@ -95,7 +104,7 @@ class Graph:
             path += f"{part}/"
 
     def _packages(self, file: str) -> set[str]:
-        """The conftest.py and __init__.py of the folders that hold it."""
+        """The conftest.py and __init__.py of the folders above a file."""
         folders = [*Path(file).parents]
         return {
             name for folder in folders for name in map(str, (folder / CONFTEST, folder / "__init__.py"))
@@ -103,7 +112,10 @@ class Graph:
 
 
 def imported(tree: ast.Module, file: str) -> set[str]:
-    """Dotted names of what a file imports; of `from a import b` both, for ``b`` may be a file."""
+    """Dotted names that a file imports.
+
+    Of `from a import b` both, for ``b`` may be a file.
+    """
     package = Path(file).parent.parts
     names = set()
     for node in ast.walk(tree):

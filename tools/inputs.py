@@ -1,11 +1,12 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What decides the result of a test stage: files of the checkout, and what is installed on this machine.
+"""The inputs that decide the result of a test stage.
 
-A stage rests on every file that git tracks or does not ignore, less those that `STAGES` leaves out for it: leave out
-only what it cannot read. Packages of Python and of the operating system, the running kernel and settings in the
-environment decide every stage; the lab's root file system, made of packages of a mirror, those that boot hosts.
+They are files of the checkout, and what is installed on this machine. A stage rests on every file that git tracks or
+does not ignore, less those that `STAGES` leaves out for it: leave out only what it cannot read. Packages of Python and
+of the operating system, the running kernel and settings in the environment decide every stage; the lab's root file
+system, made of packages of a mirror, those that boot hosts.
 """
 
 from __future__ import annotations
@@ -39,14 +40,17 @@ NO_SETTING = {"KVMFLEET_FRESH", "KVMFLEET_CACHE"}
 
 @dataclass(frozen=True)
 class Inputs:
-    """Patterns of files (`fnmatch`, ``*`` crosses folders); ``lab``: hosts are booted."""
+    """Patterns of the files that a stage rests on.
+
+    They are `fnmatch` patterns, in which ``*`` crosses folders. With ``lab``, the stage boots hosts.
+    """
 
     only: tuple[str, ...] = ("*",)
     without: tuple[str, ...] = (RECORD,)
     lab: bool = False
 
     def takes(self, file: str) -> bool:
-        """Whether the stage rests on that file."""
+        """Whether the stage rests on a file."""
         return matches(file, self.only) and not matches(file, self.without)
 
 
@@ -74,7 +78,10 @@ def matches(file: str, patterns: Iterable[str]) -> bool:
 
 
 def digests(root: Path = ROOT) -> dict[str, str]:
-    """Each file that git tracks or does not ignore, as it is now, with a checksum of its contents and mode."""
+    """Digests of the checkout's files, by name.
+
+    The files are those that git tracks or does not ignore, as they are now; contents and mode count.
+    """
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, check=True).stdout.decode()
     return {name: digest(root / name) for name in sorted(set(filter(None, listed.split("\0")))) if _there(root / name)}
@@ -85,7 +92,7 @@ def _there(path: Path) -> bool:
 
 
 def digest(path: Path) -> str:
-    """Of a file's contents and whether it is executable, or of where a link leads."""
+    """The digest of a file's contents and mode, or a link's target."""
     if path.is_symlink():
         return f"link {os.readlink(path)}"
     mode = "x" if os.access(path, os.X_OK) else "-"
@@ -93,7 +100,7 @@ def digest(path: Path) -> str:
 
 
 def facts(environment: Mapping[str, str] = os.environ) -> dict[str, object]:
-    """What is installed here, and settings for the tests."""
+    """The installed packages, the machine, and settings for the tests."""
     packages = Path(sysconfig.get_paths()["purelib"]).glob("*.dist-info")
     return {
         "python": sys.version,
@@ -109,7 +116,7 @@ def facts(environment: Mapping[str, str] = os.environ) -> dict[str, object]:
 
 
 def _installed() -> str:
-    """Packages of the operating system with their versions; empty where there is no dpkg."""
+    """The operating system's packages, with versions; empty where there is no dpkg."""
     try:
         return subprocess.run(["dpkg-query", "--show"], stdout=subprocess.PIPE, check=False, text=True).stdout
     except FileNotFoundError:
@@ -117,12 +124,15 @@ def _installed() -> str:
 
 
 def lab_images() -> list[tuple[str, int]]:
-    """The root file systems in the cache and when they were made."""
+    """Names and times of the root file systems in the cache."""
     return sorted((path.name, path.stat().st_mtime_ns) for path in (cache() / "rootfs").glob("*"))
 
 
 def key(stage: str, files: Mapping[str, str], known: Mapping[str, object]) -> str:
-    """Names the inputs of a stage of `STAGES`: 24 hex digits over ``files`` (`digests`) and ``known`` (`facts`)."""
+    """The key of a stage's inputs: 24 hex digits.
+
+    They are a checksum of the stage's part of ``files`` (`digests`) and of ``known`` (`facts`).
+    """
     inputs = STAGES[stage]
     taken = {name: value for name, value in files.items() if inputs.takes(name)}
     images = lab_images() if inputs.lab else []

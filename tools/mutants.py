@@ -1,12 +1,13 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plant faults in the engine, one at a time: the test that is named for each must turn red.
+"""Plant faults in the engine; a named test must catch each.
 
-The faults are listed in tests/mutants/mutants.yml. Everything happens in copies of this checkout below build/mutants/,
-one for each of two workers. There the named tests must pass as they are; then each is run with its fault. A fault is
-caught when that test fails by an assertion or an error of the engine. A test that cannot even be collected, or that
-fails by a NameError and the like, shows a broken fault, not a good test.
+The faults are listed in tests/mutants/mutants.yml and planted one at a time. Everything happens in copies of this
+checkout below build/mutants/, one for each of two workers. There the named tests must pass as they are; then each is
+run with its fault. A fault is caught when that test fails by an assertion or an error of the engine. A test that cannot
+even be collected, or that fails by a NameError and the like, shows a broken fault, not a good test.
+
 Each fault has one line; the last line is "mutants: N passed, N failed".
 """
 
@@ -47,12 +48,18 @@ CRASH = re.compile(
 
 
 class BadListError(Exception):
-    """The list of faults, or one of them, does not fit the code."""
+    """The error of a list of faults that does not fit.
+
+    It does not fit the code, or is not whole.
+    """
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """``old`` is in ``file`` exactly once and becomes ``new``; ``test`` is the pytest node id that must turn red."""
+    """A fault: ``old`` becomes ``new`` in ``file``; ``test`` must turn red.
+
+    ``old`` is there exactly once, and ``test`` is a node id of pytest.
+    """
 
     name: str
     file: str
@@ -63,7 +70,10 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Run:
-    """What pytest said: its exit status (None after `DEADLINE_S`), messages of failures, errors outside of tests."""
+    """The result of a run of pytest.
+
+    Its exit status (None after `DEADLINE_S`), messages of failures, and errors outside of tests.
+    """
 
     status: int | None
     failures: tuple[str, ...] = ()
@@ -72,7 +82,10 @@ class Run:
 
 
 def parse(text: str) -> list[Mutant]:
-    """The faults in the text of the list; raises `BadListError` for one that is not whole or whose name is taken."""
+    """The faults in the text of the list.
+
+    Raises `BadListError` for one that is not whole or whose name is taken.
+    """
     keys = [field.name for field in fields(Mutant)]
     rows: Any = yaml.safe_load(text)
     if not isinstance(rows, list):
@@ -89,7 +102,10 @@ def parse(text: str) -> list[Mutant]:
 
 
 def planted(mutant: Mutant, text: str) -> str:
-    """The file's ``text`` with the fault in it; raises `BadListError` when it does not go in exactly one place."""
+    """The file's ``text`` with the fault planted.
+
+    Raises `BadListError` when it does not go in exactly one place.
+    """
     where = f"mutant '{mutant.name}': {mutant.file}"
     if (times := text.count(mutant.old)) != 1:
         raise BadListError(
@@ -107,7 +123,10 @@ def planted(mutant: Mutant, text: str) -> str:
 
 
 def check(mutants: Sequence[Mutant], root: Path) -> list[str]:
-    """Why faults cannot be planted in the checkout at ``root``, or their tests not be found there."""
+    """Reasons why faults cannot be planted, or their tests be found.
+
+    ``root`` is the checkout.
+    """
     problems = []
     for mutant in mutants:
         try:
@@ -121,7 +140,10 @@ def check(mutants: Sequence[Mutant], root: Path) -> list[str]:
 
 
 def chosen(mutants: Sequence[Mutant], parts: Sequence[str]) -> list[Mutant]:
-    """Those whose names hold one of ``parts``, all without any; raises `BadListError` for a part of no name."""
+    """The faults whose names hold one of ``parts``; all without parts.
+
+    Raises `BadListError` for a part of no name.
+    """
     for part in parts:
         if not any(part in mutant.name for mutant in mutants):
             raise BadListError(f"no mutant's name has '{part}' in it; names: {'; '.join(m.name for m in mutants)}")
@@ -129,7 +151,7 @@ def chosen(mutants: Sequence[Mutant], parts: Sequence[str]) -> list[Mutant]:
 
 
 def copy(target: Path) -> None:
-    """What git knows of this checkout, and new files, as they are now."""
+    """Copy the checkout's tracked and new files, as they are now."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout.decode()
     for name in filter(None, listed.split("\0")):
@@ -140,7 +162,10 @@ def copy(target: Path) -> None:
 
 @contextmanager
 def fault(folder: Path, mutant: Mutant) -> Iterator[None]:
-    """The fault in the copy at ``folder``; afterwards the file is what it was, its times too: they tell bytecode."""
+    """Plant the fault in the copy at ``folder``, and restore the file.
+
+    Its times are restored too: bytecode is recognised by them.
+    """
     path = folder / mutant.file
     before, times = path.read_text(encoding="utf-8"), path.stat()
     path.write_text(planted(mutant, before), encoding="utf-8")
@@ -153,7 +178,10 @@ def fault(folder: Path, mutant: Mutant) -> Iterator[None]:
 
 
 def pytest(folder: Path, tests: Sequence[str], *, bytecode: bool = False) -> Run:
-    """Run ``tests`` in the copy at ``folder``; only without a fault may ``bytecode`` be kept."""
+    """Run ``tests`` in the copy at ``folder``.
+
+    ``bytecode`` may be kept only without a fault.
+    """
     report = folder / "build/junit.xml"
     report.unlink(missing_ok=True)
     given = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "PYTHON"))}
@@ -174,7 +202,10 @@ def pytest(folder: Path, tests: Sequence[str], *, bytecode: bool = False) -> Run
 
 
 def read_report(status: int, report: str, output: str) -> Run:
-    """A run from pytest's exit status, its JUnit report (may be missing) and what it printed."""
+    """A run from pytest's exit status, JUnit report and output.
+
+    The report may be missing.
+    """
     root = ElementTree.fromstring(report or "<testsuites/>")
     failures = tuple(item.get("message", "") for item in root.iter("failure"))
     errors = tuple(item.get("message", "") for item in root.iter("error"))
@@ -182,7 +213,7 @@ def read_report(status: int, report: str, output: str) -> Run:
 
 
 def verdict(mutant: Mutant, run: Run) -> str:
-    """Empty when the fault was caught, else why not."""
+    """The reason why a fault was not caught; empty for one caught."""
     if run.status == 0:
         return f"SURVIVED: {mutant.name}: {mutant.test} stays green"
     if run.status is None:
@@ -215,7 +246,10 @@ class Copies:
 
 
 def unchanged(copies: Copies, pool: ThreadPoolExecutor, mutants: Sequence[Mutant]) -> list[str]:
-    """What is wrong with the named tests as they are; each copy runs its share, and keeps bytecode for later."""
+    """Run the named tests without faults; report those that fail.
+
+    Each copy runs its share, and keeps bytecode for later.
+    """
     tests = sorted({mutant.test for mutant in mutants})
     number = len(copies.folders)
     shares = [(folder, tests[index::number]) for index, folder in enumerate(copies.folders) if tests[index::number]]
@@ -224,13 +258,13 @@ def unchanged(copies: Copies, pool: ThreadPoolExecutor, mutants: Sequence[Mutant
 
 
 def trial(copies: Copies, mutant: Mutant) -> str:
-    """As `verdict`, of the fault planted in a free copy."""
+    """Plant a fault in a free copy and return its `verdict`."""
     with copies.one() as folder, fault(folder, mutant):
         return verdict(mutant, pytest(folder, [mutant.test]))
 
 
 def survey(mutants: Sequence[Mutant], folder: Path) -> tuple[int, int]:
-    """(caught, not caught) of all faults, with a line for each as it becomes known."""
+    """Try all faults, a line each; return the numbers caught and not."""
     with ThreadPoolExecutor(WORKERS) as pool:
         copies = Copies(folder, min(WORKERS, len(mutants)))
         if problems := unchanged(copies, pool, mutants):
@@ -244,7 +278,7 @@ def survey(mutants: Sequence[Mutant], folder: Path) -> tuple[int, int]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0 when every fault was caught."""
+    """Try the listed faults; return 0 when every fault was caught."""
     parser = argparse.ArgumentParser(description="Plant faults; the test that is named for each must turn red.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="only mutants with this in their names")
     options = parser.parse_args(arguments)

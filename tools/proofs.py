@@ -1,9 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What was passed, remembered by the contents of what decided it, in the cache that all checkouts share.
+"""The proofs of what has passed, in the cache of all checkouts.
 
-`KVMFLEET_FRESH` in the environment, set to anything, hides all of it; what is passed then is remembered anew.
+A proof is kept by the contents of what decided it. `KVMFLEET_FRESH` in the environment, set to anything, hides all of
+them; what passes then is kept anew.
 """
 
 from __future__ import annotations
@@ -25,12 +26,15 @@ def folder() -> Path:
 
 
 def fresh() -> bool:
-    """Whether nothing shall be skipped."""
+    """Whether every stage must run, whatever is proven."""
     return bool(os.environ.get("KVMFLEET_FRESH"))
 
 
 def find(name: str, key: str) -> dict[str, Any] | None:
-    """What was kept for that name and key, with its ``time``; None for nothing, or when nothing shall be skipped."""
+    """The proof of that name and key, with its ``time``.
+
+    None where there is none, or when every stage must run.
+    """
     try:
         return None if fresh() else dict(json.loads(_path(name, key).read_text(encoding="utf-8")))
     except (OSError, ValueError):
@@ -38,7 +42,7 @@ def find(name: str, key: str) -> dict[str, Any] | None:
 
 
 def keep(name: str, key: str, **what: object) -> None:
-    """Remember, whole or not at all."""
+    """Keep a proof, whole or not at all."""
     path = _path(name, key)
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(f".{os.getpid()}")
@@ -49,14 +53,14 @@ def keep(name: str, key: str, **what: object) -> None:
 
 
 def all_of(name: str) -> list[dict[str, Any]]:
-    """Everything that is kept for a name, the newest last."""
+    """All proofs of a name, the newest last."""
     paths = sorted((folder() / name).glob("*.json"), key=lambda one: one.stat().st_mtime)
     found = [find(name, path.stem) for path in paths]
     return [one for one in found if one is not None]
 
 
 def day(proof: dict[str, Any]) -> str:
-    """When something was proven, for people: in UTC, to the minute."""
+    """The time of a proof for people: in UTC, to the minute."""
     return time.strftime("%Y-%m-%d %H:%M", time.gmtime(proof["time"]))
 
 

@@ -1,16 +1,16 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run make targets as the stages of a test run: one log and one row each, and one line that sums them.
+"""Run make targets as the stages of a test run.
 
-A stage's output goes to the terminal and to build/test/STAGE.log. Its counts are those of the last line of that log
-with "N passed", "N failed" or "N skipped"; a stage without such a line counts as one check. A stage whose command
-fails, or that skipped everything, never counts as passed.
-The run's last line, also in build/test/total, is "N passed, N failed".
+Each has a log and a row, and one line sums them. A stage's output goes to the terminal and to build/test/STAGE.log. Its
+counts are those of the last line of that log with "N passed", "N failed" or "N skipped"; a stage without such a line
+counts as one check. A stage whose command fails, or that skipped everything, never counts as passed. The run's last
+line, also in build/test/total, is "N passed, N failed".
 
-A stage that passed before on identical inputs (tools/inputs.py says what these are) is not run again: it counts with
-the numbers of that time, and says when it was. KVMFLEET_FRESH=1 runs all. Stages with a `+` between them run side by
-side, their output only in the logs until they end.
+A stage that passed before on identical inputs (tools/inputs.py) is not run again: it counts with the numbers of that
+time, and names that time. KVMFLEET_FRESH=1 runs all. Stages with a `+` between them run side by side, their output only
+in the logs until they end.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ COUNT = re.compile(r"\b(\d+) (passed|failed|errors?|skipped)\b")
 
 @dataclass(frozen=True)
 class Row:
-    """What one stage did: numbers of checks, and wall-clock seconds (None when it was not run)."""
+    """The result of a stage: numbers of checks, and wall-clock seconds.
+
+    Seconds are None when it was not run.
+    """
 
     stage: str
     passed: int
@@ -43,7 +46,10 @@ class Row:
 
 
 def count(log: str, status: int) -> tuple[int, int, int]:
-    """(passed, failed, skipped) of a stage, from the last line of its log that counts, and its exit status."""
+    """Count a stage's checks: (passed, failed, skipped).
+
+    They are from the last line of its log that counts, and its exit status.
+    """
     numbers = {"passed": 0, "failed": 0, "error": 0, "skipped": 0}
     for line in reversed(log.splitlines()):
         found = [(kind.removesuffix("s"), int(number)) for number, kind in COUNT.findall(line)]
@@ -57,7 +63,10 @@ def count(log: str, status: int) -> tuple[int, int, int]:
 
 
 def stage(name: str, *, quiet: bool = False) -> Row:
-    """Run a stage, or take what is known from identical inputs; keep what it shows if nothing was edited meanwhile."""
+    """Run a stage, or take its proof from identical inputs.
+
+    Its result is kept as proof if nothing was edited meanwhile.
+    """
     before = identity(name)
     known = proofs.find(name, before) if before else None
     if known:
@@ -71,7 +80,10 @@ def stage(name: str, *, quiet: bool = False) -> Row:
 
 
 def identity(name: str) -> str:
-    """The key of a stage's inputs; empty when it must run: they are not listed, or this is no checkout of git."""
+    """The key of a stage's inputs; empty when it must run.
+
+    It must where they are not listed, or this is no checkout of git.
+    """
     if name not in inputs.STAGES:
         return ""
     try:
@@ -81,7 +93,10 @@ def identity(name: str) -> str:
 
 
 def run(stage: str, command: list[str], *, quiet: bool = False) -> Row:
-    """Run a stage, its output copied to its log and to the terminal; if ``quiet``, there when it has ended."""
+    """Run a stage; copy its output to its log and the terminal.
+
+    If ``quiet``, the terminal shows it when the stage has ended.
+    """
     if not quiet:
         print(f"--- {stage}: {' '.join(command)}", flush=True)
     started = time.monotonic()
@@ -104,9 +119,9 @@ def run(stage: str, command: list[str], *, quiet: bool = False) -> Row:
                 sys.stdout.write(line)
                 sys.stdout.flush()
     row = Row(stage, *count("".join(lines), process.returncode), seconds=time.monotonic() - started)
-    said = f"--- {stage}: {'failed' if row.failed else 'ok'} after {row.seconds:.0f} s"
+    verdict = f"--- {stage}: {'failed' if row.failed else 'ok'} after {row.seconds:.0f} s"
     whole = f"--- {stage}: {' '.join(command)}\n{''.join(lines)}" if quiet else ""
-    print(whole + said, flush=True)
+    print(whole + verdict, flush=True)
     return row
 
 
@@ -130,7 +145,10 @@ def table(rows: list[Row]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run all stages, then the expensive ones as long as nothing has failed; one that is not run counts as failed."""
+    """Run all stages, and the expensive ones after a success.
+
+    One that is not run because something failed before counts as failed.
+    """
     parser = argparse.ArgumentParser(description="Run make targets as stages and sum up their checks.")
     parser.add_argument("stages", nargs="+", help="make targets, in order; A+B: side by side")
     parser.add_argument(

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the unit tests, or only those that a change can turn: of the rooms that changed and of those above them.
+"""Run the unit tests: all, or those that a change can turn.
 
 A file of tests is run when it changed, when its imports lead to a file that changed, or when it finds files by another
 way than import (tools/import_graph.py) and any file changed. Changed means since the newest run that passed, here or in
@@ -32,7 +32,7 @@ NOTHING_THERE = 5
 
 @dataclass(frozen=True)
 class Change:
-    """``files`` that were changed, added or removed, and since when."""
+    """The ``files`` changed, added or removed, and since when."""
 
     files: set[str]
     since: str
@@ -40,7 +40,7 @@ class Change:
 
 @dataclass
 class Selection:
-    """Files of tests by why they are run."""
+    """The files of tests to run, by the reason for it."""
 
     reached: list[str] = field(default_factory=list)
     open_ended: list[str] = field(default_factory=list)
@@ -51,19 +51,25 @@ class Selection:
 
 
 def difference(one: Mapping[str, str], other: Mapping[str, str]) -> set[str]:
-    """Names whose checksums are not the same in both."""
+    """Names whose checksums differ, or that are in one only."""
     return {name for name in {*one, *other} if one.get(name) != other.get(name)}
 
 
 def change(files: Mapping[str, str], facts: str) -> Change:
-    """Since the state that passed, with the same ``facts``, and that differs least from ``files``."""
+    """The change since the run that passed and differs least.
+
+    Only runs with the same ``facts`` count.
+    """
     states = [state for state in proofs.all_of(NAME) if state["facts"] == facts]
     changes = [Change(difference(state["files"], files), f"the run of {proofs.day(state)} UTC") for state in states]
     return min(reversed(changes), key=lambda one: len(one.files), default=since_commit())
 
 
 def since_commit(root: Path = inputs.ROOT) -> Change:
-    """Since the commit before the last one, what is not committed included; everything where there is none."""
+    """The change since the commit before the last, uncommitted edits included.
+
+    Everything where there is no such commit.
+    """
     changed = _git(root, "diff", "--name-only", "--no-renames", "-z", "HEAD~1")
     if changed is None:
         return Change(set(inputs.digests(root)), "ever")
@@ -89,8 +95,8 @@ def select(graph: Graph, changed: set[str]) -> Selection:
     return found
 
 
-def said(found: Selection, every: int, what: Change) -> str:
-    """One line: how many are run, and why."""
+def summary(found: Selection, every: int, what: Change) -> str:
+    """A line of how many files of tests are run, and why."""
     names = sorted(what.files)
     few = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
     why = f"{len(found.reached)} reach a changed file, {len(found.open_ended)} may read any"
@@ -98,12 +104,15 @@ def said(found: Selection, every: int, what: Change) -> str:
 
 
 def run(tests: Iterable[str]) -> int:
-    """pytest on files, or on all tests; its exit status."""
+    """Run pytest on files, or on all tests; return its exit status."""
     return subprocess.run([sys.executable, *PYTEST, *tests], cwd=inputs.ROOT, stdin=subprocess.DEVNULL).returncode
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """pytest's exit status; what passed is remembered, unless something was edited meanwhile."""
+    """Run the unit tests; return pytest's exit status.
+
+    The state that passed is kept as proof, unless something was edited meanwhile.
+    """
     parser = argparse.ArgumentParser(description="Run unit tests.")
     parser.add_argument("--changed", action="store_true", help="only those that what was changed can turn")
     options = parser.parse_args(arguments)
@@ -115,7 +124,7 @@ def main(arguments: list[str] | None = None) -> int:
         graph = Graph(inputs.ROOT, {*files, *what.files})
         found = select(graph, what.files)
         every = sum(Path(file).name.startswith("test_") and file.startswith(FOLDER) for file in files)
-        print(said(found, every, what), flush=True)
+        print(summary(found, every, what), flush=True)
         if not found.files:
             print("unit tests: 1 passed: nothing that they rest on has changed")
             return 0

@@ -72,6 +72,6 @@ def test_a_change_is_since_the_nearest_run_that_passed(tmp_path: Path, monkeypat
 
 def test_the_line_says_how_many_and_why() -> None:
     found = unit_tests.Selection(["tests/unit/test_a.py"], ["tests/unit/test_b.py"])
-    assert unit_tests.said(found, 9, Change({"plugins/x.py"}, "HEAD~1")) == (
+    assert unit_tests.summary(found, 9, Change({"plugins/x.py"}, "HEAD~1")) == (
         "unit tests: 2 of 9 files (1 reach a changed file, 1 may read any); changed since HEAD~1: plugins/x.py"
     )
