@@ -1,4 +1,4 @@
-"""``python -m bench``: measure all keys or one, write build/bench/results.json and build/bench/vf_stage.svg."""
+"""Measure all keys, or one, and write their results (``python -m bench``)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ RESULTS = FOLDER / "results.json"
 
 
 def measure(hosts: vf_stage.Stage, keys: Collection[str], runs: int) -> Samples:
-    """By side, a sample for each round, each on a host that was booted for it; only what the keys need."""
+    """The samples of each side, one for each round.
+
+    Each round boots a host and runs only the steps that the keys need.
+    """
     sides = sides_of(keys)
     samples: Samples = {side: [] for side in vf_stage.SIDES if side in sides}
     for number, order in enumerate(vf_stage.orders(runs), start=1):
@@ -37,13 +40,13 @@ def measure(hosts: vf_stage.Stage, keys: Collection[str], runs: int) -> Samples:
                 for step in (STEPS[name] for name in steps_of(keys)):
                     sample |= step.measure(target, side) if side in step.sides else {}
             samples[side].append(sample)
-            said = ", ".join(f"{name} {value:.2f}" for name, value in sample.items())
-            say(f"round {number} of {runs}: {side}: {said}")
+            figures = ", ".join(f"{name} {value:.2f}" for name, value in sample.items())
+            say(f"round {number} of {runs}: {side}: {figures}")
     return samples
 
 
 def facts() -> dict[str, Any]:
-    """What the figures were measured on, and when."""
+    """The machine and kernels of the measurement, and its time."""
     return {
         "accelerator": accelerator.accelerator(rootfs.build().kernel),
         "cpus": os.cpu_count(),
@@ -55,12 +58,15 @@ def facts() -> dict[str, Any]:
 
 
 def merged(old: dict[str, Any], figures: dict[str, Any], on: dict[str, Any]) -> dict[str, Any]:
-    """Results with ``figures`` in place of older ones of their keys; each key says what it was measured on."""
+    """Results with ``figures`` in place of older ones of their keys.
+
+    Each key says what it was measured on.
+    """
     return {**old, **{key: {**values, "measured_on": on} for key, values in figures.items()}}
 
 
 def write(results: dict[str, Any]) -> None:
-    """The results as JSON, and a plot of the VF stage where that is among them."""
+    """Write results as JSON, with a plot of a measured VF stage."""
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     if "vf_stage" in results:
         plot.plot(results["vf_stage"], FOLDER / "vf_stage.svg")

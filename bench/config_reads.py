@@ -1,4 +1,7 @@
-"""How many reads of configuration space adding a VF takes, counted by QEMU on the device's side."""
+"""Count the reads of configuration space that adding a VF takes.
+
+QEMU counts them, on the device's side.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,18 @@ VFS = 64
 
 
 def reads(log: str) -> Counter[str]:
-    """Reads by function (``bus:device.function`` as the guest has numbered them); QEMU hw/pci/trace-events."""
+    """Reads by function (``bus:device.function``), with the guest's numbers.
+
+    The lines are those of QEMU's hw/pci/trace-events.
+    """
     return Counter(LINE.findall(log))
 
 
 def measure(target: host.Running, side: str) -> dict[str, float]:
-    """``reads`` per VF while 64 VFs are added: of the VFs, and of their PF and its root port, whose part is small.
+    """Count ``reads`` per VF while 64 VFs are added.
 
-    The host is up, and its VFs are disabled.
+    They are those of the VFs, and of their PF and its root port, whose part is small. The host is up, and its VFs are
+    disabled.
     """
     pf = f"/sys/bus/pci/devices/{target.host.pfs[0].address}"
     log = target.folder / "qemu.log"

@@ -2,11 +2,12 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The SR-IOV stage of a resume by the engine, on the host: read, plan, apply, read again.
+"""Time the SR-IOV stage of a resume by the engine.
 
     PYTHONPATH=/usr/local/sbin/sriovctl engine_stage.py N IDS PF...
 
-Prints ``{"engine_s": seconds from the first read to the verified end, "process_s": seconds since this process began}``.
+The stage reads, plans, applies and reads again. Prints ``{"engine_s": seconds from the first read to the verified end,
+"process_s": seconds since this process began}``.
 """
 
 import json
@@ -22,7 +23,10 @@ from kvmfleet_sriov._system.sysfs import Sysfs
 
 
 def age() -> float:
-    """Seconds since this process was started (proc(5): field 22 of stat, in clock ticks since boot)."""
+    """Seconds since the start of this process.
+
+    proc(5): field 22 of stat, in clock ticks since boot.
+    """
     with open("/proc/self/stat", encoding="ascii") as file:
         ticks = int(file.read().rsplit(")", 1)[1].split()[19])
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / 100

@@ -1,4 +1,7 @@
-"""What VFs that are enabled cost a kexec: enumeration until init, and then until the VFs that VMs use are there."""
+"""Time what enabled VFs cost a kexec.
+
+Enumeration until init, and then until the VFs that VMs use are there.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,11 @@ INIT = re.compile(r"^\[ *(\d+\.\d+)\] Run \S+ as init process", re.MULTILINE)
 
 
 def measure(target: host.Running, side: str) -> dict[str, float]:
-    """Two jumps of a kernel into itself, with VFs enabled as `vf_stage` has left them, then with none (control).
+    """Time two jumps of a kernel into itself: with VFs enabled, without.
 
-    ``init_s`` and ``control_s`` are read from the new kernel's clock when it starts init; ``stage_s``, after the first
-    jump, is what `vf_stage` measures on a host whose VFs were enabled by nobody.
+    The first is with the VFs as `vf_stage` has left them, the second with none (control). ``init_s`` and ``control_s``
+    are read from the new kernel's clock when it starts init; ``stage_s``, after the first jump, is what `vf_stage`
+    measures on a host whose VFs were enabled by nobody.
     """
     init = jump(target, side)
     again = vf_stage.measure(target, side)
@@ -44,7 +48,10 @@ def jump(target: host.Running, side: str) -> float:
 
 
 def disable(pfs: str) -> str:
-    """Shell: no VFs on any PF, by the file that all kernels have."""
+    """The shell command that disables all VFs of PFs.
+
+    It writes the file that all kernels have.
+    """
     file = "/sys/bus/pci/devices/$pf/sriov_numvfs"
     return f"for pf in {pfs}; do echo 0 >{file} & done; wait; for pf in {pfs}; do grep -qx 0 {file} || exit 1; done"
 

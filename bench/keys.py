@@ -1,4 +1,4 @@
-"""What `make bench` measures: its keys, each with the steps that it needs and the figures that it ends with."""
+"""The keys of `make bench`: steps to measure, figures to report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ Samples = dict[str, list[dict[str, float]]]
 
 @dataclass(frozen=True)
 class Step:
-    """A part of a boot: ``measure`` is of a host that is up; ``after`` is the step that it goes on from."""
+    """A part of a boot: ``measure`` times a host that is up.
+
+    ``after`` is the step that it goes on from.
+    """
 
     sides: tuple[str, ...]
     measure: Callable[[host.Running, str], dict[str, float]]
@@ -35,7 +38,10 @@ STEPS: Mapping[str, Step] = {
 
 @dataclass(frozen=True)
 class Key:
-    """``results``: of the samples and the number of PFs; ``figures``: names of those that are said at the end."""
+    """A key of the results, and the ``step`` that measures it.
+
+    ``results`` takes the samples and the number of PFs; ``figures`` names those that are reported at the end.
+    """
 
     step: str
     results: Callable[[Samples, int], dict[str, Any]]
@@ -72,14 +78,20 @@ KEYS: Mapping[str, Key] = {
 
 
 def chosen(only: str) -> list[str]:
-    """The key of this name, or all without one; raises `LabError` that lists them."""
+    """The key named ``only``, or all keys without a name.
+
+    Raises `LabError` that lists them for another name.
+    """
     if only and only not in KEYS:
         raise LabError(f"there is no key '{only}'; keys: {', '.join(KEYS)}")
     return [only] if only else list(KEYS)
 
 
 def steps_of(keys: Collection[str]) -> list[str]:
-    """The steps that the keys need, and those that these go on from, in the order of a boot."""
+    """The steps that the keys need, in the order of a boot.
+
+    Those that they go on from are among them.
+    """
     needed = {KEYS[key].step for key in keys}
     needed |= {STEPS[name].after for name in needed}
     return [name for name in STEPS if name in needed]

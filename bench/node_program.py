@@ -1,7 +1,9 @@
-"""``python -m bench.node_program CHECKOUT``: costs of this checkout beside those of another one, measured in turns.
+"""Compare the costs of this checkout with another's (``python -m bench.node_program CHECKOUT``).
 
 CPU milliseconds (user and system) of ``sriovctl`` on a host that is as declared, and bytes that Ansible sends for
 ``sriov_pf``.
+
+Both are measured in turns.
 """
 
 from __future__ import annotations
@@ -33,7 +35,10 @@ def program(checkout: Path, folder: Path) -> Path:
 
 
 def cpu_ms(file: Path, root: Path, command: str) -> float:
-    """CPU time of one run and what it starts; raises `subprocess.CalledProcessError` when it fails."""
+    """CPU time of one run and of its child processes.
+
+    Raises `subprocess.CalledProcessError` when it fails.
+    """
     argv = [sys.executable, "-IS", str(file), "--root", str(root), command]
     process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _pid, status, used = os.wait4(process.pid, 0)

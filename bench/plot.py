@@ -1,4 +1,4 @@
-"""A picture of the measurement: every run as a dot, medians as bars."""
+"""Plot the measurement: every run as a dot, medians as bars."""
 
 from __future__ import annotations
 

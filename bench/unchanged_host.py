@@ -1,4 +1,7 @@
-"""What it takes Ansible to find that a host with all its VFs is as declared, beside what its ping takes there."""
+"""Time Ansible's check of a host that is as declared.
+
+The host has all its VFs; Ansible's ping of the same host is the measure beside it.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +31,10 @@ PREFIXES = ("", "drivers_")
 
 
 def documents(target: Host) -> dict[str, list[dict[str, Any]]]:
-    """What is declared, by what the names of its figures begin with: ``numbers`` PF by PF, and ``drivers`` besides.
+    """The declared PFs, by prefix of the names of their figures.
 
-    The second chooses all PFs by one selector and wants every VF bound to vfio-pci, as a host for VMs does.
+    Without a prefix they are numbers PF by PF; those of ``drivers_`` choose all PFs by one selector and bind every VF
+    to vfio-pci, as a host for VMs does.
     """
     state = {"present_vfs": "all", "drivers_autoprobe": False}
     numbers = [{"pf": pf.address, "hardware_vfs": pf.vfs, **state} for pf in target.pfs]
@@ -41,14 +45,15 @@ def documents(target: Host) -> dict[str, list[dict[str, Any]]]:
 
 
 def measure(target: host.Running) -> dict[str, float]:
-    """``ping_s`` and ``module_s``, medians of some rounds, for each of `documents`; the host is up, with whatever VFs.
+    """Measure ``ping_s`` and ``module_s``, medians of rounds, for each of `documents`.
 
-    Seconds of whole tasks as the controller sees them, over one ssh connection that stays open, without files on the
-    host (pipelining): lab/ansible.cfg. The playbook fails when a check reports a change.
+    The host is up, with whatever VFs. Figures are seconds of whole tasks as the controller sees them, over one ssh
+    connection that stays open, without files on the host (pipelining): lab/ansible.cfg. The playbook fails when a check
+    reports a change.
     """
     pfs = target.host.pfs
     nothing = kexec_stage.disable(" ".join(pf.address for pf in pfs))
-    # without an IOMMU, vfio-pci takes a device only when told to (drivers/vfio/group.c, vfio_group_find_or_alloc)
+    # without an IOMMU, vfio-pci takes a device only when configured to (drivers/vfio/group.c, vfio_group_find_or_alloc)
     unsafe = "echo Y >/sys/module/vfio/parameters/enable_unsafe_noiommu_mode"
     target.ssh.run(f"systemctl is-system-running --wait || true; {unsafe}; {nothing}")
     hosts = inventory.write(load(target.fleet), [target])
@@ -61,7 +66,10 @@ def measure(target: host.Running) -> dict[str, float]:
 
 
 def check_vfs(target: host.Running, *, bound: bool) -> None:
-    """Raises `LabError` unless all VFs are there, and ``bound`` to vfio-pci or not."""
+    """Raise `LabError` unless all VFs are present, and ``bound`` as given.
+
+    Bound means bound to vfio-pci.
+    """
     wanted = sum(pf.vfs for pf in target.host.pfs)
     count = "ls -d /sys/bus/pci/devices/*/physfn | wc -l; ls /sys/bus/pci/drivers/vfio-pci | grep -c ^0 || true"
     present, taken = map(int, target.ssh.run(count).split())
@@ -70,7 +78,10 @@ def check_vfs(target: host.Running, *, bound: bool) -> None:
 
 
 def play(name: str, hosts: Path, document: list[dict[str, Any]], folder: Path, rounds: int) -> str:
-    """The report of the playbook: JUnit XML, in which each task has its time (ansible-core, callback junit)."""
+    """Run the playbook and return its report.
+
+    The report is JUnit XML, in which each task has its time (ansible-core, callback junit).
+    """
     shutil.rmtree(folder, ignore_errors=True)
     report = {
         "ANSIBLE_CALLBACKS_ENABLED": "junit",
@@ -90,7 +101,10 @@ def play(name: str, hosts: Path, document: list[dict[str, Any]], folder: Path, r
 
 
 def seconds(report: str) -> dict[str, list[float]]:
-    """The times of each of `TASKS`, in their order; a case is named ``[HOST] PLAY: TASK``."""
+    """The times of each of `TASKS`, in their order.
+
+    A case is named ``[HOST] PLAY: TASK``.
+    """
     times: dict[str, list[float]] = {task: [] for task in TASKS}
     for case in ElementTree.fromstring(report).iter("testcase"):
         task = case.attrib["name"].rpartition(": ")[2]
@@ -100,7 +114,7 @@ def seconds(report: str) -> dict[str, list[float]]:
 
 
 def medians(times: dict[str, list[float]], rounds: int) -> dict[str, float]:
-    """Without the first round, which opens the connection and fills caches."""
+    """Medians without the first round, which opens connections and fills caches."""
     if any(len(times[task]) != rounds + 1 for task in TASKS):
         raise LabError(f"{rounds + 1} rounds were asked for, these were timed: {times}")
     ping, module = (statistics.median(times[task][1:]) for task in TASKS)
@@ -108,7 +122,10 @@ def medians(times: dict[str, list[float]], rounds: int) -> dict[str, float]:
 
 
 def results(samples: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
-    """The key ``unchanged_host`` of build/bench/results.json: seconds of each boot, and the ratio of medians."""
+    """The key ``unchanged_host``: seconds of each boot, ratio of medians.
+
+    It is one of build/bench/results.json.
+    """
     figures: dict[str, Any] = {}
     for prefix in PREFIXES:
         ping, module = ([one[f"{prefix}{key}"] for one in samples["series"]] for key in ("ping_s", "module_s"))

@@ -6,7 +6,7 @@
  *	vf_stage series N IDS PF...	N to sriov_numvfs_no_scan, then IDS to sriov_scan_vf_id
  *
  * IDS is an ascending list without ranges ("12,37,62"). Prints the seconds until the writes have returned on all PFs
- * and until the last of IDS was present on all PFs (stock adds in ascending order). The watcher looks every 10 ms.
+ * and until the last of IDS was present on all PFs (stock adds in ascending order). The watcher polls every 10 ms.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_PFS = 64, LOOK_EVERY_NS = 10 * 1000 * 1000 };
+enum { MAX_PFS = 64, POLL_EVERY_NS = 10 * 1000 * 1000 };
 
 static const char *numvfs, *ids;
 static int series;
@@ -58,9 +58,9 @@ struct watch {
 	double seen;
 };
 
-static void *look(void *argument)
+static void *poll_vfs(void *argument)
 {
-	const struct timespec pause = { 0, LOOK_EVERY_NS };
+	const struct timespec pause = { 0, POLL_EVERY_NS };
 	struct watch *watch = argument;
 	const char *last = strrchr(ids, ',') ? strrchr(ids, ',') + 1 : ids;
 	char path[256];
@@ -91,7 +91,7 @@ int main(int argc, char **argv)
 	numvfs = argv[2];
 	ids = argv[3];
 	start = now();
-	pthread_create(&watcher, NULL, look, &watch);
+	pthread_create(&watcher, NULL, poll_vfs, &watch);
 	for (int i = 0; i < watch.count; i++)
 		pthread_create(&threads[i], NULL, enable, watch.pfs[i]);
 	for (int i = 0; i < watch.count; i++)

@@ -1,4 +1,8 @@
-"""How long 20 PFs x 125 VFs take until a host's VMs can be restored: stock, the series by the engine, and the floor."""
+"""Time the VF stage of a resume, on each side.
+
+It lasts until the VMs of a host with 20 PFs x 125 VFs can be restored. The sides: stock, the series by the engine, and
+the floor.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +31,18 @@ SIDES = ("stock", "series", "floor")
 
 
 def used_ids(vfs: int, count: int) -> list[int]:
-    """``count`` ids spread evenly over 0..vfs-1: the middles of as many equal parts."""
+    """``count`` ids, spread evenly over those of all VFs.
+
+    They are the middles of as many equal parts of 0..vfs-1.
+    """
     return [int((part + 0.5) * vfs / count) for part in range(count)]
 
 
 def orders(runs: int) -> Iterator[tuple[str, ...]]:
-    """The order of the sides in each round, rotating, so that no side always comes first."""
+    """The order of the sides in each round, rotating.
+
+    So no side always comes first.
+    """
     for number in range(runs):
         turn = number % len(SIDES)
         yield SIDES[turn:] + SIDES[:turn]
@@ -40,7 +50,10 @@ def orders(runs: int) -> Iterator[tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class Stage:
-    """Prepared hosts: one disk per kernel flavour, from which every run boots afresh."""
+    """The prepared hosts: one disk per kernel flavour.
+
+    Every run boots afresh from it.
+    """
 
     fleet: Fleet
     root: rootfs.RootFs
@@ -55,7 +68,7 @@ class Stage:
 
     @contextlib.contextmanager
     def booted(self, side: str) -> Iterator[host.Running]:
-        """A host on a throw-away overlay of its disk, up and on its kernel."""
+        """Boot a host on a throw-away overlay of its disk."""
         target = self.host_of(side)
         disk = target.folder / "run.qcow2"
         run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", self.prepared(side), disk])
@@ -73,7 +86,10 @@ class Stage:
 
 
 def prepare() -> Stage:
-    """Boot each host once on Debian's kernel, deploy its kernel by the role, make it the default, bring the tools."""
+    """Prepare both hosts: deploy kernels by the role, bring the tools.
+
+    Each host boots once on Debian's kernel, and its own kernel becomes the default.
+    """
     stage = Stage(load(FLEET), rootfs.build())
     hosts = host.running(stage.fleet, stage.root.ssh_key)
     with tempfile.TemporaryDirectory() as scratch, step("prepare the two hosts of the measurement"):
@@ -97,7 +113,10 @@ def prepare() -> Stage:
 
 
 def measure(target: host.Running, side: str) -> dict[str, float]:
-    """One side, on a host that is up and whose VFs nobody has enabled; checks that the wanted ones are there."""
+    """Measure one side, on a host that is up.
+
+    Nobody has enabled its VFs. Raises `LabError` unless the declared ones are there afterwards.
+    """
     pfs = target.host.pfs
     addresses = " ".join(pf.address for pf in pfs)
     number, ids = pfs[0].vfs, ",".join(map(str, used_ids(pfs[0].vfs, USED // len(pfs))))
@@ -118,7 +137,7 @@ def measure(target: host.Running, side: str) -> dict[str, float]:
 
 
 def results(samples: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
-    """The keys of build/bench/results.json: seconds per run, and ratios of medians."""
+    """The keys of build/bench/results.json: seconds per run, ratios of medians."""
     stock_all = [one["written_s"] for one in samples["stock"]]
     stock_used = [one["used_s"] for one in samples["stock"]]
     series = [one["engine_s"] for one in samples["series"]]
