@@ -1,10 +1,11 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PFs whose driver has not declared that it can live with absent VFs, whatever files the kernel shows.
+"""Record of PF drivers that do not allow absent VFs.
 
-Only the answer to a write tells (EOPNOTSUPP, kernel/README.md). It is noted until the next boot: without that each run
-would try anew, and unbind VFs for it, on a host that is as near to its document as it can be.
+Only the answer to a write shows it (EOPNOTSUPP, kernel/README.md), whatever files the kernel has. The record lasts
+until the next boot: without it each run would try anew, and unbind VFs for it, on a host that is as near to its
+document as it can be.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from .._system.sysfs import Sysfs
 
 
 def as_stock(current: PfState) -> PfState:
-    """As on a stock kernel."""
+    """State of the PF as on a stock kernel."""
     return current._replace(interface=STOCK.name, needs_all_vfs=True)
 
 
 def note(sysfs: Sysfs, current: PfState) -> None:
-    """For the driver that the PF has now. That it cannot be noted is no reason to fail."""
+    """Record the PF's present driver; a failure to record is no error."""
     path = sysfs.real(f"{ALL_VF_DRIVERS}/{current.address}")
     with contextlib.suppress(KernelError, OSError):
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
@@ -35,7 +36,7 @@ def note(sysfs: Sysfs, current: PfState) -> None:
 
 
 def known(sysfs: Sysfs, states: Mapping[str, PfState]) -> dict[str, PfState]:
-    """``states``, with those that are noted `as_stock`."""
+    """``states``, with PFs of a recorded driver as on a stock kernel."""
     noted = {
         address: sysfs.read(f"{ALL_VF_DRIVERS}/{address}")
         for address in sysfs.names(ALL_VF_DRIVERS)

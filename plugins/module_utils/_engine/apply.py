@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Application of a plan: steps of a PF in order, PFs side by side, undone after a failure."""
+"""Application of plans: PFs in parallel, steps in order, undone on failure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ from .undo import Applying, UndoneError, named, undone
 
 @dataclass(frozen=True)
 class PfOutcome:
-    """What was done to one PF and the state read afterwards; ``seconds`` of each step, wall clock time."""
+    """The plan carried out for one PF, and its state afterwards.
+
+    ``seconds``: wall clock time of each step.
+    """
 
     plan: Plan
     state: PfState
@@ -41,20 +44,26 @@ class PfOutcome:
         return self.plan.steps
 
     def timed(self) -> list[dict[str, Any]]:
-        """Each step with its seconds."""
+        """Steps as mappings, with their seconds."""
         return [{**step.to_dict(), "seconds": round(s, 6)} for step, s in zip(self.steps, self.seconds)]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Every PF reached its goal; by address."""
+    """Result of a run in which every PF reached its goal.
+
+    ``pfs``: by PCI address.
+    """
 
     pfs: Mapping[str, PfOutcome]
     seconds: float = 0.0
 
     @property
     def plan(self) -> HostPlan:
-        """What was carried out, which is less than was planned where a PF's driver turned out not to allow it."""
+        """The plan carried out.
+
+        It is less than the planned one where a PF's driver turned out not to allow absent VFs.
+        """
         return HostPlan(tuple(pf.plan for pf in self.pfs.values()))
 
     @property
@@ -67,7 +76,7 @@ class Outcome:
 
     @property
     def times(self) -> tuple[dict[str, Any], ...]:
-        """Each step with its seconds."""
+        """Steps of all PFs as mappings, with their seconds."""
         return tuple(row for pf in self.pfs.values() for row in pf.timed())
 
     def to_dict(self) -> dict[str, Any]:
@@ -81,7 +90,10 @@ class Outcome:
 
 
 class ApplyError(SriovError):
-    """Some PFs failed and were undone (``failures``, by address); ``done`` reached their goal."""
+    """Failure of some PFs, whose steps were undone.
+
+    ``failures``: their errors by PCI address. ``done``: the PFs that reached their goal.
+    """
 
     def __init__(self, failures: Mapping[str, SriovError], done: Mapping[str, PfOutcome]) -> None:
         changed = [address for address, pf in done.items() if pf.steps]
@@ -91,14 +103,15 @@ class ApplyError(SriovError):
 
 
 def apply_host(sysfs: Sysfs, plan: HostPlan, *, run: Run = process.run, alone: bool = False) -> Outcome:
-    """Carry the plan out; success comes from a fresh reading of every PF that changed.
+    """Carry out the plan; verify changed PFs by a fresh reading.
 
     Raises `RefusedError` before anything is written when a VF in use would be taken away, `ApplyError` after undoing.
 
-    Where VFs are taken away, or something is blocked already, all writes have a deadline. On stock kernels they always
-    have: one that waits for the user of a VF blocks those to other PFs too (drivers/pci/iov.c, pci_lock_rescan_remove),
-    and a new VF may have a user before a failure, here or in another run, takes it back. ``alone``: for who knows that
-    neither happens, and cannot wait for writer processes to start, or be refused to read beside them.
+    All writes have a deadline where VFs are taken away, or where something is blocked already. On stock kernels they
+    always have: a write that waits for the holder of a VF blocks those to other PFs too (drivers/pci/iov.c,
+    pci_lock_rescan_remove), and a new VF may have a holder before a failure, here or in another run, takes it back.
+    ``alone``: for callers who know that neither happens, and who can neither wait for writer processes to start nor be
+    refused to read beside them.
     """
     refusals.refuse_in_use(sysfs, run, plan)
     careful = any(_may_wait(one, alone) for one in plan.plans) or bool(plan.changed and blocked.under_way(sysfs))
@@ -124,7 +137,10 @@ def _may_wait(plan: Plan, alone: bool) -> bool:
 
 
 def _apply_pf(host: Applying, plan: Plan) -> PfOutcome:
-    """Where the kernel could, but the PF's driver does not allow absent VFs, go on as on a stock kernel."""
+    """Carry out a plan; where a driver refuses, as on stock kernels.
+
+    Only where the kernel allows absent VFs, but the PF's driver does not.
+    """
     try:
         return _carry_out(host, plan)
     except UndoneError as error:
@@ -137,7 +153,10 @@ def _apply_pf(host: Applying, plan: Plan) -> PfOutcome:
 
 
 def _lesser(host: Applying, plan: Plan) -> Plan:
-    """The plan as on a stock kernel, which may need details that the first one did without."""
+    """Plan from a fresh reading as on a stock kernel.
+
+    It may need details that the first plan did without.
+    """
     now = read_pfs(host.sysfs, [plan.current.address], vfs=False)[plan.current.address]
     stock = all_vf_drivers.as_stock(now._replace(unfinished=plan.current.unfinished))
     return plan_pf(reading.for_planning(host.sysfs, host.run, stock, plan.spec), plan.spec)

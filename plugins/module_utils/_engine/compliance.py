@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The compliance check: little is read of a PF that is as declared, more only where it falls short."""
+"""Compliance check: reads little of a PF, more where it falls short."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 def check(
     sysfs: Sysfs, run: Run, states: Mapping[str, PfState], document: HostDocument, *, details: bool
 ) -> tuple[dict[str, PfState], dict[str, Goal]]:
-    """``states``, read without details, with what tells whether PFs comply, and the goals of those that do.
+    """Compare PFs with the document.
 
-    Of VFs that are bound as declared, address and driver. With ``details``, PFs that fall short of their goal are read
-    as `reading.for_planning` says.
+    Returns ``states``, which were read without details, with what the comparison has read, and the goals of the PFs
+    that comply. Of VFs that are bound as declared, it reads address and driver only. With ``details``, PFs that fall
+    short of their goal, or have an unfinished run, are read by `reading.for_planning`.
     """
     specs = {str(spec.pf): spec for spec in document.pfs}
     links = _links(run, states, specs) if len(specs) > 1 else {}
@@ -47,7 +48,10 @@ def check(
 
 
 def _links(run: Run, states: Mapping[str, PfState], specs: Mapping[str, PfSpec]) -> Mapping[str, Reading]:
-    """Network interfaces of PFs whose VFs have properties declared, by one start of ``ip``."""
+    """Read the interfaces of PFs with declared VF properties at once.
+
+    One start of ``ip`` for all of them; nothing is read for fewer than two.
+    """
     pfs = [states[address] for address, spec in specs.items() if any(vf.properties for vf in spec.vfs)]
     if len(pfs) < 2:
         return {}
@@ -59,7 +63,7 @@ def _links(run: Run, states: Mapping[str, PfState], specs: Mapping[str, PfSpec])
 def _checked(
     run: Run, pf: PfState, spec: PfSpec, bound: BoundDevices, links: Mapping[str, Reading]
 ) -> tuple[PfState, Goal]:
-    """With what tells whether it complies, and the goal."""
+    """The PF with the details that decide its compliance, and its goal."""
     if not (spec.vfs or spec.settings):
         return pf, goal_of(pf, spec)
     if spec.settings:

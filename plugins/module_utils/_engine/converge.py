@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 
 
 class Report(NamedTuple):
-    """A plan and what it was made for; unless it was only a question, the plan is what was carried out.
+    """A plan, and the states of its PFs.
 
-    ``states`` were read afterwards, without details of VFs where none were needed. ``seconds`` is None for a question,
-    ``times`` has the seconds of each step.
+    For a check, the states that it was made for. Otherwise the plan is what was carried out, and ``states`` were read
+    afterwards, without details of VFs where none were needed. ``seconds`` is None for a check, ``times`` has the
+    seconds of each step.
     """
 
     plan: HostPlan
@@ -42,7 +43,10 @@ class Report(NamedTuple):
     times: tuple[dict[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The same keys whether it was done or only asked; times only when it was done."""
+        """Result keys, the same for check and apply but for the times.
+
+        ``times`` and ``seconds`` are there only after an apply.
+        """
         done = {} if self.seconds is None else {"times": list(self.times), "seconds": self.seconds}
         return {
             "changed": self.plan.changed,
@@ -63,14 +67,14 @@ def converge(
     check: bool = False,
     lock_s: float | None = LOCK_S,
 ) -> Report:
-    """Bring the host to the document, or with ``check`` only plan it; raises as `_plan.plan_host` and `apply_host` do.
+    """Bring the host to the document, or with ``check`` only plan it.
 
-    ``force``: VFs in use may be taken away. ``allow_disruptive``: of each PF all VFs may be disabled first, as its
-    spec may say too. ``lock_s``: how long to wait for PFs that other runs are changing (`pf_lock`); None for who is
-    alone. Where there is nothing to do no lock is taken, and nobody waited for.
+    Raises as `plan_resolved` and `apply_host` do. ``force``: VFs in use may be taken away. ``allow_disruptive``: each
+    PF may have all its VFs disabled first, as its spec may allow too. ``lock_s``: seconds to wait for PFs that other
+    runs are changing (`pf_lock`); None takes no locks, for callers that are alone.
 
-    A host that is as declared is only read. What changes are made of is not even imported: Ansible compiles a module
-    and all that it imports at each run.
+    A host that is as declared, and that no other run changes, is only read, without locks. The modules that make
+    changes are not even imported: Ansible compiles a module and all that it imports at each run.
     """
     if allow_disruptive:
         document = HostDocument(tuple(pf._replace(allow_disruptive=True) for pf in document.pfs))
@@ -103,7 +107,7 @@ def _done(sysfs: Sysfs, run: Run, report: Report, alone: bool) -> Report:
 
 
 def _to_do(report: Report) -> bool:
-    """Something to change, or a note of an unfinished run to forget."""
+    """Whether there are steps to take or an unfinished run to forget."""
     return any(one.steps or one.current.unfinished for one in report.plan.plans)
 
 
@@ -115,11 +119,11 @@ def _read_alone(
     locks: contextlib.ExitStack,
     lock_s: float,
 ) -> Report:
-    """What ``planned`` reads while nobody else changes its PFs; with ``locks`` on them when there is anything to do.
+    """Read and plan while no other run changes the PFs.
 
-    Which PFs are meant is known only after a compliance check. That no lock is held before it and none after it is
-    enough where nothing is to be done; what it cannot understand while others are at work is checked again when they
-    are done.
+    ``locks`` hold the PFs where there is anything to do. Which PFs are meant is known only after a compliance check.
+    That needs no lock, before or after, where nothing is to be done; where it fails while other runs are at work, it is
+    repeated when they have ended.
     """
     from . import update_guard  # late: without anything to do there is nothing to guard
 
@@ -145,11 +149,11 @@ def _read_alone(
 def read_host(
     sysfs: Sysfs, run: Run, document: HostDocument, *, details: bool = True
 ) -> tuple[dict[str, PfState], HostDocument, dict[str, Goal]]:
-    """PFs with as much detail of their VFs as planning needs, the document resolved, and which goals are reached.
+    """Read PFs in the detail that planning needs, and resolve the document.
 
-    Other PFs are read only when some PF is not named by its address, and of what PFs are, only what selectors ask for.
-    No file is read twice, no program asked twice. Raises `RefusedError` when a write is under way at a PF of the
-    document; other PFs may be blocked.
+    Returns the PFs, the resolved document and the goals reached, by PCI address. Other PFs are read only when some PF
+    is not named by its address, with only those facts that selectors use. No file is read and no command run twice.
+    Raises `RefusedError` when a write is under way at a PF of the document; other PFs may be blocked.
     """
     sysfs, run = ReadOnce(sysfs), once(run)
     addresses = _addresses(sysfs, document)
@@ -167,14 +171,14 @@ def read_host(
 
 
 def _addresses(sysfs: Sysfs, document: HostDocument) -> list[str] | None:
-    """Of the PFs of the document, None unless all of them are named by their address."""
+    """Addresses of the document's PFs; None unless all are named by address."""
     names = {spec.pf for spec in document.pfs}
     addresses = sorted(name for name in names if isinstance(name, str) and _is_pf(sysfs, name))
     return addresses if len(addresses) == len(names) else None
 
 
 def _with_records(sysfs: Sysfs, states: dict[str, PfState]) -> dict[str, PfState]:
-    """With what is noted of drivers and unfinished runs; mostly there is nothing."""
+    """``states`` with recorded drivers and unfinished runs, mostly none."""
     if sysfs.names(ALL_VF_DRIVERS):
         from . import all_vf_drivers
 
@@ -187,7 +191,10 @@ def _with_records(sysfs: Sysfs, states: dict[str, PfState]) -> dict[str, PfState
 
 
 def altnames(run: Run, names: Iterable[PfName], states: Mapping[str, PfState]) -> dict[str, str]:
-    """Interface names behind those names of PFs that are neither addresses nor interface names."""
+    """Interface names of PFs by alternative name.
+
+    Of those ``names`` that are neither addresses nor interface names.
+    """
     from .._document import lookup
 
     found: dict[str, str] = {}
@@ -201,7 +208,11 @@ def altnames(run: Run, names: Iterable[PfName], states: Mapping[str, PfState]) -
 
 
 def _resolved(sysfs: Sysfs, run: Run, document: HostDocument, states: Mapping[str, PfState]) -> HostDocument:
-    """`resolve`; when that fails it is asked again with all facts of all PFs, so that the error can tell them."""
+    """Resolve the document with alternative names; refuse blocked PFs.
+
+    Where a document with selectors fails, it is resolved again with all facts of all PFs, so that the error can show
+    them.
+    """
     from .._document import lookup
 
     names = [spec.pf for spec in document.pfs]

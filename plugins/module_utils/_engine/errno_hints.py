@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an errno means when it answers a write to one of the files that the engine writes."""
+"""Meanings of errnos for the files that the engine writes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ _VECTORS = {
     errno.EINVAL: "the PF's driver takes no such number for this VF",
     errno.EOVERFLOW: "the PF's driver takes no such number for one VF",
 }
-"""drivers/pci/iov.c, sriov_vf_msix_count_store; mlx5/core/pci_irq.c, mlx5_set_msix_vec_count; ice/ice_sriov.c."""
+"""Answers to a number of MSI-X vectors.
+
+drivers/pci/iov.c, sriov_vf_msix_count_store; mlx5/core/pci_irq.c, mlx5_set_msix_vec_count; ice/ice_sriov.c.
+"""
 
 _MEANINGS = {
     **dict.fromkeys((NUMVFS, *CHOICE_FILES), _PRESENCE),
@@ -33,7 +36,7 @@ _MEANINGS = {
 
 
 def meaning(error: SriovError) -> str:
-    """`` (...)`` behind a message, or nothing."""
+    """Explanation to append to a message, as `` (...)``, or nothing."""
     if not isinstance(error, KernelError):
         return ""
     text = _MEANINGS.get(os.path.basename(error.path), {}).get(error.errno)
@@ -41,7 +44,7 @@ def meaning(error: SriovError) -> str:
 
 
 def is_no_choice(error: SriovError) -> bool:
-    """Whether the PF's driver has said that all its enabled VFs must be present."""
+    """Whether the PF's driver reported that all enabled VFs must be present."""
     if not isinstance(error, KernelError):
         return False
     return error.errno == errno.EOPNOTSUPP and os.path.basename(error.path) in CHOICE_FILES

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Carrying out one action of a step."""
+"""Execution of one action of a step."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def act(sysfs: Sysfs, run: Run, pf: str, action: Action, careful: bool = False) 
 
     ``careful``: something on this host may be blocked in the kernel, so any write may queue up behind it. Raises
     `KernelError` for a write, `ToolError` or `PropertyError` for a program, `DeadlineError` for an interface that does
-    not appear, `VerifyError` for properties that did not stick, and `BlockedError` for what the kernel did not end in
-    time: it was left behind.
+    not appear, `VerifyError` for properties that did not stick, and `BlockedError` for a write that the kernel did not
+    end in time: it is left waiting.
     """
     if isinstance(action, Command):
         _command(run, action)
@@ -55,7 +55,7 @@ def _write(sysfs: Sysfs, pf: str, action: Write, seconds: float | None) -> None:
 
 
 def _set_mtu(sysfs: Sysfs, pf: str, action: SetMtu, seconds: float | None) -> None:
-    """Again, where udev has given the interface another name in between."""
+    """Set a VF's MTU, again where udev renames its interface meanwhile."""
     until = time.monotonic() + NETDEV_S
     while True:
         try:
@@ -67,7 +67,7 @@ def _set_mtu(sysfs: Sysfs, pf: str, action: SetMtu, seconds: float | None) -> No
 
 
 def _send(sysfs: Sysfs, pf: str, path: str, value: str, seconds: float | None) -> None:
-    """Without ``seconds``, it is waited for."""
+    """Write ``value``; without ``seconds``, wait however long it takes."""
     if seconds is None:
         sysfs.write(path, value)
     else:
@@ -84,12 +84,12 @@ def _command(run: Run, action: Command) -> None:
 
 
 def _one_by_one(run: Run, action: Command, error: ToolError) -> None:
-    """Which property the kernel refused: the first that it refuses when they are set one by one.
+    """Set the properties one by one, to name the refused one.
 
-    A MAC address that ``ip`` cannot set may have another way. When each goes through alone, nothing can be said of
-    one, and the error stays.
+    Raises `PropertyError` for the first that the kernel refuses. A MAC address that ``ip`` cannot set may be set by the
+    VF's port. When the kernel takes each alone, none is to blame, and ``error`` is raised.
     """
-    other_way = False
+    by_port = False
     for given, argv in action.parts:
         try:
             if len(action.parts) == 1:
@@ -98,13 +98,16 @@ def _one_by_one(run: Run, action: Command, error: ToolError) -> None:
         except ToolError as refusal:
             if not _set_by_port(run, action.vf, given, refusal):
                 raise _property_error(given, refusal) from refusal
-            other_way = True
-    if not other_way:
+            by_port = True
+    if not by_port:
         raise error
 
 
 def _set_by_port(run: Run, vf: tuple[str, int], given: VfProperties, refusal: ToolError) -> bool:
-    """Whether the kernel's EOPNOTSUPP for a MAC address was of the way, and the VF's port took it."""
+    """Set a MAC address by the VF's port, where ``ip`` cannot.
+
+    Returns whether the ``refusal`` was EOPNOTSUPP for a MAC address, and the port took it.
+    """
     if given.mac is None or tool_errors.errno_of(refusal.stderr) != errno.EOPNOTSUPP:
         return False
     try:

@@ -1,9 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The journal of runs: what a run takes away for a moment, for the next one where it does not come to its end.
+"""Journal of runs: what a run takes away for a while.
 
-It is written to /run before the first write of such a plan, and deleted when the PF is as declared, or as before.
+Where a run does not come to its end, the next one gives it back. The journal is written to /run before the first write
+of such a plan, and deleted when the PF is as declared, or as before.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
 
 
 def note(sysfs: Sysfs, address: str, unfinished: JournalEntry | None) -> None:
-    """Write the entry of a PF, or delete it where there is nothing unfinished."""
+    """Write the entry of a PF; delete it where nothing is unfinished."""
     path = sysfs.real(f"{UNFINISHED}/{address}")
     try:
         if not unfinished:
-            with contextlib.suppress(FileNotFoundError):  # who would do without may delete it
+            with contextlib.suppress(FileNotFoundError):  # an operator may have deleted it
                 os.unlink(path)
             return
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
@@ -43,7 +44,10 @@ def note(sysfs: Sysfs, address: str, unfinished: JournalEntry | None) -> None:
 
 
 def known(sysfs: Sysfs, states: Mapping[str, PfState]) -> dict[str, PfState]:
-    """``states`` with the entries of unfinished runs; raises `BadInputError` for a file that is none."""
+    """``states`` with the journal entries of unfinished runs.
+
+    Raises `BadInputError` for a file that is no entry.
+    """
     found = {name: _read(sysfs, name) for name in sysfs.names(UNFINISHED) if name in states}
     return {
         **states,
@@ -52,7 +56,7 @@ def known(sysfs: Sysfs, states: Mapping[str, PfState]) -> dict[str, PfState]:
 
 
 def _read(sysfs: Sysfs, address: str) -> JournalEntry | None:
-    """None when the run that wrote it has come to its end just now."""
+    """Read an entry; None when its run has ended just now."""
     path = f"{UNFINISHED}/{address}"
     try:
         text = sysfs.read(path)

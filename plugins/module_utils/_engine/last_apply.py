@@ -1,10 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When this host was last brought to what is declared, how long that took, and how it ended: a file in /run.
+"""Record of the host's last apply: its end, duration and result.
 
-`sriov_vf` is not noted: it changes single VFs whatever is declared, so neither its success nor its failure says how the
-host stands to that.
+It is a file in /run. `sriov_vf` is not recorded: it changes single VFs whatever is declared, so neither its success nor
+its failure tells whether the host is as declared.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ _Result = TypeVar("_Result")
 
 
 class LastApply(NamedTuple):
-    """``time`` in seconds since the epoch, when it ended; ``result`` is one of `RESULTS`."""
+    """End, duration and result of an apply.
+
+    ``time``: its end in seconds since the epoch. ``result``: one of `RESULTS`.
+    """
 
     time: float
     seconds: float
@@ -36,7 +39,10 @@ class LastApply(NamedTuple):
 
 
 def recorded(sysfs: Sysfs, act: Callable[[], _Result]) -> _Result:
-    """What ``act`` returns or raises, noted. That it cannot be noted is no reason to fail."""
+    """Run ``act`` and record its result.
+
+    Returns and raises what ``act`` does; a failure to record is no error.
+    """
     start, result = time.monotonic(), FAILED
     try:
         with _ended_at_once(lambda: _noted(sysfs, start, FAILED)):
@@ -52,9 +58,10 @@ def recorded(sysfs: Sysfs, act: Callable[[], _Result]) -> _Result:
 
 @contextlib.contextmanager
 def _ended_at_once(note: Callable[[], None]) -> Iterator[None]:
-    """A run that gets a signal to end does so, threads and all, and is noted; the next one undoes it (`journal`).
+    """End the process at once on SIGINT or SIGTERM, and record that.
 
-    Else its threads would go on without its locks: Python only ends when they have.
+    The next run undoes what it has left (`journal`). Otherwise its threads would go on without its locks: Python only
+    ends when they have.
     """
 
     def end(number: int, _frame: object) -> None:
@@ -76,7 +83,7 @@ def _noted(sysfs: Sysfs, start: float, result: str) -> None:
 
 
 def read(sysfs: Sysfs) -> LastApply | None:
-    """None when there was none since this boot, or when its file is not one of ours."""
+    """Record since this boot; None for a missing or unreadable one."""
     try:
         return LastApply(**(durable.read_json(sysfs.real(LAST_APPLY)) or {}))
     except (BadInputError, KernelError, TypeError):

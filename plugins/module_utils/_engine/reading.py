@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Readings of a PF: as much detail as planning needs, and the same again for verification."""
+"""Readings of PFs in the detail that planning and verification need."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from .._tools import ip
 from .._tools.ip import Reading
 
 Links = Mapping[str, Reading]
-"""Interfaces that were read before, by name."""
+"""Earlier readings of interfaces, by name."""
 
 
 def for_planning(
     sysfs: Sysfs, run: Run, pf: PfState, spec: PfSpec, goal: Goal | None = None, links: Links | None = None
 ) -> PfState:
-    """``pf``, read without details, with as many of them as a plan for the resolved spec needs.
+    """``pf`` with the details that a plan for the resolved spec needs.
 
-    ``goal``: what the compliance check derived from ``pf`` and its settings.
+    ``pf`` was read without details. ``goal``: derived by the compliance check from ``pf`` and its settings.
     """
     pf = details.read_settings(sysfs, run, pf, spec.settings)
     goal = goal or goal_of(pf, spec)
@@ -48,7 +48,7 @@ def for_planning(
 
 
 def _required(current: PfState, spec: PfSpec, goal: Goal) -> tuple[frozenset[int], bool]:
-    """What planning needs beyond the PF itself: details of which present VFs, and whether properties of VFs."""
+    """Present VFs to read in detail, and whether their properties as well."""
     if goal.disruption.disables_all or eswitch.change_of(current.driver, current.settings, spec.settings):
         return current.present, current.netdev is not None
     target = goal.target
@@ -60,10 +60,10 @@ def _required(current: PfState, spec: PfSpec, goal: Goal) -> tuple[frozenset[int
 
 
 def _required_of_vfs(current: PfState, spec: PfSpec, goal: Goal) -> dict[int, frozenset[str]]:
-    """The present VFs of which planning needs `VfDevice`, and which of its names.
+    """Names of `VfDevice` that planning needs, by id of present VFs.
 
-    Beside what is declared, that is what undo has to bring back: the MTU where a VF loses its interface for a moment,
-    all of all VFs where they go away together.
+    Besides what is declared, undo needs the MTU of a VF that loses its interface for a while, and all names of all VFs
+    where they are disabled together.
     """
     if goal.disruption.disables_all:
         return dict.fromkeys(current.vfs, frozenset(NAMES))
@@ -79,13 +79,19 @@ def _required_of_vfs(current: PfState, spec: PfSpec, goal: Goal) -> dict[int, fr
 
 
 def links_at_once(run: Run, pfs: Iterable[PfState]) -> Links:
-    """The network interfaces of several PFs, by one start of ``ip``; of one PF, none."""
+    """Read the interfaces of several PFs by one start of ``ip``.
+
+    Of a single PF, none.
+    """
     netdevs = {pf.netdev for pf in pfs if pf.netdev}
     return ip.read_links(run, netdevs) if len(netdevs) > 1 else {}
 
 
 def with_properties(run: Run, pf: PfState, links: Links | None = None) -> PfState:
-    """``pf`` with its network interface and the properties of its VFs; as it is without a network interface."""
+    """``pf`` with its network interface and the properties of its VFs.
+
+    Unchanged for a PF without a network interface.
+    """
     if not pf.netdev:
         return pf
     link, properties = vf_properties.read_vfs(run, pf.address, pf.netdev, pf.enabled, links)
@@ -94,7 +100,10 @@ def with_properties(run: Run, pf: PfState, links: Links | None = None) -> PfStat
 
 @dataclass(frozen=True)
 class Extent:
-    """How much of a PF is read again: details of ``vfs``, ``devices`` as names by id, and so on."""
+    """Extent of a fresh reading of a PF.
+
+    ``vfs``: ids of VFs to read in detail. ``devices``: names of `VfDevice` by VF id.
+    """
 
     vfs: frozenset[int]
     properties: bool
@@ -114,7 +123,7 @@ class Extent:
 
 
 def again(sysfs: Sysfs, run: Run, address: str, extent: Extent) -> PfState:
-    """The PF now, with details of those VFs that are present."""
+    """Read the PF afresh, with details of the VFs that are present."""
     pf = read_pfs(sysfs, [address], vfs=False)[address]
     pf = details.read_settings(sysfs, run, pf, extent.settings)
     pf = read_vfs(sysfs, pf, extent.vfs & pf.present)

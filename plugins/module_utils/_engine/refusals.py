@@ -13,10 +13,10 @@ from .._system.sysfs import Sysfs
 
 
 def refuse_in_use(sysfs: Sysfs, run: Run, plan: HostPlan) -> None:
-    """Raise `RefusedError` naming the holders when steps would take VFs in use away and it is not forced.
+    """Refuse a plan that takes VFs in use away, unless forced.
 
-    Reads nothing when no step takes a VF away. A VF of a domain that is only defined may be bound to VFIO: that is how
-    the domain needs it.
+    Raises `RefusedError` naming the holders. Reads nothing when no step takes a VF away. A VF of a domain that is only
+    defined may be bound to VFIO: that is how the domain needs it.
     """
     plans = [one for one in plan.plans if one.disrupts]
     if plan.force or not plans:
@@ -34,6 +34,6 @@ def refuse_in_use(sysfs: Sysfs, run: Run, plan: HostPlan) -> None:
 
 
 def _to_vfio(plan: Plan, vf_id: int) -> bool:
-    """Whether the VF stays, with a VFIO driver."""
+    """Whether the VF stays present with a VFIO driver."""
     driver = plan.goal.target.drivers.get(vf_id) or plan.goal.preserved.rebound.get(vf_id, ("",))[0]
     return "vfio" in driver and vf_id in plan.goal.target.present and not plan.goal.disruption.disables_all

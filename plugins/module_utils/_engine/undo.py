@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Undo of a plan that failed: its finished steps taken back, last first, and what a fresh reading then shows."""
+"""Undo of a failed plan, last step first, with a fresh reading."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ _LEFT = (
 
 @dataclass(frozen=True)
 class Applying:
-    """What a plan is carried out with. ``careful``: writes have a deadline; ``alone``: no other run writes to PFs."""
+    """Access to the host, and the conditions of an application.
+
+    ``careful``: writes have a deadline. ``alone``: no other run writes to PFs.
+    """
 
     sysfs: Sysfs
     run: Run
@@ -46,7 +49,10 @@ class Applying:
 
 
 class UndoneError(SriovError):
-    """A failure after which the steps before it were undone; ``clean`` when all of that went well."""
+    """Failure after which the steps before it were undone.
+
+    ``clean``: all of the undo went well.
+    """
 
     def __init__(self, message: str, cause: SriovError, clean: bool) -> None:
         super().__init__(message)
@@ -54,15 +60,15 @@ class UndoneError(SriovError):
 
 
 def named(error: Exception) -> SriovError:
-    """Also what nobody has thought of has a name."""
+    """``error`` as `SriovError`; an unexpected one with its type."""
     return error if isinstance(error, SriovError) else SriovError(f"unexpected {type(error).__name__}: {error}")
 
 
 def undone(host: Applying, plan: Plan, finished: int, cause: SriovError) -> UndoneError:
-    """Undo the finished steps, last first, and say what happened; one undo that fails does not stop the others.
+    """Undo the finished steps, last first, and report the result.
 
-    Unless something is blocked in the kernel: the PF's other files, those that are only read among them, wait for the
-    same lock, so it is left alone.
+    A failed undo does not stop the others. Where something is blocked in the kernel, the PF is left alone: its other
+    files, even those that are only read, wait for the same lock.
     """
     failed = plan.steps[finished] if finished < len(plan.steps) else None
     at = f"at step '{failed.what}' {_ids(failed)}".rstrip() + ": " if failed else ""
@@ -78,7 +84,10 @@ def undone(host: Applying, plan: Plan, finished: int, cause: SriovError) -> Undo
 
 
 def _half(failed: Step, refused: frozenset[str]) -> Iterator[Action]:
-    """The undo of a program that may have done half, property by property when the kernel has ``refused`` some."""
+    """Undo of a command that may have been carried out half.
+
+    Property by property when the kernel has ``refused`` some.
+    """
     for action in failed.undo if isinstance(failed.action, (Command, SetEswitch)) else ():
         if refused and isinstance(action, Command):
             yield from (Command(argv, action.vf, ((given, argv),)) for given, argv in action.parts)
@@ -87,9 +96,10 @@ def _half(failed: Step, refused: frozenset[str]) -> Iterator[Action]:
 
 
 def _renewed(host: Applying, current: PfState, failed: Step) -> Iterator[Action]:
-    """What VFs need that ``failed`` was to take away, and that are new: a PF driver is asked when they are gone.
+    """Actions that restore VFs added anew after a refused removal.
 
-    When it refuses, the kernel adds them again (the series, patch 25), without override, bound by autoprobe at most.
+    The kernel asks a PF's driver when the VFs that ``failed`` was to take away are gone. When it refuses, the kernel
+    adds them again (the series, patch 25), without override, bound by autoprobe at most.
     """
     if not failed.disrupts or not isinstance(failed.action, Write) or failed.what == "unbind":
         return
@@ -104,7 +114,10 @@ def _renewed(host: Applying, current: PfState, failed: Step) -> Iterator[Action]
 
 
 def _is_refused(action: Action, refused: frozenset[str]) -> bool:
-    """Whether it sets nothing but properties that the kernel has ``refused``: what they are is seen by reading."""
+    """Whether an action sets only properties that the kernel has ``refused``.
+
+    Its failure is no error: the fresh reading shows what they are.
+    """
     return (
         isinstance(action, Command)
         and bool(action.parts)
@@ -113,7 +126,7 @@ def _is_refused(action: Action, refused: frozenset[str]) -> bool:
 
 
 def _undo(host: Applying, current: PfState, actions: Iterable[Action], refused: frozenset[str]) -> list[str]:
-    """What went wrong with it."""
+    """Carry out the undo; return its errors."""
     errors: list[str] = []
     for action in actions:
         if errors and isinstance(action, SetEswitch):
@@ -129,7 +142,10 @@ def _undo(host: Applying, current: PfState, actions: Iterable[Action], refused: 
 
 
 def _waited_for(host: Applying, plan: Plan) -> str:
-    """Who has VFs that were to be taken away, now that it matters; nothing of the PF's own files is read for it."""
+    """Holders of the VFs that a blocked step takes away, in words.
+
+    None of the PF's own files is read for it.
+    """
     asked = {plan.current.address: (plan.current, plan.disrupts)}
     try:
         found = holders.read_holders(host.sysfs, host.run, asked, lenient=True)
@@ -144,7 +160,7 @@ def _ids(step: Step) -> str:
 
 
 def _not_restored(host: Applying, current: PfState) -> list[str]:
-    """What a fresh reading shows otherwise than before."""
+    """Differences between the previous state and a fresh reading."""
     try:
         now = reading.again(host.sysfs, host.run, current.address, Extent.of_state(current))
     except Exception as error:  # as above

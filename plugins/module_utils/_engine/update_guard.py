@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a live update of this host is under way: until it ends, VFs are its business alone."""
+"""Refusal to change VFs while a live update is under way.
+
+Until the update ends, it alone changes VFs.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ from .._system.sysfs import Sysfs
 
 
 def live_update_phase(sysfs: Sysfs) -> str | None:
-    """The phase of the live update that this boot takes part in, None when there is none or it has ended.
+    """Phase of the live update under way in this boot, or None.
 
-    It takes part when the update's last word was written in this boot, or when this kernel was started to resume it.
+    The boot takes part when the update's status was written in it, or when this kernel was started to resume it.
     """
     if not sysfs.exists(LIVE_UPDATE_STATUS):
         return None
