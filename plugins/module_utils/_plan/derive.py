@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Derivation of the goal of a PF from its current state and its spec, once for each reading."""
+"""Derivation of a PF's goal from its current state and spec.
+
+Done once for each reading.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The parts of a goal that are about VFs: what is declared, preserved, and restored after an unfinished run."""
+"""The VFs' part of a goal: declared, preserved and restored values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def with_vfs(current: PfState, spec: PfSpec, goal: Goal) -> Goal:
-    """``goal``, which is that of the PF itself, with what its VFs will have."""
+    """The PF's ``goal``, completed with the targets of its VFs."""
     declared: dict[int, str | None] = {}
     for vf in spec.vfs:
         if vf.driver:
@@ -44,7 +44,11 @@ def with_vfs(current: PfState, spec: PfSpec, goal: Goal) -> Goal:
 
 
 def rebound(current: PfState, goal: Goal) -> dict[int, Bound]:
-    """Bound VFs that no spec gives a driver to, and that a change of the eswitch or of their vectors takes it from."""
+    """Drivers to bind again after the plan unbinds their VFs, by id.
+
+    Those of bound VFs whose driver no spec declares, and that a change of the eswitch or of their MSI-X vectors
+    unbinds.
+    """
     declared = goal.target.drivers
     if goal.disruption.disables_all or not current.vfs:
         return {}
@@ -57,7 +61,10 @@ def rebound(current: PfState, goal: Goal) -> dict[int, Bound]:
 
 
 def released(current: PfState, spec: PfSpec, goal: Goal) -> frozenset[int]:
-    """Bound VFs that stay, where the driver changes the mode of its eswitch only while none is bound."""
+    """Bound VFs that stay and must be unbound while eswitch_mode changes.
+
+    None where the mode stays, or where the rule of the PF's driver is not `drivers.UNBOUND`.
+    """
     if goal.disruption.disables_all or not current.vfs:
         return frozenset()
     change = eswitch.change_of(current.driver, current.settings, spec.settings)
@@ -67,7 +74,7 @@ def released(current: PfState, spec: PfSpec, goal: Goal) -> frozenset[int]:
 
 
 def _with_released(current: PfState, spec: PfSpec, goal: Goal) -> Goal:
-    """With a note of what a change of the eswitch costs VFs that stay, or a refusal."""
+    """The goal with the VFs to release, and a note or refusal."""
     ids = released(current, spec, goal)
     if not ids:
         return goal
@@ -87,7 +94,10 @@ def _with_released(current: PfState, spec: PfSpec, goal: Goal) -> Goal:
 
 
 def _kept_drivers(current: PfState, goal: Goal, declared: Collection[int]) -> dict[int, str]:
-    """Drivers that VFs which come back, and that are not ``declared`` to have another, would not find by themselves."""
+    """Drivers of returning VFs that the kernel would not choose again.
+
+    Those with a driver_override, or all where autoprobe is off; VFs with a ``declared`` driver are left out.
+    """
     unfinished, before = current.unfinished, current.autoprobe
     if unfinished and unfinished.autoprobe is not None:
         before = unfinished.autoprobe
@@ -100,14 +110,17 @@ def _kept_drivers(current: PfState, goal: Goal, declared: Collection[int]) -> di
 
 
 def _kept_properties(current: PfState, enabled: int) -> dict[int, VfProperties]:
-    """Properties that somebody gave to VFs that come back: disabling forgets them all."""
+    """Non-default properties of returning VFs, which disabling forgets."""
     lost = eswitch.kept_by_nobody(current.driver, current.settings.eswitch_mode)
     readings = {i: p.without(lost) for i, p in current.properties.items() if i < enabled}
     return {i: given for i, reading in readings.items() if (given := reading.without_defaults())}
 
 
 def _with_unfinished(current: PfState, unfinished: JournalEntry, goal: Goal) -> Goal:
-    """With what an unfinished run took from VFs that stay and that no spec gives a driver to; a warning says so."""
+    """The goal with restored drivers of an unfinished run, and a warning.
+
+    Only VFs that stay, and that no spec gives a driver to.
+    """
     note = (
         f"PF {current.address}: a run before this one did not come to its end; what it had taken away for a moment "
         "comes back, unless it is declared otherwise"
@@ -120,7 +133,10 @@ def _with_unfinished(current: PfState, unfinished: JournalEntry, goal: Goal) -> 
 
 
 def _properties(current: PfState, spec: PfSpec) -> dict[int, VfProperties]:
-    """By id; derived addresses are worked out as far as the PF's own address was read."""
+    """Declared properties by VF id, with derived addresses resolved.
+
+    An address derived from the PF's own stays as it is where that was not read.
+    """
     identity = current.link.permanent if current.link else None
     properties: dict[int, VfProperties] = {}
     for vf in spec.vfs:
@@ -139,7 +155,7 @@ def _devices(spec: PfSpec, present: frozenset[int]) -> dict[int, VfDevice]:
 
 
 def _over(declared: Mapping[int, VfProperties], kept: Mapping[int, VfProperties]) -> dict[int, VfProperties]:
-    """What is ``declared`` over what is ``kept``, in the order of ids."""
+    """The ``declared`` properties over the ``kept`` ones, in the order of ids."""
     if not kept:
         return dict(sorted(declared.items()))
     ids = sorted(set(kept) | set(declared))

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The two sides of a diff: previous and desired state of what is declared, with the same keys."""
+"""The two sides of a diff: previous and desired state.
+
+Both have the same keys, those of declared values.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,10 @@ def after(goal: Goal) -> dict[str, Any]:
 
 
 def _as_desired(current: PfState, vf_id: int, wanted: VfDevice) -> VfDevice:
-    """The desired value where it leads to the present size of the table."""
+    """The VF's current settings, in the terms of the desired ones.
+
+    ``msix_vectors`` is the desired number where the table has the size that the PF's driver makes of it.
+    """
     have = current.devices.get(vf_id, VfDevice())
     if wanted.msix_vectors is None:
         return have
@@ -42,7 +48,7 @@ def _as_desired(current: PfState, vf_id: int, wanted: VfDevice) -> VfDevice:
 
 
 def _driver_of(current: PfState, vf_id: int, wanted: str | None) -> str | None:
-    """The bound driver, or the override where none is wanted."""
+    """The bound driver, or the driver_override where no driver is desired."""
     vf = current.vfs.get(vf_id)
     if wanted is None:
         return vf.driver_override if vf else None
@@ -64,7 +70,7 @@ def _facts(
 
 
 def _with_devices(facts: dict[str, Any], goal: Goal, devices: Mapping[int, VfDevice]) -> dict[str, Any]:
-    """With ``devices``, as far as the goal gives a value for them."""
+    """The ``facts`` with those ``devices`` settings that the goal sets."""
     for vf_id, wanted in sorted(goal.target.devices.items()):
         have = {name: value for name, value in devices[vf_id].to_dict().items() if name in wanted.to_dict()}
         facts["vfs"][str(vf_id)] = {**facts["vfs"].get(str(vf_id), {}), **have}

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The goal of a PF: its desired state as far as the kernel interface reaches, and what the change costs."""
+"""The goal of a PF, and what the change disrupts.
+
+It is the desired state as far as the kernel interface reaches.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Target(NamedTuple):
-    """The state to reach: ``enabled`` VFs in hardware, ``present`` ids.
+    """The target state: ``enabled`` VFs in hardware, ``present`` ids.
 
     ``drivers`` of present VFs by id (None: no override), ``properties`` of enabled ones, ``devices`` of present ones.
     """
@@ -33,11 +36,11 @@ class Target(NamedTuple):
 
 
 class Disruption(NamedTuple):
-    """What the change takes from VFs in the meantime.
+    """The disruption of VFs during the change.
 
-    ``disables_all``: it requires disabling all VFs first, which takes the VFs ``disrupted`` away from whoever counts on
-    them. ``released``: bound VFs that stay and that no driver may have while the mode of the eswitch changes.
-    ``refusal``: why it is not done, empty where nothing is disrupted or the spec allows it.
+    ``disables_all``: it requires disabling all VFs first, which takes the VFs ``disrupted`` away from their holders.
+    ``released``: bound VFs that stay and must be unbound while the mode of the eswitch changes. ``refusal``: why
+    the change is refused, empty where nothing is disrupted or the spec allows it.
     """
 
     disables_all: bool = False
@@ -47,10 +50,10 @@ class Disruption(NamedTuple):
 
 
 class Preserved(NamedTuple):
-    """What VFs keep though nothing declares it.
+    """Undeclared drivers and properties that VFs keep.
 
-    ``drivers`` and ``properties`` of VFs that come back; ``rebound``: the drivers, with their overrides, of VFs that
-    must release them for a moment and get them back.
+    ``drivers`` and ``properties`` of VFs that come back; ``rebound``: drivers with their overrides, of VFs that are
+    unbound for a moment and bound again.
     """
 
     drivers: Mapping[int, str] = NONE
@@ -59,17 +62,21 @@ class Preserved(NamedTuple):
 
 
 class Restored(NamedTuple):
-    """What an unfinished run took from VFs (`_model.journal_entry`): ``drivers``, and VFs to be ``probed``."""
+    """Drivers to restore after an unfinished run (`_model.journal_entry`).
+
+    ``drivers`` by VF id; ``probed``: VFs to which the kernel's choice is to be bound.
+    """
 
     drivers: Mapping[int, Bound] = NONE
     probed: frozenset[int] = frozenset()
 
 
 class Goal(NamedTuple):
-    """``notes``: where the interface gives less than is desired, and what this costs.
+    """The goal of a PF: target, disruption, preserved and restored values.
 
-    ``warnings``: those of them that ask an operator for an action and end with this run, such as a look at what
-    interrupted a run before. What stands run after run, or was allowed, asks for none.
+    ``notes``: where the interface gives less than is desired, and what this costs. ``warnings``: those of them that ask
+    an operator for an action and end with this run, such as checking why a previous run was interrupted. A note that
+    recurs with each run, or whose disruption was allowed, asks for none.
     """
 
     target: Target
@@ -81,12 +88,15 @@ class Goal(NamedTuple):
 
     @property
     def returned(self) -> dict[int, Bound]:
-        """Drivers that VFs get back, and the driver_override to be beside them, by id."""
+        """Drivers to give back, each with its driver_override, by VF id."""
         return {**self.preserved.rebound, **self.restored.drivers}
 
 
 def new_vectors(current: PfState, devices: Mapping[int, VfDevice]) -> dict[int, int]:
-    """The MSI-X vectors to write, of VFs that have another number or whose number is not known, by id."""
+    """MSI-X vectors to write, by VF id.
+
+    Those of VFs that have another number, or whose number is unknown.
+    """
     if not devices:
         return {}
     from .._model.vf_device import VfDevice, as_declared

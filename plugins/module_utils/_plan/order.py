@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The order of a plan's steps: nothing sees a VF before it has its properties, and its driver comes last."""
+"""The order of a plan's steps: properties before presence, drivers last."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from .steps import Step
 
 
 def steps_to(current: PfState, goal: Goal) -> Iterator[Step]:
-    """All of the VFs, then the MTU of those with an interface of their own: it is there once they have their driver."""
+    """All steps from the current state to the goal, in order.
+
+    VF MTUs come last: a VF's network interface appears with its driver.
+    """
     steps = list(_vf_steps(current, goal))
     yield from steps
     new = frozenset().union(*(step.ids for step in steps if step.what == "unbind"))
@@ -29,11 +32,13 @@ def steps_to(current: PfState, goal: Goal) -> Iterator[Step]:
 
 
 def _vf_steps(current: PfState, goal: Goal) -> Iterator[Step]:
-    """Autoprobe, enable in hardware, properties, read back, present, driver: nothing sees a VF before it is right.
+    """Steps for PF and VFs, in order, except VF MTUs.
+
+    Autoprobe, enable in hardware, properties, read back, present, driver: nothing sees a VF without its properties.
 
     Where VFs are to get a driver while autoprobe is on, they are added with autoprobe off, so that no other driver
-    takes them in between; then autoprobe goes on and the others follow. So are those whose vectors are written, those
-    that an eswitch changes below, and those that enabling itself adds before they can be given properties.
+    binds in between; then autoprobe goes on and the others follow. The same holds for VFs whose vectors are written,
+    and for those that enabling itself adds before their properties or the mode of the eswitch are set.
     """
     added = goal.target.present - (frozenset() if goal.disruption.disables_all else current.present)
     by_enabling = _by_enabling(current, goal)
@@ -81,14 +86,17 @@ def _mode_steps(current: PfState, goal: Goal, now: bool) -> Iterator[Step]:
 
 
 def _mtu_steps(current: PfState, goal: Goal) -> Iterator[Step]:
-    """Before VFs are enabled: some drivers restart the PF for it."""
+    """The step of the PF's MTU, before VFs are enabled.
+
+    Some drivers restart the PF for it.
+    """
     mtu = goal.target.settings.mtu
     if mtu is not None and mtu != current.settings.mtu:
         yield _steps.set_pf_mtu(current, mtu)
 
 
 def _by_enabling(current: PfState, goal: Goal) -> frozenset[int]:
-    """The VFs that enabling itself adds."""
+    """VFs that enabling itself adds."""
     if goal.target.enabled == 0 or (current.enabled and not goal.disruption.disables_all):
         return frozenset()
     return INTERFACES[current.interface].added_by_enabling(goal.target.present)
@@ -104,7 +112,10 @@ def _removal(current: PfState, goal: Goal) -> Iterator[Step]:
 
 
 def _property_steps(current: PfState, goal: Goal) -> Iterator[Step]:
-    """Only differences are written, all of VFs that were just enabled; then what is declared of them is read back."""
+    """Steps that set missing properties and read them back.
+
+    Only differences are written, of VFs just enabled all values; all declared values of a changed VF are read back.
+    """
     missing = {
         vf_id: difference
         for vf_id, wanted in sorted(goal.target.properties.items())
@@ -123,12 +134,13 @@ def _cleared(current: PfState, goal: Goal) -> frozenset[int]:
 
 
 def _driver_steps(current: PfState, goal: Goal, autoprobe: bool) -> Iterator[Step]:
-    """``current``: the PF when these begin. VFs that it does not know were added with autoprobe off: nobody has them.
+    """Steps that change drivers, overrides and MSI-X vectors of present VFs.
 
-    Without ``autoprobe`` the kernel makes no choice: VFs that are `_cleared` are left unbound.
+    ``current`` is the PF when these begin. VFs that it does not list were added with autoprobe off and are unbound.
+    Without ``autoprobe`` the kernel makes no choice: VFs that are `_cleared` stay unbound.
 
-    VFs that only release their driver for a moment have it as override meanwhile, so that no other takes them. An
-    override is cleared after unbinding: as long as it is there, a run that is killed has left something to do.
+    VFs that are unbound only for a moment have their driver as override meanwhile, so that no other driver binds. An
+    override is cleared after unbinding: as long as it is set, a run that is killed has left something to do.
     """
     vectors = new_vectors(current, goal.target.devices)
     named = {i: d for i, d in goal.target.drivers.items() if d and (d != _driver_of(current, i) or i in vectors)}
@@ -149,7 +161,10 @@ def _driver_steps(current: PfState, goal: Goal, autoprobe: bool) -> Iterator[Ste
 
 
 def _restore_steps(current: PfState, goal: Goal) -> Iterator[Step]:
-    """After `_driver_steps`: drivers that a run before has not brought back to VFs that stay, and their overrides."""
+    """Steps that restore drivers and overrides after an unfinished run.
+
+    They follow `_driver_steps` and concern VFs that stay.
+    """
     for vf_id, (driver, override) in sorted(goal.restored.drivers.items()):
         have = _override_of(current, vf_id)
         if not _driver_of(current, vf_id):
@@ -165,7 +180,10 @@ def _restore_steps(current: PfState, goal: Goal) -> Iterator[Step]:
 
 
 def _vector_steps(current: PfState, goal: Goal, vectors: Mapping[int, int]) -> Iterator[Step]:
-    """VFs that give vectors back come first: all VFs of a PF take them from one pool."""
+    """Steps that write MSI-X vectors, VFs that give some back first.
+
+    All VFs of a PF share one pool.
+    """
 
     def more(vf_id: int) -> tuple[int, int]:
         have = current.devices.get(vf_id, VfDevice()).msix_vectors

@@ -1,9 +1,9 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Deciding, without touching anything: what is found + what is wanted = steps, or a refusal with its reason.
+"""Planning, pure: steps from current to desired state, or a refusal.
 
-Most PFs are what they shall be already, so what steps are made of is imported where there are any.
+Most PFs are as declared, so the modules of steps are imported only where there are any.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Plan(NamedTuple):
-    """The steps of one PF from ``current`` to ``goal``; none where it is there already."""
+    """The steps of one PF from ``current`` to ``goal``, or none."""
 
     current: PfState
     spec: PfSpec
@@ -38,7 +38,10 @@ class Plan(NamedTuple):
 
 
 class HostPlan(NamedTuple):
-    """Plans of the PFs of one host, independent of each other. ``force`` also allows disrupting VFs in use."""
+    """Independent plans of the PFs of one host.
+
+    ``force`` also allows disrupting VFs in use.
+    """
 
     plans: tuple[Plan, ...]
     force: bool = False
@@ -53,7 +56,7 @@ class HostPlan(NamedTuple):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The notes that ask an operator for an action, once: `Goal.warnings`, for Ansible's ``warn``."""
+        """Notes that ask an operator for an action: `Goal.warnings`, for ``module.warn``."""
         return tuple(note for plan in self.plans for note in plan.goal.warnings)
 
     @property
@@ -61,7 +64,7 @@ class HostPlan(NamedTuple):
         return tuple(step for plan in self.plans for step in plan.steps)
 
     def summary(self) -> list[dict[str, Any]]:
-        """The steps for people and programs, as `_steps.summary` has them."""
+        """The steps for people and programs (`steps.summary`)."""
         if not self.changed:
             return []
         from .steps import summary
@@ -92,7 +95,10 @@ def plan_host(states: Mapping[str, PfState], document: HostDocument, *, force: b
 def plan_resolved(
     states: Mapping[str, PfState], document: HostDocument, reached: Mapping[str, Goal], *, force: bool
 ) -> HostPlan:
-    """As `plan_host`, for a resolved document; ``reached`` as for `plan`, by address."""
+    """Plans for a resolved document; ``reached`` goals by address, see `plan`.
+
+    Raises `RefusedError` with the reasons of all its PFs.
+    """
     plans: list[Plan] = []
     refusals: list[str] = []
     for spec in document.pfs:
@@ -106,10 +112,10 @@ def plan_resolved(
 
 
 def plan(current: PfState, spec: PfSpec, reached: Goal | None = None) -> Plan:
-    """The plan for one PF and its resolved spec; `RefusedError` where VFs would go away and nobody allowed that.
+    """The plan for one PF and its resolved spec.
 
-    There are steps exactly where the PF falls short of its goal, or an unfinished run has left a journal; none where
-    it was seen to have ``reached`` it.
+    There are steps exactly where the PF falls short of its goal, or an unfinished run has left a journal; none where a
+    reading has shown that it ``reached`` the goal. Raises `RefusedError` for a disruption that the spec does not allow.
     """
     if reached is not None:
         return Plan(current, spec, reached, ())
@@ -118,7 +124,10 @@ def plan(current: PfState, spec: PfSpec, reached: Goal | None = None) -> Plan:
 
 
 def _steps(current: PfState, goal: Goal) -> tuple[Step, ...]:
-    """Steps to the goal; raises `BadInputError` and `RefusedError` for what speaks against them."""
+    """Steps to the goal.
+
+    Raises `BadInputError` for what the device does not support, `RefusedError` with the goal's refusal.
+    """
     from . import order, unsupported
 
     unsupported.refuse_unsupported(current, goal)

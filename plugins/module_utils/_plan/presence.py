@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Presence of VFs: the ids nearest to the desired ones, and what getting there disrupts."""
+"""Presence of VFs: the reachable ids, and the disruption of reaching them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _DISABLES_ALL = "requires disabling all VFs first"
 
 
 class Presence(NamedTuple):
-    """The ``ids`` that will be present, nearest to the ``desired`` ones.
+    """The ``ids`` to be present, nearest to the ``desired`` ones.
 
     ``disables_all``: the change requires disabling all VFs first; ``disrupted``: the VFs that somebody may count on and
-    that go away by that, for a moment or for good. Those that are declared away and stay away are not among them.
+    that this takes away, for a moment or for good. VFs that are declared absent and stay absent are not among them.
     """
 
     desired: frozenset[int]
@@ -30,7 +30,7 @@ class Presence(NamedTuple):
 
 
 def presence_of(current: PfState, spec: PfSpec, enabled: int) -> Presence:
-    """The presence that a resolved spec leads to with ``enabled`` VFs in hardware."""
+    """The presence resulting from a resolved spec with ``enabled`` VFs."""
     desired = _desired(current, spec) & frozenset(range(enabled))
     ids, disables_all = _reachable(current, desired, enabled, spec)
     return Presence(desired, ids, disables_all, _lost(current, spec, ids) if disables_all else frozenset())
@@ -42,7 +42,7 @@ def asked(spec: PfSpec) -> bool:
 
 
 def refusal(current: PfState, spec: PfSpec, enabled: int, presence: Presence) -> str:
-    """The refusal to disable all VFs first, where nobody allowed it."""
+    """The refusal to disable all VFs first without ``allow_disruptive``."""
     if enabled and _eswitch_needs_none(current, spec):
         modes = f"from {current.settings.eswitch_mode} to {spec.settings.eswitch_mode}"
         what = f"{current.driver} changes eswitch_mode {modes} only while no VFs are enabled; that {_DISABLES_ALL}"
@@ -61,7 +61,7 @@ def refusal(current: PfState, spec: PfSpec, enabled: int, presence: Presence) ->
 
 
 def notes(current: PfState, spec: PfSpec, enabled: int, presence: Presence) -> Iterator[str]:
-    """Where the interface gives other VFs than desired, what the change disrupts, and where other programs may fail."""
+    """Notes on surplus VFs, disrupted VFs and gaps between ids."""
     ids, extra = presence.ids, presence.ids - presence.desired
     if asked(spec) and extra:
         if current.needs_all_vfs:
@@ -90,15 +90,19 @@ def _desired(current: PfState, spec: PfSpec) -> frozenset[int]:
 
 
 def _lost(current: PfState, spec: PfSpec, ids: frozenset[int]) -> frozenset[int]:
-    """The present VFs less those that the spec takes away and that do not come back among ``ids``."""
+    """Present VFs disrupted by disabling all VFs first.
+
+    All but those that the spec declares absent and that do not come back among ``ids``.
+    """
     gone = current.present - _desired(current, spec) if asked(spec) else frozenset()
     return current.present - (gone - ids)
 
 
 def _reachable(current: PfState, desired: frozenset[int], enabled: int, spec: PfSpec) -> tuple[frozenset[int], bool]:
-    """The ids nearest to the desired ones, never fewer, and whether all VFs must be disabled first.
+    """The reachable ids, and whether they require disabling all VFs first.
 
-    VFs that are too many are a reason for that only when it is allowed, and when fewer are too many then.
+    The ids are those nearest to the desired ones, never fewer. Surplus VFs are a reason to disable all only where the
+    spec allows it and fewer are surplus then.
     """
     fresh = INTERFACES[current.interface].present_after_enabling(desired, enabled)
     stay = INTERFACES[current.interface].present_after_adding(current.present, desired)
@@ -108,7 +112,7 @@ def _reachable(current: PfState, desired: frozenset[int], enabled: int, spec: Pf
 
 
 def _eswitch_needs_none(current: PfState, spec: PfSpec) -> bool:
-    """Whether the PF's driver changes the mode of its eswitch only while no VFs are enabled."""
+    """Whether the desired change of eswitch_mode requires that no VFs are enabled."""
     if spec.settings.eswitch_mode is None:
         return False
     from .._model import drivers, eswitch
@@ -118,7 +122,7 @@ def _eswitch_needs_none(current: PfState, spec: PfSpec) -> bool:
 
 
 def _hint(current: PfState, spec: PfSpec, enabled: int, presence: Presence) -> str:
-    """The hint that disabling all VFs first, which nobody has allowed, would leave more of them out."""
+    """A hint at ``allow_disruptive`` where disabling all leaves fewer surplus VFs."""
     fresh = INTERFACES[current.interface].present_after_enabling(presence.desired, enabled)
     if presence.disables_all or len(presence.ids) <= len(fresh):
         return ""

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Recovery of an unfinished run: what a plan takes away for a moment, as a value for the journal."""
+"""Recovery of an unfinished run: a plan's temporary changes, for the journal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from .plan import Plan
 
 
 def unfinished_if_stopped(plan: Plan) -> JournalEntry:
-    """What the next run must give back if the plan stops halfway, with what a run before has left to give back."""
+    """The journal entry that the next run needs if this plan stops.
+
+    An entry that a previous run has left takes precedence.
+    """
     current, goal = plan.current, plan.goal
     toggles = any(step.what == "autoprobe" for step in plan.steps)
     before = current.autoprobe if toggles and plan.spec.drivers_autoprobe in (None, current.autoprobe) else None

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The shortfall of a PF: what of its goal a reading does not show."""
+"""The shortfall of a PF: differences between its goal and a reading."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from .goal import Goal
 
 
 def shortfall(goal: Goal, current: PfState) -> list[str]:
-    """What of the goal a reading does not show, each as "thing: wanted .., found ..": empty when it is reached."""
+    """Differences between goal and reading, empty when the goal is reached.
+
+    Each is a text "thing: wanted .., found ..".
+    """
     facts = (*_pf_facts(goal, current), *_driver_facts(goal, current), *_property_facts(goal, current))
     facts = (*facts, *_device_facts(goal, current))
     return [f"{thing}: wanted {wanted}, found {have}" for thing, wanted, have in facts if wanted != have]
@@ -32,7 +35,10 @@ def _pf_facts(goal: Goal, current: PfState) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _driver_facts(goal: Goal, current: PfState) -> Iterator[tuple[str, Any, Any]]:
-    """No texts for VFs that have theirs, of which there may be thousands."""
+    """Triples of thing, desired and current driver or override of VFs.
+
+    Drivers only where they differ: there may be thousands of VFs.
+    """
     differ: dict[int, tuple[str | None, str | None]] = {}
     returned = {**goal.preserved.rebound, **goal.restored.drivers}
     for vf_id, driver in {**goal.target.drivers, **{i: driver for i, (driver, _override) in returned.items()}}.items():

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The steps of a plan: one action each, with what was before, what is after, and the actions that undo it."""
+"""The steps of a plan: action, state before and after, undo."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .._model.vf_device import VfDevice, number_for
 from . import vf_actions
 
 KERNELS_CHOICE = "kernel's choice"
-"""In place of a driver's name."""
+"""The text in place of a driver's name."""
 
 
 class Step(NamedTuple):
-    """``ids`` are the VFs it is about, ``disrupts`` those whose use it would end."""
+    """One step; ``ids``: its VFs; ``disrupts``: those taken from their holders."""
 
     pf: str
     what: str
@@ -36,7 +36,7 @@ class Step(NamedTuple):
 
     @property
     def is_kernels_choice(self) -> bool:
-        """Whether the kernel is asked for a driver of its own choice."""
+        """Whether the step binds a driver of the kernel's choice."""
         return self.what == "bind" and self.after == KERNELS_CHOICE
 
     def to_dict(self) -> dict[str, Any]:
@@ -45,7 +45,10 @@ class Step(NamedTuple):
 
 
 def summary(steps: Iterable[Step]) -> list[dict[str, Any]]:
-    """The steps for people and programs: neighbours that differ only in their VFs are one entry."""
+    """The steps for people and programs.
+
+    Neighbours that differ only in their VFs are one entry.
+    """
 
     def alike(step: Step) -> tuple[str, str, str, str]:
         return step.pf, step.what, step.before, step.after
@@ -65,14 +68,20 @@ def autoprobe(pf: PfState, before: bool, after: bool) -> Step:
 
 
 def enable(pf: PfState, number: int) -> Step:
-    """From 0 to ``number``: without adding where the kernel can, all at once where it cannot."""
+    """Enable ``number`` VFs, from 0.
+
+    The kernel adds them at the same time where it cannot enable without adding.
+    """
     interface = INTERFACES[pf.interface]
     action, undo = interface.enable(pf.address, number), interface.disable(pf.address, number)
     return Step(pf.address, "enable", "0", str(number), action, (undo,))
 
 
 def disable(pf: PfState) -> Step:
-    """To 0, which removes every present VF; undone by enabling, adding, previous properties and drivers."""
+    """Disable all VFs, which removes every present one.
+
+    Undo: enable, add, set the previous properties, bind the previous drivers.
+    """
     interface = INTERFACES[pf.interface]
     undo = (interface.enable(pf.address, pf.enabled), *vf_actions.restore_all(pf))
     action = interface.disable(pf.address, pf.enabled)
@@ -80,14 +89,20 @@ def disable(pf: PfState) -> Step:
 
 
 def set_eswitch(pf: PfState, mode: str) -> Step:
-    """Undone with the link states of VFs, as far as they stay enabled."""
+    """Change the mode of the eswitch.
+
+    Undo: the previous mode, then the link states of VFs, as far as they stay enabled.
+    """
     before = pf.settings.eswitch_mode or ""
     undo = (SetEswitch(pf.address, before), *vf_actions.restore_links(pf))
     return Step(pf.address, "eswitch", before, mode, SetEswitch(pf.address, mode), undo)
 
 
 def set_pf_mtu(pf: PfState, mtu: int) -> Step:
-    """Of the interface that the PF has now: in switchdev mode others join it in its folder."""
+    """Set the MTU of the PF's network interface.
+
+    Of the one that the PF has now: in switchdev mode others join it in its folder.
+    """
     path = f"{DEVICES}/{pf.address}"
     before = pf.settings.mtu
     undo = () if before is None else (SetMtu(path, before),)
@@ -95,10 +110,10 @@ def set_pf_mtu(pf: PfState, mtu: int) -> Step:
 
 
 def set_msix(pf: PfState, vf_id: int, vectors: int, *, fresh: bool) -> Step:
-    """Of a VF that is not bound. ``fresh``: enabled by this plan, so that disabling it is undo enough.
+    """Set the number of MSI-X vectors of an unbound VF.
 
-    Without a reading, of a VF that was enabled but absent, undo is the device's default: only a VF that is present
-    shows its number.
+    ``fresh``: enabled by this plan, so that disabling it is undo enough. Without a reading, of a VF that was enabled
+    but absent, undo is the device's default: only a present VF shows its number.
     """
     before = pf.devices.get(vf_id, VfDevice()).msix_vectors
     undo = () if fresh else (vf_actions.set_msix(pf, vf_id, 0 if before is None else number_for(before, pf.driver)),)
@@ -107,7 +122,10 @@ def set_msix(pf: PfState, vf_id: int, vectors: int, *, fresh: bool) -> Step:
 
 
 def set_vf_mtu(pf: PfState, vf_id: int, mtu: int, *, renewed: bool) -> Step:
-    """``renewed``: its interface came with this plan and goes with its undo."""
+    """Set the MTU of a VF's network interface.
+
+    ``renewed``: the interface appears with this plan, and goes with its undo.
+    """
     before = None if renewed else pf.devices.get(vf_id, VfDevice()).mtu
     folder = vf_actions.link(pf, vf_id)
     undo = () if before is None else (SetMtu(folder, before),)
@@ -115,7 +133,10 @@ def set_vf_mtu(pf: PfState, vf_id: int, mtu: int, *, renewed: bool) -> Step:
 
 
 def set_properties(pf: PfState, vf_id: int, wanted: VfProperties) -> Iterator[Step]:
-    """``wanted`` holds differences only; what was not read before (VFs just enabled) has no undo but disabling."""
+    """Set the ``wanted`` properties of a VF, differences only.
+
+    A value that was not read before (VFs just enabled) has no undo but disabling.
+    """
     current = pf.properties.get(vf_id, VfProperties())
     ids = frozenset({vf_id})
     for part in wanted.by_command():
@@ -131,7 +152,7 @@ def read_back(pf: PfState, wanted: Mapping[int, VfProperties]) -> Step:
 
 
 def remove(pf: PfState, ids: Iterable[int]) -> Iterator[Step]:
-    """VFs that are bound to no driver (any more)."""
+    """Remove unbound VFs."""
     interface = INTERFACES[pf.interface]
     for chunk in vf_ids.chunks(ids):
         undo = (*interface.add(pf.address, chunk), *vf_actions.restore_unbound(pf, sorted(chunk)))
@@ -140,7 +161,10 @@ def remove(pf: PfState, ids: Iterable[int]) -> Iterator[Step]:
 
 
 def add(pf: PfState, ids: Iterable[int]) -> Iterator[Step]:
-    """Undone by removal, unbound first from any driver that came meanwhile; where the interface can remove VFs."""
+    """Add VFs.
+
+    Undo, where the interface can remove VFs: unbind them from any driver that was bound meanwhile, then remove them.
+    """
     interface = INTERFACES[pf.interface]
     for batch in interface.batches(ids):
         undo: tuple[Action, ...] = ()
@@ -151,23 +175,26 @@ def add(pf: PfState, ids: Iterable[int]) -> Iterator[Step]:
 
 
 def load_driver(pf: PfState, driver: str) -> Step:
-    """A driver stays loaded: others may use it by then."""
+    """Load a driver.
+
+    No undo: others may use it by then.
+    """
     return Step(pf.address, "load driver", "", driver, Command(("modprobe", driver)))
 
 
 def set_override(pf: PfState, vf_id: int, driver: str | None) -> Step:
-    """driver_override to ``driver``, None for none."""
+    """Set a VF's driver_override to ``driver``, None for none."""
     return change_override(pf, vf_id, vf_actions.vf_of(pf, vf_id).driver_override, driver)
 
 
 def change_override(pf: PfState, vf_id: int, before: str | None, driver: str | None) -> Step:
-    """As `set_override`, where an earlier step has changed it already."""
+    """Change a driver_override that an earlier step has already changed."""
     action, undo = vf_actions.set_override(pf, vf_id, driver), vf_actions.set_override(pf, vf_id, before)
     return Step(pf.address, "override", before or "none", driver or "none", action, (undo,), frozenset({vf_id}))
 
 
 def unbind(pf: PfState, vf_id: int) -> Step:
-    """From whatever driver the VF is bound to, if any."""
+    """Unbind a VF from its driver, whichever it is."""
     vf, action, ids = vf_actions.vf_of(pf, vf_id), vf_actions.unbind(pf, vf_id), frozenset({vf_id})
     if not vf.driver:
         return Step(pf.address, "unbind", "any", "none", action, (), ids, ids)
@@ -177,7 +204,7 @@ def unbind(pf: PfState, vf_id: int) -> Step:
 
 
 def probe(pf: PfState, vf_id: int, driver: str | None) -> Step:
-    """Let the driver of the override, or the kernel's choice, take the VF."""
+    """Bind the driver of the override, or the kernel's choice."""
     action, undo = vf_actions.probe(pf, vf_id), vf_actions.unbind(pf, vf_id)
     return Step(pf.address, "bind", "none", driver or KERNELS_CHOICE, action, (undo,), frozenset({vf_id}))
 
@@ -191,5 +218,5 @@ def _number(value: int | None) -> str:
 
 
 def _pairs(properties: VfProperties) -> str:
-    """``mac 02:.. vlan 100``, flags as on and off."""
+    """Properties as ``mac 02:.. vlan 100``, flags as on and off."""
     return " ".join(f"{k} {_on(v) if isinstance(v, bool) else v}" for k, v in properties.to_dict().items()) or "unset"

@@ -1,10 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Refusal of what a device is known not to support, before anything is written.
+"""Refusal of unsupported values before anything is written.
 
 Not everything can be known: the kernel reports VLAN, link state and rates also for drivers that cannot set them
-(`property_table`), and nothing at all before VFs are enabled. There its answer to the write is what is reported.
+(`property_table`), and nothing at all before VFs are enabled. There the kernel's answer to the write is reported.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .goal import Goal, new_vectors
 
 
 def refuse_unsupported(current: PfState, goal: Goal) -> None:
-    """Raises `BadInputError` with every reason."""
+    """Raise `BadInputError` with every reason why the goal is unsupported."""
     checks = (_of_settings, _of_properties, _of_vectors, _of_mtu)
     reasons = [reason for check in checks for reason in check(current, goal)]
     if reasons:
@@ -41,7 +41,7 @@ def _of_settings(current: PfState, goal: Goal) -> Iterator[str]:
 
 
 def _of_properties(current: PfState, goal: Goal) -> Iterator[str]:
-    """Differences only: what is there already can stay declared."""
+    """Reasons against declared properties that differ from the current ones."""
     missing = {
         i: wanted.missing_in(current.properties.get(i, VfProperties())) for i, wanted in goal.target.properties.items()
     }
@@ -55,7 +55,10 @@ def _of_properties(current: PfState, goal: Goal) -> Iterator[str]:
 
 
 def _refused(current: PfState, goal: Goal, name: str, values: Mapping[int, Any]) -> str:
-    """Why the driver cannot take the ``values`` of one property, by VF id; empty where it may."""
+    """The reason against the ``values`` of one property, empty for none.
+
+    The ``values`` are by VF id.
+    """
     if current.link and (INFINIBAND if current.link.kind == INFINIBAND else ETHER) not in BY_NAME[name].links:
         return f"{current.netdev} is of type {current.link.kind} (EOPNOTSUPP)"
     mode = goal.target.settings.eswitch_mode or current.settings.eswitch_mode
@@ -106,7 +109,10 @@ def _of_mtu(current: PfState, goal: Goal) -> Iterator[str]:
 
 
 def _no_interface(current: PfState, goal: Goal, vf_id: int) -> str:
-    """Why the VF will have none; empty where it has or may get one."""
+    """The reason why a VF will have no network interface.
+
+    Empty where it has or may get one.
+    """
     driver = goal.target.drivers.get(vf_id) or (goal.returned[vf_id][0] if vf_id in goal.returned else None)
     if driver:
         return f"its driver is to be {driver}" if "vfio" in driver else ""

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Actions on VFs: properties, driver_override, unbind, probe, MSI-X vectors; and those that restore previous state.
+"""Actions on VFs, and actions that restore their previous state.
 
 VFs are reached through the link of their PF, because addresses of VFs that are not enabled yet may still change.
 """
@@ -20,7 +20,7 @@ from .._model.vf_device import VfDevice, number_for
 from .._tools import ip_syntax
 
 NO_OVERRIDE = "\n"
-"""Clears driver_override (drivers/base/driver.c, driver_set_override)."""
+"""The value that clears driver_override (drivers/base/driver.c, driver_set_override)."""
 
 
 def link(pf: PfState, vf_id: int) -> str:
@@ -40,7 +40,10 @@ def set_properties(pf: PfState, vf_id: int, wanted: VfProperties) -> Command:
 
 
 def set_msix(pf: PfState, vf_id: int, vectors: int) -> Write:
-    """drivers/pci/iov.c, sriov_vf_msix_count_store; 0 is the device's default."""
+    """Set a VF's number of MSI-X vectors; 0 is the device's default.
+
+    The kernel's side is drivers/pci/iov.c, sriov_vf_msix_count_store.
+    """
     return Write(f"{link(pf, vf_id)}/sriov_vf_msix_count", str(vectors))
 
 
@@ -62,13 +65,16 @@ def probe(pf: PfState, vf_id: int) -> Write:
 
 
 def bind(pf: PfState, vf_id: int, driver: str, driver_override: str | None) -> tuple[Action, ...]:
-    """To ``driver``, whatever autoprobe says (an override opens it), with ``driver_override`` afterwards."""
+    """Bind to ``driver``, and set ``driver_override`` afterwards.
+
+    The override allows binding even with autoprobe off.
+    """
     last = () if driver == driver_override else (set_override(pf, vf_id, driver_override),)
     return (set_override(pf, vf_id, driver), probe(pf, vf_id), *last)
 
 
 def restore_all(pf: PfState) -> tuple[Action, ...]:
-    """What a PF just enabled again needs, to be as ``pf`` was."""
+    """Restore the state ``pf`` on a PF just enabled again."""
     lost = eswitch.kept_by_nobody(pf.driver, pf.settings.eswitch_mode)
     given = {i: p.without(lost).without_defaults() for i, p in sorted(pf.properties.items())}
     actions = [action for vf_id, properties in given.items() for action in restore_properties(pf, vf_id, properties)]
@@ -81,7 +87,7 @@ def restore_all(pf: PfState) -> tuple[Action, ...]:
 
 
 def restore(pf: PfState, vf_id: int) -> tuple[Action, ...]:
-    """What a VF that the kernel has removed and added again needs: driver, override and MTU as in ``pf``."""
+    """Restore driver, override and MTU of a VF removed and added again."""
     return (*restore_unbound(pf, [vf_id]), *_restore_driver(pf, vf_id))
 
 
@@ -90,7 +96,10 @@ def restore_properties(pf: PfState, vf_id: int, given: VfProperties) -> list[Act
 
 
 def restore_links(pf: PfState) -> tuple[Action, ...]:
-    """The link states that somebody gave to VFs, which a change of the eswitch and back makes forget."""
+    """Restore link states of VFs, which changing the eswitch mode resets.
+
+    Only those that somebody has set.
+    """
     lost = eswitch.kept_by_nobody(pf.driver, pf.settings.eswitch_mode)
     states = {i: VfProperties(link_state=p.without(lost).link_state) for i, p in sorted(pf.properties.items())}
     return tuple(
@@ -99,7 +108,10 @@ def restore_links(pf: PfState) -> tuple[Action, ...]:
 
 
 def restore_unbound(pf: PfState, ids: Iterable[int]) -> tuple[Action, ...]:
-    """What VFs just added again need: free of the driver that autoprobe may have brought, their previous override."""
+    """Unbind VFs just added again, and restore their driver_override.
+
+    Autoprobe may have bound a driver to them.
+    """
     actions: list[Action] = []
     for vf_id in ids:
         override = vf_of(pf, vf_id).driver_override
@@ -108,7 +120,10 @@ def restore_unbound(pf: PfState, ids: Iterable[int]) -> tuple[Action, ...]:
 
 
 def restore_mtu(pf: PfState, vf_id: int) -> tuple[Action, ...]:
-    """As far as it was read, of a VF whose driver came back: with it comes a new network interface."""
+    """Restore the MTU of a VF bound again, as far as known.
+
+    Its driver comes with a new network interface.
+    """
     before = pf.devices.get(vf_id, VfDevice()).mtu
     return () if before is None else (SetMtu(link(pf, vf_id), before),)
 
@@ -119,9 +134,9 @@ def _restore_driver(pf: PfState, vf_id: int) -> tuple[Action, ...]:
 
 
 def _restore_vectors(pf: PfState) -> list[Action]:
-    """As far as they were read, of VFs that are not bound, the fewest first: all take them from one pool.
+    """Restore known numbers of MSI-X vectors of unbound VFs, fewest first.
 
-    Where the PF cannot share vectors out, nobody has changed them.
+    All take them from one pool. Where the PF cannot share vectors out, nobody has changed them.
     """
     known = [(d.msix_vectors, vf_id) for vf_id, d in pf.devices.items() if d.msix_vectors is not None and pf.total_msix]
     return [set_msix(pf, vf_id, number_for(vectors, pf.driver)) for vectors, vf_id in sorted(known)]
