@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether block devices of VFs (namespaces of NVMe controllers) are mounted, swapped to, opened or part of others."""
+"""Holders of VFs with block devices (namespaces of NVMe controllers).
+
+Such a VF is in use when a block device of it is mounted, swapped to, open or part of another one.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,18 @@ from . import processes
 
 SWAPS = "/proc/swaps"
 _PATH = re.compile(r"nvme(\d+)c\d+n(\d+)")
-"""One path to a namespace that has several; its block device is nvmeXnY (drivers/nvme/host/multipath.c)."""
+"""One path of a multipath namespace, whose block device is nvmeXnY.
+
+drivers/nvme/host/multipath.c.
+"""
 
 
 @dataclass(frozen=True)
 class Mount:
-    """``device`` is MAJOR:MINOR, ``source`` what was mounted; ``pid`` is of a process that sees it, 0 for our own."""
+    """A mount of a block device in some mount namespace.
+
+    ``device``: MAJOR:MINOR. ``source``: what was mounted. ``pid``: a process that sees it, 0 for our own namespace.
+    """
 
     device: str
     source: str
@@ -30,7 +39,7 @@ class Mount:
 
 
 def users(sysfs: Sysfs, addresses: Iterable[str]) -> dict[str, str]:
-    """In words, by PCI address, what uses block devices of the PCI devices at ``addresses``."""
+    """Holders, in words, of block devices of PCI devices, by their address."""
     disks = devices(sysfs, frozenset(addresses))
     if not disks:
         return {}
@@ -49,7 +58,10 @@ def users(sysfs: Sysfs, addresses: Iterable[str]) -> dict[str, str]:
 
 
 def devices(sysfs: Sysfs, addresses: frozenset[str]) -> dict[str, str]:
-    """PCI addresses by name of block device, disks and partitions, as far as they belong to ``addresses``."""
+    """PCI addresses by name of their block devices, disks and partitions.
+
+    Only those of ``addresses``.
+    """
     if not addresses:
         return {}
     links = {name: (sysfs.target(f"{BLOCK_DEVICES}/{name}") or "").split("/") for name in sysfs.names(BLOCK_DEVICES)}
@@ -60,7 +72,7 @@ def devices(sysfs: Sysfs, addresses: frozenset[str]) -> dict[str, str]:
 
 
 def read_mounts(sysfs: Sysfs) -> Iterator[Mount]:
-    """Of all mount namespaces, ours first (proc(5): mountinfo)."""
+    """Mounts of all mount namespaces, ours first (proc(5): mountinfo)."""
     own = sysfs.target("/proc/self/ns/mnt")
     others = [pid for target, pid in processes.namespaces(sysfs, "mnt").items() if target != own]
     for pid in (0, *others):
@@ -97,5 +109,8 @@ def _swaps(sysfs: Sysfs) -> set[str]:
 
 
 def _unescape(text: str) -> str:
-    """Blanks, tabs, newlines and backslashes are octal there (fs/proc_namespace.c, mangle)."""
+    """Decode blanks, tabs, newlines and backslashes, which are octal there.
+
+    fs/proc_namespace.c, mangle.
+    """
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), text)

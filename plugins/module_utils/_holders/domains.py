@@ -1,10 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which VFs libvirt's domains are to have, running ones and defined ones, from the files that libvirt itself reads.
+"""VFs of libvirt's domains, running and defined ones, from libvirt's files.
 
 Not through libvirt: a question to it starts its daemon, and with it the domains marked autostart, perhaps before their
-VFs are there; at boot this is asked before libvirt may run, and the binding need not be installed. Formats:
+VFs are there. At boot this is read before libvirt may run, and its Python binding need not be installed. Formats:
 libvirt.org/formatdomain.html and formatnetwork.html; in /run the same, wrapped with the state (virDomainObjFormat).
 """
 
@@ -20,14 +20,18 @@ from .._system.sysfs import Sysfs
 
 DEFINED, RUNNING = "/etc/libvirt/qemu", "/run/libvirt/qemu"
 NETWORKS = ("/run/libvirt/network", "/etc/libvirt/qemu/networks")
-"""Folders of NAME.xml. A network that is active and changed since counts with both."""
+"""Folders of NAME.xml.
+
+A network that is active and changed since counts with both.
+"""
 
 
 @dataclass(frozen=True)
 class Domain:
-    """``addresses`` of PCI devices, ``netdevs`` under macvtap (type='direct'), names of ``networks``; any may be empty.
+    """A libvirt domain, with the host's devices that it uses.
 
-    ``pid`` is that of its QEMU, 0 for what is only defined.
+    ``addresses``: of PCI devices. ``netdevs``: interfaces under macvtap (type='direct'). ``networks``: names. Any may
+    be empty. ``pid``: its QEMU, 0 for a domain that is only defined.
     """
 
     name: str
@@ -39,7 +43,10 @@ class Domain:
 
 @dataclass(frozen=True)
 class Pool:
-    """The devices of a network with ``<forward mode='hostdev'>``: single ones, or all VFs of PFs by interface name."""
+    """Devices of a network with ``<forward mode='hostdev'>``.
+
+    ``addresses``: single devices. ``pfs``: interface names of PFs whose VFs all belong to it.
+    """
 
     addresses: frozenset[str] = frozenset()
     pfs: frozenset[str] = frozenset()
@@ -53,7 +60,10 @@ class Libvirt:
     pools: Mapping[str, tuple[Pool, ...]] = field(default_factory=dict)
 
     def user(self, address: str, netdev: str | None, pf_netdev: str | None) -> tuple[str, bool] | None:
-        """Who has the VF, in words, and whether it runs; None for a VF that no domain refers to."""
+        """Holder of the VF, in words, and whether it runs.
+
+        None for a VF that no domain refers to.
+        """
         for domain in self.domains:
             by = self._by(domain, address, netdev, pf_netdev)
             if by is not None:
@@ -70,7 +80,10 @@ class Libvirt:
 
 
 def read(sysfs: Sysfs) -> Libvirt:
-    """Raises `RefusedError` for a file that is not what libvirt writes: nobody's VF may be overlooked."""
+    """Read domains and networks from libvirt's files.
+
+    Raises `RefusedError` for a file that is not what libvirt writes: nobody's VF may be overlooked.
+    """
     running = [parse_domain(path, text) for path, text in _files(sysfs, RUNNING)]
     defined = [parse_domain(path, text) for path, text in _files(sysfs, DEFINED)]
     alive = [domain for domain in running if sysfs.exists(f"/proc/{domain.pid}")]
@@ -84,10 +97,11 @@ def read(sysfs: Sysfs) -> Libvirt:
 
 
 def parse_domain(path: str, text: str) -> Domain:
-    """A domain's XML, or its status (root ``domstatus``), which knows the pid and what a network really gave it.
+    """Parse a domain's XML, or its status (root ``domstatus``).
 
-    Every PCI address below a ``<source>`` is a device of the host: of hostdev, of interfaces (``<actual>`` too), of
-    disks with type='nvme'; the guest's own addresses are no child of it.
+    The status has the pid, and what a network really gave the domain. Every PCI address below a ``<source>`` is a
+    device of the host: of hostdev, of interfaces (``<actual>`` too), of disks with type='nvme'; the guest's own
+    addresses are no child of it.
     """
     root = _root(path, text, "domain", "domstatus")
     domain = root.find("domain") if root.tag == "domstatus" else root
@@ -109,7 +123,10 @@ def parse_domain(path: str, text: str) -> Domain:
 
 
 def parse_network(path: str, text: str) -> tuple[str, Pool]:
-    """Name and pool of a network's XML or status (root ``networkstatus``); another network's pool is empty."""
+    """Name and pool of a network's XML or status (root ``networkstatus``).
+
+    The pool is empty for a network of another kind.
+    """
     root = _root(path, text, "network", "networkstatus")
     network = root.find("network") if root.tag == "networkstatus" else root
     if network is None:
@@ -143,7 +160,7 @@ def _root(path: str, text: str, *tags: str) -> Element:
 
 
 def _addresses(path: str, items: Iterable[Element]) -> Iterator[str]:
-    """Addresses of USB and SCSI devices have no slot."""
+    """PCI addresses among ``items``; those of USB and SCSI have no slot."""
     for item in items:
         if item.get("type", "pci") == "pci" and item.get("slot") is not None:
             domain, bus, slot, function = (_number(path, item, key) for key in ("domain", "bus", "slot", "function"))
@@ -151,7 +168,7 @@ def _addresses(path: str, items: Iterable[Element]) -> Iterator[str]:
 
 
 def _number(path: str, item: Element, key: str) -> int:
-    """Hexadecimal with 0x, as libvirt writes them, or decimal."""
+    """Parse a number, hexadecimal with 0x as libvirt writes it, or decimal."""
     try:
         return int(item.get(key, "0"), 0)
     except ValueError as error:

@@ -1,10 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who uses a VF, so that it must not be taken away: processes, VMs, namespaces, mounts, interfaces above it.
+"""Holders of VFs: processes, VMs, namespaces, mounts, interfaces above them.
 
-Each kind of user has a file of its own, imported when it is looked for: a live update never does, and the node program
-is compiled as it starts.
+A VF with a holder is in use and must not be taken away. Each kind of holder has a file of its own, imported only when
+it is searched for: a live update never does, and the node program is compiled as it starts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from .._system.sysfs import Sysfs
 
 @dataclass(frozen=True)
 class Holder:
-    """``text`` names it for people. ``later``: a domain that is only defined: it needs the VF at its next start."""
+    """A holder of a VF, named by ``text``.
+
+    ``later``: a domain that is only defined: it needs the VF at its next start.
+    """
 
     text: str
     later: bool = False
@@ -35,9 +38,10 @@ class Holder:
 def read_holders(
     sysfs: Sysfs, run: Run, vfs: Mapping[str, tuple[PfState, Iterable[int]]], *, lenient: bool = False
 ) -> dict[tuple[str, int], Holder]:
-    """One holder of each held VF among ``vfs`` (by PF address), the most certain one; absent VFs have none.
+    """The most certain holder of each VF in use among ``vfs``.
 
-    ``lenient``: what may not be read, or cannot be understood, counts as nothing instead of being an error.
+    By PF address and VF id; ``vfs`` are by PF address, and absent ones have no holder. ``lenient``: what may not be
+    read, or cannot be understood, counts as nothing instead of being an error.
     """
     keys: dict[str, tuple[str, int]] = {}
     found = _Vfs(sysfs, run, {}, {})
@@ -57,7 +61,7 @@ def read_holders(
 
 @dataclass(frozen=True)
 class _Vfs:
-    """VFs that it is about, and the network interfaces of their PFs, by address of the VF."""
+    """VFs to examine, and interfaces of their PFs, by the VF's address."""
 
     sysfs: Sysfs
     run: Run
@@ -65,7 +69,7 @@ class _Vfs:
     pf_netdevs: dict[str, str | None]
 
     def bound(self, vfio: bool) -> dict[str, VfState]:
-        """Those bound to a driver for VFIO, or to another one."""
+        """VFs bound to a driver for VFIO, or to another one."""
         return {address: vf for address, vf in self.vfs.items() if vf.driver and ("vfio" in vf.driver) is vfio}
 
 
@@ -82,7 +86,7 @@ def _given(source: Callable[[_Vfs], dict[str, Holder]], vfs: _Vfs, lenient: bool
 
 
 def _processes(vfs: _Vfs) -> dict[str, Holder]:
-    """Those that have a VFIO group or device open."""
+    """Processes that have a VFIO group or device open."""
     from . import processes
 
     nodes: dict[str, list[str]] = {}
@@ -94,7 +98,10 @@ def _processes(vfs: _Vfs) -> dict[str, Holder]:
 
 
 def _nodes(sysfs: Sysfs, address: str, group: str | None) -> list[str]:
-    """Device nodes of a VF: its group (with or without an IOMMU) and its character device (drivers/vfio, iommufd)."""
+    """Device nodes of a VF: its VFIO group and its character device.
+
+    The group's node has another name without an IOMMU (drivers/vfio, iommufd).
+    """
     cdevs = [f"/dev/vfio/devices/{name}" for name in sysfs.names(f"{DEVICES}/{address}/vfio-dev")]
     return cdevs + ([f"/dev/vfio/{group}", f"/dev/vfio/noiommu-{group}"] if group else [])
 

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether the network interface of a VF is part of something: a bridge, a bond, another namespace."""
+"""Holders of VFs with network interfaces: a bridge, bond or network namespace."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from . import namespaces
 
 
 def users(sysfs: Sysfs, run: Run, addresses: Iterable[str]) -> dict[str, str]:
-    """In words, by PCI address, what uses the network interfaces of the devices at ``addresses``.
+    """Holders, in words, of interfaces of PCI devices, by their address.
 
-    A folder ``net`` without anything in it is that of an interface in another namespace: the kernel makes the folder
-    with the first interface, shows each only where it belongs, and removes the folder with the last one
-    (drivers/base/core.c, get_device_parent and cleanup_glue_dir). So namespaces are entered only for those.
+    An empty folder ``net`` shows that the interface is in another namespace: the kernel makes the folder with the first
+    interface, shows each only where it belongs, and removes the folder with the last one (drivers/base/core.c,
+    get_device_parent and cleanup_glue_dir). So namespaces are entered only for those.
     """
     found: dict[str, str] = {}
     elsewhere = set()
@@ -36,7 +36,7 @@ def users(sysfs: Sysfs, run: Run, addresses: Iterable[str]) -> dict[str, str]:
 
 
 def _folders(sysfs: Sysfs, address: str) -> Iterator[str]:
-    """Where the kernel puts interfaces of a PCI device; those of virtio are a level below."""
+    """Folders of a PCI device's interfaces; those of virtio are below."""
     device = f"{DEVICES}/{address}"
     for name in sysfs.names(device):
         if name == "net":
@@ -46,12 +46,18 @@ def _folders(sysfs: Sysfs, address: str) -> Iterator[str]:
 
 
 def _uppers(sysfs: Sysfs, netdev: str) -> list[str]:
-    """Names of interfaces above it (net/core/dev.c: links ``upper_NAME`` and, to a master, ``master`` as well)."""
+    """Names of the interfaces above ``netdev``.
+
+    net/core/dev.c: links ``upper_NAME`` and, to a master, ``master`` as well.
+    """
     return [name[6:] for name in sysfs.names(netdev) if name.startswith("upper_")]
 
 
 def _words(sysfs: Sysfs, name: str) -> str:
-    """``bridge br0``: by DEVTYPE of its uevent file, which Open vSwitch and some others lack."""
+    """Words for an interface above another one, such as ``bridge br0``.
+
+    Its kind is the DEVTYPE of its uevent file, which Open vSwitch and some others lack.
+    """
     path = f"{NETDEVS}/{name}/uevent"
     kind = re.search(r"^DEVTYPE=(\w+)$", sysfs.read(path) if sysfs.exists(path) else "", re.MULTILINE)
     return f"{kind.group(1) if kind else 'interface'} {name} above its network interface"

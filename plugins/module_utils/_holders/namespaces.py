@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""In which other network namespace the interface of a PCI device is.
+"""Network namespaces that interfaces of PCI devices were moved to.
 
 /sys shows only interfaces of the namespace that it was mounted in, so the namespaces are entered, by a child process.
 """
@@ -25,24 +25,27 @@ UNKNOWN = "another network namespace, which no process, mount or open file of th
 
 
 def find(sysfs: Sysfs, run: Run, addresses: frozenset[str]) -> dict[str, str]:
-    """For each of the PCI ``addresses``, whose interfaces are known to be elsewhere: the namespace, in words.
+    """Namespaces, in words, of interfaces that are elsewhere, by PCI address.
 
     Namespaces that are named (`ip netns`, container runtimes) or that a process lives in come first; those that
-    somebody merely holds a file descriptor of are looked for only when that was not enough.
+    somebody merely holds a file descriptor of are searched only when that was not enough.
     """
     found: dict[str, str] = {}
     seen = {sysfs.target(OWN) or ""}
     for source in (_named, _lived_in, _held_open):
         paths = {target: place for target, place in source(sysfs) if target not in seen}
         seen |= set(paths)
-        found.update(_look(sysfs, run, dict(paths.values()), addresses - set(found)))
+        found.update(_search(sysfs, run, dict(paths.values()), addresses - set(found)))
         if len(found) == len(addresses):
             break
     return {**dict.fromkeys(addresses, UNKNOWN), **found}
 
 
-def _look(sysfs: Sysfs, run: Run, places: Mapping[str, str], wanted: frozenset[str]) -> Iterator[tuple[str, str]]:
-    """(address, words) of ``wanted`` interfaces in the namespaces at ``places``, path to words."""
+def _search(sysfs: Sysfs, run: Run, places: Mapping[str, str], wanted: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Interfaces of the ``wanted`` addresses in the namespaces at ``places``.
+
+    Yields addresses and words. ``places``: words by path.
+    """
     if not places:
         return
     source = process.source_of(namespaces_child)
@@ -57,7 +60,7 @@ def _look(sysfs: Sysfs, run: Run, places: Mapping[str, str], wanted: frozenset[s
 
 
 def _named(sysfs: Sysfs) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Files that a namespace is mounted on (ip-netns(8): /run/netns/NAME; proc(5): mountinfo)."""
+    """Namespaces with a mount point (ip-netns(8): /run/netns/NAME; proc(5): mountinfo)."""
     for line in sysfs.read(MOUNTS).splitlines() if sysfs.exists(MOUNTS) else ():
         fields = line.split(" ")
         if re.fullmatch(r"net:\[\d+\]", fields[3]):
@@ -71,7 +74,10 @@ def _lived_in(sysfs: Sysfs) -> Iterator[tuple[str, tuple[str, str]]]:
 
 
 def _held_open(sysfs: Sysfs) -> Iterator[tuple[str, tuple[str, str]]]:
-    """As far as this user may look; it is about a name only."""
+    """Namespaces of open files, as far as this user may read them.
+
+    It is about a name only, so nothing more is required.
+    """
     try:
         for pid, path, target in processes.open_files(sysfs):
             if target.startswith("net:["):

@@ -1,9 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looks into network namespaces; started from this source (`_namespaces`), so it must not import its neighbours.
+"""Child process that reads interfaces in other network namespaces.
 
-A process of its own: setns(2) moves a task for good, and a namespace of somebody else may keep one waiting.
+It is started from this source (`namespaces`), so it must not import its neighbours. A process of its own: setns(2)
+moves a task for good, and a namespace of somebody else may keep one waiting.
 """
 
 from __future__ import annotations
@@ -17,19 +18,25 @@ import struct
 import sys
 
 SIOCETHTOOL, GDRVINFO, CLONE_NEWNET = 0x8946, 0x00000003, 0x40000000
-"""include/uapi/linux/sockios.h, ethtool.h, sched.h."""
+"""Numbers of include/uapi/linux/sockios.h, ethtool.h and sched.h."""
 
 DRVINFO = struct.Struct("=I32s32s32s32s32s12sIIIII")
 """struct ethtool_drvinfo: cmd, driver, version, fw_version, bus_info, ..."""
 
 
 def main() -> None:
-    """For each path of a namespace in argv: its interfaces as {bus address: name}; JSON, null for one that is gone."""
+    """Print the interfaces of each namespace, whose paths are arguments.
+
+    JSON: a list of {bus address: name}, null for a namespace that is gone.
+    """
     sys.stdout.write(json.dumps([interfaces() if _enter(path) else None for path in sys.argv[2:]]) + "\n")
 
 
 def interfaces() -> dict[str, str]:
-    """Of this process's namespace, those with a device behind them, whether they are up or not."""
+    """Interfaces of this process's namespace, by bus address of their device.
+
+    Those without a device are left out; whether they are up does not matter.
+    """
     found = {}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
         for _index, name in socket.if_nameindex():
@@ -40,7 +47,10 @@ def interfaces() -> dict[str, str]:
 
 
 def bus_address(handle: socket.socket, name: str) -> str:
-    """bus_info of ETHTOOL_GDRVINFO, which the kernel fills in for drivers that do not (net/ethtool/ioctl.c)."""
+    """Bus address of an interface's device: bus_info of ETHTOOL_GDRVINFO.
+
+    The kernel fills it in for drivers that do not (net/ethtool/ioctl.c).
+    """
     information = ctypes.create_string_buffer(DRVINFO.pack(GDRVINFO, *[b""] * 6, *[0] * 5), DRVINFO.size)
     request = struct.pack("16sP", name.encode(), ctypes.addressof(information)).ljust(40, b"\0")
     try:

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which processes have files open, as /proc tells."""
+"""Processes and their open files, as /proc shows them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ENDED = "ended meanwhile"
 
 @dataclass(frozen=True)
 class Process:
-    """A process, and the VM it runs when it is a QEMU."""
+    """A process, and for a QEMU its VM."""
 
     pid: int
     command: str
@@ -32,7 +32,10 @@ class Process:
 
 
 def users(sysfs: Sysfs, nodes: Collection[str]) -> dict[str, Process]:
-    """A process for each of the device ``nodes`` that is open somewhere; reads /proc only when there are nodes."""
+    """A process for each of the device ``nodes`` that is open.
+
+    Reads /proc only when there are nodes.
+    """
     found: dict[str, Process] = {}
     for pid, _path, target in open_files(sysfs) if nodes else ():
         if target in nodes and target not in found:
@@ -43,12 +46,15 @@ def users(sysfs: Sysfs, nodes: Collection[str]) -> dict[str, Process]:
 
 
 def pids(sysfs: Sysfs) -> list[int]:
-    """All processes, lowest id first."""
+    """Ids of all processes, lowest first."""
     return sorted(int(name) for name in sysfs.names("/proc") if name.isdigit())
 
 
 def open_files(sysfs: Sysfs) -> Iterator[tuple[int, str, str]]:
-    """(process id, /proc/PID/fd/N, target) of every open file; what goes away meanwhile is left out."""
+    """Open files as (process id, /proc/PID/fd/N, target).
+
+    What goes away meanwhile is left out.
+    """
     for pid in pids(sysfs):
         try:
             for number in sysfs.names(f"/proc/{pid}/fd"):
@@ -62,9 +68,10 @@ def open_files(sysfs: Sysfs) -> Iterator[tuple[int, str, str]]:
 
 
 def namespaces(sysfs: Sysfs, kind: str) -> dict[str, int]:
-    """The lowest process id in each namespace of ``kind`` (``net``, ``mnt``), by what /proc/PID/ns/KIND points to.
+    """The lowest process id of each namespace of ``kind``.
 
-    Without those of processes that this user may not look at.
+    ``kind`` is ``net`` or ``mnt``; the keys are what /proc/PID/ns/KIND points to. Processes that this user may not read
+    are left out.
     """
     found: dict[str, int] = {}
     for pid in pids(sysfs):
@@ -80,7 +87,7 @@ def namespaces(sysfs: Sysfs, kind: str) -> dict[str, int]:
 
 
 def describe(sysfs: Sysfs, pid: int) -> Process:
-    """What a process is called, and by QEMU's ``-name`` its VM."""
+    """Command name of a process, and its VM by QEMU's ``-name``."""
     try:
         arguments = sysfs.read(f"/proc/{pid}/cmdline").split("\0")
         command = sysfs.read(f"/proc/{pid}/comm")

@@ -180,6 +180,6 @@ def test_a_real_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
         process.stdin.flush()
         process.stdout.readline()
         places = {f"/proc/{process.pid}/ns/net": "there"}
-        assert list(namespaces._look(Sysfs(), run, places, frozenset({VF}))) == []
+        assert list(namespaces._search(Sysfs(), run, places, frozenset({VF}))) == []
         process.stdin.close()
     assert seen == ["[{}]\n"]
