@@ -13,7 +13,7 @@ from .._model.state import PfState
 from .._plan.derive import goal_of
 from .._plan.goal import Goal
 from .._plan.shortfall import shortfall
-from .._readers.pfs import BoundDevices, glance_at_vfs, read_vfs
+from .._readers.pfs import BoundDevices, read_bindings, read_vfs
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 
@@ -80,7 +80,7 @@ def _checked(
         )
     bare = pf.present - set(pf.vfs)
     if drivers := {vf_id: driver for vf_id, driver in goal.target.drivers.items() if vf_id in bare}:
-        pf = pf._replace(vfs={**pf.vfs, **glance_at_vfs(bound, pf, drivers)})
+        pf = pf._replace(vfs={**pf.vfs, **read_bindings(bound, pf, drivers)})
     if goal.target.properties:
         from .._model.addresses import HASH
         from . import reading

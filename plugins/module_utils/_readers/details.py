@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading what only some wishes need: each file and each answer of a program costs time on a host with many VFs."""
+"""Readers of details that only some specs need.
+
+Each file and each start of a program costs time on a host with many VFs.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +22,21 @@ from .._system.sysfs import Sysfs
 from .._tools import devlink
 
 RENAMED = (errno.ENOENT, errno.ENODEV)
-"""What an interface answers under a name that it had before."""
+"""Errnos of files of an interface that was renamed."""
 
 
 def read_settings(sysfs: Sysfs, run: Run, pf: PfState, wanted: PfSettings) -> PfState:
-    """``pf`` with those of its settings that ``wanted`` gives; raises `BadInputError` for a PF without an eswitch."""
+    """``pf`` with the settings that ``wanted`` gives.
+
+    Raises `BadInputError` for an eswitch mode of a PF without an eswitch.
+    """
     mode = None if wanted.eswitch_mode is None else devlink.eswitch_mode(run, pf.address)
     mtu = None if wanted.mtu is None or pf.netdev is None else read_mtu(sysfs, pf.address, pf.netdev)
     return pf._replace(settings=PfSettings(mode, mtu))
 
 
 def with_mode(run: Run, pf: PfState) -> PfState:
-    """``pf`` with the mode of its eswitch, as it is without one."""
+    """``pf`` with its eswitch mode, unchanged without an eswitch."""
     try:
         return pf._replace(settings=pf.settings._replace(eswitch_mode=devlink.eswitch_mode(run, pf.address)))
     except (BadInputError, ToolError):
@@ -38,13 +44,19 @@ def with_mode(run: Run, pf: PfState) -> PfState:
 
 
 def read_devices(sysfs: Sysfs, pf: PfState, names: Mapping[int, Collection[str]]) -> PfState:
-    """``pf`` with the ``names`` of `VfDevice` of each VF whose details were read, and its vectors for all VFs."""
+    """``pf`` with ``names`` of `VfDevice` by VF id, and its MSI-X vectors.
+
+    Only of VFs whose details were read.
+    """
     found = {vf_id: _read_device(sysfs, pf, vf_id, wanted) for vf_id, wanted in names.items() if vf_id in pf.vfs}
     return pf._replace(devices=found, total_msix=read_total_msix(sysfs, pf.address))
 
 
 def read_total_msix(sysfs: Sysfs, address: str) -> int:
-    """MSI-X vectors that the PF can share out among its VFs, 0 where it cannot (Linux before 5.13 has no such file)."""
+    """MSI-X vectors that the PF can share out among its VFs.
+
+    0 where it cannot (Linux before 5.13 has no such file).
+    """
     path = f"{DEVICES}/{address}/sriov_vf_total_msix"
     return _number(sysfs, path) if sysfs.exists(path) else 0
 
@@ -64,7 +76,10 @@ def _read_device(sysfs: Sysfs, pf: PfState, vf_id: int, names: Collection[str]) 
 
 
 def _vf_mtu(sysfs: Sysfs, address: str, netdev: str) -> int | None:
-    """Under the name that its interface has now: udev gives new ones another. None for one that went away."""
+    """MTU of a VF's interface, found again where udev has renamed it.
+
+    None for an interface that went away.
+    """
     try:
         return read_mtu(sysfs, address, netdev)
     except KernelError as error:

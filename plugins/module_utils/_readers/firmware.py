@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Versions of a PF's driver and firmware, from whoever knows them: devlink, ethtool's interface, NVMe's files."""
+"""Versions of a PF's driver and firmware, from several sources.
+
+devlink, the kernel's ethtool interface, and files of NVMe controllers.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,22 @@ from .._tools import devlink, ethtool
 from .identity import text
 
 STORAGE = "0x01"
-"""PCI class of devices that devlink knows nothing about."""
+"""PCI class of storage devices, which devlink does not know."""
 
 _OVERALL = ("fw", "fw.version", "fw.mgmt")
-"""Names of devlink (Linux, devlink-info.rst): the whole firmware; the same in mlx5; what controls the device."""
+"""devlink's names of versions, the one of the whole firmware first.
+
+Linux, devlink-info.rst: ``fw`` is the whole firmware, ``fw.version`` the same in mlx5, ``fw.mgmt`` what controls the
+device.
+"""
 
 
 @dataclass(frozen=True)
 class Versions:
-    """None for what nobody knows. ``unread``: why, where somebody could not be asked."""
+    """Versions of a PF's driver and firmware, None where unknown.
+
+    ``unread``: the error of a source that could not be read.
+    """
 
     driver_version: str | None = None
     firmware_version: str | None = None
@@ -33,7 +43,7 @@ class Versions:
 
 
 def read(sysfs: Sysfs, run: Run, pf: PfState) -> Versions:
-    """A source that is not there is no error."""
+    """Read the versions from all sources; a missing source is no error."""
     known = _of_nvme(sysfs, pf) if _is_storage(pf) else _of_network(sysfs, run, pf)
     if known.driver_version is None:
         known = replace(known, driver_version=text(sysfs, f"{DEVICES}/{pf.address}/driver/module/version"))
@@ -41,7 +51,7 @@ def read(sysfs: Sysfs, run: Run, pf: PfState) -> Versions:
 
 
 def has_devlink(pf: PfState) -> bool:
-    """Whether devlink may know the PF, of which `_state.FACTS` were read."""
+    """Whether devlink may know the PF, by its PCI class among `FACTS`."""
     return not _is_storage(pf)
 
 
@@ -50,7 +60,7 @@ def _is_storage(pf: PfState) -> bool:
 
 
 def _of_nvme(sysfs: Sysfs, pf: PfState) -> Versions:
-    """Linux, drivers/nvme/host/sysfs.c."""
+    """Versions of an NVMe controller (Linux, drivers/nvme/host/sysfs.c)."""
     for name in sysfs.names(f"{DEVICES}/{pf.address}/nvme"):
         folder = f"{DEVICES}/{pf.address}/nvme/{name}"
         return Versions(None, text(sysfs, f"{folder}/firmware_rev"), text(sysfs, f"{folder}/model"))
@@ -58,17 +68,17 @@ def _of_nvme(sysfs: Sysfs, pf: PfState) -> Versions:
 
 
 def _of_network(sysfs: Sysfs, run: Run, pf: PfState) -> Versions:
-    told = _by_interface(sysfs, pf.netdev) if pf.netdev else ethtool.DriverInfo()
+    reported = _by_interface(sysfs, pf.netdev) if pf.netdev else ethtool.DriverInfo()
     try:
         running = devlink.running_versions(run, pf.address)
     except SriovError as error:
-        return Versions(told.version, told.firmware, unread=str(error))
+        return Versions(reported.version, reported.firmware, unread=str(error))
     firmware = next((running[name] for name in _OVERALL if name in running), None)
-    return Versions(told.version, firmware or told.firmware)
+    return Versions(reported.version, firmware or reported.firmware)
 
 
 def _by_interface(sysfs: Sysfs, netdev: str) -> ethtool.DriverInfo:
-    """Nothing where the driver has no answer."""
+    """The driver's answer about an interface, empty where it has none."""
     try:
         return ethtool.parse(sysfs.driver_info(netdev))
     except KernelError:

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a PF is beside what plans are made of: its kind in words, its IOMMU group, its place on the PCIe bus."""
+"""Identity of a PF: its kind, IOMMU group and place on the bus.
+
+Planning needs none of it.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,10 @@ from .._system.sysfs import Sysfs
 
 
 def read(sysfs: Sysfs, pf: PfState) -> dict[str, Any]:
-    """Null for what this PF or kernel has not (Linux, ABI/testing: sysfs-bus-pci, sysfs-kernel-iommu_groups).
+    """Read the PF's identity; None for what it or the kernel lacks.
 
-    ``pcie_speed`` is of the link as it is now, like ``8.0 GT/s PCIe``, ``pcie_width`` its lanes.
+    Linux, ABI/testing: sysfs-bus-pci, sysfs-kernel-iommu_groups. ``pcie_speed``: of the link as it is now, like ``8.0
+    GT/s PCIe``. ``pcie_width``: its lanes.
     """
     folder = f"{DEVICES}/{pf.address}"
     width = text(sysfs, f"{folder}/current_link_width") or ""
@@ -33,7 +37,10 @@ def read(sysfs: Sysfs, pf: PfState) -> dict[str, Any]:
 
 
 def numa_nodes(sysfs: Sysfs, pf: PfState) -> dict[int, int]:
-    """By id, of present VFs whose details were read; where the PF has none, neither has a VF, and no file is read."""
+    """NUMA nodes of the VFs whose details were read, by id.
+
+    Where the PF has none, neither has a VF, and no file is read.
+    """
     if pf.facts.get("numa_node", -1) == -1:
         return dict.fromkeys(pf.vfs, -1)
     nodes = {vf_id: text(sysfs, f"{DEVICES}/{vf.address}/numa_node") for vf_id, vf in pf.vfs.items()}
@@ -41,14 +48,17 @@ def numa_nodes(sysfs: Sysfs, pf: PfState) -> dict[int, int]:
 
 
 def kernel(sysfs: Sysfs) -> dict[str, Any]:
-    """The running kernel, and the options about SR-IOV that it was given, whether it knows them or not."""
+    """The running kernel, and the SR-IOV options of its command line.
+
+    Whether it knows these options or not.
+    """
     words = (text(sysfs, COMMAND_LINE) or "").split()
     options = [option for word in words if word.startswith("pci=") for option in word[4:].split(",")]
     return {"release": text(sysfs, RELEASE), "pci": [one for one in options if one.startswith("sriov_")]}
 
 
 def class_name(code: str) -> str | None:
-    """The name that selectors have for a PCI class code like ``0x020000``, the most precise one."""
+    """The most precise selector name of a PCI class code like ``0x020000``."""
     fitting = [name for name, start in CLASSES.items() if code.startswith(f"0x{start}")]
     return max(fitting, key=lambda name: len(CLASSES[name]), default=None)
 
@@ -61,7 +71,7 @@ def _link(sysfs: Sysfs, path: str) -> str | None:
 
 
 def text(sysfs: Sysfs, path: str) -> str | None:
-    """What a file holds; None for an empty one, and for one that is not there or gives nothing."""
+    """Content of a file; None for an empty, missing or unreadable one."""
     try:
         return sysfs.read(path).strip() or None
     except KernelError:

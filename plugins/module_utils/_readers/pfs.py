@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is: PFs and VFs as sysfs shows them, as frozen values. Each file is read at most once per reading."""
+"""Current state of PFs and VFs, from sysfs, as frozen values.
+
+Each file is read at most once per reading.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,10 @@ if TYPE_CHECKING:
 
 
 _SLOTS = tuple(f"{number >> 3:02x}.{number & 7}" for number in range(256))
-"""Device and function of each routing id on a bus; a host may have thousands of VFs to be named."""
+"""Device and function of each routing id on a bus.
+
+A table, because a host may have thousands of VFs to be named.
+"""
 
 _NUMBERS = ("sriov_totalvfs", "sriov_drivers_autoprobe", "sriov_offset", "sriov_stride")
 
@@ -34,15 +40,15 @@ _REPRESENTOR = r"(c\d+)?pf\d+"
 def read_pfs(
     sysfs: Sysfs, addresses: Iterable[str] | None = None, *, vfs: bool = True, facts: Iterable[str] = ()
 ) -> dict[str, PfState]:
-    """PFs by PCI address, all of the host when ``addresses`` is None; without ``vfs``, no details of their VFs.
+    """Read PFs by PCI address; all of the host without ``addresses``.
 
-    ``facts`` are those of `FACTS` to read.
+    Without ``vfs``, no details of their VFs are read. ``facts`` are those of `FACTS` to read.
 
     Raises `BadInputError` for an address that is no PF, `KernelError` for a file that cannot be read, `RefusedError`
     when a write to one of them is under way.
     """
     if addresses is None:
-        sysfs = ReadOnce(sysfs)  # PFs are found by files that are read of them as well
+        sysfs = ReadOnce(sysfs)  # PFs are recognised by files that are read of them as well
     chosen = pf_addresses(sysfs) if addresses is None else list(addresses)
     _blocked.refuse(sysfs, chosen)
     drivers, wanted = frozenset(sysfs.names(DRIVERS)), frozenset(facts)
@@ -58,9 +64,10 @@ def read_pfs(
 
 
 def read_known(sysfs: Sysfs, facts: Iterable[str] = ()) -> dict[str, PfState]:
-    """All PFs of the host, in the order of their addresses as text, without details of their VFs.
+    """Read all PFs of the host, without details of their VFs.
 
-    Unlike `read_pfs`, it takes PFs that are ``blocked``, with what can be read of them without waiting.
+    In the order of their addresses as text. Unlike `read_pfs`, it takes PFs that are ``blocked``, with what can be read
+    of them without waiting.
     """
     sysfs = ReadOnce(sysfs)
     blocked, addresses, wanted = _blocked.under_way(sysfs), pf_addresses(sysfs), frozenset(facts)
@@ -72,7 +79,10 @@ def read_known(sysfs: Sysfs, facts: Iterable[str] = ()) -> dict[str, PfState]:
 
 
 def pf_addresses(sysfs: Sysfs) -> list[str]:
-    """The PCI addresses of this host's PFs, sorted; VFs, which come behind their PF, are not looked at one by one."""
+    """Sorted PCI addresses of this host's PFs.
+
+    VFs, which come behind their PF, are not examined one by one.
+    """
     found: list[str] = []
     vfs: set[str] = set()
     for name in sysfs.names(DEVICES):
@@ -83,7 +93,10 @@ def pf_addresses(sysfs: Sysfs) -> list[str]:
 
 
 def _addresses_of_vfs(sysfs: Sysfs, pf: str) -> list[str]:
-    """Of those that are present. These files and the folder are read without the PF's lock (drivers/pci/iov.c)."""
+    """Addresses of a PF's present VFs, read without the PF's lock.
+
+    The kernel takes none for these files and the folder (drivers/pci/iov.c).
+    """
     folder = f"{DEVICES}/{pf}"
     present = _present(sysfs.names(folder))
     if not present:
@@ -93,14 +106,19 @@ def _addresses_of_vfs(sysfs: Sysfs, pf: str) -> list[str]:
 
 
 def read_vfs(sysfs: Sysfs, pf: PfState, ids: Iterable[int]) -> PfState:
-    """``pf`` with the details of its present VFs ``ids``; a VF that went away meanwhile has none."""
+    """``pf`` with the details of its present VFs ``ids``.
+
+    A VF that went away meanwhile has none.
+    """
     links = {vf_id: sysfs.link(f"{DEVICES}/{pf.address}/virtfn{vf_id}") for vf_id in sorted(ids)}
     return pf._replace(vfs={vf_id: _read_vf(sysfs, address) for vf_id, address in links.items() if address})
 
 
 class BoundDevices(dict[str, "frozenset[str]"]):
-    """By driver, the addresses of all devices that are bound to it: its folder has them (drivers/base/dd.c,
-    driver_sysfs_add). Listed where they are asked for, once."""
+    """Addresses of the devices bound to each driver, from its folder.
+
+    drivers/base/dd.c, driver_sysfs_add. A driver is listed when it is first asked for, once.
+    """
 
     def __init__(self, sysfs: Sysfs) -> None:
         super().__init__()
@@ -111,25 +129,27 @@ class BoundDevices(dict[str, "frozenset[str]"]):
         return self[driver]
 
 
-def glance_at_vfs(bound: BoundDevices, pf: PfState, wanted: Mapping[int, str | None]) -> dict[int, VfState]:
-    """Of present VFs only what tells whether they are bound as ``wanted``, or have no driver_override where None is.
+def read_bindings(bound: BoundDevices, pf: PfState, wanted: Mapping[int, str | None]) -> dict[int, VfState]:
+    """Read what the compliance check needs of present VFs.
 
-    VFs with the wanted driver are known without a look at each; an override is in a file of its VF.
+    Whether they are bound as ``wanted``, or where that is None, have no driver_override. The devices of a driver are
+    read together, an override from the file of its VF.
     """
     addresses = _addresses(pf.address, pf.offset, pf.stride, pf.present)
-    return {vf_id: _glance(bound, addresses[vf_id], driver) for vf_id, driver in wanted.items()}
+    return {vf_id: _read_binding(bound, addresses[vf_id], driver) for vf_id, driver in wanted.items()}
 
 
-def _glance(bound: BoundDevices, address: str, driver: str | None) -> VfState:
+def _read_binding(bound: BoundDevices, address: str, driver: str | None) -> VfState:
     if driver is None:
         return VfState(address, driver_override=_override(bound.sysfs, address))
     return VfState(address, driver if address in bound[driver] else None)
 
 
 def vf_address(pf: PfState, vf_id: int) -> str:
-    """The PCI address of a VF, present or not; raises `BadInputError` for an id that is not enabled.
+    """PCI address of an enabled VF, present or not.
 
-    Offset and stride may depend on the number enabled, so this holds while that stays the same.
+    Raises `BadInputError` for an id that is not enabled. Offset and stride may depend on the number enabled, so the
+    address holds while that stays the same.
     """
     if not 0 <= vf_id < pf.enabled:
         raise BadInputError(f"PF {pf.address}: VF {vf_id} is not enabled in hardware ({pf.enabled} are)")
@@ -138,9 +158,10 @@ def vf_address(pf: PfState, vf_id: int) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _addresses(pf: str, offset: int, stride: int, ids: frozenset[int]) -> Mapping[int, str]:
-    """By id: routing id of the PF + offset + stride * id (PCIe, SR-IOV, VF Stride).
+    """PCI addresses of VFs by id.
 
-    Kept for those who ask again: PFs are found, and drivers compared, by the same addresses.
+    Routing id of the PF + offset + stride * id (PCIe, SR-IOV, VF Stride). Cached, because PFs are listed, and drivers
+    compared, by the same addresses.
     """
     domain, bus, slot = pf.split(":")
     device, function = slot.split(".")
@@ -151,7 +172,7 @@ def _addresses(pf: str, offset: int, stride: int, ids: frozenset[int]) -> Mappin
 
 
 def _present(files: Iterable[str]) -> frozenset[int]:
-    """Ids in the links of a PF's folder."""
+    """Ids of the present VFs, from the links in a PF's folder."""
     return frozenset([int(name[6:]) for name in files if name[:6] == "virtfn"])
 
 
@@ -172,7 +193,10 @@ def _read_pf(sysfs: Sysfs, address: str, files: frozenset[str], facts: frozenset
 
 
 def _names(sysfs: Sysfs, address: str, files: frozenset[str], facts: frozenset[str]) -> dict[str, Any]:
-    """The fields of `PfState` by which a PF is known; reading them waits for no lock of the PF."""
+    """Fields of `PfState` that identify a PF.
+
+    Reading them waits for no lock of the PF.
+    """
     folder = f"{DEVICES}/{address}"
     netdevs = sysfs.names(f"{folder}/net") if "net" in files else []
     return {
@@ -184,16 +208,17 @@ def _names(sysfs: Sysfs, address: str, files: frozenset[str], facts: frozenset[s
 
 
 def _fact(sysfs: Sysfs, folder: str, name: str, files: frozenset[str]) -> str | int:
-    """A kernel without NUMA has no file for it."""
+    """Read a fact; a kernel without NUMA has no file for it."""
     if name == "numa_node":
         return _number(sysfs, f"{folder}/{name}") if name in files else -1
     return sysfs.read(f"{folder}/{name}")
 
 
 def uplink(sysfs: Sysfs, folder: str, netdevs: Sequence[str]) -> str | None:
-    """A PF's own interface among those in its folder: in switchdev mode representors of VFs are there as well.
+    """A PF's own interface among those in its folder.
 
-    Those have a port name like ``pf0vf3`` (net/devlink/port.c, __devlink_port_phys_port_name_get).
+    In switchdev mode, representors of VFs are there as well. Those have a port name like ``pf0vf3``
+    (net/devlink/port.c, __devlink_port_phys_port_name_get).
     """
     if len(netdevs) < 2:
         return netdevs[0] if netdevs else None
@@ -201,7 +226,10 @@ def uplink(sysfs: Sysfs, folder: str, netdevs: Sequence[str]) -> str | None:
 
 
 def _port_name(sysfs: Sysfs, folder: str, netdev: str) -> str:
-    """Empty where the driver has none: reading it is an error then (net/core/net-sysfs.c, phys_port_name_show)."""
+    """Port name of an interface, empty where its driver has none.
+
+    Reading it is an error then (net/core/net-sysfs.c, phys_port_name_show).
+    """
     try:
         return sysfs.read(f"{folder}/net/{netdev}/phys_port_name")
     except KernelError:
@@ -222,7 +250,7 @@ def _read_vf(sysfs: Sysfs, address: str) -> VfState:
 
 
 def _override(sysfs: Sysfs, address: str) -> str | None:
-    """None as well for a VF that went away meanwhile."""
+    """driver_override of a VF; None as well for one that went away."""
     try:
         text = sysfs.read(f"{DEVICES}/{address}/driver_override")
     except KernelError as error:
@@ -233,13 +261,13 @@ def _override(sysfs: Sysfs, address: str) -> str | None:
 
 
 def _number(sysfs: Sysfs, path: str) -> int:
-    """A file that holds one whole number."""
+    """Read a file with one whole number."""
     folder, _slash, name = path.rpartition("/")
     return _numbers(sysfs, folder, (name,))[0]
 
 
 def _numbers(sysfs: Sysfs, folder: str, names: Sequence[str]) -> list[int]:
-    """Files that hold one whole number each."""
+    """Read files with one whole number each."""
     paths, numbers = [f"{folder}/{name}" for name in names], []
     for path, text in zip(paths, sysfs.read_all(paths)):
         try:

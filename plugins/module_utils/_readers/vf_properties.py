@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Properties of all VFs of a PF, from whichever program knows them."""
+"""Properties of all VFs of a PF, from ``ip`` or devlink."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from .._tools.ip import Reading
 
 
 def read_vfs(run: Run, address: str, netdev: str, enabled: int, known: Mapping[str, Reading] | None = None) -> Reading:
-    """The PF's interface, and properties by VF id, none while no VF is ``enabled``; ``known`` were read before.
+    """The PF's interface, and properties by VF id.
 
-    From ``ip``; from ports of ``devlink`` where the driver gives ``ip`` none (sfc's EF100), the MAC address alone.
+    No properties while no VF is ``enabled``. From ``ip``; from ports of ``devlink`` where the driver gives ``ip`` none
+    (sfc's EF100), the MAC address alone. ``known``: earlier readings of interfaces, by name.
     """
     link, properties = (known or {}).get(netdev) or ip.read_link(run, netdev)
     if properties or not enabled:
@@ -30,7 +31,10 @@ def read_vfs(run: Run, address: str, netdev: str, enabled: int, known: Mapping[s
 
 
 def set_mac_by_port(run: Run, address: str, vf_id: int, mac: str) -> bool:
-    """False for a VF without a port that takes it; raises `ToolError` when the driver refuses."""
+    """Set a VF's MAC address by its devlink port.
+
+    Returns False for a VF without a port that takes it; raises `ToolError` when the driver refuses.
+    """
     ports = devlink.vf_ports(run, address)
     if vf_id not in ports:
         return False
