@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Actions of steps and of their undo, as values: `_engine.execute` carries them out."""
+"""Actions of steps and of their undo, as values.
+
+`_engine.execute` carries them out.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,12 @@ from .properties import VfProperties
 
 @dataclass(frozen=True)
 class Write:
-    """One write(2). With ``device``, a VF's link, the value is the address it points to when the write happens.
+    """One write(2) to a file of the kernel.
 
-    VFs are reached through the link of their PF, because addresses of VFs that are not enabled yet may still change.
+    With ``device``, a VF's link, the value is the address that the link points to when the write happens. VFs are
+    reached through the link of their PF, because addresses of VFs that are not enabled yet may still change.
     ``missing_ok``: the file need not exist (the driver folder of a VF that is not bound). ``vfs``: how many VFs appear
-    or go, driver included, by this write; ``waits``: the kernel may wait for a user of one of them.
+    or go, driver included, by this write; ``waits``: the kernel may wait for the holder of one of them.
     """
 
     path: str
@@ -31,9 +35,10 @@ class Write:
 
 @dataclass(frozen=True)
 class Command:
-    """One program run; it may have done half when it fails, so its own undo runs too.
+    """One run of a program, whose undo runs after a failure too.
 
-    ``parts``: where it sets several properties of a VF, what each attribute gives and the command for it alone.
+    It may have done half when it fails. ``parts``: where it sets several properties of a VF, the properties of each
+    netlink attribute and the command for it alone.
     """
 
     argv: tuple[str, ...]
@@ -43,7 +48,10 @@ class Command:
 
 @dataclass(frozen=True)
 class SetMtu:
-    """The MTU of the device at ``folder``: of its own network interface, which may take a moment to appear."""
+    """Set the MTU of the network interface of device ``folder``.
+
+    The interface may take a moment to appear.
+    """
 
     folder: str
     mtu: int
@@ -51,9 +59,10 @@ class SetMtu:
 
 @dataclass(frozen=True)
 class SetEswitch:
-    """The mode of a PF's eswitch, where it is another one; a driver that fails stays in the mode it was in.
+    """Set the mode of a PF's eswitch, where it differs.
 
-    Its undo runs too when it fails: a program that is ended after its deadline may have been obeyed.
+    A driver that fails stays in the previous mode. The undo runs after a failure too: a program that was killed after
+    its deadline may have changed the mode.
     """
 
     pf: str
@@ -62,7 +71,10 @@ class SetEswitch:
 
 @dataclass(frozen=True)
 class ReadBack:
-    """Properties read from the PF's driver must be the wanted ones before any of these VFs is added or bound."""
+    """Check that the PF's driver reports the ``wanted`` properties of VFs.
+
+    It comes before any of these VFs is added or bound.
+    """
 
     pf: str
     netdev: str

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Addresses for many VFs from one wish: a base that the VF's id is added to, or a hash of the PF and the id."""
+"""Addresses for many VFs from one declared value.
+
+Either a base that the VF's id is added to, or a hash of the PF's address and the id.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,13 @@ from collections.abc import Iterable
 from .errors import BadInputError
 
 HASH = "hash"
-"""As a MAC address: derived from the PF's permanent address and the VF's id."""
+"""The MAC address "hash": derived from PF address and VF id.
+
+The PF address is the permanent one.
+"""
 
 PLUS_ID = "+id"
-"""Behind an address: the VF's id is added to it."""
+"""Suffix of a base address that the VF's id is added to."""
 
 _LOW_OCTETS = 3
 _OCTETS = {6: "MAC address", 8: "GUID"}
@@ -27,9 +33,10 @@ def is_derived(text: str | None) -> bool:
 
 
 def validate(value: object, octets: int, where: str, *, hashed: bool = False) -> str:
-    """An address of ``octets`` octets in lower case, perhaps with `PLUS_ID` behind it; `HASH` only where ``hashed``.
+    """A valid address of ``octets`` octets, in lower case.
 
-    Raises `BadInputError` for anything else, for a multicast MAC address, and for a base of zeros, which means "none".
+    It may end with `PLUS_ID`; `HASH` is valid only where ``hashed``. Raises `BadInputError` for anything else, for a
+    multicast MAC address, and for a base of zeros, which means "none".
     """
     text = value.strip().lower() if isinstance(value, str) else ""
     if hashed and text == HASH:
@@ -47,7 +54,7 @@ def validate(value: object, octets: int, where: str, *, hashed: bool = False) ->
 
 
 def check_ids(text: str | None, ids: Iterable[int], where: str) -> None:
-    """Raises `BadInputError` where the base leaves no room for the highest of ``ids``."""
+    """Raise `BadInputError` where the highest of ``ids`` overflows the base."""
     highest = max(ids, default=None)
     if text is not None and text.endswith(PLUS_ID) and highest is not None:
         room = (1 << 8 * _LOW_OCTETS) - 1 - _low(_octets(text))
@@ -59,7 +66,9 @@ def check_ids(text: str | None, ids: Iterable[int], where: str) -> None:
 
 
 def address(text: str, vf_id: int, identity: str | None) -> str:
-    """The address of VF ``vf_id``. One that is not derived is returned as it is, `HASH` too while ``identity`` is None.
+    """The address of VF ``vf_id``, derived from a base or `HASH`.
+
+    Other addresses are returned unchanged, `HASH` too while ``identity`` is None.
 
     A base: the id is added to the last three octets, with carries between them. The octets before are the vendor's or
     the administrator's prefix and never change, so neither does the multicast bit; `check_ids` has refused ids that do

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Facts about drivers of PFs, one row a driver, each with its source.
+"""Facts about drivers of PFs, one row each, with sources.
 
 Paths are below drivers/net/ethernet/ as in Linux 6.12; a driver without a row has the defaults of `DriverFacts`.
 """
@@ -11,12 +11,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 DISABLED, UNBOUND, ANY = "disabled", "unbound", "any"
-"""The state of VFs while the mode of the eswitch changes: none enabled, none bound to a driver, or as they are."""
+"""The required state of VFs while the mode of the eswitch changes.
+
+None enabled, none bound to a driver, or any.
+"""
 
 
 class EswitchRule(NamedTuple):
-    """``vfs``: `DISABLED`, `UNBOUND` or `ANY`. ``enabled_first``: VFs are enabled before switchdev, in legacy mode.
+    """A driver's rule for changing the mode of the eswitch.
 
+    ``vfs``: `DISABLED`, `UNBOUND` or `ANY`. ``enabled_first``: VFs are enabled before switchdev, in legacy mode.
     ``not_in_switchdev``: properties of VFs that the driver refuses then with EOPNOTSUPP.
     """
 
@@ -27,10 +31,10 @@ class EswitchRule(NamedTuple):
 
 
 class DriverFacts(NamedTuple):
-    """``control_vectors``: MSI-X vectors of a VF that the driver adds to the number written to it.
+    """Facts about one driver of PFs.
 
-    ``adopts_kept_vfs``: it takes over VFs that were kept across kexec; for others they are disabled. ``source``: of
-    these two.
+    ``control_vectors``: MSI-X vectors of a VF that the driver adds to the number written to it. ``adopts_kept_vfs``: it
+    takes over VFs that were kept across kexec; other drivers have them disabled. ``source``: of these two.
     """
 
     eswitch: EswitchRule = EswitchRule(DISABLED, "no rule for this driver: the mode changes where none is disturbed")

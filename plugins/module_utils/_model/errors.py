@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Errors of the engine, one family; only an entry point (module, sriovctl) turns them into an exit."""
+"""Errors of the engine, one family.
+
+Only an entry point (module, sriovctl) turns them into an exit.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class SriovError(Exception):
-    """Something the user must know: what was being done, to which device, and what the system answered.
+    """An error for the user: attempt, device and the system's answer.
 
     ``failures``: the errors of single PFs, by address, where it is about some of them.
     """
@@ -23,15 +26,18 @@ class SriovError(Exception):
 
 
 class BadInputError(SriovError):
-    """Wrong input, found before anything was written; names the thing, the value and the fix."""
+    """Wrong input, detected before any write: names thing, value and fix."""
 
 
 class RefusedError(SriovError):
-    """The wanted state is clear but reaching it would do harm; names the harm and how to allow it."""
+    """A refusal of a harmful change: names harm and permission.
+
+    The desired state is clear, but reaching it would do harm.
+    """
 
 
 class KernelError(SriovError):
-    """The kernel or a tool said no.
+    """A failed read, write or program run.
 
     ``path`` is what was read, written or run, ``value`` what was written, ``errno`` the kernel's answer (0 for a tool).
     """
@@ -44,7 +50,10 @@ class KernelError(SriovError):
 
 
 class ToolError(SriovError):
-    """A program ended with another status than 0; ``status`` is negative for a signal, 127 when it is not installed."""
+    """A program's exit status other than 0.
+
+    ``status`` is negative for a signal, 127 when the program is not installed.
+    """
 
     def __init__(self, argv: Sequence[str], status: int, stderr: str) -> None:
         answer = " ".join(stderr.split()) or "it said nothing"
@@ -53,9 +62,9 @@ class ToolError(SriovError):
 
 
 class PropertyError(SriovError):
-    """The kernel refused a property of a VF.
+    """The kernel's refusal of a VF property.
 
-    ``properties`` are those of one netlink attribute; ``errno`` is 0 where a program kept it to itself.
+    ``properties`` are those of one netlink attribute; ``errno`` is 0 where a program did not report it.
     """
 
     def __init__(self, what: str, properties: Sequence[str], number: int, answer: str, cause: ToolError) -> None:
@@ -64,16 +73,19 @@ class PropertyError(SriovError):
 
 
 class VerifyError(SriovError):
-    """Every step went through, but the state read afterwards is not the wanted one."""
+    """A reading after all steps that does not show the goal."""
 
 
 class DeadlineError(SriovError):
-    """A named condition did not come true in time."""
+    """A named condition that did not come true in time."""
 
 
 class BusyError(DeadlineError):
-    """Another run has the PF, and has not ended in time; nothing was written."""
+    """A PF lock that another run did not release in time.
+
+    Nothing was written.
+    """
 
 
 class BlockedError(DeadlineError):
-    """The kernel neither carries something out nor gives it up; what does it was left behind, waiting."""
+    """A call that the kernel has blocked; its process was left waiting."""

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Changes of a PF's eswitch mode: the rule of its driver, and when the change comes."""
+"""Changes of a PF's eswitch mode: its driver's rule and the order."""
 
 from __future__ import annotations
 
@@ -21,10 +21,13 @@ def change_of(driver: str | None, current: PfSettings, wanted: PfSettings) -> Es
 
 
 def kept_by_nobody(driver: str | None, mode: str | None) -> frozenset[str]:
-    """Properties of VFs that a reading in this mode shows, and that no one can have given or can give back."""
+    """Properties of VFs that no one can set in this mode.
+
+    A reading shows them all the same, and nothing can restore them.
+    """
     return rule_of(driver).not_in_switchdev if mode == SWITCHDEV else frozenset()
 
 
 def is_late(rule: EswitchRule, wanted: PfSettings) -> bool:
-    """Whether the mode changes after VFs are enabled and have their properties; otherwise before."""
+    """Whether the mode changes after VFs are enabled and have properties."""
     return rule.enabled_first and wanted.eswitch_mode == SWITCHDEV

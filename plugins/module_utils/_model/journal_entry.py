@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an unfinished run took away for a moment and the next run gives back."""
+"""Temporary changes of an unfinished run, which the next run reverts."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from . import vf_ids
 from .properties import VfProperties
 
 Bound = tuple[str, Optional[str]]
-"""A driver, and what driver_override was beside it."""
+"""A driver, and the driver_override beside it."""
 
 
 @dataclass(frozen=True)
 class JournalEntry:
-    """As it was before the run, None and nothing where the run does not take it away.
+    """The previous state of whatever the run changes temporarily.
 
-    ``enabled`` and ``present`` are of a run that disables all VFs first, ``drivers`` and ``properties`` what VFs that
-    come back get again. ``rebound`` are VFs that stay and release their driver for a moment; ``probed`` are VFs to
-    which the kernel's choice is to be bound.
+    None, and nothing, where the run does not change it. ``enabled`` and ``present`` are of a run that disables all VFs
+    first, ``drivers`` and ``properties`` of VFs that come back. ``rebound`` are VFs that stay and are unbound for a
+    moment; ``probed`` are VFs to which the kernel's choice is to be bound.
     """
 
     enabled: int | None = None
@@ -49,7 +49,7 @@ class JournalEntry:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The entry for JSON."""
         return {
             "enabled": self.enabled,
             "present": None if self.present is None else vf_ids.describe(self.present),

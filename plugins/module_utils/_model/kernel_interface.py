@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kernel interfaces for the VFs of a PF: how each is known, what it can do, and the writes of its verbs.
+"""Kernel interfaces for the VFs of a PF: detection, abilities, writes.
 
 A new interface is a subclass here and a place in `INTERFACES`; planning, undo and the live update ask it.
 """
@@ -22,11 +22,11 @@ NUMVFS = "sriov_numvfs"
 
 
 class Abilities(NamedTuple):
-    """What userspace can do with the VFs of one PF.
+    """Abilities of userspace over the VFs of one PF.
 
     ``enable_only``: enable in hardware without adding. ``choose``: add chosen ids. ``lists``: add many with one write.
-    ``remove``: remove single VFs. ``first_always``: VF 0 is added when VFs are enabled, desired or not.
-    ``one_queue``: a write that waits, for the user of a VF or for a driver, may make those to other PFs wait as well.
+    ``remove``: remove single VFs. ``first_always``: VF 0 is added when VFs are enabled, desired or not. ``one_queue``:
+    a write that waits, for the holder of a VF or for a driver, may make those to other PFs wait as well.
     """
 
     enable_only: bool = False
@@ -38,10 +38,10 @@ class Abilities(NamedTuple):
 
 
 class KernelInterface:
-    """The stock interface, and what others have in common with it: sriov_numvfs alone.
+    """The stock interface, sriov_numvfs alone, and the base of others.
 
-    As many VFs are present as are enabled; another number requires disabling all VFs first. ``files`` of a PF's folder
-    tell it from others, never the kernel's version; so do ``symbols`` in the System.map of a kernel that does not run.
+    As many VFs are present as are enabled; another number requires disabling all VFs first. The ``files`` of a PF's
+    folder identify it, never the kernel's version; so do ``symbols`` in the System.map of a kernel that does not run.
     ``enabled_file`` shows how many are enabled in hardware. Verbs take the PCI address of a PF and return writes.
     """
 
@@ -52,15 +52,18 @@ class KernelInterface:
 
     @property
     def symbols(self) -> frozenset[str]:
-        """Parts of kernel symbols: the functions of sysfs files are named after them."""
+        """Parts of kernel symbols: functions of sysfs files are named after them."""
         return self.files | {NUMVFS}
 
     def present_after_enabling(self, desired: frozenset[int], enabled: int) -> frozenset[int]:
-        """The VFs nearest to ``desired`` that enabling ``enabled`` VFs, and adding, leads to; never fewer."""
+        """VFs present after enabling ``enabled`` ones, nearest to ``desired``.
+
+        Never fewer than the desired ones.
+        """
         return frozenset(range(enabled))
 
     def present_after_adding(self, present: frozenset[int], desired: frozenset[int]) -> frozenset[int] | None:
-        """The same without disabling any; None where that adds no VFs."""
+        """VFs present without disabling any; None where none can be added."""
         return present if desired <= present else None
 
     def added_by_enabling(self, desired: frozenset[int]) -> frozenset[int]:
@@ -68,7 +71,7 @@ class KernelInterface:
         return desired
 
     def added_with(self, ids: frozenset[int], missing: frozenset[int]) -> frozenset[int]:
-        """``ids`` and those of the ``missing`` VFs that have to be added before them."""
+        """``ids`` and those ``missing`` VFs that must be added before them."""
         return ids
 
     def batches(self, ids: Iterable[int]) -> list[frozenset[int]]:
@@ -76,24 +79,27 @@ class KernelInterface:
         return [frozenset({vf_id}) for vf_id in sorted(ids)]
 
     def enable(self, pf: str, number: int) -> Write:
-        """From 0 to ``number``: without adding VFs where the kernel can."""
+        """Enable ``number`` VFs, from 0, without adding them where possible."""
         return _write(pf, NUMVFS, str(number), vfs=number)
 
     def disable(self, pf: str, number: int) -> Write:
-        """From ``number`` to 0, which removes all VFs."""
+        """Disable all ``number`` VFs, which removes them."""
         return _write(pf, NUMVFS, "0", vfs=number, waits=True)
 
     def add(self, pf: str, ids: frozenset[int]) -> tuple[Write, ...]:
-        """One of the `batches` of VFs."""
+        """Add one of the `batches` of VFs."""
         raise NotImplementedError(f"the kernel's interface '{self.name}' adds no VFs but by enabling")
 
     def remove(self, pf: str, ids: frozenset[int]) -> Write:
-        """VFs that no driver is bound to."""
+        """Remove VFs that no driver is bound to."""
         raise NotImplementedError(f"the kernel's interface '{self.name}' removes no single VFs")
 
 
 class VfIdNarrow(KernelInterface):
-    """The form of the 2022 RFC "pci/sriov: support VFs dynamic addition": one id a write, no reading, no removal."""
+    """The interface of the 2022 RFC "pci/sriov: support VFs dynamic addition".
+
+    One id a write, no reading, no removal.
+    """
 
     name = "vf-id-narrow"
     files = frozenset({"sriov_numvfs_no_scan", "sriov_scan_vf_id"})
@@ -116,7 +122,10 @@ class VfIdNarrow(KernelInterface):
 
 
 class VfId(VfIdNarrow):
-    """Files sriov_numvfs_no_scan, sriov_scan_vf_id (read and write), sriov_remove_vf_id, with lists of ids."""
+    """The interface of the series, with lists of ids and removal.
+
+    Files: sriov_numvfs_no_scan, sriov_scan_vf_id (read and write), sriov_remove_vf_id.
+    """
 
     name = "vf-id"
     files = VfIdNarrow.files | {"sriov_remove_vf_id"}
@@ -135,7 +144,10 @@ class VfId(VfIdNarrow):
         return vf_ids.chunks(ids)
 
     def disable(self, pf: str, number: int) -> Write:
-        """By the new file, which does not hold up other PFs while the hardware waits."""
+        """Disable all VFs by the series' file.
+
+        It does not block other PFs while the hardware waits.
+        """
         return _write(pf, "sriov_numvfs_no_scan", "0", vfs=number, waits=True)
 
     def add(self, pf: str, ids: frozenset[int]) -> tuple[Write, ...]:
@@ -147,10 +159,13 @@ class VfId(VfIdNarrow):
 
 STOCK = KernelInterface()
 INTERFACES: dict[str, KernelInterface] = {one.name: one for one in (VfId(), VfIdNarrow(), STOCK)}
-"""By name; those that more files tell come first."""
+"""Interfaces by name, those with more files first."""
 
 CHOICE_FILES = frozenset().union(*(one.files for one in INTERFACES.values()))
-"""Files by which VFs may be absent; a driver that cannot live with that answers EOPNOTSUPP to a write."""
+"""Files by which VFs may be absent.
+
+A driver that does not support absent VFs answers EOPNOTSUPP to a write.
+"""
 
 
 def of_files(names: Iterable[str]) -> KernelInterface:
@@ -160,7 +175,10 @@ def of_files(names: Iterable[str]) -> KernelInterface:
 
 
 def of_symbols(system_map: str) -> KernelInterface | None:
-    """The interface of a kernel by the text of its System.map; None without a real one (Debian ships a stub)."""
+    """The interface of a kernel by the text of its System.map.
+
+    None without a real one (Debian ships a stub).
+    """
     return next((one for one in INTERFACES.values() if all(name in system_map for name in one.symbols)), None)
 
 

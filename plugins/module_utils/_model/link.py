@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A PF's network interface, as far as it decides what its VFs can be given."""
+"""A PF's network interface, as far as its VFs' properties need it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ ETHER, INFINIBAND = "ether", "infiniband"
 
 @dataclass(frozen=True)
 class Link:
-    """Facts that `ip` shows; MTUs are in bytes, ``max_mtu`` 0 is "no limit known".
+    """Facts about a network interface from `ip`; MTUs in bytes.
 
-    ``kind`` as iproute2 names it: `ETHER`, `INFINIBAND`, or another. ``permanent`` is the MAC address that the device
-    came with, whatever a bond or an administrator gave it since.
+    ``max_mtu`` 0 is "no limit known". ``kind`` as iproute2 names it: `ETHER`, `INFINIBAND`, or another. ``permanent``
+    is the MAC address that the device came with, whatever a bond or an administrator gave it since.
     """
 
     kind: str = "ether"

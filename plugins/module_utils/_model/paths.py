@@ -25,26 +25,38 @@ HOST_DOCUMENT = "/etc/kvmfleet-sriov/host.json"
 PROGRAM = "/usr/local/sbin/sriovctl"
 RESUME_UNIT = "kvmfleet-sriov-resume.service"
 RESUME_ENABLED = f"/etc/systemd/system/sysinit.target.wants/{RESUME_UNIT}"
-"""What `systemctl enable` makes for WantedBy=sysinit.target (systemctl(1))."""
+"""The link of `systemctl enable` for WantedBy=sysinit.target (systemctl(1))."""
 
 PF_LOCKS = "/run/kvmfleet-sriov/pfs"
-"""One file a PF, named by its address, locked by the run that changes it; it holds "PID TIME COMMAND" (`pf_lock`)."""
+"""One lock file a PF, locked by the run that changes it.
+
+It is named by the PF's address and holds "PID TIME COMMAND" (`pf_lock`).
+"""
 
 WRITES = "/run/kvmfleet-sriov/writes"
-"""One file a PF, locked while a process writes to that PF by `Sysfs.write_within`."""
+"""One lock file a PF, locked during a write to it.
+
+The write is one of `Sysfs.write_within`.
+"""
 
 ALL_VF_DRIVERS = "/run/kvmfleet-sriov/every_vf"
-"""One file a PF whose driver refuses absent VFs; it holds the driver's name (`_engine.all_vf_drivers`)."""
+"""One file a PF whose driver does not support absent VFs.
+
+It holds the driver's name (`_engine.all_vf_drivers`).
+"""
 
 UNFINISHED = "/run/kvmfleet-sriov/unfinished"
-"""One file a PF: the journal entry of a run that did not end (`_engine.journal`)."""
+"""One journal file a PF, left by an unfinished run (`_engine.journal`)."""
 
 LAST_APPLY = "/run/kvmfleet-sriov/last_apply.json"
 KEXEC_IMAGE = "/run/kvmfleet-sriov/kexec-image.json"
-"""Which kernel this collection has loaded for kexec (`_live_update.kexec`)."""
+"""The kernel that this collection has loaded for kexec (`_live_update.kexec`)."""
 
 LIVE_UPDATE = "/var/lib/kvmfleet-sriov/live-update"
-"""Private folder of a live update: manifest, status, result and the states of VMs."""
+"""Private folder of a live update.
+
+Manifest, status, result and the states of VMs.
+"""
 
 LIVE_UPDATE_STATUS = f"{LIVE_UPDATE}/status.json"
 UPDATE_PARAMETER = "kvmfleet.update"

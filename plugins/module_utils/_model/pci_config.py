@@ -11,13 +11,17 @@ HEADER = 256
 _STATUS, _HAS_LIST, _FIRST = 0x06, 0x10, 0x34
 _MSIX, _TABLE_SIZE = 0x11, 0x7FF
 _MOST = 48
-"""Capabilities that fit behind the header: a list that goes in circles ends here (drivers/pci/pci.c)."""
+"""The most capabilities behind the header, so that a loop ends.
+
+As in drivers/pci/pci.c.
+"""
 
 
 def msix_vectors(config: bytes) -> int | None:
-    """The size of the MSI-X table in the ``config`` of a device; None without MSI-X, and without the rights to read it.
+    """The size of the MSI-X table by a device's ``config`` space.
 
-    PCIe base specification, 7.7.2: capability id 11h, Message Control behind it, its bits 10:0 the size less one.
+    None without MSI-X, and without the rights to read it. PCIe base specification, 7.7.2: capability id 11h, Message
+    Control behind it, its bits 10:0 the size less one.
     """
     if len(config) < HEADER or not config[_STATUS] & _HAS_LIST:
         return None

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Administrative properties of one VF: the PF's driver keeps them for every VF enabled in hardware, present or not."""
+"""Administrative properties of one VF.
+
+The PF's driver keeps them for every VF enabled in hardware, present or not.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,11 @@ _DEFAULTS = (NO_MAC, 0, 0, "802.1q", 0, 0, None, False, False, "auto", NO_GUID, 
 
 
 class VfProperties(NamedTuple):
-    """Values by name; None is "not given" in a spec, "not reported" in a reading.
+    """Properties of a VF, values by name.
 
-    The rows of `property_table` say what each is and which values it has. `ADDRESSES` are those of which no two VFs
-    should have the same; in a spec they may be derived from the VF's id, see `addresses`.
+    None is "not given" in a spec, "not reported" in a reading. The rows of `property_table` describe each and its
+    values. `ADDRESSES` are those of which no two VFs should have the same; in a spec they may be derived from the VF's
+    id, see `addresses`.
     """
 
     # BEGIN GENERATED vf property fields: `make generate` writes it from property_table.py
@@ -42,12 +46,12 @@ class VfProperties(NamedTuple):
         return any(value is not None for value in self._asdict().values())
 
     def to_dict(self) -> dict[str, Any]:
-        """Only what is given."""
+        """Given values by name."""
         return {name: value for name, value in self._asdict().items() if value is not None}
 
-    def missing_in(self, found: VfProperties) -> VfProperties:
-        """Those of these values that ``found`` does not have."""
-        have = found._asdict()
+    def missing_in(self, current: VfProperties) -> VfProperties:
+        """Those of these values that ``current`` does not have."""
+        have = current._asdict()
         return VfProperties(**{name: value for name, value in self.to_dict().items() if have[name] != value})
 
     def over(self, other: VfProperties) -> VfProperties:
@@ -60,15 +64,21 @@ class VfProperties(NamedTuple):
         return VfProperties(**{name: mine[name] for name in names.to_dict() if name in mine})
 
     def without_defaults(self) -> VfProperties:
-        """Less what every driver starts with, so that putting a reading back writes no more than somebody once set."""
+        """Values other than those that every driver starts with.
+
+        Restoring a reading then writes no more than somebody once set.
+        """
         return self.missing_in(VfProperties(*_DEFAULTS))
 
     def without(self, names: Collection[str]) -> VfProperties:
-        """Less ``names``."""
+        """These values without those of ``names``."""
         return VfProperties(**{name: value for name, value in self.to_dict().items() if name not in names})
 
     def by_command(self) -> list[VfProperties]:
-        """These, cut so that each piece has at most one GUID: of two the kernel takes one (`ip_syntax.set_argv`)."""
+        """These values, cut into pieces with at most one GUID each.
+
+        Of two in one command the kernel takes one (`ip_syntax.set_argv`).
+        """
         first = self._replace(port_guid=None) if self.node_guid is not None else self
         second = VfProperties(port_guid=self.port_guid) if first != self else VfProperties()
         return [piece for piece in (first, second) if piece]
@@ -83,7 +93,7 @@ class VfProperties(NamedTuple):
         return {name: text for name, text in given.items() if addresses.is_derived(text)}
 
     def of_vf(self, vf_id: int, identity: str | None) -> VfProperties:
-        """With the addresses of VF ``vf_id`` in place of derived ones."""
+        """These properties with derived addresses resolved for VF ``vf_id``."""
         derived = self.derived()
         if not derived:
             return self

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kinds of declared values, and what a row of the property table says."""
+"""Kinds of declared values, and the row of the property table."""
 
 from __future__ import annotations
 
@@ -14,25 +14,31 @@ from .errors import BadInputError
 from .link import ETHER, INFINIBAND
 
 ENABLED, PRESENT, PF = "enabled VFs", "present VFs", "PF"
-"""What a property is of: the PF's driver keeps it for enabled VFs, present ones have it as devices of their own."""
+"""The owner of a property.
+
+The PF's driver keeps properties of enabled VFs; present VFs have theirs as devices of their own.
+"""
 
 Entry = Mapping[str, Any]
-"""Of vfinfo_list in the JSON of `ip`."""
+"""An entry of vfinfo_list in the JSON of `ip`."""
 
 
 class Kind:
-    """How values are checked, written to and read from `ip`."""
+    """A kind of value: check, word for `ip`, reading from `ip`."""
 
     def check(self, value: object, where: str) -> Any:  # noqa: ANN401 - a value of the kind
-        """``value``; raises `BadInputError` naming the key's path ``where`` and what is allowed."""
+        """``value`` if valid, else `BadInputError`.
+
+        The error names the key's path ``where`` and the allowed values.
+        """
         raise NotImplementedError
 
     def word(self, value: object) -> str:
-        """As a word of a command."""
+        """The value as a word of a command."""
         return str(value)
 
     def read(self, shown: Any) -> Any:  # noqa: ANN401 - JSON
-        """From the JSON of `ip`, None where it makes no sense."""
+        """The value in the JSON of `ip`, None for an unknown one."""
         raise NotImplementedError
 
 
@@ -55,7 +61,10 @@ class Flag(Kind):
 
 @dataclass(frozen=True)
 class Choice(Kind):
-    """One of several words, in the order of the kernel's numbers for them."""
+    """One of several words.
+
+    They are in the order of the kernel's numbers for them.
+    """
 
     choices: tuple[str, ...]
 
@@ -65,7 +74,7 @@ class Choice(Kind):
         return str(value)
 
     def read(self, shown: object) -> str | None:
-        """Older versions of `ip` print the kernel's number."""
+        """The word, or the kernel's number, which older versions print."""
         numbers = {str(number): choice for number, choice in enumerate(self.choices)}
         text = str(shown).lower()
         return text if text in self.choices else numbers.get(text)
@@ -89,9 +98,9 @@ class Number(Kind):
 
 @dataclass(frozen=True)
 class Address(Kind):
-    """A MAC address of 6 or a GUID of 8 octets, perhaps derived from the VF's id (`addresses`).
+    """A MAC address of 6 or a GUID of 8 octets.
 
-    ``hashed``: it may be derived from the PF's address as well.
+    It may be derived from the VF's id (`addresses`), where ``hashed`` from the PF's address as well.
     """
 
     octets: int
@@ -105,7 +114,7 @@ class Address(Kind):
 
 
 class Property(NamedTuple):
-    """One row; what a column does not say is as its default says.
+    """One row of the property table; omitted columns have their defaults.
 
     ``doc``: one line of documentation, with ``{vf}`` before the names of other properties that it refers to.
     ``default``: what every driver starts with, None where drivers differ. ``needs``: the property without which it can
@@ -115,8 +124,8 @@ class Property(NamedTuple):
     own name); ``word`` and ``unsaid``, its word in the command (its name), and whether its default goes without saying;
     ``shown``, its key in an entry of vfinfo_list (its name), or a function of the entry, and ``omitted``, whether that
     leaves the default out; ``always_reported``, whether the kernel reports it for drivers that do not know it
-    (net/core/rtnetlink.c, rtnl_fill_vfinfo); ``links``, the kinds of interfaces whose VFs can have it
-    (for InfiniBand: drivers/infiniband/ulp/ipoib/ipoib_main.c, ipoib_netdev_ops_pf).
+    (net/core/rtnetlink.c, rtnl_fill_vfinfo); ``links``, the kinds of interfaces whose VFs can have it (for InfiniBand:
+    drivers/infiniband/ulp/ipoib/ipoib_main.c, ipoib_netdev_ops_pf).
 
     ``column`` of `sriovctl status`, empty for none, and ``label``, its text there (name and value).
     """
@@ -139,14 +148,17 @@ class Property(NamedTuple):
     label: str = ""
 
     def read(self, entry: Entry) -> Any:  # noqa: ANN401 - a value of its kind
-        """The value that ``entry`` shows, None where it is not reported."""
+        """The value in ``entry``, None where it is not reported."""
         shown = self.shown(entry) if callable(self.shown) else entry.get(self.shown or self.name)
         if shown is None:
             return self.default if self.omitted else None
         return self.kind.read(shown)
 
     def words(self, values: Mapping[str, Any]) -> list[str]:
-        """Its part of `ip link set`, for the ``values`` that the VF is to have in the end."""
+        """Words of `ip link set` for this property.
+
+        ``values`` are all those that the VF is to have in the end.
+        """
         value = values.get(self.name)
         if value is None or (self.needs and not values.get(self.needs)):
             value = self.default
@@ -154,7 +166,7 @@ class Property(NamedTuple):
 
 
 def mac_of(entry: Entry) -> object:
-    """The address of an InfiniBand VF is no MAC address."""
+    """The MAC address of a VF, None for InfiniBand."""
     return None if entry.get("link_type") == INFINIBAND else entry.get("address", entry.get("mac"))
 
 
@@ -167,7 +179,7 @@ def of_rate(key: str) -> Callable[[Entry], Any]:
 
 
 def values_of(rows: Iterable[Property], entry: Entry) -> list[Any]:
-    """What ``entry`` shows of each row."""
+    """The value in ``entry`` of each row."""
     return [row.read(entry) for row in rows]
 
 

@@ -1,11 +1,12 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Everything that can be declared of VFs and PFs as a value: one row each, the only place where it is described.
+"""All declarable values of VFs and PFs, one row each.
 
-From the rows come the checks of the host document, the words of `ip link set`, the parser of `ip -json link show`, the
-columns of `sriovctl status`, the export and, by `make generate`, the fields of `VfProperties`, `VfDevice` and
-`PfSettings`, argument specs, documentation and the JSON Schema. Imported only where a value is given or read.
+This is the only place that describes them. From the rows come the checks of the host document, the words of ``ip link
+set``, the parser of `ip -json link show`, the columns of `sriovctl status`, the export and, by `make generate`, the
+fields of `VfProperties`, `VfDevice` and `PfSettings`, argument specs, documentation and the JSON Schema. Imported only
+where a value is given or read.
 """
 
 from __future__ import annotations
@@ -35,9 +36,12 @@ from .settings import ESWITCH_MODES, LEGACY
 
 _RATE = Number(0, 2**31 - 1)
 _MTU = Number(68, 65535)
-"""Up to the most that IP takes; network devices allow less, `Link` says how much."""
+"""MTUs up to the IP maximum; `Link` has the interface's limits."""
 _VECTORS = Number(1, 2048)
-"""Of an MSI-X table (PCIe base specification, 7.7.2.2: Table Size is an 11 bit field, less one)."""
+"""Sizes of an MSI-X table.
+
+PCIe base specification, 7.7.2.2: Table Size is an 11 bit field, less one.
+"""
 
 
 # Rows of enabled VFs are in the order in which they are set.
@@ -117,11 +121,14 @@ ATTRIBUTES = _attributes()
 
 
 def properties_of(entry: Entry) -> VfProperties:
-    """The properties that an entry of vfinfo_list shows."""
+    """The properties in an entry of vfinfo_list."""
     return VfProperties(*values_of(VF_PROPERTIES, entry))
 
 
 def attribute_words(given: Iterable[str], values: Mapping[str, Any]) -> list[tuple[set[str], list[str]]]:
-    """Each netlink attribute with a ``given`` property: names of its properties, words that set ``values``."""
+    """Property names and command words of each netlink attribute to set.
+
+    An attribute is set where one of its properties is ``given``; the words set its ``values``.
+    """
     named = [({row.name for row in rows}, rows) for rows in ATTRIBUTES]
     return [(names, words_of(rows, values)) for names, rows in named if names & set(given)]

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Settings of a PF itself: the mode of its eswitch and the MTU of its network interface."""
+"""Settings of a PF itself: eswitch mode and MTU."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ ESWITCH_MODES = (LEGACY, SWITCHDEV)
 
 
 class PfSettings(NamedTuple):
-    """Values by name; None is "leave as it is" in a spec, "not read" in a reading.
+    """Settings of a PF, values by name.
 
-    The rows of `property_table` say what each is.
+    None is "leave as it is" in a spec, "not read" in a reading. The rows of `property_table` describe each.
     """
 
     # BEGIN GENERATED pf settings fields: `make generate` writes it from property_table.py
@@ -26,7 +26,7 @@ class PfSettings(NamedTuple):
         return self.eswitch_mode is not None or self.mtu is not None
 
     def to_dict(self) -> dict[str, Any]:
-        """Only what is given."""
+        """Given values by name."""
         return {name: value for name, value in self._asdict().items() if value is not None}
 
 

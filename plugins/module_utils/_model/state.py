@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The state of PFs and VFs as read from the host: frozen values."""
+"""The current state of PFs and VFs, as frozen values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from .settings import PfSettings
 from .vf_ids import describe
 
 FACTS = ("vendor", "device", "subsystem_vendor", "subsystem_device", "class", "numa_node")
-"""What a PF is, in files of these names (Documentation/ABI/testing/sysfs-bus-pci): read only when asked for."""
+"""Names of the files with facts about a PF.
+
+Documentation/ABI/testing/sysfs-bus-pci. Read only where needed.
+"""
 
 if TYPE_CHECKING:
     from .journal_entry import JournalEntry
@@ -23,13 +26,13 @@ if TYPE_CHECKING:
     from .vf_device import VfDevice
 
 NONE: Mapping[Any, Any] = MappingProxyType({})
-"""Nothing, in the fields of values that others share."""
+"""An empty mapping, the default of fields of shared values."""
 
 
 class VfState(NamedTuple):
-    """A VF that is present as a PCI device; links that are not there are None.
+    """A VF that is present as a PCI device.
 
-    No dataclass: a host may have thousands, and a named tuple is made in a quarter of the time.
+    Missing links are None. No dataclass: a host may have thousands, and a named tuple is made in a quarter of the time.
     """
 
     address: str
@@ -40,21 +43,21 @@ class VfState(NamedTuple):
 
 
 class PfState(NamedTuple):
-    """A PF: ``total`` VFs possible, ``enabled`` in hardware, ``present`` ids as PCI devices.
+    """A PF: ``total`` VFs possible, ``enabled`` in hardware, ``present`` ids.
 
     ``vfs`` has an entry for each present id whose details were read; ``properties`` for each enabled id, when they were
-    read (`_vf_readings.read_vfs`). ``interface`` is a name of `kernel_interface.INTERFACES`; ``netdev`` is the first
-    network interface of the PF, None for NVMe and the like; ``offset`` and ``stride`` count routing ids and hold while
-    VFs are enabled; ``bus_drivers`` are the PCI drivers registered on the host. ``facts`` has those of `FACTS` that
-    were read: ids as sysfs has them (``0x8086``), numa_node as a number, -1 for none.
+    read (`_readers.vf_properties.read_vfs`). ``interface`` is a name of `kernel_interface.INTERFACES`; ``netdev`` is
+    the first network interface of the PF, None for NVMe and the like; ``offset`` and ``stride`` count routing ids and
+    hold while VFs are enabled; ``bus_drivers`` are the PCI drivers registered on the host. ``facts`` has those of
+    `FACTS` that were read: ids as sysfs has them (``0x8086``), numa_node as a number, -1 for none.
 
-    Read where they are asked for (`_details`, `_netdev`): ``settings``, ``devices`` of present VFs by id with
+    Read where needed (`_readers.details`, `_tools.ip`): ``settings``, ``devices`` of present VFs by id with
     ``total_msix``, the vectors that they share, and ``link``, the network interface.
 
-    ``unfinished``: the journal entry of a run that did not end (`_engine.journal.known`). ``needs_all_vfs``: its driver
-    wants no VF to be absent, so its ``interface`` is taken to be the stock one (`_engine.all_vf_drivers.known`).
+    ``unfinished``: the journal entry of an unfinished run (`_engine.journal.known`). ``needs_all_vfs``: its driver does
+    not support absent VFs, so its ``interface`` is taken to be the stock one (`_engine.all_vf_drivers.known`).
 
-    ``blocked``: what is being written to it, perhaps for ever. Then only address, driver, netdev and facts are known.
+    ``blocked``: the write in progress, perhaps for ever. Then only address, driver, netdev and facts are known.
     """
 
     address: str
@@ -84,7 +87,10 @@ class PfState(NamedTuple):
         return INTERFACES[self.interface].abilities
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: VF ids as keys are texts, sets of ids are lists like ``0-3,200``."""
+        """The state for JSON.
+
+        VF ids as keys are texts, sets of ids are lists like ``0-3,200``.
+        """
         return {
             "pf": self.address, "netdev": self.netdev, "driver": self.driver, "interface": self.interface,
             "total_vfs": self.total, "hardware_vfs": self.enabled, "present_vfs": describe(self.present),
@@ -96,11 +102,11 @@ class PfState(NamedTuple):
         return sorted(set(self.vfs) | set(self.properties))
 
     def _vf_dict(self, vf_id: int) -> dict[str, Any]:
-        found: dict[str, Any] = {"present": vf_id in self.present}
+        details: dict[str, Any] = {"present": vf_id in self.present}
         if vf_id in self.vfs:
-            found.update(self.vfs[vf_id]._asdict())
+            details.update(self.vfs[vf_id]._asdict())
         if vf_id in self.properties:
-            found["properties"] = self.properties[vf_id].to_dict()
+            details["properties"] = self.properties[vf_id].to_dict()
         if vf_id in self.devices:
-            found.update(self.devices[vf_id]._asdict())
-        return found
+            details.update(self.devices[vf_id]._asdict())
+        return details

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Settings of a present VF's own device: its MSI-X vectors and the MTU of its network interface."""
+"""Settings of a present VF's own device: MSI-X vectors and MTU."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from .drivers import facts_of
 
 
 class VfDevice(NamedTuple):
-    """Values by name; None is "not given" in a spec, "there is none, or it was not read" in a reading.
+    """Settings of a VF's device, values by name.
 
-    The rows of `property_table` say what each is. ``msix_vectors`` is written to ``sriov_vf_msix_count``
-    (drivers/pci/iov.c) and read as the size of the VF's MSI-X table.
+    None is "not given" in a spec, "absent or not read" in a reading. The rows of `property_table` describe each.
+    ``msix_vectors`` is written to ``sriov_vf_msix_count`` (drivers/pci/iov.c) and read as the size of the VF's MSI-X
+    table.
     """
 
     # BEGIN GENERATED vf device fields: `make generate` writes it from property_table.py
@@ -26,7 +27,7 @@ class VfDevice(NamedTuple):
         return self.msix_vectors is not None or self.mtu is not None
 
     def to_dict(self) -> dict[str, int]:
-        """Only what is given."""
+        """Given values by name."""
         return {name: value for name, value in self._asdict().items() if value is not None}
 
     def over(self, other: VfDevice) -> VfDevice:
@@ -38,11 +39,14 @@ NAMES = VfDevice._fields
 
 
 def as_declared(wanted: int, table: int | None, pf_driver: str | None) -> int | None:
-    """``wanted`` when a table of ``table`` vectors is what the PF's driver makes of it, else ``table``."""
+    """``wanted`` where the MSI-X table's size results from it, else ``table``.
+
+    The PF's driver may add vectors of its own.
+    """
     allowed = (wanted, wanted + facts_of(pf_driver).control_vectors)
     return wanted if table in allowed else table
 
 
 def number_for(table: int, pf_driver: str | None) -> int:
-    """What to write for a table of ``table`` vectors."""
+    """The number to write for an MSI-X table of ``table`` vectors."""
     return table - facts_of(pf_driver).control_vectors

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sets of VF ids: ``"0-3,200"`` as people, documents and the kernel write them, frozensets inside the engine."""
+"""Sets of VF ids: texts like ``"0-3,200"`` outside, frozensets inside.
+
+People, documents and the kernel write the texts.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,16 @@ from typing import Union
 from .errors import BadInputError
 
 MAX_VFS = 65535
-"""TotalVFs is a 16 bit register (PCIe base specification, SR-IOV extended capability, offset 0Eh)."""
+"""The largest TotalVFs, a 16 bit register.
+
+PCIe base specification, SR-IOV extended capability, offset 0Eh.
+"""
 
 WRITE_LIMIT = 4095
-"""Bytes of one list: kernfs cuts a write at a page, perhaps inside a number (fs/kernfs/file.c, atomic_write_len)."""
+"""Bytes of one list in a write.
+
+kernfs cuts a write at a page, perhaps inside a number (fs/kernfs/file.c, atomic_write_len).
+"""
 
 IdsInput = Union[str, int, Sequence[Union[int, str]]]
 
@@ -23,15 +32,16 @@ _PART = r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?"
 
 
 def parse(ids: IdsInput, total: int, what: str = "VF ids") -> frozenset[int]:
-    """``"0-3,200"``, a list of numbers or such texts, ``all`` (ids below ``total``) or ``none``, as a set.
+    """The set of VF ids in a declared value.
 
-    Raises `BadInputError`, naming ``what``, for anything else and for an id that is not below ``total``.
+    ``ids``: ``"0-3,200"``, a list of numbers or such texts, ``all`` (ids below ``total``) or ``none``. Raises
+    `BadInputError`, naming ``what``, for anything else and for an id that is not below ``total``.
     """
     return below(frozenset(number for part in _parts(ids, what) for number in _range(part, total, what)), total, what)
 
 
 def below(ids: frozenset[int], total: int, what: str) -> frozenset[int]:
-    """``ids``; raises `BadInputError`, naming ``what``, for those that are not below ``total``."""
+    """``ids`` if all are below ``total``, else `BadInputError` naming ``what``."""
     outside = [number for number in ids if number >= total]
     if outside:
         highest = f"the highest one is {total - 1}" if total else "there are none"
@@ -40,17 +50,20 @@ def below(ids: frozenset[int], total: int, what: str) -> frozenset[int]:
 
 
 def compress(ids: Iterable[int]) -> str:
-    """The shortest list the kernel takes: ``"0-3,200"``; an empty text for no ids."""
+    """The shortest list that the kernel takes, ``"0-3,200"``.
+
+    An empty text for no ids.
+    """
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in _runs(ids))
 
 
 def describe(ids: Iterable[int]) -> str:
-    """As `compress`, for people: ``none`` for no ids."""
+    """The shortest list for people: `compress`, or ``none``."""
     return compress(ids) or "none"
 
 
 def chunks(ids: Iterable[int], limit: int = WRITE_LIMIT) -> list[frozenset[int]]:
-    """The ids in rising order, cut into sets whose lists have at most ``limit`` bytes each."""
+    """Sets of rising ids whose lists have at most ``limit`` bytes."""
     result: list[frozenset[int]] = []
     current: set[int] = set()
     size = 0
@@ -81,7 +94,7 @@ def _number(item: object, what: str) -> str:
 
 
 def _range(part: str, total: int, what: str) -> range:
-    """One piece, ``7``, ``3-9`` or ``all``."""
+    """The ids of one piece, ``7``, ``3-9`` or ``all``."""
     if part.strip() == "all":
         return range(total)
     match = re.fullmatch(_PART, part, re.ASCII)
