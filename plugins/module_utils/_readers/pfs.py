@@ -12,7 +12,7 @@ import errno
 import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._model.errors import BadInputError, KernelError, SriovError
 from .._model.kernel_interface import of_files
@@ -21,10 +21,6 @@ from .._model.state import FACTS, PfState, VfState
 from .._system import blocked as _blocked
 from .._system.read_once import ReadOnce
 from .._system.sysfs import Sysfs
-
-if TYPE_CHECKING:
-    pass
-
 
 _SLOTS = tuple(f"{number >> 3:02x}.{number & 7}" for number in range(256))
 """Device and function of each routing id on a bus.
