@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Identity of a PF: its kind, IOMMU group and place on the bus.
+"""Identity of a PF: its kind, IOMMU group and PCIe link.
 
 Planning needs none of it.
 """
