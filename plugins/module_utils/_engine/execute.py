@@ -135,10 +135,10 @@ def _netdev_of(sysfs: Sysfs, folder: str) -> str:
 
 
 def _read_back(run: Run, action: ReadBack) -> None:
-    found = vf_properties.read_vfs(run, action.pf, action.netdev, len(action.wanted))[1]
+    current = vf_properties.read_vfs(run, action.pf, action.netdev, len(action.wanted))[1]
     for vf_id, wanted in sorted(action.wanted.items()):
-        if missing := wanted.missing_in(found.get(vf_id, VfProperties())):
-            have = found.get(vf_id, VfProperties()).only(missing)
+        if missing := wanted.missing_in(current.get(vf_id, VfProperties())):
+            have = current.get(vf_id, VfProperties()).only(missing)
             raise VerifyError(
                 f"VF {vf_id} of {action.netdev}: wanted {missing.to_dict()}, the driver reports {have.to_dict()}"
             )

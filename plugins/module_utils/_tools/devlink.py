@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A PF's eswitch and the ports of its VFs, as ``devlink`` reads and sets them (iproute2, devlink/devlink.c)."""
+"""Eswitches, firmware versions and VF ports by ``devlink`` (iproute2, devlink/devlink.c)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from . import tool_errors
 
 _UNSUPPORTED = (errno.EOPNOTSUPP, errno.ENODEV)
 _NOT_IN_KERNEL = "Failed to connect to devlink Netlink"
-"""devlink/devlink.c, on a kernel without CONFIG_NET_DEVLINK."""
+"""Answer on a kernel without CONFIG_NET_DEVLINK (devlink/devlink.c)."""
 
 
 def eswitch_mode(run: Run, address: str) -> str:
-    """The mode of the eswitch of the PF at ``address``; raises `BadInputError` for a PF that has none.
+    """Read the eswitch mode of the PF at ``address``.
 
-    The answer for a driver without an eswitch is an entry without a mode (net/devlink/dev.c, devlink_nl_eswitch_fill)
-    or EOPNOTSUPP, for one that does not use devlink ENODEV; a kernel without devlink is not reached at all.
+    Raises `BadInputError` for a PF without an eswitch. The answer is then an entry without a mode (net/devlink/dev.c,
+    devlink_nl_eswitch_fill) or EOPNOTSUPP, and ENODEV for a driver that does not use devlink; a kernel without devlink
+    is not reached at all.
     """
     argv = ["devlink", "-j", "dev", "eswitch", "show", f"pci/{address}"]
     try:
@@ -43,12 +44,18 @@ def eswitch_mode(run: Run, address: str) -> str:
 
 
 def set_eswitch(run: Run, address: str, mode: str) -> None:
-    """Raises `ToolError` with the driver's words and the kernel's errno."""
+    """Set the eswitch mode of the PF at ``address``.
+
+    Raises `ToolError` with the driver's words and the kernel's errno.
+    """
     run(["devlink", "dev", "eswitch", "set", f"pci/{address}", "mode", mode])
 
 
 def running_versions(run: Run, address: str) -> dict[str, str]:
-    """Versions of the firmware that runs in the device at ``address``, by name; none where its driver tells none."""
+    """Versions of the firmware running in a device, by name.
+
+    Empty where its driver reports none.
+    """
     try:
         info = _section(run, ["devlink", "-j", "dev", "info", f"pci/{address}"], "info")
     except ToolError as error:
@@ -60,9 +67,10 @@ def running_versions(run: Run, address: str) -> dict[str, str]:
 
 
 def vf_ports(run: Run, address: str) -> dict[int, tuple[str, str]]:
-    """Port and MAC address of those VFs of the PF at ``address`` whose address can be set by port, by VF id.
+    """Ports and MAC addresses of a PF's VFs, by VF id.
 
-    Ports of another host's VFs (``external``, on a DPU) are left out (Linux, devlink/devlink-port.rst).
+    Only of VFs whose MAC address can be set by port. Ports of another host's VFs (``external``, on a DPU) are left out
+    (Linux, devlink/devlink-port.rst).
     """
     ports = _section(run, ["devlink", "-j", "port", "show"], "port")
     return {

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What ``ethtool -i`` shows of a network interface, asked of the kernel itself: many hosts have no such program."""
+"""Driver information of interfaces, as ``ethtool -i`` shows it.
+
+It comes from the kernel itself: many hosts have no such program.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ _NOTHING = ("", "N/A", "n/a")
 
 @dataclass(frozen=True)
 class DriverInfo:
-    """None for what the driver does not tell. ``version`` is the kernel's where the driver has none of its own."""
+    """Versions that a driver reports; None where it reports none.
+
+    ``version`` is the kernel's where the driver has none of its own.
+    """
 
     version: str | None = None
     firmware: str | None = None

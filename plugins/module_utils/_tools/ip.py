@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""VF properties through the PF's network interface, as ``ip`` reads and sets them (iproute2, ip/)."""
+"""Interfaces and VF properties, as ``ip`` shows them (iproute2, ip/)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from .._model.property_table import properties_of
 from .._system.process import Run
 
 Reading = tuple[Link, dict[int, VfProperties]]
-"""An interface, and the properties of every VF that its driver knows, by VF id; what is not reported is None."""
+"""An interface, and the properties of its VFs by id.
+
+Of every VF that its driver knows; None for a property that it does not report.
+"""
 
 _STRANGE = (LookupError, StopIteration, TypeError, ValueError, AttributeError)
-"""What an answer of another shape than that of ``ip`` leads to."""
+"""Errors from an answer of another shape than that of ``ip``."""
 
 _SHOW = ["ip", "-json", "-details", "link", "show"]
 
@@ -34,9 +37,9 @@ def read_link(run: Run, netdev: str) -> Reading:
 
 
 def read_links(run: Run, netdevs: Collection[str]) -> dict[str, Reading]:
-    """As `read_link`, of several interfaces by one start of ``ip``.
+    """`read_link` for several interfaces, by one start of ``ip``.
 
-    Those that it does not show, or not as it does, are not among them: what is wrong is told when they are read alone.
+    Those that it does not show, or shows in another form, are left out: the error is reported when they are read alone.
     """
     found: dict[str, Reading] = {}
     try:
@@ -51,7 +54,10 @@ def read_links(run: Run, netdevs: Collection[str]) -> dict[str, Reading]:
 
 
 def netdev_of(run: Run, name: str) -> str:
-    """The interface name behind ``name``, which may be an alternative name; raises `ToolError` when there is none."""
+    """Interface name behind ``name``, which may be an alternative name.
+
+    Raises `ToolError` when there is none.
+    """
     argv = ["ip", "-json", "link", "show", "dev", name]
     for link in _links(run, argv):
         return str(link["ifname"])
@@ -59,7 +65,10 @@ def netdev_of(run: Run, name: str) -> str:
 
 
 def _links(run: Run, argv: list[str]) -> list[dict[str, Any]]:
-    """The JSON list that ``ip`` prints; older versions leave empty objects in it."""
+    """Objects of the JSON list that ``ip`` prints.
+
+    Older versions leave empty ones in it.
+    """
     try:
         return [dict(link) for link in json.loads(run(argv) or "[]") if link]
     except (ValueError, TypeError) as error:
@@ -71,7 +80,10 @@ def _reading(link: dict[str, Any]) -> Reading:
 
 
 def _link(link: dict[str, Any]) -> Link:
-    """``permaddr`` is there only where it is not the present address."""
+    """Facts of an interface beside its VFs.
+
+    ``permaddr`` is there only where it is not the present address.
+    """
     return Link(
         kind=str(link.get("link_type", ETHER)),
         permanent=str(link.get("permaddr", link.get("address", ""))).lower() or None,

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The errno behind a refusal, as iproute2's programs print it."""
+"""Errnos behind refusals, as iproute2's programs print them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ _KERNEL_ONLY = {"Unknown error 524": errno.EOPNOTSUPP}
 
 
 def errno_of(stderr: str) -> int:
-    """0 where a program prints only the driver's own words (``Error: mlx5_core: ...``), as ``ip`` does."""
+    """Errno in the errors of a program; 0 where there is none.
+
+    So where it prints only the driver's own words (``Error: mlx5_core: ...``), as ``ip`` does.
+    """
     for text in _ANSWER.findall(stderr):
         words = text.strip()
         return _NUMBERS.get(words, _KERNEL_ONLY.get(words, 0))
@@ -26,7 +29,7 @@ def errno_of(stderr: str) -> int:
 
 
 def name(number: int) -> str:
-    """``EOPNOTSUPP (Operation not supported)``; "an error without a number" for 0."""
+    """Name and text of an errno: ``EOPNOTSUPP (Operation not supported)``."""
     if number == 0:
         return "an error without a number"
     known = "EOPNOTSUPP" if number == errno.EOPNOTSUPP else errno.errorcode.get(number, str(number))
