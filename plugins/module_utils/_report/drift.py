@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Drift: how far each PF is from the host document.
+"""Drift: the difference of each PF from the host document.
 
 For people and monitoring, so one PF that cannot be compared is no reason to leave out the others.
 """
@@ -26,9 +26,9 @@ from .._system.sysfs import Sysfs
 class Drift:
     """Drift of a host.
 
-    ``declared`` are the addresses of PFs that the document means, ``plans`` those of them that can be planned.
-    ``problems`` say how the document does not fit the host; ``unread``, by address, why a PF could not be compared
-    with it. PFs at which a write is under way are in none of these three.
+    ``declared``: addresses of the PFs that the document means; ``plans``: those of them that can be planned.
+    ``problems``: where the document does not fit the host; ``unread``, by address: why a PF could not be compared with
+    it. PFs at which a write is under way are in none of the last three.
     """
 
     declared: set[str] = field(default_factory=set)
@@ -37,7 +37,7 @@ class Drift:
     unread: dict[str, str] = field(default_factory=dict)
 
     def steps(self, address: str) -> int | None:
-        """The number that `sriovctl plan` shows; None without a plan."""
+        """Number of steps as `sriovctl plan` shows it; None without a plan."""
         if address not in self.plans or not self.plans[address].steps:
             return 0 if address in self.plans else None
         from .._plan.steps import summary

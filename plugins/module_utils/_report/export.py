@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Export: the host document of a host as it is.
+"""Export: the current state of a host as a host document.
 
 Planned on that host it has no steps; on the same hardware it leads to the same state.
 """
@@ -22,10 +22,10 @@ from .._model.properties import VfProperties
 from .._model.settings import LEGACY
 
 _NEVER_BY_ITSELF = ("vfio", "uio", "pci-stub")
-"""Parts of names of drivers that the kernel chooses for a VF only where somebody asks for them."""
+"""Parts of the names of drivers that VFs get only on request."""
 
 _MTU = 1500
-"""Of an interface to which nobody gave another one (include/uapi/linux/if_ether.h, ETH_DATA_LEN)."""
+"""MTU of an interface that was given none (include/uapi/linux/if_ether.h, ETH_DATA_LEN)."""
 
 _Facts = Mapping[str, Any]
 """A PF, or one of its VFs, as `info.gather` returns it."""
@@ -109,7 +109,7 @@ def _missing(pf: _Facts) -> frozenset[int]:
 
 
 def _driver(pf: _Facts, vf: _Facts) -> dict[str, str]:
-    """The driver of a VF that would not find it by itself."""
+    """Driver of a VF that would not be bound by itself."""
     driver = vf["driver"] if vf["present"] else None
     if driver is None:
         return {}
@@ -124,7 +124,7 @@ def _given(pf: _Facts, vf: _Facts) -> dict[str, Any]:
 
 
 def _properties(pf: _Facts, vf: _Facts) -> dict[str, Any]:
-    """Of these, those that can be declared."""
+    """Properties of a VF that can be declared."""
     given = _given(pf, vf)
     return {name: value for name, value in given.items() if name not in ("qos", "vlan_proto") or "vlan" in given}
 

@@ -34,8 +34,8 @@ _Value = TypeVar("_Value")
 
 
 @dataclass
-class _Found:
-    """A PF with more facts; ``unread``: what could not be read."""
+class _Reading:
+    """A PF with more facts; ``unread``: failures of sources."""
 
     pf: PfState
     more: dict[str, Any] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class _Found:
     unread: list[str] = field(default_factory=list)
 
     def tried(self, what: str, read: Callable[[], _Value], otherwise: _Value) -> _Value:
-        """Read one source; a failure is noted in ``unread``."""
+        """Read one source; a failure is kept in ``unread``."""
         try:
             return read()
         except SriovError as error:
@@ -57,14 +57,13 @@ def gather(
     """One mapping per PF, by address; only of ``names`` where given.
 
     ``vfs`` is one of `EXTENTS`. The key ``vfs`` lists VFs that are present or have properties, with ``held_by`` for
-    those in use (`holders`), as far as this user may know. Of a PF at which a write is under way
-    there is only ``blocked`` and by what it is known.
-    Without ``properties`` neither ``ip`` nor ``devlink`` is run for them.
+    those in use (`holders`), as far as this user may know. A PF at which a write is under way has only ``blocked`` and
+    its identity. Without ``properties`` neither ``ip`` nor ``devlink`` is run for them.
     """
     pfs = _chosen(sysfs, run, names, vfs != NONE)
     wanted = {} if vfs == NONE else {pf.address: (pf, pf.present) for pf in pfs}
     holders = read_holders(sysfs, run, wanted, lenient=True)
-    return [_pf(_found(sysfs, run, pf, properties, vfs), holders, vfs) for pf in pfs]
+    return [_pf(_read(sysfs, run, pf, properties, vfs), holders, vfs) for pf in pfs]
 
 
 def _chosen(sysfs: Sysfs, run: Run, names: Sequence[PfName] | None, details: bool) -> list[PfState]:
@@ -81,23 +80,26 @@ def _named(run: Run, names: Sequence[PfName], states: Mapping[str, PfState]) -> 
     return {pf.address for name in names for pf in find(name, states, known)}
 
 
-def _found(sysfs: Sysfs, run: Run, pf: PfState, properties: bool, vfs: str) -> _Found:
-    """The PF with identity, versions and properties; a blocked one as it is."""
-    found = _Found(pf)
+def _read(sysfs: Sysfs, run: Run, pf: PfState, properties: bool, vfs: str) -> _Reading:
+    """The PF with identity, versions and properties.
+
+    A blocked one stays as it is.
+    """
+    reading = _Reading(pf)
     if pf.blocked is not None:
-        return found
-    found.more = {**identity.read(sysfs, pf), "unfinished": _unfinished(sysfs, pf.address), **dict.fromkeys(VERSIONS)}
+        return reading
+    reading.more = {**identity.read(sysfs, pf), "unfinished": _unfinished(sysfs, pf.address), **dict.fromkeys(VERSIONS)}
     if vfs == FULL:
-        found.nodes = identity.numa_nodes(sysfs, pf)
+        reading.nodes = identity.numa_nodes(sysfs, pf)
     if properties:
         from . import info_properties
 
         ids = pf.vfs if vfs == FULL else ()
-        found.pf, versions = info_properties.read(sysfs, run, pf, ids, found.tried)
+        reading.pf, versions = info_properties.read(sysfs, run, pf, ids, reading.tried)
         if versions.unread:
-            found.unread.append(f"firmware_version: {versions.unread}")
-        found.more.update({name: getattr(versions, name) for name in VERSIONS})
-    return found
+            reading.unread.append(f"firmware_version: {versions.unread}")
+        reading.more.update({name: getattr(versions, name) for name in VERSIONS})
+    return reading
 
 
 def _unfinished(sysfs: Sysfs, address: str) -> bool:
@@ -105,19 +107,19 @@ def _unfinished(sysfs: Sysfs, address: str) -> bool:
     return not pf_lock.busy(sysfs, [address]) and sysfs.exists(f"{UNFINISHED}/{address}")
 
 
-def _pf(found: _Found, holders: _Holders, extent: str) -> dict[str, Any]:
+def _pf(reading: _Reading, holders: _Holders, extent: str) -> dict[str, Any]:
     """`PfState.to_dict` with abilities, and VFs as a list by id."""
-    pf = found.pf
+    pf = reading.pf
     if pf.blocked is not None:
         return {"pf": pf.address, "netdev": pf.netdev, "driver": pf.driver, **pf.facts, "blocked": pf.blocked}
     data = pf.to_dict()
-    vfs = [_vf(found, int(vf_id), vf, holders) for vf_id, vf in data.pop("vfs").items()]
+    vfs = [_vf(reading, int(vf_id), vf, holders) for vf_id, vf in data.pop("vfs").items()]
     return {
         **data, **pf.settings._asdict(), "total_msix": pf.total_msix,
         "altnames": list(pf.link.altnames) if pf.link else None, "mac": pf.link.permanent if pf.link else None,
-        **found.more, "abilities": pf.abilities._asdict(),
+        **reading.more, "abilities": pf.abilities._asdict(),
         "absent_vfs": describe(frozenset(range(pf.enabled)) - pf.present),
-        **(_summary(pf, holders) if extent != NONE else {}), "unread": found.unread,
+        **(_summary(pf, holders) if extent != NONE else {}), "unread": reading.unread,
         **({"vfs": vfs} if extent == FULL else {}),
     }  # fmt: skip
 
@@ -131,8 +133,8 @@ def _summary(pf: PfState, holders: _Holders) -> dict[str, Any]:
     }
 
 
-def _vf(found: _Found, vf_id: int, vf: dict[str, Any], holders: _Holders) -> dict[str, Any]:
-    holder = holders.get((found.pf.address, vf_id))
-    node = {"numa_node": found.nodes[vf_id]} if vf_id in found.nodes else {}
+def _vf(reading: _Reading, vf_id: int, vf: dict[str, Any], holders: _Holders) -> dict[str, Any]:
+    holder = holders.get((reading.pf.address, vf_id))
+    node = {"numa_node": reading.nodes[vf_id]} if vf_id in reading.nodes else {}
     held = {"held_by": str(holder)} if holder else {}
-    return {"id": vf_id, "address": vf_address(found.pf, vf_id), **vf, **node, **held}
+    return {"id": vf_id, "address": vf_address(reading.pf, vf_id), **vf, **node, **held}

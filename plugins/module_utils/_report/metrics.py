@@ -18,10 +18,10 @@ PREFIX = "kvmfleet_sriov_"
 
 @dataclass(frozen=True)
 class PfFacts:
-    """A PF as metrics have it.
+    """Facts of a PF for metrics.
 
-    ``counts``: numbers of VFs by name of `_COUNTS`, those that are known; none of a ``blocked`` PF.
-    ``unknown``: whether it could not be compared with what is declared for it, None where nothing is.
+    ``counts``: numbers of VFs by name of `_COUNTS`, those that are known; none of a ``blocked`` PF. ``unknown``:
+    whether it could not be compared with what is declared for it, None where nothing is.
     """
 
     pf: str
@@ -35,10 +35,10 @@ class PfFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """A host as metrics have it.
+    """Facts of a host for metrics.
 
     ``valid``: whether the host document fits this host, None without one; ``last`` is None before the first apply.
-    ``notes`` say what does not fit, and what could not be read; they are for people, not among the metrics.
+    ``notes``: what does not fit, and what could not be read; they are for people, not among the metrics.
     """
 
     pfs: tuple[PfFacts, ...] = ()
@@ -63,7 +63,7 @@ _COUNTS = {
 
 
 def render(facts: Facts) -> str:
-    """The whole file; metrics without samples are left out."""
+    """Text of all metrics; those without samples are left out."""
     return "".join(line for metric in _metrics(facts) for line in _lines(*metric))
 
 

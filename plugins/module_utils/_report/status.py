@@ -30,7 +30,7 @@ def read(
     """Read the host; PFs are those of `info.gather`.
 
     Each has ``declared`` and ``drift_steps`` where there is a host document. The argument ``declared`` is that
-    document, and what is wrong with it where it cannot be understood.
+    document, and the error in one that cannot be understood.
     """
     document, problem = declared
     files, ask = ReadOnce(sysfs), once(run)

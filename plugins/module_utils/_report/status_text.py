@@ -21,7 +21,10 @@ _Facts = dict[str, Any]
 """A PF or a VF as `info.gather` returns it."""
 
 WIDEST = 24
-"""Characters of a list of VF ids; `sriovctl status --json` has all of it."""
+"""Greatest width of a list of VF ids, in characters.
+
+`sriovctl status --json` has all of it.
+"""
 
 
 def status_lines(status: dict[str, Any], *, vfs: bool = False, paint: Paint = plain) -> list[str]:
@@ -70,9 +73,9 @@ def _shortened(ids: str) -> str:
 
 
 def _vfs_of(pf: _Facts) -> list[_Facts]:
-    """VFs of a PF, also absent ones of which only the id is known.
+    """VFs of a PF; of absent ones perhaps only the id.
 
-    Vectors are left out where the PF cannot share them out.
+    MSI-X vectors are left out where the PF cannot share them out.
     """
     known = {vf["id"]: vf if pf["total_msix"] else {**vf, "msix_vectors": None} for vf in pf["vfs"]}
     absent = parse(pf["absent_vfs"], MAX_VFS)
@@ -95,7 +98,7 @@ def _ids(vfs: Sequence[_Facts]) -> str:
 
 
 def _ends(vfs: Sequence[_Facts], name: str) -> str:
-    """A name of theirs, or the first and the last one."""
+    """The only name among ``vfs``, or the first and the last one."""
     found = [vf[name] for vf in vfs if vf.get(name)]
     return found[0] if len(found) == 1 else f"{found[0]} .. {found[-1]}" if found else ""
 
@@ -116,7 +119,10 @@ def _flags(vf: _Facts) -> Iterator[str]:
 
 
 def _of_rows(column: str) -> Callable[[_Facts], str]:
-    """What the rows of the property table that name this column show; ``100 qos 3 802.1ad``."""
+    """Content of a column, from the property table's rows that name it.
+
+    For example ``100 qos 3 802.1ad``.
+    """
 
     def shown(given: _Facts) -> str:
         from .._model.property_table import VF_PROPERTIES  # late: most calls show no VFs
@@ -128,7 +134,7 @@ def _of_rows(column: str) -> Callable[[_Facts], str]:
 
 
 def _cell(row: Property, given: _Facts) -> str:
-    """Empty for what is usual, and for false."""
+    """Text of a property; empty for its default, and for false."""
     value = given.get(row.name)
     if not value or value == row.default or (row.needs and not given.get(row.needs)):
         return ""
@@ -150,7 +156,7 @@ _PF_COLUMNS: tuple[tuple[str, Callable[[_Facts], str]], ...] = (
     ("INTERFACE", lambda pf: pf["interface"]),
     ("DRIFT", _drift),
 )
-"""Head and content; a column is one row here."""
+"""Columns of PFs: head and content."""
 
 
 def _each(cell: Callable[[_Facts], str]) -> tuple[bool, Callable[[Sequence[_Facts]], str]]:
@@ -159,7 +165,10 @@ def _each(cell: Callable[[_Facts], str]) -> tuple[bool, Callable[[Sequence[_Fact
 
 
 def _property(cell: Callable[[_Facts], str]) -> tuple[bool, Callable[[Sequence[_Facts]], str]]:
-    """The same, of the properties that the PF's driver reports."""
+    """A column of a property that all VFs of a row have in common.
+
+    As the PF's driver reports it.
+    """
     return _each(lambda vf: cell(vf.get("properties", {})))
 
 
@@ -176,4 +185,7 @@ _VF_COLUMNS: tuple[tuple[str, bool, Callable[[Sequence[_Facts]], str]], ...] = (
     ("TX MBIT/S", *_property(_rates)),
     ("MSI-X", *_each(lambda vf: str(vf.get("msix_vectors") or ""))),
 )
-"""Head, whether the content is of all VFs of a row, content; a column is one row here."""
+"""Columns of VFs: head, scope and content.
+
+Where the scope is true, the content is of all VFs of a row, otherwise of the first one.
+"""

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 BOLD, RED, YELLOW = "1", "31", "33"
 
 Paint = Callable[[str, str], str]
-"""Makes a line look as asked (ECMA-48, SGR)."""
+"""Gives a line a look (ECMA-48, SGR)."""
 
 
 def plain(line: str, _sgr: str) -> str:
