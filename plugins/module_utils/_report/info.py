@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from .._system.sysfs import Sysfs
 
 FULL, SUMMARY, NONE = EXTENTS = ("full", "summary", "none")
-"""How much about VFs: each one of them; what they are bound to and which are in use; nothing that is read of them."""
+"""Extents of what is reported of VFs.
+
+Each one of them; what they are bound to and which are in use; nothing that is read of them.
+"""
 
 VERSIONS = ("driver_version", "firmware_version", "model")
 

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``sriovctl apply``: the host document, now or as PFs come at boot."""
+"""``sriovctl apply``: the host document, now or as PFs arrive at boot."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .plan_command import converge_as_asked, show_report
 def apply(arguments: argparse.Namespace) -> int:
     """Bring the host to its document.
 
-    With ``--boot``, a live update under way goes first.
+    With ``--boot``, nothing is done while a live update is under way.
     """
     sysfs, run = invocation.machine(arguments)
     if arguments.pf and not arguments.boot:
@@ -53,7 +53,10 @@ def _apply(sysfs: Sysfs, run: Run, arguments: argparse.Namespace) -> None:
 
 
 def _apply_at_boot(sysfs: Sysfs, run: Run, arguments: argparse.Namespace, document: HostDocument) -> None:
-    """Print each report at once as text, as JSON one for all."""
+    """Bring PFs to the document as they arrive.
+
+    As text, each report is printed at once; as JSON, one for all.
+    """
     from .boot_apply import BootApply, merged
 
     def converge(part: HostDocument) -> Report:

@@ -24,7 +24,7 @@ UDEV = "/run/udev"
 
 @dataclass(frozen=True)
 class Ready:
-    """A PF that is there; ``spec`` at ``place`` of the document.
+    """A PF that is there, and its spec at ``place`` of the document.
 
     The spec's ``pf`` is the address. A selector that means several PFs where one is meant stays: the engine's error
     lists them.
@@ -36,7 +36,10 @@ class Ready:
 
 @dataclass(frozen=True)
 class Missing:
-    """What a spec lacks, for people; ``address`` where the PF is known."""
+    """A PF or a part of it that a spec lacks, in words.
+
+    ``address``: where the PF is known.
+    """
 
     text: str
     address: str | None = None
@@ -44,9 +47,9 @@ class Missing:
 
 @dataclass(frozen=True)
 class Arrivals:
-    """One reading; ``possible``.
+    """One reading of the document's PFs.
 
-    PFs that a selector may mean once they have a driver.
+    ``possible``: addresses of PFs that a selector may mean once they have a driver.
     """
 
     ready: tuple[Ready, ...]
@@ -55,10 +58,10 @@ class Arrivals:
 
 
 def read_arrivals(sysfs: Sysfs, run: Run, document: HostDocument, last: bool = False) -> Arrivals:
-    """Which PFs of the document are there.
+    """Read which PFs of the document are there.
 
-    ``last``: nothing is read again, so a selector for one PF means the one that matches, whatever may still come.
-    One with an ``index`` never does while a PF before its own may come to match: it would be another card.
+    ``last``: nothing is read again, so a selector for one PF means the one that matches, whatever may still come. One
+    with an ``index`` never does while a PF before its own may come to match: it would be another card.
     """
     states = read_known(sysfs, selector.facts_of(spec.pf for spec in document.pfs) | {"class"})
     names = altnames(run, (spec.pf for spec in document.pfs), states)
@@ -75,7 +78,7 @@ def read_arrivals(sysfs: Sysfs, run: Run, document: HostDocument, last: bool = F
 def _of_spec(
     sysfs: Sysfs, place: int, spec: PfSpec, states: Mapping[str, PfState], names: Mapping[str, str], last: bool
 ) -> Iterator[Ready | Missing | str]:
-    """PFs of one spec, what it lacks, and addresses it may mean."""
+    """Ready PFs of one spec, what it lacks, and addresses it may mean."""
     if isinstance(spec.pf, str):
         try:
             pfs = lookup.find(spec.pf, states, names)
@@ -122,11 +125,11 @@ def _wants_netdev(spec: PfSpec) -> bool:
 
 
 def _unnamed(sysfs: Sysfs, spec: PfSpec, pf: PfState) -> str:
-    """Why the interface's name does not count yet; empty when it does.
+    """The reason why the interface's name does not count yet, or nothing.
 
-    Until udev has handled an interface it may have another one's name, or lose its own meanwhile.
-    udev writes its database entry after renaming (systemd, src/udev/udev-event.c, udev_event_execute_rules); without
-    udev nobody renames.
+    Until udev has handled an interface, it may have another one's name, or lose its own meanwhile. udev writes its
+    database entry after renaming (systemd, src/udev/udev-event.c, udev_event_execute_rules); without udev nobody
+    renames.
     """
     by_name = "netdev" in dict(spec.pf.wanted) if isinstance(spec.pf, Selector) else ":" not in spec.pf
     if pf.netdev is None or not (by_name or _wants_netdev(spec)):

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Application of the host document at boot, PF by PF as they arrive."""
+"""Application of the host document at boot, PF by PF."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ from .boot import Arrivals, Missing, Ready, read_arrivals
 
 @dataclass
 class BootApply:
-    """Convergence of PFs as they arrive.
+    """Convergence of PFs as they arrive; none waits for another.
 
-    None waits for another, and a live update goes first.
-    ``converge`` brings PFs to a document; ``show`` gets each of its reports, ``log`` what is waited for.
-    ``only``: the address of the one PF that is touched, and waited for.
+    A live update has precedence. ``converge`` brings PFs to a document; ``show`` gets each of its reports, ``log`` what
+    is awaited. ``only``: the address of the one PF that is touched, and waited for.
     """
 
     sysfs: Sysfs
@@ -44,55 +43,58 @@ class BootApply:
     _changed: bool = False
 
     def apply(self, document: HostDocument, wait_s: float) -> None:
-        """Bring PFs to the document as they come, within ``wait_s`` seconds.
+        """Bring PFs to the document as they arrive, within ``wait_s`` seconds.
 
-        The last thing done is always a reading that shows nothing new. Then it raises what went wrong with single PFs,
-        and `DeadlineError` naming what is missing; of several errors, or when something was changed, one `SriovError`.
+        The last action is always a reading that shows nothing new. Then it raises the errors of single PFs, and
+        `DeadlineError` naming what is missing; of several errors, or when something was changed, one `SriovError`.
         Raises `RefusedError` when a live update begins meanwhile.
         """
         until, logged = self.clock() + wait_s, False
         while True:
             last = self.clock() >= until
-            found = self._read(document, last)
-            if fresh := [one for one in found.ready if self._is_fresh(one)]:
+            arrivals = self._read(document, last)
+            if fresh := [one for one in arrivals.ready if self._is_fresh(one)]:
                 self._converge([self._claimed(one, document) for one in fresh])
-            elif last or not (found.missing or found.possible):
+            elif last or not (arrivals.missing or arrivals.possible):
                 break
             else:
                 if not logged:
-                    self.log(f"waiting up to {wait_s:g} s for {_awaited(found)}")
+                    self.log(f"waiting up to {wait_s:g} s for {_awaited(arrivals)}")
                     logged = True
                 self.sleep(BOOT_PAUSE_S)
-        if found.missing:
-            missing = "; ".join(one.text for one in found.missing)
+        if arrivals.missing:
+            missing = "; ".join(one.text for one in arrivals.missing)
             self._errors.append(DeadlineError(f"after {wait_s:g} s this is still missing: {missing}"))
         self._end()
 
     def _read(self, document: HostDocument, last: bool) -> Arrivals:
         """Arrivals; a PF that vanishes while being read counts as missing."""
         try:
-            found = read_arrivals(self.sysfs, self.run, document, last)
+            arrivals = read_arrivals(self.sysfs, self.run, document, last)
         except SriovError as error:
             return Arrivals((), (Missing(str(error), self.only),), ())
         if self.only is None:
-            return found
-        mine = tuple(one for one in found.ready if one.spec.pf == self.only)
-        missing = (one for one in found.missing if one.address == self.only or self._may_be_it(one, mine, last))
+            return arrivals
+        mine = tuple(one for one in arrivals.ready if one.spec.pf == self.only)
+        missing = (one for one in arrivals.missing if one.address == self.only or self._may_be_it(one, mine, last))
         return Arrivals(mine, tuple(missing), ())
 
     def _may_be_it(self, one: Missing, mine: Sequence[Ready], last: bool) -> bool:
-        """Whether a name that no PF has yet may become this PF's."""
+        """Whether a PF name that is still missing may become this PF's."""
         return one.address is None and not mine and not last
 
     def _is_fresh(self, one: Ready) -> bool:
-        """True once for each spec and PF, however that ended."""
+        """Whether this spec and PF are new; true once, whatever their result."""
         key = (one.place, str(one.spec.pf))
         fresh = key not in self._seen
         self._seen.add(key)
         return fresh
 
     def _claimed(self, one: Ready, document: HostDocument) -> Ready | None:
-        """None, and an error, for a PF that another spec claimed."""
+        """Claim a PF for its spec.
+
+        None, and an error, for a PF that another spec has claimed.
+        """
         if isinstance(one.spec.pf, Selector):
             return one
         owner = self._owners.setdefault(one.spec.pf, one.place)
@@ -107,7 +109,7 @@ class BootApply:
         return None
 
     def _converge(self, claimed: Sequence[Ready | None]) -> None:
-        """All at once; where that fails, one by one."""
+        """Converge all together; where that fails, one by one."""
         refuse_during_update(self.sysfs)
         ones = [one for one in claimed if one is not None]
         if not ones:
@@ -135,13 +137,13 @@ class BootApply:
         raise SriovError("; ".join(map(str, self._errors)))
 
 
-def _awaited(found: Arrivals) -> str:
-    maybe = [f"PF {address}, which a selector may mean" for address in found.possible]
-    return "; ".join([*(one.text for one in found.missing), *maybe])
+def _awaited(arrivals: Arrivals) -> str:
+    maybe = [f"PF {address}, which a selector may mean" for address in arrivals.possible]
+    return "; ".join([*(one.text for one in arrivals.missing), *maybe])
 
 
 def merged(reports: Sequence[Report]) -> Report:
-    """As if it had been done at once."""
+    """One report, as of a single run."""
     first, *rest = reports
     for one in rest:
         plan = first.plan._replace(plans=first.plan.plans + one.plan.plans)

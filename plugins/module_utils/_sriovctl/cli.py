@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Entry point of ``sriovctl``, the node program: commands, arguments, exit status.
+
 Python compiles a program in a zip file at each start, so each command imports what it needs when it is called.
 """
 
@@ -30,7 +31,7 @@ _Handler = Callable[[argparse.Namespace], int]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status of one command, see `EXITS`."""
+    """Run one command; returns its exit status, see `EXITS`."""
     arguments = parser().parse_args(argv)
     try:
         return int(arguments.handler(arguments))
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of all commands; each leaves its handler in ``handler``."""
+    """Parser of all commands; each leaves its handler in ``handler``."""
     program = argparse.ArgumentParser(
         prog="sriovctl", description="SR-IOV state of this host: read, plan, apply.", epilog=EXITS,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -33,10 +33,10 @@ def machine(arguments: argparse.Namespace) -> tuple[Sysfs, Run]:
 
 
 def read_document(sysfs: Sysfs, file: str | None) -> HostDocument:
-    """The host document.
+    """Read the host document.
 
-    ``file`` is a path of this machine, the default one is below the root.
-    Raises `BadInputError` for a file that cannot be read and for what is no host document.
+    ``file`` is a path of this machine, the default one is below the root. Raises `BadInputError` for a file that cannot
+    be read and for what is no host document.
     """
     path = file or sysfs.real(HOST_DOCUMENT)
     try:
@@ -51,7 +51,7 @@ def read_document(sysfs: Sysfs, file: str | None) -> HostDocument:
 
 
 def declared(sysfs: Sysfs) -> tuple[HostDocument | None, str | None]:
-    """The host document or what is wrong with it, neither without one."""
+    """The host document or the error in it; neither without one."""
     if not sysfs.exists(HOST_DOCUMENT):
         return None, None
     try:

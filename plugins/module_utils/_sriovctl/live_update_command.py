@@ -47,8 +47,8 @@ def resume(args: argparse.Namespace) -> int:
 def _apply_document(host: LiveHost) -> None:
     """Start the unit that applies the host document.
 
-    At boot it was left alone because of the update.
-    The unit is not active, so that it is started, not restarted: that would restart what requires it, such as libvirtd.
+    At boot it did nothing because of the update. The unit is not active, so that it is started, not restarted: that
+    would restart what requires it, such as libvirtd.
     """
     if host.sysfs.exists(HOST_DOCUMENT):
         try:
@@ -66,7 +66,10 @@ def recover(args: argparse.Namespace) -> int:
 
 
 def status(args: argparse.Namespace) -> int:
-    """A table for people; ``--json`` prints status.json, or null."""
+    """Print the status and a table of its phases and VMs.
+
+    ``--json`` prints status.json, or null.
+    """
     folder = Folder.of(Sysfs(args.root))
     found = folder.read_status()
     if args.json:
@@ -87,7 +90,7 @@ def result(args: argparse.Namespace) -> int:
 
 
 def _table(found: dict[str, list[dict[str, object]]]) -> list[str]:
-    """Phases with their seconds, then VMs with what became of them."""
+    """Phases with their seconds, then VMs with their results."""
     lines = []
     for phase in found.get("phases", []):
         start, end = phase["start"], phase["end"]

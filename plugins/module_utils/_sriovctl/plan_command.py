@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``sriovctl plan``, and what ``plan`` and ``apply`` have in common."""
+"""``sriovctl plan``, and the parts that it shares with ``apply``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def converge_as_asked(
 
 
 def show_report(arguments: argparse.Namespace, report: Report, changed: str) -> None:
-    """Steps, notes, and ``changed`` as the last line where there are steps."""
+    """Print steps and notes, and ``changed`` last where there are steps."""
     data = report.to_dict()
     lines = [f"Note: {note}" for note in data["notes"]]
     if data["steps"]:

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``sriovctl resume``: second half of a live update, called at every boot."""
+"""``sriovctl resume``: second half of a live update, run at every boot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .output import remark
 def resume(arguments: argparse.Namespace) -> int:
     """Resume a live update, if this kernel was started for one.
 
-    0 also for an ordinary boot, where nothing of the live update is imported.
+    Returns 0 also for an ordinary boot, where nothing of the live update is imported.
     """
     words = Sysfs(arguments.root).read(COMMAND_LINE).split()
     if not any(word.startswith(f"{UPDATE_PARAMETER}=") for word in words):

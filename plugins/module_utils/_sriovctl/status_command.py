@@ -20,7 +20,7 @@ def status(arguments: argparse.Namespace) -> int:
     names = invocation.named(arguments)
     vfs = arguments.vfs or bool(names)
     extent = info.FULL if vfs or arguments.json else info.SUMMARY
-    found = _status.read(sysfs, run, names, invocation.declared(sysfs), extent)
+    current = _status.read(sysfs, run, names, invocation.declared(sysfs), extent)
     paint = terminal.paint_for(sys.stdout, os.environ)
-    invocation.show(arguments, found, status_text.status_lines(found, vfs=vfs, paint=paint))
+    invocation.show(arguments, current, status_text.status_lines(current, vfs=vfs, paint=paint))
     return 0
