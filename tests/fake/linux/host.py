@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A fake host: PFs in a tree below a folder, and the programs `ip` and `modprobe` as far as the engine uses them."""
+"""A fake host: PFs in a tree below a folder, and programs.
+
+The programs are `ip`, `modprobe` and others, as far as the engine uses them.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,11 @@ from .sysfs import FakeSysfs
 
 
 class FakeHost:
-    """``sysfs`` and ``run`` are what the engine takes. ``faults``: how which action (from 1) fails: a write, or a
-    program that changes something; with an errno, or as `faults` says. ``wrong``: the same for programs that are asked.
-    ``actions`` and ``asked`` count them, ``kinds`` says what each action was: within (a deadline), write, program;
-    ``struck`` are the files and programs that went wrong.
+    """A fake host, with the ``sysfs`` and ``run`` that the engine takes.
+
+    ``faults``: how which action (from 1) fails: a write, or a program that changes something; with an errno, or with
+    one of `faults`. ``wrong``: the same for programs that only read. ``actions`` and ``asked`` count both. ``kinds``:
+    of each action, one of within (a deadline), write, program. ``struck``: the files and programs that failed.
 
     ``drivers`` are registered on the PCI bus, ``reluctant`` ones take no device. ``namespaces``: by path of a network
     namespace, its interfaces by PCI address (see `users`).
@@ -101,7 +105,10 @@ class FakeHost:
         return pf
 
     def setup(self, pf: FakePf, enabled: int, present: Iterable[int] = (), driver: str | None = None) -> None:
-        """Bring a PF to a state without going through the kernel's files; VFs bound by override to ``driver``."""
+        """Bring a PF to a state, without the kernel's files.
+
+        Present VFs are bound to ``driver``, by override.
+        """
         self.kernel._enable(pf, enabled)
         if driver:
             self.drivers.add(driver)
@@ -110,9 +117,9 @@ class FakeHost:
         self.draw()
 
     def hold(self, pf: FakePf, vf_id: int, pid: int = 4711, name: str = "web1") -> None:
-        """A QEMU process that has the VF's VFIO group open."""
+        """Start a QEMU process that has the VF's VFIO group open."""
         command = "qemu-system-x86_64"
-        pf.vfs[vf_id].held = True
+        pf.vfs[vf_id].in_use = True
         proc = self.root / "proc" / str(pid)
         (proc / "fd").mkdir(parents=True)
         (proc / "comm").write_text(command[:15] + "\n")
@@ -120,7 +127,10 @@ class FakeHost:
         os.symlink(f"/dev/vfio/{pf.vfs[vf_id].group}", proc / "fd" / "31")
 
     def block(self, pf: FakePf, path: str, value: str) -> None:
-        """A writer process (`_writer_child`) waits in the kernel, with its lock."""
+        """Leave a writer process waiting in the kernel, with its lock.
+
+        The process is `_writer_child`.
+        """
         pf.pending = (path, value)
         lock = self.root / WRITES.lstrip("/") / pf.address
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -128,16 +138,16 @@ class FakeHost:
         self.locks[pf.address] = lock.open()
         fcntl.flock(self.locks[pf.address], fcntl.LOCK_EX)
 
-    def released(self, pf: FakePf) -> None:
-        """The users of the PF's VFs end, and with them what the kernel has blocked."""
+    def end_holders(self, pf: FakePf) -> None:
+        """End the holders of the PF's VFs, and unblock the kernel."""
         for vf in pf.vfs.values():
-            vf.held = False
+            vf.in_use = False
         for proc in (self.root / "proc").glob("[0-9]*"):
             shutil.rmtree(proc)
-        self.go_on()
+        self.unblock()
 
-    def go_on(self) -> None:
-        """All that the kernel has blocked goes on, one after the other."""
+    def unblock(self) -> None:
+        """Complete all writes that the kernel has blocked, one by one."""
         waiting = [(one, one.pending) for one in (self.pfs[address] for address in self.locks) if one.pending]
         for one, _write in waiting:
             one.pending = None
@@ -146,7 +156,10 @@ class FakeHost:
             self.locks.pop(one.address).close()
 
     def count(self, what: str, kind: str) -> str:
-        """One more action, and how it goes wrong, empty for not at all; raises an injected OSError, or `Killed`."""
+        """Count an action; return its fault, empty for none.
+
+        Raises an injected OSError, or `Killed`.
+        """
         if self.dead:
             raise Killed(what)
         self.actions += 1
@@ -166,7 +179,10 @@ class FakeHost:
         return {address: pf.picture() for address, pf in self.pfs.items()}
 
     def draw(self) -> None:
-        """Make the tree show the state: write files that differ, remove what is gone."""
+        """Bring the tree up to date with the state.
+
+        Files that differ are written, those that are gone are removed.
+        """
         wanted = self._files()
         for path in sorted(set(self._drawn) - set(wanted), reverse=True):
             target = self.root / path
@@ -181,7 +197,10 @@ class FakeHost:
         self._drawn = wanted
 
     def _files(self) -> dict[str, str]:
-        """Path to text; a text that starts with "-> " is a link, a path that ends with "/" an empty folder."""
+        """Texts of files, by path.
+
+        A text that starts with "-> " is a link, a path that ends with "/" an empty folder.
+        """
         bus = "sys/bus/pci"
         files = {f"{bus}/drivers_probe": "", "proc/version": "fake"}
         for driver in self.drivers:
@@ -198,11 +217,14 @@ class FakeHost:
         return files
 
     def _pf_group(self, pf: FakePf) -> int:
-        """Above those of VFs."""
+        """The IOMMU group of a PF, above those of VFs."""
         return 10000 + list(self.pfs).index(pf.address)
 
     def _bound(self) -> Iterator[tuple[str, str]]:
-        """Addresses with drivers: a driver's folder has a link to each of its devices (drivers/base/dd.c)."""
+        """Addresses of devices with a driver, and the driver.
+
+        A driver's folder has a link to each of its devices (drivers/base/dd.c).
+        """
         for pf in self.pfs.values():
             found = [(pf.address, pf.driver), *((vf.address, vf.driver) for vf in pf.vfs.values())]
             yield from ((address, driver) for address, driver in found if driver)
@@ -244,7 +266,10 @@ class FakeHost:
 
 
 def _listed(ids: set[int]) -> str:
-    """As the kernel prints a bitmap (lib/vsprintf.c, bitmap_list_string), written apart from the engine's own."""
+    """A list of ids as the kernel prints a bitmap.
+
+    After lib/vsprintf.c, bitmap_list_string; written apart from the engine's own.
+    """
     firsts = sorted(number for number in ids if number - 1 not in ids)
     lasts = sorted(number for number in ids if number + 1 not in ids)
     return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(firsts, lasts, strict=True))
@@ -267,14 +292,17 @@ def _vf_files(pf: FakePf, vf_id: int, vf: FakeVf) -> dict[str, str]:
 
 
 def _remove_empty(folder: Path, root: Path) -> None:
-    """This folder and those above it, as far as nothing is in them."""
+    """Remove this folder and those above it that are empty."""
     while folder != root and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
         folder = folder.parent
 
 
 def _put(path: Path, text: str) -> None:
-    """Replaced in one step: the kernel shows no reader half a file."""
+    """Replace a file in one step.
+
+    The kernel shows no reader half a file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
     if text.startswith("-> "):
@@ -285,6 +313,6 @@ def _put(path: Path, text: str) -> None:
 
 
 def fresh(folder: Path, interface: str = "vf-id") -> FakeHost:
-    """A new host in an emptied folder."""
+    """Create a host in an emptied folder."""
     shutil.rmtree(folder, ignore_errors=True)
     return FakeHost(folder, interface)

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the fake kernel answers to a write: the semantics of the interfaces vf-id, vf-id-narrow and stock."""
+"""The fake kernel's answers to writes, for each kernel interface.
+
+They are vf-id, vf-id-narrow and stock.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,10 @@ WRITE_ONLY = {("vf-id", "sriov_remove_vf_id"), ("vf-id-narrow", "sriov_scan_vf_i
 
 
 class Blocked(Exception):  # noqa: N818 - no error of anybody: the kernel waits
-    """What the kernel does instead of answering, as long as a VF is held (vfio_unregister_group_dev)."""
+    """The kernel waiting, while a VF is in use.
+
+    The kernel does not answer then (vfio_unregister_group_dev).
+    """
 
 
 def answer(number: int) -> NoReturn:
@@ -32,17 +38,20 @@ def answer(number: int) -> NoReturn:
 
 
 class FakeKernel:
-    """Acts on the PFs of a host; every refusal is an OSError with the errno and leaves everything as it was."""
+    """The kernel's part in changing the PFs of a host.
+
+    Every refusal is an OSError with the errno and leaves everything as it was.
+    """
 
     def __init__(self, host: FakeHost, interface: str) -> None:
         self.host, self.interface = host, interface
 
     def files(self, pf: FakePf) -> dict[str, str]:
-        """The interface's files in the folder of a PF, with what they show."""
+        """Texts of the kernel interface's files in a PF's folder."""
         return dict.fromkeys(FILES[self.interface], f"{pf.enabled}\n")
 
     def write_pf(self, pf: FakePf, name: str, value: str) -> None:
-        """A write to a file in the folder of a PF."""
+        """Write to a file in the folder of a PF."""
         actions = {
             "sriov_numvfs": self._numvfs, "sriov_numvfs_no_scan": self._no_scan, "sriov_scan_vf_id": self._scan,
             "sriov_remove_vf_id": self._remove, "sriov_drivers_autoprobe": self._autoprobe,
@@ -99,7 +108,10 @@ class FakeKernel:
             del pf.vfs[vf_id]
 
     def _checked(self, pf: FakePf, value: str) -> int:
-        """drivers/pci/iov.c, sriov_numvfs_store: kstrtou16, then the range, then the driver."""
+        """The number written to sriov_numvfs, checked.
+
+        As drivers/pci/iov.c, sriov_numvfs_store: kstrtou16, then the range, then the driver.
+        """
         if not re.fullmatch(r"\d+\n?", value, re.ASCII) or int(value) > 65535:
             answer(errno.EINVAL)
         if int(value) > pf.total:
@@ -109,7 +121,10 @@ class FakeKernel:
         return int(value)
 
     def _ids(self, pf: FakePf, value: str) -> list[int]:
-        """The driver is asked first, then whether SR-IOV is on, then the list is looked at."""
+        """The ids of a list that was written, checked.
+
+        The order is the kernel's: the driver, then whether SR-IOV is on, then the list.
+        """
         if pf.driver is None:
             answer(errno.ENOENT)
         if not pf.opt_in:
@@ -132,7 +147,10 @@ class FakeKernel:
             pf.properties = {vf_id: dict(DEFAULTS) for vf_id in range(number)} if pf.netdev else {}
 
     def _disable(self, pf: FakePf) -> None:
-        """VF by VF (drivers/pci/iov.c, sriov_del_vfs): those before a held one are gone when it blocks."""
+        """Disable the VFs one by one, until one is in use.
+
+        As drivers/pci/iov.c, sriov_del_vfs: those before it are gone when it blocks.
+        """
         ids = sorted(pf.vfs)
         for vf_id in ids:
             self._released(pf, vf_id)
@@ -144,15 +162,18 @@ class FakeKernel:
         pf.enabled, pf.properties, pf.vectors = 0, {}, {}
 
     def _released(self, pf: FakePf, vf_id: int) -> None:
-        if pf.vfs[vf_id].held:
-            raise Blocked(f"VF {vf_id} of {pf.address} is held")
+        if pf.vfs[vf_id].in_use:
+            raise Blocked(f"VF {vf_id} of {pf.address} is in use")
 
     def _add(self, pf: FakePf, vf_id: int) -> None:
         pf.vfs[vf_id] = FakeVf(pf.vf_address(vf_id), self.host.next_group())
         self.probe(pf, vf_id)
 
     def probe(self, pf: FakePf, vf_id: int) -> None:
-        """pci_device_can_probe: autoprobe 0 keeps drivers away unless there is an override."""
+        """Bind a VF to its driver (pci_device_can_probe).
+
+        With autoprobe 0 no driver binds without an override.
+        """
         vf = pf.vfs[vf_id]
         wanted = vf.override or (pf.vf_driver if pf.autoprobe else None)
         if vf.driver is None and wanted in self.host.drivers and wanted not in self.host.reluctant:
@@ -163,7 +184,10 @@ class FakeKernel:
         pf.vfs[vf_id].driver = None
 
     def set_mtu(self, pf: FakePf, vf_id: int | None, value: str) -> None:
-        """net/core/dev.c, dev_validate_mtu: of the PF's interface, or of a VF's."""
+        """Set the MTU of the PF's interface, or of a VF's.
+
+        As net/core/dev.c, dev_validate_mtu.
+        """
         if not re.fullmatch(r"\d+\n?", value, re.ASCII) or not 68 <= int(value) <= pf.max_mtu:
             answer(errno.EINVAL)
         if vf_id is None:
@@ -172,7 +196,10 @@ class FakeKernel:
             pf.vfs[vf_id].mtu = int(value)
 
     def set_msix(self, pf: FakePf, vf_id: int, value: str) -> None:
-        """drivers/pci/iov.c, sriov_vf_msix_count_store, then the driver."""
+        """Set a VF's number of MSI-X vectors.
+
+        As drivers/pci/iov.c, sriov_vf_msix_count_store, then the driver.
+        """
         if not re.fullmatch(r"\d+\n?", value, re.ASCII):
             answer(errno.EINVAL)
         if not pf.total_msix:
@@ -189,7 +216,10 @@ class FakeKernel:
         pf.vectors[vf_id] = number
 
     def set_eswitch(self, pf: FakePf, mode: str) -> None:
-        """The driver's op; `_model.drivers` names the files."""
+        """Set the eswitch mode, as the driver's op does.
+
+        `_model.drivers` names the files.
+        """
         if pf.eswitch is None:
             answer(errno.EOPNOTSUPP)
         if pf.driver == "bnxt_en" and pf.eswitch == mode:
@@ -203,7 +233,10 @@ class FakeKernel:
         pf.eswitch = mode
 
     def _mlx5_mode(self, pf: FakePf, mode: str) -> None:
-        """The kernel would take vports away below bound drivers without a word. Representors own the links then."""
+        """Change the mode as mlx5 does; fail when VFs are bound.
+
+        The kernel would take vports away below bound drivers without an error. Representors own the links afterwards.
+        """
         bound = [vf_id for vf_id, vf in pf.vfs.items() if vf.driver]
         if bound:
             raise AssertionError(f"VFs {bound} of {pf.address} are bound while their eswitch changes")

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Network interfaces of VFs on a fake host: `ip` moves them to namespaces and puts bridges and VLANs above them."""
+"""Network interfaces of VFs on a fake host.
+
+`ip` moves them to namespaces and puts bridges and VLANs above them.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ MOUNTS = "proc/self/mountinfo"
 
 
 def action(host: FakeHost, words: Sequence[str]) -> Callable[[], None] | None:
-    """What `ip` with these arguments does, None for what this file does not know."""
+    """The action of `ip` with these arguments; None where unknown."""
     for pattern, act in ACTIONS.items():
         names = _matched(pattern.split(), words[1:])
         if names is not None:
@@ -28,7 +31,7 @@ def action(host: FakeHost, words: Sequence[str]) -> Callable[[], None] | None:
 
 
 def _matched(pattern: Sequence[str], words: Sequence[str]) -> list[str] | None:
-    """The words that stand where the pattern has NAMES."""
+    """The words in place of the pattern's capitals; None without a match."""
     if len(pattern) != len(words) or any(not p.isupper() and p != word for p, word in zip(pattern, words, strict=True)):
         return None
     return [word for p, word in zip(pattern, words, strict=True) if p.isupper()]
@@ -53,7 +56,10 @@ def _del_namespace(host: FakeHost, name: str) -> None:
 
 
 def _write_mounts(host: FakeHost) -> None:
-    """proc(5), mountinfo: ip-netns(8) mounts each namespace on its name."""
+    """Write mountinfo (proc(5)), with each namespace mounted on its name.
+
+    As ip-netns(8) mounts them.
+    """
     rows = [f"{50 + i} 1 0:4 net:[{70 + i}] {p} rw shared:2 - nsfs nsfs rw\n" for i, p in enumerate(host.namespaces)]
     users.put(host, MOUNTS, "".join(rows))
 
@@ -70,7 +76,7 @@ def _move_back(host: FakeHost, name: str, netdev: str, _pid: str) -> None:
 
 
 def _add_bridge(_host: FakeHost, _name: str) -> None:
-    """Nobody looks for it before something is below it."""
+    """Do nothing: an upper interface appears with its first lower one."""
 
 
 def _add_port(host: FakeHost, netdev: str, name: str) -> None:

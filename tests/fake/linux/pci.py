@@ -9,7 +9,10 @@ import struct
 
 
 def config(vectors: int) -> bytes:
-    """A header, and behind it the capabilities PCI Express and MSI-X, the latter with a table of ``vectors``."""
+    """A configuration space with the capabilities PCI Express and MSI-X.
+
+    The latter has a table of ``vectors``.
+    """
     space = bytearray(256)
     struct.pack_into("<H", space, 0x06, 0x0010)  # Status: there is a list of capabilities
     space[0x34] = 0xA0

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A PF of the fake host: how it is made and what state it is in."""
+"""A PF of the fake host, and its VFs."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ MTU = 1500
 
 @dataclass
 class FakeVf:
-    """A present VF. ``held``: some process has it open, so that taking it away would block for ever.
+    """A present VF; ``in_use``: a process has it open.
 
-    ``uppers`` are interfaces above its network interface; ``elsewhere``: that is in another network namespace.
-    ``mtu`` is of that interface too, which comes and goes with its driver.
+    Removing one in use would block for ever. ``uppers`` are interfaces above its network interface; ``elsewhere``: that
+    is in another network namespace. ``mtu`` is of that interface too, which comes and goes with its driver.
     """
 
     address: str
@@ -32,33 +32,34 @@ class FakeVf:
     driver: str | None = None
     override: str | None = None
     netdev: str | None = None
-    held: bool = False
+    in_use: bool = False
     uppers: frozenset[str] = frozenset()
     elsewhere: bool = False
     mtu: int = MTU
 
     def interface_names(self, pf: FakePf) -> list[str]:
-        """Of the network interface that the driver of the PF's VFs makes."""
+        """Names of the network interface of the VF's driver; empty without one."""
         made = self.driver is not None and self.driver == pf.vf_driver and pf.netdev is not None
         return [self.address.replace(":", "").replace(".", "")] if made else []
 
 
 @dataclass
 class FakePf:
-    """``vf_driver`` is what the kernel chooses for its VFs; ``opt_in``: its driver can live with absent VFs.
+    """A PF: its hardware, its driver's abilities, its state.
 
-    ``ignores``: properties that its driver takes and forgets; ``rejects``: properties that it refuses, with errno;
-    ``unreported``: those that it says nothing about; ``vlan_protos``: VLAN protocols that it knows. ``pending``: a
-    write that the kernel has blocked; it has this PF's lock. ``ids`` are vendor, device, and those of the subsystem.
+    ``vf_driver`` is what the kernel chooses for its VFs; ``opt_in``: its driver supports absent VFs. ``ignores``:
+    properties that its driver accepts and forgets; ``rejects``: properties that it refuses, with errno; ``unreported``:
+    those that it does not report; ``vlan_protos``: VLAN protocols that it supports. ``pending``: a write that the
+    kernel has blocked; it has this PF's lock. ``ids`` are vendor, device, and those of the subsystem.
 
     ``link_type``, ``mac`` and ``permanent`` are of its network interface, ``max_mtu`` of VFs' interfaces too.
     ``devlink``: whether devlink knows it; ``eswitch``: its mode, None for a driver without one; ``vfs_first``: its
-    driver goes to switchdev only with VFs, as mlx5 once did; ``by_port``: its VFs are the business of devlink's ports
-    alone. ``drvinfo``: version and firmware by ETHTOOL_GDRVINFO, None for a driver without it; ``versions``: those of
-    the running firmware by devlink; ``controller``: model and firmware of its NVMe controller. ``iommu_type`` is of its
-    IOMMU group, None without an IOMMU, ``pcie`` the speed and width of its link.
+    driver changes to switchdev only with VFs enabled, as mlx5 once did; ``by_port``: its VFs are configured by
+    devlink's ports alone. ``drvinfo``: version and firmware by ETHTOOL_GDRVINFO, None for a driver without it;
+    ``versions``: those of the running firmware by devlink; ``controller``: model and firmware of its NVMe controller.
+    ``iommu_type`` is of its IOMMU group, None without an IOMMU, ``pcie`` the speed and width of its link.
 
-    ``busy``: its driver does not let VFs be disabled, and is asked when they are gone (the series, patch 25).
+    ``busy``: its driver refuses to disable VFs, when they are removed already (the series, patch 25).
 
     ``total_msix`` vectors are shared out among its VFs, each of which starts with ``default_msix``; ``vectors`` has
     what was written, by VF id.
@@ -106,23 +107,32 @@ class FakePf:
     properties: dict[int, dict[str, object]] = field(default_factory=dict)
 
     def vf_address(self, vf_id: int) -> str:
-        """Routing id of the PF + offset + stride * id, written anew so that the engine has something to differ from."""
+        """The VF's address, from the PF's routing id, offset and stride.
+
+        Computed apart from the engine's own, so that a fault there shows.
+        """
         domain, bus, rest = self.address.split(":")
         device, function = rest.split(".")
         routing = (int(bus, 16) * 32 + int(device, 16)) * 8 + int(function) + self.offset + self.stride * vf_id
         return f"{domain}:{routing // 256:02x}:{routing % 256 // 8:02x}.{routing % 8}"
 
     def table_size(self, vf_id: int) -> int:
-        """Of a VF's MSI-X table; ice adds a vector for itself to the number that it is told."""
+        """The size of a VF's MSI-X table.
+
+        ice adds a vector for itself to the number that was set.
+        """
         number = self.vectors.get(vf_id, self.default_msix)
         return number + 1 if self.driver == "ice" and vf_id in self.vectors else number
 
     def has_netdev(self, vf_id: int) -> bool:
-        """A network interface of the VF's own."""
+        """Whether the VF has a network interface of its own."""
         return bool(self.vfs[vf_id].interface_names(self))
 
     def picture(self) -> dict[str, object]:
-        """All that an undo must bring back, as one comparable value; IOMMU groups may differ."""
+        """All that an undo must restore, as one comparable value.
+
+        IOMMU groups may differ.
+        """
         return {
             "enabled": self.enabled,
             "autoprobe": self.autoprobe,

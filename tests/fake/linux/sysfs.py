@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files for the engine, on a fake host: reads are of the tree, writes go to the fake kernel, which redraws it."""
+"""Sysfs of a fake host, with writes to the fake kernel.
+
+Reads are of the tree, which the fake kernel redraws.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ if TYPE_CHECKING:
 
 
 class FakeSysfs(Sysfs):
-    """``reads`` counts how often each file was read; ``writes`` lists what was written, ``within`` deadlines."""
+    """The files of a fake host, as the engine takes them.
+
+    ``reads`` counts how often each file was read; ``writes`` lists what was written, ``within`` deadlines.
+    """
 
     def __init__(self, host: FakeHost) -> None:
         super().__init__(str(host.root))
@@ -58,7 +64,10 @@ class FakeSysfs(Sysfs):
             raise AssertionError(f"this write would block in the kernel: {block}") from block
 
     def write_within(self, path: str, value: str, owner: str, seconds: float) -> None:
-        """Any number of seconds has passed when the kernel blocks. Then the PF is locked until `FakeHost.let_go`."""
+        """Write; when the kernel blocks, the deadline passes at once.
+
+        Then the PF is locked until `FakeHost.unblock`.
+        """
         self.within.append((path, seconds))
         try:
             self._carry_out(path, value, "within")
@@ -87,12 +96,18 @@ class FakeSysfs(Sysfs):
             self.writes.append((path, value))
 
     def _need_free(self, path: str) -> None:
-        """Nobody may go near a PF whose lock is held by a writer that does not come back."""
+        """Fail when a PF's lock is with a blocked writer.
+
+        Nothing may touch such a PF.
+        """
         for pf in self.host.pfs.values():
             assert pf.pending is None or pf.address not in path, f"{path} would wait for the lock of PF {pf.address}"
 
     def _need_global_lock(self, path: str) -> None:
-        """Stock kernels hold one lock for all PFs around sriov_numvfs (drivers/pci/iov.c, pci_lock_rescan_remove)."""
+        """Block a write to sriov_numvfs while another PF's is blocked.
+
+        Stock kernels hold one lock for all PFs (drivers/pci/iov.c, pci_lock_rescan_remove).
+        """
         for pf in self.host.pfs.values() if self.host.kernel.interface == "stock" else ():
             if path.endswith("/sriov_numvfs") and pf.pending and pf.pending[0].endswith("/sriov_numvfs"):
                 raise Blocked(f"the write to {pf.pending[0]} holds the lock of all PFs")
@@ -119,14 +134,17 @@ class FakeSysfs(Sysfs):
             raise OSError(errno.EACCES, path)
 
     def _set_mtu(self, device: str, value: str) -> None:
-        """``device`` has the interface in its folder."""
+        """Set the MTU of the interface in the folder of ``device``."""
         if device in self.host.pfs:
             self.host.kernel.set_mtu(self.host.pfs[device], None, value)
         else:
             self.host.kernel.set_mtu(*self._vf(device), value)
 
     def _unbind(self, driver: str, value: str) -> None:
-        """drivers/base/bus.c, unbind_store: ENODEV for a device that this driver does not have."""
+        """Unbind a VF; ENODEV where the driver does not have it.
+
+        As drivers/base/bus.c, unbind_store.
+        """
         pf, vf_id = self._vf(value)
         if pf.vfs[vf_id].driver != driver:
             raise OSError(errno.ENODEV, value)

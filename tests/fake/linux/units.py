@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The units of the role sriov, rendered with its own defaults."""
+"""The role sriov's units, rendered with its own defaults."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Unit = dict[str, list[str]]
 
 
 def render(name: str, **values: object) -> str:
-    """As Ansible renders a template of the role."""
+    """Render a template of the role as Ansible does."""
     variables = {"ansible_managed": "managed", **load("defaults"), **load("vars"), **values}
     variables["sriov_metrics_file"] = str(variables["sriov_metrics_file"]).replace(
         "{{ sriov_metrics_folder }}", str(variables["sriov_metrics_folder"])

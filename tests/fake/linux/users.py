@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Users of VFs on a fake host, each as the files of a real one show it."""
+"""Holders of VFs on a fake host, as files of real ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def put(host: FakeHost, path: str, text: str = "") -> None:
 
 
 def address_xml(address: str) -> str:
-    """As libvirt writes it."""
+    """An address in libvirt's XML."""
     domain, bus, rest = address.split(":")
     slot, function = rest.split(".")
     return f"<address type='pci' domain='0x{domain}' bus='0x{bus}' slot='0x{slot}' function='0x{function}'/>"
@@ -40,12 +40,12 @@ def domain_xml(name: str, devices: str) -> str:
 
 
 def define(host: FakeHost, name: str, devices: str) -> None:
-    """A domain that libvirt knows; it need not run."""
+    """Define a domain for libvirt, running or not."""
     put(host, f"etc/libvirt/qemu/{name}.xml", domain_xml(name, devices))
 
 
 def start(host: FakeHost, name: str, devices: str, pid: int = 900) -> None:
-    """The state file of a running domain, and its process."""
+    """Start a domain: its state file and its process."""
     domain = domain_xml(name, devices).partition("-->\n")[2]
     put(host, f"run/libvirt/qemu/{name}.xml", f"<domstatus state='running' pid='{pid}'>{domain}</domstatus>\n")
     put(host, f"proc/{pid}/comm", "qemu-system-x86\n")
@@ -63,7 +63,10 @@ def enslave(host: FakeHost, pf: FakePf, vf_id: int, upper: str, devtype: str = "
 
 
 def move(host: FakeHost, pf: FakePf, vf_id: int, path: str, name: str = "net1") -> None:
-    """Put the VF's interface into the network namespace that ``path`` leads to; the folder ``net`` stays, empty."""
+    """Move the VF's interface into another network namespace.
+
+    ``path`` leads to the namespace. The folder ``net`` stays, empty.
+    """
     pf.vfs[vf_id].elsewhere = True
     host.draw()
     host.namespaces.setdefault(path, {})[pf.vf_address(vf_id)] = name
@@ -81,7 +84,10 @@ def process(host: FakeHost, pid: int | str, comm: str, net: str = "net:[1]", mnt
 
 
 def disk(host: FakeHost, pf: FakePf, vf_id: int, *names: str, below: str = "") -> None:
-    """Block devices of the VF's NVMe controller, or of ``below`` another folder of /sys/devices."""
+    """Add block devices to the VF's NVMe controller.
+
+    With ``below``, they are below another folder of /sys/devices.
+    """
     for minor, name in enumerate(names):
         folder = below or f"pci0000:00/0000:00:01.0/{pf.vf_address(vf_id)}/nvme/nvme1"
         os.makedirs(host.root / "sys/class/block", exist_ok=True)
@@ -93,6 +99,6 @@ def disk(host: FakeHost, pf: FakePf, vf_id: int, *names: str, below: str = "") -
 
 
 def mount(host: FakeHost, pid: int | str, device: str, source: str, point: str) -> None:
-    """A line more in the mountinfo of a process."""
+    """Add a line to the mountinfo of a process."""
     path = host.root / f"proc/{pid}/mountinfo"
     path.write_text(path.read_text() + f"30 1 {device} / {point} rw,noatime shared:1 - ext4 {source} rw\n")

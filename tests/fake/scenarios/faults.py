@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes wrong on a fake host (`FakeHost.faults`, `FakeHost.wrong`), beside errno numbers."""
+"""Faults of a fake host (`FakeHost.faults`, `FakeHost.wrong`), beside errno numbers."""
 
 from __future__ import annotations
 
@@ -31,4 +31,4 @@ KILL_AFTER = "kill after"
 
 
 class Killed(BaseException):
-    """In place of SIGKILL: no handler of errors may see it."""
+    """The place of SIGKILL: no handler of errors may see it."""

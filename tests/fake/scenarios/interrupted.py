@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs of the engine that are killed, and the same wish afterwards."""
+"""Runs of the engine that are killed, and runs after them.
+
+The second run has the same specification.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,15 @@ from .faults import KILL, Killed
 
 
 def actions(report: Report) -> int:
-    """How many `FakeHost` counts in a run with these steps."""
+    """The number of `FakeHost`'s actions in a run with these steps."""
     return len([step for step in report.plan.steps if step.what != "read back"])
 
 
 def kill_and_repeat(host: FakeHost, document: HostDocument, action: int, *, allowed: bool) -> None:
-    """Kill the run at an action (from 1); the same wish is then fulfilled, just as check mode says."""
+    """Kill the run at an action (from 1), and run again.
+
+    The second run reaches the desired state, by the steps that check mode shows.
+    """
     host.faults = {action: KILL}
     with pytest.raises(Killed):
         converge(host.sysfs, host.run, document, allow_disruptive=allowed)
@@ -34,7 +40,10 @@ def kill_and_repeat(host: FakeHost, document: HostDocument, action: int, *, allo
 
 
 def settled(picture: Mapping[str, Any]) -> dict[str, Any]:
-    """A picture in which an override for the driver that a VF has is none: the driver is what was wished."""
+    """A picture without overrides for the driver that a VF has.
+
+    Where the desired state names that driver, the override makes no difference.
+    """
     return {address: {**pf, "vfs": _without_overrides(pf["vfs"])} for address, pf in picture.items()}
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tables of the planner share: a PF as found, a plan for a wish, its steps as text."""
+"""Helpers of the planner's tables: current state, plans, steps as text."""
 
 from __future__ import annotations
 
@@ -18,24 +18,33 @@ PF = "0000:03:00.0"
 FOLDER = f"/sys/bus/pci/devices/{PF}"
 
 
-def found(interface: str, enabled: int, present: Iterable[int] = (), driver: str | None = None, **more: Any) -> PfState:  # noqa: ANN401 - keyword arguments of several types
+def current(
+    interface: str,
+    enabled: int,
+    present: Iterable[int] = (),
+    driver: str | None = None,
+    **more: Any,  # noqa: ANN401 - keyword arguments of several types
+) -> PfState:
     present = frozenset(present)
     vfs = {i: VfState(f"0000:04:10.{i}", driver, driver) for i in present}
     more = {"netdev": "eth0", "bus_drivers": frozenset({"igb", "vfio-pci"}), "autoprobe": False, **more}
     return PfState(PF, 7, enabled, present, "igb", interface=interface, vfs=vfs, **more)
 
 
-def make(state: PfState, wish: dict[str, Any]) -> HostPlan:
-    return plan_host({PF: state}, validate({"pfs": [{"pf": PF, **wish}]}))
+def make(state: PfState, spec: dict[str, Any]) -> HostPlan:
+    return plan_host({PF: state}, validate({"pfs": [{"pf": PF, **spec}]}))
 
 
-def change(state: PfState, wish: dict[str, Any]) -> HostPlan:
-    """As `make`, for a wish of `_vf_wish`."""
-    return plan_host({PF: state}, vf_request.validate({"pf": PF, **wish}))
+def change(state: PfState, spec: dict[str, Any]) -> HostPlan:
+    """Plan a request of `vf_request`, otherwise as `make`."""
+    return plan_host({PF: state}, vf_request.validate({"pf": PF, **spec}))
 
 
 def text(plan: HostPlan) -> list[str]:
-    """Each step as what and, for a write, file and value; for a program, its words from the VF's id on."""
+    """The steps of a plan as text.
+
+    Each is its kind and, for a write, file and value; for a program, its words from the VF's id on.
+    """
     lines = []
     for step in plan.steps:
         action = step.action

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""ansible-playbook on this machine, whose modules see a fake tree: its files as they are, nothing answers to writes."""
+"""Run ansible-playbook here, with modules on a fake tree.
+
+The modules see the tree's files as they are; nothing answers to writes.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ LINKED = (
 
 
 class Controller:
-    """``folder`` holds the collection, programs, and the files of whoever runs Ansible there."""
+    """An Ansible controller in ``folder``, which holds collection, programs and files."""
 
     def __init__(self, folder: Path, host: FakeHost) -> None:
         self.folder = folder
@@ -44,14 +47,17 @@ class Controller:
             (folder / "links" / netdev).write_text(answer)
 
     def program(self, name: str, script: str) -> None:
-        """A program that Ansible and modules find before those of this machine."""
+        """Add a program that is found before those of this machine."""
         path = self.folder / "bin" / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
 
     def play(self, playbook: str, variables: Mapping[str, object], *words: str) -> tuple[int, str]:
-        """Exit status and output of a playbook for the host `h1`, which is this machine."""
+        """Run a playbook for the host `h1`, which is this machine.
+
+        Returns exit status and output.
+        """
         given = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "ansible_become": False}
         argv = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "h1,", playbook, *words]
         argv += ["-e", json.dumps({**given, **variables})]

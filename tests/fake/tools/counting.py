@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run asks of a host: every look at a file and every program, counted."""
+"""Count the reads and programs of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs impor
 
 
 class CountingSysfs(Sysfs):
-    """``asked`` counts by kind of look and path; writing is none of its business, and fails the test."""
+    """Sysfs that counts its reads; a write fails the test.
+
+    ``asked`` counts them by kind and path.
+    """
 
     def __init__(self, root: str) -> None:
         super().__init__(root)
@@ -51,7 +54,7 @@ class CountingSysfs(Sysfs):
 
 
 class CountingRun:
-    """``asked`` counts by command."""
+    """A runner of programs that counts them by command (``asked``)."""
 
     def __init__(self, run: Run) -> None:
         self._run = run

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The program `devlink` on a fake host, as far as the engine uses it (iproute2, devlink/devlink.c)."""
+"""The program `devlink` on a fake host, as the engine uses it.
+
+After iproute2, devlink/devlink.c.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,17 @@ if TYPE_CHECKING:
 
 
 def show(host: FakeHost, words: list[str]) -> str:
-    """`devlink -j dev eswitch show pci/ADDRESS`; a driver without an eswitch has an empty entry."""
+    """Answer `devlink -j dev eswitch show pci/ADDRESS`.
+
+    A driver without an eswitch has an empty entry.
+    """
     pf = _pf(host, words)
     entry = {} if pf.eswitch is None else {"mode": pf.eswitch, "inline-mode": "none", "encap-mode": "basic"}
     return json.dumps({"dev": {words[5]: entry}})
 
 
 def info(host: FakeHost, words: list[str]) -> str:
-    """`devlink -j dev info pci/ADDRESS`."""
+    """Answer `devlink -j dev info pci/ADDRESS`."""
     pf = _pf(host, words)
     if not pf.versions:
         raise ToolError(words, 1, "kernel answers: Operation not supported")
@@ -34,7 +40,7 @@ def info(host: FakeHost, words: list[str]) -> str:
 
 
 def set_mode(host: FakeHost, words: list[str]) -> None:
-    """`devlink dev eswitch set pci/ADDRESS mode MODE`."""
+    """Carry out `devlink dev eswitch set pci/ADDRESS mode MODE`."""
     pf = _pf(host, words)
     try:
         host.kernel.set_eswitch(pf, words[6])
@@ -44,7 +50,10 @@ def set_mode(host: FakeHost, words: list[str]) -> None:
 
 
 def ports(host: FakeHost) -> str:
-    """`devlink -j port show`: the port of each PF, and those of its VFs while there are representors."""
+    """Answer `devlink -j port show`: ports of PFs, and of VFs.
+
+    Those of VFs are there while there are representors.
+    """
     listed: dict[str, object] = {}
     for pf in host.pfs.values():
         if not pf.devlink:
@@ -58,7 +67,7 @@ def ports(host: FakeHost) -> str:
 
 
 def set_function(host: FakeHost, words: list[str]) -> None:
-    """`devlink port function set PORT hw_addr MAC`."""
+    """Carry out `devlink port function set PORT hw_addr MAC`."""
     address, number = words[4].removeprefix("pci/").rsplit("/", 1)
     pf, vf_id = host.pfs[address], int(number) - 1
     if vf_id not in pf.properties:

@@ -1,9 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The text format of Prometheus, version 0.0.4, parsed strictly: what is only bad style is an error here as well.
+"""A strict parser of Prometheus' text format, version 0.0.4.
 
-Written from prometheus.io/docs/instrumenting/exposition_formats and prometheus.io/docs/practices/naming.
+What is only bad style is an error here as well. Written from prometheus.io/docs/instrumenting/exposition_formats and
+prometheus.io/docs/practices/naming.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ _ESCAPES = {"\\\\": "\\", '\\"': '"', "\\n": "\n"}
 
 
 def parse(text: str) -> dict[str, dict[Labels, float]]:
-    """Values by labels by name; each name has HELP, TYPE gauge and samples, in this order and once."""
+    """Values by labels by name.
+
+    Each name has HELP, TYPE gauge and samples, in this order and once.
+    """
     assert text == "" or text.endswith("\n"), "the last line must end"
     found: dict[str, dict[Labels, float]] = {}
     name, state = "", "samples"

@@ -1,7 +1,9 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The program `ip` on a fake host, as far as the engine uses it, and what the kernel makes of it.
+"""The program `ip` on a fake host, with the kernel's answers.
+
+Only as far as the engine uses it.
 
 Written after iproute2, ip/ipaddress.c (print_vfinfo) and ip/iplink.c (iplink_parse_vf), and Linux, net/core/rtnetlink.c
 (do_setvfinfo, rtnl_fill_vfinfo).
@@ -28,7 +30,10 @@ NOT_IN_SWITCHDEV = {"mlx5_core": ("vlan", "spoofchk", "link_state", "trust"), "i
 
 
 def set_vf(pf: FakePf, words: list[str], limit: int | None = None) -> None:
-    """`ip link set dev NAME vf N KEY VALUE ...`; ``limit``: attributes after which an injected fault ends it."""
+    """Carry out `ip link set dev NAME vf N KEY VALUE ...`.
+
+    ``limit``: the number of attributes after which an injected fault ends it.
+    """
     vf_id = int(words[6])
     if pf.by_port:
         raise refusal(words, errno.EOPNOTSUPP)
@@ -66,7 +71,10 @@ def link(pf: FakePf, details: bool) -> dict[str, object]:
 
 
 def _attributes(found: dict[str, object], words: list[str]) -> dict[str, dict[str, object]]:
-    """What each netlink attribute gives; a rate that is not named is the one there is (ipaddr_get_vf_rate)."""
+    """The values of each netlink attribute.
+
+    A rate that is not named is the current one (ipaddr_get_vf_rate).
+    """
     attributes: dict[str, dict[str, object]] = {}
     for name, values in _parsed(iter(words)):
         start = {key: found[key] for key in ("min_tx_rate", "max_tx_rate")} if name == "rate" else {}
@@ -92,7 +100,7 @@ def _parsed(words: Iterator[str]) -> Iterator[tuple[str, dict[str, object]]]:
 
 
 def _answer(pf: FakePf, name: str, values: dict[str, object]) -> int:
-    """The errno of the driver's answer, 0 for yes."""
+    """The errno of the driver's answer, 0 for success."""
     infiniband = pf.link_type == "infiniband"
     if infiniband != (name in OF_INFINIBAND) and not (name == "link_state" and not infiniband):
         return errno.EOPNOTSUPP
@@ -111,7 +119,10 @@ def _number(value: object) -> int:
 
 
 def _vfinfo(pf: FakePf, vf_id: int, p: dict[str, object]) -> dict[str, object]:
-    """As iproute2 6.x prints it: no vlan and qos when they are 0, no protocol when it is the usual one."""
+    """A VF's entry as iproute2 6.x prints it.
+
+    No vlan and qos when they are 0, no protocol when it is the usual one.
+    """
     tagged = {key: p[key] for key in ("vlan", "qos") if p[key]}
     if p["vlan_proto"] != "802.1q":
         tagged["protocol"] = str(p["vlan_proto"])

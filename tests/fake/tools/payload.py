@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Ansible sends for a module of this collection: the files that AnsiballZ packs, and the bytes of the whole."""
+"""The payload of a module: its packed files and its size.
+
+AnsiballZ packs the files; the size is in bytes, as Ansible sends it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ PREFIX = "ansible_collections.kvmfleet.sriov.plugins.module_utils"
 
 
 def packed(module: str) -> set[str]:
-    """Dotted names below module_utils of what ``module`` (of plugins/modules) brings along, packages included."""
+    """Names of the files that a module packs, below module_utils.
+
+    They are dotted, packages included; ``module`` is one of plugins/modules.
+    """
     folder = PLUGINS / "module_utils"
     names = _of_module((PLUGINS / "modules" / f"{module}.py").read_text(encoding="utf-8"), folder)
     found: set[str] = set()
@@ -59,7 +65,9 @@ for name in sys.argv[2:]:
 
 
 def sent(scratch: Path, *modules: str, collections: Path = BUILD) -> list[int]:
-    """Bytes that go to a host for each of ``modules``, without arguments; ``collections`` holds ansible_collections.
+    """The size in bytes that each of ``modules`` sends, without arguments.
+
+    ``collections`` holds ansible_collections.
 
     Raises `subprocess.CalledProcessError` when Ansible cannot build one. Everything Ansible keeps is in ``scratch``.
     """

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The programs that the engine runs, on a fake host: `ip`, `devlink`, `modprobe`, `_namespaces_child`."""
+"""The programs that the engine runs, on a fake host.
+
+They are `ip`, `devlink`, `modprobe` and `_namespaces_child`.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +27,10 @@ MODULES = ("vfio-pci", "igbvf", "nvme")
 
 
 class FakeTools:
-    """Called like `_process.run`; ``calls`` lists the programs that change something, ``asked`` all of them.
+    """Runs programs as `process.run` does.
 
-    ``missing`` are programs that this host does not have.
+    ``calls`` lists the programs that change something, ``asked`` all of them. ``missing`` are programs that this host
+    does not have.
     """
 
     def __init__(self, host: FakeHost) -> None:
@@ -70,7 +74,10 @@ class FakeTools:
         raise ToolError(words, 127, "the fake host has no such program")
 
     def _change(self, words: list[str], act: Callable[[], None]) -> str:
-        """When `ip` fails, it has already done the first half of its work."""
+        """Run a program that changes something.
+
+        When `ip` fails, it has already done the first half of its work.
+        """
         try:
             fault = self.host.count(" ".join(words), "program")
         except OSError as error:

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A whole fake host for live updates: PFs, QEMU processes, systemd, and a kexec that forgets what a kexec forgets."""
+"""A fake host for live updates: PFs, QEMU, systemd and kexec.
+
+A kexec forgets what a real one forgets.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +31,11 @@ DEADLINES = Deadlines(unplug=0.3, migrate=1.0, start=1.0, answer=0.7)
 
 
 class Rebooted(BaseException):
-    """What reboot(2) does instead of returning."""
+    """The end of a process by reboot(2), which does not return."""
 
 
 class NodeSysfs(FakeSysfs):
-    """Also takes /proc/sysrq-trigger, with which the disks become read-only."""
+    """Sysfs that also takes /proc/sysrq-trigger, which remounts the disks read-only."""
 
     def _write(self, path: str, value: str) -> None:
         if path == "/proc/sysrq-trigger":
@@ -43,9 +46,10 @@ class NodeSysfs(FakeSysfs):
 
 
 class FakeNode:
-    """``live`` is what the live update takes. ``scripts``: what goes wrong, by VM.
+    """A host for live updates; ``live`` is what the live update takes.
 
-    ``reboot_errno``: how the kexec is refused. ``on_run``: called with each argv before it runs.
+    ``scripts``: faults, by VM. ``reboot_errno``: how the kexec is refused. ``on_run``: called with each argv before it
+    runs.
     """
 
     def __init__(self, root: Path, interface: str = "vf-id") -> None:
@@ -79,7 +83,7 @@ class FakeNode:
         return (self.host.root / "proc/sys/kernel/random/boot_id").read_text().strip()
 
     def igb(self, address: str = "0000:03:00.0", netdev: str = "eth0", enabled: int = 7) -> FakePf:
-        """A network PF, all VFs enabled and present, autoprobe off."""
+        """Add a network PF: VFs enabled and present, autoprobe off."""
         pf = self.host.igb(address, netdev)
         pf.autoprobe = False
         self.host.setup(pf, enabled, range(enabled))
@@ -88,7 +92,7 @@ class FakeNode:
         return pf
 
     def vm(self, name: str, pf: FakePf | None = None, vf_id: int = 0, **properties: object) -> FakeQemu:
-        """A running VM, owner of one VF (or none) that carries ``properties``."""
+        """Start a VM with one VF (or none) that carries ``properties``."""
         argv = ["qemu-system-x86_64", "-name", f"guest={name},debug-threads=on", "-M", "q35", "-m", "64"]
         if pf is not None:
             vf = pf.vfs[vf_id]
@@ -110,7 +114,7 @@ class FakeNode:
         return next((vf for pf in self.host.pfs.values() for vf in pf.vfs.values() if vf.address == address), None)
 
     def properties(self, address: str) -> dict[str, object]:
-        """Of a VF, as its PF's driver has them at this moment."""
+        """Properties of a VF, as its PF's driver has them now."""
         for pf in self.host.pfs.values():
             for vf_id, vf in pf.vfs.items():
                 if vf.address == address:
@@ -118,12 +122,18 @@ class FakeNode:
         return {}
 
     def pid_of(self, connection: socket.socket) -> int:
-        """Instead of SO_PEERCRED, which would name the process of the tests."""
+        """The process behind a socket, in place of SO_PEERCRED.
+
+        That would name the process of the tests.
+        """
         path = connection.getpeername()
         return next(qemu.pid for qemu in self.qemus if qemu.alive and qemu.path == path)
 
     def kexec(self, cmdline: str | None = None) -> None:
-        """The new kernel: processes, /run, VFs and drivers are gone; what is on disk stays."""
+        """Start the new kernel; only what is on disk stays.
+
+        Processes, /run, VFs and drivers are gone.
+        """
         for qemu in self.qemus:
             qemu.end()
         shutil.rmtree(self.host.root / "run", ignore_errors=True)

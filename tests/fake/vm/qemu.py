@@ -1,9 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A QEMU as its monitor shows it: a server on a unix socket. Its guest is saved, ended, brought back, or fails to.
+"""A fake QEMU: a server of its monitor on a unix socket.
 
-The answers are those of QEMU 10.0 (qapi/, and recorded from 10.0.2).
+Its guest is saved, ended and brought back, or fails to be. The answers are those of QEMU 10.0 (qapi/, and recorded from
+10.0.2).
 """
 
 from __future__ import annotations
@@ -26,9 +27,12 @@ VERSION = {"qemu": {"major": 10, "minor": 0, "micro": 2}, "package": ""}
 
 @dataclass
 class Script:
-    """What goes wrong: ``unplug`` ok/never/refused, ``migrate`` ok/refused/fails/stays, ``incoming`` ok/fails/exits,
-    ``add`` ok/fails, ``busy``: how often a VF's group is busy, ``start`` ok/exits,
-    ``quit`` ok/ignored; ``blocked``: reasons of query-migrate."""
+    """Faults of a QEMU, by operation.
+
+    ``unplug`` ok/never/refused, ``migrate`` ok/refused/fails/stays, ``incoming`` ok/fails/exits, ``add`` ok/fails,
+    ``busy``: how often a VF's group is busy, ``start`` ok/exits, ``quit`` ok/ignored; ``blocked``: reasons of
+    query-migrate.
+    """
 
     unplug: str = "ok"
     migrate: str = "ok"
@@ -42,11 +46,14 @@ class Script:
 
 
 class QemuRefusalError(Exception):
-    """Becomes an error answer."""
+    """A refusal that becomes an error answer."""
 
 
 class FakeQemu:
-    """One process. ``argv``: as given to systemd-run; ``guest``: what a guest shows as life, boot id and counter."""
+    """A QEMU process, with ``argv`` as given to systemd-run.
+
+    ``guest``: the guest's heartbeat, a boot id and a counter.
+    """
 
     def __init__(self, node: FakeNode, argv: list[str], unit: str, pid: int) -> None:
         self.node, self.argv, self.unit, self.pid = node, argv, unit, pid
@@ -68,7 +75,7 @@ class FakeQemu:
         self._serve()
 
     def end(self) -> None:
-        """The process is gone: its socket, its /proc entry, its hold on VFs."""
+        """End the process: its socket, its /proc entry, its use of VFs."""
         if not self.alive:
             return
         self.alive = False
@@ -115,10 +122,10 @@ class FakeQemu:
     def _event(self, name: str, **data: object) -> None:
         self._events.append({"event": name, "data": data, "timestamp": {"seconds": 0, "microseconds": 0}})
 
-    def _hold(self, address: str, held: bool) -> None:
+    def _hold(self, address: str, in_use: bool) -> None:
         vf = self.node.vf(address)
         if vf:
-            vf.held = held
+            vf.in_use = in_use
 
     def _plug(self, device: dict[str, Any]) -> None:
         vf = self.node.vf(device["host"])

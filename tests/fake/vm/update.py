@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A live update of a fake node, step by step, and what it left behind."""
+"""A live update of a fake node, step by step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OPTIONS = Options(boot_s=1.0, fill_chunk=2, fill_pause_s=0.001, drivers_s=0.5)
 
 
 class Killed(BaseException):
-    """The process ends between two system calls."""
+    """The end of a process between two system calls."""
 
 
 def request(**changes: object) -> _live_arm.Request:
@@ -46,7 +46,7 @@ def jump(node: FakeNode) -> None:
 
 
 def updated(node: FakeNode) -> None:
-    """The whole way."""
+    """Update the node from arming to resume."""
     jump(node)
     assert resume.resume(node.live) == "done"
 

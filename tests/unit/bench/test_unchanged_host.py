@@ -67,7 +67,7 @@ def test_documents_declare_every_vf() -> None:
     assert (spec.hardware_vfs, spec.present_vfs, spec.vfs[0].to_dict()) == (125, "all", drivers[0]["vfs"][0])
 
 
-def test_tasks_have_the_names_that_are_looked_for() -> None:
+def test_tasks_have_the_expected_names() -> None:
     tasks = yaml.safe_load((unchanged_host.HERE / "unchanged_host_round.yml").read_text())
     assert tuple(task["name"] for task in tasks) == TASKS
     assert "unchanged_check is changed" in tasks[1]["failed_when"]

@@ -72,7 +72,7 @@ def test_a_part_is_selected_by_name(tmp_path: Path, only: list[str], words: list
     assert [hop.words for hop in plan(tmp_path, "vf-id", *only).hops] == words
 
 
-def test_the_console_is_looked_through_if_it_was_kept() -> None:
+def test_the_console_is_searched_if_it_was_kept() -> None:
     assert run_jumps.console() == ""
     run_jumps.CONSOLE.write_bytes(b"\x1b[0m[ 1.0] fine\xff\n[ 2.0] WARNING: CPU: 0\n[ 3.0] BUG: later\n")
     assert run_jumps.console() == "[ 2.0] WARNING: CPU: 0"

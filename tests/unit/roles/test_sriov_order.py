@@ -118,7 +118,7 @@ def test_no_cycle() -> None:
 
 
 @pytest.mark.parametrize("name", LATER)
-def test_users_of_vfs_are_later(name: str) -> None:
+def test_units_that_use_vfs_are_later(name: str) -> None:
     assert APPLY in waits_for(graph(units()), name)
 
 

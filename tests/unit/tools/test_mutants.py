@@ -80,7 +80,7 @@ def test_planted_refuses(mutant: Mutant, words: str) -> None:
     assert words in str(caught.value)
 
 
-def test_check_tells_everything_at_once(project: Path) -> None:
+def test_check_reports_everything_at_once(project: Path) -> None:
     wrong = replace(ADDS, old="3 * n", test="test_code.py::test_doubles")
     first, second, third = mutants.check([UP, wrong, replace(UP, file="none.py")], project)
     assert "has its old text 0 times" in first
@@ -179,7 +179,7 @@ def test_all_are_caught(project: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert (status, lines) == (0, ["caught: it adds by test_code.py::test_double", "mutants: 1 passed, 0 failed"])
 
 
-def test_others_are_told_one_by_one(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_others_are_reported_one_by_one(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, lines = run(project, capsys, UP, ADDS, CRASH, GONE)
     assert status == 1
     assert lines[0] == "SURVIVED: it rounds up: test_code.py::test_half stays green"

@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import execute
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp
 from tests.fake.linux.pf import FakePf
-from tests.fake.scenarios.transitions import Scene, Way
+from tests.fake.scenarios.transitions import Scene, Transition
 from tests.fake.vm.node import FakeNode
 from tests.fake.vm.update import PROPERTIES
 
@@ -25,7 +25,10 @@ MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 @pytest.fixture
 def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
-    """Short paths: a unix socket's has at most 107 characters."""
+    """A fake node in a short path.
+
+    A unix socket's path has at most 107 characters.
+    """
     folder = Path(tempfile.mkdtemp(prefix="kf"))
     found = FakeNode(folder)
     monkeypatch.setattr(qmp, "_peer_pid", found.pid_of)
@@ -44,10 +47,13 @@ def pf(node: FakeNode) -> FakePf:
 
 
 @pytest.fixture
-def scene(way: Way, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
-    """As found, and known what a run does in which nothing goes wrong. Interfaces that do not come are not awaited."""
+def scene(transition: Transition, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    """A scene in its previous state, with its run rehearsed.
+
+    Interfaces that do not appear are not awaited.
+    """
     monkeypatch.setattr(execute, "NETDEV_S", 0.0)
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
-        found = Scene(Path(folder), way)
+        found = Scene(Path(folder), transition)
         found.rehearse()
         yield found

@@ -162,7 +162,7 @@ def test_cancelling(node: FakeNode, call: Call) -> None:
     assert not call(live_update.main, state="cancelled")["changed"]
 
 
-def test_info_tells_all_at_once(node: FakeNode, call: Call) -> None:
+def test_info_reports_all_at_once(node: FakeNode, call: Call) -> None:
     answer = call(live_update_info.main, kernel="7.0.0", budget_s=1.0)
     codes = {item["code"] for item in answer["preflight"]["refusals"]}
     assert codes == {"image-missing", "modules-missing", "budget"}

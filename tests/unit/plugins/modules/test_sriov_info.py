@@ -164,7 +164,7 @@ def test_that_test_would_notice(host: FakeHost, capsys: pytest.CaptureFixture[st
 def test_a_run_that_was_killed_is_reported(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     """Not while it is at work, nor when the next one has put right what it left."""
     pf = host.pfs["0000:03:00.0"]
-    host.released(pf)
+    host.end_holders(pf)
     spec = validate({"pfs": [{"pf": "eth0", "hardware_vfs": 5, "present_vfs": "0-4", "allow_disruptive": True}]})
     host.faults = {3: KILL}
     with pytest.raises(Killed):
@@ -311,7 +311,7 @@ def test_each_file_is_read_once(host: FakeHost, capsys: pytest.CaptureFixture[st
     assert [path for path, times in host.sysfs.reads.items() if times > 1] == []
 
 
-def test_users_of_every_kind(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+def test_holders_of_every_kind(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     users.define(host, "web2", users.hostdev(host.pfs["0000:03:00.0"], 0))
     held = {vf["id"]: vf["held_by"] for vf in run(host, capsys, properties=False)["pfs"][0]["vfs"]}
     assert held == {0: "libvirt domain web2 (defined)", 6: "VM web1, process 4711 (qemu-system-x86)"}

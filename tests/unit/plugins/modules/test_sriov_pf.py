@@ -163,7 +163,7 @@ def test_unreadable_sysfs_writes_nothing(tmp_path: Path, capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize("check", [True, False])
-def test_held_vf_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str], check: bool) -> None:
+def test_vf_in_use_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str], check: bool) -> None:
     host = make(tmp_path)
     pf = host.pfs[IGB]
     host.setup(pf, 7, [0, 6], "vfio-pci")
@@ -174,7 +174,7 @@ def test_held_vf_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert host.sysfs.writes == []
 
 
-def test_held_vf_does_not_hinder_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_vf_in_use_does_not_hinder_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     host = make(tmp_path)
     pf = host.pfs[IGB]
     host.setup(pf, 7, [0, 6], "vfio-pci")
@@ -209,7 +209,7 @@ def test_disruption_may_be_allowed_for_one_pf(tmp_path: Path, capsys: pytest.Cap
     assert four_runs(host, capsys, pfs=args[:1])["document"]["pfs"][0]["allow_disruptive"] is True
 
 
-def test_allowing_disruption_does_not_take_held_vfs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_allowing_disruption_does_not_take_vfs_in_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     host = make(tmp_path)
     pf = host.pfs[IGB]
     host.setup(pf, 4, [0, 3], "vfio-pci")
@@ -289,7 +289,7 @@ def test_pf_driver_that_needs_every_vf_is_asked_once(tmp_path: Path, capsys: pyt
         again = run(host, capsys, pfs=[spec], _ansible_check_mode=check)
         assert (again["changed"], again["notes"]) == (False, done["notes"])
     assert len(host.sysfs.writes) == writes
-    host.released(pf)
+    host.end_holders(pf)
     host.setup(pf, 0)
     pf.driver, pf.opt_in = "igb", True
     host.draw()
@@ -325,7 +325,9 @@ def test_it_is_noted_for_metrics(
     assert (last.result if last else None) == result
 
 
-def test_through_zero_with_autoprobe_off_drivers_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_drivers_stay_after_disabling_all_with_autoprobe_off(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Those too that autoprobe had brought: nobody desired them away."""
     host = make(tmp_path)
     pf = host.pfs[IGB]

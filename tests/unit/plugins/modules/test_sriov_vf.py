@@ -163,7 +163,7 @@ def test_missing_vf_of_a_driver_that_needs_every_vf(tmp_path: Path, call: Call) 
         in call(host, **args)["msg"]
     )
     assert host.picture() == before
-    pf.vfs[1].held = False
+    pf.vfs[1].in_use = False
     assert call(host, **args, allow_disruptive=True, force=True)["present_vfs"] == {IGB: "0-3"}
     assert [vf.driver for vf in pf.vfs.values()] == ["vfio-pci", "vfio-pci", "vfio-pci", "igbvf"]
 
@@ -175,7 +175,7 @@ def test_absent_is_reached_where_nothing_is_enabled(tmp_path: Path, call: Call, 
     assert (result["changed"], result["notes"], result["present_vfs"]) == (False, [], {IGB: "none"})
 
 
-def test_held_vf_is_not_removed_unless_forced(tmp_path: Path, call: Call) -> None:
+def test_vf_in_use_is_not_removed_unless_forced(tmp_path: Path, call: Call) -> None:
     host = make(tmp_path, "vf-id")
     pf = host.pfs[IGB]
     host.setup(pf, 7, [0, 6], "vfio-pci")
@@ -196,7 +196,7 @@ USERS: list[tuple[Callable[[FakeHost, FakePf, int], None], str]] = [
 
 
 @pytest.mark.parametrize(("use", "words"), USERS)
-def test_users_of_every_kind_are_named(
+def test_holders_of_every_kind_are_named(
     tmp_path: Path, call: Call, use: Callable[[FakeHost, FakePf, int], None], words: str
 ) -> None:
     """Removed, or bound to another driver: refused, in check mode too. Whom nobody uses goes."""
@@ -231,7 +231,7 @@ def test_what_the_kernel_blocks_has_a_deadline(tmp_path: Path, call: Call) -> No
     everyone = call(host, pf={"numa_node": -1, "all": True}, ids="3")
     assert (everyone["kind"], set(host.pfs[NVME].vfs)) == ("RefusedError", {0, 1})
     assert call(host, pf={"class": "nvme"}, ids="3")["present_vfs"] == {NVME: "0-1,3"}
-    host.released(pf)
+    host.end_holders(pf)
     assert call(host, pf="eth0", ids="1", state="absent")["present_vfs"] == {IGB: "0"}
 
 

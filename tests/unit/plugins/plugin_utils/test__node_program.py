@@ -94,7 +94,7 @@ def test_program_starts_writers_from_its_archive(tmp_path: Path, program: Path) 
     assert (host.root / "run/kvmfleet-sriov/writes/0000:04:00.0").exists()
 
 
-def test_program_tells_exit_status(tmp_path: Path, program: Path) -> None:
+def test_program_returns_exit_status(tmp_path: Path, program: Path) -> None:
     assert call(program, "--help").returncode == 0
     missing = call(program, "plan", str(tmp_path / "none.json"))
     assert (missing.returncode, missing.stdout) == (2, "")

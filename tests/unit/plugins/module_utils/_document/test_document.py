@@ -178,7 +178,7 @@ def test_one_vf_may_be_in_several_sets() -> None:
     assert len(document.pfs[0].vfs) == 3
 
 
-# wish, what it becomes
+# spec, what it becomes
 RESOLVED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"pf": "eth0"}, {"pf": "0000:03:00.0"}),
     ({"pf": "uplink"}, {"pf": "0000:03:00.0"}),
@@ -197,14 +197,14 @@ RESOLVED: list[tuple[dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("wish", "expected"), RESOLVED)
-def test_resolve(wish: dict[str, Any], expected: dict[str, Any]) -> None:
-    once = resolve(validate({"pfs": [wish]}), STATES, {"uplink": "eth0"})
+@pytest.mark.parametrize(("spec", "expected"), RESOLVED)
+def test_resolve(spec: dict[str, Any], expected: dict[str, Any]) -> None:
+    once = resolve(validate({"pfs": [spec]}), STATES, {"uplink": "eth0"})
     assert once.to_dict() == {"pfs": [expected]}
     assert resolve(once, STATES) == once
 
 
-def test_all_is_a_wish_for_each() -> None:
+def test_all_declares_each() -> None:
     once = resolve(validate({"pfs": [{"pf": {"all": True}, "hardware_vfs": "max", "present_vfs": 2}]}), STATES)
     assert once.to_dict()["pfs"] == [
         {"pf": "0000:03:00.0", "hardware_vfs": 7, "present_vfs": "2"},
@@ -212,7 +212,7 @@ def test_all_is_a_wish_for_each() -> None:
     ]
 
 
-# wishes, words of the message
+# specs, words of the message
 UNRESOLVED: list[tuple[list[dict[str, Any]], str]] = [
     ([{"pf": "eth1"}], "PF 'eth1' is not on this host; PFs of this host: 0000:03:00.0 (eth0), 0000:04:00.0"),
     ([{"pf": "eth0"}, {"pf": "0000:03:00.0"}], "PF 0000:03:00.0 is declared twice, as 'eth0' and '0000:03:00.0'"),
@@ -237,12 +237,12 @@ UNRESOLVED: list[tuple[list[dict[str, Any]], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("wishes", "words"), UNRESOLVED)
-def test_resolve_refuses(wishes: list[dict[str, Any]], words: str) -> None:
+@pytest.mark.parametrize(("specs", "words"), UNRESOLVED)
+def test_resolve_refuses(specs: list[dict[str, Any]], words: str) -> None:
     with pytest.raises(BadInputError) as caught:
-        resolve(validate({"pfs": wishes}), STATES)
+        resolve(validate({"pfs": specs}), STATES)
     assert words in str(caught.value)
 
 
-def test_empty_document_has_no_wishes() -> None:
+def test_empty_document_declares_nothing() -> None:
     assert resolve(validate({"pfs": []}), {}) == HostDocument()

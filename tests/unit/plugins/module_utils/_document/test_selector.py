@@ -239,7 +239,7 @@ def test_only_facts_that_are_asked_for_are_read_and_once(host: FakeHost, pfs: li
     assert set(host.sysfs.reads.values()) == {1}
 
 
-def test_error_tells_facts_that_were_not_asked_for(host: FakeHost) -> None:
+def test_error_names_facts_that_were_not_asked_for(host: FakeHost) -> None:
     document = validate({"pfs": [{"pf": {"driver": "igb"}}]})
     with pytest.raises(
         BadInputError, match=r"2 match: 0000:03:00.0 \(eth0; numa_node 1\), 0000:05:00.0 \(eth1; numa_node 2\);"

@@ -17,7 +17,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import addre
 
 VFIO = {"driver": "vfio-pci"}
 
-# wishes by VF id, number of VFs, entries
+# specs by VF id, number of VFs, entries
 GROUPS: list[tuple[dict[int, dict[str, Any]], int | None, list[dict[str, Any]]]] = [
     ({}, 4, []),
     ({0: VFIO, 1: VFIO}, 4, [{"ids": "0-1", **VFIO}]),
@@ -58,13 +58,13 @@ GROUPS: list[tuple[dict[int, dict[str, Any]], int | None, list[dict[str, Any]]]]
 ]
 
 
-@pytest.mark.parametrize(("wishes", "number", "entries"), GROUPS)
-def test_groups(wishes: dict[int, dict[str, Any]], number: int | None, entries: list[dict[str, Any]]) -> None:
-    assert vf_groups(wishes, number) == entries
+@pytest.mark.parametrize(("specs", "number", "entries"), GROUPS)
+def test_groups(specs: dict[int, dict[str, Any]], number: int | None, entries: list[dict[str, Any]]) -> None:
+    assert vf_groups(specs, number) == entries
     validate({"pfs": [{"pf": "eth0", "vfs": entries}]})
 
 
-WISH = st.fixed_dictionaries(
+SPEC = st.fixed_dictionaries(
     {},
     optional={
         "driver": st.sampled_from(["vfio-pci", "igbvf"]),
@@ -77,9 +77,9 @@ WISH = st.fixed_dictionaries(
 
 
 @settings(max_examples=100, deadline=None, derandomize=True, database=None)
-@given(st.dictionaries(st.integers(0, 6), WISH), st.none() | st.integers(7, 9))
-def test_entries_say_what_was_wished(wishes: dict[int, dict[str, Any]], number: int | None) -> None:
-    entries = vf_groups(wishes, number)
+@given(st.dictionaries(st.integers(0, 6), SPEC), st.none() | st.integers(7, 9))
+def test_entries_declare_the_same(specs: dict[int, dict[str, Any]], number: int | None) -> None:
+    entries = vf_groups(specs, number)
     validate({"pfs": [{"pf": "eth0", "vfs": entries}]})
     said: dict[int, dict[str, Any]] = {}
     for entry in entries:
@@ -89,4 +89,4 @@ def test_entries_say_what_was_wished(wishes: dict[int, dict[str, Any]], number: 
                 values["mac"] = addresses.address(values["mac"], vf_id, None)
             assert not set(said.get(vf_id, {})) & set(values)
             said[vf_id] = {**said.get(vf_id, {}), **values}
-    assert said == {vf_id: wish for vf_id, wish in wishes.items() if wish}
+    assert said == {vf_id: spec for vf_id, spec in specs.items() if spec}

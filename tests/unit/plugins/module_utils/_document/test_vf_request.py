@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A wish for single VFs: what it takes, and what becomes of it."""
+"""A spec for single VFs: what it takes, and what becomes of it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.vf_device im
 
 TWO, SIX = frozenset({2}), frozenset({6})
 
-# arguments, the wish
-WISHES: list[tuple[dict[str, Any], PfSpec]] = [
+# arguments, the spec
+SPECS: list[tuple[dict[str, Any], PfSpec]] = [
     ({"ids": "6"}, PfSpec("eth0", vfs=(VfSpec(SIX),), add_vfs=SIX)),
     ({"ids": 6, "state": "present", "driver": None}, PfSpec("eth0", vfs=(VfSpec(SIX),), add_vfs=SIX)),
     (
@@ -46,9 +46,9 @@ WISHES: list[tuple[dict[str, Any], PfSpec]] = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "wish"), WISHES)
-def test_validate(arguments: dict[str, Any], wish: PfSpec) -> None:
-    assert vf_request.validate({"pf": "eth0", **arguments}).pfs == (wish,)
+@pytest.mark.parametrize(("arguments", "spec"), SPECS)
+def test_validate(arguments: dict[str, Any], spec: PfSpec) -> None:
+    assert vf_request.validate({"pf": "eth0", **arguments}).pfs == (spec,)
 
 
 # arguments, words of the message

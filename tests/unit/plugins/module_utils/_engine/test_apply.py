@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Carrying plans out: order, undo, what is said about it; the rest is in test__properties_of_plans.py."""
+"""Applying plans: order, undo, errors and reports.
+
+Generated hosts and specifications are in test_properties_of_plans.py.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,10 @@ def test_an_unchanged_pf_is_not_read_again(host: FakeHost) -> None:
 
 
 def test_pfs_are_done_side_by_side(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each PF's write waits for the other's: one after the other, this would never end."""
+    """Writes to two PFs that wait for each other.
+
+    One after the other, they would never end.
+    """
     meet, write = threading.Barrier(2, timeout=20), host.sysfs.write
 
     def met(path: str, value: str) -> None:
@@ -84,7 +90,7 @@ def test_failure_names_step_file_errno_and_says_it_was_undone(host: FakeHost) ->
     assert host.picture() == before
 
 
-# state of the PF before (enabled, present, driver), wish, numbers of writes and programs
+# state of the PF before (enabled, present, driver), spec, numbers of writes and programs
 FAILURES: list[tuple[tuple[int, list[int], str | None], dict[str, Any], int]] = [
     ((0, [], None), {"hardware_vfs": 7, "present_vfs": "1,6", "vfs": [{"ids": 6, "vlan": 5, "driver": "vfio-pci"}]}, 8),
     ((7, [0, 1, 2], "vfio-pci"), {"present_vfs": "1,5", "vfs": [{"ids": 5, "driver": "igbvf"}]}, 8),
@@ -100,12 +106,15 @@ FAILURES: list[tuple[tuple[int, list[int], str | None], dict[str, Any], int]] = 
 ]
 
 
-@pytest.mark.parametrize(("start", "wish", "actions"), FAILURES)
+@pytest.mark.parametrize(("start", "spec", "actions"), FAILURES)
 def test_failure_of_each_action_takes_all_back(
-    host: FakeHost, start: tuple[int, list[int], str | None], wish: dict[str, Any], actions: int
+    host: FakeHost, start: tuple[int, list[int], str | None], spec: dict[str, Any], actions: int
 ) -> None:
-    """With autoprobe on, so that VFs which come back could get another driver than they had."""
-    document = validate({"pfs": [{"pf": IGB, **wish}]})
+    """The undo of each failure, with autoprobe on.
+
+    VFs that are added again could get another driver than before.
+    """
+    document = validate({"pfs": [{"pf": IGB, **spec}]})
     host.drivers.add("vfio-pci")
     for number in range(1, actions + 2):
         host.kernel._disable(host.pfs[IGB])
@@ -123,7 +132,10 @@ def test_failure_of_each_action_takes_all_back(
 
 
 def test_a_vf_bound_again_has_the_override_that_it_had(host: FakeHost) -> None:
-    """None, where the kernel chose its driver: an override would keep every other driver away from then on."""
+    """Override none, where the kernel chose the driver.
+
+    With an override no other driver could bind from then on.
+    """
     pf = host.pfs[IGB]
     host.setup(pf, 7, [0, 1], "igbvf")
     pf.vfs[0].override = None
@@ -136,7 +148,7 @@ def test_a_vf_bound_again_has_the_override_that_it_had(host: FakeHost) -> None:
 
 
 def test_properties_that_nobody_reports_are_a_failure(host: FakeHost) -> None:
-    """Nobody gets a VF whose PF's driver does not say that it has them."""
+    """Refuse to hand out a VF with properties that are not reported."""
 
     def silent(argv: Sequence[str]) -> str:
         links = json.loads(host.run(argv) or "[]")
@@ -144,14 +156,17 @@ def test_properties_that_nobody_reports_are_a_failure(host: FakeHost) -> None:
             link["vfinfo_list"] = [vf for vf in link.get("vfinfo_list", []) if vf["vf"] != 1]
         return json.dumps(links)
 
-    wish = {"pf": IGB, "hardware_vfs": 2, "present_vfs": "1", "vfs": [{"ids": 1, "vlan": 5}]}
+    spec = {"pf": IGB, "hardware_vfs": 2, "present_vfs": "1", "vfs": [{"ids": 1, "vlan": 5}]}
     with pytest.raises(ApplyError, match=r"VF 1 of eth0: wanted {'vlan': 5}, the driver reports {}"):
-        converge.converge(host.sysfs, silent, validate({"pfs": [wish]}))
+        converge.converge(host.sysfs, silent, validate({"pfs": [spec]}))
     assert not [path for path, _value in host.sysfs.writes if path.endswith("sriov_scan_vf_id")]
 
 
-def test_a_failing_undo_is_told_and_the_others_are_tried(host: FakeHost) -> None:
-    """Unbinding 0 and 1 goes well, removing them fails, so does the first write that takes back."""
+def test_a_failing_undo_is_reported_and_the_others_are_tried(host: FakeHost) -> None:
+    """A failure at removal, and at the first write of the undo.
+
+    Unbinding 0 and 1 went well before.
+    """
     pf = host.pfs[IGB]
     host.setup(pf, 7, [0, 1], "vfio-pci")
     host.faults = {3: errno.EBUSY, 5: errno.EIO}
@@ -160,7 +175,7 @@ def test_a_failing_undo_is_told_and_the_others_are_tried(host: FakeHost) -> None
     assert {vf_id: vf.driver for vf_id, vf in pf.vfs.items()} == {0: "vfio-pci", 1: None}
 
 
-def test_back_as_found_is_said_only_after_looking(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_previous_state_is_reported_only_after_a_reading(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     one = plan(host, {"pf": IGB, "hardware_vfs": 2, "present_vfs": "1"})
     monkeypatch.setattr(host.kernel, "_disable", lambda pf: None)
     host.faults = {2: errno.EIO}
@@ -168,7 +183,7 @@ def test_back_as_found_is_said_only_after_looking(host: FakeHost, monkeypatch: p
         apply_host(host.sysfs, one, run=host.run)
 
 
-def test_held_vfs_are_refused_before_anything(host: FakeHost) -> None:
+def test_vfs_in_use_are_refused_before_anything(host: FakeHost) -> None:
     pf = host.pfs[IGB]
     host.setup(pf, 7, [0, 6], "vfio-pci")
     one = plan(host, {"pf": IGB, "present_vfs": "0"})
@@ -178,7 +193,7 @@ def test_held_vfs_are_refused_before_anything(host: FakeHost) -> None:
     assert host.sysfs.writes == []
 
 
-def test_processes_are_looked_at_only_when_a_vfio_vf_would_go(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_are_read_only_when_a_vfio_vf_would_go(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     listed: list[str] = []
     names = host.sysfs.names
 
@@ -201,7 +216,7 @@ def test_only_named_pfs_are_read_when_addresses_are_given(host: FakeHost) -> Non
 
 
 def blocking(tmp_path: Path, interface: str = "vf-id") -> FakeHost:
-    """VF 1 of the network PF has a user who does not let go."""
+    """A host whose VF 1 is in use, by a lasting holder."""
     host = FakeHost(tmp_path / interface, interface)
     host.setup(host.igb(IGB), 7, [0, 1, 2] if interface == "vf-id" else range(7), "vfio-pci")
     host.nvme(NVME)
@@ -209,7 +224,7 @@ def blocking(tmp_path: Path, interface: str = "vf-id") -> FakeHost:
     return host
 
 
-# wish, at which step it blocks, which file; VFs that are there then
+# spec, at which step it blocks, which file; VFs that are there then
 BLOCKED: list[tuple[str, dict[str, Any], str, str, set[int]]] = [
     ("vf-id", {"present_vfs": "2"}, "'unbind' of VF 1", "virtfn1/driver/unbind", {0, 1, 2}),
     ("vf-id", {"hardware_vfs": 0, "present_vfs": "none"}, "'disable' of VF 0-2", "sriov_numvfs_no_scan", {1, 2}),
@@ -217,13 +232,16 @@ BLOCKED: list[tuple[str, dict[str, Any], str, str, set[int]]] = [
 ]
 
 
-@pytest.mark.parametrize(("interface", "wish", "step", "file", "left"), BLOCKED)
+@pytest.mark.parametrize(("interface", "spec", "step", "file", "left"), BLOCKED)
 def test_what_the_kernel_blocks_is_reported_and_left_alone(
-    tmp_path: Path, interface: str, wish: dict[str, Any], step: str, file: str, left: set[int]
+    tmp_path: Path, interface: str, spec: dict[str, Any], step: str, file: str, left: set[int]
 ) -> None:
-    """Neither undone nor read again: the fake fails whoever touches the PF. Later, the same wish is fulfilled."""
+    """No undo and no reading of a blocked PF.
+
+    The fake fails any access to the PF. Later the same specification is applied.
+    """
     host = blocking(tmp_path, interface)
-    document = validate({"pfs": [{"pf": IGB, **wish}]})
+    document = validate({"pfs": [{"pf": IGB, **spec}]})
     with pytest.raises(ApplyError) as caught:
         converge.converge(host.sysfs, host.run, document, force=True)
     text = str(caught.value)
@@ -235,7 +253,7 @@ def test_what_the_kernel_blocks_is_reported_and_left_alone(
     with pytest.raises(RefusedError, match=r"PF 0000:03:00.0: process \d+ .* has been writing"):
         converge.converge(host.sysfs, host.run, document, force=True)
     assert len(host.sysfs.writes) == written
-    host.released(host.pfs[IGB])
+    host.end_holders(host.pfs[IGB])
     converge.converge(host.sysfs, host.run, document)
     assert set(host.pfs[IGB].vfs) == ({2} if "unbind" in file else set())
     assert not converge.converge(host.sysfs, host.run, document).plan.changed
@@ -243,15 +261,18 @@ def test_what_the_kernel_blocks_is_reported_and_left_alone(
 
 def test_other_pfs_go_on_beside_a_blocked_one(tmp_path: Path) -> None:
     host = blocking(tmp_path)
-    wishes = [{"pf": IGB, "present_vfs": "2"}, {"pf": NVME, "hardware_vfs": 4, "present_vfs": "3"}]
+    specs = [{"pf": IGB, "present_vfs": "2"}, {"pf": NVME, "hardware_vfs": 4, "present_vfs": "3"}]
     with pytest.raises(ApplyError, match=f"changed as planned: {NVME}") as caught:
-        converge.converge(host.sysfs, host.run, validate({"pfs": wishes}), force=True)
+        converge.converge(host.sysfs, host.run, validate({"pfs": specs}), force=True)
     assert list(caught.value.failures) == [IGB]
     assert set(host.pfs[NVME].vfs) == {3}
 
 
 def test_on_a_stock_kernel_a_blocked_pf_blocks_the_others(tmp_path: Path) -> None:
-    """All of it is reported; the fake fails a plain write, which would keep this program for ever."""
+    """Failures of all PFs, each reported.
+
+    The fake fails a plain write, which would keep this program for ever.
+    """
     host = blocking(tmp_path, "stock")
     meet = threading.Event()
     write = host.sysfs.write_within
@@ -265,16 +286,19 @@ def test_on_a_stock_kernel_a_blocked_pf_blocks_the_others(tmp_path: Path) -> Non
             meet.set()
 
     host.sysfs.write_within = ordered  # type: ignore[method-assign]  # the first PF comes first
-    wishes = [{"pf": IGB, "hardware_vfs": 0, "present_vfs": "none"}, {"pf": NVME, "hardware_vfs": 4}]
+    specs = [{"pf": IGB, "hardware_vfs": 0, "present_vfs": "none"}, {"pf": NVME, "hardware_vfs": 4}]
     with pytest.raises(ApplyError) as caught:
-        converge.converge(host.sysfs, host.run, validate({"pfs": wishes}), force=True)
+        converge.converge(host.sysfs, host.run, validate({"pfs": specs}), force=True)
     assert sorted(caught.value.failures) == [IGB, NVME]
-    host.released(host.pfs[IGB])
+    host.end_holders(host.pfs[IGB])
     assert (host.pfs[IGB].enabled, host.pfs[NVME].enabled) == (0, 4)
 
 
 def test_on_a_stock_kernel_growing_has_deadlines_too(tmp_path: Path) -> None:
-    """One PF's new VFs find a user before its failure takes them back; the others' writes queue behind that."""
+    """Deadlines of writes that wait for an undo on another PF.
+
+    One PF's new VFs are in use before its failure takes them back; the others' writes queue behind that.
+    """
     host = FakeHost(tmp_path, "stock", ("igb", "igbvf", "nvme", "vfio-pci"))
     host.igb(IGB)
     host.nvme(NVME)
@@ -301,17 +325,20 @@ def test_on_a_stock_kernel_growing_has_deadlines_too(tmp_path: Path) -> None:
             raise ToolError(list(argv), 2, "RTNETLINK answers: Operation not permitted")
         return host.run(argv)
 
-    wishes = [{"pf": IGB, "hardware_vfs": 4, "vfs": [{"ids": 1, "vlan": 5}]}, {"pf": NVME, "hardware_vfs": 4}]
+    specs = [{"pf": IGB, "hardware_vfs": 4, "vfs": [{"ids": 1, "vlan": 5}]}, {"pf": NVME, "hardware_vfs": 4}]
     with pytest.raises(ApplyError) as caught:
-        converge.converge(host.sysfs, refused, validate({"pfs": wishes}))
+        converge.converge(host.sysfs, refused, validate({"pfs": specs}))
     assert sorted(caught.value.failures) == [IGB, NVME]
     assert "the PF is left as it is" in str(caught.value.failures[NVME])
-    host.released(host.pfs[IGB])
+    host.end_holders(host.pfs[IGB])
     assert (host.pfs[IGB].enabled, host.pfs[NVME].enabled) == (0, 4)
 
 
 def test_a_run_after_a_blocked_one_has_deadlines(tmp_path: Path) -> None:
-    """Whatever the kernel: nobody can know which locks the blocked one holds."""
+    """Deadlines on any kernel, beside a blocked writer.
+
+    Nobody can know which locks it has.
+    """
     host = blocking(tmp_path)
     with pytest.raises(ApplyError):
         converge.converge(host.sysfs, host.run, validate({"pfs": [{"pf": IGB, "present_vfs": "2"}]}), force=True)
@@ -331,17 +358,20 @@ def test_on_a_stock_kernel_a_run_after_a_blocked_one_blocks_too(tmp_path: Path) 
 
 
 def test_an_undo_that_blocks_ends_the_undoing(host: FakeHost) -> None:
-    """Somebody has opened the new VF when its properties cannot be read back."""
+    """An undo of a VF that somebody has opened.
+
+    That happens before its properties can be read back.
+    """
     pf = host.pfs[IGB]
     host.drivers.add("vfio-pci")
-    wish = {"pf": IGB, "hardware_vfs": 2, "present_vfs": "1", "vfs": [{"ids": 1, "driver": "vfio-pci"}]}
-    one = plan(host, wish, {"pf": NVME, "hardware_vfs": 1})
+    spec = {"pf": IGB, "hardware_vfs": 2, "present_vfs": "1", "vfs": [{"ids": 1, "driver": "vfio-pci"}]}
+    one = plan(host, spec, {"pf": NVME, "hardware_vfs": 1})
     probe = host.kernel.probe
 
     def grabbed(pf: FakePf, vf_id: int) -> None:
         probe(pf, vf_id)
         if pf.vfs[vf_id].driver == "vfio-pci":
-            pf.vfs[vf_id].driver, pf.vfs[vf_id].held = "other", True
+            pf.vfs[vf_id].driver, pf.vfs[vf_id].in_use = "other", True
 
     host.kernel.probe = grabbed  # type: ignore[method-assign]  # what a user of the VF does, as soon as it can
     host.drivers.add("other")
@@ -355,10 +385,13 @@ def test_an_undo_that_blocks_ends_the_undoing(host: FakeHost) -> None:
 
 
 def test_only_what_may_wait_has_a_process_of_its_own(host: FakeHost) -> None:
-    """The way of a live update (enable, add, bind) starts none; taking away does, and all writes beside it."""
+    """Writes with a process of their own: removals, and those beside.
+
+    The sequence of a live update (enable, add, bind) has none.
+    """
     host.drivers.add("vfio-pci")
-    wish = {"pf": IGB, "hardware_vfs": 7, "present_vfs": "0-5", "vfs": [{"ids": "all", "driver": "vfio-pci"}]}
-    converge.converge(host.sysfs, host.run, validate({"pfs": [{**wish, "drivers_autoprobe": False}]}))
+    spec = {"pf": IGB, "hardware_vfs": 7, "present_vfs": "0-5", "vfs": [{"ids": "all", "driver": "vfio-pci"}]}
+    converge.converge(host.sysfs, host.run, validate({"pfs": [{**spec, "drivers_autoprobe": False}]}))
     assert host.sysfs.within == []
     converge.converge(host.sysfs, host.run, validate({"pfs": [{"pf": IGB, "present_vfs": "1-6"}]}))
     folder = f"/sys/bus/pci/devices/{IGB}"

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Everything that can go wrong, at each step of each way: the PF is as it was found, or the error says what differs."""
+"""Every failure, at each step of each transition.
+
+Afterwards the PF is in its previous state, or the error says what differs.
+"""
 
 from __future__ import annotations
 
@@ -15,28 +18,31 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.apply import ApplyError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import KernelError, RefusedError, SriovError
 from tests.fake.scenarios.faults import LATE, LIE, NONSENSE, OTHER, STATUS, STUCK
-from tests.fake.scenarios.transitions import WAYS, A, B, Scene, Way
+from tests.fake.scenarios.transitions import TRANSITIONS, A, B, Scene, Transition
 
 BACK = "the PF is back in its previous state"
 FAILED = "undoing it failed too: "
 NUMBERS = (errno.EIO, errno.EBUSY, errno.ENOMEM)
-ALONE = [one for one in WAYS if len(one.starts) == 1]
+ALONE = [one for one in TRANSITIONS if len(one.starts) == 1]
 """With several PFs, side by side, nobody knows whose step comes when."""
 
-ALL = pytest.mark.parametrize("way", WAYS, ids=str)
+ALL = pytest.mark.parametrize("transition", TRANSITIONS, ids=str)
 
 
 @pytest.fixture
 def good(scene: Scene) -> dict[str, Any]:
-    """The picture after a run in which nothing goes wrong; the scene is as found again."""
+    """The picture after a run without faults, and the scene reset."""
     scene.run()
     after = scene.picture()
-    assert after != scene.found
+    assert after != scene.previous
     return after
 
 
 def differing(found: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
-    """In the words of the engine, what is otherwise in two pictures of one PF."""
+    """Names of the differences between two pictures of one PF.
+
+    They are the engine's.
+    """
     names = {"enabled": "hardware_vfs", "autoprobe": "drivers_autoprobe", "eswitch": "settings"}
     yield from (word for key, word in names.items() if found[key] != now[key])
     yield from ["present_vfs"] if set(found["vfs"]) != set(now["vfs"]) else []
@@ -51,18 +57,21 @@ def differing(found: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
 
 
 def judge(scene: Scene, good: dict[str, Any], error: ApplyError) -> None:
-    """Failed PFs are as found, or the error says what of them is not; the others have arrived."""
+    """Require failed PFs to be undone, and the others changed.
+
+    What is not in its previous state is named by the error.
+    """
     now = scene.picture()
     for address, failure in error.failures.items():
-        if now[address] == scene.found[address]:
+        if now[address] == scene.previous[address]:
             assert str(failure).endswith(BACK) or FAILED in str(failure)
         else:
             said = str(failure).partition(FAILED)[2]
-            assert [what for what in differing(scene.found[address], now[address]) if what not in said] == [], said
+            assert [what for what in differing(scene.previous[address], now[address]) if what not in said] == [], said
             assert said
     for address in set(now) - set(error.failures):
         assert now[address] == good[address]
-    assert scene.held() == scene.users
+    assert scene.in_use() == scene.used
 
 
 def error_of(scene: Scene) -> ApplyError | None:
@@ -85,18 +94,24 @@ def fails(scene: Scene, good: dict[str, Any], faults: dict[int, int | str]) -> s
 
 @ALL
 def test_each_action_refused(scene: Scene, good: dict[str, Any]) -> None:
-    """The error names file or program, and errno. Only the narrow interface cannot take everything back."""
+    """The undo of each refusal; the error names file and errno.
+
+    For a program it names that. Only the narrow interface cannot undo everything.
+    """
     for action in range(1, scene.actions + 1):
         for number in {NUMBERS[0], NUMBERS[1 + action % 2]}:
             text = fails(scene, good, {action: number})
             assert os.strerror(number) in text
             assert scene.host.struck[0] in text
-            assert BACK in text or scene.way.interface == B
+            assert BACK in text or scene.transition.interface == B
 
 
-@pytest.mark.parametrize("way", ALONE, ids=str)
+@pytest.mark.parametrize("transition", ALONE, ids=str)
 def test_each_program_goes_wrong(scene: Scene, good: dict[str, Any]) -> None:
-    """A status that means nothing, or a deadline; whether the program was obeyed is not known."""
+    """Programs that end with an unknown status, or a deadline.
+
+    Whether the program did what it should is not known.
+    """
     words = {STATUS: "ended with status 255: it has a bad day", LATE: "did not end within 60 s"}
     programs = [action for action, kind in enumerate(scene.kinds, 1) if kind == "program"]
     for action in programs:
@@ -104,12 +119,15 @@ def test_each_program_goes_wrong(scene: Scene, good: dict[str, Any]) -> None:
             text = fails(scene, good, {action: fault})
             assert said in text
             assert scene.host.struck[0] in text
-            assert BACK in text or scene.way.interface == B
+            assert BACK in text or scene.transition.interface == B
 
 
 @ALL
 def test_each_action_lies(scene: Scene, good: dict[str, Any]) -> None:
-    """It says that it was done, and nothing was: no success, unless that makes no difference to what was wished."""
+    """Actions that succeed without effect.
+
+    The run fails, unless the desired state is the same.
+    """
     lies = 0
     for action in range(1, scene.actions + 1):
         scene.reset({action: LIE})
@@ -122,7 +140,10 @@ def test_each_action_lies(scene: Scene, good: dict[str, Any]) -> None:
 
 
 def wished(scene: Scene, picture: dict[str, Any]) -> dict[str, Any]:
-    """Less the drivers that are left to the kernel's choice, which may be none."""
+    """A picture without drivers that the kernel chooses.
+
+    They may be none.
+    """
     for step in (step for step in scene.steps if step.is_kernels_choice):
         for vf_id in step.ids:
             address, _driver, override = picture[step.pf]["vfs"][vf_id]
@@ -133,7 +154,10 @@ def wished(scene: Scene, picture: dict[str, Any]) -> dict[str, Any]:
 
 @ALL
 def test_each_action_that_the_kernel_does_not_end(scene: Scene, good: dict[str, Any]) -> None:
-    """The PF is left alone until the kernel has gone on; then the same wish is fulfilled."""
+    """Actions that the kernel blocks, and a run after each.
+
+    The PF stays as it is until the kernel has finished; then the same specification is applied.
+    """
     for action in [action for action, kind in enumerate(scene.kinds, 1) if kind != "write"]:  # that has no deadline
         scene.reset({action: STUCK})
         with pytest.raises(ApplyError, match=r"(has not come back|cannot be killed).*the PF is left as it is"):
@@ -143,16 +167,19 @@ def test_each_action_that_the_kernel_does_not_end(scene: Scene, good: dict[str, 
         if kind == "within":
             with pytest.raises(RefusedError, match="has been writing"):
                 scene.run()
-            scene.host.go_on()
+            scene.host.unblock()
             scene.live()
         scene.run()
         assert scene.picture() == good
-        assert scene.held() == scene.users
+        assert scene.in_use() == scene.used
 
 
 @ALL
 def test_each_answer_of_a_program_goes_wrong(scene: Scene, good: dict[str, Any]) -> None:
-    """Before anything is written it is an error, later all is taken back; some answers are not needed."""
+    """Wrong answers of programs that only read.
+
+    Before anything is written it is an error, later all is undone; some answers are not needed.
+    """
     for question in range(1, scene.asked + 1):
         for fault in (STATUS, (NONSENSE, OTHER, LATE)[question % 3]):
             scene.reset(wrong={question: fault})
@@ -162,14 +189,17 @@ def test_each_answer_of_a_program_goes_wrong(scene: Scene, good: dict[str, Any])
                 judge(scene, good, error)
             except SriovError:
                 assert scene.host.actions == 0
-                assert scene.picture() == scene.found
+                assert scene.picture() == scene.previous
             else:
                 assert scene.picture() == good
 
 
-@pytest.mark.parametrize("way", [one for one in ALONE if one.interface == A], ids=str)
+@pytest.mark.parametrize("transition", [one for one in ALONE if one.interface == A], ids=str)
 def test_each_undo_fails_too(scene: Scene, good: dict[str, Any]) -> None:
-    """The error says both, and what is not as it was found; the other undos are tried."""
+    """Both errors, and differences from the previous state.
+
+    The other undos are tried.
+    """
     fails(scene, good, {scene.actions: errno.EIO})
     undos = scene.host.actions - scene.actions
     for undo in range(1, undos + 1):
@@ -182,7 +212,10 @@ def test_each_undo_fails_too(scene: Scene, good: dict[str, Any]) -> None:
 
 
 def reading(scene: Scene, what: Callable[[int], None]) -> None:
-    """Call ``what`` with the place of each reading of a file after the last action of the good run."""
+    """Call ``what`` at each reading after the last action.
+
+    It takes the reading's place among those of files, in a run without faults.
+    """
     sysfs, read, after = scene.host.sysfs, type(scene.host.sysfs).read, 0
 
     def noted(path: str) -> str:
@@ -195,9 +228,11 @@ def reading(scene: Scene, what: Callable[[int], None]) -> None:
     sysfs.read = noted  # type: ignore[method-assign]  # the scene is of one test
 
 
-@pytest.mark.parametrize("way", [one for one in WAYS if one.name in ("from nothing", "eswitch, VFs disabled")], ids=str)
+@pytest.mark.parametrize(
+    "transition", [one for one in TRANSITIONS if one.name in ("from nothing", "eswitch, VFs disabled")], ids=str
+)
 def test_each_reading_afterwards_fails(scene: Scene, good: dict[str, Any]) -> None:
-    """Nothing is a success that could not be read."""
+    """No success without a reading of the result."""
     places: list[int] = []
     reading(scene, places.append)
     scene.reset()
@@ -213,16 +248,16 @@ def test_each_reading_afterwards_fails(scene: Scene, good: dict[str, Any]) -> No
         reading(scene, fail)
         error = error_of(scene)
         if error is None:  # of a file that a driver need not have
-            assert (scene.picture(), scene.way.name) == (good, "eswitch, VFs disabled")
+            assert (scene.picture(), scene.transition.name) == (good, "eswitch, VFs disabled")
         else:
             assert "cannot read /sys/" in str(error)
             judge(scene, good, error)
-            assert scene.picture() == scene.found
+            assert scene.picture() == scene.previous
 
 
-@pytest.mark.parametrize("way", [WAYS[0]], ids=str)
+@pytest.mark.parametrize("transition", [TRANSITIONS[0]], ids=str)
 def test_what_nobody_has_thought_of_is_taken_back(
-    way: Way, scene: Scene, good: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    transition: Transition, scene: Scene, good: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def probe(*_args: object) -> None:
         raise ZeroDivisionError("a bug")
@@ -232,4 +267,4 @@ def test_what_nobody_has_thought_of_is_taken_back(
     with pytest.raises(ApplyError, match=f"unexpected ZeroDivisionError: a bug.*{BACK}") as caught:
         scene.run()
     judge(scene, good, caught.value)
-    assert way.interface == A
+    assert transition.interface == A

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A run that is killed, at each step of each way: the same wish leads from there to where it would have led."""
+"""A run that is killed at each step of each transition.
+
+The same specification leads from there to the same state.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import UNFINISHED
 from tests.fake.scenarios.faults import KILL, KILL_AFTER, Killed
-from tests.fake.scenarios.transitions import WAYS, Scene
+from tests.fake.scenarios.transitions import TRANSITIONS, Scene
 
-ALL = pytest.mark.parametrize("way", WAYS, ids=str)
+ALL = pytest.mark.parametrize("transition", TRANSITIONS, ids=str)
 
 
 def notes(scene: Scene) -> list[str]:
@@ -21,7 +24,10 @@ def notes(scene: Scene) -> list[str]:
 
 
 def predicted(scene: Scene) -> dict[str, Any]:
-    """What a run does, having asked before: the same in check mode, which changes nothing."""
+    """The result of a run, which check mode has predicted.
+
+    Check mode changed nothing.
+    """
     before = scene.picture(), scene.host.actions, notes(scene)
     asked = scene.run(check=True).to_dict()
     assert (scene.picture(), scene.host.actions, notes(scene)) == before
@@ -31,11 +37,14 @@ def predicted(scene: Scene) -> dict[str, Any]:
 
 
 def arrives(scene: Scene, good: dict[str, Any]) -> None:
-    """Nothing is unfinished then, VFs in use were not touched, and there is nothing to do again."""
+    """Run again and require the desired state.
+
+    No run is unfinished then, VFs in use were not touched, and nothing is left to do.
+    """
     scene.live()
     predicted(scene)
     assert scene.picture() == good
-    assert scene.held() == scene.users
+    assert scene.in_use() == scene.used
     assert notes(scene) == []
     assert not scene.run().plan.changed
 
@@ -59,7 +68,7 @@ def test_killed_at_each_action(scene: Scene) -> None:
 
 @ALL
 def test_killed_after_the_last_action(scene: Scene) -> None:
-    """Before anything was read again: nobody knows that it has arrived."""
+    """A run killed before it reads its result."""
     scene.run()
     good = scene.picture()
     scene.reset({scene.actions: KILL_AFTER})

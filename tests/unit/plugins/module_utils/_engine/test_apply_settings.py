@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Applying settings of PFs and VFs: what fails, what does not stick, what comes back; all of it on a fake host."""
+"""Applying settings of PFs and VFs: failures, and their undo.
+
+All of it is on a fake host.
+"""
 
 from __future__ import annotations
 
@@ -31,10 +34,10 @@ def mlx5(host: FakeHost, **changes: Any) -> FakePf:  # noqa: ANN401 - fields of 
     return host.mlx5(MLX5, netdev="eth5", **changes)
 
 
-def failure(host: FakeHost, wish: dict[str, Any]) -> str:
+def failure(host: FakeHost, spec: dict[str, Any]) -> str:
     before = host.picture()
     with pytest.raises(ApplyError, match="the PF is back in its previous state") as caught:
-        converge.converge(host.sysfs, host.run, validate({"pfs": [wish]}), allow_disruptive=True)
+        converge.converge(host.sysfs, host.run, validate({"pfs": [spec]}), allow_disruptive=True)
     assert host.picture() == before
     return str(caught.value)
 
@@ -47,16 +50,19 @@ def test_refused_property_is_named_with_its_vf_and_taken_back(host: FakeHost) ->
 
 
 def test_what_goes_before_a_refused_property_is_taken_back(tmp_path: Path) -> None:
-    """The kernel would refuse it again when it is set back, and what comes after it in the same command stayed."""
+    """The undo of properties set by a refused command.
+
+    The kernel would refuse the last one again when it is set back; what follows it in the same command was not set.
+    """
     host = FakeHost(tmp_path)
     host.setup(host.igb(), 4, [0])
-    wish = {"ids": "0-1", "mac": "02:00:00:00:00:00+id", "vlan": 5, "trust": True, "link_state": "enable"}
-    said = failure(host, {"pf": "eth0", "vfs": [wish]})
+    spec = {"ids": "0-1", "mac": "02:00:00:00:00:00+id", "vlan": 5, "trust": True, "link_state": "enable"}
+    said = failure(host, {"pf": "eth0", "vfs": [spec]})
     assert "at step 'properties' of VF 0: the kernel refused link_state enable: EOPNOTSUPP" in said
 
 
 def test_vectors_that_the_kernel_refuses(host: FakeHost) -> None:
-    """The others hold what is asked for: that is known only to the driver."""
+    """Vectors that other VFs have; only the driver knows."""
     host.setup(mlx5(host, total_msix=32), 4, [0, 1])
     said = failure(host, {"pf": MLX5, "vfs": [{"ids": 0, "msix_vectors": 16}]})
     assert "at step 'msix' of VF 0: cannot write '16' to " in said
@@ -73,7 +79,10 @@ def test_vectors_that_the_driver_forgets(host: FakeHost, monkeypatch: pytest.Mon
 def test_unsupported_vectors_are_no_sign_that_vfs_must_be_present(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """EOPNOTSUPP of another file: nothing is done again as on a stock kernel."""
+    """EOPNOTSUPP of another file than the kernel interface's.
+
+    Nothing is done again as on a stock kernel.
+    """
     pf = mlx5(host)
     host.setup(pf, 4, [0])
 
@@ -85,7 +94,7 @@ def test_unsupported_vectors_are_no_sign_that_vfs_must_be_present(
     assert "the PF's driver cannot change the MSI-X vectors of its VFs" in said
 
 
-def test_driver_that_does_not_come_back_is_told(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_driver_that_does_not_bind_again_is_reported(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     pf = mlx5(host)
     host.setup(pf, 4, [0], "mlx5_core")
     host.reluctant.add("mlx5_core")
@@ -95,7 +104,7 @@ def test_driver_that_does_not_come_back_is_told(host: FakeHost, monkeypatch: pyt
         converge.converge(host.sysfs, host.run, document)
 
 
-def test_held_vf_keeps_its_vectors(host: FakeHost) -> None:
+def test_vf_in_use_keeps_its_vectors(host: FakeHost) -> None:
     pf = mlx5(host)
     host.setup(pf, 4, [0], "vfio-pci")
     host.hold(pf, 0)
@@ -107,10 +116,13 @@ def test_held_vf_keeps_its_vectors(host: FakeHost) -> None:
 
 @pytest.mark.parametrize("vfs_first", [False, True])
 def test_switchdev_in_the_order_of_mlx5(host: FakeHost, vfs_first: bool) -> None:
-    """Older kernels go to switchdev only with VFs; bound ones would be an assertion of the fake."""
+    """Switchdev before and after VFs, and never with bound ones.
+
+    Older kernels change to switchdev only with VFs; bound ones would be an assertion of the fake.
+    """
     pf = mlx5(host, vfs_first=vfs_first)
-    wish = {"pf": MLX5, "hardware_vfs": 4, "present_vfs": "all", "eswitch_mode": "switchdev", "mtu": 9000}
-    document = validate({"pfs": [{**wish, "vfs": [{"ids": "all", "mac": "hash", "driver": "vfio-pci"}]}]})
+    spec = {"pf": MLX5, "hardware_vfs": 4, "present_vfs": "all", "eswitch_mode": "switchdev", "mtu": 9000}
+    document = validate({"pfs": [{**spec, "vfs": [{"ids": "all", "mac": "hash", "driver": "vfio-pci"}]}]})
     outcome = converge.converge(host.sysfs, host.run, document)
     assert (pf.eswitch, pf.mtu, {vf.driver for vf in pf.vfs.values()}) == ("switchdev", 9000, {"vfio-pci"})
     assert outcome.states[MLX5].netdev == "eth5"
@@ -118,7 +130,7 @@ def test_switchdev_in_the_order_of_mlx5(host: FakeHost, vfs_first: bool) -> None
 
 
 @pytest.mark.parametrize(
-    ("wish", "forgets", "words"),
+    ("spec", "forgets", "words"),
     [
         ({"eswitch_mode": "switchdev"}, "set_eswitch", "eswitch_mode: wanted switchdev, found legacy"),
         ({"mtu": 9000}, "set_mtu", "mtu: wanted 9000, found 1500"),
@@ -126,16 +138,19 @@ def test_switchdev_in_the_order_of_mlx5(host: FakeHost, vfs_first: bool) -> None
     ],
 )
 def test_settings_that_do_not_stick(
-    host: FakeHost, monkeypatch: pytest.MonkeyPatch, wish: dict[str, Any], forgets: str, words: str
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch, spec: dict[str, Any], forgets: str, words: str
 ) -> None:
     pf = mlx5(host)
     host.setup(pf, 4, [0], "mlx5_core")
     monkeypatch.setattr(host.kernel, forgets, lambda *_args: None)
-    assert f"a fresh reading shows {words}" in failure(host, {"pf": MLX5, **wish})
+    assert f"a fresh reading shows {words}" in failure(host, {"pf": MLX5, **spec})
 
 
 def test_link_states_come_back_with_the_eswitch(host: FakeHost) -> None:
-    """The driver forgets them on the way to switchdev; the one failure is at adding VF 1, after that."""
+    """Restore link states that the driver forgets at switchdev.
+
+    The one failure is at adding VF 1, after that.
+    """
     pf = mlx5(host)
     host.setup(pf, 4, [0])
     pf.properties[0]["link_state"] = "enable"
@@ -145,8 +160,11 @@ def test_link_states_come_back_with_the_eswitch(host: FakeHost) -> None:
     assert pf.properties[0]["link_state"] == "enable"
 
 
-def as_found(host: FakeHost, pf: FakePf) -> None:
-    """Four VFs of which 0 and 2 are bound, everything that a wish can change being given by somebody before."""
+def previous_state(host: FakeHost, pf: FakePf) -> None:
+    """Set up four VFs with all that a specification can change.
+
+    VFs 0 and 2 are bound.
+    """
     host.kernel._disable(pf)
     pf.eswitch, pf.mtu = "legacy", 2000
     host.setup(pf, 4, [0, 2], pf.vf_driver)
@@ -165,7 +183,7 @@ ALL_OF_ETHERNET = {
     "mac": "hash", "vlan": 9, "vlan_proto": "802.1q", "query_rss": False, "msix_vectors": 20, "mtu": 9000,
 }  # fmt: skip
 GUIDS = {"node_guid": "02:00:00:00:00:00:01:00+id", "port_guid": "02:00:00:00:00:00:02:00+id"}
-# PF, wish, kinds of its steps
+# PF, spec, kinds of its steps
 TAKEN_BACK: list[tuple[Callable[[FakeHost], FakePf], dict[str, Any], set[str]]] = [
     (
         mlx5,
@@ -189,26 +207,26 @@ TAKEN_BACK: list[tuple[Callable[[FakeHost], FakePf], dict[str, Any], set[str]]] 
 ]
 
 
-@pytest.mark.parametrize(("add", "wish", "kinds"), TAKEN_BACK)
+@pytest.mark.parametrize(("add", "spec", "kinds"), TAKEN_BACK)
 def test_failure_of_each_step_takes_all_back(
-    host: FakeHost, add: Callable[[FakeHost], FakePf], wish: dict[str, Any], kinds: set[str]
+    host: FakeHost, add: Callable[[FakeHost], FakePf], spec: dict[str, Any], kinds: set[str]
 ) -> None:
     pf = add(host)
-    document = validate({"pfs": [{"pf": MLX5, **wish}]})
-    as_found(host, pf)
+    document = validate({"pfs": [{"pf": MLX5, **spec}]})
+    previous_state(host, pf)
     done = converge.converge(host.sysfs, host.run, document, allow_disruptive=True).plan.steps
     assert {step.what for step in done} == kinds
     for number in range(1, host.actions + 1):
-        as_found(host, pf)
+        previous_state(host, pf)
         host.actions, host.faults = 0, {number: errno.EIO}
-        failure(host, {"pf": MLX5, **wish})
+        failure(host, {"pf": MLX5, **spec})
 
 
 def test_writes_beside_an_unbinding_have_deadlines(host: FakeHost) -> None:
-    """Of files; programs have theirs in `_process`."""
+    """Deadlines of files; programs have theirs in `process`."""
     host.setup(mlx5(host), 4, [0, 2], "mlx5_core")
-    wish = {"eswitch_mode": "switchdev", "mtu": 9000, "vfs": [{"ids": 2, "msix_vectors": 20, "mtu": 4000}]}
-    document = validate({"pfs": [{"pf": MLX5, "allow_disruptive": True, **wish}]})
+    spec = {"eswitch_mode": "switchdev", "mtu": 9000, "vfs": [{"ids": 2, "msix_vectors": 20, "mtu": 4000}]}
+    document = validate({"pfs": [{"pf": MLX5, "allow_disruptive": True, **spec}]})
     converge.converge(host.sysfs, host.run, document)
     assert [path for path, _seconds in host.sysfs.within] == [path for path, _value in host.sysfs.writes]
     files = {path.rsplit("/", 1)[1]: seconds for path, seconds in host.sysfs.within}
@@ -218,9 +236,12 @@ def test_writes_beside_an_unbinding_have_deadlines(host: FakeHost) -> None:
     assert host.sysfs.within == []
 
 
-def test_a_user_that_blocks_the_change_of_the_eswitch(host: FakeHost) -> None:
-    """Forced, and it does not let go: the mode stays, the PF is left alone; later the wish is fulfilled, and VFs get
-    the drivers back that they had."""
+def test_a_holder_that_blocks_the_change_of_the_eswitch(host: FakeHost) -> None:
+    """A forced unbind of a VF whose holder does not release it.
+
+    The mode and the PF stay as they are. Later the specification is applied, and VFs are bound to their previous
+    drivers.
+    """
     pf = mlx5(host)
     host.setup(pf, 4, [0, 2], "vfio-pci")
     host.hold(pf, 2)
@@ -228,6 +249,6 @@ def test_a_user_that_blocks_the_change_of_the_eswitch(host: FakeHost) -> None:
     with pytest.raises(ApplyError, match=r"at step 'unbind' of VF 2: .*\(in use: VF 2 by VM web1.*left as it is"):
         converge.converge(host.sysfs, host.run, document, force=True)
     assert (pf.eswitch, pf.vfs[0].driver) == ("legacy", None)
-    host.released(pf)
+    host.end_holders(pf)
     converge.converge(host.sysfs, host.run, document)
     assert (pf.eswitch, pf.vfs[0].driver, pf.vfs[2].driver) == ("switchdev", "vfio-pci", "vfio-pci")

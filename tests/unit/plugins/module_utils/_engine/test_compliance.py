@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The compliance check sees what differs at one VF of many. How little it reads is in test_unchanged_host.py."""
+"""The compliance check notices one VF of many that differs.
+
+How little it reads is in test_unchanged_host.py.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ def pf(tmp_path: Path) -> tuple[FakeHost, FakePf]:
 
 
 def spoil(**values: Any) -> Callable[[FakePf], None]:  # noqa: ANN401 - values of several types
-    """Of the last VF."""
+    """Change attributes of the last VF."""
 
     def act(pf: FakePf) -> None:
         for name, value in values.items():
@@ -59,7 +62,7 @@ def autoprobe(pf: FakePf) -> None:
     pf.autoprobe = False
 
 
-# wish that the host is as, what changes, step that brings it back
+# spec that the host is as, what changes, step that brings it back
 DIFFERENCES: list[tuple[dict[str, Any], Callable[[FakePf], None], str]] = [
     ({"present_vfs": "all"}, gone, "add"),
     ({"drivers_autoprobe": True}, autoprobe, "autoprobe"),
@@ -75,12 +78,12 @@ DIFFERENCES: list[tuple[dict[str, Any], Callable[[FakePf], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("wish", "differ", "step"), DIFFERENCES)
+@pytest.mark.parametrize(("spec", "differ", "step"), DIFFERENCES)
 def test_one_vf_that_differs_is_seen(
-    pf: tuple[FakeHost, FakePf], wish: dict[str, Any], differ: Callable[[FakePf], None], step: str
+    pf: tuple[FakeHost, FakePf], spec: dict[str, Any], differ: Callable[[FakePf], None], step: str
 ) -> None:
     host, fake = pf
-    document = validate({"pfs": [{"pf": MLX5, **wish}]})
+    document = validate({"pfs": [{"pf": MLX5, **spec}]})
     assert not converge(host.sysfs, host.run, document, check=True).plan.changed
     differ(fake)
     host.draw()
@@ -92,7 +95,10 @@ def test_one_vf_that_differs_is_seen(
 
 
 def test_details_are_read_once_something_differs(pf: tuple[FakeHost, FakePf]) -> None:
-    """They are for undo: of all VFs that may be touched, those that are as wished among them."""
+    """Details of all VFs that may be touched, for the undo.
+
+    Those of VFs that are as declared are among them.
+    """
     host, fake = pf
     document = validate({"pfs": [{"pf": MLX5, "vfs": [{"ids": "all", "driver": "mlx5_core"}]}]})
     states, _resolved, _reached = read_host(host.sysfs, host.run, document)

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Single actions: which property was refused, the interface that comes late, the errno of each file."""
+"""Single actions: refused properties, late interfaces, errno by file."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def host(tmp_path: Path) -> FakeHost:
     return host
 
 
-def steps(**wish: object) -> list[Step]:
+def steps(**spec: object) -> list[Step]:
     state = PfState(PF, 7, 4, netdev="eth0", properties={1: FOUND})
-    return list(set_properties(state, 1, VfProperties(**wish)))  # type: ignore[arg-type]  # values of several types
+    return list(set_properties(state, 1, VfProperties(**spec)))  # type: ignore[arg-type]  # values of several types
 
 
 def refusal(host: FakeHost, action: Action) -> PropertyError:
@@ -78,14 +78,14 @@ REFUSED: list[tuple[dict[str, int], dict[str, object], tuple[str, ...], int]] = 
 ]
 
 
-@pytest.mark.parametrize(("rejects", "wish", "named", "number"), REFUSED)
+@pytest.mark.parametrize(("rejects", "spec", "named", "number"), REFUSED)
 def test_refused_property_is_named(
-    host: FakeHost, rejects: dict[str, int], wish: dict[str, object], named: tuple[str, ...], number: int
+    host: FakeHost, rejects: dict[str, int], spec: dict[str, object], named: tuple[str, ...], number: int
 ) -> None:
     host.pfs[PF].rejects = rejects
-    error = refusal(host, steps(**wish)[0].action)
+    error = refusal(host, steps(**spec)[0].action)
     assert (error.properties, error.errno) == (named, number)
-    assert str(error).startswith(f"the kernel refused {named[0]} {wish[named[0]]}")
+    assert str(error).startswith(f"the kernel refused {named[0]} {spec[named[0]]}")
     assert f": {errno.errorcode[number]} (" in str(error).replace("EOPNOTSUPP", errno.errorcode[number])
 
 
@@ -98,7 +98,7 @@ def test_protocol_is_refused_with_its_vlan(host: FakeHost) -> None:
     )
 
 
-def test_failure_that_no_property_repeats_is_told_as_it_was(host: FakeHost) -> None:
+def test_failure_that_no_property_repeats_is_reported_as_it_was(host: FakeHost) -> None:
     host.faults = {1: errno.ENOMEM}
     with pytest.raises(ToolError, match="Cannot allocate memory") as caught:
         act(host.sysfs, host.run, PF, steps(vlan=5, trust=True)[0].action)
@@ -106,7 +106,7 @@ def test_failure_that_no_property_repeats_is_told_as_it_was(host: FakeHost) -> N
 
 
 def test_a_driver_that_keeps_its_errno(host: FakeHost) -> None:
-    """As `ip` prints the words of a driver alone, where it has some."""
+    """A driver's own text without an errno, as `ip` prints it."""
 
     def run(argv: Sequence[str]) -> str:
         raise ToolError(argv, 2, "Error: mydriver: not today.")
@@ -119,7 +119,10 @@ def test_a_driver_that_keeps_its_errno(host: FakeHost) -> None:
 
 
 def test_guids_are_written_one_by_one(tmp_path: Path) -> None:
-    """Of two in one command the kernel would drop the second without a word."""
+    """One command for each GUID.
+
+    Of two in one command the kernel would drop the second without an error.
+    """
     host = FakeHost(tmp_path)
     pf = host.ipoib()
     host.setup(pf, 2)
@@ -127,12 +130,12 @@ def test_guids_are_written_one_by_one(tmp_path: Path) -> None:
     host.run(both)
     assert (pf.properties[1]["node_guid"], pf.properties[1]["port_guid"]) == ("02:" * 7 + "01", "00:" * 7 + "00")
     state = PfState(pf.address, 8, 2, netdev="ib0", properties={1: VfProperties()})
-    wish = VfProperties(link_state="enable", node_guid="02:" * 7 + "03", port_guid="02:" * 7 + "04")
-    made = list(set_properties(state, 1, wish))
+    spec = VfProperties(link_state="enable", node_guid="02:" * 7 + "03", port_guid="02:" * 7 + "04")
+    made = list(set_properties(state, 1, spec))
     assert len(made) == 2
     for step in made:
         act(host.sysfs, host.run, PF, step.action)
-    assert {name: pf.properties[1][name] for name in wish.to_dict()} == wish.to_dict()
+    assert {name: pf.properties[1][name] for name in spec.to_dict()} == spec.to_dict()
 
 
 def test_read_back_says_what_the_driver_reports(host: FakeHost) -> None:

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Notes of interrupted runs; what becomes of them at each step is in test__apply_kills."""
+"""Journals of unfinished runs.
+
+Undoing them after each step is in test_apply_kills.py.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ def test_a_note_is_read_as_it_was_written(host: FakeHost) -> None:
     assert list((host.root / UNFINISHED.lstrip("/")).iterdir()) == []
 
 
-def test_what_is_owed_longest_counts() -> None:
+def test_the_oldest_journal_entry_counts() -> None:
     later = JournalEntry(7, frozenset({5}), True, {5: "igbvf"}, {}, {0: ("nvme", None)}, frozenset({6}))
     assert ALL.over(later) == JournalEntry(
         4, frozenset({0, 3}), False, {5: "igbvf", **ALL.drivers}, ALL.properties, ALL.rebound, frozenset({2, 6})
@@ -63,7 +66,7 @@ def test_what_is_owed_longest_counts() -> None:
     )
 
 
-def test_a_run_that_ends_while_it_is_looked_at(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_ends_while_its_journal_is_read(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     journal.note(host.sysfs, PF, ALL)
     states = read_pfs(host.sysfs)
     names = host.sysfs.names(UNFINISHED)
@@ -89,7 +92,7 @@ def test_without_a_note_nothing_is_written(host: FakeHost) -> None:
     assert host.sysfs.writes == []
 
 
-# a PF of 4 VFs of which 1 and 2 are present, 2 with vfio-pci, is killed when they are gone; another wish; what is then
+# a PF of 4 VFs of which 1 and 2 are present, 2 with vfio-pci, is killed when they are gone; another spec; what is then
 OTHERS: list[tuple[dict[str, Any], tuple[int, set[int], str | None]]] = [
     ({}, (4, {1, 2}, "vfio-pci")),
     ({"hardware_vfs": 2}, (2, {1}, None)),
@@ -99,9 +102,9 @@ OTHERS: list[tuple[dict[str, Any], tuple[int, set[int], str | None]]] = [
 ]
 
 
-@pytest.mark.parametrize(("wish", "then"), OTHERS)
-def test_another_wish_goes_before_what_is_owed(
-    host: FakeHost, wish: dict[str, Any], then: tuple[int, set[int], str | None]
+@pytest.mark.parametrize(("spec", "then"), OTHERS)
+def test_another_spec_goes_before_the_journal(
+    host: FakeHost, spec: dict[str, Any], then: tuple[int, set[int], str | None]
 ) -> None:
     pf = host.pfs[PF]
     host.drivers.add("vfio-pci")
@@ -114,7 +117,7 @@ def test_another_wish_goes_before_what_is_owed(
         converge.converge(host.sysfs, host.run, validate({"pfs": [{"drivers_autoprobe": True, **first}]}))
     assert host.pfs[PF].enabled == 0
     host.dead = False
-    report = converge.converge(host.sysfs, host.run, validate({"pfs": [{"pf": PF, **wish}]}))
+    report = converge.converge(host.sysfs, host.run, validate({"pfs": [{"pf": PF, **spec}]}))
     assert (pf.enabled, set(pf.vfs), pf.vfs[2].driver if 2 in pf.vfs else None) == then
     assert "a run before this one did not come to its end" in report.plan.notes[0]
     assert report.plan.warnings == report.plan.notes[:1]
@@ -144,7 +147,7 @@ def test_a_journal_of_the_version_before_is_undone(host: FakeHost) -> None:
 
 
 def test_a_journal_is_written_as_the_version_before_did(host: FakeHost) -> None:
-    """So that it can be undone after a downgrade as well."""
+    """A journal that the version before can undo, after a downgrade."""
     pf = host.pfs[PF]
     host.drivers.add("vfio-pci")
     host.setup(pf, 4, [0, 2])

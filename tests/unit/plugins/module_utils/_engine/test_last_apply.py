@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is noted about the last apply."""
+"""The record of the last apply."""
 
 from __future__ import annotations
 
@@ -78,20 +78,23 @@ def test_a_foreign_file_is_none(tmp_path: Path, text: str) -> None:
     assert last_apply.read(Sysfs(str(tmp_path))) is None
 
 
-def _told_and_busy(number: int) -> None:
+def _signalled_and_busy(number: int) -> None:
     os.kill(os.getpid(), number)
     time.sleep(5)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_told_to_end_it_ends_at_once_and_that_is_noted(tmp_path: Path, number: int) -> None:
-    """Whatever its threads are waiting for; the handlers of before are back after a run that comes to its end."""
+def test_a_signal_ends_it_at_once_and_that_is_noted(tmp_path: Path, number: int) -> None:
+    """A signal ends the run at once, whatever its threads do.
+
+    The previous handlers are back after a run that comes to its end.
+    """
     sysfs, handlers = Sysfs(str(tmp_path)), [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
     pid = os.fork()
     if pid == 0:
         try:
             with ThreadPoolExecutor() as pool:
-                last_apply.recorded(sysfs, lambda: pool.submit(_told_and_busy, number).result())
+                last_apply.recorded(sysfs, lambda: pool.submit(_signalled_and_busy, number).result())
         finally:
             os._exit(99)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 128 + number

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far a reader must walk through the engine for one apply of one PF: derivations of the goal, moves between files.
+"""Budget of one apply of one PF: derivations of the goal, moves.
 
 A move is a call into another file of ``module_utils`` than the call before it; calls of a thread follow each other.
 """

@@ -84,7 +84,7 @@ def test_udev_passes_by(host: FakeHost, comm: str) -> None:
     assert read(host) == {6: "process 76 (prog)"}
 
 
-def test_vfs_of_one_group_have_one_user(host: FakeHost) -> None:
+def test_vfs_of_one_group_have_one_holder(host: FakeHost) -> None:
     vfs = host.pfs[IGB].vfs
     vfs[0].group = vfs[6].group
     host.draw()
@@ -112,7 +112,7 @@ def test_process_that_ends_meanwhile(host: FakeHost, monkeypatch: pytest.MonkeyP
     assert read(host) == {0: "process 78 (prog)"}
 
 
-def test_not_allowed_to_look_is_an_error(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_not_allowed_to_read_is_an_error(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody may be overlooked."""
     process(host, 77, "/dev/vfio/2")
 
@@ -167,7 +167,7 @@ USES: list[tuple[Callable[[FakeHost], None], str, str, str]] = [
     (mounted, NVME, "nvme", "mount point /data (/dev/nvme1n1)"),
 ]
 # what would take it away
-WISHES: list[dict[str, Any]] = [
+SPECS: list[dict[str, Any]] = [
     {"present_vfs": "1"},
     {"vfs": [{"ids": 2, "driver": "other"}]},
     {"hardware_vfs": 0, "present_vfs": "none"},
@@ -183,17 +183,17 @@ def in_use(folder: Path, use: Callable[[FakeHost], None], address: str, driver: 
     return host
 
 
-@pytest.mark.parametrize("wish", WISHES)
+@pytest.mark.parametrize("spec", SPECS)
 @pytest.mark.parametrize(("use", "address", "driver", "words"), USES)
 def test_hands_off(
-    tmp_path: Path, use: Callable[[FakeHost], None], address: str, driver: str, words: str, wish: dict[str, Any]
+    tmp_path: Path, use: Callable[[FakeHost], None], address: str, driver: str, words: str, spec: dict[str, Any]
 ) -> None:
     """Asked or done, it is refused with the name of the user, and nothing is written; the other VF is free."""
     host = in_use(tmp_path, use, address, driver)
     before = host.picture()
     for check in (True, False):
         with pytest.raises(RefusedError) as caught:
-            converge(host.sysfs, host.run, validate({"pfs": [{"pf": address, **wish}]}), check=check)
+            converge(host.sysfs, host.run, validate({"pfs": [{"pf": address, **spec}]}), check=check)
         assert f"VF 2 of PF {address} by {words}" in str(caught.value)
         assert "force: true" in str(caught.value)
     assert (host.sysfs.writes, host.run.calls, host.picture()) == ([], [], before)
@@ -222,12 +222,12 @@ def test_a_file_of_libvirt_that_nobody_understands_is_a_refusal(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "wish", [{"present_vfs": "1-3"}, {"drivers_autoprobe": False}, {"vfs": [{"ids": 2, "vlan": 5}]}]
+    "spec", [{"present_vfs": "1-3"}, {"drivers_autoprobe": False}, {"vfs": [{"ids": 2, "vlan": 5}]}]
 )
-def test_what_takes_nothing_away_looks_at_nobody(tmp_path: Path, wish: dict[str, Any]) -> None:
+def test_what_removes_nothing_reads_no_holders(tmp_path: Path, spec: dict[str, Any]) -> None:
     host = in_use(tmp_path, elsewhere, IGB, "igbvf")
     users.put(host, "etc/libvirt/qemu/web1.xml", "<domain")
-    assert converge(host.sysfs, host.run, validate({"pfs": [{"pf": IGB, **wish}]})).plan.changed
+    assert converge(host.sysfs, host.run, validate({"pfs": [{"pf": IGB, **spec}]})).plan.changed
     assert not [path for path in host.sysfs.reads if path.startswith(("/proc", "/etc/libvirt"))]
 
 
@@ -257,7 +257,7 @@ def test_a_defined_domain_needs_its_vf_bound_to_vfio(
             converge(host.sysfs, host.run, document)
 
 
-# driver of a PF, wish that takes VFs from their drivers for a moment
+# driver of a PF, spec that takes VFs from their drivers for a moment
 FOR_A_MOMENT = [
     ("mlx5", {"eswitch_mode": "switchdev", "allow_disruptive": True}),
     ("ice", {"eswitch_mode": "switchdev", "allow_disruptive": True}),
@@ -265,19 +265,19 @@ FOR_A_MOMENT = [
 ]
 
 
-@pytest.mark.parametrize(("driver", "wish"), FOR_A_MOMENT)
-def test_a_user_loses_its_vf_for_a_moment_only_by_force(tmp_path: Path, driver: str, wish: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("driver", "spec"), FOR_A_MOMENT)
+def test_a_holder_loses_its_vf_for_a_moment_only_by_force(tmp_path: Path, driver: str, spec: dict[str, Any]) -> None:
     host = FakeHost(tmp_path)
     pf = getattr(host, driver)(IGB)
     host.setup(pf, 7, [1, 2], "vfio-pci")
     users.start(host, "web2", users.hostdev(pf, 2))
-    document = validate({"pfs": [{"pf": IGB, **wish}]})
+    document = validate({"pfs": [{"pf": IGB, **spec}]})
     before = host.picture()
     with pytest.raises(RefusedError, match=f"VF 2 of PF {IGB} by libvirt domain web2 .running.; .*force: true"):
         converge(host.sysfs, host.run, document)
     assert (host.sysfs.writes, host.run.calls, host.picture()) == ([], [], before)
     converge(host.sysfs, host.run, document, force=True)
-    assert pf.eswitch == wish.get("eswitch_mode", "legacy")
+    assert pf.eswitch == spec.get("eswitch_mode", "legacy")
     assert {vf_id: vf.driver for vf_id, vf in pf.vfs.items()} == {1: "vfio-pci", 2: "vfio-pci"}
 
 
@@ -288,10 +288,10 @@ def test_a_defined_domain_minds_no_moment(tmp_path: Path) -> None:
     for name, pf in (("web2", mlx5), ("web3", ice)):
         host.setup(pf, 7, [1, 2], "vfio-pci")
         users.define(host, name, users.hostdev(pf, 2))
-    wish = {"eswitch_mode": "switchdev", "allow_disruptive": True}
+    spec = {"eswitch_mode": "switchdev", "allow_disruptive": True}
     with pytest.raises(RefusedError, match=f"VFs are in use: VF 2 of PF {NVME} by libvirt domain web3 .defined.; "):
-        converge(host.sysfs, host.run, validate({"pfs": [{"pf": IGB, **wish}, {"pf": NVME, **wish}]}))
-    converge(host.sysfs, host.run, validate({"pfs": [{"pf": IGB, **wish}]}))
+        converge(host.sysfs, host.run, validate({"pfs": [{"pf": IGB, **spec}, {"pf": NVME, **spec}]}))
+    converge(host.sysfs, host.run, validate({"pfs": [{"pf": IGB, **spec}]}))
     assert (mlx5.eswitch, mlx5.vfs[2].driver) == ("switchdev", "vfio-pci")
 
 

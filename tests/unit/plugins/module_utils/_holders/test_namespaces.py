@@ -99,7 +99,7 @@ def test_what_cannot_be_entered_stays_unnamed(host: FakeHost, answer: str | Exce
     assert namespaces.find(host.sysfs, run, frozenset({VF})) == {VF: UNKNOWN}
 
 
-def test_processes_that_may_not_be_looked_at(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_may_not_be_read(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     target = host.sysfs.target
     number = 13
 

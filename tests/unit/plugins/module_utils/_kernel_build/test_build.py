@@ -131,7 +131,7 @@ def test_whatever_decides_the_contents_is_in_the_key(request_: Request, tmp_path
     assert builds(request_) == len(variants)
 
 
-def test_check_mode_tells_and_writes_nothing(request_: Request) -> None:
+def test_check_mode_reports_and_writes_nothing(request_: Request) -> None:
     forecast = perform(request_, check=True)
     assert (forecast["changed"], forecast["built"], forecast["manifest"]) == (True, True, {})
     assert not request_.cache.exists()

@@ -280,7 +280,7 @@ def test_refused_load_says_why(tmp_path: Path, number: int, hint: str) -> None:
     assert not door.kexec().loaded()
 
 
-def test_what_the_kernel_took_is_looked_at(tmp_path: Path) -> None:
+def test_what_the_kernel_took_is_read(tmp_path: Path) -> None:
     kexec = replace(Door(tmp_path).kexec(), syscall=lambda *_arguments: 0)
     with pytest.raises(SriovError, match=r"/image was taken by kexec_file_load but .*kexec_loaded is not 1"):
         kexec.load("/image", None, "x")

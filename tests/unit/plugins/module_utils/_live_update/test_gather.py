@@ -193,7 +193,9 @@ def test_interface_of_a_kernel_that_does_not_run(node: FakeNode, symbols: str | 
         ("0 t sriov_numvfs_store\n", "pci=sriov_keep_vfs", False),
     ],
 )
-def test_a_kernel_keeps_vfs_when_it_can_and_is_told_to(node: FakeNode, symbols: str, extra: str, keeps: bool) -> None:
+def test_a_kernel_keeps_vfs_when_it_can_and_its_command_line_says_so(
+    node: FakeNode, symbols: str, extra: str, keeps: bool
+) -> None:
     node.put(f"/boot/System.map-{NEW}", symbols)
     assert gather.kernel_facts(node.host.sysfs, NEW, "auto", extra).keeps_vfs is keeps
 

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The planner's order around presence and binding, for eswitch, MTU and MSI-X vectors: found, wished, steps."""
+"""The planner's order of eswitch, MTU, MSI-X vectors, presence and binding.
+
+Tables: current state, specification, steps.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +18,19 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.properties i
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.settings import PfSettings
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.vf_device import VfDevice
-from tests.fake.scenarios.plans import PF, found, make, text
+from tests.fake.scenarios.plans import PF, current, make, text
 
 A, V = "vf-id", "vfio-pci"
 LEGACY, SWITCHDEV = PfSettings("legacy"), PfSettings("switchdev")
 DEVICE = {"total_msix": 64}
 
 
-def network(driver: str, *args: Any, **more: Any) -> PfState:  # noqa: ANN401 - as found()
-    """A PF of another driver; its VFs, bound or not, have no override unless it is vfio-pci."""
-    state = found(*args, **{"settings": LEGACY, **more})
+def network(driver: str, *args: Any, **more: Any) -> PfState:  # noqa: ANN401 - as current()
+    """A PF of another driver, with VFs bound or not.
+
+    They have no override unless it is vfio-pci.
+    """
+    state = current(*args, **{"settings": LEGACY, **more})
     own = {i: vf._replace(driver_override=V if vf.driver == V else None) for i, vf in state.vfs.items()}
     return state._replace(driver=driver, vfs=own, bus_drivers=frozenset({V, "mlx5_core", "iavf"}))
 
@@ -32,7 +38,7 @@ def network(driver: str, *args: Any, **more: Any) -> PfState:  # noqa: ANN401 - 
 M, MAC = "mlx5_core", "02:00:00:00:00:00"
 VF5 = "virtfn5"
 
-# found, wish, steps
+# current state, spec, steps
 SETTINGS: list[tuple[PfState, dict[str, Any], list[str]]] = [
     (network(M, A, 0), {"eswitch_mode": "legacy"}, []),
     (network(M, A, 0), {"eswitch_mode": "switchdev"}, ["eswitch: switchdev"]),
@@ -66,9 +72,9 @@ SETTINGS: list[tuple[PfState, dict[str, Any], list[str]]] = [
     (network("bnxt_en", A, 4, [0], "bnxt_en"), {"eswitch_mode": "switchdev"}, ["eswitch: switchdev"]),
     (network("new", A, 0), {"eswitch_mode": "switchdev", "hardware_vfs": 1},
      ["eswitch: switchdev", "enable: sriov_numvfs_no_scan=1"]),
-    (found(A, 0, settings=PfSettings(mtu=1500)), {"mtu": 1500}, []),
+    (current(A, 0, settings=PfSettings(mtu=1500)), {"mtu": 1500}, []),
     (
-        found(A, 0, settings=PfSettings(mtu=1500)),
+        current(A, 0, settings=PfSettings(mtu=1500)),
         {"mtu": 9000, "hardware_vfs": 2},
         ["mtu: =9000", "enable: sriov_numvfs_no_scan=2"],
     ),
@@ -132,17 +138,17 @@ SETTINGS: list[tuple[PfState, dict[str, Any], list[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("state", "wish", "steps"), SETTINGS)
-def test_settings_and_devices(state: PfState, wish: dict[str, Any], steps: list[str]) -> None:
-    plan = make(state, wish)
+@pytest.mark.parametrize(("state", "spec", "steps"), SETTINGS)
+def test_settings_and_devices(state: PfState, spec: dict[str, Any], steps: list[str]) -> None:
+    plan = make(state, spec)
     assert text(plan) == steps
     assert plan.changed == bool(steps)
 
 
 def test_settings_and_devices_in_the_diff() -> None:
     state = network(M, A, 7, [5], settings=PfSettings("legacy", 1500), devices={5: VfDevice(8, 1500)}, **DEVICE)
-    wish = {"mtu": 9000, "vfs": [{"ids": 5, "msix_vectors": 16, "driver": M}, {"ids": "5-6", "mtu": 4000}]}
-    diff = make(state, wish).diff()
+    spec = {"mtu": 9000, "vfs": [{"ids": 5, "msix_vectors": 16, "driver": M}, {"ids": "5-6", "mtu": 4000}]}
+    diff = make(state, spec).diff()
     before, after = diff["before"][PF], diff["after"][PF]
     assert (before["mtu"], after["mtu"]) == (1500, 9000)
     assert "eswitch_mode" not in before
@@ -152,7 +158,7 @@ def test_settings_and_devices_in_the_diff() -> None:
 
 def test_no_two_vfs_get_the_same_derived_address() -> None:
     reported = {vf_id: VfProperties(mac=NO_MAC) for vf_id in range(7)}
-    state = found(A, 7, link=Link("ether", "00:1b:21:aa:bb:cc"), properties=reported)
+    state = current(A, 7, link=Link("ether", "00:1b:21:aa:bb:cc"), properties=reported)
     after = make(state, {"vfs": [{"ids": "0-3", "mac": "hash"}, {"ids": "4-6", "mac": "02:00:00:00:00:fe+id"}]}).diff()[
         "after"
     ]
@@ -161,7 +167,7 @@ def test_no_two_vfs_get_the_same_derived_address() -> None:
     assert len(set(macs)) == 7
 
 
-# found, wish, steps when it is allowed, words of the refusal
+# current state, spec, steps when it is allowed, words of the refusal
 DISRUPTIVE: list[tuple[PfState, dict[str, Any], list[str], str]] = [
     (
         network(M, A, 7, [0, 5], M),
@@ -195,19 +201,22 @@ DISRUPTIVE: list[tuple[PfState, dict[str, Any], list[str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("state", "wish", "steps", "words"), DISRUPTIVE)
-def test_refused_unless_allowed(state: PfState, wish: dict[str, Any], steps: list[str], words: str) -> None:
+@pytest.mark.parametrize(("state", "spec", "steps", "words"), DISRUPTIVE)
+def test_refused_unless_allowed(state: PfState, spec: dict[str, Any], steps: list[str], words: str) -> None:
     with pytest.raises(RefusedError) as caught:
-        make(state, wish)
+        make(state, spec)
     assert words in str(caught.value)
-    assert text(make(state, {**wish, "allow_disruptive": True})) == steps
+    assert text(make(state, {**spec, "allow_disruptive": True})) == steps
 
 
 def test_default_beside_new_vfs_with_vectors() -> None:
-    """New VFs whose vectors are written come while drivers are not probed: the kernel chooses when they are again."""
+    """New VFs with vectors, and the kernel's choice of driver.
+
+    They are added without probing; the kernel chooses when it probes again.
+    """
     state = network(M, A, 4, [0], V, autoprobe=True, **DEVICE)
-    wish = {"present_vfs": "0-1", "vfs": [{"ids": "0-1", "driver": "default", "msix_vectors": 16}]}
-    assert text(make(state, wish)) == [
+    spec = {"present_vfs": "0-1", "vfs": [{"ids": "0-1", "driver": "default", "msix_vectors": 16}]}
+    assert text(make(state, spec)) == [
         "autoprobe: sriov_drivers_autoprobe=0",
         "add: sriov_scan_vf_id=1",
         "unbind: virtfn0/driver/unbind",

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is planned for every pair of what is found and what is wished, on every interface: steps, or a refusal."""
+"""Plans of every pair of current state and specification.
+
+They are steps, or a refusal, on every kernel interface.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.settings imp
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.plan import HostPlan
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.steps import summary
-from tests.fake.scenarios.plans import change, found, make
+from tests.fake.scenarios.plans import change, current, make
 
 V = "vfio-pci"
 PLAIN = VfProperties(
@@ -69,7 +72,7 @@ WANTED: dict[str, dict[str, Any]] = {
 }
 """With "!", disabling all VFs first is allowed; "+" and "-" are requests for single VFs."""
 
-# found, wanted; on vf-id, vf-id-narrow, stock
+# current state, spec; on vf-id, vf-id-narrow, stock
 TABLE = """
 off      | as it is    | -
 off      | 0, none     | -
@@ -192,11 +195,14 @@ REASONS = {
 def state(interface: str, name: str) -> PfState:
     enabled, present, driver = FOUND[name]
     properties = {i: GIVEN if i == 2 else PLAIN for i in range(enabled)}
-    return found(interface, enabled, present, driver, properties=properties, settings=PfSettings(mtu=1500))
+    return current(interface, enabled, present, driver, properties=properties, settings=PfSettings(mtu=1500))
 
 
 def cell(plan: HostPlan) -> str:
-    """Steps like ``off; 6; +0-3; driver 0``: disable, enable, add, override and bind; reading back is left out."""
+    """The steps of a plan, like ``off; 6; +0-3; driver 0``.
+
+    These are disable, enable, add, override and bind; reading back is left out.
+    """
     signs, names = {"add": "+", "remove": "-"}, {"properties": "set"}
     words = []
     for row in summary(plan.steps):
@@ -219,7 +225,10 @@ def outcome(interface: str, have: str, want: str) -> str:
 
 
 def rows() -> dict[tuple[str, str], list[str]]:
-    """The table, by found and wanted; what is the same on all interfaces stands there once."""
+    """The rows of the table, by current state and specification.
+
+    What is the same on all interfaces stands there once.
+    """
     table = {}
     for line in TABLE.strip().splitlines():
         have, want, *cells = (text.strip() for text in line.split("|"))

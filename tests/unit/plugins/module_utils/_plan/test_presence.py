@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which VFs will be present, and at which cost: a table for the interfaces, and every small case by an oracle."""
+"""VFs that will be present, and their cost.
+
+A table for the interfaces, and every small case by an oracle.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +32,10 @@ def presence(interface: str, enabled: int, present: Ids, number: int, spec: PfSp
     return presence_of(PfState(PF, 7, enabled, present, interface=interface), spec, number)
 
 
-# interface; enabled and present as found; number wished; =exact, +added, -removed ids, or nothing said; with
+# interface; enabled and present now; number declared; =exact, +added, -removed ids, or none; with
 # allow_disruptive?; present then, VFs disrupted by disabling all first (None: not needed)
 TABLE: list[tuple[str, int, str, int, str, bool, str, str | None]] = [
-    # nothing said: as found
+    # none declared: as now
     (A, 4, "0,2", 4, "", True, "0,2", None),
     (B, 4, "0,2", 4, "", True, "0,2", None),
     (C, 4, "0-3", 4, "", True, "0-3", None),
@@ -92,11 +95,11 @@ TABLE: list[tuple[str, int, str, int, str, bool, str, str | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("interface", "enabled", "present", "number", "wish", "allow", "then", "disrupted"), TABLE)
+@pytest.mark.parametrize(("interface", "enabled", "present", "number", "change", "allow", "then", "disrupted"), TABLE)
 def test_table(
-    interface: str, enabled: int, present: str, number: int, wish: str, allow: bool, then: str, disrupted: str | None
+    interface: str, enabled: int, present: str, number: int, change: str, allow: bool, then: str, disrupted: str | None
 ) -> None:
-    exact, added, removed = (ids(wish[1:]) if wish[:1] == sign else None for sign in "=+-")
+    exact, added, removed = (ids(change[1:]) if change[:1] == sign else None for sign in "=+-")
     spec = PfSpec(PF, present_vfs=exact, add_vfs=added, remove_vfs=removed, allow_disruptive=allow)
     found = presence(interface, enabled, ids(present), number, spec)
     assert (found.ids, found.disables_all) == (ids(then), disrupted is not None)
@@ -112,7 +115,10 @@ def subsets(of: Ids) -> list[Ids]:
 
 
 def moves(interface: str, state: State) -> Iterator[State]:
-    """What one write leads to, less going to 0: the oracle, in words of the kernel's files."""
+    """States after one write, without disabling all VFs.
+
+    This is the oracle, in words of the kernel's files.
+    """
     enabled, present = state
     everything = frozenset(range(enabled))
     if enabled == 0:
@@ -126,7 +132,10 @@ def moves(interface: str, state: State) -> Iterator[State]:
 
 
 def reachable(interface: str, start: State) -> set[State]:
-    """Without going to 0, unless it is there already."""
+    """States that need no disabling of all VFs.
+
+    Unless none are enabled already.
+    """
     seen, new = {start}, {start}
     while new:
         new = {state for one in new for state in moves(interface, one)} - seen
@@ -135,7 +144,7 @@ def reachable(interface: str, start: State) -> set[State]:
 
 
 def specs(number: int) -> list[PfSpec]:
-    """Every wish for presence with ``number`` VFs enabled."""
+    """Every specification of presence with ``number`` VFs enabled."""
     inside, all_ids = subsets(frozenset(range(number))), subsets(frozenset(range(TOTAL)))
     return [
         PfSpec(PF),
@@ -154,8 +163,8 @@ CASES = [
 ]
 
 
-def wished(spec: PfSpec, present: Ids, number: int) -> Ids:
-    """As the options are documented."""
+def declared_ids(spec: PfSpec, present: Ids, number: int) -> Ids:
+    """Desired ids, as the options are documented."""
     if spec.present_vfs is not None:
         return frozenset(map(int, spec.present_vfs))
     kept = present | frozenset(map(int, spec.add_vfs or ()))
@@ -163,31 +172,34 @@ def wished(spec: PfSpec, present: Ids, number: int) -> Ids:
 
 
 def test_every_small_case() -> None:
-    """As few too many as the kernel allows, and 0 is on the way only when it must be."""
+    """No surplus that the kernel can avoid.
+
+    All VFs are disabled first only when that is required.
+    """
     assert len(CASES) > 2900
     for interface, (enabled, present), number, spec in CASES:
-        want = wished(spec, present, number)
+        want = declared_ids(spec, present, number)
         direct = [s for n, s in reachable(interface, (enabled, present)) if n == number and s >= want]
-        by_zero = [s for n, s in reachable(interface, (0, frozenset())) if n == number and s >= want]
+        after_disabling = [s for n, s in reachable(interface, (0, frozenset())) if n == number and s >= want]
         for allow in (False, True):
             got = presence(interface, enabled, present, number, spec._replace(allow_disruptive=allow))
             case = f"{interface} {enabled} {set(present)} -> {number} {spec} {allow}: {got}"
-            least = min(map(len, direct if direct and not allow else direct + by_zero))
+            least = min(map(len, direct if direct and not allow else direct + after_disabling))
             assert got.desired == want, case
-            assert got.ids in (by_zero if got.disables_all else direct), case
+            assert got.ids in (after_disabling if got.disables_all else direct), case
             assert len(got.ids) == least, case
             assert not got.disables_all or not direct or least < min(map(len, direct)), case
 
 
-def test_kills_are_what_nobody_has_declared_away() -> None:
+def test_disrupted_are_those_not_declared_away() -> None:
     for interface, (enabled, present), number, spec in CASES:
         got = presence(interface, enabled, present, number, spec)
-        told = frozenset[int]()
+        declared_away = frozenset[int]()
         if spec.present_vfs is not None:
-            told = present - frozenset(map(int, spec.present_vfs))
+            declared_away = present - frozenset(map(int, spec.present_vfs))
         elif spec.remove_vfs is not None:
-            told = present & frozenset(map(int, spec.remove_vfs))
+            declared_away = present & frozenset(map(int, spec.remove_vfs))
         survives = frozenset[int]() if got.disables_all else present & got.ids
-        assert got.disrupted == present - survives - (told - got.ids), (
+        assert got.disrupted == present - survives - (declared_away - got.ids), (
             f"{interface} {enabled} {set(present)} {number} {spec}"
         )

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Properties that every plan has, on generated hosts and wishes: it arrives, it is idempotent, a failure undoes it."""
+"""Properties of every plan, on generated hosts and specifications.
+
+It reaches the desired state, it is idempotent, a failure undoes it.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,10 @@ MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 @dataclass(frozen=True)
 class Start:
-    """The state of a PF before; present ids are the enabled ones on a stock kernel."""
+    """The state of a PF before.
+
+    Present ids are the enabled ones on a stock kernel.
+    """
 
     interface: str
     network: bool
@@ -61,7 +67,7 @@ def starts(draw: st.DrawFn, interfaces: tuple[str, ...] = ("vf-id", "vf-id-narro
     return Start(interface, draw(st.booleans()), enabled, present, driver, draw(st.booleans()))
 
 
-def _vf_wish_of(network: bool) -> st.SearchStrategy[dict[str, Any]]:
+def _vf_spec_of(network: bool) -> st.SearchStrategy[dict[str, Any]]:
     optional: dict[str, st.SearchStrategy[Any]] = {"driver": st.sampled_from(["vfio-pci", "default", "igbvf"])}
     if network:
         optional.update(
@@ -71,36 +77,36 @@ def _vf_wish_of(network: bool) -> st.SearchStrategy[dict[str, Any]]:
 
 
 @st.composite
-def wishes(draw: st.DrawFn, start: Start) -> dict[str, Any]:
-    wish: dict[str, Any] = {"pf": "0000:03:00.0"}
+def specs(draw: st.DrawFn, start: Start) -> dict[str, Any]:
+    spec: dict[str, Any] = {"pf": "0000:03:00.0"}
     if draw(st.booleans()):
-        wish["hardware_vfs"] = draw(st.integers(0, TOTAL) | st.just("max"))
+        spec["hardware_vfs"] = draw(st.integers(0, TOTAL) | st.just("max"))
     if draw(st.booleans()):
-        wish["present_vfs"] = draw(IDS.map(vf_ids.describe) | st.sampled_from(["all", "none"]))
+        spec["present_vfs"] = draw(IDS.map(vf_ids.describe) | st.sampled_from(["all", "none"]))
     if draw(st.booleans()):
-        wish["drivers_autoprobe"] = draw(st.booleans())
-    wish["vfs"] = draw(st.lists(_vf_wish_of(start.network), max_size=2))
-    return wish
+        spec["drivers_autoprobe"] = draw(st.booleans())
+    spec["vfs"] = draw(st.lists(_vf_spec_of(start.network), max_size=2))
+    return spec
 
 
 @st.composite
 def cases(draw: st.DrawFn, interfaces: tuple[str, ...] = ("vf-id", "vf-id-narrow", "stock")) -> tuple[Start, Any]:
     start = draw(starts(interfaces))
-    return start, {"pfs": [draw(wishes(start))]}
+    return start, {"pfs": [draw(specs(start))]}
 
 
 @st.composite
 def changes(draw: st.DrawFn, interfaces: tuple[str, ...] = ("vf-id", "vf-id-narrow", "stock")) -> tuple[Start, Any]:
-    """A wish for single VFs; some are not enabled."""
+    """A request for single VFs; some are not enabled."""
     start = draw(starts(interfaces))
     if draw(st.booleans()):
         return start, {"pf": "0000:03:00.0", "ids": draw(IDS.map(sorted)), "state": "absent"}
     ids = draw(IDS.map(lambda ids: sorted(ids & frozenset(range(start.enabled)))))
-    return start, {"pf": "0000:03:00.0", **draw(_vf_wish_of(start.network)), "ids": ids}
+    return start, {"pf": "0000:03:00.0", **draw(_vf_spec_of(start.network)), "ids": ids}
 
 
-def document_of(wish: dict[str, Any]) -> HostDocument:
-    return validate(wish) if "pfs" in wish else vf_request.validate(wish)
+def document_of(spec: dict[str, Any]) -> HostDocument:
+    return validate(spec) if "pfs" in spec else vf_request.validate(spec)
 
 
 @contextmanager
@@ -114,18 +120,21 @@ def host_of(start: Start) -> Iterator[tuple[FakeHost, FakePf]]:
         yield host, pf
 
 
-def reach(host: FakeHost, wish: Any, allow: bool, check: bool = False) -> Any:  # noqa: ANN401 - a document as hypothesis draws it
-    """The report; wishes that are refused or contradict themselves make no case. No VF is held: `force` is nothing."""
+def reach(host: FakeHost, spec: Any, allow: bool, check: bool = False) -> Any:  # noqa: ANN401 - a document as hypothesis draws it
+    """Apply a specification and return the report.
+
+    Those that are refused or contradict themselves make no case. No VF is in use: `force` changes nothing.
+    """
     try:
-        return converge(host.sysfs, host.run, document_of(wish), force=not allow, allow_disruptive=allow, check=check)
+        return converge(host.sysfs, host.run, document_of(spec), force=not allow, allow_disruptive=allow, check=check)
     except (BadInputError, RefusedError):
         assert not host.sysfs.writes, "something was written before the refusal"
         assert not host.run.calls
         assume(False)
 
 
-def wanted_present(start: Start, wish: dict[str, Any], enabled: int) -> frozenset[int]:
-    text = wish.get("present_vfs")
+def wanted_present(start: Start, spec: dict[str, Any], enabled: int) -> frozenset[int]:
+    text = spec.get("present_vfs")
     if text is None:
         return start.present & frozenset(range(enabled))
     return vf_ids.parse(text, enabled)
@@ -134,11 +143,14 @@ def wanted_present(start: Start, wish: dict[str, Any], enabled: int) -> frozense
 @QUICK
 @given(cases(), st.booleans())
 def test_arrives_and_stays(case: tuple[Start, Any], allow: bool) -> None:
-    """Judged by the fake kernel's own state, not by the engine's reading."""
-    start, wish = case
+    """The desired state in the fake kernel's own state.
+
+    The engine's reading does not judge itself.
+    """
+    start, spec = case
     with host_of(start) as (host, pf):
-        reach(host, wish, allow)
-        one = wish["pfs"][0]
+        reach(host, spec, allow)
+        one = spec["pfs"][0]
         number = one.get("hardware_vfs", start.enabled)
         assert pf.enabled == (TOTAL if number == "max" else number)
         wanted = wanted_present(start, one, pf.enabled)
@@ -154,7 +166,7 @@ def test_arrives_and_stays(case: tuple[Start, Any], allow: bool) -> None:
                 for name in set(vf) - {"ids", "driver"}:
                     assert pf.properties[vf_id][name] == vf[name]
         written = len(host.sysfs.writes) + len(host.run.calls)
-        again = reach(host, wish, allow)
+        again = reach(host, spec, allow)
         assert not again.plan.changed
         assert len(host.sysfs.writes) + len(host.run.calls) == written
 
@@ -162,13 +174,16 @@ def test_arrives_and_stays(case: tuple[Start, Any], allow: bool) -> None:
 @QUICK
 @given(cases(("vf-id",)), st.booleans())
 def test_a_driver_that_needs_every_vf_is_asked_once(case: tuple[Start, Any], allow: bool) -> None:
-    """The second run finds what the first one has reached. The narrow interface knows no such drivers."""
-    start, wish = case
+    """A second run that finds the desired state.
+
+    The narrow interface has no such drivers.
+    """
+    start, spec = case
     with host_of(replace(start, present=frozenset(range(start.enabled)))) as (host, pf):
         pf.opt_in, before = False, host.picture()
         failures: Mapping[str, Exception] = {}
         try:
-            converge(host.sysfs, host.run, document_of(wish), allow_disruptive=allow)
+            converge(host.sysfs, host.run, document_of(spec), allow_disruptive=allow)
         except (BadInputError, RefusedError):
             assume(False)
         except ApplyError as error:
@@ -179,30 +194,33 @@ def test_a_driver_that_needs_every_vf_is_asked_once(case: tuple[Start, Any], all
             assume(False)
         assert set(pf.vfs) == set(range(pf.enabled))
         written = len(host.sysfs.writes) + len(host.run.calls)
-        assert not reach(host, wish, allow).plan.changed
+        assert not reach(host, spec, allow).plan.changed
         assert len(host.sysfs.writes) + len(host.run.calls) == written
 
 
 @QUICK
 @given(cases() | changes(), st.booleans())
 def test_check_predicts_what_is_done(case: tuple[Start, Any], allow: bool) -> None:
-    start, wish = case
+    start, spec = case
     with host_of(start) as (host, _pf):
         before = host.picture()
-        asked = reach(host, wish, allow, check=True).to_dict()
+        asked = reach(host, spec, allow, check=True).to_dict()
         assert host.picture() == before
         assert (host.sysfs.writes, host.run.calls) == ([], [])
-        done = reach(host, wish, allow).to_dict()
+        done = reach(host, spec, allow).to_dict()
         assert {key: done[key] for key in asked} == asked
 
 
 @QUICK
 @given(cases() | changes(), st.booleans())
 def test_the_compliance_check_sees_what_all_details_show(case: tuple[Start, Any], allow: bool) -> None:
-    """The plan is the one for a reading of everything, and there are steps where that falls short of the goal."""
-    start, wish = case
+    """The plan from a compliance check, and from all details.
+
+    Both are the same, and have steps where the reading falls short of the goal.
+    """
+    start, spec = case
     with host_of(start) as (host, _pf):
-        (plan,) = reach(host, wish, allow, check=True).plan.plans
+        (plan,) = reach(host, spec, allow, check=True).plan.plans
         found = reading.with_properties(host.run, pfs.read_pfs(host.sysfs)[plan.current.address])
         goal = derive.goal_of(found, plan.spec)
         assert [step.to_dict() for step in order.steps_to(found, goal)] == [step.to_dict() for step in plan.steps]
@@ -213,46 +231,55 @@ def test_the_compliance_check_sees_what_all_details_show(case: tuple[Start, Any]
 @QUICK
 @given(cases(("vf-id", "stock")) | changes(("vf-id", "stock")), st.booleans(), st.data())
 def test_failure_anywhere_takes_back(case: tuple[Start, Any], allow: bool, data: st.DataObject) -> None:
-    """The narrow interface is left out: it cannot remove what it added."""
-    start, wish = case
+    """The undo of a failure, but on the narrow interface.
+
+    That cannot remove what it added.
+    """
+    start, spec = case
     with host_of(start) as (host, _pf):
         before = host.picture()
-        number = actions(reach(host, wish, allow, check=True))
+        number = actions(reach(host, spec, allow, check=True))
         assume(number)
         host.faults = {data.draw(st.integers(1, number)): errno.EIO}
         with pytest.raises(ApplyError, match="back in its previous state"):
-            converge(host.sysfs, host.run, document_of(wish), allow_disruptive=allow)
+            converge(host.sysfs, host.run, document_of(spec), allow_disruptive=allow)
         assert host.picture() == before
 
 
 @QUICK
 @given(cases() | changes())
 def test_kept_vfs_are_not_disturbed(case: tuple[Start, Any]) -> None:
-    """Unless it is allowed, a VF that is present before and after never goes away in between."""
-    start, wish = case
+    """VFs that stay, without disruption.
+
+    Unless it is allowed, a VF that is present before and after is never removed in between.
+    """
+    start, spec = case
     with host_of(start) as (host, pf):
         before = dict(pf.vfs)
-        report = reach(host, wish, allow=False)
+        report = reach(host, spec, allow=False)
         assert all(pf.vfs[vf_id] is before[vf_id] for vf_id in set(before) & set(pf.vfs))
         assert not any(plan.goal.disruption.disrupted for plan in report.plan.plans)
 
 
 @QUICK
 @given(cases() | changes())
-def test_kills_what_it_says(case: tuple[Start, Any]) -> None:
-    """The VFs that go away, less those that go because they were not wished: the plan and its notes name them."""
-    start, wish = case
+def test_disrupts_what_it_reports(case: tuple[Start, Any]) -> None:
+    """Disrupted VFs, named by the plan and its notes.
+
+    They are those that go away, less those that are declared away.
+    """
+    start, spec = case
     with host_of(start) as (host, pf):
         before = dict(pf.vfs)
-        report = reach(host, wish, allow=True)
+        report = reach(host, spec, allow=True)
         died = {vf_id for vf_id, vf in before.items() if pf.vfs.get(vf_id) is not vf}
-        if "pfs" in wish:
-            exact = wish["pfs"][0].get("present_vfs")
-            unwished = set() if exact is None else set(before) - vf_ids.parse(exact, pf.enabled)
+        if "pfs" in spec:
+            exact = spec["pfs"][0].get("present_vfs")
+            undeclared = set() if exact is None else set(before) - vf_ids.parse(exact, pf.enabled)
         else:
-            unwished = set(wish["ids"]) if wish.get("state") == "absent" else set()
+            undeclared = set(spec["ids"]) if spec.get("state") == "absent" else set()
         kills = {vf_id for plan in report.plan.plans for vf_id in plan.goal.disruption.disrupted}
-        assert kills == died - (unwished - set(pf.vfs))
+        assert kills == died - (undeclared - set(pf.vfs))
         said = f"takes the present VFs {vf_ids.compress(kills)} away"
         assert any(said in note for note in report.plan.notes) is bool(kills)
 
@@ -260,18 +287,18 @@ def test_kills_what_it_says(case: tuple[Start, Any]) -> None:
 @QUICK
 @given(changes(), st.booleans())
 def test_single_vfs_arrive_and_others_stay(case: tuple[Start, Any], allow: bool) -> None:
-    start, wish = case
+    start, spec = case
     with host_of(start) as (host, pf):
         before: Any = pf.picture()
-        report = reach(host, wish, allow)
+        report = reach(host, spec, allow)
         after: Any = pf.picture()
-        ids = set(wish["ids"])
-        if wish.get("state") == "absent":
+        ids = set(spec["ids"])
+        if spec.get("state") == "absent":
             assert not ids & set(pf.vfs) or start.interface != "vf-id"
             assert {"cannot leave" in note for note in report.plan.notes} >= ({True} if ids & set(pf.vfs) else set())
         else:
             assert ids <= set(pf.vfs)
-            wished = wish.get("driver", "default")
+            wished = spec.get("driver", "default")
             assert all(pf.vfs[vf_id].driver == wished for vf_id in ids if wished != "default")
         assert (pf.enabled, pf.autoprobe) == (start.enabled, start.autoprobe)
         others = [{i: v for i, v in one["properties"].items() if i not in ids} for one in (before, after)]
@@ -281,18 +308,18 @@ def test_single_vfs_arrive_and_others_stay(case: tuple[Start, Any], allow: bool)
         else:
             others = [{i: v for i, v in one["vfs"].items() if i not in ids} for one in (before, after)]
             assert others[0] == others[1]
-        assert not reach(host, wish, allow).plan.changed
+        assert not reach(host, spec, allow).plan.changed
 
 
 @FEW
 @given(cases() | changes(), st.booleans(), st.data())
 def test_killed_anywhere_it_arrives_all_the_same(case: tuple[Start, Any], allowed: bool, data: st.DataObject) -> None:
-    """The same wish leads from there to where it would have led, as check mode says."""
-    start, wish = case
+    """The same result after a killed run, as check mode predicts."""
+    start, spec = case
     with host_of(start) as (host, _pf):
-        number = actions(reach(host, wish, allowed))
+        number = actions(reach(host, spec, allowed))
         assume(number)
         good = settled(host.picture())
     with host_of(start) as (host, _pf):
-        kill_and_repeat(host, document_of(wish), data.draw(st.integers(1, number)), allowed=allowed)
+        kill_and_repeat(host, document_of(spec), data.draw(st.integers(1, number)), allowed=allowed)
         assert settled(host.picture()) == good

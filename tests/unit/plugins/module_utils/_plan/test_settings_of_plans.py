@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""As test__properties_of_plans.py, for eswitch, MTU, MSI-X vectors and derived addresses, on PFs of several drivers."""
+"""Properties of plans for settings, on PFs of several drivers.
+
+As test_properties_of_plans.py, for eswitch, MTU, MSI-X vectors and derived addresses.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,10 @@ VF_DRIVERS = {"mlx5_core": "mlx5_core", "ice": "iavf", "igb": "igbvf"}
 
 @dataclass(frozen=True)
 class Start:
-    """The state of a PF before; ``values`` of present VFs by id: vectors, MTU, link state."""
+    """The state of a PF before.
+
+    ``values`` of present VFs by id: vectors, MTU, link state.
+    """
 
     driver: str
     interface: str
@@ -66,8 +72,8 @@ def starts(draw: st.DrawFn, interfaces: tuple[str, ...] = ("vf-id", "vf-id-narro
 
 
 @st.composite
-def wishes(draw: st.DrawFn, start: Start) -> dict[str, Any]:
-    wish: dict[str, Any] = {"pf": "0000:03:00.0"}
+def specs(draw: st.DrawFn, start: Start) -> dict[str, Any]:
+    spec: dict[str, Any] = {"pf": "0000:03:00.0"}
     optional: dict[str, st.SearchStrategy[Any]] = {
         "hardware_vfs": st.integers(0, TOTAL) | st.just("max"),
         "present_vfs": IDS.map(vf_ids.describe) | st.sampled_from(["all", "none"]),
@@ -85,15 +91,15 @@ def wishes(draw: st.DrawFn, start: Start) -> dict[str, Any]:
     if start.eswitch:
         optional["eswitch_mode"] = st.sampled_from(["legacy", "switchdev"])
         vf["msix_vectors"] = st.integers(9, 20)  # other than the 8 that nobody has written
-    wish.update(draw(st.fixed_dictionaries({}, optional=optional)))
-    wish["vfs"] = draw(st.lists(st.fixed_dictionaries({"ids": IDS.map(sorted)}, optional=vf), max_size=2))
-    return wish
+    spec.update(draw(st.fixed_dictionaries({}, optional=optional)))
+    spec["vfs"] = draw(st.lists(st.fixed_dictionaries({"ids": IDS.map(sorted)}, optional=vf), max_size=2))
+    return spec
 
 
 @st.composite
 def cases(draw: st.DrawFn, interfaces: tuple[str, ...] = ("vf-id", "vf-id-narrow", "stock")) -> tuple[Start, Any]:
     start = draw(starts(interfaces))
-    return start, {"pfs": [draw(wishes(start))]}
+    return start, {"pfs": [draw(specs(start))]}
 
 
 @contextmanager
@@ -123,7 +129,10 @@ def host_of(start: Start) -> Iterator[tuple[FakeHost, FakePf]]:
 
 
 def picture(host: FakeHost) -> dict[str, Any]:
-    """What an undo must bring back; in switchdev mode of mlx5 the links of VFs are the representors' business."""
+    """The state that an undo must restore.
+
+    In switchdev mode of mlx5 the representors set the links of VFs.
+    """
     taken: dict[str, Any] = dict(host.picture())
     for address, pf in host.pfs.items():
         if pf.eswitch == "switchdev" and pf.driver == "mlx5_core":
@@ -132,12 +141,15 @@ def picture(host: FakeHost) -> dict[str, Any]:
     return taken
 
 
-def reach(host: FakeHost, wish: Any, allowed: bool, check: bool = False) -> Any:  # noqa: ANN401 - a document as hypothesis draws it
-    """The report; wishes that are refused, contradict themselves or that the kernel refuses make no case."""
+def reach(host: FakeHost, spec: Any, allowed: bool, check: bool = False) -> Any:  # noqa: ANN401 - a document as hypothesis draws it
+    """Apply a specification and return the report.
+
+    Those that are refused, by the kernel too, or contradict themselves make no case.
+    """
     before = picture(host)
     report, said = None, ""
     try:
-        report = converge(host.sysfs, host.run, validate(wish), allow_disruptive=allowed, check=check)
+        report = converge(host.sysfs, host.run, validate(spec), allow_disruptive=allowed, check=check)
     except (BadInputError, RefusedError):
         assert not host.sysfs.writes, "something was written before the refusal"
         assert not host.run.calls
@@ -152,83 +164,92 @@ def reach(host: FakeHost, wish: Any, allowed: bool, check: bool = False) -> Any:
 @QUICK
 @given(cases(), st.booleans())
 def test_arrives_and_stays(case: tuple[Start, Any], allowed: bool) -> None:
-    """Judged by the fake kernel's own state, not by the engine's reading."""
-    start, wish = case
+    """The desired state in the fake kernel's own state.
+
+    The engine's reading does not judge itself.
+    """
+    start, spec = case
     with host_of(start) as (host, pf):
-        reach(host, wish, allowed)
-        one = wish["pfs"][0]
+        reach(host, spec, allowed)
+        one = spec["pfs"][0]
         assert pf.eswitch == one.get("eswitch_mode", start.eswitch)
         assert pf.mtu == one.get("mtu", start.mtu)
         for vf in one["vfs"]:
             for vf_id in set(vf["ids"]) & set(pf.vfs):
                 _check_vf(pf, vf_id, vf)
         written = len(host.sysfs.writes) + len(host.run.calls)
-        again = reach(host, wish, allowed)
+        again = reach(host, spec, allowed)
         assert not again.plan.changed
         assert len(host.sysfs.writes) + len(host.run.calls) == written
 
 
-def _check_vf(pf: FakePf, vf_id: int, wish: dict[str, Any]) -> None:
-    if "msix_vectors" in wish:
-        assert pf.table_size(vf_id) - wish["msix_vectors"] in ({0, 1} if pf.driver == "ice" else {0})
-    if "mtu" in wish:
-        assert (pf.has_netdev(vf_id), pf.vfs[vf_id].mtu) == (True, wish["mtu"])
-    if "mac" in wish:
+def _check_vf(pf: FakePf, vf_id: int, spec: dict[str, Any]) -> None:
+    if "msix_vectors" in spec:
+        assert pf.table_size(vf_id) - spec["msix_vectors"] in ({0, 1} if pf.driver == "ice" else {0})
+    if "mtu" in spec:
+        assert (pf.has_netdev(vf_id), pf.vfs[vf_id].mtu) == (True, spec["mtu"])
+    if "mac" in spec:
         mac = str(pf.properties[vf_id]["mac"])
-        assert mac == f"02:00:00:00:00:{16 + vf_id:02x}" or (wish["mac"] == "hash" and int(mac[:2], 16) & 3 == 2)
-    for name in set(wish) & {"vlan", "vlan_proto", "query_rss"}:
-        assert pf.properties[vf_id][name] == wish[name]
+        assert mac == f"02:00:00:00:00:{16 + vf_id:02x}" or (spec["mac"] == "hash" and int(mac[:2], 16) & 3 == 2)
+    for name in set(spec) & {"vlan", "vlan_proto", "query_rss"}:
+        assert pf.properties[vf_id][name] == spec[name]
 
 
 @QUICK
 @given(cases(), st.booleans())
 def test_check_predicts_what_is_done(case: tuple[Start, Any], allowed: bool) -> None:
-    start, wish = case
+    start, spec = case
     with host_of(start) as (host, _pf):
         before = host.picture()
-        asked = reach(host, wish, allowed, check=True).to_dict()
+        asked = reach(host, spec, allowed, check=True).to_dict()
         assert host.picture() == before
         assert (host.sysfs.writes, host.run.calls) == ([], [])
-        done = reach(host, wish, allowed).to_dict()
+        done = reach(host, spec, allowed).to_dict()
         assert {key: done[key] for key in asked} == asked
 
 
 @QUICK
 @given(cases(("vf-id", "stock")), st.booleans(), st.data())
 def test_failure_anywhere_takes_back(case: tuple[Start, Any], allowed: bool, data: st.DataObject) -> None:
-    """The narrow interface is left out: it cannot remove what it added. What is refused anyway makes no case."""
-    start, wish = case
+    """The undo of a failure, but on the narrow interface.
+
+    That cannot remove what it added. What is refused anyway makes no case.
+    """
+    start, spec = case
     with host_of(start) as (host, _pf):
-        number = actions(reach(host, wish, allowed))
+        number = actions(reach(host, spec, allowed))
         assume(number)
     with host_of(start) as (host, _pf):
         before = picture(host)
         host.faults = {data.draw(st.integers(1, number)): errno.EIO}
         with pytest.raises(ApplyError, match=UNDONE):
-            converge(host.sysfs, host.run, validate(wish), allow_disruptive=allowed)
+            converge(host.sysfs, host.run, validate(spec), allow_disruptive=allowed)
         assert picture(host) == before
 
 
 @QUICK
 @given(cases(("vf-id",)))
 def test_kept_vfs_are_not_disturbed(case: tuple[Start, Any]) -> None:
-    """Without allow_disruptive, a VF that stays never goes away, and no eswitch changes below its driver."""
-    start, wish = case
+    """VFs that stay, without allow_disruptive.
+
+    They are not removed, and no eswitch changes below their drivers.
+    """
+    start, spec = case
     with host_of(start) as (host, pf):
         before = dict(pf.vfs)
-        reach(host, wish, allowed=False)
+        reach(host, spec, allowed=False)
         assert all(pf.vfs[vf_id] is before[vf_id] for vf_id in set(before) & set(pf.vfs))
 
 
 @FEW
 @given(cases(), st.booleans(), st.data())
 def test_killed_anywhere_it_arrives_all_the_same(case: tuple[Start, Any], allowed: bool, data: st.DataObject) -> None:
-    """The same wish leads from there to where it would have led, as check mode says."""
-    start, wish = case
+    """The same result after a killed run, as check mode predicts."""
+    start, spec = case
     with host_of(start) as (host, _pf):
-        number = actions(reach(host, wish, allowed))
+        number = actions(reach(host, spec, allowed))
         assume(number)
         good = settled(picture(host))
     with host_of(start) as (host, _pf):
-        kill_and_repeat(host, validate(wish), data.draw(st.integers(1, number)), allowed=allowed)
+        kill_and_repeat(host, validate(spec), data.draw(st.integers(1, number)), allowed=allowed)
         assert settled(picture(host)) == good

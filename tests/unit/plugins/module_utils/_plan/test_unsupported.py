@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is refused before anything is written, because it is known that the device does not support it."""
+"""Refusals before anything is written: what devices do not support."""
 
 from __future__ import annotations
 
@@ -26,66 +26,66 @@ INFINIBAND = {"link": Link("infiniband"), "properties": {0: VfProperties(node_gu
 BOUND = {0: VfState("0000:03:10.0", "igbvf", None, "1", "eth4"), 1: VfState("0000:03:10.2", "vfio-pci", "vfio-pci")}
 
 
-def found(**changes: Any) -> PfState:  # noqa: ANN401 - fields of several types
+def current(**changes: Any) -> PfState:  # noqa: ANN401 - fields of several types
     more = {"driver": "igb", "netdev": "eth0", "link": ETHERNET, "properties": READ, "vfs": BOUND, "autoprobe": False}
     return PfState(PF, 7, 2, frozenset({0, 1}), interface="vf-id", **{**more, **changes})
 
 
 MLX5 = {"driver": "mlx5_core", "settings": PfSettings("switchdev"), "total_msix": 20}
 
-# found, wish for VF 0, words of the refusal
+# current state, spec of VF 0, words of the refusal
 VFS: list[tuple[PfState, dict[str, Any], str]] = [
-    (found(properties={}), {"vlan": 5}, "vlan of VFs 0 cannot be set: igb does not report it"),
+    (current(properties={}), {"vlan": 5}, "vlan of VFs 0 cannot be set: igb does not report it"),
     (
-        found(),
+        current(),
         {"trust": True},
         "trust of VFs 0 cannot be set: igb does not report it, as drivers do that answer EOPNOTSUPP",
     ),
-    (found(), {"query_rss": False}, "query_rss of VFs 0 cannot be set: igb does not report it"),
+    (current(), {"query_rss": False}, "query_rss of VFs 0 cannot be set: igb does not report it"),
     (
-        found(),
+        current(),
         {"node_guid": "02:00:00:00:00:00:00:01"},
         "node_guid of VFs 0 cannot be set: eth0 is of type ether (EOPNOTSUPP)",
     ),
     (
-        found(**INFINIBAND),
+        current(**INFINIBAND),
         {"mac": "02:00:00:00:00:01"},
         "mac of VFs 0 cannot be set: eth0 is of type infiniband",
     ),
     (
-        found(**INFINIBAND),
+        current(**INFINIBAND),
         {"vlan": 5},
         "vlan of VFs 0 cannot be set: eth0 is of type infiniband (EOPNOTSUPP)",
     ),
-    (found(link=Link()), {"mac": "hash"}, "mac 'hash' of VFs 0: eth0 has no permanent address"),
-    (found(**MLX5), {"vlan": 5}, "vlan of VFs 0 cannot be set: mlx5_core refuses it in switchdev mode (EOPNOTSUPP)"),
-    (found(**MLX5), {"link_state": "enable"}, "link_state of VFs 0 cannot be set: mlx5_core refuses it in switchdev"),
-    (found(), {"msix_vectors": 4}, "msix_vectors of VFs 0 cannot be set: igb has no vectors to share out"),
+    (current(link=Link()), {"mac": "hash"}, "mac 'hash' of VFs 0: eth0 has no permanent address"),
+    (current(**MLX5), {"vlan": 5}, "vlan of VFs 0 cannot be set: mlx5_core refuses it in switchdev mode (EOPNOTSUPP)"),
+    (current(**MLX5), {"link_state": "enable"}, "link_state of VFs 0 cannot be set: mlx5_core refuses it in switchdev"),
+    (current(), {"msix_vectors": 4}, "msix_vectors of VFs 0 cannot be set: igb has no vectors to share out"),
     (
-        found(**MLX5),
+        current(**MLX5),
         {"msix_vectors": 21},
         "21 for VFs 0 are more than the 20 that the PF has for all of them (sriov_vf_tot",
     ),
     (
-        found(),
+        current(),
         {"driver": "vfio-pci", "mtu": 1500},
         "mtu of VF 0 cannot be set: it has no network interface here, its driver is",
     ),
     (
-        found(vfs={0: VfState("a")}),
+        current(vfs={0: VfState("a")}),
         {"mtu": 1500},
         "mtu of VF 0 cannot be set: it has no network interface here, nothing binds",
     ),
     (
-        found(vfs={0: VfState("a", "igbvf")}),
+        current(vfs={0: VfState("a", "igbvf")}),
         {"mtu": 1500},
         "though igbvf is bound: a driver for virtual machines, or it is in",
     ),
 ]
 
 
-def plan(state: PfState, **wish: Any) -> None:  # noqa: ANN401 - values of several types
-    plan_host({PF: state}, validate({"pfs": [{"pf": PF, **wish}]}))
+def plan(state: PfState, **spec: Any) -> None:  # noqa: ANN401 - values of several types
+    plan_host({PF: state}, validate({"pfs": [{"pf": PF, **spec}]}))
 
 
 @pytest.mark.parametrize(("state", "vf", "words"), VFS)
@@ -97,28 +97,28 @@ def test_refused(state: PfState, vf: dict[str, Any], words: str) -> None:
 
 
 def test_vectors_of_several_vfs_count_together() -> None:
-    plan(found(**MLX5), vfs=[{"ids": "0-1", "msix_vectors": 10}])
+    plan(current(**MLX5), vfs=[{"ids": "0-1", "msix_vectors": 10}])
     with pytest.raises(
         BadInputError, match="msix_vectors: 22 for VFs 0-1 are more than the 20 that the PF has for all"
     ):
-        plan(found(**MLX5), vfs=[{"ids": "0-1", "msix_vectors": 11}])
+        plan(current(**MLX5), vfs=[{"ids": "0-1", "msix_vectors": 11}])
 
 
-# found, wish for VF 0
+# current state, spec of VF 0
 ALLOWED: list[tuple[PfState, dict[str, Any]]] = [
     (
-        found(),
+        current(),
         {"spoofchk": False, "vlan": 5, "link_state": "enable", "max_tx_rate": 9},
     ),  # it may: the kernel does not say
-    (found(), {"mac": "hash"}),
-    (found(**INFINIBAND), {"node_guid": "02:00:00:00:00:00:00:01", "link_state": "enable"}),
-    (found(**MLX5), {"mac": "02:00:00:00:00:01", "vlan": 0, "link_state": "auto"}),  # as found, or nothing
-    (found(**{**MLX5, "settings": PfSettings("legacy")}), {"vlan": 5, "link_state": "enable"}),
-    (found(**MLX5), {"msix_vectors": 20}),
-    (found(total_msix=0, devices={0: VfDevice(4)}), {"msix_vectors": 4}),
-    (found(devices={0: VfDevice(mtu=1500)}), {"mtu": 9000}),
-    (found(vfs={0: VfState("a")}), {"mtu": 1500, "driver": "igbvf"}),
-    (found(vfs={0: VfState("a", "vfio-pci", "vfio-pci")}, autoprobe=True), {"mtu": 1500, "driver": "default"}),
+    (current(), {"mac": "hash"}),
+    (current(**INFINIBAND), {"node_guid": "02:00:00:00:00:00:00:01", "link_state": "enable"}),
+    (current(**MLX5), {"mac": "02:00:00:00:00:01", "vlan": 0, "link_state": "auto"}),  # as found, or nothing
+    (current(**{**MLX5, "settings": PfSettings("legacy")}), {"vlan": 5, "link_state": "enable"}),
+    (current(**MLX5), {"msix_vectors": 20}),
+    (current(total_msix=0, devices={0: VfDevice(4)}), {"msix_vectors": 4}),
+    (current(devices={0: VfDevice(mtu=1500)}), {"mtu": 9000}),
+    (current(vfs={0: VfState("a")}), {"mtu": 1500, "driver": "igbvf"}),
+    (current(vfs={0: VfState("a", "vfio-pci", "vfio-pci")}, autoprobe=True), {"mtu": 1500, "driver": "default"}),
 ]
 
 
@@ -129,7 +129,7 @@ def test_allowed(state: PfState, vf: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("mtu", "refused"), [(68, False), (9216, False), (9217, True)])
 def test_mtu_of_the_pf(mtu: int, refused: bool) -> None:
-    state = found(settings=PfSettings(mtu=1500))
+    state = current(settings=PfSettings(mtu=1500))
     if refused:
         with pytest.raises(
             BadInputError, match=rf"PF {PF}: mtu 9217 is out of range: eth0 takes 68 to 9216 \(EINVAL\)"
@@ -140,9 +140,9 @@ def test_mtu_of_the_pf(mtu: int, refused: bool) -> None:
 
 
 def test_an_interface_without_a_known_limit() -> None:
-    plan(found(settings=PfSettings(mtu=1500), link=Link("ether", None, 68, 0)), mtu=65535)
+    plan(current(settings=PfSettings(mtu=1500), link=Link("ether", None, 68, 0)), mtu=65535)
 
 
 def test_all_reasons_are_given() -> None:
     with pytest.raises(BadInputError, match=r"mtu 9999 is out of range.*trust of VFs 0-1.*msix_vectors of VFs 0-1"):
-        plan(found(settings=PfSettings(mtu=1500)), mtu=9999, vfs=[{"ids": "all", "trust": True, "msix_vectors": 4}])
+        plan(current(settings=PfSettings(mtu=1500)), mtu=9999, vfs=[{"ids": "all", "trust": True, "msix_vectors": 4}])

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading what only some wishes need, and nothing of it for the others."""
+"""Reading what only some specs need, and nothing of it for the others."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def host(tmp_path: Path) -> FakeHost:
     return host
 
 
-def read(host: FakeHost, **wish: Any) -> PfState:  # noqa: ANN401 - values of several types
+def read(host: FakeHost, **spec: Any) -> PfState:  # noqa: ANN401 - values of several types
     host.sysfs.reads.clear()
-    states, _document, _reached = read_host(host.sysfs, host.run, validate({"pfs": [{"pf": MLX5, **wish}]}))
+    states, _document, _reached = read_host(host.sysfs, host.run, validate({"pfs": [{"pf": MLX5, **spec}]}))
     assert [path for path, times in host.sysfs.reads.items() if times > 1] == []
     return states[MLX5]
 
@@ -55,8 +55,8 @@ def test_all(host: FakeHost) -> None:
     assert details.read_settings(host.sysfs, host.run, pf, wanted).settings == PfSettings("legacy", 9000)
 
 
-# wish, what is read of the PF and of VFs, files that are read beside those of every PF
-WISHES: list[tuple[dict[str, Any], PfSettings, dict[int, VfDevice], set[str]]] = [
+# spec, what is read of the PF and of VFs, files that are read beside those of every PF
+SPECS: list[tuple[dict[str, Any], PfSettings, dict[int, VfDevice], set[str]]] = [
     ({"present_vfs": "0-2"}, PfSettings(), {}, set()),
     ({"vfs": [{"ids": "all", "vlan": 5}]}, PfSettings(), {}, set()),
     ({"mtu": 9000}, PfSettings(mtu=9000), {}, {"mtu"}),
@@ -79,13 +79,13 @@ WISHES: list[tuple[dict[str, Any], PfSettings, dict[int, VfDevice], set[str]]] =
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("wish", "settings", "devices", "files"), WISHES)
-def test_no_more_than_a_wish_needs(
-    host: FakeHost, wish: dict[str, Any], settings: PfSettings, devices: dict[int, VfDevice], files: set[str]
+@pytest.mark.parametrize(("spec", "settings", "devices", "files"), SPECS)
+def test_no_more_than_a_spec_needs(
+    host: FakeHost, spec: dict[str, Any], settings: PfSettings, devices: dict[int, VfDevice], files: set[str]
 ) -> None:
     read(host)
     usual = names_read(host)
-    pf = read(host, **wish)
+    pf = read(host, **spec)
     assert (pf.settings, pf.devices) == (settings, devices)
     assert names_read(host) - usual - {"sriov_vf_total_msix"} == files
 

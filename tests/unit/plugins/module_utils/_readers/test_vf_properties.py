@@ -36,14 +36,14 @@ def host(tmp_path: Path) -> FakeHost:
     return FakeHost(tmp_path)
 
 
-def wish(**vf: object) -> HostDocument:
+def spec(**vf: object) -> HostDocument:
     return validate({"pfs": [{"pf": PF, "vfs": [{"ids": 1, **vf}]}]})
 
 
 def test_address_by_port(host: FakeHost, pf: FakePf) -> None:
-    assert converge(host.sysfs, host.run, wish(mac=MAC)).plan.changed
+    assert converge(host.sysfs, host.run, spec(mac=MAC)).plan.changed
     assert pf.properties[1]["mac"] == MAC
-    assert not converge(host.sysfs, host.run, wish(mac=MAC)).plan.changed
+    assert not converge(host.sysfs, host.run, spec(mac=MAC)).plan.changed
 
 
 def test_address_of_vfs_just_enabled(host: FakeHost, pf: FakePf) -> None:
@@ -57,19 +57,19 @@ def test_address_of_vfs_just_enabled(host: FakeHost, pf: FakePf) -> None:
     assert [pf.properties[i]["mac"] for i in range(4)] == [f"02:00:00:00:10:0{i}" for i in range(4)]
 
 
-def test_a_port_that_forgets_is_told(host: FakeHost, pf: FakePf) -> None:
+def test_a_port_that_forgets_is_reported(host: FakeHost, pf: FakePf) -> None:
     pf.ignores = frozenset({"mac"})
     with pytest.raises(
         ApplyError, match=f"wanted {{'mac': '{MAC}'}}, the driver reports {{'mac': '00:00:00:00:00:00'}}"
     ):
-        converge(host.sysfs, host.run, wish(mac=MAC))
+        converge(host.sysfs, host.run, spec(mac=MAC))
 
 
 def test_nothing_else_goes_by_port(host: FakeHost, pf: FakePf) -> None:
     with pytest.raises(BadInputError, match="trust of VFs 1 cannot be set: sfc does not report it"):
-        converge(host.sysfs, host.run, wish(trust=True))
+        converge(host.sysfs, host.run, spec(trust=True))
     with pytest.raises(ApplyError, match="the kernel refused vlan 5: EOPNOTSUPP") as caught:
-        converge(host.sysfs, host.run, wish(mac=MAC, vlan=5))
+        converge(host.sysfs, host.run, spec(mac=MAC, vlan=5))
     assert "back in its previous state" in str(caught.value)
     assert pf.properties[1]["mac"] == "00:00:00:00:00:00"
 
@@ -78,7 +78,7 @@ def test_other_refusals_are_not_tried_by_port(host: FakeHost) -> None:
     pf = host.add(FakePf(PF, netdev="eth0", devlink=True, eswitch="switchdev", rejects={"mac": errno.EPERM}))
     host.setup(pf, 4)
     with pytest.raises(ApplyError, match=f"the kernel refused mac {MAC}: EPERM"):
-        converge(host.sysfs, host.run, wish(mac=MAC))
+        converge(host.sysfs, host.run, spec(mac=MAC))
 
 
 def test_host_without_devlink() -> None:

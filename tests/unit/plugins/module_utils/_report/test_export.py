@@ -29,8 +29,8 @@ from tests.unit.plugins.module_utils._plan.test_properties_of_plans import (
     TOTAL,
     Start,
     host_of,
+    specs,
     starts,
-    wishes,
 )
 
 PF = "0000:03:00.0"
@@ -123,7 +123,7 @@ def test_drivers(
     assert not converge(host.sysfs, host.run, found.document, check=True).plan.steps
 
 
-def test_what_cannot_be_declared_is_said(tmp_path: Path) -> None:
+def test_what_cannot_be_declared_is_reported(tmp_path: Path) -> None:
     host, pf = make(tmp_path, "stock")
     host.setup(pf, 3, [0, 2], "igbvf")
     for vf_id in (1, 2):
@@ -202,7 +202,7 @@ MEDDLING = st.tuples(st.sampled_from(["unbind", "override", "clear", "probe"]), 
 def histories(draw: st.DrawFn) -> tuple[Start, list[Any], list[tuple[str, int]]]:
     """A start, documents applied to it, and what people did by hand after that."""
     start = draw(starts())
-    documents = draw(st.lists(wishes(start), max_size=2))
+    documents = draw(st.lists(specs(start), max_size=2))
     if start.network and draw(st.booleans()):
         documents.append({"pf": PF, "vfs": draw(st.lists(VF_EXTRAS, max_size=2))})
     return start, [{"pfs": [spec]} for spec in documents], draw(st.lists(MEDDLING, max_size=2))
@@ -236,7 +236,7 @@ def live_through(host: FakeHost, documents: list[Any], meddling: list[tuple[str,
 
 @settings(QUICK, max_examples=150)
 @given(histories())
-def test_nothing_to_do_there_and_a_way_there(history: tuple[Start, list[Any], list[tuple[str, int]]]) -> None:
+def test_no_steps_there_and_a_plan_to_get_there(history: tuple[Start, list[Any], list[tuple[str, int]]]) -> None:
     """Judged by the fake kernels' states. VFs without a driver that a notice names may get one on the other host."""
     start, documents, meddling = history
     with host_of(start) as (host, pf), tempfile.TemporaryDirectory(dir=MEMORY) as folder:

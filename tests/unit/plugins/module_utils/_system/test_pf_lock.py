@@ -83,8 +83,8 @@ def started(host: FakeHost, *words: str) -> subprocess.Popen[str]:
     return process
 
 
-def bring(host: FakeHost, pf: str = IGB, lock_s: float | None = 0.1, **wish: Any) -> converge.Report:  # noqa: ANN401 - values of several types
-    document = validate({"pfs": [{"pf": pf, **wish}]})
+def bring(host: FakeHost, pf: str = IGB, lock_s: float | None = 0.1, **spec: Any) -> converge.Report:  # noqa: ANN401 - values of several types
+    document = validate({"pfs": [{"pf": pf, **spec}]})
     return converge.converge(host.sysfs, host.run, document, lock_s=lock_s)
 
 
@@ -189,7 +189,7 @@ def test_the_second_plans_from_what_the_first_has_left(host: FakeHost) -> None:
     assert set(host.pfs[IGB].vfs) == {1, 2}
 
 
-def test_what_is_not_understood_is_looked_at_again(host: FakeHost, other: subprocess.Popen[str]) -> None:
+def test_what_is_not_understood_is_read_again(host: FakeHost, other: subprocess.Popen[str]) -> None:
     """Between two states of another run, ids that it is about to enable are out of range."""
     waited: list[list[str]] = []
     held = pf_lock.held
@@ -229,7 +229,7 @@ def test_a_live_update_that_began_meanwhile_is_seen(host: FakeHost, monkeypatch:
     assert host.sysfs.writes == []
 
 
-def test_wishes_that_mean_another_pf_now(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_specs_that_mean_another_pf_now(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     held = pf_lock.held
 
     def renamed(*words: Any) -> Any:  # noqa: ANN401 - as `held`

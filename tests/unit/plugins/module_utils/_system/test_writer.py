@@ -254,7 +254,7 @@ def test_the_program_ends_and_keeps_nobody_waiting(sysfs: Sysfs) -> None:
     wait_for(lambda: proc.where(pid) == "gone" or "state Z" in proc.where(pid))
 
 
-def test_a_writer_that_is_killed_is_told(sysfs: Sysfs) -> None:
+def test_a_writer_that_is_killed_is_reported(sysfs: Sysfs) -> None:
     fifo(sysfs)
 
     def kill() -> None:
@@ -298,7 +298,7 @@ def test_where_a_process_waits(
     assert proc.where(1) == words
 
 
-def test_only_root_may_look_at_locks(sysfs: Sysfs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_root_may_read_locks(sysfs: Sysfs, monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(path: str) -> bool:
         raise KernelError("open", path, number)
 

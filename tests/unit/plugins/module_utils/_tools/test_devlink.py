@@ -66,7 +66,7 @@ def test_without_an_eswitch(output: str, status: int, words: str) -> None:
     assert words in str(caught.value)
 
 
-def test_other_failures_are_told_as_they_are() -> None:
+def test_other_failures_are_reported_as_they_are() -> None:
     with pytest.raises(ToolError, match="Operation not permitted"):
         devlink.eswitch_mode(says("devlink answers: Operation not permitted", 1), PF)
     with pytest.raises(SriovError, match=f"'{' '.join(SHOW)}' did not answer in JSON"):

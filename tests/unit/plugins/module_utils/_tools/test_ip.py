@@ -149,8 +149,8 @@ def test_set(wanted: VfProperties, words: str) -> None:
 
 
 def test_differences() -> None:
-    wish = VfProperties(mac="02:00:00:00:00:06", vlan=7, trust=False)
-    assert wish.missing_in(FOUND) == VfProperties(vlan=7)
+    spec = VfProperties(mac="02:00:00:00:00:06", vlan=7, trust=False)
+    assert spec.missing_in(FOUND) == VfProperties(vlan=7)
     assert not FOUND.missing_in(FOUND)
     assert FOUND.only(VfProperties(vlan=1)) == VfProperties(vlan=100)
     assert FOUND.without_defaults() == VfProperties("02:00:00:00:00:06", 100, 3, spoofchk=True, max_tx_rate=500)
