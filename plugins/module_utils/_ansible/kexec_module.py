@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Module `kexec_image`: load a kernel or unload it. It needs no engine and no VMs, so none is packed."""
+"""Module `kexec_image`: load a kernel or unload it.
+
+It needs no engine and no VMs, so none is packed.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from .module import Module
 
 
 def declare(module: Module, kexec: Kexec) -> dict[str, Any]:
-    """Result of `kexec_image`."""
+    """Load or unload the kernel; returns the result of `kexec_image`."""
     current, loaded = kexec.image(), kexec.loaded()
     desired = _image(module, kexec.sysfs) if module.params["state"] == "loaded" else None
     changed = loaded if desired is None else current != desired

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the modules of the live update share: from arguments to the node's functions, from their answers to the exit."""
+"""Modules of the live update: arguments and results.
+
+From arguments to the node's functions, and from their answers to the exit.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,10 @@ REQUEST_OPTIONS: dict[str, Any] = {
 
 
 def this_host(module: Module, sysfs: Sysfs) -> LiveHost:
-    """Lines for the journal are dropped: a module answers with its result."""
+    """The host that the module runs on.
+
+    Lines for the journal are dropped: a module answers with its result.
+    """
     return machine.real(sysfs, options.parse(module.params.get("options")), lambda _line: None)
 
 
@@ -59,7 +65,7 @@ def request(params: dict[str, Any]) -> Request:
 
 
 def declare(module: Module, host: LiveHost) -> dict[str, Any]:
-    """Result of `live_update` in one of its four states."""
+    """Bring the live update to a state; returns the result of `live_update`."""
     states = {"armed": _armed, "started": _started, "acknowledged": _acknowledged, "cancelled": _cancelled}
     answer = states[module.params["state"]](module, host)
     status = host.folder.read_status() or {}
@@ -67,7 +73,10 @@ def declare(module: Module, host: LiveHost) -> dict[str, Any]:
 
 
 def info(module: Module, host: LiveHost) -> dict[str, Any]:
-    """Result of `live_update_info`: status and result, and the preflight when a kernel is named."""
+    """Result of `live_update_info`: status and result, perhaps a preflight.
+
+    The preflight is made when a kernel is named.
+    """
     answer: dict[str, Any] = {
         "changed": False,
         "status": host.folder.read_status(),
@@ -76,24 +85,24 @@ def info(module: Module, host: LiveHost) -> dict[str, Any]:
         "preflight": None,
     }
     if module.params["kernel"]:
-        wish = request(module.params)
-        facts, verdict = arm.examine(host, wish)
-        answer["preflight"] = {**verdict.to_dict(), **_seen(facts, wish)}
+        wanted = request(module.params)
+        facts, verdict = arm.examine(host, wanted)
+        answer["preflight"] = {**verdict.to_dict(), **_facts_of(facts, wanted)}
     return answer
 
 
 def _armed(module: Module, host: LiveHost) -> dict[str, Any]:
-    wish = request(module.params)
-    facts, verdict = arm.examine(host, wish)
+    wanted = request(module.params)
+    facts, verdict = arm.examine(host, wanted)
     if verdict.refusals:
         raise RefusedError("; ".join(str(item) for item in verdict.refusals))
-    manifest = arm.plan(host, wish, facts)
+    manifest = arm.plan(host, wanted, facts)
     same = arm.armed(host, manifest)
     if same is None and not module.check_mode:
         arm.arm(host, manifest)
     return {
         "changed": same is None,
-        "preflight": {**verdict.to_dict(), **_seen(facts, wish)},
+        "preflight": {**verdict.to_dict(), **_facts_of(facts, wanted)},
         "diff": {"before": _short(same), "after": _short(same or manifest)},
     }
 
@@ -145,7 +154,7 @@ def _cancelled(module: Module, host: LiveHost) -> dict[str, Any]:
 
 
 def _unfinished(host: LiveHost) -> list[str]:
-    """VMs whose state file is all that is left of them."""
+    """VMs of which only the state file is left."""
     names = host.sysfs.names(f"{LIVE_UPDATE}/vms")
     found = {name: _claim.load(host.folder.vm(name)) for name in names}
     return [name for name, claim in found.items() if claim and claim.state not in (_claim.RUNNING, _claim.ACKNOWLEDGED)]
@@ -158,12 +167,12 @@ def _unit_state(host: LiveHost) -> str:
         return "unknown"
 
 
-def _seen(facts: Facts, wish: Request) -> dict[str, Any]:
-    """What the preflight found, for people and for the report."""
+def _facts_of(facts: Facts, wanted: Request) -> dict[str, Any]:
+    """Facts that the preflight has read, for people and the report."""
     return {
         "kernel_before": facts.kernel.running,
         "kernel_after": facts.kernel.release,
-        "interface_after": interface_after(facts, wish.options).name,
+        "interface_after": interface_after(facts, wanted.options).name,
         "vms": [
             {"name": vm.name, "pid": vm.pid, "unit": vm.unit, "vfs": [vf.address for vf in vm.vfs]} for vm in facts.vms
         ],
@@ -175,7 +184,10 @@ def _seen(facts: Facts, wish: Request) -> dict[str, Any]:
 
 
 def _short(manifest: Manifest | None) -> dict[str, Any]:
-    """A manifest as a diff shows it; its id and times differ every time and say nothing."""
+    """A manifest as a diff shows it.
+
+    Without its id and times, which differ every time and mean nothing.
+    """
     if manifest is None:
         return {}
     return {

@@ -16,7 +16,7 @@ from .._model.errors import SriovError
 
 
 class Module(Protocol):
-    """What is used of `AnsibleModule`."""
+    """The parts of `AnsibleModule` that are used."""
 
     params: dict[str, Any]
     check_mode: bool

@@ -55,7 +55,10 @@ ALLOW_OPTIONS: dict[str, Any] = {
 
 
 def declare(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
-    """The result of `sriov_pf`: the same in check mode, less the times."""
+    """Converge on the declared PFs; returns the result of `sriov_pf`.
+
+    In check mode the same, less the times.
+    """
     if module.check_mode:
         return _declared(module, sysfs, run)
     return recorded(sysfs, lambda: _declared(module, sysfs, run))
@@ -67,7 +70,10 @@ def _declared(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
 
 
 def change(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
-    """The result of `sriov_vf`: the same in check mode, less the times."""
+    """Change single VFs; returns the result of `sriov_vf`.
+
+    In check mode the same, less the times.
+    """
     from .._document import vf_request
 
     document = vf_request.validate({key: value for key, value in module.params.items() if key not in ALLOW_OPTIONS})
@@ -91,7 +97,7 @@ def _converge(module: Module, sysfs: Sysfs, run: Run, document: HostDocument) ->
 
 
 def info(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
-    """The result of `sriov_info`."""
+    """Read PFs and VFs; returns the result of `sriov_info`."""
     from .._document import selector  # late: other modules need none of these
     from .._readers import identity
     from .._report import info as _info

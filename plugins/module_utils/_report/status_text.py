@@ -165,10 +165,7 @@ def _each(cell: Callable[[_Facts], str]) -> tuple[bool, Callable[[Sequence[_Fact
 
 
 def _property(cell: Callable[[_Facts], str]) -> tuple[bool, Callable[[Sequence[_Facts]], str]]:
-    """A column of a VF property, equal for all VFs of a row.
-
-    As the PF's driver reports it.
-    """
+    """A column of a reported VF property, equal within a row."""
     return _each(lambda vf: cell(vf.get("properties", {})))
 
 

@@ -24,10 +24,10 @@ UDEV = "/run/udev"
 
 @dataclass(frozen=True)
 class Ready:
-    """A PF that is there, and its spec at ``place`` of the document.
+    """A PF that is there, with its spec at ``place``.
 
-    The spec's ``pf`` is the address. A selector that means several PFs where one is meant stays: the engine's error
-    lists them.
+    ``place``: index in the document. The spec's ``pf`` is the address. A selector that means several PFs where one is
+    meant stays: the engine's error lists them.
     """
 
     place: int
@@ -36,9 +36,9 @@ class Ready:
 
 @dataclass(frozen=True)
 class Missing:
-    """A PF or a part of it that a spec lacks, in words.
+    """A PF, or a part of it, that a spec lacks.
 
-    ``address``: where the PF is known.
+    ``text`` names it for people; ``address``: where the PF is known.
     """
 
     text: str
@@ -78,7 +78,7 @@ def read_arrivals(sysfs: Sysfs, run: Run, document: HostDocument, last: bool = F
 def _of_spec(
     sysfs: Sysfs, place: int, spec: PfSpec, states: Mapping[str, PfState], names: Mapping[str, str], last: bool
 ) -> Iterator[Ready | Missing | str]:
-    """Ready PFs of one spec, what it lacks, and addresses it may mean."""
+    """Ready PFs of one spec, missing ones, and addresses it may mean."""
     if isinstance(spec.pf, str):
         try:
             pfs = lookup.find(spec.pf, states, names)
