@@ -1,9 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The host document: what SR-IOV state a host should have; one schema for module arguments, role variables and file.
+"""The host document: the desired SR-IOV state of a host.
 
-Selectors and what is about single VFs (`_vf_spec`) are imported where a document has them.
+One schema for module arguments, role variables and the file. Selectors and entries for single VFs (`vf_spec`) are
+imported where a document has them.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ if TYPE_CHECKING:
     from .vf_spec import VfSpec
 
 DEFAULT_DRIVER = "default"
-"""As a VF's driver: no driver_override, so that the kernel chooses."""
+"""The VF driver "default": no driver_override, the kernel's choice."""
 
 
 SCHEMA = 1
-"""The number that a document may name; another one has keys of another meaning."""
+"""The schema number that a document may give.
+
+Another number is for keys of another meaning.
+"""
 
 _HOST_KEYS = ("schema", "pfs")
 _PF_KEYS = (
@@ -36,10 +40,11 @@ _PF_KEYS = (
 
 
 class PfSpec(NamedTuple):
-    """A wish for one PF, or for all PFs of a selector alike; None means "leave as found".
+    """The spec of one PF, or of all PFs of a selector.
 
-    ``add_vfs`` and ``remove_vfs``: present or not, all others as they are found (`_vf_wish`; no part of a document).
-    ``allow_disruptive``: all VFs may be disabled first, which takes VFs away that shall stay.
+    None leaves the current state. ``add_vfs`` and ``remove_vfs``: VFs to be present or absent, all others as they are
+    (`vf_request`; no part of a document). ``allow_disruptive``: all VFs may be disabled first, which takes VFs away
+    that are to stay.
     """
 
     pf: PfName
@@ -53,9 +58,9 @@ class PfSpec(NamedTuple):
     settings: PfSettings = PfSettings()
 
     def to_dict(self) -> dict[str, Any]:
-        """As in the document, without what is left as found."""
+        """The spec as in the document, declared values only."""
         present = None if self.present_vfs is None else ids_text(self.present_vfs)
-        wishes = {
+        declared = {
             "hardware_vfs": self.hardware_vfs,
             "present_vfs": present,
             "drivers_autoprobe": self.drivers_autoprobe,
@@ -64,7 +69,7 @@ class PfSpec(NamedTuple):
             "allow_disruptive": self.allow_disruptive or None,
         }
         pf = self.pf if isinstance(self.pf, str) else self.pf.to_dict()
-        return {"pf": pf, **{key: value for key, value in wishes.items() if value is not None}}
+        return {"pf": pf, **{key: value for key, value in declared.items() if value is not None}}
 
 
 class HostDocument(NamedTuple):
@@ -75,16 +80,16 @@ class HostDocument(NamedTuple):
 
 
 def validate(data: object) -> HostDocument:
-    """The document in ``data``, a mapping as JSON or YAML give it; keys with the value null count as omitted.
+    """The host document in ``data``, a mapping from JSON or YAML.
 
-    Raises `BadInputError` naming the key's path, the value and the fix.
+    Keys with the value null count as omitted. Raises `BadInputError` naming the key's path, the value and the fix.
     """
     host = mapping(data, "host document", _HOST_KEYS)
     schema = host.get("schema", SCHEMA)
     if isinstance(schema, bool) or schema != SCHEMA:
         raise BadInputError(f"host document.schema: {schema!r} is not {SCHEMA}, the only one that this version knows")
     if "pfs" not in host:
-        raise BadInputError("host document: the key 'pfs' is missing; write {\"pfs\": []} for a host without wishes")
+        raise BadInputError("host document: the key 'pfs' is missing; write {\"pfs\": []} to declare none")
     return HostDocument(tuple(_pf(item, f"pfs[{index}]") for index, item in enumerate(items(host["pfs"], "pfs"))))
 
 

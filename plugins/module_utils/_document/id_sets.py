@@ -13,7 +13,7 @@ ALL = "all"
 
 
 Ids = Union["frozenset[int]", str]
-"""A set of ids, or `ALL` until `resolve` knows how many VFs are enabled."""
+"""A set of VF ids, or `ALL` until `resolve` knows their number."""
 
 
 def resolve_ids(ids: Ids, number: int, what: str) -> frozenset[int]:

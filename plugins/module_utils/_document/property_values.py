@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Values of properties in documents. Most hosts declare none, so this is imported where one is given."""
+"""Values of properties in documents.
+
+Most hosts declare none, so this is imported where one is given.
+"""
 
 from __future__ import annotations
 
@@ -22,20 +25,23 @@ if TYPE_CHECKING:
 
 
 def pf_settings(data: Mapping[str, Any], where: str) -> PfSettings:
-    """The settings of a PF among the keys of ``data``, which is at ``where`` in the document.
+    """The PF settings among the keys of ``data``.
 
-    Raises `BadInputError` naming the key's path and what is allowed.
+    ``where`` is its place in the document. Raises `BadInputError` naming the key's path and the allowed values.
     """
     return PfSettings(**_checked(PF_SETTINGS, data, where))
 
 
 def vf_device(data: Mapping[str, Any], where: str) -> VfDevice:
-    """As `pf_settings`, the settings of present VFs."""
+    """The settings of present VFs among ``data``, as in `pf_settings`."""
     return VfDevice(**_checked(VF_DEVICE, data, where))
 
 
 def vf_properties(data: Mapping[str, Any], where: str) -> VfProperties:
-    """As `pf_settings`, the properties of enabled VFs, which must fit each other."""
+    """The properties of enabled VFs among ``data``, as in `pf_settings`.
+
+    They must fit each other.
+    """
     values = _checked(VF_PROPERTIES, data, where)
     for row in VF_PROPERTIES:
         _check_others(row, values, f"{where}.{row.name}")
@@ -48,7 +54,10 @@ def _checked(rows: Iterable[Property], data: Mapping[str, Any], where: str) -> d
 
 
 def _check_others(row: Property, values: Mapping[str, Any], where: str) -> None:
-    """Whether the property that this one needs is there, and the one that it must not exceed is as high."""
+    """Check a property against the properties that it depends on.
+
+    Raises `BadInputError` where the one that it needs is missing, or where it exceeds the one that limits it.
+    """
     value, most = values.get(row.name), values.get(row.at_most)
     if row.needs and value not in (None, row.default) and not values.get(row.needs):
         kind = BY_NAME[row.needs].kind
@@ -59,7 +68,10 @@ def _check_others(row: Property, values: Mapping[str, Any], where: str) -> None:
 
 
 def check_addresses(properties: VfProperties, ids: Ids, where: str) -> None:
-    """Refuse with `BadInputError` to give several VFs the same address, which is not derived from their ids."""
+    """Refuse the same address for several VFs.
+
+    Raises `BadInputError`. An address derived from the VF's id is not the same.
+    """
     for name in ADDRESSES:
         value = getattr(properties, name)
         if value and not addresses.is_derived(value) and (ids == ALL or len(ids) > 1):

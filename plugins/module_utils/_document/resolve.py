@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The host document with PCI addresses, numbers and sets in place of names, `max` and `all`."""
+"""Resolution of a host document against the PFs of a host."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 def resolve(
     document: HostDocument, states: Mapping[str, PfState], altnames: Mapping[str, str] | None = None
 ) -> HostDocument:
-    """The document with PCI addresses, numbers and id sets in place of names, selectors, ``max`` and ``all``.
+    """The document with PCI addresses, numbers and id sets.
 
-    ``altnames`` gives the interface name behind alternative names. Raises `BadInputError` for an unknown PF, one named
-    twice, more VFs than it has, ids that are not enabled, and network properties for a PF without network interface.
+    They replace names, selectors, ``max`` and ``all``. ``altnames`` gives the interface name behind alternative names.
+    Raises `BadInputError` for an unknown PF, one declared twice, more VFs than it has, ids that are not enabled, and
+    network properties for a PF without network interface.
     """
     resolved: list[PfSpec] = []
     seen: dict[str, PfName] = {}
@@ -40,7 +41,7 @@ def resolve(
 
 
 def _meant(name: PfName, states: Mapping[str, PfState], altnames: Mapping[str, str]) -> list[PfState]:
-    """`_selector.find`, which an address does not need."""
+    """The PFs that ``name`` designates; an address needs no `lookup`."""
     if isinstance(name, str) and name in states:
         return [states[name]]
     from . import lookup

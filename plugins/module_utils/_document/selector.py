@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which PF is meant: its PCI address, the name of its network interface, or a selector by what kind of PF it is."""
+"""Names of PFs: PCI address, network interface, or selector by facts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ CLASSES = {
     "network": "02", "ethernet": "0200", "infiniband": "0207", "nvme": "010802", "display": "03",
     "coprocessor": "0b40", "accelerator": "12",
 }  # fmt: skip
-"""Names for the beginnings of PCI class codes (PCI Code and ID Assignment Specification)."""
+"""Names for the beginnings of PCI class codes.
+
+PCI Code and ID Assignment Specification.
+"""
 
 NETWORK = "0x02"
 
@@ -31,9 +34,10 @@ _CLASS = r"(?:0x)?([0-9a-f]{2}|[0-9a-f]{4}|[0-9a-f]{6})"
 
 @dataclass(frozen=True)
 class Selector:
-    """PFs with all the ``wanted`` facts: one, the one at place ``index`` in the order of addresses, or ``all`` alike.
+    """A selector of PFs by the ``wanted`` facts.
 
-    Ids are as sysfs has them (``0x8086``), ``class`` is the beginning of one (``0x02``), ``netdev`` may be a glob.
+    It designates the only PF with all of them, the one at place ``index`` in the order of addresses, or ``all``. Ids
+    are as in sysfs (``0x8086``), ``class`` is the beginning of one (``0x02``), ``netdev`` may be a glob.
     """
 
     wanted: tuple[tuple[str, str | int], ...] = ()
@@ -41,7 +45,7 @@ class Selector:
     all: bool = False
 
     def __str__(self) -> str:
-        """As YAML has it in one line."""
+        """The selector as YAML in one line."""
         pairs = (f"{k}: {str(v).lower() if isinstance(v, bool) else v}" for k, v in self.to_dict().items())
         return f"{{{', '.join(pairs)}}}"
 
@@ -51,16 +55,19 @@ class Selector:
 
     @property
     def facts(self) -> frozenset[str]:
-        """Those of `_state.FACTS` that it asks for."""
+        """Names of the selector's facts among `state.FACTS`."""
         return frozenset(name for name, _value in self.wanted if name in FACTS)
 
     def matches(self, pf: PfState) -> bool:
-        """Whether ``pf``, of which `facts` were read, has all the wanted facts."""
+        """Whether ``pf``, whose `facts` were read, has all the wanted facts."""
         have = values(pf)
         return all(_is(name, wanted, have.get(name)) for name, wanted in self.wanted)
 
     def may_match_later(self, pf: PfState) -> bool:
-        """Whether ``pf`` only lacks its driver, or an interface that its driver may still give it, to match."""
+        """Whether only a missing driver or interface keeps ``pf`` from matching.
+
+        Its driver may still give it an interface.
+        """
         may_have_netdev = str(pf.facts.get("class", NETWORK)).startswith(NETWORK)
         late = {"driver"} if pf.driver is None else set()
         late |= {"netdev"} if pf.netdev is None and may_have_netdev else set()
@@ -72,7 +79,10 @@ PfName = Union[str, Selector]
 
 
 def validate(data: object, where: str) -> PfName:
-    """The name or the selector in ``data``; raises `BadInputError` naming the key's path, the value and the fix."""
+    """The name or the selector in ``data``.
+
+    Raises `BadInputError` naming the key's path, the value and the fix.
+    """
     if isinstance(data, str) and data.strip():
         return data.strip()
     if not isinstance(data, Mapping):
@@ -93,7 +103,7 @@ def validate(data: object, where: str) -> PfName:
 
 
 def from_text(text: str) -> PfName:
-    """As on a command line: a name, or a selector like ``driver=ice,index=0``."""
+    """A name or selector on a command line, like ``driver=ice,index=0``."""
     if "=" not in text:
         return validate(text, "PF")
     pairs = [part.partition("=") for part in text.split(",")]
@@ -102,7 +112,7 @@ def from_text(text: str) -> PfName:
 
 
 def facts_of(names: Iterable[PfName]) -> frozenset[str]:
-    """Those of `_state.FACTS` that must be read to find these PFs."""
+    """Names of the `state.FACTS` needed to find these PFs."""
     return frozenset().union(*(name.facts for name in names if isinstance(name, Selector)))
 
 
@@ -143,7 +153,7 @@ def _number(value: object, low: int, where: str) -> int:
 
 
 def values(pf: PfState) -> dict[str, Any]:
-    """What selectors ask for, as far as it was read."""
+    """The known facts of a PF that selectors match."""
     return {**pf.facts, "driver": pf.driver, "netdev": pf.netdev}
 
 

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Shapes of what users give: mappings with known keys, and lists; as JSON or YAML have them."""
+"""Shapes of input: mappings with known keys, and lists.
+
+As JSON or YAML give them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ from .._model.errors import BadInputError
 
 
 def mapping(data: object, where: str, keys: Sequence[str]) -> dict[str, Any]:
-    """``data`` without its null values; raises `BadInputError` for a key that is none of ``keys``."""
+    """The mapping ``data`` without its null values.
+
+    Raises `BadInputError` for anything but a mapping, and for a key that is none of ``keys``.
+    """
     if not isinstance(data, Mapping):
         raise BadInputError(f"{where}: {data!r} is not a mapping with the keys {', '.join(keys)}")
     for key in data:
@@ -26,7 +32,7 @@ def mapping(data: object, where: str, keys: Sequence[str]) -> dict[str, Any]:
 
 
 def items(data: object, where: str) -> list[Any]:
-    """Raises `BadInputError` for anything but a list."""
+    """The list ``data``; raises `BadInputError` for anything else."""
     if not isinstance(data, (list, tuple)):
         raise BadInputError(f"{where}: {data!r} is not a list")
     return list(data)

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an unfinished run must give back, as a part of the desired state."""
+"""The journal of an unfinished run as a part of the spec."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from .vf_spec import VfSpec
 
 
 def with_unfinished(spec: PfSpec, state: PfState, ids: frozenset[int]) -> PfSpec:
-    """What is owed to the VFs ``ids`` is wished as well, as far as the wish does not say otherwise."""
+    """The spec extended by the journal entry of an unfinished run.
+
+    Only for VFs of ``ids``, and as far as the spec does not declare otherwise.
+    """
     unfinished = state.unfinished or JournalEntry()
     back = None if unfinished.present is None else (unfinished.present | state.present) & ids
     lost = eswitch.kept_by_nobody(state.driver, spec.settings.eswitch_mode)

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A wish for some VFs of a PF, whatever the others are: what the module `sriov_vf` takes."""
+"""A request for some VFs of a PF, the parameters of `sriov_vf`.
+
+All other VFs stay as they are.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,10 @@ WHERE = "sriov_vf"
 
 
 def validate(data: Mapping[str, object]) -> HostDocument:
-    """The wish as a document for its PF; null values count as omitted, ``state`` is `PRESENT` when it is.
+    """The request as a document for its PF.
 
-    Raises `BadInputError` naming the key, the value and the fix.
+    Null values count as omitted; ``state`` is `PRESENT` when omitted. Raises `BadInputError` naming the key, the value
+    and the fix.
     """
     given = shape.mapping(data, WHERE, _KEYS)
     pf, state = selector.validate(given.pop("pf", None), f"{WHERE}.pf"), given.pop("state", PRESENT)
@@ -30,6 +34,6 @@ def validate(data: Mapping[str, object]) -> HostDocument:
         return HostDocument((PfSpec(pf, vfs=(vf,), add_vfs=vf.ids),))
     if state != ABSENT:
         raise BadInputError(f"{WHERE}.state: {state!r} is not {PRESENT} or {ABSENT}")
-    if wishes := sorted(set(vf.to_dict()) - {"ids"}):
-        raise BadInputError(f"{WHERE}.{wishes[0]}: VFs that are to be absent take no {wishes[0]}; leave it out")
+    if declared := sorted(set(vf.to_dict()) - {"ids"}):
+        raise BadInputError(f"{WHERE}.{declared[0]}: VFs that are to be absent take no {declared[0]}; leave it out")
     return HostDocument((PfSpec(pf, remove_vfs=vf.ids),))

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The part of the host document that is about single VFs, or sets of them."""
+"""Specs of single VFs, or sets of them, in the host document."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ VF_KEYS = ("ids", "driver", *_properties.NAMES, *_vf_device.NAMES)
 
 
 class VfSpec(NamedTuple):
-    """A wish for the VFs ``ids``: driver and device where they are present, properties where they are enabled."""
+    """The spec of the VFs ``ids``.
+
+    Driver and device hold where they are present, properties where they are enabled.
+    """
 
     ids: Ids
     driver: str | None = None
@@ -32,9 +35,9 @@ class VfSpec(NamedTuple):
     device: VfDevice = VfDevice()
 
     def resolved(self, number: int, where: str) -> VfSpec:
-        """With a set of ids, of the ``number`` of VFs that are enabled.
+        """The spec with a set of ids below ``number``, the enabled VFs.
 
-        Raises `BadInputError` for others, and for addresses that have no room for them.
+        Raises `BadInputError` for other ids, and for base addresses that have no room for them.
         """
         ids = resolve_ids(self.ids, number, f"{where}.ids")
         for key, text in self.properties.derived().items():
@@ -49,7 +52,10 @@ class VfSpec(NamedTuple):
 
 
 def validate(data: Iterable[object], pf: PfName, where: str) -> tuple[VfSpec, ...]:
-    """The list ``vfs`` of a wish for ``pf``; raises `BadInputError` naming the key's path, the value and the fix."""
+    """The list ``vfs`` of the spec of ``pf``.
+
+    Raises `BadInputError` naming the key's path, the value and the fix.
+    """
     vfs = tuple(vf_spec(item, f"{where}.vfs[{index}]") for index, item in enumerate(data))
     _check_overlap(vfs, where)
     check_alike(pf, vfs, where)
@@ -57,7 +63,7 @@ def validate(data: Iterable[object], pf: PfName, where: str) -> tuple[VfSpec, ..
 
 
 def vf_spec(data: object, where: str) -> VfSpec:
-    """One entry of ``vfs``, or what `_vf_wish` has of one."""
+    """One entry of ``vfs``, or the same part of a `vf_request`."""
     vf = mapping(data, where, VF_KEYS)
     if "ids" not in vf:
         raise BadInputError(f"{where}.ids is missing; write the VF ids that this is for, such as '0-3' or 'all'")
@@ -79,9 +85,9 @@ def _values(vf: Mapping[str, Any], ids: Ids, where: str) -> tuple[VfProperties, 
 
 
 def check_alike(pf: PfName, vfs: tuple[VfSpec, ...], where: str) -> None:
-    """What all PFs of a selector are given must be nothing that only one of them can have.
+    """Refuse addresses that several PFs of a selector cannot share.
 
-    The same base gives VFs of different PFs the same addresses; a hash does not, it is of the PF as well.
+    The same base gives VFs of different PFs the same addresses; a hash does not, as it includes the PF.
     """
     if isinstance(pf, str) or not pf.all:
         return
@@ -101,7 +107,7 @@ def check_alike(pf: PfName, vfs: tuple[VfSpec, ...], where: str) -> None:
 
 
 def _check_overlap(vfs: tuple[VfSpec, ...], where: str) -> None:
-    """No key may be given twice for one id."""
+    """Refuse a key that is given twice for one id."""
     for index, one in enumerate(vfs):
         for other_index, other in enumerate(vfs[:index]):
             keys = sorted((set(one.to_dict()) & set(other.to_dict())) - {"ids"})

@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """All declarable values of VFs and PFs, one row each.
 
-This is the only place that describes them. From the rows come the checks of the host document, the words of ``ip link
-set``, the parser of `ip -json link show`, the columns of `sriovctl status`, the export and, by `make generate`, the
-fields of `VfProperties`, `VfDevice` and `PfSettings`, argument specs, documentation and the JSON Schema. Imported only
-where a value is given or read.
+This is the only place that describes them. From the rows come the checks of the host document, the words of
+`ip link set`, the parser of `ip -json link show`, the columns of `sriovctl status`, the export and, by `make generate`,
+the fields of `VfProperties`, `VfDevice` and `PfSettings`, argument specs, documentation and the JSON Schema. Imported
+only where a value is given or read.
 """
 
 from __future__ import annotations
