@@ -4,7 +4,7 @@
 """Kernel packages of a source, patch series and configuration, kept by content.
 
 The cache folder holds ``results/KEY/`` (packages and ``manifest.json``) and ``ID/`` for each source, ID being the first
-12 hex digits of its checksum: the work tree, ``applied/`` (see ``_patch_series``), ``obj/`` for each configuration,
+12 hex digits of its checksum: the work tree, ``applied/`` (see `patch_series`), ``obj/`` for each configuration,
 ``lock`` and ``build.log``. All variants of one source and configuration share an object tree, so a second one rebuilds
 only what differs.
 """
@@ -32,14 +32,18 @@ from .result import Manifest, cached, deliver, image_of
 from .source import Source, config_path, file_sha256, identify, read_config, tree_version, unpack
 
 RECIPE = 2
-"""Raise it when the way of building changes what comes out: it is part of every key."""
+"""Version of the build's recipe, a part of every key.
+
+Raise it when another recipe changes the packages.
+"""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to build.
+    """Inputs and places of a build, as requested.
 
-    ``series`` None means the source as it is; ``configs`` are merged in order, the last one wins."""
+    ``series`` None means the source as it is; ``configs`` are merged in order, the last one wins.
+    """
 
     source: Path
     series: Path | None
@@ -53,7 +57,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Inputs:
-    """A request with everything read: what the key is made of."""
+    """A request with its files read; the parts of the key."""
 
     source: Source
     series_name: str
@@ -65,12 +69,12 @@ class Inputs:
 
     @property
     def config_sha256(self) -> str:
-        """Of the merged configuration, before olddefconfig completes it."""
+        """Checksum of the merged configuration, before olddefconfig completes it."""
         return hashlib.sha256(self.config.encode()).hexdigest()
 
     @property
     def key(self) -> str:
-        """Checksum of all that decides the packages' contents."""
+        """Checksum of all inputs that decide the packages' contents."""
         parts = [
             RECIPE,
             self.source.sha256,
@@ -86,19 +90,19 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Places:
-    """Where a build works and where its result is kept."""
+    """Folders of a build: its work and its result."""
 
     base: Path
     result: Path
 
     @property
     def log(self) -> Path:
-        """Output of make."""
+        """Path of make's output."""
         return self.base / "build.log"
 
 
 def read_inputs(request: Request) -> Inputs:
-    """Read and check everything that a request names; nothing is written."""
+    """Read and check all inputs of a request; nothing is written."""
     if not re.fullmatch(r"[-+.~a-z0-9]*", request.localversion):
         raise BadInputError(
             f"localversion '{request.localversion}' cannot be part of a package name: use a-z, 0-9 and -+.~ only"
@@ -156,9 +160,9 @@ def perform(request: Request, check: bool) -> dict[str, Any]:
 
 
 def build(inputs: Inputs, where: Places, jobs: int) -> tuple[Manifest, bool]:
-    """The packages' manifest, and whether they had to be built.
+    """Build the packages unless they are cached, one build per source.
 
-    One build per source at a time.
+    Returns their manifest, and whether they had to be built.
     """
     found = cached(where.result)
     if found:
@@ -174,7 +178,8 @@ def build(inputs: Inputs, where: Places, jobs: int) -> tuple[Manifest, bool]:
 def _locked(path: Path) -> Iterator[int]:
     """Hold the lock.
 
-    Children inherit it: when this process is killed, the lock lives as long as its make does."""
+    Children inherit it: when this process is killed, the lock lives as long as its make does.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)

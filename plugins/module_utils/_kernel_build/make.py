@@ -16,7 +16,7 @@ from .._model.errors import SriovError
 
 
 def object_folder(base: Path, config_sha256: str) -> Path:
-    """The object tree of a configuration.
+    """Object tree of a configuration.
 
     ``obj`` for the first one seen, ``obj-...`` for others.
     """
@@ -30,7 +30,7 @@ def object_folder(base: Path, config_sha256: str) -> Path:
 
 
 def environment(package_version: str, tree: Path, headers: bool) -> dict[str, str]:
-    """What kbuild reads from the environment (Documentation/kbuild/kbuild.rst, scripts/package/mkdebian).
+    """Environment for kbuild (Documentation/kbuild/kbuild.rst, scripts/package/mkdebian).
 
     The same inputs give the same kernel image: user, host and times come from the source, not from this machine.
     """
@@ -88,7 +88,10 @@ class Make:
 
 
 def _reason(output: str) -> str:
-    """The error lines in make's output, 15 at most from the first one on."""
+    """Error lines in make's output, from the first one on.
+
+    15 lines at most.
+    """
     lines = output.splitlines()
     errors = (n for n, line in enumerate(lines) if re.search(r"\berror\b|\bError \d|\*\*\*", line))
     first = next(errors, max(len(lines) - 15, 0))

@@ -34,7 +34,7 @@ class Patch:
 
 
 def read_series(folder: Path) -> tuple[Patch, ...]:
-    """The patches that ``folder/series`` lists, in order.
+    """Patches that ``folder/series`` lists, in order.
 
     The file has quilt's form: one a line, ``#`` starts a comment.
     """

@@ -23,7 +23,8 @@ from .._model.errors import BadInputError, SriovError
 class Source:
     """A source archive or tree.
 
-    ``sha256`` is over the archive, or over the names and contents of a tree's files."""
+    ``sha256`` is over the archive, or over the names and contents of a tree's files.
+    """
 
     name: str
     path: Path
@@ -42,7 +43,8 @@ def file_sha256(path: Path) -> str:
 def identify(path: Path) -> Source:
     """Name and checksum of a kernel source.
 
-    That is a tar archive (any compression that tar knows) or a tree."""
+    That is a tar archive (any compression that tar knows) or a tree.
+    """
     if path.is_dir():
         if not (path / "Kconfig").is_file():
             raise BadInputError(f"{path} is not a kernel source tree: it has no Kconfig")
@@ -64,8 +66,9 @@ def _tree_sha256(tree: Path) -> str:
 
 
 def unpack(source: Source, base: Path) -> Path:
-    """Unpack or copy ``source`` below ``base`` unless it is there; returns the path.
-    ``base/source.json`` is written last, so a tree without it was interrupted and is made anew.
+    """Unpack or copy ``source`` below ``base`` unless it is there.
+
+    Returns the path. ``base/source.json`` is written last, so a tree without it was interrupted and is made anew.
     """
     record = base / "source.json"
     if record.exists():
@@ -108,7 +111,7 @@ def _untar(source: Source, into: Path) -> Path:
 
 
 def tree_version(tree: Path) -> str:
-    """The version that a tree's top Makefile states, for example ``6.12.117``."""
+    """Version in a tree's top Makefile, for example ``6.12.117``."""
     text = (tree / "Makefile").read_text(encoding="utf-8")
     pattern = r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION) *= *(\S*)"
     fields: dict[str, str] = dict(re.findall(pattern, text, re.MULTILINE))
@@ -117,10 +120,11 @@ def tree_version(tree: Path) -> str:
 
 
 def config_path(wanted: str, source_name: str, root: Path = Path("/")) -> Path:
-    """Where a configuration is: ``running``, ``distribution``, or a path.
+    """Find a kernel configuration.
 
-    ``running`` is the build host's own kernel (/boot/config-RELEASE, else /proc/config.gz). ``distribution`` is the
-    file that Debian's package linux-config-X.Y holds for this architecture's ordinary kernel, below /usr/src.
+    ``wanted`` is ``running``, ``distribution`` or a path. ``running`` is the build host's own kernel
+    (/boot/config-RELEASE, else /proc/config.gz). ``distribution`` is the file that Debian's package linux-config-X.Y
+    holds for this architecture's ordinary kernel, below /usr/src.
     """
     if wanted == "running":
         places = [root / f"boot/config-{os.uname().release}", root / "proc/config.gz"]
