@@ -1,9 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PFs at which a write is under way, perhaps for ever: nobody should queue up behind it.
+"""PFs at which a write is in progress, perhaps for ever.
 
-`sriov_numvfs` can then not even be read (drivers/pci/iov.c, sriov_numvfs_show takes the PF's lock, as the writer did).
+Nothing should queue up behind it. `sriov_numvfs` can then not even be read (drivers/pci/iov.c, sriov_numvfs_show takes
+the PF's lock, as the writer did).
 """
 
 from __future__ import annotations
@@ -18,18 +19,24 @@ from .sysfs import Sysfs
 
 
 def under_way(sysfs: Sysfs) -> dict[str, str]:
-    """What is being written by some `_writer` process of this host, for people, by address of the PF."""
+    """Texts about this host's writes in progress, by address of the PF.
+
+    The writes of `writer` processes.
+    """
     return {name: _text(sysfs, name) for name in sysfs.names(WRITES) if _locked(sysfs, name)}
 
 
 def refuse(sysfs: Sysfs, addresses: Iterable[str]) -> None:
-    """Raise `RefusedError` when there is a write under way at one of the PFs; called before anything else of it."""
+    """Raise `RefusedError` for PFs at which a write is in progress.
+
+    Called before any other access to them.
+    """
     found = under_way(sysfs)
     refuse_these({address: found[address] for address in addresses if address in found})
 
 
 def refuse_these(found: Mapping[str, str]) -> None:
-    """As `refuse`, for what `under_way` has said of some PFs."""
+    """Raise `RefusedError` for PFs that `under_way` has reported, by address."""
     texts = [f"PF {address}: {text}" for address, text in found.items()]
     if texts:
         raise RefusedError(
@@ -38,7 +45,7 @@ def refuse_these(found: Mapping[str, str]) -> None:
 
 
 def _locked(sysfs: Sysfs, name: str) -> bool:
-    """Only root may look; for others nothing is under way."""
+    """Whether the lock file is locked; False without the rights (root)."""
     try:
         return sysfs.locked(f"{WRITES}/{name}")
     except KernelError as error:
@@ -48,7 +55,10 @@ def _locked(sysfs: Sysfs, name: str) -> bool:
 
 
 def _text(sysfs: Sysfs, name: str) -> str:
-    """The lock's contents are written by `_writer_child`."""
+    """A text about the write in a lock file.
+
+    `writer_child` writes the contents.
+    """
     from . import proc  # late, as it is rarely needed
 
     try:

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files that survive a crash or a kexec one instruction later: written aside, synced, renamed, the folder synced."""
+"""Files that survive a crash or a kexec one instruction later.
+
+They are written aside, synced and renamed, and their folder is synced.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ from .._model.errors import BadInputError, KernelError
 
 
 def sync_folder(folder: str) -> None:
-    """Make renames and new names in ``folder`` durable (fsync(2): the entry in the directory is synced separately)."""
+    """Make renames and new names in ``folder`` durable.
+
+    fsync(2): the entry in the directory is synced separately.
+    """
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -24,7 +30,7 @@ def sync_folder(folder: str) -> None:
 
 
 def make_private_folder(folder: str) -> None:
-    """Create ``folder`` and what is missing above it; the folder itself gets mode 0700."""
+    """Create ``folder`` with mode 0700, and missing folders above it."""
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         os.chmod(folder, 0o700)
@@ -33,12 +39,15 @@ def make_private_folder(folder: str) -> None:
 
 
 def write_json(path: str, value: object) -> None:
-    """Replace ``path`` (mode 0600) by ``value`` as JSON: either the old or the new content exists, never a mixture."""
+    """Replace ``path`` (mode 0600) by ``value`` as JSON, atomically.
+
+    Either the old or the new content exists, never a mixture.
+    """
     write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n", 0o600)
 
 
 def write_text(path: str, text: str, mode: int) -> None:
-    """Replace ``path`` by ``text``, in the same way."""
+    """Replace ``path`` by ``text``, atomically."""
     folder = os.path.dirname(path) or "."
     try:
         handle, aside = tempfile.mkstemp(prefix=".new-", dir=folder)  # mkstemp: 0600, O_EXCL
@@ -58,7 +67,10 @@ def write_text(path: str, text: str, mode: int) -> None:
 
 
 def read_json(path: str) -> dict[str, Any] | None:
-    """The object in ``path``; None when there is no such file; `BadInputError` when it is not a JSON object."""
+    """The JSON object in ``path``, None without a file.
+
+    Raises `BadInputError` for contents that are not a JSON object.
+    """
     try:
         with open(path, encoding="utf-8") as file:
             value = json.load(file)
@@ -74,7 +86,10 @@ def read_json(path: str) -> dict[str, Any] | None:
 
 
 def require_private(path: str) -> None:
-    """Refuse a file that somebody else could have written: it must be a plain file of ours (root) with mode 0600."""
+    """Refuse a file that somebody else could have written.
+
+    It must be a plain file of this user (root) without rights for others. Raises `BadInputError`.
+    """
     found = os.lstat(path)
     if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
         raise BadInputError(
@@ -84,7 +99,7 @@ def require_private(path: str) -> None:
 
 
 def remove(path: str) -> None:
-    """Delete a file durably; an absent one is fine."""
+    """Delete a file durably, if it exists."""
     try:
         os.unlink(path)
         sync_folder(os.path.dirname(path))

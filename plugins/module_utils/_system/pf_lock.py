@@ -1,11 +1,12 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One run at a time for each PF: who changes it has it locked, from the look that the plan is made from to the last.
+"""Locks of PFs, so that one run at a time changes each.
 
-The lock is flock(2) on a file: the kernel takes it back from a run that ends, whatever ends it. It is no descriptor of
-programs that a run starts, nor of a writer process that it leaves behind in the kernel (Python opens files with
-O_CLOEXEC, PEP 446). Files stay: one that is deleted could be locked by two.
+A run locks a PF from the reading that the plan is made from to its last reading. The lock is flock(2) on a file: the
+kernel releases it when the run ends, whatever ends it. Programs that a run starts do not inherit its descriptor, nor
+does a writer process that it leaves behind in the kernel (Python opens files with O_CLOEXEC, PEP 446). Files stay: one
+that is deleted could be locked by two.
 """
 
 from __future__ import annotations
@@ -23,14 +24,15 @@ from .._model.paths import PF_LOCKS
 from .sysfs import Sysfs
 
 _COMMAND = 200
-"""Characters of a command line that are kept."""
+"""The most characters of a command line to keep."""
 
 
 @contextlib.contextmanager
 def held(sysfs: Sysfs, addresses: Iterable[str], wait_s: float = LOCK_S) -> Iterator[list[str]]:
-    """Have these PFs to ourselves, one by one; raises `BusyError` naming who has one after ``wait_s`` seconds in all.
+    """Lock these PFs for this run, one by one.
 
-    In the order of their addresses, so that no two runs wait for each other.
+    In the order of their addresses, so that no two runs wait for each other. Raises `BusyError` naming the other run
+    after ``wait_s`` seconds in all.
     """
     until, wanted = time.monotonic() + wait_s, sorted(set(addresses))
     with contextlib.ExitStack() as stack:
@@ -49,14 +51,17 @@ def held(sysfs: Sysfs, addresses: Iterable[str], wait_s: float = LOCK_S) -> Iter
 
 
 def busy(sysfs: Sysfs, addresses: Iterable[str] | None = None) -> list[str]:
-    """Those of the PFs, of all when None are given, that some run has now."""
+    """Addresses of PFs that some run has locked.
+
+    Among all PFs when ``addresses`` is None.
+    """
     known = sysfs.names(PF_LOCKS)
     mine = known if addresses is None else sorted(set(known).intersection(addresses))
     return [address for address in mine if sysfs.locked(f"{PF_LOCKS}/{address}")]
 
 
 def refuse_busy(sysfs: Sysfs, addresses: Iterable[str]) -> None:
-    """Raise `RefusedError` when some run has one of the PFs now; nobody is waited for."""
+    """Raise `RefusedError` for PFs that some run has locked, without waiting."""
     if found := busy(sysfs, addresses):
         raise RefusedError(f"{'; '.join(_who(sysfs, one) for one in found)}; wait for its end, or end it")
 
@@ -81,7 +86,10 @@ def _taken(handle: int, address: str) -> bool:
 
 
 def _sign(handle: int) -> None:
-    """For people alone: that it cannot be written is no reason to fail."""
+    """Write process, time and command into a lock file, if possible.
+
+    People alone read it, so a failure is ignored.
+    """
     command = " ".join(sys.argv)[:_COMMAND] or sys.executable
     with contextlib.suppress(OSError):
         os.ftruncate(handle, 0)

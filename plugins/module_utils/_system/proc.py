@@ -17,7 +17,10 @@ def _read(pid: int, name: str) -> str:
 
 
 def where(pid: int) -> str:
-    """The state of a process of this machine and what it waits in, as far as that may be read (proc(5))."""
+    """A process's state and the kernel functions that it waits in.
+
+    As far as they may be read (proc(5)).
+    """
     state = re.search(r"^State:\s+(\S)", _read(pid, "status"), re.MULTILINE)
     if state is None:
         return "gone"

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Running other programs: argv lists, never a shell."""
+"""Runs of other programs: argv lists, never a shell."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from importlib.abc import InspectLoader
 
 Run = Callable[[Sequence[str]], str]
-"""Runs an argv and returns what it wrote to stdout; raises `ToolError`."""
+"""A function from argv to stdout; it raises `ToolError`."""
 
 
 def source_of(module: ModuleType) -> str:
-    """The text of a module that is to run in a Python of its own; out of a zip file as well.
+    """The source of a module to run in another Python.
 
-    `inspect.getsource` keeps lines in a cache, which fails when threads ask it at the same time.
+    From a zip file as well. `inspect.getsource` keeps lines in a cache, which fails when threads use it at the same
+    time.
     """
     text = cast("InspectLoader", module.__loader__).get_source(module.__name__)
     if text is None:
@@ -33,7 +34,7 @@ def source_of(module: ModuleType) -> str:
 
 
 def run(argv: Sequence[str], deadline_s: float = PROGRAM_S) -> str:
-    """Stdout of ``argv``, run in the C locale, without input.
+    """The stdout of ``argv``, run in the C locale, without input.
 
     Raises `ToolError` with argv, status and stderr; `DeadlineError` after ``deadline_s`` seconds, `BlockedError` when
     it cannot even be killed.
@@ -58,7 +59,10 @@ def run(argv: Sequence[str], deadline_s: float = PROGRAM_S) -> str:
 
 
 def _late(process: subprocess.Popen[str], argv: Sequence[str], deadline_s: float) -> DeadlineError:
-    """It is killed, but not waited for: what the kernel has blocked does not die."""
+    """Kill a late process, and wait for it only briefly.
+
+    A process that the kernel has blocked does not die.
+    """
     from . import proc  # late, as it is rarely needed
 
     process.kill()
@@ -75,5 +79,8 @@ def _late(process: subprocess.Popen[str], argv: Sequence[str], deadline_s: float
 
 
 def refuse(argv: Sequence[str]) -> str:
-    """A `Run` for trees that are not this machine's: programs would act on the machine itself, so none is run."""
+    """The `Run` of trees below another root: refuse every program.
+
+    It would act on this machine instead.
+    """
     raise SriovError(f"'{' '.join(argv)}' is not run below another root: it would act on this machine")

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One look at a host from several sides: each file and each program is asked once, and all see the same answer."""
+"""Cached reads of a host: each file and program is read once.
+
+All readers see the same answer.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ _Answer = TypeVar("_Answer")
 
 
 class _Answers:
-    """By question; an error is an answer."""
+    """Cached answers by question; an error is an answer."""
 
     def __init__(self) -> None:
         self.known: dict[object, tuple[Any, SriovError | None]] = {}
@@ -37,7 +40,7 @@ class _Answers:
 
 
 class ReadOnce(Sysfs):
-    """The files that ``sysfs`` reads; nothing is written by it."""
+    """The files that ``sysfs`` reads, cached; writing raises `SriovError`."""
 
     def __init__(self, sysfs: Sysfs) -> None:
         super().__init__(sysfs.root)
@@ -50,7 +53,7 @@ class ReadOnce(Sysfs):
         return self._answers.of(("read", path), lambda: self._sysfs.read(path))
 
     def read_all(self, paths: Sequence[str]) -> list[str]:
-        """Those that were not read before are read together."""
+        """Read several files; those not cached are read together."""
         new = [path for path in paths if ("read", path) not in self._answers.known]
         for path, text in zip(new, self._sysfs.read_all(new) if new else ()):
             self._answers.known["read", path] = (text, None)
@@ -75,14 +78,14 @@ class ReadOnce(Sysfs):
         return self._answers.of(("driver_info", netdev), lambda: self._sysfs.driver_info(netdev))
 
     def write(self, path: str, value: str) -> None:
-        raise SriovError(f"'{value}' is not written to {path}: this is a look at the host")
+        raise SriovError(f"'{value}' is not written to {path}: a cached read writes nothing")
 
     def write_within(self, path: str, value: str, owner: str, seconds: float) -> None:
         self.write(path, value)
 
 
 def once(run: Run) -> Run:
-    """``run`` for programs that only show something."""
+    """``run`` with cached answers, for programs that only show something."""
     answers = _Answers()
 
     def ask(argv: Sequence[str]) -> str:

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All file I/O of the engine on /sys and /proc, below one root, so that the same code runs on a fake tree."""
+"""All file I/O of the engine on /sys and /proc.
+
+It is below one root, so that the same code runs on a fake tree.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,11 @@ PIECE = 65536
 
 
 class Sysfs:
-    """Files below ``root``; every path is absolute as the host sees it (``/sys/bus/pci/...``).
+    """Files below ``root``, with paths as the host sees them.
 
-    Each failed call raises `KernelError` with the path and the errno. A write is exactly one ``write(2)``, because
-    kernfs takes every write as one command (fs/kernfs/file.c, kernfs_fop_write_iter).
+    Every path is absolute (``/sys/bus/pci/...``). Each failed call raises `KernelError` with the path and the errno. A
+    write is exactly one ``write(2)``, because kernfs takes every write as one command (fs/kernfs/file.c,
+    kernfs_fop_write_iter).
     """
 
     def __init__(self, root: str = "/") -> None:
@@ -62,7 +66,10 @@ class Sysfs:
         return [self.read(path) for path in paths]
 
     def read_bytes(self, path: str, limit: int) -> bytes:
-        """The first ``limit`` bytes of a binary file, fewer where the kernel gives no more."""
+        """The first ``limit`` bytes of a binary file.
+
+        Fewer where the kernel returns no more.
+        """
         try:
             handle = os.open(self.real(path), os.O_RDONLY)
             try:
@@ -84,10 +91,10 @@ class Sysfs:
             raise KernelError("write", path, error.errno or 0, value) from error
 
     def write_within(self, path: str, value: str, owner: str, seconds: float) -> None:
-        """As `write`, in another process: `BlockedError` when the kernel has not answered after ``seconds``.
+        """Write in another process, for at most ``seconds``.
 
-        ``owner`` is the PF that others should leave alone until then (`_blocked`). In a queue it may take longer
-        (`_writer.Writers.write`).
+        ``owner`` is the PF that others should not change meanwhile (`blocked`). In a queue it may take longer
+        (`writer.Writers.write`). Raises `BlockedError` when the kernel has not answered in time.
         """
         from . import proc, writer
 
@@ -110,12 +117,12 @@ class Sysfs:
             raise KernelError("write", path, answer.errno, value)
 
     def close(self) -> None:
-        """End processes of `write_within` that have nothing to do; the next such write starts another."""
+        """End idle processes of `write_within`; the next write starts another."""
         if self._writers is not None:
             self._writers.close()
 
     def locked(self, path: str) -> bool:
-        """Whether some process has locked the file, by flock(2)."""
+        """Whether some process has locked the file by flock(2)."""
         try:
             handle = os.open(self.real(path), os.O_RDONLY)
         except OSError as error:
@@ -129,7 +136,10 @@ class Sysfs:
         return False
 
     def claimed(self, path: str) -> bool:
-        """Whether a block device is in exclusive use: mounted, swapped to, part of another one (open(2), O_EXCL)."""
+        """Whether a block device is in exclusive use.
+
+        Mounted, swapped to, or part of another one (open(2), O_EXCL).
+        """
         try:
             os.close(os.open(self.real(path), os.O_RDONLY | os.O_EXCL | os.O_NONBLOCK))
         except OSError as error:
@@ -137,7 +147,10 @@ class Sysfs:
         return False
 
     def driver_info(self, netdev: str) -> bytes:
-        """What the driver of a network interface says of itself (`_ethtool`); interfaces are of this machine alone."""
+        """Driver information of a network interface (`ethtool_ioctl`).
+
+        Interfaces are of this machine alone: below another root it raises `KernelError`.
+        """
         from . import ethtool_ioctl  # late, as it is only shown
 
         if self.root:
@@ -154,12 +167,15 @@ class Sysfs:
             raise KernelError("list", path, error.errno or 0) from error
 
     def link(self, path: str) -> str | None:
-        """The last component of what a symbolic link points to (a driver, a device address), None without a link."""
+        """The last component of a symbolic link's target, None without a link.
+
+        Such as a driver or a device address.
+        """
         target = self.target(path)
         return None if target is None else os.path.basename(target)
 
     def target(self, path: str) -> str | None:
-        """What a symbolic link points to, as it stands there; None without a link."""
+        """The target of a symbolic link as written, None without a link."""
         try:
             return os.readlink(self.real(path))
         except FileNotFoundError:

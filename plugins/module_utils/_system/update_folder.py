@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The folder of a live update, its phases, and the kernel's token."""
+"""The folder of a live update, and its phases."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ FINAL = (DONE, ABORTED, FAILED)
 
 @dataclass(frozen=True)
 class Folder:
-    """The live update's private folder below the host's root; paths are as this machine sees them."""
+    """The live update's private folder below the host's root.
+
+    Paths are as this machine sees them.
+    """
 
     path: str
 
@@ -47,7 +50,10 @@ class Folder:
         durable.make_private_folder(self.vm(name))
 
     def forget(self) -> None:
-        """Delete all that an update left here; the order keeps a manifest from outliving its status."""
+        """Delete all files of the update.
+
+        The order keeps a manifest from outliving its status.
+        """
         for name in ("manifest.json", "status.json", "result.json"):
             durable.remove(os.path.join(self.path, name))
         shutil.rmtree(os.path.join(self.path, "vms"), ignore_errors=True)

@@ -1,11 +1,11 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes that the kernel may block, each in a process that nobody has to wait for.
+"""Writes that the kernel may block, each in a separate process.
 
-While somebody has a VF open, taking it away waits for that user (drivers/vfio/vfio_main.c, vfio_unregister_group_dev):
-after a signal in state D, where the writer can be neither cancelled nor killed. A thread would not do: a process is
-reaped only after its last thread (kernel/exit.c, delay_group_leader), so whoever started this one would wait with it.
+While a VF is in use, removing it waits for its holder (drivers/vfio/vfio_main.c, vfio_unregister_group_dev): after a
+signal in state D, where the writer can be neither cancelled nor killed. A thread would not do: a process is reaped only
+after its last thread (kernel/exit.c, delay_group_leader), so this one's parent would wait with it.
 """
 
 from __future__ import annotations
@@ -27,13 +27,18 @@ from . import process, writer_child
 
 LOCK = writer_child.LOCK
 QUEUED = "sriov_numvfs"
-"""On stock kernels those who write to files of this name wait for each other, whatever the PF (drivers/pci/iov.c,
-pci_lock_rescan_remove)."""
+"""The file whose writers wait for each other on stock kernels.
+
+Whatever the PF (drivers/pci/iov.c, pci_lock_rescan_remove).
+"""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """``what`` came back with ``errno`` (0 for success); None when nothing did and ``pid`` was left waiting."""
+    """The answer to a write: ``what`` came back with ``errno``.
+
+    ``errno`` is 0 for success; ``what`` is None when nothing came back and ``pid`` was left waiting.
+    """
 
     what: str | None
     errno: int
@@ -42,7 +47,10 @@ class Answer:
 
 
 class Writers:
-    """Writer processes of one program. One that has answered is used again, one that is blocked never."""
+    """Writer processes of one program.
+
+    One that has answered is used again, one that is blocked never.
+    """
 
     def __init__(self) -> None:
         self._idle: list[_Writer] = []
@@ -52,9 +60,9 @@ class Writers:
     def write(self, lock: str, path: str, value: str, seconds: float) -> Answer:
         """Write ``value`` to ``path`` while holding the file ``lock``.
 
-        A process that has not answered after ``seconds`` goes on waiting, holds the lock until the kernel lets it go,
-        and then ends. For a `QUEUED` file time begins anew with each answer to another such write, and is that of the
-        one that may take longest: none is given up that only waits for its turn behind others of this program.
+        A process that has not answered after ``seconds`` goes on waiting, holds the lock until the kernel returns, and
+        then ends. For a `QUEUED` file time begins anew with each answer to another such write, and is that of the one
+        that may take longest: none is given up that only waits for its turn behind others of this program.
         """
         queue = self._queue if os.path.basename(path) == QUEUED else _Queue()
         with self._lock:
@@ -70,7 +78,7 @@ class Writers:
         return answer
 
     def close(self) -> None:
-        """End the idle ones."""
+        """End the idle processes."""
         with self._lock:
             ending, self._idle = self._idle, []
         for writer in ending:
@@ -87,7 +95,10 @@ class _Queue:
 
     @contextlib.contextmanager
     def entered(self, seconds: float) -> Iterator[Callable[[], float]]:
-        """For a write that may take ``seconds``: what says how many are left until it counts as blocked."""
+        """Queue a write; yield a function for its remaining seconds.
+
+        The write may take ``seconds``, and counts as blocked when none are left.
+        """
         start, gave_up = time.monotonic(), False
 
         def left() -> float:
@@ -108,7 +119,10 @@ class _Queue:
 
 
 class _Writer:
-    """One process, in a session of its own, with no descriptor of ours but its two pipes."""
+    """One writer process, in its own session, connected by two pipes.
+
+    It has no other descriptor of this program.
+    """
 
     def __init__(self) -> None:
         argv = [sys.executable, "-IS", "-c", process.source_of(writer_child), "kvmfleet-sriov-writer"]
@@ -139,7 +153,7 @@ class _Writer:
         return Answer(what, int(number), self._process.pid, took)
 
     def leave(self) -> None:
-        """Without its pipes it ends by itself, once the kernel lets it."""
+        """Close the process's pipes, so that it ends once the kernel returns."""
         self._questions.close()
         self._answers.close()
 
@@ -148,7 +162,10 @@ class _Writer:
         self._process.wait()
 
     def _line(self, left: Callable[[], float]) -> str | None:
-        """What it says next, None when no seconds are ``left``, which is asked again at the end of each wait."""
+        """The process's next line, None when no seconds are ``left``.
+
+        ``left`` is called again at the end of each wait.
+        """
         poll = select.poll()
         poll.register(self._answers.fileno(), select.POLLIN)
         while not poll.poll(max(0.0, seconds := left()) * 1000):

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The program of a writer process (`_writer`), which is started from this source: it must not import its neighbours."""
+"""The program of a writer process (`writer`).
+
+It is started from this source, so it must not import its neighbours.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,14 @@ import sys
 import time
 
 LOCK, WRITE = "lock", "write"
-"""What failed, in an answer."""
+"""The failed part, in an answer."""
 
 
 def main() -> None:
-    """Until stdin ends: take a line (the hex of lock, path and value, joined by NUL), answer "WHAT ERRNO"."""
+    """Carry out writes, one a line, until stdin ends.
+
+    A line is the hex of lock, path and value, joined by NUL; its answer is "WHAT ERRNO".
+    """
     _say("ready 0")
     for line in sys.stdin.buffer:
         lock, path, value = bytes.fromhex(line.decode()).decode().split("\0")
@@ -23,7 +29,10 @@ def main() -> None:
 
 
 def _carry_out(lock: str, path: str, value: str) -> str:
-    """One write(2), under a lock that the kernel takes back from a process that ends, whatever ended it."""
+    """Write once while holding a lock.
+
+    The kernel releases the lock of a process that ends, whatever ends it.
+    """
     what = LOCK
     try:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
