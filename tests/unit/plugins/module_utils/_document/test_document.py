@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The host document: what it takes, what it refuses with which words, and what becomes of names."""
+"""The host document: validation, refusals, and resolved names."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_full_document_comes_back() -> None:
 
 
 def test_null_counts_as_omitted() -> None:
-    """Modules give null for options that were not given."""
+    """Null from modules, for options that were not given."""
     assert validate({"pfs": [{"pf": "a", "hardware_vfs": None, "vfs": None}]}) == validate({"pfs": [{"pf": "a"}]})
 
 

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which PF is meant: what a selector takes, what it matches, and what is said when that is none or too many."""
+"""Selectors of PFs: validation, matches, and errors.
+
+Errors name what matches when that is none or too many.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +85,10 @@ def test_find(data: Any, means: list[PfState]) -> None:  # noqa: ANN401 - what u
 
 
 def test_pfs_are_in_the_order_of_their_numbers() -> None:
-    """Domains of VMD have five digits (drivers/pci/controller/vmd.c), those of Hyper-V any four."""
+    """PFs sorted by their addresses' numbers.
+
+    Domains of VMD have five digits (drivers/pci/controller/vmd.c), those of Hyper-V any four.
+    """
     states = {address: pf(address, "8086:1592", "0x020000", 0) for address in ("10000:01:00.0", "c05b:00:02.0")}
     found = lookup.find(Selector(all=True), states, {})
     assert [one.address for one in found] == ["c05b:00:02.0", "10000:01:00.0"]

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Entries that a document needs: fewest, and saying the same."""
+"""The fewest entries of a document that declare the same."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ SPEC = st.fixed_dictionaries(
 def test_entries_declare_the_same(specs: dict[int, dict[str, Any]], number: int | None) -> None:
     entries = vf_groups(specs, number)
     validate({"pfs": [{"pf": "eth0", "vfs": entries}]})
-    said: dict[int, dict[str, Any]] = {}
+    declared: dict[int, dict[str, Any]] = {}
     for entry in entries:
         for vf_id in vf_ids.parse(entry["ids"], number or 7):
             values = {key: value for key, value in entry.items() if key != "ids"}
             if "mac" in values:
                 values["mac"] = addresses.address(values["mac"], vf_id, None)
-            assert not set(said.get(vf_id, {})) & set(values)
-            said[vf_id] = {**said.get(vf_id, {}), **values}
-    assert said == {vf_id: spec for vf_id, spec in specs.items() if spec}
+            assert not set(declared.get(vf_id, {})) & set(values)
+            declared[vf_id] = {**declared.get(vf_id, {}), **values}
+    assert declared == {vf_id: spec for vf_id, spec in specs.items() if spec}

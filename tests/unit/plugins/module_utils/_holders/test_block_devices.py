@@ -22,7 +22,10 @@ VF = "0000:04:00.2"
 
 @pytest.fixture
 def host(tmp_path: Path) -> FakeHost:
-    """VF 1 has a disk with one partition; mounts and swap are those of others."""
+    """A host whose VF 1 has a disk with one partition.
+
+    Mounts and swap are those of others.
+    """
     host = FakeHost(tmp_path)
     host.setup(host.nvme(NVME), 8, [0, 1, 2], "nvme")
     users.process(host, "self", "sriovctl")
@@ -108,7 +111,10 @@ def test_open(host: FakeHost, node: str) -> None:
 
 
 def test_claimed_by_what_has_no_name(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel itself tells (open(2), O_EXCL): ZFS, bcache and others show nothing else."""
+    """A disk that the kernel reports as claimed (open(2), O_EXCL).
+
+    ZFS, bcache and others show nothing else.
+    """
     asked: list[tuple[str, int]] = []
     opened = os.open
 
@@ -127,7 +133,10 @@ def test_claimed_by_what_has_no_name(host: FakeHost, monkeypatch: pytest.MonkeyP
 
 
 def test_several_paths_to_one_namespace(host: FakeHost) -> None:
-    """The disk is below the subsystem then, and the VF's controller has only a path to it."""
+    """A disk of several paths, below its subsystem.
+
+    The VF's controller has only a path to it.
+    """
     users.disk(host, host.pfs[NVME], 2, "nvme5c7n1", below=f"pci0000:00/{host.pfs[NVME].vf_address(2)}/nvme/nvme7")
     users.disk(host, host.pfs[NVME], 2, "nvme5n1", below="virtual/nvme-subsystem/nvme-subsys5")
     users.disk(host, host.pfs[NVME], 2, "nvme5n1p1", below="virtual/nvme-subsystem/nvme-subsys5/nvme5n1")

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""libvirt's files: which VFs its domains are to have."""
+"""VFs of domains, in libvirt's files."""
 
 from __future__ import annotations
 
@@ -121,8 +121,8 @@ def test_a_network_nobody_can_read_is_an_error(text: str) -> None:
 WEB = Domain("web1", 7, frozenset({VF}))
 POOL = Domain("db", 0, networks=frozenset({"pool"}))
 MACVTAP = Domain("old", 0, netdevs=frozenset({"v1"}))
-# domains, pools; who has the VF (its interface is v1, that of its PF eth0), and whether that runs
-USERS: list[tuple[tuple[Domain, ...], dict[str, tuple[Pool, ...]], tuple[str, bool] | None]] = [
+# domains, pools; holder of the VF (its interface is v1, that of its PF eth0), and whether it runs
+HOLDERS: list[tuple[tuple[Domain, ...], dict[str, tuple[Pool, ...]], tuple[str, bool] | None]] = [
     ((), {}, None),
     ((WEB, Domain("web1", 0, frozenset({VF}))), {}, ("libvirt domain web1 (running)", True)),
     ((Domain("web1", 7), Domain("web1", 0, frozenset({VF}))), {}, ("libvirt domain web1 (defined)", False)),
@@ -136,9 +136,11 @@ USERS: list[tuple[tuple[Domain, ...], dict[str, tuple[Pool, ...]], tuple[str, bo
 ]
 
 
-@pytest.mark.parametrize(("domains", "pools", "user"), USERS)
-def test_users(domains: tuple[Domain, ...], pools: dict[str, tuple[Pool, ...]], user: tuple[str, bool] | None) -> None:
-    assert Libvirt(domains, pools).user(VF, "v1", "eth0") == user
+@pytest.mark.parametrize(("domains", "pools", "holder"), HOLDERS)
+def test_holders(
+    domains: tuple[Domain, ...], pools: dict[str, tuple[Pool, ...]], holder: tuple[str, bool] | None
+) -> None:
+    assert Libvirt(domains, pools).user(VF, "v1", "eth0") == holder
 
 
 def test_a_vf_without_interfaces_matches_no_name() -> None:
@@ -160,7 +162,7 @@ def test_files(tmp_path: Path) -> None:
 
 
 def test_a_domain_that_has_ended_since_is_not_running(tmp_path: Path) -> None:
-    """libvirt was not there to remove its state."""
+    """A state that libvirt was not there to remove."""
     host = FakeHost(tmp_path)
     users.start(host, "web1", users.hostdev(host.igb(), 2))
     users.put(host, "proc/900/comm")

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who holds a VF, and what may be done to it all the same; processes that end while being looked at."""
+"""Holders of VFs, and what is refused because of them.
+
+Processes that end while they are read are among them.
+"""
 
 from __future__ import annotations
 
@@ -113,7 +116,7 @@ def test_process_that_ends_meanwhile(host: FakeHost, monkeypatch: pytest.MonkeyP
 
 
 def test_not_allowed_to_read_is_an_error(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody may be overlooked."""
+    """An error, so that no holder is overlooked."""
     process(host, 77, "/dev/vfio/2")
 
     def forbidden(path: str) -> str:
@@ -146,7 +149,7 @@ def pool(host: FakeHost) -> None:
     users.define(host, "db", "<interface type='network'><source network='pool'/></interface>")
 
 
-# what somebody does with VF 2 of a PF whose VFs 1 and 2 are bound to a driver; the PF; words
+# how VF 2 comes into use, of a PF whose VFs 1 and 2 are bound to a driver; the PF; words
 USES: list[tuple[Callable[[FakeHost], None], str, str, str]] = [
     (lambda host: host.hold(host.pfs[IGB], 2), IGB, "vfio-pci", "VM web1, process 4711 (qemu-system-x86)"),
     (
@@ -185,10 +188,13 @@ def in_use(folder: Path, use: Callable[[FakeHost], None], address: str, driver: 
 
 @pytest.mark.parametrize("spec", SPECS)
 @pytest.mark.parametrize(("use", "address", "driver", "words"), USES)
-def test_hands_off(
+def test_vfs_in_use_are_refused(
     tmp_path: Path, use: Callable[[FakeHost], None], address: str, driver: str, words: str, spec: dict[str, Any]
 ) -> None:
-    """Asked or done, it is refused with the name of the user, and nothing is written; the other VF is free."""
+    """A refusal that names the holder, in check mode and without.
+
+    Nothing is written; the other VF is free.
+    """
     host = in_use(tmp_path, use, address, driver)
     before = host.picture()
     for check in (True, False):
@@ -281,8 +287,11 @@ def test_a_holder_loses_its_vf_for_a_moment_only_by_force(tmp_path: Path, driver
     assert {vf_id: vf.driver for vf_id, vf in pf.vfs.items()} == {1: "vfio-pci", 2: "vfio-pci"}
 
 
-def test_a_defined_domain_minds_no_moment(tmp_path: Path) -> None:
-    """Its VF comes back to VFIO; unless it goes away altogether meanwhile, as ice asks for."""
+def test_a_defined_domain_allows_a_moment_without_its_vf(tmp_path: Path) -> None:
+    """A VF that is bound to VFIO again at the end.
+
+    A driver that removes the VF meanwhile, as ice requires, is refused.
+    """
     host = FakeHost(tmp_path)
     mlx5, ice = host.mlx5(IGB), host.ice(NVME, netdev="eth1")
     for name, pf in (("web2", mlx5), ("web3", ice)):
@@ -296,7 +305,7 @@ def test_a_defined_domain_minds_no_moment(tmp_path: Path) -> None:
 
 
 def test_a_bridge_keeps_the_vf_of_a_defined_domain(tmp_path: Path) -> None:
-    """The stronger claim is the one that counts."""
+    """A bridge above the VF, which counts more than a defined domain."""
     host = in_use(tmp_path, lambda host: users.enslave(host, host.pfs[IGB], 2, "br0", "bridge"), IGB, "igbvf")
     users.define(host, "web2", users.hostdev(host.pfs[IGB], 2))
     host.drivers.add("vfio-pci")
@@ -305,7 +314,7 @@ def test_a_bridge_keeps_the_vf_of_a_defined_domain(tmp_path: Path) -> None:
 
 
 def test_present_vfs_without_details_are_read(tmp_path: Path) -> None:
-    """Whatever a step takes: nobody may be overlooked."""
+    """Holders of present VFs, whatever was read of them."""
     host = in_use(tmp_path, lambda host: host.hold(host.pfs[IGB], 2), IGB, "vfio-pci")
     pf = read_pfs(host.sysfs, [IGB], vfs=False)[IGB]
     assert list(holders.read_holders(host.sysfs, host.run, {IGB: (pf, [1, 2, 5])})) == [(IGB, 2)]

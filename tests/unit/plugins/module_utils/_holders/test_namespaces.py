@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""In which network namespace an interface is: on the fake tree, and in real namespaces."""
+"""The network namespace of an interface, on the fake tree and really."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_namespace_that_is_only_held_open(host: FakeHost) -> None:
 
 @pytest.mark.parametrize("answer", [SriovError("no such program"), "not JSON", "[null]", "[{}]"])
 def test_what_cannot_be_entered_stays_unnamed(host: FakeHost, answer: str | Exception) -> None:
-    """The VF is in use all the same."""
+    """A VF that is in use, though its namespace is unknown."""
 
     def run(_argv: Sequence[str]) -> str:
         if isinstance(answer, Exception):
@@ -120,7 +120,10 @@ def test_processes_that_may_not_be_read(host: FakeHost, monkeypatch: pytest.Monk
 
 
 def test_interfaces_by_their_device() -> None:
-    """Judged by /sys: what has a PCI device behind it (through virtio or not) is found under its address."""
+    """Interfaces by PCI address, compared with /sys.
+
+    Those of virtio have a PCI device behind them too.
+    """
     wanted = {}
     for name in os.listdir("/sys/class/net"):
         device = os.path.realpath(f"/sys/class/net/{name}/device")
@@ -138,8 +141,11 @@ def test_an_interface_without_driver_information_has_no_address() -> None:
         assert namespaces_child.bus_address(handle, "kvmfleet-none") == ""
 
 
-def test_the_child_enters_what_it_is_told(tmp_path: Path) -> None:
-    """A namespace that is gone is null; ours has what is here, and a new one nothing."""
+def test_the_child_enters_the_given_namespaces(tmp_path: Path) -> None:
+    """Null for a namespace that is gone.
+
+    Ours has the interfaces of this machine, and a new one has none.
+    """
     source = Path(namespaces_child.__file__).read_text()
     argv = [sys.executable, "-IS", "-c", source, "name", "/proc/self/ns/net", str(tmp_path / "none")]
     own, gone = json.loads(_process.run(argv))
@@ -157,7 +163,7 @@ needs_namespaces = pytest.mark.skipif(not may_unshare(), reason="only root makes
 
 @needs_namespaces
 def test_from_another_namespace_ours_is_seen() -> None:
-    """With the PCI addresses of its interfaces, if this machine has such."""
+    """Our interfaces, with the PCI addresses that they have."""
     source = Path(namespaces_child.__file__).read_text()
     argv = ["unshare", "--net", sys.executable, "-IS", "-c", source, "name", "/proc/self/ns/net"]
     answer = json.loads(_process.run([*argv, f"/proc/{os.getpid()}/ns/net"]))
@@ -166,7 +172,7 @@ def test_from_another_namespace_ours_is_seen() -> None:
 
 @needs_namespaces
 def test_a_real_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that a process lives in is entered, and nothing but its own interfaces are seen there."""
+    """A namespace of a running process, with only its own interfaces."""
     seen: list[str] = []
 
     def run(argv: Sequence[str]) -> str:

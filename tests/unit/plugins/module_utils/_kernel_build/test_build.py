@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kernel packages, kept by content: with real make on a source tree small enough to build in no time."""
+"""Kernel packages, kept by content.
+
+They are built by real make, on a source tree small enough to build in no time.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +79,10 @@ def builds(request: Request) -> int:
 
 
 def image(result: dict[str, Any]) -> str:
-    """The kernel image's contents, unpacked and checked by other tools than those of the code."""
+    """The kernel image's contents, unpacked and checked by other tools.
+
+    They are not those of the code.
+    """
     scratch = Path(result["folder"], "unpacked")
     package = Path(result["folder"], result["manifest"]["packages"][0]["file"])
     subprocess.run(["dpkg-deb", "-x", str(package), str(scratch)], check=True)

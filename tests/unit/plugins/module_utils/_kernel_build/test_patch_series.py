@@ -30,7 +30,10 @@ def texts(folder: Path) -> dict[str, str]:
 
 
 def make_series(folder: Path, states: list[dict[str, str]]) -> Path:
-    """A series whose patches lead from each state to the next; the patches are made by git."""
+    """A series whose patches lead from each state to the next.
+
+    The patches are made by git.
+    """
     git = ["git", "-C", str(folder / "work"), "-c", "user.name=t", "-c", "user.email=t@example.org"]
     subprocess.run(["git", "init", "--quiet", str(folder / "work")], check=True)
     for number, state in enumerate(states):

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Arming: nothing is loaded or written that is not right, and it can be undone."""
+"""Arming: nothing wrong is loaded or written, and it can be undone."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_arming_again_changes_nothing(node: FakeNode, pf: FakePf) -> None:
 
 
 def test_arming_again_loads_a_kernel_that_is_gone(node: FakeNode, pf: FakePf) -> None:
-    """Somebody has unloaded it, or loaded and started another one that panicked."""
+    """A kernel that was unloaded, or replaced by one that panicked."""
     manifest = arm(node)
     node.live.kexec.unload()
     assert _live_arm.armed(node.live, manifest) is None
@@ -60,7 +60,7 @@ def test_cancel_unloads_and_forgets(node: FakeNode, pf: FakePf) -> None:
 
 @pytest.mark.parametrize("phase", [update_folder.SAVING, update_folder.RESTORING, update_folder.FAILED])
 def test_only_what_has_not_begun_is_cancelled(node: FakeNode, pf: FakePf, phase: str) -> None:
-    """The manifest is what brings VMs back."""
+    """The manifest stays once an update has begun; it restores VMs."""
     manifest = arm(node)
     status.write_status(node.live.folder, manifest.id, phase, manifest.boot_id, 1.0)
     with pytest.raises(RefusedError, match=f"in phase {phase}: only an armed one can be cancelled"):

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The claim's whole table: every step from every state, and what may be done with a VM in every situation."""
+"""The claim's whole table: every step from every state.
+
+And what may be done with a VM in every situation.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +85,7 @@ def test_what_may_be_done(state: str, same: bool, live: bool, cold: bool, action
 @pytest.mark.parametrize(("same", "live", "cold"), list(itertools.product((True, False), (True, False), (True, False))))
 @pytest.mark.parametrize("state", STATES)
 def test_never_two_of_a_vm(state: str, same: bool, live: bool, cold: bool) -> None:
-    """Whatever the claim says: nothing is started beside a live QEMU, no memory is restored twice."""
+    """No second QEMU beside a live one, no memory restored twice."""
     action = _claim.decide(claim(state, "this" if same else "another"), "m1", "this", live, cold)
     if live:
         assert action not in ("start", "cold-start")

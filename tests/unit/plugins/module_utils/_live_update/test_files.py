@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The manifest's schema, durable files, sealed states, options, the kexec door and sriovctl's commands."""
+"""Files of a live update, the kexec system calls, sriovctl's commands.
+
+The files are the manifest and its schema, sealed states and options.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,10 @@ GOOD: dict[str, Any] = {
 
 
 def changed(path: str, value: object) -> dict[str, Any]:
-    """GOOD with one member changed; ``None.`` as the last step deletes it."""
+    """GOOD with one member changed.
+
+    ``None.`` as the last step deletes it.
+    """
     data: dict[str, Any] = json.loads(json.dumps(GOOD))
     steps = [int(step) if step.isdigit() else step for step in path.split(".")]
     inner: Any = data
@@ -140,7 +146,10 @@ def test_failed_write_leaves_the_old_content(tmp_path: Path) -> None:
 
 
 def test_a_file_takes_its_place_when_it_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else a crash could leave an empty file (rename first), or the old one (the folder's entry is synced apart)."""
+    """A file that is renamed when it and its folder are synced.
+
+    Else a crash could leave an empty file (rename first), or the old one (the folder's entry is synced apart).
+    """
     seen: list[tuple[str, str]] = []
     fsync, rename = os.fsync, os.rename
 
@@ -218,8 +227,8 @@ def test_options_round_trip() -> None:
     assert _live_options.parse(options.to_dict()) == options
 
 
-class Door:
-    """Two system calls: what they were given, what they answer."""
+class SystemCalls:
+    """The two system calls of kexec: their arguments and answers."""
 
     def __init__(self, root: Path, loads: int = 0, reboots: int = 16) -> None:
         self.root, self.loads, self.reboots = root, loads, reboots
@@ -248,13 +257,13 @@ class Door:
 
 
 def test_load_and_unload(tmp_path: Path) -> None:
-    door = Door(tmp_path)
-    kexec = door.kexec()
+    system = SystemCalls(tmp_path)
+    kexec = system.kexec()
     kexec.load("/image", "/initrd", "root=x")
     assert kexec.loaded()
     kexec.load("/image", None, "root=x")
     kexec.unload()
-    assert door.calls == [
+    assert system.calls == [
         (320, True, 7, b"root=x\0", 0),
         (320, False, 7, b"root=x\0", 4),
         (320, False, 0, None, 1),
@@ -263,53 +272,53 @@ def test_load_and_unload(tmp_path: Path) -> None:
 
 
 def test_number_of_the_system_call_depends_on_the_machine(tmp_path: Path) -> None:
-    door = Door(tmp_path)
-    door.kexec("aarch64").load("/image", None, "x")
-    assert door.calls[0][0] == 294
+    system = SystemCalls(tmp_path)
+    system.kexec("aarch64").load("/image", None, "x")
+    assert system.calls[0][0] == 294
     with pytest.raises(BadInputError, match="not known here for riscv64; known: aarch64, x86_64"):
-        door.kexec("riscv64").load("/image", None, "x")
+        system.kexec("riscv64").load("/image", None, "x")
 
 
 @pytest.mark.parametrize(
     ("number", "hint"), [(1, "it needs root"), (129, "its signature is not trusted"), (8, "not a kernel image")]
 )
 def test_refused_load_says_why(tmp_path: Path, number: int, hint: str) -> None:
-    door = Door(tmp_path, loads=number)
+    system = SystemCalls(tmp_path, loads=number)
     with pytest.raises(KernelError, match=hint):
-        door.kexec().load("/image", None, "x")
-    assert not door.kexec().loaded()
+        system.kexec().load("/image", None, "x")
+    assert not system.kexec().loaded()
 
 
 def test_what_the_kernel_took_is_read(tmp_path: Path) -> None:
-    kexec = replace(Door(tmp_path).kexec(), syscall=lambda *_arguments: 0)
+    kexec = replace(SystemCalls(tmp_path).kexec(), syscall=lambda *_arguments: 0)
     with pytest.raises(SriovError, match=r"/image was taken by kexec_file_load but .*kexec_loaded is not 1"):
         kexec.load("/image", None, "x")
     assert kexec.image() is None
 
 
 def test_nothing_is_started_when_nothing_is_loaded(tmp_path: Path) -> None:
-    door = Door(tmp_path)
+    system = SystemCalls(tmp_path)
     with pytest.raises(RefusedError, match="no kernel is loaded"):
-        door.kexec().start()
-    assert door.calls == []
+        system.kexec().start()
+    assert system.calls == []
 
 
 def test_refused_start_makes_disks_writable_again(tmp_path: Path) -> None:
-    door = Door(tmp_path)
-    kexec = door.kexec()
+    system = SystemCalls(tmp_path)
+    kexec = system.kexec()
     kexec.load("/image", None, "x")
     with pytest.raises(KernelError, match="EBUSY"):
         kexec.start(remount_s=0.02)
-    assert door.calls[1:] == [("reboot", 0x45584543), ("mount", "-o", "remount,rw", "/")]
+    assert system.calls[1:] == [("reboot", 0x45584543), ("mount", "-o", "remount,rw", "/")]
     assert (tmp_path / "proc/sysrq-trigger").read_text() == "u"
 
 
 def test_orderly_start_leaves_it_to_systemd(tmp_path: Path) -> None:
-    door = Door(tmp_path)
-    kexec = door.kexec()
+    system = SystemCalls(tmp_path)
+    kexec = system.kexec()
     kexec.load("/image", None, "x")
     kexec.start(orderly=True)
-    assert door.calls[1:] == [("systemctl", "kexec")]
+    assert system.calls[1:] == [("systemctl", "kexec")]
     assert (tmp_path / "proc/sysrq-trigger").read_text() == ""
 
 

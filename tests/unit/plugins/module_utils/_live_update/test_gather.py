@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Facts read from a host's files: VMs, writers of sriov_numvfs, modules, images, watchdogs."""
+"""Facts read from a host's files.
+
+They are about VMs, writers of sriov_numvfs, modules, images and watchdogs.
+"""
 
 from __future__ import annotations
 

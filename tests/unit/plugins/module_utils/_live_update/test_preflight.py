@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Refusals and estimates of the preflight as tables: one change to a good host, one finding with its fix."""
+"""Refusals and estimates of the preflight, as tables.
+
+One change to a good host makes one finding, with its fix.
+"""
 
 from __future__ import annotations
 

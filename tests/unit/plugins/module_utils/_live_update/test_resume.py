@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""After the kexec: each VM goes on with its VFs as they were; nothing lost, nothing doubled."""
+"""Resume after the kexec: VMs run again, with their VFs.
+
+VFs are as they were; nothing is lost, nothing doubled.
+"""
 
 from __future__ import annotations
 
@@ -157,10 +160,10 @@ def test_pf_without_driver_fails_its_vms_alone(node: FakeNode, pf: FakePf) -> No
     assert "did not appear within 0.5 s" in result(node)["error"]
 
 
-@pytest.mark.parametrize("way", ["fails", "exits"])
-def test_restore_that_fails_keeps_the_state(node: FakeNode, pf: FakePf, way: str) -> None:
+@pytest.mark.parametrize("failure", ["fails", "exits"])
+def test_restore_that_fails_keeps_the_state(node: FakeNode, pf: FakePf, failure: str) -> None:
     jump(node)
-    node.scripts["web1"].incoming = way
+    node.scripts["web1"].incoming = failure
     assert resume.resume(node.live) == "failed"
     assert node.live_vm("web1") is None
     assert claim(node).state == "failed"
@@ -206,7 +209,10 @@ def test_resume_killed_while_starting_never_starts_a_second(node: FakeNode, pf: 
 
 
 def test_resume_killed_when_the_guest_goes_on_never_restores_it_again(node: FakeNode, pf: FakePf) -> None:
-    """The state file is history as soon as the guest executes: its disk goes on from then."""
+    """A state file that is out of date once the guest runs.
+
+    The guest has written to its disk since.
+    """
     jump(node)
     restore = node.live.backend.restore
 

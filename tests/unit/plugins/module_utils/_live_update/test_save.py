@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Saving and the jump: whatever fails before it, every VM runs here again."""
+"""Saving and the jump.
+
+Whatever fails before the jump, every VM runs here again.
+"""
 
 from __future__ import annotations
 
@@ -111,7 +114,10 @@ def test_run_twice_is_refused(node: FakeNode, pf: FakePf) -> None:
 
 
 def test_what_was_armed_before_a_boot_is_not_run(node: FakeNode, pf: FakePf) -> None:
-    """Somebody may have loaded a kernel since, but VMs and VFs are others than in the manifest."""
+    """A manifest that is older than this boot.
+
+    Another kernel may be loaded since, but VMs and VFs are others than in the manifest.
+    """
     arm(node)
     calls = len(node.calls)
     node.put("/proc/sys/kernel/random/boot_id", "another\n")

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Derived addresses: what becomes of them, and that they are never multicast nor two the same."""
+"""Derived addresses: never multicast, never two the same."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ def test_base(text: str, vf_id: int, expected: str) -> None:
 
 @pytest.mark.parametrize(("base", "highest", "room"), [("02:00:00:ff:ff:f0", 16, 15), ("02:ff:ff:ff:ff:ff", 1, 0)])
 def test_base_that_overflows(base: str, highest: int, room: int) -> None:
-    """A carry would change the prefix, and in the end the multicast bit."""
+    """A base whose carry would change the prefix.
+
+    In the end it would change the multicast bit.
+    """
     with pytest.raises(BadInputError, match=rf"x: {base}\+id overflows with VF {highest}: .* up to id {room};"):
         _derived.check_ids(f"{base}+id", [0, highest], "x")
 
@@ -44,9 +47,10 @@ def test_nothing_overflows_without_ids() -> None:
 
 
 def test_hash_is_fixed() -> None:
-    """Hosts that were set up with an earlier version must keep their addresses.
+    """The same addresses as those of earlier versions.
 
-    `printf 'kvmfleet.sriov mac 00:1b:21:aa:bb:cc 5' | sha256sum` begins with 13c6865a3a15; 13 is multicast, 12 is not.
+    Hosts that were set up with one must keep them. `printf 'kvmfleet.sriov mac 00:1b:21:aa:bb:cc 5' | sha256sum` begins
+    with 13c6865a3a15; 13 is multicast, 12 is not.
     """
     assert _derived.address("hash", 5, "00:1B:21:AA:BB:CC") == "12:c6:86:5a:3a:15"
     assert _derived.address("hash", 5, None) == "hash"

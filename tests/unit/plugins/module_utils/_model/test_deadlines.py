@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Deadlines stand in one file, and roles that repeat one say the same."""
+"""Deadlines in one file, and the same values in roles."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LATER = {"_live_update", "_vm"}
 
 
 def seconds_in(path: Path) -> list[str]:
-    """Names ending in _S that the file gives a number."""
+    """Names ending in _S with a number, in a file."""
     found = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, (ast.Constant, ast.Tuple)):

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each path on the host is written down once; what roles and units repeat is the same."""
+"""Paths on the host: each in one file, repeated by roles only.
+
+What roles and units repeat is the same.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ def test_no_other_source_has_a_pattern_of_pci_addresses() -> None:
 
 
 def test_roles_name_the_same_files() -> None:
-    """A folder above one of ours will do, as in RequiresMountsFor."""
+    """Files of ours, or folders above them, as in RequiresMountsFor."""
     good = VALUES | {str(parent) for value in VALUES for parent in Path(value).parents}
     found = {(str(path.relative_to(ROOT)), name) for path in ROLES for name in OURS.findall(path.read_text())}
     assert {name for _path, name in found} >= {paths.HOST_DOCUMENT, paths.LIVE_UPDATE, paths.LAST_APPLY}

@@ -87,7 +87,10 @@ def test_chunks_are_all_ids_in_order_and_short(ids: frozenset[int], limit: int) 
 
 
 def test_worst_list_needs_several_writes() -> None:
-    """1,024 alternate ids do not fit into one write of a page; 65,535 VFs all present do."""
+    """1,024 alternate ids, which do not fit into one write.
+
+    A write has at most a page; 65,535 VFs all present do fit.
+    """
     assert [len(vf_ids.compress(chunk)) <= 4095 for chunk in vf_ids.chunks(range(0, 2048, 2))] == [True, True]
     assert len(vf_ids.chunks(range(65535))) == 1
 
