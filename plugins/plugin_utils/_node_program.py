@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The packer of ``sriovctl``: the engine as one file that Python runs.
+"""Packer of ``sriovctl``: the engine as one file that Python runs.
 
 The bytes are the same wherever and whenever it is packed.
 """
@@ -17,7 +17,10 @@ from pathlib import Path
 PACKAGE = "kvmfleet_sriov"
 ROOT = "_sriovctl.cli"
 SHEBANG = b"#!/usr/bin/python3 -IS\n"
-"""Isolated from environment, user site and packages: the program needs the standard library alone."""
+"""Interpreter without environment, user site and packages.
+
+The program needs the standard library alone.
+"""
 
 MAIN = f"""# SPDX-License-Identifier: GPL-3.0-or-later
 import sys
@@ -29,7 +32,7 @@ sys.exit(main())
 
 
 def pack(folder: Path | None = None) -> bytes:
-    """The program of the engine in ``folder``, by default this collection's module_utils."""
+    """Pack the engine in ``folder``, by default this collection's module_utils."""
     sources = needed(folder or Path(__file__).resolve().parents[1] / "module_utils")
     files = {f"{PACKAGE}/{name.replace('.', '/')}.py": text for name, text in sources.items()}
     packages = {f"{PACKAGE}/__init__.py"} | {f"{path.rpartition('/')[0]}/__init__.py" for path in files}
@@ -49,7 +52,10 @@ def needed(folder: Path, root: str = ROOT) -> dict[str, str]:
 
 
 def imported(source: str, name: str, folder: Path) -> list[str]:
-    """Modules below ``folder`` that ``source``, the text of module ``name``, imports relatively."""
+    """Modules that ``source`` imports relatively, as dotted names.
+
+    ``source`` is the text of the module ``name`` below ``folder``.
+    """
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.level:

@@ -17,19 +17,25 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import PCI_ADDRESS
 
 _KEY = re.compile(r"pfs\[0\](?:\.vfs\[0\])?\.(\w+)(?:: | )(.*)", re.DOTALL)
-"""What `_document.validate` says of a document with one PF and at most one entry for VFs."""
+"""Form of an error of `_document.validate`.
+
+For a document with one PF and at most one entry for VFs.
+"""
 
 _ADDRESS = re.compile(PCI_ADDRESS, re.ASCII)
 
 PfName = Union[str, tuple[tuple[str, Any], ...]]
-"""A PF as a document names it; a selector as its keys with their values."""
+"""Name of a PF in a document.
+
+A selector is here a tuple of its keys with their values.
+"""
 
 
 @dataclass(frozen=True)
 class Setting:
     """A key of the document, for a PF or its VFs ``ids``.
 
-    ``where`` is its path in what is converted.
+    ``where``: its path in the source.
     """
 
     pf: PfName
@@ -41,7 +47,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something that is not carried over, and why."""
+    """A part of the source that is not carried over, and why."""
 
     where: str
     text: str
@@ -53,7 +59,7 @@ class Notice:
 Item = Union[Setting, Notice]
 
 _Values = dict[str, Setting]
-"""The setting of each key."""
+"""Settings by key."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ class Converter:
 
 
 def assemble(items: Iterable[Item]) -> dict[str, Any]:
-    """Put items together: ``document``, a valid host document, and ``notices``, texts.
+    """Assemble items into ``document``, a valid host document, and ``notices``, texts.
 
     Raises `BadInputError` naming the path for a wrong value, and both paths for settings that contradict each other.
     """
@@ -100,16 +106,16 @@ def _put(values: _Values, setting: Setting) -> None:
 
 
 def selector(every: bool = False, **wanted: str | None) -> PfName:
-    """A selector of one PF, or of ``every`` PF, that has ``wanted``.
+    """Selector of one PF, or of ``every`` PF, with ``wanted`` facts.
 
-    None is for what does not matter.
+    None is for a fact that does not matter.
     """
     pairs = tuple((key, value) for key, value in wanted.items() if value is not None)
     return (*pairs, ("all", True)) if every else pairs
 
 
 def pf_text(name: PfName) -> str:
-    """For messages."""
+    """Name of a PF for messages."""
     return name if isinstance(name, str) else ", ".join(f"{key} {value}" for key, value in name if key != "all")
 
 
@@ -168,7 +174,10 @@ def listing(data: object, where: str) -> list[Any]:
 
 
 def whole(value: object, where: str) -> int:
-    """A number from 0 on, or its text; raises `BadInputError` for others."""
+    """Parse a whole number or its text.
+
+    Raises `BadInputError` for others and for numbers below 0.
+    """
     number = int(value) if isinstance(value, str) and value.isdecimal() and value.isascii() else value
     if isinstance(number, bool) or not isinstance(number, int) or number < 0:
         raise BadInputError(f"{where}: {value!r} is not a whole number from 0 on")
@@ -176,12 +185,15 @@ def whole(value: object, where: str) -> int:
 
 
 def vf_id(value: object, where: str) -> frozenset[int]:
-    """The id of one VF, as the set that a `Setting` takes."""
+    """Id of one VF, as the set that a `Setting` takes."""
     return vf_ids.parse(whole(value, where), vf_ids.MAX_VFS, where)
 
 
 def flag(value: object, where: str) -> bool:
-    """A truth value, or its text; raises `BadInputError` for others."""
+    """Parse a truth value or its text.
+
+    Raises `BadInputError` for others.
+    """
     known = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
     found = known.get(value.lower()) if isinstance(value, str) else value
     if not isinstance(found, bool):
@@ -216,7 +228,10 @@ def pci_address(value: object, where: str) -> str:
 
 
 def _to_base_60(number: int, places: int) -> list[int]:
-    """Digits, the highest first, which takes what is too large for the others."""
+    """Digits of a number to the base of 60, highest first.
+
+    The highest takes what is too large for the others.
+    """
     digits: list[int] = []
     for _place in range(places - 1):
         number, digit = divmod(number, 60)

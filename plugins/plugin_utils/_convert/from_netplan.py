@@ -27,7 +27,7 @@ _GLOB = re.compile(r"[*?[]")
 
 @dataclass(frozen=True)
 class _Definitions:
-    """Entries of ``ethernets`` by id.
+    """Definitions of interfaces, by id.
 
     ``links`` leads from VFs to PFs; ``vlans`` are hardware filters of VFs.
     """
@@ -44,11 +44,11 @@ class _Definitions:
 
 
 def from_netplan(data: object, pfs: object = None) -> dict[str, Any]:
-    """The document and notices of netplan's YAML.
+    """Convert netplan's YAML into document and notices.
 
-    Files in a list are merged as netplan does it, later over earlier.
-    ``pfs`` of `sriov_info` tell which interface a ``match`` means, and which VF has an interface. Raises
-    `BadInputError` naming the path for what netplan does not take either, and for contradictions.
+    Files in a list are merged as netplan does it, later over earlier. ``pfs`` of `sriov_info` show which interface a
+    ``match`` means, and which VF has an interface. Raises `BadInputError` naming the path for what netplan does not
+    take either, and for contradictions.
     """
     network: Mapping[str, Any] = {}
     for index, item in enumerate(data if isinstance(data, (list, tuple)) else [data]):
@@ -66,7 +66,7 @@ def _network(data: Mapping[str, Any], where: str) -> Mapping[str, Any]:
 
 
 def _merged(one: Any, other: Any) -> Any:  # noqa: ANN401 - YAML has all types
-    """``other`` over ``one``.
+    """Merge ``other`` over ``one``.
 
     Mappings key by key, lists one after the other, anything else replaced.
     """
@@ -103,7 +103,7 @@ def _definitions(network: Mapping[str, Any]) -> _Definitions:
 
 
 def _entries(network: Mapping[str, Any], kind: str) -> dict[str, Mapping[str, Any]]:
-    """Definitions by id; among them may stand the renderer of all."""
+    """Definitions by id, without the renderer that may stand among them."""
     found = mapping(network.get(kind), kind)
     return {str(name): mapping(entry, f"{kind}.{name}") for name, entry in found.items() if name != "renderer"}
 
@@ -127,7 +127,7 @@ def _pf(name: str, definitions: _Definitions, pfs: Sequence[Mapping[str, Any]] |
 
 
 def _number(pf: PfName, entry: Mapping[str, Any], vfs: Sequence[str], where: str) -> Iterator[Item]:
-    """As many as are asked for, or as are defined.
+    """Number of VFs, as requested or as defined.
 
     netplan does nothing for 0.
     """
@@ -166,7 +166,7 @@ def _vf(pf: PfName, name: str, definitions: _Definitions, pfs: Sequence[Mapping[
 
 
 def _named(name: str, entry: Mapping[str, Any], pfs: Sequence[Mapping[str, Any]] | None) -> PfName | None:
-    """A PF by its interface or a selector.
+    """Name of a PF by its interface or a selector.
 
     None when neither identifies one.
     """
@@ -206,9 +206,9 @@ def _unknown(entry: Mapping[str, Any], pfs: Sequence[Mapping[str, Any]] | None) 
 def _vf_id(
     pf: str, name: str, entry: Mapping[str, Any], pfs: Sequence[Mapping[str, Any]] | None
 ) -> frozenset[int] | None:
-    """The id of a VF.
+    """Id of a VF by its interface.
 
-    It is known by the VF's interface, or by udev's name for that: the PF's name with vN for its port.
+    Or by udev's name for that: the PF's name with vN for its port.
     """
     match = mapping(entry.get("match"), f"ethernets.{name}.match")
     pattern = str(match.get("name", name if not match else ""))
@@ -225,7 +225,7 @@ def _vf_id(
 
 
 def _stays(names: Iterable[str], prefix: str) -> Iterator[Notice]:
-    """One notice for all that is nobody's business here."""
+    """One notice for all that is not of SR-IOV."""
     listed = ", ".join(map(str, names))
     if listed:
         yield Notice(f"{prefix}{listed}", "not of SR-IOV; stays with netplan")

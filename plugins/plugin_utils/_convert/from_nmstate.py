@@ -45,17 +45,17 @@ _VF_KEYS: dict[str, tuple[str, Callable[[object, str], Any]]] = {
     "max-tx-rate": ("max_tx_rate", whole),
 }
 _VF_NAME = re.compile(r"sriov:(.+):(\d+)", re.ASCII)
-"""The interface of a VF, whatever its name is."""
+"""Name of a VF's interface by PF and VF id."""
 _SRIOV_KEYS = ("total-vfs", "drivers-autoprobe", "vfs")
 _NAMING = ("name", "type", "state", "identifier", "pci-address", "profile-name", "mtu", "ethernet")
 _OF_VF = ("name", "type", "state", "mtu")
 
 
 def from_nmstate(data: object) -> dict[str, Any]:
-    """The document and notices of a network state.
+    """Convert a network state into document and notices.
 
-    The state may be in a NodeNetworkConfigurationPolicy of Kubernetes.
-    Raises `BadInputError` naming the path for what nmstate does not take either, and for contradictions.
+    The state may be in a NodeNetworkConfigurationPolicy of Kubernetes. Raises `BadInputError` naming the path for what
+    nmstate does not take either, and for contradictions.
     """
     return assemble(_state(data))
 
@@ -104,9 +104,9 @@ def _interface(interface: Mapping[str, Any], ethernet: Mapping[str, Any], where:
 
 
 def _name(interface: Mapping[str, Any], where: str) -> str | None:
-    """By the identifier.
+    """Name of a PF by the interface's identifier.
 
-    With a MAC address, the name is that of a profile only.
+    None for a MAC address: the name is then that of a profile only.
     """
     identifier = interface.get("identifier", "name")
     if identifier == "pci-address":
@@ -153,7 +153,7 @@ def _known(data: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:
 
 
 def _stays(names: list[str], prefix: str) -> Iterator[Notice]:
-    """One notice for all that is nobody's business here."""
+    """One notice for all that is not of SR-IOV."""
     if names:
         yield Notice(f"{prefix}{', '.join(names)}", "not of SR-IOV; stays with nmstate")
 

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Converter of hosts as they are, by the results of `sriov_info`."""
+"""Converter of the current state of hosts, by the results of `sriov_info`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .conversion import Converter
 
 
 def from_sriov_info(pfs: object) -> dict[str, Any]:
-    """The document and notices of PFs as `sriov_info` returned them.
+    """Convert PFs as `sriov_info` returned them into document and notices.
 
     ``sriovctl export`` writes the same on the host. Raises `BadInputError` for anything else.
     """

@@ -49,16 +49,16 @@ _CONTRADICTIONS: tuple[tuple[str, Callable[[_Spec], object], str], ...] = (
     ("bridge", lambda spec: spec.get("bridge") and not _switchdev(spec), "it needs eSwitchMode switchdev"),
     ("bridge", lambda spec: spec.get("bridge") and spec.get("externallyManaged"), "it needs VFs made by the operator"),
 )
-"""What the operator's webhook refuses: key, whether it is so, why."""
+"""Contradictions that the operator's webhook refuses: key, condition, reason."""
 
 
 def from_sriov_policies(data: object, pfs: object = None, labels: object = None) -> dict[str, Any]:
-    """The document and notices of the operator's objects, for one host.
+    """Convert the operator's objects, for one host, into document and notices.
 
-    ``data`` is what ``kubectl get -o yaml`` prints: one object, a list, or lists.
-    SriovNetworkNodePolicy objects are merged as the operator merges them; a SriovNetworkNodeState is one host's own,
-    merged by the operator. ``pfs`` of `sriov_info` tell which PFs a selector means; with the node's ``labels`` only
-    policies for it count. Raises `BadInputError` naming policy and path for what the operator refuses.
+    ``data`` is what ``kubectl get -o yaml`` prints: one object, a list, or lists. SriovNetworkNodePolicy objects are
+    merged as the operator merges them; a SriovNetworkNodeState is one host's own, merged by the operator. ``pfs`` of
+    `sriov_info` show which PFs a selector means; with the node's ``labels`` only policies for it count. Raises
+    `BadInputError` naming policy and path for what the operator refuses.
     """
     known = hardware.checked(pfs)
     return assemble(_items(list(_objects(data)), known, None if labels is None else mapping(labels, "labels")))
@@ -103,7 +103,10 @@ def _spec(policy: Mapping[str, Any]) -> tuple[_Spec, str]:
 
 
 def _priority(policy: Mapping[str, Any]) -> int:
-    """A lower number matters more, and is applied later."""
+    """Priority of a policy; a lower number matters more.
+
+    Such a policy is applied later.
+    """
     spec, where = _spec(policy)
     return whole(spec.get("priority", 0), f"{where}.priority")
 
@@ -136,7 +139,7 @@ def _policy(policy: Mapping[str, Any], pfs: _Pfs | None, labels: _Labels | None)
 
 
 def _label(value: object) -> str:
-    """Labels are texts, however YAML reads them."""
+    """A label as text, however YAML reads it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -163,9 +166,9 @@ def _infiniband(spec: _Spec) -> bool:
 
 
 def _state(state: Mapping[str, Any]) -> Iterator[Target | Notice]:
-    """A node's state has what the operator merged.
+    """PFs of a node's state, with groups of VFs.
 
-    PFs with groups of VFs.
+    The operator has merged its policies into it.
     """
     spec = mapping(state.get("spec"), "spec")
     others = [key for key in spec if key != "interfaces" and spec[key]]

@@ -13,7 +13,10 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
 
 
 def checked(pfs: object) -> list[Mapping[str, Any]] | None:
-    """``pfs`` of `sriov_info`, or None; raises `BadInputError` for anything else."""
+    """Check that ``pfs`` are those of `sriov_info`, or None.
+
+    Raises `BadInputError` for anything else.
+    """
     if pfs is None:
         return None
     good = isinstance(pfs, (list, tuple)) and all(isinstance(pf, Mapping) and "pf" in pf for pf in pfs)
@@ -38,7 +41,7 @@ def by_patterns(pfs: Sequence[Mapping[str, Any]], name: str, drivers: Sequence[s
 
 
 def vf_of_netdev(pfs: Sequence[Mapping[str, Any]], pattern: str) -> list[tuple[Mapping[str, Any], int]]:
-    """The VFs, with their PFs, whose network interfaces fit ``pattern``."""
+    """VFs, with their PFs, whose network interfaces fit ``pattern``."""
     return [
         (pf, int(vf["id"]))
         for pf in pfs

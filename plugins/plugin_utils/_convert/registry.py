@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The registry of converters.
+"""Registry of converters.
 
 Each is a file ``from_NAME.py`` beside this one, with a function of that name, which becomes a filter, and a
 `CONVERTER`.
@@ -27,15 +27,14 @@ def _load(file: str) -> Converter:
 
 FILES = sorted(path.stem for path in Path(__file__).parent.glob("from_*.py"))
 CONVERTERS: Mapping[str, Converter] = dict(sorted((one.source, one) for one in map(_load, FILES)))
-"""By their sources."""
+"""Converters by source."""
 
 
 def convert(documents: Sequence[object], source: str, *, pfs: object = None, labels: object = None) -> dict[str, Any]:
-    """The document and notices of all YAML ``documents`` of a text.
+    """Convert all YAML ``documents`` of a text.
 
-    ``pfs`` and ``labels`` as far as they are taken.
-    Raises `BadInputError` for a source that is not known, for several documents where one is meant, and as the
-    converter does.
+    Returns ``document`` and ``notices``. ``pfs`` and ``labels`` go to converters that take them. Raises `BadInputError`
+    for an unknown source, for several documents where one is meant, and as the converter does.
     """
     one = named(source)
     if one.of_host:
@@ -48,7 +47,10 @@ def convert(documents: Sequence[object], source: str, *, pfs: object = None, lab
 
 
 def named(source: object) -> Converter:
-    """The converter for ``source``; raises `BadInputError` with those that there are."""
+    """Converter for ``source``.
+
+    Raises `BadInputError` naming the known ones.
+    """
     if source not in CONVERTERS:
         raise BadInputError(f"{source!r} is not one of {', '.join(CONVERTERS)}")
     return CONVERTERS[str(source)]

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report of a live update as one HTML page.
+"""Report of a live update as one HTML page.
 
 Timelines are inline SVG; there is no script, and nothing comes from the network.
 """
@@ -44,7 +44,7 @@ code { font: .85em ui-monospace, monospace; }
 
 
 def page(report: Mapping[str, Any]) -> str:
-    """The whole page for the report of `report.report_from_evidence`."""
+    """Page of a report by `report.report_from_evidence`."""
     hosts = report["hosts"]
     body = "".join(_host(host) for host in hosts)
     return (
@@ -68,7 +68,7 @@ def _summary(hosts: list[Mapping[str, Any]]) -> str:
 
 
 def _fleet(report: Mapping[str, Any]) -> str:
-    """The section with all hosts, batch by batch."""
+    """Section with all hosts, batch by batch."""
     figure = timeline.of_batches(report)
     if not figure:
         return ""
@@ -91,7 +91,7 @@ def _host(host: Mapping[str, Any]) -> str:
 
 
 def _later(host: Mapping[str, Any]) -> str:
-    """VFs that the VMs did not have to wait for."""
+    """Number of VFs added after the last VM had returned."""
     end = sum(host["vfs_present_at_end"].values())
     later = end - _count(host["present_ids_at_last_restore"])
     if later <= 0:

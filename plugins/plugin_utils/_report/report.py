@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report of a live update, computed from evidence alone.
+"""Report of a live update, computed from evidence alone.
 
 Evidence is result.json of each host and what its guests logged.
 """
@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import Any
 
 PATTERN = r"life n=(\d+) boot=(\S+)"
-"""A heartbeat in a log: its first group is a counter, its second the guest's boot id."""
+"""Pattern of a heartbeat in a log.
+
+Its first group is a counter, its second the guest's boot id.
+"""
 
 COPIED = (
     "kernel_before", "kernel_after", "interface", "pfs", "vfs_enabled", "used_ids", "present_ids_at_first_restore",
@@ -29,7 +32,7 @@ STAMP = re.compile(r"(\d+\.\d+) ")
 class Heartbeat:
     """A heartbeat of a guest.
 
-    ``time`` in seconds since the epoch, by the host's clock.
+    ``time``: in seconds since the epoch, by the host's clock.
     """
 
     time: float
@@ -55,9 +58,10 @@ def largest_gap(heartbeats: Sequence[Heartbeat]) -> tuple[Heartbeat, Heartbeat] 
 
 
 def vm_report(vm: Mapping[str, Any], heartbeats: Sequence[Heartbeat]) -> dict[str, Any]:
-    """One VM.
+    """Report of one VM.
 
-    ``outage_s`` is the largest gap in its own log; before and after are the neighbours of its pause."""
+    ``outage_s`` is the largest gap in its own log; before and after are the neighbours of its pause.
+    """
     gap = largest_gap(heartbeats)
     before, after = _around(vm, heartbeats)
     return {
@@ -74,9 +78,9 @@ def vm_report(vm: Mapping[str, Any], heartbeats: Sequence[Heartbeat]) -> dict[st
 
 
 def _around(vm: Mapping[str, Any], heartbeats: Sequence[Heartbeat]) -> tuple[Heartbeat | None, Heartbeat | None]:
-    """The heartbeats before the pause and after the gap that followed.
+    """Heartbeats before the pause and after the gap that followed.
 
-    The node stamps the resume when QEMU has answered; the guest may have spoken a moment earlier.
+    The node stamps the resume when QEMU has answered; the guest may have sent one a moment earlier.
     """
     if vm["paused_at"] is None:
         return None, None
@@ -89,22 +93,23 @@ def _around(vm: Mapping[str, Any], heartbeats: Sequence[Heartbeat]) -> tuple[Hea
 def host_report(
     name: str, result: Mapping[str, Any], logs: Mapping[str, str], patterns: Mapping[str, str]
 ) -> dict[str, Any]:
-    """One host.
+    """Report of one host.
 
-    ``logs``: text of each VM's log by its name, ``patterns``: how its heartbeats look."""
+    ``logs``: text of each VM's log by its name; ``patterns``: those of their heartbeats.
+    """
     vms = [
         vm_report(vm, parse_log(logs.get(vm["name"], ""), patterns.get(vm["name"], PATTERN))) for vm in result["vms"]
     ]
     return {"name": name, **{key: result[key] for key in COPIED}, "vms": vms, "result": result["result"]}
 
 
-def batches(found: Iterable[tuple[float, Sequence[str]]], names: Iterable[str]) -> list[list[str]]:
+def batches(begun: Iterable[tuple[float, Sequence[str]]], names: Iterable[str]) -> list[list[str]]:
     """Batches of the report's hosts, by begin.
 
-    ``found``: (begin, batch) of each host.
+    ``begun``: (begin, batch) of each host.
     """
     known, ordered = set(names), []
-    for _start, batch in sorted(found, key=lambda item: item[0]):
+    for _start, batch in sorted(begun, key=lambda item: item[0]):
         mine = [name for name in batch if name in known]
         if mine and mine not in ordered:
             ordered.append(mine)
@@ -112,10 +117,9 @@ def batches(found: Iterable[tuple[float, Sequence[str]]], names: Iterable[str]) 
 
 
 def report_from_evidence(folder: str, names: Iterable[str] | None = None) -> dict[str, Any]:
-    """The report of ``folder``, which has a folder per host.
+    """Report of the hosts ``names``, or of all, from ``folder``.
 
-    It is of the hosts ``names``, or of all.
-    A host's folder has result.json, host.json (name, batch, patterns) and guest-VM.log of each VM.
+    The folder has one of each host, with result.json, host.json (name, batch, patterns) and guest-VM.log of each VM.
     """
     wanted = None if names is None else set(names)
     hosts, begun = [], []
@@ -131,7 +135,7 @@ def report_from_evidence(folder: str, names: Iterable[str] | None = None) -> dic
 
 
 def predicted_batches(names: Sequence[str], serial: Sequence[int | str] | int | str) -> list[list[str]]:
-    """Batches as Ansible cuts ``names`` (playbook_executor.py).
+    """Batches as Ansible divides ``names`` (playbook_executor.py).
 
     The last number of ``serial`` repeats.
     """
@@ -145,7 +149,7 @@ def predicted_batches(names: Sequence[str], serial: Sequence[int | str] | int | 
 
 
 def _size(number: int | str, total: int) -> int:
-    """Hosts of a batch.
+    """Number of hosts of a batch.
 
     ``20%`` is at least one, 0 and less are all.
     """
@@ -157,7 +161,7 @@ def _size(number: int | str, total: int) -> int:
 def prediction(
     names: Sequence[str], serial: Sequence[int | str], facts: Mapping[str, Any], budget_s: float
 ) -> list[str]:
-    """Lines with the batches, and the outage expected on each host."""
+    """Batches, and the outage expected on each host, as lines."""
     lines = []
     for number, batch in enumerate(predicted_batches(names, serial), start=1):
         lines.append(f"batch {number}: {', '.join(batch)}")

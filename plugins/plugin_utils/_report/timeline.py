@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The timeline pictures of a live update as SVG, with their colours."""
+"""Timelines of a live update as SVG, with their colours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from typing import Any
 
 WIDTH, LEFT, RIGHT, ROW, TOP = 1000, 150, 20, 28, 26
 LETTER = 6.6
-"""Rough width of a letter at 12 px: only decides on which side of a bar its text goes."""
+"""Rough width of a letter at 12 px.
+
+It only decides on which side of a bar its text goes.
+"""
 
 CSS = """
 :root { --saving: #3b6fd4; --saved: #6a5acd; --kexec: #d9622b; --resuming: #0f8b8d; --restoring: #2e9e5b;
@@ -23,7 +26,10 @@ CSS = """
 svg { width: 100%; height: auto; display: block; } svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
 svg text.dim { fill: var(--dim); } svg line { stroke: var(--line); }
 """
-"""Of the pictures alone; ``--ink``, ``--dim`` and ``--line`` are those of the page around them."""
+"""Style of the timelines alone.
+
+``--ink``, ``--dim`` and ``--line`` are those of the page around them.
+"""
 LABELS = {
     "saving": "save VMs", "saved": "release VMs", "kexec": "kexec and boot", "resuming": "enable VFs",
     "restoring": "restore VMs", "filling": "add other VFs",
@@ -83,9 +89,9 @@ def span(host: Mapping[str, Any]) -> tuple[float, float] | None:
 
 
 def _chart(bars: Sequence[Bar], title: str) -> str:
-    """One row per bar, ticks in seconds since the first begins.
+    """Chart with one row per bar.
 
-    ``title`` is for screen readers.
+    Its ticks are in seconds since the first bar begins. ``title`` is for screen readers.
     """
     start = min(item.start for item in bars)
     total = max(max(item.end for item in bars) - start, 1e-6)

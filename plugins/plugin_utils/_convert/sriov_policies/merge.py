@@ -19,9 +19,9 @@ VFIO, NETDEVICE = "vfio-pci", "netdevice"
 
 @dataclass(frozen=True)
 class Group:
-    """VFs of one PF as one policy has them.
+    """VFs of one PF by one policy.
 
-    ``where`` is that policy.
+    ``where``: that policy.
     """
 
     ids: frozenset[int]
@@ -33,9 +33,9 @@ class Group:
 
 @dataclass(frozen=True)
 class Target:
-    """A PF as some policies want it.
+    """Desired state of a PF by one or more policies.
 
-    0 and None are "not said"; ``managed``: somebody else makes the VFs.
+    0 and None: not specified. ``managed``: the VFs are not made by the operator.
     """
 
     pf: PfName
@@ -50,7 +50,7 @@ class Target:
 
 
 def merged(targets: Iterable[Target]) -> list[Target]:
-    """One for each PF.
+    """Merge the targets of each PF into one.
 
     ``targets`` come in the order in which they are applied: later ones matter more.
     """
@@ -61,7 +61,7 @@ def merged(targets: Iterable[Target]) -> list[Target]:
 
 
 def settings(target: Target) -> Iterator[Item]:
-    """What the document says of a PF."""
+    """Settings and notices of a PF for the document."""
     pf, where = target.pf, target.where
     yield from target.notices
     if target.managed:
@@ -85,9 +85,9 @@ def settings(target: Target) -> Iterator[Item]:
 
 
 def _over(lower: Target, higher: Target) -> Target:
-    """``higher`` with what it leaves of ``lower``.
+    """Merge ``higher`` over ``lower``.
 
-    That is groups of other VFs and, with those, the larger number and MTU.
+    Of ``lower`` it keeps groups of other VFs and, with those, the larger number and MTU.
     """
     pf, equal = pf_text(higher.pf), lower.priority == higher.priority
     if equal:
@@ -124,7 +124,10 @@ def _over(lower: Target, higher: Target) -> Target:
 
 
 def _refuse_contradiction(one: Target, other: Target) -> None:
-    """The operator takes the policy whose name comes last; nobody means that."""
+    """Refuse contradictions between policies of equal priority.
+
+    The operator takes the policy whose name comes last; nobody means that.
+    """
     pf = pf_text(other.pf)
     both = frozenset().union(*(group.ids for group in one.groups)) & frozenset().union(*(g.ids for g in other.groups))
     if both:
@@ -140,7 +143,7 @@ def _refuse_contradiction(one: Target, other: Target) -> None:
 
 
 def _loss(group: Group, higher: Target) -> Notice | None:
-    """Why the operator drops a group of lesser priority, if it does.
+    """Notice of a group of lesser priority that the operator drops.
 
     ``higher`` is one policy and has one group.
     """

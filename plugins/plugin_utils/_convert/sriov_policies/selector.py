@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The ``nicSelector`` of a sriov-network-operator's policy: its PFs and VFs."""
+"""PFs and VFs by the ``nicSelector`` of an operator's policy."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from ..conversion import Notice, PfName, listing, mapping, pci_address, selector
 
 _KEYS = ("vendor", "deviceID", "rootDevices", "pfNames", "netFilter")
 _IDS = (("vendor", "vendor"), ("deviceID", "device"))
-"""Keys of a selector, and of what `sriov_info` returns."""
+"""Keys of a selector, and of the results of `sriov_info`."""
 _ID = re.compile(r"[0-9a-f]{4}", re.ASCII)
 
 Chosen = tuple[PfName, "frozenset[int]"]
-"""A PF as a document names it, and the ids of its VFs."""
+"""Name of a PF in a document, and ids of its VFs."""
 
 
 @dataclass(frozen=True)
 class Selector:
-    """``names`` leads from names of PFs to VF ids.
+    """A ``nicSelector``.
 
-    ``ids`` holds vendor and device id, as far as they are given.
+    ``names``: VF ids by names of PFs. ``ids``: vendor and device id, as far as they are given.
     """
 
     where: str
@@ -40,7 +40,7 @@ class Selector:
     every: frozenset[int]
 
     def chosen(self, pfs: Sequence[Mapping[str, Any]] | None) -> Iterator[Chosen | Notice]:
-        """PFs of the host by address.
+        """Selected PFs of the host by address, with ids of VFs.
 
         Without a known host they are named as the selector does it.
         """
@@ -72,7 +72,7 @@ class Selector:
 
 
 def read_selector(data: object, number: int, where: str) -> Selector:
-    """The selector of a policy for ``number`` VFs a PF.
+    """Read the selector of a policy for ``number`` VFs a PF.
 
     Raises `BadInputError` naming the path for a wrong one.
     """
