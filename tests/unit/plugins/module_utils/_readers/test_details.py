@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading what only some specs need, and nothing of it for the others."""
+"""Details that only some specifications need, read for those alone."""
 
 from __future__ import annotations
 
@@ -109,7 +109,10 @@ def test_garbage(host: FakeHost) -> None:
 
 
 def test_interface_of_a_vf_that_udev_has_renamed(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between the look at its folder and the reading; where it is gone altogether, there is none."""
+    """An interface renamed after the reading of its folder.
+
+    Where it is gone altogether, there is none.
+    """
     pf = read_pfs(host.sysfs)[MLX5]
     names = host.sysfs.names(f"/sys/bus/pci/devices/{pf.vfs[0].address}/net")
     pf = pf._replace(vfs={vf_id: vf._replace(netdev="eth7") for vf_id, vf in pf.vfs.items() if vf.netdev})

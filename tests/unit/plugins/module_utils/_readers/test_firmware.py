@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Versions, from whichever source has them."""
+"""Driver and firmware versions, from whichever source has them."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def test_sources(tmp_path: Path, make: Callable[[FakeHost], FakePf], missing: se
     assert read(host, make(host)) == known
 
 
-def test_why_it_is_not_known(tmp_path: Path) -> None:
-    """Only where somebody else might have told it."""
+def test_the_reason_why_versions_are_unread(tmp_path: Path) -> None:
+    """A reason only where a source could have had versions."""
     host = FakeHost(tmp_path)
     host.run.missing = {"devlink"}
     unread = read(host, host.mlx5(netdev=None)).unread

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a PF is."""
+"""The identity of a PF."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_most_precise_name_of_a_class(code: str, name: str | None) -> None:
 
 @pytest.mark.parametrize("node", [-1, 0, 1])
 def test_numa_nodes_of_vfs(tmp_path: Path, node: int) -> None:
-    """Where the PF has none, no file of a VF is read."""
+    """No file of a VF is read where the PF has none."""
     host = FakeHost(tmp_path)
     pf = host.nvme()
     pf.numa_node = node

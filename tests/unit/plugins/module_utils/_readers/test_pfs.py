@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading PFs and VFs; the fake's own arithmetic is the oracle for addresses."""
+"""Readings of PFs and VFs.
+
+The fake's own arithmetic is the oracle for addresses.
+"""
 
 from __future__ import annotations
 

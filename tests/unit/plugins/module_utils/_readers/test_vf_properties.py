@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A driver that leaves the addresses of its VFs to devlink's ports, as sfc does for the EF100."""
+"""A driver that leaves VF addresses to devlink's ports.
+
+sfc does so for the EF100.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ def test_address_by_port(host: FakeHost, pf: FakePf) -> None:
 
 
 def test_address_of_vfs_just_enabled(host: FakeHost, pf: FakePf) -> None:
-    """Nothing is known of how they get it before."""
+    """Addresses of VFs whose ports are not known before."""
     host.kernel._disable(pf)
     host.draw()
     document = validate(

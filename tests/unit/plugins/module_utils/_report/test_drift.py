@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far a host is from its document, as far as that can be known."""
+"""Drift of a host from its document, as far as known."""
 
 from __future__ import annotations
 
@@ -91,7 +91,10 @@ def test_below_another_root(host: FakeHost) -> None:
 
 
 def test_what_does_not_fit(host: FakeHost) -> None:
-    """Every PF of which that is true is named, once; others are compared."""
+    """Specifications that do not fit, each named once.
+
+    Other PFs are compared.
+    """
     drift = read(
         host, {"pf": "eth7"}, {"pf": IGB, "hardware_vfs": 8}, {"pf": NVME, "hardware_vfs": 9},
         {"pf": MLX5, "hardware_vfs": 1},

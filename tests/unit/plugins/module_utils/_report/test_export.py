@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The document of a host as it is: nothing to do there, and a way there on the same hardware."""
+"""The document of a host in its current state.
+
+Applied there it has no steps; applied to the same hardware it leads to the same state.
+"""
 
 from __future__ import annotations
 
@@ -177,10 +180,10 @@ def test_kinds_of_pfs(
     document = validate({"pfs": [{"pf": PF, "hardware_vfs": 4, "present_vfs": "all", **spec}]})
     converge(one[0].sysfs, one[0].run, document)
     found = exported(one[0])
-    said = found.document.to_dict()["pfs"][0]
-    assert {key: said[key] for key in said if key in ("eswitch_mode", "mtu")} == settings
+    declared = found.document.to_dict()["pfs"][0]
+    assert {key: declared[key] for key in declared if key in ("eswitch_mode", "mtu")} == settings
     for vf_id, wanted in entries.items():
-        mine = [vf for vf in said["vfs"] if vf_id in vf_ids.parse(vf["ids"], 4)]
+        mine = [vf for vf in declared["vfs"] if vf_id in vf_ids.parse(vf["ids"], 4)]
         assert {key: value for vf in mine for key, value in vf.items()}.items() >= wanted.items()
     assert not converge(one[0].sysfs, one[0].run, found.document, check=True).plan.steps
     converge(other[0].sysfs, other[0].run, found.document)
@@ -200,7 +203,7 @@ MEDDLING = st.tuples(st.sampled_from(["unbind", "override", "clear", "probe"]), 
 
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[Start, list[Any], list[tuple[str, int]]]:
-    """A start, documents applied to it, and what people did by hand after that."""
+    """A start, documents applied to it, and manual changes after that."""
     start = draw(starts())
     documents = draw(st.lists(specs(start), max_size=2))
     if start.network and draw(st.booleans()):
@@ -209,7 +212,7 @@ def histories(draw: st.DrawFn) -> tuple[Start, list[Any], list[tuple[str, int]]]
 
 
 def meddle(host: FakeHost, what: str, vf_id: int) -> None:
-    """What people write by hand; the kernel refuses some of it."""
+    """A manual write; the kernel refuses some of them."""
     link = f"/sys/bus/pci/devices/{PF}/virtfn{vf_id}"
     address = host.sysfs.link(link) or ""
     path, value = {
@@ -224,7 +227,7 @@ def meddle(host: FakeHost, what: str, vf_id: int) -> None:
         return
 
 
-def live_through(host: FakeHost, documents: list[Any], meddling: list[tuple[str, int]]) -> None:
+def apply_history(host: FakeHost, documents: list[Any], meddling: list[tuple[str, int]]) -> None:
     for spec in documents:
         try:
             converge(host.sysfs, host.run, validate(spec), force=True, allow_disruptive=True)
@@ -237,10 +240,13 @@ def live_through(host: FakeHost, documents: list[Any], meddling: list[tuple[str,
 @settings(QUICK, max_examples=150)
 @given(histories())
 def test_no_steps_there_and_a_plan_to_get_there(history: tuple[Start, list[Any], list[tuple[str, int]]]) -> None:
-    """Judged by the fake kernels' states. VFs without a driver that a notice names may get one on the other host."""
+    """The fake kernels' states, here and on another host.
+
+    VFs without a driver that a notice names may get one on the other host.
+    """
     start, documents, meddling = history
     with host_of(start) as (host, pf), tempfile.TemporaryDirectory(dir=MEMORY) as folder:
-        live_through(host, documents, meddling)
+        apply_history(host, documents, meddling)
         found = exported(host, [PF])
         written = len(host.sysfs.writes) + len(host.run.calls)
         text = json.loads(json.dumps(found.document.to_dict()))

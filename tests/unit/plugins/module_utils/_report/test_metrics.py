@@ -112,7 +112,7 @@ def test_labels_are_escaped(netdev: str, label: str) -> None:
 
 
 def test_the_format_holds() -> None:
-    """A parser that was written apart finds every sample, and one more would be noticed."""
+    """A parser written apart finds every sample, and no other."""
     metrics = exposition.parse(render(ALL))
     assert sum(map(len, metrics.values())) == sum(not line.startswith("#") for line in TEXT.splitlines())
     assert metrics["kvmfleet_sriov_vfs_held"] == {(("pf", "0000:03:00.0"),): 1, (("pf", "0000:04:00.0"),): 1}

@@ -46,7 +46,10 @@ SPECS: list[tuple[dict[str, Any], dict[str, int]]] = [
 
 @pytest.mark.parametrize(("spec", "more"), SPECS)
 def test_counts(host: FakeHost, spec: dict[str, Any], more: dict[str, int]) -> None:
-    """Also where going there is refused: VF 6 is in use, another number takes VFs away."""
+    """Counts, also where the desired state is refused.
+
+    VF 6 is in use, another number would remove VFs.
+    """
     facts = read(host, {"pf": IGB, **spec})
     assert [(pf.pf, pf.netdev, pf.driver, pf.interface, pf.blocked) for pf in facts.pfs] == [
         (IGB, "eth0", "igb", "vf-id", False),
@@ -63,7 +66,7 @@ NARROW = [(False, 0, 2), (True, 7, 0)]
 
 @pytest.mark.parametrize(("allow", "drift", "surplus"), NARROW)
 def test_drift_is_what_an_apply_would_do(tmp_path: Path, allow: bool, drift: int, surplus: int) -> None:
-    """What the interface cannot reach without leave is none."""
+    """No drift for what the interface cannot reach without disruption."""
     host = FakeHost(tmp_path, "vf-id-narrow")
     host.setup(host.igb(IGB), 7, [0, 1, 2])
     facts = read(host, {"pf": IGB, "present_vfs": "0", "allow_disruptive": allow})
@@ -83,7 +86,7 @@ def test_unbound_vfs(host: FakeHost) -> None:
 
 
 def test_a_document_that_does_not_fit(host: FakeHost) -> None:
-    """What does is counted."""
+    """Counts of the specifications that fit."""
     facts = read(host, {"pf": "eth7", "hardware_vfs": 1}, {"pf": "eth0", "present_vfs": "0"})
     assert facts.valid is False
     assert [(pf.counts or {}).get("drift") for pf in facts.pfs] == [2, None]
@@ -99,7 +102,7 @@ def test_no_document(host: FakeHost, valid: bool | None) -> None:
 
 
 def test_each_file_is_read_once(host: FakeHost) -> None:
-    """Though plans and counts are made of the same files."""
+    """Plans and counts made of the same readings."""
     read(host, {"pf": IGB, "present_vfs": "0", "vfs": [{"ids": 0, "driver": "igbvf", "msix_vectors": 4}]})
     assert [path for path, times in host.sysfs.reads.items() if times > 1] == []
 

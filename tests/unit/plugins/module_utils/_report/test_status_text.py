@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What `sriovctl status` prints for hosts of several kinds, character by character."""
+"""`sriovctl status` of several kinds of hosts, character by character."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.fake.linux.host import FakeHost
 
 
 def igb(folder: Path) -> tuple[FakeHost, list[dict[str, Any]]]:
-    """Two VFs present, one of them in a VM; a third one is missing."""
+    """Two VFs present, one in a VM; a third is missing."""
     host = FakeHost(folder)
     pf = host.igb()
     pf.numa_node = 0
@@ -36,7 +36,10 @@ def igb(folder: Path) -> tuple[FakeHost, list[dict[str, Any]]]:
 
 
 def nvme(folder: Path) -> tuple[FakeHost, list[dict[str, Any]]]:
-    """2,500 VFs, 250 of them present, most of these for VMs; a PF with every second one of 64 present."""
+    """2,500 VFs, 250 of them present, most of these for VMs.
+
+    And a PF with every second one of 64 present.
+    """
     host = FakeHost(folder)
     small, large = host.nvme("0000:80:00.0", 64), host.nvme("0000:40:00.0", 2500)
     small.numa_node, small.autoprobe = 1, False
@@ -61,7 +64,7 @@ def blocked(folder: Path) -> tuple[FakeHost, list[dict[str, Any]]]:
 
 
 def stock(folder: Path) -> tuple[FakeHost, list[dict[str, Any]]]:
-    """All enabled VFs are present; no document."""
+    """A stock kernel, with all enabled VFs present; no document."""
     host = FakeHost(folder, "stock")
     host.setup(host.igb(), 4, range(4))
     host.setup(host.nvme(), 0)
@@ -85,8 +88,11 @@ PRINTED = Path(__file__).parent / "status"
 """A file for each host: what is printed of PFs, an empty line, and the same with VFs."""
 
 
-def look(host: FakeHost, specs: list[dict[str, Any]], vfs: bool) -> dict[str, Any]:
-    """Process and time of what blocks a PF are made up."""
+def read_status(host: FakeHost, specs: list[dict[str, Any]], vfs: bool) -> dict[str, Any]:
+    """The status of a host.
+
+    Process and time of what blocks a PF are made up.
+    """
     document = validate({"pfs": specs}) if specs else None
     status = _status.read(host.sysfs, host.run, None, (document, None), "full" if vfs else "summary")
     for pf in status["pfs"]:
@@ -100,33 +106,36 @@ def look(host: FakeHost, specs: list[dict[str, Any]], vfs: bool) -> dict[str, An
 def test_hosts(tmp_path: Path, make: Callable[[Path], tuple[FakeHost, list[dict[str, Any]]]]) -> None:
     host, specs = make(tmp_path)
     brief, full = (PRINTED / f"{make.__name__}.txt").read_text().split("\n\n")
-    assert status_text.status_lines(look(host, specs, False)) == brief.splitlines()
-    assert status_text.status_lines(look(host, specs, True), vfs=True) == full.splitlines()
+    assert status_text.status_lines(read_status(host, specs, False)) == brief.splitlines()
+    assert status_text.status_lines(read_status(host, specs, True), vfs=True) == full.splitlines()
     assert (host.sysfs.writes, host.run.calls) == ([], [])
 
 
 def test_each_file_is_read_once_and_each_program_runs_once(tmp_path: Path) -> None:
-    """Though the host is also compared with its document."""
+    """One reading for the status and for the document's drift."""
     host, specs = mlx5(tmp_path)
-    look(host, specs, True)
+    read_status(host, specs, True)
     assert [path for path, times in host.sysfs.reads.items() if times > 1] == []
     assert len(host.run.asked) == len({tuple(words) for words in host.run.asked})
 
 
 def test_the_summary_reads_less_of_each_vf(tmp_path: Path) -> None:
     host, specs = mlx5(tmp_path)
-    look(host, specs, False)
+    read_status(host, specs, False)
     assert not [path for path in host.sysfs.reads if path.endswith("/config")]
 
 
 def test_colours(tmp_path: Path) -> None:
-    """Heads, what is not as declared, what is blocked; on whole lines, so that columns stay where they are."""
+    """Colours of heads, of drift and of blocked PFs.
+
+    They are on whole lines, so that columns stay where they are.
+    """
     host, specs = blocked(tmp_path)
     specs = [{"pf": "0000:04:00.0", "hardware_vfs": 8}, *specs[:1]]
-    status = {**look(host, specs, False), "notes": ["what to know"]}
-    plain, painted = (status_text.status_lines(status, paint=paint) for paint in (lambda x, _look: x, coloured))
-    looks = ["1", "33", "31", "33"]
-    assert painted == [f"\x1b[{look}m{line}\x1b[0m" for look, line in zip(looks, plain, strict=True)]
+    status = {**read_status(host, specs, False), "notes": ["what to know"]}
+    plain, painted = (status_text.status_lines(status, paint=paint) for paint in (lambda x, _style: x, coloured))
+    styles = ["1", "33", "31", "33"]
+    assert painted == [f"\x1b[{style}m{line}\x1b[0m" for style, line in zip(styles, plain, strict=True)]
 
 
 def test_no_pf(tmp_path: Path) -> None:

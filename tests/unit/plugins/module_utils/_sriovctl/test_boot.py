@@ -81,7 +81,11 @@ LATE: list[tuple[dict[str, Any], list[str], list[str], list[str]]] = [
 def test_selectors_while_drivers_are_late(
     host: FakeHost, selector: dict[str, Any], missing: list[str], ready: list[str], at_last: list[str]
 ) -> None:
-    """None of several is chosen while another may turn out to be meant; an index never counts on who is there first."""
+    """No choice among PFs that may still change.
+
+    None of several is chosen while another may turn out to be meant; an index does not depend on which PF is there
+    first.
+    """
     host.igb(C, "eth2")
     host.pfs[B].driver = host.pfs[NVME].driver = host.pfs[B].netdev = None
     host.draw()
@@ -109,7 +113,10 @@ NAMES: list[tuple[dict[str, Any], bool]] = [
 
 @pytest.mark.parametrize(("spec", "waits"), NAMES)
 def test_names_hold_when_udev_has_been_there(host: FakeHost, spec: dict[str, Any], waits: bool) -> None:
-    """Before, eth0 may be another card's name tomorrow; where no udev runs, names are what they are."""
+    """Names of interfaces that udev has not set yet.
+
+    Before, eth0 may be another card's name tomorrow; where no udev runs, names are what they are.
+    """
     assert arrivals(host, spec)[0] == [A]
     put(host, "run/udev/control")
     assert arrivals(host, spec)[:2] == (([], [f"udev's name for the interface of {A}"]) if waits else ([A], []))

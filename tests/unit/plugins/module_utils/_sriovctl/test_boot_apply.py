@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A boot in fake time: what comes when, and what has been done by then."""
+"""A boot in fake time: PFs appear, and are applied."""
 
 from __future__ import annotations
 
@@ -34,20 +34,19 @@ Event = Callable[[FakeHost], object]
 
 @dataclass
 class Boot:
-    """A host whose ``events`` happen at their seconds; ``enabled``: what each PF had when."""
+    """A host whose ``events`` happen at their seconds."""
 
     host: FakeHost
     events: dict[float, Event] = field(default_factory=dict)
     now: float = 0.0
     reports: list[Report] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     only: str | None = None
     costs: float = 0.0
-    looks: int = 0
 
     def apply(self, *specs: dict[str, Any], wait: float = 10.0) -> None:
         one = BootApply(
-            self.host.sysfs, self.host.run, self.bring, self.reports.append, self.said.append, self.only,
+            self.host.sysfs, self.host.run, self.bring, self.reports.append, self.messages.append, self.only,
             self.sleep, lambda: self.now,
         )  # fmt: skip
         one.apply(validate({"pfs": list(specs)}), wait)
@@ -73,7 +72,7 @@ class Boot:
 
 @pytest.fixture
 def boot(tmp_path: Path) -> Boot:
-    """PF A is there from the start."""
+    """A boot with PF A there from the start."""
     host = FakeHost(tmp_path)
     host.igb(A)
     put(host, "proc/sys/kernel/random/boot_id", "b1\n")
@@ -108,12 +107,15 @@ def update(host: FakeHost) -> None:
 def test_all_there_is_one_round(boot: Boot) -> None:
     boot.host.igb(B, "eth1")
     boot.apply(spec(A), spec("eth1"))
-    assert (boot.done(), boot.now, boot.said) == ([[A, B]], 0.0, [])
+    assert (boot.done(), boot.now, boot.messages) == ([[A, B]], 0.0, [])
     assert boot.enabled() == {A: 2, B: 2}
 
 
 def test_each_as_it_comes(boot: Boot) -> None:
-    """B without a driver, then with it, then with the interface that its VLAN needs; C is bound already."""
+    """PFs applied one by one, as they become ready.
+
+    B comes without a driver, then has it, then the interface that its VLAN needs; C is bound already.
+    """
     boot.events = {
         1.0: appears(B, driver=None),
         2.0: gets(B, "driver", "igb"),
@@ -124,7 +126,7 @@ def test_each_as_it_comes(boot: Boot) -> None:
     assert boot.done() == [[A], [C], [B]]
     assert 4.0 <= boot.now <= 4.0 + 2 * BOOT_PAUSE_S
     assert boot.host.pfs[B].properties[0]["vlan"] == 5
-    assert boot.said == [f"waiting up to 10 s for PF {B}; PF eth2"]
+    assert boot.messages == [f"waiting up to 10 s for PF {B}; PF eth2"]
 
 
 def test_one_that_never_comes_stops_no_other(boot: Boot) -> None:
@@ -139,14 +141,17 @@ def test_one_that_never_comes_stops_no_other(boot: Boot) -> None:
 
 
 def test_without_time_to_wait(boot: Boot) -> None:
-    """What is there is done all the same, and nothing is slept."""
+    """A run without waiting, which applies all PFs there are."""
     with pytest.raises(SriovError, match="after 0 s this is still missing: PF eth7"):
         boot.apply(spec("eth7"), spec(A), wait=0)
     assert (boot.enabled(), boot.now) == ({A: 2}, 0.0)
 
 
-def test_one_that_comes_while_others_are_worked_at_is_not_overlooked(boot: Boot) -> None:
-    """After the deadline, too: whoever is told by udev that a PF has come does nothing while this runs."""
+def test_one_that_comes_while_others_are_applied_is_not_overlooked(boot: Boot) -> None:
+    """A PF that appears while another is applied.
+
+    It counts after the deadline, too: the run that udev starts for it does nothing while this one runs.
+    """
     boot.costs = 15.0
     boot.events = {12.0: appears(B, netdev="eth1")}
     boot.apply(spec(A), spec(B))
@@ -183,7 +188,10 @@ def test_selectors(
 
 
 def test_an_index_is_not_guessed(boot: Boot) -> None:
-    """B, before C, never gets its driver: C is not number 1."""
+    """An index that waits for a driver that never binds.
+
+    B comes before C, so that C is not number 1.
+    """
     boot.host.add(FakePf(B, driver=None))
     boot.host.add(FakePf(C))
     with pytest.raises(DeadlineError, match=rf"which one PF .* is: the driver of {B}"):
@@ -219,7 +227,7 @@ def test_the_kernel_says_no_to_one(boot: Boot) -> None:
 
 
 def test_an_error_alone_stays_what_it_is(boot: Boot) -> None:
-    """So that the exit status tells."""
+    """An error of its own kind, for the exit status."""
     with pytest.raises(BadInputError):
         boot.apply(spec(A, hardware_vfs=99))
     boot.host.setup(boot.host.pfs[A], 2, [0])
@@ -249,7 +257,7 @@ def test_a_live_update_that_begins_meanwhile(boot: Boot) -> None:
 
 
 def test_only_one(boot: Boot) -> None:
-    """Others are neither touched nor waited for, nor is one that is not declared."""
+    """One declared PF; others are neither touched nor awaited."""
     boot.only = B
     boot.host.igb(B, "eth1")
     boot.apply(spec(A), spec({"class": "network", "all": True}), spec("0000:99:00.0"))
@@ -261,7 +269,10 @@ def test_only_one(boot: Boot) -> None:
 
 
 def test_only_one_that_is_named_by_its_interface(boot: Boot) -> None:
-    """Which comes after its driver; a name that was not its own is nobody's fault."""
+    """A PF whose interface appears after its driver.
+
+    A name that was not its own is no error.
+    """
     boot.only = B
     boot.host.add(FakePf(B))
     boot.events = {2.0: gets(B, "netdev", "eth1")}

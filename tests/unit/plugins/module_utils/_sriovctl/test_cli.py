@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""sriovctl as people and units call it, on a fake tree."""
+"""Commands of sriovctl, on a fake tree."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SPEC = {"pf": NVME, "hardware_vfs": 8, "present_vfs": "2-3,5"}
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
-    """The program acts on the fake host, as if it were its own."""
+    """A fake host that the program takes for its own."""
     host = FakeHost(tmp_path / "root")
     host.igb(IGB)
     host.nvme(NVME)
@@ -243,7 +243,10 @@ def test_boot_applies_what_is_there_and_names_what_is_not(host: FakeHost, capsys
 def test_boot_on_a_stock_kernel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As many VFs as declared are enabled, and all of them are present: that is no failure, but it is told."""
+    """All VFs present on a stock kernel: a note, no failure.
+
+    As many VFs as declared are enabled.
+    """
     host = FakeHost(tmp_path / "root", "stock")
     host.nvme(NVME)
     monkeypatch.setattr(invocation, "machine", lambda _arguments: (host.sysfs, host.run))
@@ -264,7 +267,10 @@ def test_boot_on_a_stock_kernel(
 
 
 def test_one_pf_that_has_got_its_driver(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
-    """Others stay as they are, and this says nothing about the whole host."""
+    """One PF; nothing is recorded of the whole host.
+
+    Other PFs stay as they are.
+    """
     declare(host, SPEC, {"pf": IGB, "hardware_vfs": 2, "present_vfs": "all"})
     assert cli.main(["apply", "--pf", IGB]) == 2
     assert "--pf is for --boot" in capsys.readouterr().err

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""sriovctl status and metrics, on a fake tree; what they print of hosts of several kinds is in test__status_lines."""
+"""`sriovctl status` and `metrics`, on a fake tree.
+
+The text of hosts of several kinds is in test_status_text.py.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ SPEC = {"pf": NVME, "hardware_vfs": 8, "present_vfs": "2-3,5"}
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
-    """The program acts on the fake host, as if it were its own."""
+    """A fake host that the program takes for its own."""
     host = FakeHost(tmp_path / "root")
     host.setup(host.igb(IGB), 7, [6])
     host.nvme(NVME)
@@ -124,7 +127,7 @@ def test_notes(
 
 
 def test_below_another_root(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """No program is run, and no interface of this machine asked."""
+    """No program, and no interface of this machine."""
     host = FakeHost(tmp_path / "root")
     host.setup(host.igb(IGB), 7, [6])
     assert cli.main(["--root", str(host.root), "status"]) == 0
@@ -148,7 +151,7 @@ def test_users_other_than_root_learn_what_they_miss(
 
 
 def value(text: str, name: str) -> float | None:
-    """Of the first sample."""
+    """The value of the first sample."""
     samples = exposition.parse(text).get(f"kvmfleet_sriov_{name}", {})
     return next(iter(samples.values()), None)
 
@@ -183,7 +186,7 @@ MISSING = [({"devlink"}, {"eswitch_mode": "switchdev"}), ({"ip"}, {"vfs": [{"ids
 def test_metrics_of_what_can_be_read(
     host: FakeHost, capsys: pytest.CaptureFixture[str], missing: set[str], spec: dict[str, Any]
 ) -> None:
-    """And what could not be read is said, for people and for monitoring."""
+    """Metrics and a note where a reading failed."""
     host.run.missing = missing
     declare(host, {"pf": IGB, **spec}, SPEC)
     assert cli.main(["metrics"]) == 0

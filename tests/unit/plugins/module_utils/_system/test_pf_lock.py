@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Two runs at once: the second waits for the first, says for whom, and sees what the first has left."""
+"""Two runs at once: the second waits for the first.
+
+It reports for whom it waits, and plans from what the first has left.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,7 @@ def host(tmp_path: Path) -> FakeHost:
 
 @pytest.fixture
 def other(host: FakeHost) -> Iterator[subprocess.Popen[str]]:
-    """A run of another program, which has the first PF."""
+    """A run of another program, with the first PF's lock."""
     process = started(host, IGB)
     yield process
     process.kill()
@@ -109,7 +112,10 @@ def test_other_pfs_are_free(host: FakeHost, other: subprocess.Popen[str]) -> Non
 
 
 def test_who_does_not_write_does_not_wait(host: FakeHost, other: subprocess.Popen[str]) -> None:
-    """Check mode, and the resume of a live update, whose VMs wait."""
+    """Check mode and the resume of a live update do not wait.
+
+    The resume's VMs wait already.
+    """
     document = validate({"pfs": [{"pf": IGB, "hardware_vfs": 3}]})
     assert converge.converge(host.sysfs, host.run, document, check=True).plan.changed
     bring(host, lock_s=None, hardware_vfs=3)
@@ -135,7 +141,10 @@ def test_a_run_that_is_killed_holds_nothing(host: FakeHost, other: subprocess.Po
 
 
 def test_a_writer_that_is_left_behind_holds_nothing(host: FakeHost) -> None:
-    """It waits in the kernel for as long as it likes, and then only the PF's own writes are refused (`_blocked`)."""
+    """A blocked writer without the lock of the run.
+
+    Only the PF's own writes are refused then (`blocked`).
+    """
     fifo = host.root / "run/fifo"
     fifo.parent.mkdir()
     os.mkfifo(fifo)
@@ -153,11 +162,11 @@ def test_the_lock_is_held_to_the_last_reading_and_not_longer(host: FakeHost, mon
     seen: list[list[str]] = []
     write = host.sysfs.write
 
-    def looked(path: str, value: str) -> None:
+    def observed(path: str, value: str) -> None:
         write(path, value)
         seen.append(pf_lock.busy(host.sysfs))
 
-    monkeypatch.setattr(host.sysfs, "write", looked)
+    monkeypatch.setattr(host.sysfs, "write", observed)
     document = validate({"pfs": [{"pf": IGB, "hardware_vfs": 3, "present_vfs": "1"}, {"pf": NVME}]})
     converge.converge(host.sysfs, host.run, document)
     assert seen == [[IGB, NVME]] * 2
@@ -167,7 +176,10 @@ def test_the_lock_is_held_to_the_last_reading_and_not_longer(host: FakeHost, mon
 
 
 def test_the_second_plans_from_what_the_first_has_left(host: FakeHost) -> None:
-    """It has looked at the PF before the first changed it; what counts is what it finds when it may write."""
+    """A plan from the reading that is made with the lock.
+
+    The second run has read the PF before the first changed it, too.
+    """
     entered = threading.Event()
     reports: list[converge.Report] = []
     second = threading.Thread(target=lambda: reports.append(bring(host, lock_s=20, present_vfs="1-2")))
@@ -190,7 +202,10 @@ def test_the_second_plans_from_what_the_first_has_left(host: FakeHost) -> None:
 
 
 def test_what_is_not_understood_is_read_again(host: FakeHost, other: subprocess.Popen[str]) -> None:
-    """Between two states of another run, ids that it is about to enable are out of range."""
+    """A document read again, when another run has ended.
+
+    Between two states of another run, ids that it is about to enable are out of range.
+    """
     waited: list[list[str]] = []
     held = pf_lock.held
 
@@ -211,7 +226,10 @@ def test_what_is_not_understood_is_read_again(host: FakeHost, other: subprocess.
 
 
 def test_a_live_update_that_began_meanwhile_is_seen(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the lock, so that whoever arms an update sees the lock, or is seen."""
+    """A live update armed between the reading and the lock.
+
+    The check is after the lock, so that an arming run sees the lock, or is seen.
+    """
     (host.root / "proc/sys/kernel/random").mkdir(parents=True)
     (host.root / "proc/sys/kernel/random/boot_id").write_text("1\n")
     (host.root / "proc/cmdline").write_text("quiet\n")
@@ -264,7 +282,7 @@ def test_a_lock_that_cannot_be_made(host: FakeHost) -> None:
 
 
 def test_a_live_update_does_not_begin_beside_a_run(node: FakeNode, pf: FakePf) -> None:
-    """It is still armed then, and no VM was touched."""
+    """A live update that stays armed, with no VM touched."""
     arm(node)
     with (
         pf_lock.held(node.live.sysfs, [pf.address]),
@@ -283,7 +301,7 @@ def test_the_resume_of_a_live_update_waits_for_nobody(node: FakeNode, pf: FakePf
 
 
 def test_bad_input_about_another_pf_waits_for_nobody(host: FakeHost, other: subprocess.Popen[str]) -> None:
-    """And is told as what it is."""
+    """Bad input of another PF, reported at once."""
     del other
     document = validate({"pfs": [{"pf": NVME, "hardware_vfs": 999}]})
     with pytest.raises(BadInputError, match="999"):

@@ -53,7 +53,7 @@ def test_deadline() -> None:
 
 
 def test_what_cannot_be_killed_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a program in state D: no signal reaches it."""
+    """A program in state D, which no signal reaches."""
     left: list[subprocess.Popen[str]] = []
     monkeypatch.setattr(subprocess.Popen, "kill", lambda process: left.append(process))
     monkeypatch.setattr(_process, "KILL_S", 0.1)
@@ -69,5 +69,5 @@ def test_refuse() -> None:
 
 
 def test_output_that_is_no_utf8() -> None:
-    """Such as the alias of an interface, which is anybody's bytes."""
+    """Output with any bytes, such as an interface's alias."""
     assert _process.run(["printf", "B\\374ro"]) == "B\ufffdro"

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One look: each question once."""
+"""The cached read: each file and program once."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ READS = {
 
 
 class Counted(Sysfs):
-    """Counts questions, and has an interface."""
+    """Sysfs that counts its calls, and has an interface."""
 
     def __init__(self, root: str) -> None:
         super().__init__(root)
-        self.asked = 0
+        self.calls = 0
 
     def __getattribute__(self, name: str) -> object:
         if name in READS:
-            self.asked += 1
+            self.calls += 1
         return super().__getattribute__(name)
 
     def driver_info(self, netdev: str) -> bytes:
@@ -51,40 +51,40 @@ def files(tmp_path: Path) -> Counted:
     return Counted(str(tmp_path))
 
 
-def test_every_way_to_read_is_known() -> None:
-    """A new method of `Sysfs` would go past the answers."""
+def test_every_method_that_reads_is_known() -> None:
+    """Every method of `Sysfs`; a new one would bypass the cache."""
     public = {name for name in vars(Sysfs) if not name.startswith("_")}
     assert public == {*READS, "real", "write", "write_within", "close"}
 
 
 @pytest.mark.parametrize("name", READS)
 def test_reads(files: Counted, name: str) -> None:
-    look = ReadOnce(files)
-    answer = getattr(look, name)(*READS[name])
+    cached = ReadOnce(files)
+    answer = getattr(cached, name)(*READS[name])
     times = 2 if name == "read_all" else 1  # which reads the file by `read`
-    assert files.asked == times
-    assert getattr(look, name)(*READS[name]) == answer == getattr(files, name)(*READS[name])
-    assert files.asked == (3 if name == "link" else 2 * times)  # which asks itself for the target
+    assert files.calls == times
+    assert getattr(cached, name)(*READS[name]) == answer == getattr(files, name)(*READS[name])
+    assert files.calls == (3 if name == "link" else 2 * times)  # which asks itself for the target
 
 
 def test_what_was_seen_stays(files: Counted, tmp_path: Path) -> None:
-    look = ReadOnce(files)
-    assert look.read("/a") == "text"
+    cached = ReadOnce(files)
+    assert cached.read("/a") == "text"
     with pytest.raises(KernelError, match="ENOENT"):
-        look.read("/b")
+        cached.read("/b")
     (tmp_path / "a").write_text("other")
     (tmp_path / "b").write_text("there")
-    assert look.read("/a") == "text"
+    assert cached.read("/a") == "text"
     with pytest.raises(KernelError, match="ENOENT"):
-        look.read("/b")
+        cached.read("/b")
 
 
 def test_nothing_is_written(files: Counted, tmp_path: Path) -> None:
-    look = ReadOnce(files)
+    cached = ReadOnce(files)
     with pytest.raises(SriovError, match="'1' is not written to /a"):
-        look.write("/a", "1")
+        cached.write("/a", "1")
     with pytest.raises(SriovError, match="'1' is not written to /a"):
-        look.write_within("/a", "1", "pf", 1.0)
+        cached.write_within("/a", "1", "pf", 1.0)
     assert (tmp_path / "a").read_text() == "text\n"
 
 
@@ -97,9 +97,9 @@ def test_programs() -> None:
             raise ToolError(argv, 1, "no")
         return argv[0]
 
-    ask = once(run)
-    assert [ask(["a"]), ask(["a"]), ask(["a", "b"])] == ["a", "a", "a"]
+    cached = once(run)
+    assert [cached(["a"]), cached(["a"]), cached(["a", "b"])] == ["a", "a", "a"]
     for _time in range(2):
         with pytest.raises(ToolError, match="'bad' ended with status 1"):
-            ask(["bad"])
+            cached(["bad"])
     assert ran == [["a"], ["a", "b"], ["bad"]]

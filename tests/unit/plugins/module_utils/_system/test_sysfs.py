@@ -79,7 +79,7 @@ def test_errno_is_kept(sysfs: Sysfs, call: Callable[[Sysfs], object], number: in
 
 
 def test_errno_of_the_write_itself(sysfs: Sysfs) -> None:
-    """Not only of opening: the kernel answers to write(2)."""
+    """The errno of write(2), as well as of open(2)."""
     with pytest.raises(KernelError) as caught:
         Sysfs("/").write("/dev/full", "1")
     assert caught.value.errno == errno.ENOSPC

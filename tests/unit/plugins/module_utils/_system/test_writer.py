@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes with a deadline, for real: a FIFO that nobody reads keeps its writer waiting as the kernel keeps one."""
+"""Writes with a deadline, for real.
+
+A FIFO without a reader keeps its writer waiting as the kernel keeps one.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,10 @@ except BlockedError as error:
 
 @pytest.fixture
 def sysfs(tmp_path: Path) -> Iterator[Sysfs]:
-    """Also a test that fails leaves nobody waiting at its FIFO."""
+    """A tree that leaves no writer waiting at its FIFO.
+
+    A test that fails leaves none either.
+    """
     (tmp_path / PATH[1:]).parent.mkdir(parents=True)
     sysfs = Sysfs(str(tmp_path))
     yield sysfs
@@ -77,7 +83,7 @@ def writer_of(text: str) -> int:
 
 
 def test_a_write_arrives_as_one(sysfs: Sysfs) -> None:
-    """The value may have any characters; the same process does the next one."""
+    """Values of any characters, written by the same process."""
     Path(sysfs.real(PATH)).touch()
     seen: list[str] = []
     for value in ("0-3,200", "\n", "ü'\"", ""):
@@ -105,7 +111,7 @@ def test_errno_is_that_of_the_write(sysfs: Sysfs, tmp_path: Path) -> None:
 
 
 def test_errno_of_the_write_itself(tmp_path: Path) -> None:
-    """Not only of opening: the kernel answers to write(2)."""
+    """The errno of write(2), as well as of open(2)."""
     writers = writer.Writers()
     answer = writers.write(str(tmp_path / "lock"), "/dev/full", "1", 20)
     assert (answer.what, answer.errno) == ("write", errno.ENOSPC)
@@ -148,7 +154,10 @@ def test_another_pf_goes_on_meanwhile(sysfs: Sysfs) -> None:
 
 
 def test_time_begins_anew_with_each_answer_to_another(sysfs: Sysfs) -> None:
-    """What stands in the kernel's queue is not given up while those before it come back."""
+    """A deadline that begins anew with each answer to another.
+
+    A write in the kernel's queue is not given up while those before it come back.
+    """
     path = fifo(sysfs)
     other = PATH.replace(PF, OTHER)
     Path(sysfs.real(other)).parent.mkdir(parents=True)
@@ -213,7 +222,7 @@ print(len(done))
 
 
 def test_several_at_once_out_of_a_zip_file(tmp_path: Path) -> None:
-    """As Ansible runs modules: the text of the writer's program is read there."""
+    """A writer's program in a zip file, as Ansible runs modules."""
     archive = tmp_path / "modules.zip"
     with zipfile.ZipFile(archive, "w") as file:
         for package in ("mu", "mu/_model", "mu/_system"):
@@ -239,7 +248,10 @@ def test_several_at_once_each_have_a_process(sysfs: Sysfs) -> None:
 
 
 def test_the_program_ends_and_keeps_nobody_waiting(sysfs: Sysfs) -> None:
-    """Its writer stays: in no session, with no pipe of the program that somebody could wait for the end of."""
+    """A writer that outlives the program without holding it up.
+
+    It is in a session of its own, and has none of the program's pipes.
+    """
     path = fifo(sysfs)
     argv = [sys.executable, "-c", PROGRAM, sysfs.root, PATH, PF]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "build/src")}
@@ -313,7 +325,10 @@ def test_only_root_may_read_locks(sysfs: Sysfs, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_writer_that_was_killed_meanwhile(sysfs: Sysfs) -> None:
-    """By the kernel, for its memory: the run that used it before must know."""
+    """A writer killed by the kernel, for its memory.
+
+    The run that used it before must know.
+    """
     Path(sysfs.real(PATH)).touch()
     sysfs.write_within(PATH, "1", PF, 20)
     pid = int(sysfs.read(f"{WRITES}/{PF}").split(" ")[0])

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Driver and firmware of an interface, as the kernel answers: also that of this machine."""
+"""Driver and firmware of an interface, as kernels answer.
+
+This machine's is one of them.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools.ethtool impo
 
 
 def answer(version: bytes, firmware: bytes) -> bytes:
-    """struct ethtool_drvinfo, written anew from include/uapi/linux/ethtool.h."""
+    """struct ethtool_drvinfo, written from include/uapi/linux/ethtool.h."""
     texts = b"".join(text.ljust(32, b"\0") for text in (b"igb", version, firmware, b"0000:03:00.0", b""))
     return struct.pack("=I", 3) + texts + bytes(12) + struct.pack("=5I", 0, 1, 2, 3, 4)
 
@@ -41,7 +44,10 @@ def test_answers(version: bytes, firmware: bytes, means: DriverInfo) -> None:
 
 
 def test_the_kernel_fills_the_buffer_that_the_request_points_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    """struct ifreq of net/if.h: the name, and a pointer at offset 16, in 40 bytes where pointers have 8."""
+    """struct ifreq of net/if.h: a name, and a pointer.
+
+    The pointer is at offset 16, in 40 bytes where pointers have 8.
+    """
 
     def ioctl(_socket: Any, number: int, request: bytes) -> int:  # noqa: ANN401 - a socket or its number
         assert (number, len(request)) == (0x8946, 32 + struct.calcsize("P"))

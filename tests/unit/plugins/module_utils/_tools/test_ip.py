@@ -85,7 +85,10 @@ def test_read_without_vfs() -> None:
     ],
 )
 def test_read_what_ip_does_not_say(output: str) -> None:
-    """Nobody may take it for an interface without VFs: what undo brings back would be unknown."""
+    """An error, not an interface without VFs.
+
+    Otherwise an undo could not know the previous state.
+    """
     with pytest.raises(
         SriovError, match=r"'ip -json -details link show dev eth0' did not (tell of eth0|answer in JSON)"
     ):
@@ -171,7 +174,10 @@ def test_parts_are_one_netlink_attribute_each() -> None:
 
 
 def test_several_interfaces_by_one_start() -> None:
-    """Others, such as those of VFs, are not worked out; an interface that is not shown is read by itself."""
+    """One program for several interfaces.
+
+    Others, such as those of VFs, are not parsed; an interface that is not shown is read by itself.
+    """
     entries = [{}, {"ifname": "eth0", "address": "02:00:00:00:00:01", "vfinfo_list": [{"vf": 3, "vlan": 7}]}]
     asked: list[list[str]] = []
 
@@ -193,5 +199,5 @@ def test_a_dump_that_fails_is_none() -> None:
 
 
 def test_a_dump_that_is_no_json_is_none() -> None:
-    """Of the interfaces asked for alone there may be a good answer."""
+    """No answer, as single interfaces may have a good one."""
     assert ip.read_links(lambda _argv: '[{"ifname": "eth0', ["eth0"]) == {}

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The backend against a real QEMU, without a guest and without VFs: what it answers, not what a fake was told to."""
+"""The backend against a real QEMU, without guest and VFs."""
 
 from __future__ import annotations
 
@@ -53,7 +53,10 @@ class Machine:
         self.processes.append(subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
 
     def wait(self) -> None:
-        """Until it answers: its socket exists a moment before it listens."""
+        """Wait until it answers.
+
+        Its socket exists a moment before it listens.
+        """
         until = time.monotonic() + 20
         while time.monotonic() < until:
             with contextlib.suppress(SriovError), _qmp.connect(self.qmp, 5.0):
@@ -141,16 +144,19 @@ def test_running_vm_is_never_released_nor_killed(machine: Machine) -> None:
 
 
 def test_devices_are_found_and_plugged_again_at_their_place(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small device stands for vfio-pci: type, bus, slot and JSON types are what matters."""
+    """A small device in place of vfio-pci.
+
+    Type, bus, slot and JSON types are what matters.
+    """
     monkeypatch.setattr(_qemu_argv, "VFIO", (SMALL,))
-    told = f"{SMALL},id=r0,bus=rp1,multifunction=off,max-bytes=1024"
+    given = f"{SMALL},id=r0,bus=rp1,multifunction=off,max-bytes=1024"
     with _qmp.connect(machine.qmp) as qmp:
         types = _qemu_devices.property_types(qmp, SMALL)
-        typed = _qemu_devices.typed(_qemu_argv.parse(told, "driver"), types)
+        typed = _qemu_devices.typed(_qemu_argv.parse(given, "driver"), types)
         assert typed == {"driver": SMALL, "id": "r0", "bus": "rp1", "multifunction": False, "max-bytes": 1024}
         qmp.execute("device_add", **typed)
         monkeypatch.setattr(_qemu_devices, "property_types", lambda _qmp: types)
-        (found,) = _qemu_devices.vfio_devices(qmp, [*machine.argv, "-device", told])
+        (found,) = _qemu_devices.vfio_devices(qmp, [*machine.argv, "-device", given])
         assert (found.handle, found.path, found.hotplugged, found.problem) == (
             "r0", "/machine/peripheral/r0", True, None,
         )  # fmt: skip
@@ -161,7 +167,7 @@ def test_devices_are_found_and_plugged_again_at_their_place(machine: Machine, mo
 
 
 def test_guest_that_never_answers_an_unplug(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No guest runs in this machine, so nobody acknowledges; the device stays, and so does the machine."""
+    """A device that no guest releases; it stays, and the machine too."""
     with _qmp.connect(machine.qmp) as qmp:
         qmp.execute("device_add", driver=SMALL, id="r0", bus="rp1")
         monkeypatch.setattr(_qemu_argv, "VFIO", (SMALL,))

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The QMP client against a scripted server: answers, events, deadlines, and the end of a connection."""
+"""The QMP client against a scripted server.
+
+Answers, events, deadlines, and the end of a connection.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,10 @@ Serve = Callable[..., str]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """A server that sends the greeting, then for each request the messages of its next list; None closes."""
+    """A server that answers each request with its next messages.
+
+    It sends the greeting first; None closes.
+    """
     folder = tempfile.TemporaryDirectory(prefix="kf")
     path = str(Path(folder.name) / "q")
     server = socket.socket(socket.AF_UNIX)
