@@ -13,9 +13,9 @@ description:
   - Brings any number of SR-IOV physical functions (PFs) to a declared state, all in one task and side by side.
   - The state is the number of virtual functions (VFs) enabled in hardware, which of them exist as PCI devices, their
     drivers and their administrative properties.
-  - What is omitted is left as it is found.
+  - What is omitted keeps its current state.
   - All input is checked against the host before anything is written. A PF at which something fails is taken back to
-    what was found. Success is reported only after a fresh reading. After a run that was killed, the same task
+    its previous state. Success is reported only after a fresh reading. After a run that was killed, the same task
     converges.
   - One run at a time changes a PF. Another one waits for it for at most 60 seconds.
   - The kernel's interface is recognised by its files. With C(vf-id) any set of VFs can be present. With C(vf-id-narrow)
@@ -171,8 +171,8 @@ options:
         type: bool
   allow_disruptive:
     description:
-      - Allow the number of VFs enabled to go through 0 on the way to what is declared, which takes all present VFs of
-        that PF away, those that shall stay for a moment. The refusal without it, and RV(notes) with it, name these VFs.
+      - Allow a change that requires disabling all VFs first (C(sriov_numvfs=0)), which takes all present VFs of that PF
+        away, those that are to stay for a moment. The refusal without it, and RV(notes) with it, name these VFs.
       - Needed to change the number enabled while VFs are present, to leave VFs out on the interface C(vf-id-narrow),
         and to add VFs again that are missing on the interface C(stock). Elsewhere VFs come and go without it.
       - Needed too where O(pfs[].eswitch_mode) changes while VFs are present that the PF's driver wants away or unbound
@@ -185,9 +185,9 @@ options:
       - Allow taking away VFs that are in use, or unbinding them for a moment.
       - A VF is in use when a process has it open through VFIO, when a libvirt domain has it, running or only defined,
         when its network interface is below another one or in another network namespace, and when its block device is
-        mounted, swapped to, open or part of another one. The refusal names the user. Binding a VF of a domain that is
+        mounted, swapped to, open or part of another one. The refusal names the holder. Binding a VF of a domain that is
         only defined to a VFIO driver needs no force.
-      - The kernel waits for a process that has a VF open to let go of it. The task does not wait for ever. It fails
+      - The kernel waits until a process that has a VF open releases it. The task does not wait for ever. It fails
         60 seconds and 2 more for each VF after the kernel has last answered it, and leaves the PF as it is.
     type: bool
     default: false

@@ -16,8 +16,9 @@ description:
   - How many VFs are enabled in hardware is not changed. VFs that are to be present must be enabled, see
     O(kvmfleet.sriov.sriov_pf#module:pfs[].hardware_vfs).
   - With the kernel's interface C(vf-id) VFs come and go one by one. With C(vf-id-narrow) they come one by one, and go
-    only by way of 0 (O(allow_disruptive)), except for VF 0, which stays. With C(stock) every enabled VF is present and
-    stays. Where a VF cannot be left out, it is present all the same, and RV(notes) and RV(present_vfs) say so.
+    only where all VFs are disabled first (O(allow_disruptive)), except for VF 0, which stays. With C(stock) every
+    enabled VF is present and stays. Where a VF cannot be left out, it is present all the same, and RV(notes) and
+    RV(present_vfs) say so.
   - What is changed here is not part of the host document that the role P(kvmfleet.sriov.sriov#role) writes. The next
     boot brings back what is declared there.
 author:
@@ -46,7 +47,7 @@ options:
   state:
     description:
       - Whether these VFs exist as PCI devices.
-      - VFs that are not enabled count as V(absent). V(absent) goes with no wish for the VFs.
+      - VFs that are not enabled count as V(absent). With V(absent), nothing else can be declared for the VFs.
     type: str
     choices: [present, absent]
     default: present
@@ -119,8 +120,8 @@ options:
   # END GENERATED
   allow_disruptive:
     description:
-      - Allow the number of VFs enabled to go through 0, which takes all present VFs of the PF away, those that shall
-        stay for a moment. The refusal without it, and RV(notes) with it, name these VFs.
+      - Allow a change that requires disabling all VFs first (C(sriov_numvfs=0)), which takes all present VFs of the PF
+        away, those that are to stay for a moment. The refusal without it, and RV(notes) with it, name these VFs.
       - Needed to remove VFs on the interface C(vf-id-narrow), and to add VFs again that are missing on the interface
         C(stock).
       - It does not allow taking away VFs that are in use, see O(force).
@@ -129,8 +130,8 @@ options:
   force:
     description:
       - Allow taking away VFs that are in use, see O(kvmfleet.sriov.sriov_pf#module:force) for what counts as that. The
-        refusal names the user.
-      - The kernel waits for a process that has a VF open to let go of it. The task does not wait for ever. It fails
+        refusal names the holder.
+      - The kernel waits until a process that has a VF open releases it. The task does not wait for ever. It fails
         60 seconds and 2 more for each VF after the kernel has last answered it, and leaves the PF as it is.
     type: bool
     default: false
