@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Controller side of ``live_update_wait``: asks the host again and again, while it goes away and comes back."""
+"""Controller side of ``live_update_wait``: polls a host across its kexec."""
 
 from __future__ import annotations
 
@@ -25,8 +25,11 @@ SPEC = {
     "interval": {"type": "float", "default": 2.0},
 }
 ANSWER_S, LONGEST_S = 45, 360
-"""A connection to a host that has just jumped into another kernel may hang for ever, so no question may take longer
-than the first; a busy host may only be slow, so a question that got no answer in time doubles it, up to the second."""
+"""First and longest deadline of an answer, in seconds.
+
+A connection to a host that has just jumped into another kernel may hang for ever, so no question may take longer than
+the first; a busy host may only be slow, so a question that got no answer in time doubles it, up to the second.
+"""
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
@@ -35,7 +38,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
     _supports_diff = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """What the host says once the update has ended; fails when it has not within ``timeout`` seconds."""
+        """Wait for the host's answer, or for the update's end.
+
+        Returns status, result and state of the run's unit. Fails when that takes more than ``timeout`` seconds.
+        """
         super().run(tmp, task_vars)
         _result, arguments = self.validate_argument_spec(SPEC)
         until = time.monotonic() + arguments["timeout"]
@@ -53,7 +59,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
         raise AnsibleActionFail(f"the live update is in phase '{shown}' {waited}")
 
     def _ask(self, task_vars: dict[str, Any], *, final: bool = False) -> dict[str, Any]:
-        """What the module says; nothing when the host cannot be reached now, or the module failed and is not final."""
+        """Answer of the module `live_update_info`, or a part of it.
+
+        The status alone while the update is under way, unless ``final``; empty when the host cannot be reached now, or
+        when the module failed and is not ``final``.
+        """
         begin = time.monotonic()
         try:
             with _alarm(self._patience):
@@ -75,15 +85,21 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
         return dict(answer)
 
     def _status(self) -> dict[str, Any]:
-        """status.json as it is: a module would take CPU time from guests that are coming back; empty without one."""
-        found = self._low_level_execute_command(f"cat {LIVE_UPDATE_STATUS}")
+        """Content of status.json, empty without one.
+
+        Read without a module, which would take CPU time from guests that are coming back.
+        """
+        read = self._low_level_execute_command(f"cat {LIVE_UPDATE_STATUS}")
         try:
-            return dict(json.loads(found["stdout"])) if found["rc"] == 0 else {}
+            return dict(json.loads(read["stdout"])) if read["rc"] == 0 else {}
         except ValueError:
             return {}
 
     def _forget_connection(self) -> None:
-        """A persistent connection into the old kernel answers nothing and refuses nothing."""
+        """Reset the connection to the host.
+
+        A persistent one into the old kernel answers nothing and refuses nothing.
+        """
         with contextlib.suppress(AnsibleError, TimeoutError, OSError, AttributeError), _alarm(ANSWER_S):
             self._connection.reset()
 
@@ -95,7 +111,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
 
 @contextlib.contextmanager
 def _alarm(seconds: int) -> Iterator[None]:
-    """`TimeoutError` after ``seconds``; an action runs in the main thread of a process of its own."""
+    """Raise `TimeoutError` after ``seconds``.
+
+    An action runs in the main thread of a process of its own.
+    """
 
     def late(_number: int, _frame: object) -> None:
         raise TimeoutError

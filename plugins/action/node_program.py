@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Controller side of ``node_program``: packs the program and lets ``copy`` install it where it differs."""
+"""Controller side of ``node_program``: packs the program and installs it.
+
+``copy`` does that where it differs.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
     _supports_diff = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The result of ``copy``, less what is of the controller's temporary file."""
+        """Result of ``copy``, without facts of the controller's temporary file."""
         super().run(tmp, task_vars)
         _validation, arguments = self.validate_argument_spec({"dest": {"type": "path", "default": PROGRAM}})
         with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filters that make host documents of other systems' configurations and hosts."""
+"""Filters that convert other systems' configurations, or hosts, to host documents."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.registry i
 
 
 def _filter(convert: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    """``convert`` with its errors as Ansible shows them."""
+    """``convert`` with its errors as `AnsibleFilterError`."""
 
     @wraps(convert)
     def checked(*values: object, **options: object) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def _filter(convert: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, A
 
 
 class FilterModule:
-    """Each is documented in a file of its name."""
+    """Filters by name; each is documented in a file of its name."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {one.convert.__name__: _filter(one.convert) for one in CONVERTERS.values()}

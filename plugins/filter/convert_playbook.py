@@ -15,10 +15,10 @@ from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert import reg
 
 
 def converter(source: object) -> dict[str, Any]:
-    """The registry entry of ``source`` for the playbook.
+    """Registry entry of ``source`` for the playbook.
 
-    It has whether the source is ``known``, how it is read, and which ``sources`` there are.
-    ``files`` are the sources that are converted from a file alone.
+    ``known``: whether the source has a converter. ``of_host`` and ``command``: how it is read. ``sources``: the names
+    of all, as text. ``files``: those that are converted from a file alone.
     """
     *others, last = registry.CONVERTERS
     one = registry.CONVERTERS.get(str(source))
@@ -32,7 +32,7 @@ def converter(source: object) -> dict[str, Any]:
 
 
 def convert(documents: list[object], source: str, **options: object) -> dict[str, Any]:
-    """`registry.convert`, with its errors as Ansible shows them."""
+    """`registry.convert`, with its errors as `AnsibleFilterError`."""
     try:
         return registry.convert(documents, source, **options)
     except SriovError as error:
@@ -41,7 +41,7 @@ def convert(documents: list[object], source: str, **options: object) -> dict[str
 
 
 class FilterModule:
-    """What the playbook `convert` uses."""
+    """Filters of the playbook `convert`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {"converter": converter, "convert": convert}

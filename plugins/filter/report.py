@@ -19,12 +19,12 @@ def last_heartbeat(log: str, pattern: str = report.PATTERN) -> float:
 
 
 def finding(item: Mapping[str, Any]) -> str:
-    """A refusal as a sentence."""
+    """Problem and fix of a refusal, as a sentence."""
     return f"{item['problem']}: {item['fix']}"
 
 
 class FilterModule:
-    """What playbooks of this collection use."""
+    """Filters of this collection's playbooks."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {

@@ -139,7 +139,7 @@ ARGUMENTS = {
 
 
 def main() -> None:
-    """Build, or tell what would be built."""
+    """Build, or in check mode report what would be built."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
         result = perform(request_from(module.params), check=module.check_mode)
