@@ -24,7 +24,7 @@ options:
     type: str
     choices:
       ended: No live update is under way.
-      answer: The host has said where it stands.
+      answer: The host has reported its status.
     default: ended
   timeout:
     description: How many seconds to wait at most. The host goes on by itself after that.

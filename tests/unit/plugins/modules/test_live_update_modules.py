@@ -40,9 +40,9 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
 
 @pytest.fixture
 def call(node: FakeNode, capsys: pytest.CaptureFixture[str]) -> Call:
-    def run(main: Callable[[Any], None], door: object = None, **args: object) -> dict[str, Any]:
+    def run(main: Callable[[Any], None], entry: object = None, **args: object) -> dict[str, Any]:
         with patch_module_args(args), pytest.raises(SystemExit):
-            main(door or node.live)
+            main(entry or node.live)
         return dict(json.loads(capsys.readouterr().out))
 
     return run
@@ -87,7 +87,7 @@ def test_documented_examples_of_kexec(node: FakeNode, call: Call) -> None:
     assert not node.live.kexec.loaded()
 
 
-def test_other_wishes_arm_anew(call: Call) -> None:
+def test_another_request_arms_anew(call: Call) -> None:
     first = call(live_update.main, **ARM)
     second = call(live_update.main, **{**ARM, "budget_s": 25.0})
     assert second["changed"]
@@ -175,19 +175,19 @@ IMAGE = {"image": f"/boot/vmlinuz-{NEW}", "initrd": f"/boot/initrd.img-{NEW}"}
 
 
 def test_image_four_times_and_unloaded(node: FakeNode, call: Call) -> None:
-    door = node.live.kexec
-    check = call(kexec_image.main, door, **IMAGE, _ansible_check_mode=True)
-    assert not door.loaded()
-    do = call(kexec_image.main, door, **IMAGE)
-    again = call(kexec_image.main, door, **IMAGE)
-    again_check = call(kexec_image.main, door, **IMAGE, _ansible_check_mode=True)
+    entry = node.live.kexec
+    check = call(kexec_image.main, entry, **IMAGE, _ansible_check_mode=True)
+    assert not entry.loaded()
+    do = call(kexec_image.main, entry, **IMAGE)
+    again = call(kexec_image.main, entry, **IMAGE)
+    again_check = call(kexec_image.main, entry, **IMAGE, _ansible_check_mode=True)
     assert [check["changed"], do["changed"], again["changed"], again_check["changed"]] == [True, True, False, False]
     assert check["diff"] == do["diff"]
     assert node.loaded == "root=/dev/vda ro quiet panic=30"
     node.put(f"/boot/vmlinuz-{NEW}", "another kernel")
-    assert call(kexec_image.main, door, **IMAGE)["changed"]
-    assert call(kexec_image.main, door, state="unloaded")["changed"]
-    assert not call(kexec_image.main, door, state="unloaded")["changed"]
+    assert call(kexec_image.main, entry, **IMAGE)["changed"]
+    assert call(kexec_image.main, entry, state="unloaded")["changed"]
+    assert not call(kexec_image.main, entry, state="unloaded")["changed"]
 
 
 def test_image_of_an_armed_update_is_not_replaced(node: FakeNode, call: Call) -> None:

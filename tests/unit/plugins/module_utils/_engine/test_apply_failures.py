@@ -135,11 +135,11 @@ def test_each_action_lies(scene: Scene, good: dict[str, Any]) -> None:
             judge(scene, good, error)
             lies += 1
         else:
-            assert wished(scene, scene.picture()) == wished(scene, good)
+            assert declared(scene, scene.picture()) == declared(scene, good)
     assert lies
 
 
-def wished(scene: Scene, picture: dict[str, Any]) -> dict[str, Any]:
+def declared(scene: Scene, picture: dict[str, Any]) -> dict[str, Any]:
     """A picture without drivers that the kernel chooses.
 
     They may be none.

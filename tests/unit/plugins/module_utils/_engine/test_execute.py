@@ -63,7 +63,7 @@ def refusal(host: FakeHost, action: Action) -> PropertyError:
     return caught.value
 
 
-# properties that the driver refuses, what is wished, which are named, errno
+# properties that the driver refuses, declared ones, named ones, errno
 REFUSED: list[tuple[dict[str, int], dict[str, object], tuple[str, ...], int]] = [
     (
         {"trust": errno.EOPNOTSUPP},
