@@ -22,7 +22,7 @@ endif
 
 .PHONY: help setup venv pin src collection ruff mypy generate generated import-lint ansible-lint yamllint changelog lint format \
 	sanity unit unit-changed unit-slow test-fast \
-	mutants test-mutants conformance kernel-check kernel-bisect test-kernels evidence molecule test demo bench clean
+	mutants test-mutants lab-build conformance kernel-check kernel-bisect test-kernels evidence molecule test demo bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -99,6 +99,9 @@ mutants: test-mutants # as a stage of make test
 test-fast: venv src ## ruff, mypy, import-linter, unit tests of what changed and of what rests on it: under a minute
 	@$(BIN)/python -m tools.stages ruff+mypy+import-lint+generated unit-changed
 
+lab-build: setup collection # as a stage, before those that boot hosts
+	@$(BIN)/python -m lab build
+
 conformance: setup collection ## the conformance cases and jumps on real stock and patched kernels (boots lab hosts)
 	@$(BIN)/python -m lab conformance
 
@@ -120,8 +123,10 @@ molecule: setup collection ## all molecule scenarios on one lab boot
 
 test: setup venv src ## everything; what passed on identical inputs is not run again (FRESH=1 runs all)
 	@status=0; $(BIN)/python -m tools.stages ruff+mypy+import-lint+generated unit mutants kernel-check+evidence ansible-lint+sanity \
-		yamllint+changelog unit-slow --then conformance molecule || status=$$?; \
-	if [[ -d build/lab/test ]]; then $(BIN)/python -m lab down test >build/test/down.log 2>&1; fi; \
+		yamllint+changelog unit-slow --then lab-build conformance+molecule || status=$$?; \
+	for fleet in kernels test; do \
+		if [[ -d build/lab/$$fleet ]]; then $(BIN)/python -m lab down $$fleet >build/test/down-$$fleet.log 2>&1; fi; \
+	done; \
 	exit $$status
 
 demo: setup collection ## from nothing to the live update of an emulated fleet; report in build/demo/

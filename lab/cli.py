@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("fleet", help="a fleet of lab/fleets/")
         if name in ("ssh", "console"):
             command.add_argument("host")
-        if name in ("demo", "molecule"):
+        if name in ("demo", "molecule", "conformance"):
             command.add_argument("--keep", action="store_true", help="leave the fleet running")
         if name == "molecule":
             command.add_argument("scenarios", nargs="*", help="all by default")
@@ -109,7 +109,11 @@ def _kills(options: argparse.Namespace) -> None:
 
 
 def _conformance(options: argparse.Namespace) -> int:
-    return conformance.conformance(options.only)
+    try:
+        return conformance.conformance(options.only)
+    finally:
+        if not options.keep:
+            operations.down(conformance.KERNELS)
 
 
 def _test_kernels(options: argparse.Namespace) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -18,6 +20,15 @@ def cache() -> Path:
     """The cache of all the project's tools; safe to delete at any time."""
     default = Path.home() / ".cache" / "kvmfleet-sriov"
     return Path(os.environ.get("KVMFLEET_CACHE", default))
+
+
+@contextlib.contextmanager
+def building() -> Iterator[None]:
+    """Hold the cache's lock: of several runs at once one builds, the others then find what it built."""
+    cache().mkdir(parents=True, exist_ok=True)
+    with (cache() / "building.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def key(parts: Iterable[str | bytes]) -> str:

@@ -8,9 +8,9 @@ counts are those of the last line of that log with "N passed", "N failed" or "N 
 counts as one check. A stage whose command fails, or that skipped everything, never counts as passed. The run's last
 line, also in build/test/total, is "N passed, N failed".
 
-A stage that passed before on identical inputs (tools/inputs.py) is not run again: it counts with the numbers of that
-time, and names that time. KVMFLEET_FRESH=1 runs all. Stages with a `+` between them run side by side, their output only
-in the logs until they end.
+A stage that passed before on identical inputs (tools/inputs.py says what these are) is not run again: it counts with
+the numbers of that time, and says when it was. KVMFLEET_FRESH=1 runs all. Stages with a `+` between them run side by
+side, their lines marked by their names.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def count(log: str, status: int) -> tuple[int, int, int]:
     return passed if passed or failed else 1, failed, skipped
 
 
-def stage(name: str, *, quiet: bool = False) -> Row:
+def stage(name: str, *, mark: str = "") -> Row:
     """Run a stage, or take its proof from identical inputs.
 
     Its result is kept as proof if nothing was edited meanwhile.
@@ -73,7 +73,7 @@ def stage(name: str, *, quiet: bool = False) -> Row:
         note = f"identical inputs, proven on {proofs.day(known)}"
         print(f"--- {name}: {note} UTC (KVMFLEET_FRESH=1 runs it)", flush=True)
         return Row(name, known["passed"], 0, known["skipped"], 0.0, note)
-    row = run(name, ["make", name], quiet=quiet)
+    row = run(name, ["make", name], mark=mark)
     if before and not row.failed and identity(name) == before:
         proofs.keep(name, before, passed=row.passed, skipped=row.skipped)
     return row
@@ -92,13 +92,12 @@ def identity(name: str) -> str:
         return ""
 
 
-def run(stage: str, command: list[str], *, quiet: bool = False) -> Row:
+def run(stage: str, command: list[str], *, mark: str = "") -> Row:
     """Run a stage; copy its output to its log and the terminal.
 
-    If ``quiet``, the terminal shows it when the stage has ended.
+    ``mark`` stands before each line on the terminal.
     """
-    if not quiet:
-        print(f"--- {stage}: {' '.join(command)}", flush=True)
+    print(f"--- {stage}: {' '.join(command)}", flush=True)
     started = time.monotonic()
     lines = []
     with (
@@ -115,13 +114,11 @@ def run(stage: str, command: list[str], *, quiet: bool = False) -> Row:
         for line in process.stdout or ():
             lines.append(line)
             log.write(line)
-            if not quiet:
-                sys.stdout.write(line)
-                sys.stdout.flush()
+            log.flush()
+            sys.stdout.write(f"{mark}{line}")
+            sys.stdout.flush()
     row = Row(stage, *count("".join(lines), process.returncode), seconds=time.monotonic() - started)
-    verdict = f"--- {stage}: {'failed' if row.failed else 'ok'} after {row.seconds:.0f} s"
-    whole = f"--- {stage}: {' '.join(command)}\n{''.join(lines)}" if quiet else ""
-    print(whole + verdict, flush=True)
+    print(f"--- {stage}: {'failed' if row.failed else 'ok'} after {row.seconds:.0f} s", flush=True)
     return row
 
 
@@ -130,8 +127,9 @@ def group(names: list[str]) -> list[Row]:
     if len(names) == 1:
         return [stage(names[0])]
     print(f"--- {', '.join(names)}: side by side", flush=True)
+    width = max(map(len, names))
     with ThreadPoolExecutor(len(names)) as pool:
-        return list(pool.map(lambda name: stage(name, quiet=True), names))
+        return list(pool.map(lambda name: stage(name, mark=f"{name:>{width}} | "), names))
 
 
 def table(rows: list[Row]) -> str:

@@ -10,19 +10,23 @@ from dataclasses import replace
 from .. import playbook
 from ..images import bootdisk, guest, rootfs
 from ..kernels import packages
+from ..kernels.flavour import GUEST
 from ..machine import host, vm
-from ..paths import RUNS, sockets
+from ..paths import RUNS, building, sockets
 from ..progress import say, step
 from . import fleet, inventory
 
 
-def build() -> None:
-    """Everything that fleets are made of."""
-    rootfs.build()
-    bootdisk.build()
-    guest.build()
-    playbook.install_collection()
-    packages.build()
+def build(flavours: Collection[str] = ()) -> None:
+    """Everything that fleets are made of, kernels of more ``flavours`` among it."""
+    with building():
+        rootfs.build()
+        bootdisk.build()
+        guest.build()
+        playbook.install_collection()
+        packages.build()
+        if flavours:
+            packages.build(tuple(flavours))
 
 
 def up(name: str, without: Collection[str] = ()) -> list[host.Running]:
@@ -59,7 +63,7 @@ def start_vms(name: str) -> None:
     root = rootfs.build()
     wanted = fleet.load(name)
     hosts = [entry for entry in host.running(wanted, root.ssh_key) if entry.host.vms]
-    image, initrd = packages.built("stock").image, guest.build()
+    image, initrd = packages.built(GUEST).image, guest.build()
 
     def one(entry: host.Running) -> None:
         vm.install(entry.ssh, image, initrd)

@@ -1,12 +1,15 @@
-"""The fleet that conformance cases and molecule scenarios share: booted once, then found ready."""
+"""Fleets for tests: booted once, hosts named after a flavour on that kernel, then found ready."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import subprocess
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import yaml
 
 from .. import playbook
 from ..images import rootfs
@@ -14,10 +17,13 @@ from ..kernels import packages
 from ..kernels.flavour import FLAVOURS, STANDARD
 from ..machine import host
 from ..paths import HERE, REPOSITORY, RUNS
-from ..progress import say, step
+from ..progress import LabError, say, step
 from . import fleet, inventory, operations
 
 FLEET = "test"
+"""What molecule's scenarios run on."""
+SCENARIOS = REPOSITORY / "molecule"
+LOGS = REPOSITORY / "build" / "molecule"
 
 
 def ready(name: str = FLEET, only: Collection[str] = ()) -> list[host.Running]:
@@ -29,10 +35,7 @@ def ready(name: str = FLEET, only: Collection[str] = ()) -> list[host.Running]:
     left = [one.name for one in wanted.hosts if only and one.name in FLAVOURS and one.name not in only]
     hosts = [entry for entry in host.running(wanted, rootfs.ssh_key()) if entry.host.name not in left]
     flavours = tuple(entry.host.name for entry in hosts if entry.host.name in FLAVOURS)
-    operations.build()
-    more = tuple(flavour for flavour in flavours if flavour not in STANDARD)
-    if more:
-        packages.build(more)
+    operations.build([flavour for flavour in flavours if flavour not in STANDARD])
     stamp = RUNS / name / "ready.json"
     if all(entry.pid() for entry in hosts) and stamp.exists() and stamp.read_text() == _facts(hosts, flavours):
         say(f"fleet {name} is up already")
@@ -63,22 +66,59 @@ def notes(scenario: str) -> Path:
     return folder
 
 
+def hosts_of(scenario: str) -> frozenset[str]:
+    """Names of the hosts that a scenario's playbooks act on."""
+    texts = [path.read_text() for path in sorted((SCENARIOS / scenario).glob("*.yml"))]
+    plays = [play for text in texts for play in yaml.safe_load(text) or [] if isinstance(play, dict)]
+    patterns = [str(play.get("hosts") or play.get("vars", {}).get("live_update_hosts", "")) for play in plays]
+    return frozenset(name for pattern in patterns for name in pattern.split(":") if name)
+
+
+def lanes(hosts: Mapping[str, frozenset[str]]) -> list[list[str]]:
+    """Scenarios side by side: those that share a host, also by way of a third, are in one lane, in their order."""
+    found: list[tuple[list[str], frozenset[str]]] = []
+    for scenario, needed in hosts.items():
+        mine = [lane for lane in found if lane[1] & needed]
+        names = [name for lane in mine for name in lane[0]] + [scenario]
+        taken = needed.union(*(lane[1] for lane in mine))
+        found = [lane for lane in found if lane not in mine] + [(names, taken)]
+    return [names for names, _taken in found]
+
+
 def molecule(scenarios: list[str], keep: bool) -> int:
-    """Run molecule's scenarios, all of them by default, on the shared fleet; returns molecule's status."""
+    """Run molecule's scenarios, all of them by default, on the shared fleet; 0 if all passed."""
     ready()
-    names = scenarios or sorted(path.parent.name for path in (REPOSITORY / "molecule").glob("*/molecule.yml"))
-    more = {"KVMFLEET_INVENTORY": str(inventory.path(FLEET)), "ANSIBLE_NOCOLOR": "1"}
-    environment = {key: value for key, value in playbook.environment().items() if key != "ANSIBLE_CONFIG"} | more
-    environment["KVMFLEET_KERNEL"] = packages.built("series").release
-    environment["KVMFLEET_KERNEL_MANIFEST"] = str(packages.folder("series") / "manifest.json")
-    passed = 0
-    for name in names:
-        environment["MOLECULE_EPHEMERAL_DIRECTORY"] = str(notes(name))
-        argv = [str(playbook.BIN / "molecule"), "test", "--scenario-name", name]
-        with step(f"molecule scenario {name}"):
-            done = subprocess.run(argv, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL)
-        passed += done.returncode == 0
+    names = scenarios or sorted(path.parent.name for path in SCENARIOS.glob("*/molecule.yml"))
+    if not names:
+        raise LabError(f"no scenario in {SCENARIOS}")
+    work = lanes({name: hosts_of(name) for name in names})
+    say(f"side by side: {'; '.join(', '.join(lane) for lane in work)}")
+    try:
+        with ThreadPoolExecutor(len(work)) as pool:
+            passed = sum(pool.map(lambda lane: sum([run(name) for name in lane]), work))
+    finally:
+        if not keep:
+            operations.down(FLEET)
     print(f"molecule: {passed} passed, {len(names) - passed} failed", flush=True)
-    if not keep:
-        operations.down(FLEET)
-    return 0 if passed == len(names) and names else 1
+    return int(passed < len(names))
+
+
+def run(scenario: str) -> bool:
+    """Run one scenario to its end, its output in a log; whether it passed. A failed one's end is shown."""
+    log = LOGS / f"{scenario}.log"
+    more = {
+        "KVMFLEET_INVENTORY": str(inventory.path(FLEET)),
+        "KVMFLEET_KERNEL": packages.built("series").release,
+        "KVMFLEET_KERNEL_MANIFEST": str(packages.folder("series") / "manifest.json"),
+        "ANSIBLE_NOCOLOR": "1",
+        "MOLECULE_EPHEMERAL_DIRECTORY": str(notes(scenario)),
+    }
+    environment = {key: value for key, value in playbook.environment().items() if key != "ANSIBLE_CONFIG"} | more
+    argv = [str(playbook.BIN / "molecule"), "test", "--scenario-name", scenario]
+    with step(f"molecule scenario {scenario} (log: {log})"), log.open("wb") as file:
+        done = subprocess.run(
+            argv, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT
+        )
+    if done.returncode:
+        say(f"molecule scenario {scenario} failed; {log} ends:\n{log.read_text(errors='replace')[-6000:]}")
+    return done.returncode == 0

@@ -12,7 +12,8 @@ from .base import BASES, Base
 class Kind:
     """``patched``: with the base's series; ``fragments``: over its configuration; ``recorded``: kept as evidence.
 
-    ``bare``: over the first file of the base's configuration alone, without what its hosts show beyond a hypervisor.
+    ``bare``: over the first file of the base's configuration alone, without what its hosts show beyond a hypervisor;
+    ``guest``: over ``guest-BASE.config`` instead, as small as can be; of the first base only.
     """
 
     name: str
@@ -21,6 +22,13 @@ class Kind:
     fragments: tuple[str, ...] = ()
     recorded: bool = True
     bare: bool = False
+    guest: bool = False
+
+    def configs(self, base: Base) -> tuple[str, ...]:
+        """The configuration's files for a base, in the order in which they are merged."""
+        if self.guest:
+            return (f"guest-{base.name}.config", *self.fragments)
+        return (base.configs[:1] if self.bare else base.configs) + self.fragments
 
 
 KINDS = (
@@ -28,6 +36,7 @@ KINDS = (
     Kind("series", True, "-kvmfleet"),
     Kind("debug", True, "-kvmfleet-debug", ("debug.config",), bare=True),
     Kind("kcsan", True, "-kvmfleet-kcsan", ("kcsan.config",), recorded=False),
+    Kind("guest", False, "-kvmfleet-guest", recorded=False, guest=True),
 )
 
 
@@ -48,17 +57,18 @@ def of(bases: Iterable[Base]) -> dict[str, Flavour]:
     made: dict[str, Flavour] = {}
     for number, base in enumerate(bases):
         for kind in KINDS:
-            if kind.patched and not base.series:
+            if (kind.patched and not base.series) or (kind.guest and number):
                 continue
             name = f"{kind.name}-{base.name}" if number else kind.name
             series = base.series if kind.patched else ""
-            configs = (base.configs[:1] if kind.bare else base.configs) + kind.fragments
-            made[name] = Flavour(name, base, series, kind.localversion, configs, kind.recorded)
+            made[name] = Flavour(name, base, series, kind.localversion, kind.configs(base), kind.recorded)
     return made
 
 
 FLAVOURS = of(BASES.values())
 STANDARD = ("stock", "series")
-"""What the demo, the tests and the measurements run on."""
+"""What the hosts of the demo, the tests and the measurements run on."""
+GUEST = "guest"
+"""What the VMs on them run."""
 RECORDED = tuple(name for name, flavour in FLAVOURS.items() if flavour.recorded)
 """What kernel/EVIDENCE.json has entries of."""

@@ -12,7 +12,7 @@ from ..paths import HERE, cache
 from ..progress import LabError, run, step
 from . import configuration
 from .base import CONFIGS
-from .flavour import FLAVOURS, STANDARD
+from .flavour import FLAVOURS, GUEST, STANDARD
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def folder(flavour: str) -> Path:
     return cache() / "kernels" / flavour
 
 
-def build(names: tuple[str, ...] = STANDARD) -> None:
+def build(names: tuple[str, ...] = (*STANDARD, GUEST)) -> None:
     """Build flavours, or take them from the role's cache (ten minutes on two cores the first time).
 
     LabError when one lacks an option that its configuration asks for.

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from ..fleet import testbed
-from ..fleet.fleet import load
 from ..kernels import evidence, many_vfs, packages, selftest
 from ..kernels.base import named
-from ..kernels.flavour import FLAVOURS, RECORDED
+from ..kernels.flavour import FLAVOURS, RECORDED, STANDARD
 from ..machine.host import Running
-from ..paths import REPOSITORY
+from ..paths import REPOSITORY, building
 from ..progress import LabError, say, step
 from . import jumps
 
@@ -108,7 +107,8 @@ def selects(words: list[str]) -> str:
 def rows_of(fleet: str, works: dict[str, Work], keep: Callable[[str, Rows], None]) -> Iterator[tuple[str, Rows]]:
     """Each flavour and the rows of its cases, as they are done, on a fleet's hosts that are named after one."""
     hosts = [entry for entry in testbed.ready(fleet, works) if entry.host.name in works]
-    modules = {entry.host.name: many_vfs.build(entry.host.name) for entry in hosts}
+    with building():
+        modules = {entry.host.name: many_vfs.build(entry.host.name) for entry in hosts}
     with step("conformance cases on real kernels"), ThreadPoolExecutor(2) as pool:
         running = {}
         for entry in hosts:
@@ -122,9 +122,8 @@ def rows_of(fleet: str, works: dict[str, Work], keep: Callable[[str, Rows], None
 
 
 def conformance(only: list[str]) -> int:
-    """The cases on the test fleet's kernels; 0 if they passed."""
-    names = [entry.name for entry in load(testbed.FLEET).hosts if entry.name in FLAVOURS]
-    return execute(testbed.FLEET, dict.fromkeys(names, selection(only)))
+    """The cases on the standard kernels; 0 if they passed."""
+    return execute(KERNELS, dict.fromkeys(STANDARD, selection(only)))
 
 
 def test_kernels(base: str, flavours: list[str], only: list[str], fresh: bool) -> int:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import tarfile
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,7 @@ def image_of(package: Path) -> dict[str, str]:
 def deliver(result: Path, output: Path, manifest: Manifest) -> bool:
     """Copy a result to ``output``; True when something there had to change.
 
-    Other files there stay.
+    Other files there stay; another run may deliver there at the same time.
     """
     changed = False
     output.mkdir(parents=True, exist_ok=True)
@@ -53,8 +55,10 @@ def deliver(result: Path, output: Path, manifest: Manifest) -> bool:
         source, target = result / name, output / name
         if target.exists() and file_sha256(target) == file_sha256(source):
             continue
-        partial = target.with_name(target.name + ".partial")
+        handle, partial = tempfile.mkstemp(dir=output, prefix=f"{name}.", suffix=".partial")
+        os.close(handle)
         shutil.copyfile(source, partial)
-        partial.replace(target)
+        os.chmod(partial, 0o644)
+        os.replace(partial, target)
         changed = True
     return changed

@@ -37,8 +37,9 @@ def test_an_unknown_base_is_named_with_the_known_ones() -> None:
 
 def test_flavours_of_the_first_base_have_short_names_others_say_theirs() -> None:
     made = flavour.of(base.read(TABLE).values())
-    assert list(made) == ["stock", "series", "debug", "kcsan", "stock-7.3"]
+    assert list(made) == ["stock", "series", "debug", "kcsan", "guest", "stock-7.3"]
     assert made["kcsan"].configs == ("hypervisor-6.12.config", "features-6.12.config", "kcsan.config")
+    assert made["guest"].configs == ("guest-6.12.config",)
     assert made["debug"].configs == ("hypervisor-6.12.config", "debug.config")
     assert (made["stock"].series, made["series"].series, made["stock-7.3"].series) == ("", "6.12", "")
     assert made["stock-7.3"].base.source == "linux-source-7.3"
