@@ -16,7 +16,7 @@ from .._live_update.arm import Request
 from .._live_update.machine import LiveHost
 from .._live_update.manifest import Manifest
 from .._live_update.preflight import interface_after
-from .._model.deadlines import RUN_DELAY_S
+from .._model.deadlines import BUDGET_S, RUN_DELAY_S
 from .._model.errors import RefusedError, SriovError
 from .._model.paths import LIVE_UPDATE, PROGRAM
 from .._system import update_folder
@@ -36,7 +36,7 @@ REQUEST_OPTIONS: dict[str, Any] = {
     "kernel": {"type": "str"},
     "initrd": {"type": "str", "default": "auto"},
     "command_line": {"type": "str", "default": ""},
-    "budget_s": {"type": "float", "default": 60.0},
+    "budget_s": {"type": "float", "default": BUDGET_S},
     "host": {"type": "str", "default": ""},
     "vms": {"type": "list", "elements": "dict", "options": VM_OPTIONS, "default": []},
     "options": {"type": "dict", "default": {}},

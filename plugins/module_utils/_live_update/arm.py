@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Arming: from facts and wishes to a manifest on disk and a kernel loaded. Until the run starts, all can be undone."""
+"""Arming: from facts and a request to a manifest on disk and a loaded kernel.
+
+Until the run starts, all can be undone.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,12 @@ from typing import Any
 
 from .._engine import reading
 from .._model import vf_ids
+from .._model.deadlines import BUDGET_S
 from .._model.errors import BadInputError, RefusedError
 from .._model.paths import NETDEVS, UPDATE_PARAMETER
 from .._model.properties import VfProperties
 from .._model.state import PfState
 from .._system import update_folder
-from .._vm.qemu import argv
-from .._vm.qemu.devices import GuestDevice
 from .._vm.record import ManifestVf, ManifestVm
 from .._vm.vm_facts import Facts, VmFacts
 from . import gather, kexec, preflight
@@ -42,7 +44,7 @@ class Request:
     release: str
     initrd: str | None = "auto"
     cmdline_extra: str = ""
-    budget_s: float = 60.0
+    budget_s: float = BUDGET_S
     options: Options = field(default_factory=Options)
     vms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -62,12 +64,13 @@ def by_name(items: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def examine(host: LiveHost, request: Request) -> tuple[Facts, Verdict]:
     """Preflight: nothing is changed. `BadInputError` when an annotation names a VM that does not run."""
-    facts = gather.gather(host.sysfs, host.run, host.backend, request.release, request.initrd, request.cmdline_extra)
+    backends = host.backends.values()
+    facts = gather.gather(host.sysfs, host.run, backends, request.release, request.initrd, request.cmdline_extra)
     names = {vm.name for vm in facts.vms}
     for name in request.vms:
         if name not in names:
             raise BadInputError(f"no VM named '{name}' runs here; running: {', '.join(sorted(names)) or 'none'}")
-    return facts, preflight.judge(facts, request.options, request.budget_s)
+    return facts, preflight.judge(facts, host.backends, request.options, request.budget_s)
 
 
 def plan(host: LiveHost, request: Request, facts: Facts) -> Manifest:
@@ -148,31 +151,18 @@ def _is_up(host: LiveHost, netdev: str) -> bool:
 def _vms(host: LiveHost, request: Request, facts: Facts) -> list[ManifestVm]:
     used = {vf.pf for vm in facts.vms for vf in vm.vfs}
     properties = {pf: reading.with_properties(host.run, facts.pfs[pf]).properties for pf in used}
-    return [_vm(vm, request.vms.get(vm.name, {}), properties) for vm in facts.vms]
+    return [_vm(host, vm, request.vms.get(vm.name, {}), properties) for vm in facts.vms]
 
 
-def _vm(vm: VmFacts, wishes: Mapping[str, Any], properties: Mapping[str, Mapping[int, VfProperties]]) -> ManifestVm:
-    if vm.probe is None or vm.qmp is None:
-        raise BadInputError(f"VM {vm.name} cannot be asked over QMP: {vm.probe_error}")
-    devices: dict[str, GuestDevice] = {device.address: device for device in vm.probe.devices}
+def _vm(
+    host: LiveHost, vm: VmFacts, asked: Mapping[str, Any], properties: Mapping[str, Mapping[int, VfProperties]]
+) -> ManifestVm:
     return ManifestVm(
         name=vm.name,
-        backend="qemu",
-        priority=int(wishes.get("priority", 0)),
+        backend=vm.backend,
+        priority=int(asked.get("priority", 0)),
         unit=vm.unit,
-        qmp=vm.qmp,
-        argv=vm.argv,
-        restore_argv=tuple(argv.for_restore(vm.argv, vm.probe.machines)),
-        cwd=vm.cwd,
-        cold_start=bool(wishes.get("cold_start", False)),
-        vfs=tuple(
-            ManifestVf(
-                pf=vf.pf,
-                id=vf.id,
-                address=vf.address,
-                device=dict(devices[vf.address].arguments),
-                properties=properties[vf.pf].get(vf.id, VfProperties()),
-            )
-            for vf in vm.vfs
-        ),
+        cold_start=bool(asked.get("cold_start", False)),
+        vfs=tuple(ManifestVf(vf.pf, vf.id, vf.address, properties[vf.pf].get(vf.id, VfProperties())) for vf in vm.vfs),
+        part=host.backends[vm.backend].prepare(vm),
     )

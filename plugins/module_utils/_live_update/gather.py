@@ -1,13 +1,13 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading the facts of `_live_facts` from a host; nothing is changed, QEMU is asked through its own monitor."""
+"""Reading a host's facts before a live update. Changes nothing; backends ask their VMs."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from .._model import kernel_interface
 from .._model.errors import KernelError, SriovError
@@ -17,8 +17,7 @@ from .._readers.pfs import read_pfs
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .._system.update_folder import Folder
-from .._vm import discovery
-from .._vm.qemu.backend import QemuBackend
+from .._vm.backend import Backend
 from .._vm.vm_facts import Facts, KernelFacts, Watchdog
 from . import conflicts, kernel_modules, kexec
 
@@ -27,7 +26,12 @@ HEAD_BYTES = 0x10000
 
 
 def gather(
-    sysfs: Sysfs, run: Run, backend: QemuBackend, release: str, initrd: str | None = "auto", cmdline_extra: str = ""
+    sysfs: Sysfs,
+    run: Run,
+    backends: Iterable[Backend],
+    release: str,
+    initrd: str | None = "auto",
+    cmdline_extra: str = "",
 ) -> Facts:
     """All facts for an update to kernel ``release``, installed as /boot/vmlinuz-RELEASE.
 
@@ -40,7 +44,7 @@ def gather(
         kernel=kernel_facts(sysfs, release, initrd, cmdline_extra),
         modules=kernel_modules.facts(sysfs, release, pfs),
         pfs=pfs,
-        vms=tuple(discovery.discover(sysfs, run, backend, pfs)),
+        vms=tuple(vm for backend in backends for vm in backend.probe(pfs)),
         eswitch=_eswitch(run, pfs),
         writers=tuple(conflicts.find(sysfs)),
         watchdogs=tuple(_watchdogs(sysfs)),

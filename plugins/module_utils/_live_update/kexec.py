@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
+from .._model.deadlines import KEXEC_PAUSE_S
 from .._model.errors import BadInputError, KernelError, RefusedError, SriovError
 from .._model.paths import KEXEC_IMAGE
 from .._system import durable
@@ -163,7 +164,7 @@ class Kexec:
         self.sysfs.write("/proc/sysrq-trigger", "u")
         until = time.monotonic() + deadline_s
         while _writable_disks(self.sysfs.read("/proc/mounts")) and time.monotonic() < until:
-            self.sleep(0.01)
+            self.sleep(KEXEC_PAUSE_S)
 
 
 class _Handle:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from .._model.errors import SriovError
@@ -15,7 +15,9 @@ from .._system import process
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .._system.update_folder import Folder
-from .._vm.qemu.backend import Deadlines, QemuBackend
+from .._vm.backend import Backend, Deadlines
+from .._vm.record import ManifestVm
+from .._vm.registry import backends
 from .kexec import Kexec
 from .options import Options
 
@@ -30,7 +32,7 @@ class LiveHost:
 
     sysfs: Sysfs
     run: Run
-    backend: QemuBackend
+    backends: Mapping[str, Backend]
     kexec: Kexec
     log: Callable[[str], None]
     now: Callable[[], float] = time.time
@@ -40,6 +42,15 @@ class LiveHost:
     def folder(self) -> Folder:
         return Folder.of(self.sysfs)
 
+    def backend(self, vm: ManifestVm) -> Backend:
+        """The one that the manifest names for a VM."""
+        return self.backends[vm.backend]
+
+    def pid(self, vm: ManifestVm) -> int | None:
+        """Process id of a VM of that name that runs now, of whatever backend."""
+        found = (backend.pid(vm.name) for backend in self.backends.values())
+        return next((pid for pid in found if pid is not None), None)
+
     def boot_id(self) -> str:
         return self.sysfs.read(BOOT_ID)
 
@@ -47,4 +58,4 @@ class LiveHost:
 def real(sysfs: Sysfs, options: Options, log: Callable[[str], None], run: Run = process.run) -> LiveHost:
     """This machine, with the deadlines of ``options``."""
     deadlines = Deadlines(options.unplug_s, options.migrate_s, options.start_s, options.answer_s)
-    return LiveHost(sysfs, run, QemuBackend(sysfs, run, deadlines), Kexec(sysfs, run), log)
+    return LiveHost(sysfs, run, backends(sysfs, run, deadlines), Kexec(sysfs, run), log)

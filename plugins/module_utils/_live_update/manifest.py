@@ -18,9 +18,11 @@ from .._model.errors import BadInputError
 from .._model.paths import PCI_ADDRESS, UPDATE_PARAMETER
 from .._model.properties import VfProperties
 from .._system import durable
+from .._vm import registry
 from .._vm.record import ManifestVf, ManifestVm
 
-SCHEMA = 1
+SCHEMA = 2
+"""1 had what QEMU needs among the members of a VM, 2 has a part for the VM's backend."""
 
 ID = re.compile(r"[0-9a-f]{32}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -200,23 +202,18 @@ def _pf(data: object, where: str) -> ManifestPf:
 
 def _vm(data: object, where: str) -> ManifestVm:
     vm = _take(data, where, {
-        "name": "text", "backend": "text", "priority": "whole number", "unit": "text", "qmp": "text", "argv": "list",
-        "restore_argv": "list", "cwd": "text", "cold_start": "true or false", "vfs": "list",
+        "name": "text", "backend": "text", "priority": "whole number", "unit": "text", "cold_start": "true or false",
+        "vfs": "list", "part": "object",
     })  # fmt: skip
     if not NAME.fullmatch(vm["name"]):  # it becomes the name of a folder
         raise BadInputError(f"{where}.name: '{vm['name']}' must be letters, digits and . _ + - only")
-    for key in ("argv", "restore_argv"):
-        if not vm[key] or not all(isinstance(item, str) for item in vm[key]):
-            raise BadInputError(f"{where}.{key}: expected a list of texts")
-        vm[key] = tuple(vm[key])
     vm["vfs"] = tuple(_vf(item, f"{where}.vfs[{n}]") for n, item in enumerate(vm["vfs"]))
+    registry.check(vm["backend"], vm["part"], [vf.address for vf in vm["vfs"]], where)
     return ManifestVm(**vm)
 
 
 def _vf(data: object, where: str) -> ManifestVf:
-    vf = _take(
-        data, where, {"pf": "text", "id": "whole number", "address": "text", "device": "object", "properties": "object"}
-    )
+    vf = _take(data, where, {"pf": "text", "id": "whole number", "address": "text", "properties": "object"})
     if not re.fullmatch(PCI_ADDRESS, vf["address"]):
         raise BadInputError(f"{where}.address: '{vf['address']}' is not a PCI address")
     unknown = set(vf["properties"]) - set(_properties.NAMES)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from .._model.deadlines import ANSWER_S, BOOT_S, DRIVERS_S, FILL_PAUSE_S, MIGRATE_S, START_S, UNPLUG_S
 from .._model.errors import BadInputError
 
 
@@ -25,15 +26,15 @@ class Options:
     """
 
     orderly: bool = False
-    unplug_s: float = 120.0
-    migrate_s: float = 600.0
-    start_s: float = 180.0
-    answer_s: float = 60.0
-    drivers_s: float = 180.0
-    boot_s: float = 10.0
+    unplug_s: float = UNPLUG_S
+    migrate_s: float = MIGRATE_S
+    start_s: float = START_S
+    answer_s: float = ANSWER_S
+    drivers_s: float = DRIVERS_S
+    boot_s: float = BOOT_S
     rate_mib_s: float = 200.0
     fill_chunk: int = 16
-    fill_pause_s: float = 0.02
+    fill_pause_s: float = FILL_PAUSE_S
     interface: str = "auto"
     allow_writers: tuple[str, ...] = field(default_factory=tuple)
     allow_missing_modules: tuple[str, ...] = field(default_factory=tuple)

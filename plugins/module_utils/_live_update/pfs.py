@@ -14,6 +14,7 @@ from .._document.document import HostDocument, PfSpec
 from .._document.vf_spec import VfSpec
 from .._engine import converge
 from .._model import vf_ids
+from .._model.deadlines import DRIVERS_PAUSE_S, LINK_ATTEMPTS, LINK_PAUSE_S
 from .._model.errors import DeadlineError, SriovError
 from .._model.paths import DEVICES
 from .._model.state import PfState
@@ -123,7 +124,7 @@ class PfSet:
             if time.monotonic() >= until:
                 what = "network interface" if self.host.sysfs.link(f"{folder}/driver") else f"driver ({pf.driver})"
                 raise DeadlineError(f"its {what} did not appear within {self.options.drivers_s:g} s")
-            self.host.sleep(0.01)
+            self.host.sleep(DRIVERS_PAUSE_S)
 
     def _is_there(self, pf: ManifestPf) -> bool:
         folder = f"{DEVICES}/{pf.pf}"
@@ -135,14 +136,14 @@ class PfSet:
         if not pf.netdev_up:
             return
         last: SriovError | None = None
-        for _attempt in range(50):
+        for _attempt in range(LINK_ATTEMPTS):
             try:
                 name = self.host.sysfs.names(f"{DEVICES}/{pf.pf}/net")[0]
                 self.host.run(["ip", "link", "set", "dev", name, "up"])
                 return
             except (SriovError, IndexError) as error:
                 last = error if isinstance(error, SriovError) else SriovError("its network interface vanished")
-                self.host.sleep(0.1)
+                self.host.sleep(LINK_PAUSE_S)
         raise last or SriovError("its network interface cannot be brought up")
 
     def _spec(self, address: str, vfs: Sequence[VfSpec]) -> PfSpec:

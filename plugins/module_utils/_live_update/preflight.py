@@ -13,7 +13,7 @@ from .._model import drivers
 from .._model.kernel_interface import INTERFACES, STOCK, KernelInterface
 from .._model.paths import LIVE_UPDATE, RESUME_UNIT
 from .._system.update_folder import ARMED
-from .._vm.qemu import argv
+from .._vm.backend import Backend
 from .._vm.vm_facts import Facts, VmFacts
 from .options import Options
 
@@ -51,10 +51,11 @@ class Verdict:
         }
 
 
-def judge(facts: Facts, options: Options, budget_s: float) -> Verdict:
-    """Every refusal at once, so that one round of fixing is enough."""
+def judge(facts: Facts, backends: Mapping[str, Backend], options: Options, budget_s: float) -> Verdict:
+    """Every refusal at once, so that one round of fixing is enough; each backend speaks for its own VMs."""
     guess = estimate(facts, options)
     refusals = [finding for check in CHECKS for finding in check(facts, options)]
+    refusals.extend(finding for vm in facts.vms for finding in _vm(vm, backends[vm.backend]))
     refusals.extend(_over_budget(facts, options, guess, budget_s))
     return Verdict(tuple(refusals), tuple(_warnings(facts, options)), guess)
 
@@ -189,61 +190,26 @@ def _progress(facts: Facts, _options: Options) -> Iterator[Finding]:
         yield Finding("in-progress", f"an earlier live update is in phase {facts.phase}", fix)
 
 
-def _vms(facts: Facts, options: Options) -> Iterator[Finding]:
+def _names(facts: Facts, _options: Options) -> Iterator[Finding]:
     seen: dict[str, int] = {}
     for vm in facts.vms:
         if vm.name in seen:
-            both = f"QEMU {seen[vm.name]} and {vm.pid} are both named {vm.name}"
-            yield Finding("vm-name", both, "give each VM a -name of its own")
+            both = f"processes {seen[vm.name]} and {vm.pid} are both VM {vm.name}"
+            yield Finding("vm-name", both, "give each VM a name of its own")
         seen[vm.name] = vm.pid
-        for problem, fix in _vm_problems(vm):
-            yield Finding("vm", f"VM {vm.name} (process {vm.pid}): {problem}", fix)
 
 
-def _vm_problems(vm: VmFacts) -> Iterator[tuple[str, str]]:
-    if vm.libvirt:
-        yield "it is managed by libvirt", "the libvirt backend is not there yet: migrate it away or shut it down first"
-    if vm.own_namespaces:
-        yield "it runs in namespaces of its own (a container?)", "run it in the host's mount and network namespaces"
-    if vm.uid != 0:
-        yield f"it runs as user {vm.uid}", "run it as root: others cannot write the state files, which are root's alone"
-    if vm.unit and vm.fragment and not vm.fragment.startswith("/run/systemd/transient/"):
-        problem = f"its unit {vm.unit} is defined in {vm.fragment} and could start it a second time"
-        yield problem, "start it in a transient unit (systemd-run), as the update does"
-    if vm.restart not in ("", "no", "on-failure", "on-abnormal", "on-abort", "on-watchdog"):
-        yield f"its unit {vm.unit} has Restart={vm.restart} and would start it again when it is saved", "use Restart=no"
-    yield from _vm_command_line(vm)
-    yield from _vm_monitor(vm)
-
-
-def _vm_command_line(vm: VmFacts) -> Iterator[tuple[str, str]]:
-    handles = argv.inherited(vm.argv)
-    if handles:
-        yield f"it inherited file descriptors ({' '.join(handles)})", "name devices and sockets by path instead"
-    if argv.throws_writes_away(vm.argv):
-        yield "it runs with -snapshot or snapshot=on: disk writes would be lost", "use an overlay file"
-    for tap in argv.orphan_taps(vm.argv):
-        yield f"its tap interface {tap} is made by somebody else", "let QEMU make it: -netdev bridge,br=.."
-    if argv.values(vm.argv, "-readconfig"):
-        yield "it takes devices from a -readconfig file, which is not understood here", "put them on the command line"
-
-
-def _vm_monitor(vm: VmFacts) -> Iterator[tuple[str, str]]:
-    if vm.qmp is None:
-        yield "it has no QMP socket", "start it with -qmp unix:PATH,server=on,wait=off"
-    elif vm.probe is None:
-        yield f"it does not answer at {vm.qmp} ({vm.probe_error})", "close other QMP clients, or start it again"
-    else:
-        if vm.probe.status != "running":
-            yield f"it is {vm.probe.status}, not running", "let it run, or shut it down"
-        for problem in vm.probe.problems:
-            yield problem, "or leave this host out"
+def _vm(vm: VmFacts, backend: Backend) -> Iterator[Finding]:
+    who = f"VM {vm.name} (process {vm.pid})"
+    for problem, fix in backend.problems(vm):
+        yield Finding("vm", f"{who}: {problem}", fix)
     for address in vm.unknown_devices:
-        yield f"it owns {address}, which is not a VF of this host", "only VFs can be given back: unplug it first"
+        problem = f"{who}: it owns {address}, which is not a VF of this host"
+        yield Finding("vm", problem, "only VFs can be given back: unplug it first")
 
 
 CHECKS: tuple[Callable[[Facts, Options], Iterator[Finding]], ...] = (
-    _progress, _kernel, _modules, _writers, _pfs, _resources, _vms,
+    _progress, _kernel, _modules, _writers, _pfs, _resources, _names,
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from .._model.errors import RefusedError
 from .._system import durable
-from .._vm import discovery, state_file
+from .._vm import state_file
 from .._vm.record import ManifestVm
 from . import claim as _claim
 from .claim import Claim
@@ -55,7 +55,7 @@ class Restorer:
 
     def _restore(self, vm: ManifestVm) -> dict[str, object]:
         claim = self.claim(vm)
-        live = discovery.find_live(self.host.sysfs, vm.name) is not None
+        live = self.host.pid(vm) is not None
         action = _claim.decide(claim, self.manifest.id, self.boot_id, live, vm.cold_start)
         if claim is None:
             raise RefusedError(f"VM {vm.name} was never saved: nothing can be restored")
@@ -76,9 +76,7 @@ class Restorer:
             state_file.verify(state, claim.fingerprint)
             claim = self._advance(vm, claim, _claim.CLAIMED)
         try:
-            if start:
-                self.host.backend.start(vm, vm.restore_argv)
-            self.host.backend.restore(vm, state, lambda: self._mark_running(vm))
+            self.host.backend(vm).restore(vm, state, start, lambda: self._mark_running(vm))
         except FAILURES as error:
             self._give_up(vm, error)
             raise
@@ -94,14 +92,14 @@ class Restorer:
     def _give_up(self, vm: ManifestVm, error: Exception) -> None:
         """Only a QEMU that never executed its guest, and is seen gone, leaves the state file good for another try."""
         claim = self.claim(vm)
-        if claim is not None and claim.state == _claim.CLAIMED and self.host.backend.kill_unstarted(vm):
+        if claim is not None and claim.state == _claim.CLAIMED and self.host.backend(vm).withdraw(vm):
             self._advance(vm, claim, _claim.FAILED, str(error))
 
     def _cold_start(self, vm: ManifestVm, claim: Claim) -> dict[str, object]:
         if claim.state != _claim.COLD:
             claim = self._advance(vm, claim, _claim.COLD, "the kernel that ran it is gone")
         self._advance(vm, claim, _claim.RUNNING)
-        self.host.backend.cold_start(vm)
+        self.host.backend(vm).cold_start(vm)
         return {"resumed_at": self.host.now(), "result": "cold-started", "error": None}
 
     def _confirm(self, vm: ManifestVm) -> None:

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 from .._model.errors import BadInputError, RefusedError, SriovError
 from .._system import pf_lock, update_folder
-from .._vm import discovery
 from .._vm.record import ManifestVm
 from . import claim as _claim
 from . import manifest as _manifest
@@ -35,7 +34,7 @@ def run(host: LiveHost) -> str:
     try:
         _save_all(host, manifest, progress)
         progress.enter(update_folder.SAVED)
-        _each(manifest.vms, host.backend.release)
+        _each(manifest.vms, lambda vm: host.backend(vm).discard(vm))
         progress.enter(update_folder.KEXEC)
         _sync_journal(host)
         host.kexec.start(options.orderly)
@@ -95,7 +94,7 @@ def _save(host: LiveHost, manifest: Manifest, progress: Progress, vm: ManifestVm
     host.folder.make_vm(vm.name)
     progress.update_vm(vm.name, result="saving")
     try:
-        saved = host.backend.save(vm, host.folder.state(vm.name))
+        saved = host.backend(vm).save(vm, host.folder.state(vm.name))
     except FAILURES as error:
         progress.update_vm(vm.name, result="save-failed", error=str(error))
         raise
@@ -124,7 +123,7 @@ def _abort(host: LiveHost, manifest: Manifest, progress: Progress, why: str) -> 
 def _bring_back(restorer: Restorer, vm: ManifestVm) -> bool:
     host = restorer.host
     claim = restorer.claim(vm)
-    if discovery.find_live(host.sysfs, vm.name) is None:
+    if host.pid(vm) is None:
         if claim is not None:
             return restorer.restore(vm)
         restorer.progress.update_vm(vm.name, result="ended", error="it ended by itself before it was saved")
@@ -132,7 +131,7 @@ def _bring_back(restorer: Restorer, vm: ManifestVm) -> bool:
     if claim is not None and claim.state not in (_claim.SAVED, _claim.FAILED):
         return restorer.restore(vm)
     try:
-        host.backend.resume_here(vm)
+        host.backend(vm).undo(vm)
         drop_claim(host, vm)
     except FAILURES as error:
         restorer.failed(vm, error)

@@ -65,8 +65,14 @@ An emulated host needs 20 times as long as hardware.
 ANSWER_S = 60.0
 """Deadline for an answer of a VM's monitor."""
 
+BOOT_S = 10.0
+"""Assumed time from kexec to resume unit, until it is rehearsed."""
+
 DRIVERS_S = 180.0
 """Deadline for drivers of PFs to be ready after the kexec."""
+
+LINK_ATTEMPTS = 50
+"""Attempts to bring up a PF's network interface, which udev may rename."""
 
 LOCK_PAUSE_S = 0.05
 NETDEV_PAUSE_S = 0.02
@@ -74,8 +80,8 @@ BOOT_PAUSE_S = 0.2
 MONITOR_PAUSE_S = 0.02
 UNIT_PAUSE_S = 0.01
 KEXEC_PAUSE_S = 0.01
-DRIVERS_PAUSE_S = 0.1
-VF_PAUSE_S = 0.01
+DRIVERS_PAUSE_S = 0.01
+LINK_PAUSE_S = 0.1
 FILL_PAUSE_S = 0.02
 """Pauses between two readings of an awaited condition.
 

@@ -14,26 +14,22 @@ from .._model.properties import VfProperties
 
 @dataclass(frozen=True)
 class ManifestVf:
-    """A VF that a VM owns: ``device`` are the device_add arguments that plug it again at the same place."""
+    """A VF that a VM owns, and the properties that it must have when the VM returns."""
 
     pf: str
     id: int
     address: str
-    device: Mapping[str, Any]
     properties: VfProperties
 
 
 @dataclass(frozen=True)
 class ManifestVm:
-    """A VM as it ran while arming. ``argv``: its own command line; ``restore_argv``: the one that waits for state."""
+    """A VM as it ran while arming. ``part``: what its backend needs, of no concern to anybody else."""
 
     name: str
     backend: str
     priority: int
     unit: str
-    qmp: str
-    argv: tuple[str, ...]
-    restore_argv: tuple[str, ...]
-    cwd: str
     cold_start: bool
     vfs: tuple[ManifestVf, ...]
+    part: Mapping[str, Any]

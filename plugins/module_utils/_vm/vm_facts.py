@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What must be known of a host before a live update: facts, gathered by `_live_gather`, judged by `_preflight`."""
+"""Facts of a host before a live update: read by `gather`, judged by `preflight`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .._model.state import PfState
-from .qemu.probe import Probe
 
 
 @dataclass(frozen=True)
@@ -71,24 +70,16 @@ class UsedVf:
 
 @dataclass(frozen=True)
 class VmFacts:
-    """A running QEMU. ``qmp``: its monitor's path, None without one; ``probe`` or ``probe_error``: what it answered.
+    """A running VM. ``unknown_devices``: addresses of passed-through devices that are no VFs of this host.
 
-    ``fragment``: the unit's file, ``restart``: its Restart=. ``unknown_devices``: passed-through ones that are no VFs.
+    ``detail``: facts of its backend, of no concern to anybody else.
     """
 
     name: str
+    backend: str
     pid: int
-    argv: tuple[str, ...]
-    cwd: str
-    uid: int
-    own_namespaces: bool
-    libvirt: bool
     unit: str
-    fragment: str
-    restart: str
-    qmp: str | None
-    probe: Probe | None
-    probe_error: str | None
+    detail: object
     vfs: tuple[UsedVf, ...] = ()
     unknown_devices: tuple[str, ...] = ()
     memory_bytes: int = 0

@@ -19,7 +19,8 @@ from pathlib import Path
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kexec import Kexec
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.machine import LiveHost
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import ToolError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.backend import Deadlines, QemuBackend
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Backend, Deadlines
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.registry import backends
 
 from ..linux.host import FakeHost
 from ..linux.pf import FakePf, FakeVf
@@ -69,10 +70,15 @@ class FakeNode:
         self._drivers: dict[str, str | None] = {}
         self._files()
         self.live = LiveHost(
-            sysfs=self.host.sysfs, run=self.run, backend=QemuBackend(self.host.sysfs, self.run, DEADLINES),
+            sysfs=self.host.sysfs, run=self.run, backends=backends(self.host.sysfs, self.run, DEADLINES),
             kexec=Kexec(self.host.sysfs, self.run, "x86_64", self._load, self._reboot, lambda: None),
             log=self.log.append,
         )  # fmt: skip
+
+    @property
+    def qemu(self) -> Backend:
+        """The backend of its VMs."""
+        return self.live.backends["qemu"]
 
     def put(self, path: str, text: str) -> None:
         target = self.host.root / path.lstrip("/")

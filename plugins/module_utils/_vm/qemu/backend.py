@@ -11,46 +11,30 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
+from ..._model.deadlines import MONITOR_PAUSE_S, UNIT_PAUSE_S
 from ..._model.errors import DeadlineError, SriovError
 from ..._model.paths import NETDEVS
+from ..._model.state import PfState
 from ..._system.process import Run
 from ..._system.sysfs import Sysfs
 from .. import state_file
+from ..backend import Deadlines, Saved
 from ..record import ManifestVm
-from ..state_file import Fingerprint
+from ..vm_facts import VmFacts
 from . import argv as _qemu_argv
+from . import discovery, refusals
 from . import probe as _qemu_probe
 from . import qmp as _qmp
-from .devices import GuestDevice, vfio_devices
+from .guest import Guest
+from .part import QemuPart
 from .probe import Probe
-from .qmp import Qmp, QmpError
-
-FAST = 10**12
-"""Bytes a second for a stopped guest: the default limit of 128 MiB/s is meant for networks."""
-
-
-@dataclass(frozen=True)
-class Deadlines:
-    """Seconds that each wait may take; a guest under emulation needs 20 times what hardware needs."""
-
-    unplug: float = 120.0
-    migrate: float = 600.0
-    start: float = 120.0
-    answer: float = 60.0
-
-
-@dataclass(frozen=True)
-class Saved:
-    """When unplug (or stop) was requested and when the state was durable, in seconds since the epoch."""
-
-    paused_at: float
-    saved_at: float
-    fingerprint: Fingerprint
+from .qmp import Qmp
 
 
 @dataclass(frozen=True)
@@ -62,167 +46,127 @@ class QemuBackend:
     deadlines: Deadlines = field(default_factory=Deadlines)
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
+    name: ClassVar[str] = discovery.NAME
 
-    def connect(self, vm_qmp: str) -> Qmp:
-        return _qmp.connect(self.sysfs.real(vm_qmp), self.deadlines.answer)
+    def probe(self, pfs: Mapping[str, PfState]) -> Iterator[VmFacts]:
+        return discovery.discover(self.sysfs, self.run, self.ask, pfs)
 
-    def probe(self, qmp_path: str, argv: Sequence[str]) -> Probe:
-        """Ask a running QEMU whether and how it can be saved; `SriovError` when it does not speak QMP."""
-        with self.connect(qmp_path) as qmp:
+    def ask(self, qmp_path: str, argv: Sequence[str]) -> Probe:
+        """Whether and how a running QEMU can be saved; `SriovError` when it does not speak QMP."""
+        with self._connect(qmp_path) as qmp:
             return _qemu_probe.probe(qmp, argv)
 
-    def probe_status(self, vm: ManifestVm) -> str:
-        """query-status: running, paused, inmigrate, postmigrate, ... (qapi/run-state.json)."""
-        with self.connect(vm.qmp) as qmp:
-            return str(qmp.execute("query-status")["status"])
+    def problems(self, vm: VmFacts) -> Iterator[tuple[str, str]]:
+        return refusals.problems(vm)
+
+    def prepare(self, vm: VmFacts) -> dict[str, Any]:
+        return QemuPart.made(vm).to_dict()
+
+    @staticmethod
+    def check(part: Mapping[str, Any], vfs: Collection[str], where: str) -> None:
+        QemuPart.parse(part, where).require(vfs, where)
+
+    def pid(self, name: str) -> int | None:
+        return discovery.find_live(self.sysfs, name)
 
     def save(self, vm: ManifestVm, state: str) -> Saved:
-        """Unplug, stop, write ``state`` (a path on this machine) and seal it. QEMU stays: `resume_here` can undo it."""
-        with self.connect(vm.qmp) as qmp:
-            devices = vfio_devices(qmp, vm.argv)
-            _require_as_armed(qmp, vm, devices)
+        """Unplug, stop, write ``state`` (a path on this machine) and seal it. QEMU stays: `undo` can undo it."""
+        with self._guest(vm) as guest:
+            devices = guest.devices()
+            guest.require_as_armed(devices)
             paused_at = self.now()
-            self._unplug(qmp, vm, devices)
-            qmp.execute("stop")
-            self._migrate(qmp, state)
+            guest.unplug(devices)
+            guest.migrate(state)
         fingerprint = state_file.seal(state)
         return Saved(paused_at, self.now(), fingerprint)
 
-    def resume_here(self, vm: ManifestVm) -> None:
+    def undo(self, vm: ManifestVm) -> None:
         """Undo a save, however far it came, in the QEMU that is still there: VFs plugged again, guest running."""
-        with self.connect(vm.qmp) as qmp:
-            if qmp.execute("query-migrate").get("status") in ("active", "setup", "device", "pre-switchover"):
-                qmp.execute("migrate_cancel")
-                self._settle(qmp)
-            self._go_on(qmp, vm)
+        with self._guest(vm) as guest:
+            guest.cancel_migration()
+            guest.go_on()
 
-    def release(self, vm: ManifestVm) -> None:
+    def discard(self, vm: ManifestVm) -> None:
         """End the QEMU of a VM whose state is safe, and wait until its process is gone."""
-        with self.connect(vm.qmp) as qmp:
-            status = qmp.execute("query-status")["status"]
+        with self._guest(vm) as guest:
+            status = guest.status()
             if status != "postmigrate":
                 raise SriovError(f"VM {vm.name} is {status} after its save: it is not ended")
-            pid = qmp.pid
-            qmp.execute("quit")
-            qmp.wait_closed(self.deadlines.answer)
-        self._until(lambda: self.sysfs.link(f"/proc/{pid}/exe") is None, f"QEMU {pid} of VM {vm.name} to exit")
+            self._quit(guest.qmp, vm)
 
-    def start(self, vm: ManifestVm, argv: Sequence[str]) -> None:
-        """A QEMU with ``argv`` in a transient unit of the VM's name: a child of the resume unit would die with it."""
-        for bridge in _qemu_argv.bridges(argv):
-            self._until(partial(self.sysfs.exists, f"{NETDEVS}/{bridge}"), f"bridge {bridge} of VM {vm.name}")
-        for folder in _qemu_argv.run_folders(argv):
-            os.makedirs(self.sysfs.real(folder), mode=0o755, exist_ok=True)
-        if self.sysfs.exists(vm.qmp):
-            os.unlink(self.sysfs.real(vm.qmp))
-        self.run([
-            "systemd-run", "--quiet", "--collect", f"--unit={vm.unit}", f"--working-directory={vm.cwd}",
-            "--property=Type=exec", "--property=DefaultDependencies=no", "--property=Conflicts=shutdown.target",
-            "--property=Before=shutdown.target", "--", *argv,
-        ])  # fmt: skip
+    def restore(self, vm: ManifestVm, state: str, start: bool, before_run: Callable[[], None]) -> None:
+        """Bring a started, or adopted, QEMU to the running guest; ``before_run`` precedes its first instruction."""
+        if start:
+            self.start(vm, QemuPart.of(vm).restore_argv)
+        with self._wait_for_guest(vm) as guest:
+            if guest.status() == "inmigrate":
+                guest.load(state)
+            guest.go_on(before_run)
 
-    def restore(self, vm: ManifestVm, state: str, before_cont: Callable[[], None]) -> None:
-        """Bring a started, or adopted, QEMU to the running guest; ``before_cont`` precedes its first instruction."""
-        with self._wait_for_qmp(vm) as qmp:
-            if qmp.execute("query-status")["status"] == "inmigrate":
-                self._load(qmp, state)
-            self._go_on(qmp, vm, before_cont)
-
-    def cold_start(self, vm: ManifestVm) -> None:
-        """Start the guest from its disk, with the VFs it had: those of its command line, then those plugged later."""
-        self.start(vm, _qemu_argv.for_cold_start(vm.argv))
-        with self._wait_for_qmp(vm) as qmp:
-            self._go_on(qmp, vm)
-
-    def kill_unstarted(self, vm: ManifestVm) -> bool:
+    def withdraw(self, vm: ManifestVm) -> bool:
         """End a QEMU whose guest has not executed anything; True when it is gone for certain."""
         try:
-            with self.connect(vm.qmp) as qmp:
-                pid = qmp.pid
-                if qmp.execute("query-status")["running"]:
+            with self._guest(vm) as guest:
+                if guest.qmp.execute("query-status")["running"]:
                     return False
-                qmp.execute("quit")
-                qmp.wait_closed(self.deadlines.answer)
-            self._until(lambda: self.sysfs.link(f"/proc/{pid}/exe") is None, f"QEMU {pid} to exit")
+                self._quit(guest.qmp, vm)
         except SriovError:
             return not self._active(vm)
         return True
 
-    def _unplug(self, qmp: Qmp, vm: ManifestVm, devices: Sequence[GuestDevice]) -> None:
-        """All at once: each guest driver takes its time (pciehp waits 5 s after the button is pressed)."""
-        for device in devices:
-            try:
-                qmp.execute("device_del", id=device.handle)
-            except QmpError as error:
-                if "already in the process of unplug" not in error.description:
-                    raise
-        until = time.monotonic() + self.deadlines.unplug
-        for device in devices:
-            what = f"VM {vm.name} to let go of VF {device.address} ({device.handle})"
-            event = qmp.wait_event(_about(device), what, until - time.monotonic())
-            if event["event"] != "DEVICE_DELETED":
-                raise SriovError(f"VM {vm.name}: the guest refused to unplug VF {device.address} ({device.handle})")
+    def cold_start(self, vm: ManifestVm) -> None:
+        """Start the guest from its disk, with the VFs it had: those of its command line, then those plugged later."""
+        self.start(vm, _qemu_argv.for_cold_start(QemuPart.of(vm).argv))
+        with self._wait_for_guest(vm) as guest:
+            guest.go_on()
 
-    def _migrate(self, qmp: Qmp, state: str) -> None:
-        qmp.execute("migrate-set-capabilities", capabilities=[{"capability": "multifd", "state": False}])
-        qmp.execute("migrate-set-parameters", **{"max-bandwidth": FAST})
-        qmp.execute("migrate", uri=f"file:{state}")
-        _qmp.poll_migration(qmp, self.deadlines.migrate, self.sleep)
-        status = qmp.execute("query-status")["status"]
-        if status != "postmigrate":
-            raise SriovError(f"the migration is complete but QEMU is {status}, expected postmigrate")
+    def start(self, vm: ManifestVm, argv: Sequence[str]) -> None:
+        """A QEMU with ``argv`` in a transient unit of the VM's name: a child of the resume unit would die with it."""
+        part = QemuPart.of(vm)
+        for bridge in _qemu_argv.bridges(argv):
+            self._until(partial(self.sysfs.exists, f"{NETDEVS}/{bridge}"), f"bridge {bridge} of VM {vm.name}")
+        for folder in _qemu_argv.run_folders(argv):
+            os.makedirs(self.sysfs.real(folder), mode=0o755, exist_ok=True)
+        if self.sysfs.exists(part.qmp):
+            os.unlink(self.sysfs.real(part.qmp))
+        self.run([
+            "systemd-run", "--quiet", "--collect", f"--unit={vm.unit}", f"--working-directory={part.cwd}",
+            "--property=Type=exec", "--property=DefaultDependencies=no", "--property=Conflicts=shutdown.target",
+            "--property=Before=shutdown.target", "--", *argv,
+        ])  # fmt: skip
 
-    def _settle(self, qmp: Qmp) -> None:
-        try:
-            _qmp.poll_migration(qmp, self.deadlines.answer, self.sleep)
-        except DeadlineError:
-            raise
-        except SriovError:
-            return
+    def _connect(self, path: str) -> Qmp:
+        return _qmp.connect(self.sysfs.real(path), self.deadlines.answer)
 
-    def _load(self, qmp: Qmp, state: str) -> None:
-        if qmp.execute("query-migrate").get("status", "none") == "none":
-            extra = {"exit-on-error": False} if qmp.version >= (9, 1, 0) else {}
-            qmp.execute("migrate-incoming", uri=f"file:{state}", **extra)
-        _qmp.poll_migration(qmp, self.deadlines.migrate, self.sleep)
+    @contextmanager
+    def _guest(self, vm: ManifestVm) -> Iterator[Guest]:
+        part = QemuPart.of(vm)
+        with self._connect(part.qmp) as qmp:
+            yield Guest(qmp, vm, part, self.deadlines, self.sleep)
 
-    def _go_on(self, qmp: Qmp, vm: ManifestVm, before_cont: Callable[[], None] = lambda: None) -> None:
-        """Plug the VFs that are missing, continue, and see that both are so."""
-        plugged = {device.address for device in vfio_devices(qmp, vm.argv)}
-        for vf in vm.vfs:
-            if vf.address not in plugged:
-                self._plug(qmp, vf.device)
-        if not qmp.execute("query-status")["running"]:
-            before_cont()
-            qmp.execute("cont")
-        status = qmp.execute("query-status")
-        missing = {vf.address for vf in vm.vfs} - {device.address for device in vfio_devices(qmp, vm.argv)}
-        if not status["running"] or missing:
-            raise SriovError(f"VM {vm.name} is {status['status']}, VFs missing: {', '.join(sorted(missing)) or 'none'}")
+    @contextmanager
+    def _wait_for_guest(self, vm: ManifestVm) -> Iterator[Guest]:
+        part = QemuPart.of(vm)
+        with self._wait_for_qmp(vm, part.qmp) as qmp:
+            yield Guest(qmp, vm, part, self.deadlines, self.sleep)
 
-    def _plug(self, qmp: Qmp, device: Mapping[str, Any]) -> None:
-        """Plug one VF. A group can be open only once (drivers/vfio/group.c): udev may have it for a moment."""
-        until = time.monotonic() + self.deadlines.answer
-        while True:
-            try:
-                qmp.execute("device_add", timeout=self.deadlines.start, **device)
-                return
-            except QmpError as error:
-                if "busy" not in error.description or time.monotonic() >= until:
-                    raise
-                self.sleep(0.02)
-
-    def _wait_for_qmp(self, vm: ManifestVm) -> Qmp:
+    def _wait_for_qmp(self, vm: ManifestVm, path: str) -> Qmp:
         until = time.monotonic() + self.deadlines.start
         while True:
             try:
-                return self.connect(vm.qmp)
+                return self._connect(path)
             except SriovError as error:
                 if time.monotonic() >= until:
                     raise DeadlineError(f"VM {vm.name}: {error} after {self.deadlines.start:g} s") from error
                 if not self._active(vm):
                     raise SriovError(f"VM {vm.name}: its QEMU ended at once; see journalctl -u {vm.unit}") from error
-                self.sleep(0.02)
+                self.sleep(MONITOR_PAUSE_S)
+
+    def _quit(self, qmp: Qmp, vm: ManifestVm) -> None:
+        pid = qmp.pid
+        qmp.execute("quit")
+        qmp.wait_closed(self.deadlines.answer)
+        self._until(lambda: self.sysfs.link(f"/proc/{pid}/exe") is None, f"QEMU {pid} of VM {vm.name} to exit")
 
     def _active(self, vm: ManifestVm) -> bool:
         state = self.run(["systemctl", "show", "--property=ActiveState", "--value", vm.unit]).strip()
@@ -233,19 +177,4 @@ class QemuBackend:
         while not done():
             if time.monotonic() >= until:
                 raise DeadlineError(f"gave up waiting for {what}")
-            self.sleep(0.01)
-
-
-def _about(device: GuestDevice) -> Callable[[dict[str, Any]], bool]:
-    names = ("DEVICE_DELETED", "DEVICE_UNPLUG_GUEST_ERROR")
-    return lambda event: event["event"] in names and event.get("data", {}).get("path") == device.path
-
-
-def _require_as_armed(qmp: Qmp, vm: ManifestVm, devices: Sequence[GuestDevice]) -> None:
-    """The run state is read again immediately before each save: a VM that changed since arming is not touched."""
-    have, armed = {device.address for device in devices}, {vf.address for vf in vm.vfs}
-    if have != armed:
-        raise SriovError(f"VM {vm.name} owns VFs {sorted(have)}, armed were {sorted(armed)}: arm the update again")
-    status = qmp.execute("query-status")["status"]
-    if status != "running":
-        raise SriovError(f"VM {vm.name} is {status}, not running: it is not saved")
+            self.sleep(UNIT_PAUSE_S)

@@ -15,6 +15,7 @@ import struct
 import time
 from typing import Any, Callable
 
+from ..._model.deadlines import ANSWER_S, MONITOR_PAUSE_S
 from ..._model.errors import DeadlineError, SriovError
 
 Answer = Any
@@ -39,7 +40,7 @@ class QmpClosedError(SriovError):
 class Qmp:
     """One connected monitor, capabilities negotiated. ``pid`` is QEMU's process id (SO_PEERCRED of the listener)."""
 
-    def __init__(self, connection: socket.socket, timeout: float = 10.0) -> None:
+    def __init__(self, connection: socket.socket, timeout: float = ANSWER_S) -> None:
         self._socket, self._timeout = connection, timeout
         self._buffer, self._last = b"", 0
         self.events: list[Message] = []
@@ -130,7 +131,7 @@ def _peer_pid(connection: socket.socket) -> int:
     return int(struct.unpack("3i", raw)[0])
 
 
-def connect(path: str, timeout: float = 10.0) -> Qmp:
+def connect(path: str, timeout: float = ANSWER_S) -> Qmp:
     """A monitor at the socket ``path`` (as this machine sees it); `SriovError` when nobody listens there."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(timeout)
@@ -146,7 +147,7 @@ def connect(path: str, timeout: float = 10.0) -> Qmp:
 
 
 def poll_migration(
-    qmp: Qmp, timeout: float, sleep: Callable[[float], None] = time.sleep, interval: float = 0.02
+    qmp: Qmp, timeout: float, sleep: Callable[[float], None] = time.sleep, interval: float = MONITOR_PAUSE_S
 ) -> Message:
     """Follow ``query-migrate`` to its end: ``migrate`` answers OK and fails later. The last answer when completed.
 

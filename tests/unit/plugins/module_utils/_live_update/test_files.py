@@ -35,13 +35,14 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import state_fi
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.state_file import Fingerprint
 
 PF = "0000:03:00.0"
-VF: dict[str, Any] = {"pf": PF, "id": 6, "address": "0000:04:11.4", "device": {"host": "x"}, "properties": {"vlan": 9}}
+VF: dict[str, Any] = {"pf": PF, "id": 6, "address": "0000:04:11.4", "properties": {"vlan": 9}}
 VM: dict[str, Any] = {
-    "name": "web1", "backend": "qemu", "priority": 0, "unit": "u", "qmp": "/run/q", "argv": ["qemu"],
-    "restore_argv": ["qemu"], "cwd": "/", "cold_start": False, "vfs": [VF],
+    "name": "web1", "backend": "qemu", "priority": 0, "unit": "u", "cold_start": False, "vfs": [VF],
+    "part": {"qmp": "/run/q", "argv": ["qemu"], "restore_argv": ["qemu"], "cwd": "/",
+             "devices": {"0000:04:11.4": {"host": "x"}}},
 }  # fmt: skip
 GOOD: dict[str, Any] = {
-    "schema": 1, "id": "0" * 32, "created": 1.5, "host": "h1", "boot_id": "b1", "budget_s": 60, "options": {},
+    "schema": 2, "id": "0" * 32, "created": 1.5, "host": "h1", "boot_id": "b1", "budget_s": 60, "options": {},
     "modules": ["tun"],
     "kernel": {"release_before": "a", "release_after": "b", "image": "/i", "initrd": None, "cmdline": "c"},
     "pfs": [{"pf": PF, "driver": "igb", "netdev": "eth0", "netdev_up": True, "hardware_vfs": 7, "present_vfs": "0-6",
@@ -78,7 +79,8 @@ def test_good_manifest_round_trips(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("schema", 2, "manifest.schema: 2, this version knows 1"),
+        ("schema", 1, "manifest.schema: 1, this version knows 2; arm the update again"),
+        ("schema", 3, "manifest.schema: 3, this version knows 2"),
         ("id", "xyz", "is not 32 hexadecimal digits"),
         ("created", "now", "manifest.created: expected number, found 'now'"),
         ("budget_s", True, "manifest.budget_s: expected number, found True"),
@@ -87,8 +89,14 @@ def test_good_manifest_round_trips(tmp_path: Path) -> None:
         ("kernel.initrd", 5, "manifest.kernel.initrd: expected text or null"),
         ("pfs.0.hardware_vfs", "7", r"manifest.pfs\[0\].hardware_vfs: expected whole number"),
         ("vms.0.name", "../etc", r"vms\[0\].name: '../etc' must be letters"),
-        ("vms.0.argv", [], r"vms\[0\].argv: expected a list of texts"),
-        ("vms.0.restore_argv", [1], r"vms\[0\].restore_argv: expected a list of texts"),
+        ("vms.0.backend", "xen", r"vms\[0\].backend: 'xen' is not known here; there are: qemu"),
+        ("vms.0.part.argv", [], r"vms\[0\].part.argv: expected a list of texts, found \[\]"),
+        ("vms.0.part.restore_argv", [1], r"vms\[0\].part.restore_argv: expected a list of texts"),
+        ("vms.0.part.qmp", 7, r"vms\[0\].part.qmp: expected text, found 7"),
+        ("vms.0.part.cwd", KeyError, r"vms\[0\].part.cwd: missing"),
+        ("vms.0.part.extra", 1, r"vms\[0\].part.extra: unknown key"),
+        ("vms.0.part.devices", ["x"], r"vms\[0\].part.devices: expected an object of objects"),
+        ("vms.0.part.devices", {}, r"vms\[0\].part.devices: no arguments of device_add for VF 0000:04:11.4"),
         ("vms.0.vfs.0.address", "eth0", "is not a PCI address"),
         ("vms.0.vfs.0.properties", {"vlans": 3}, "properties: unknown: vlans"),
         ("vms.0.vfs.0.id", 7, "owns VF 7 of PF 0000:03:00.0, which is not enabled here"),

@@ -19,8 +19,8 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import
     kexec,
 )
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import read_pfs
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import discovery
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import devices, qmp
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.facts import QemuFacts
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.vm_facts import UsedVf, VmFacts
 from tests.fake.linux.pf import FakePf
 from tests.fake.vm.node import NEW, OLD, FakeNode
@@ -28,16 +28,22 @@ from tests.fake.vm.node import NEW, OLD, FakeNode
 
 def discover(node: FakeNode) -> list[VmFacts]:
     pfs = read_pfs(node.host.sysfs, vfs=False)
-    return list(discovery.discover(node.host.sysfs, node.run, node.live.backend, pfs))
+    return list(node.qemu.probe(pfs))
 
 
 def test_vm_is_read_from_its_process(node: FakeNode, pf: FakePf) -> None:
     (found,) = discover(node)
-    assert (found.name, found.unit, found.uid, found.libvirt) == ("web1", "kvmfleet-vm-web1.service", 0, False)
+    assert (found.name, found.unit, QemuFacts.of(found).uid, QemuFacts.of(found).libvirt) == (
+        "web1",
+        "kvmfleet-vm-web1.service",
+        0,
+        False,
+    )
     assert found.vfs == (UsedVf(pf.address, 6, pf.vfs[6].address),)
     assert found.memory_bytes == 64 << 20
-    assert found.probe is not None
-    (device,) = found.probe.devices
+    probe = QemuFacts.of(found).probe
+    assert probe is not None
+    (device,) = probe.devices
     assert device.arguments == {
         "driver": "vfio-pci", "id": "vf0", "bus": "rp1", "addr": "00.0", "host": pf.vfs[6].address,
     }  # fmt: skip
@@ -62,8 +68,9 @@ def test_other_hot_plugged_devices_and_blockers_are_problems(node: FakeNode, pf:
     script = node.scripts["web1"]
     script.hotplugged, script.blocked = ["net7"], ["device ivshmem cannot migrate", "VFIO migration is not supported"]
     (found,) = discover(node)
-    assert found.probe is not None
-    assert list(found.probe.problems) == [
+    probe = QemuFacts.of(found).probe
+    assert probe is not None
+    assert list(probe.problems) == [
         "devices plugged since its start would not come back: net7; unplug them",
         "QEMU refuses to migrate it: device ivshmem cannot migrate",
     ]
@@ -72,8 +79,8 @@ def test_other_hot_plugged_devices_and_blockers_are_problems(node: FakeNode, pf:
 def test_monitor_held_by_another_client(node: FakeNode, pf: FakePf) -> None:
     with qmp.connect(node.qemus[0].path, 1.0):
         (found,) = discover(node)
-    assert found.probe is None
-    assert "another QMP client may hold it" in (found.probe_error or "")
+    assert QemuFacts.of(found).probe is None
+    assert "another QMP client may hold it" in (QemuFacts.of(found).probe_error or "")
 
 
 @pytest.mark.parametrize(
@@ -89,17 +96,17 @@ def test_monitor_held_by_another_client(node: FakeNode, pf: FakePf) -> None:
 def test_units(node: FakeNode, pf: FakePf, cgroup: str, unit: str, libvirt: bool) -> None:
     node.put(f"/proc/{node.qemus[0].pid}/cgroup", cgroup + "\n")
     (found,) = discover(node)
-    assert (found.unit, found.libvirt) == (unit, libvirt)
+    assert (found.unit, QemuFacts.of(found).libvirt) == (unit, libvirt)
 
 
 def test_upgraded_program_is_still_a_qemu_and_others_are_not(node: FakeNode, pf: FakePf) -> None:
     exe = node.host.root / "proc" / str(node.qemus[0].pid) / "exe"
     exe.unlink()
     os.symlink("/usr/bin/qemu-system-x86_64 (deleted)", exe)
-    assert discovery.find_live(node.host.sysfs, "web1") == node.qemus[0].pid
+    assert node.qemu.pid("web1") == node.qemus[0].pid
     exe.unlink()
     os.symlink("/usr/bin/vim", exe)
-    assert discovery.find_live(node.host.sysfs, "web1") is None
+    assert node.qemu.pid("web1") is None
 
 
 @pytest.mark.parametrize(
@@ -219,7 +226,7 @@ def test_watchdogs_disk_memory_and_phase(node: FakeNode) -> None:
     node.put("/sys/class/watchdog/watchdog1/dev", "10:130\n")
     node.put("/proc/mounts", "/dev/vda / ext4 rw 0 0\ntmpfs /var/lib tmpfs rw 0 0\n")
     (node.host.root / "var/lib").mkdir(parents=True, exist_ok=True)
-    facts = gather.gather(node.host.sysfs, node.run, node.live.backend, NEW)
+    facts = gather.gather(node.host.sysfs, node.run, [node.qemu], NEW)
     assert [(dog.name, dog.active, dog.timeout_s) for dog in facts.watchdogs] == [("watchdog0", True, 30.0)]
     assert facts.disk_kind == "tmpfs"
     assert facts.memory_free_bytes == 4000000 * 1024

@@ -16,7 +16,12 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import preflight
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.options import Options
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import process
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Deadlines
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.facts import QemuFacts
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.probe import Probe
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.registry import backends
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.vm_facts import (
     Facts,
     KernelFacts,
@@ -35,12 +40,13 @@ KERNEL = KernelFacts(
     image_release="6.12.0-new", initrd="/boot/initrd.img-6.12.0-new", initrd_bytes=30 * MIB, interface="vf-id",
 )  # fmt: skip
 MODULES = ModuleFacts({"igb": f"PF {PF}"}, frozenset({"igb", "psmouse"}), frozenset({"igb", "psmouse", "virtio_net"}))
-VM = VmFacts(
-    name="web1", pid=77, argv=("qemu-system-x86_64", "-name", "web1", "-qmp", "unix:/run/web1"), cwd="/", uid=0,
-    own_namespaces=False, libvirt=False, unit="web1.service", fragment="/run/systemd/transient/web1.service",
-    restart="no", qmp="/run/web1", probe=Probe(77, (10, 0, 2), "running", (), {}, ()), probe_error=None,
-    vfs=(UsedVf(PF, 6, "0000:04:11.4"),), memory_bytes=128 * MIB,
+QEMU = QemuFacts(
+    argv=("qemu-system-x86_64", "-name", "web1", "-qmp", "unix:/run/web1"), cwd="/", uid=0, own_namespaces=False,
+    libvirt=False, fragment="/run/systemd/transient/web1.service", restart="no", qmp="/run/web1",
+    probe=Probe(77, (10, 0, 2), "running", (), {}, ()), probe_error=None,
 )  # fmt: skip
+VM = VmFacts("web1", "qemu", 77, "web1.service", QEMU, (UsedVf(PF, 6, "0000:04:11.4"),), memory_bytes=128 * MIB)
+BACKENDS = backends(Sysfs("/none"), process.run, Deadlines())
 GOOD = Facts(
     kernel=KERNEL, modules=MODULES, pfs={PF: PfState(PF, total=7, enabled=7, driver="igb")}, vms=(VM,),
     disk_free_bytes=4096 * MIB, memory_free_bytes=1024 * MIB,
@@ -48,7 +54,7 @@ GOOD = Facts(
 
 
 def refusals(facts: Facts, options: Options | None = None, budget_s: float = 60.0) -> list[tuple[str, str]]:
-    verdict = preflight.judge(facts, options or Options(), budget_s)
+    verdict = preflight.judge(facts, BACKENDS, options or Options(), budget_s)
     return [(item.code, str(item)) for item in verdict.refusals]
 
 
@@ -60,13 +66,17 @@ def kernel(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - keyword argument
     return {"kernel": replace(KERNEL, **changes)}
 
 
+def qemu(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - keyword arguments of several types
+    return vm(detail=replace(QEMU, **changes))
+
+
 def probe(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - keyword arguments of several types
-    assert VM.probe is not None
-    return vm(probe=replace(VM.probe, **changes))
+    assert QEMU.probe is not None
+    return qemu(probe=replace(QEMU.probe, **changes))
 
 
 def argv(*more: str) -> dict[str, Any]:
-    return vm(argv=(*VM.argv, *more))
+    return qemu(argv=(*QEMU.argv, *more))
 
 
 TABLE: list[tuple[dict[str, Any], str, str]] = [
@@ -91,22 +101,22 @@ TABLE: list[tuple[dict[str, Any], str, str]] = [
     ({"phase": "saving"}, "in-progress", "an earlier live update is in phase saving: run the playbook"),
     ({"phase": "done"}, "in-progress", "an earlier live update is in phase done"),
     ({"not_installed": ("/usr/local/sbin/sriovctl",)}, "not-installed", "apply role kvmfleet.sriov.sriov"),
-    ({"vms": (VM, replace(VM, pid=78))}, "vm-name", "QEMU 77 and 78 are both named web1"),
-    (vm(libvirt=True), "vm", "it is managed by libvirt: the libvirt backend is not there yet"),
-    (vm(own_namespaces=True), "vm", "namespaces of its own"),
-    (vm(uid=107), "vm", "it runs as user 107: run it as root"),
+    ({"vms": (VM, replace(VM, pid=78))}, "vm-name", "processes 77 and 78 are both VM web1"),
+    (qemu(libvirt=True), "vm", "it is managed by libvirt: the libvirt backend is not there yet"),
+    (qemu(own_namespaces=True), "vm", "namespaces of its own"),
+    (qemu(uid=107), "vm", "it runs as user 107: run it as root"),
     (
-        vm(fragment="/etc/systemd/system/web1.service"),
+        qemu(fragment="/etc/systemd/system/web1.service"),
         "vm",
         "could start it a second time: start it in",
     ),
-    (vm(restart="always"), "vm", "has Restart=always"),
+    (qemu(restart="always"), "vm", "has Restart=always"),
     (argv("-netdev", "tap,fd=24"), "vm", "it inherited file descriptors (tap,fd=24): name devices"),
     (argv("-netdev", "tap,ifname=v1,script=no"), "vm", "its tap interface v1 is made by somebody else"),
     (argv("-snapshot"), "vm", "disk writes would be lost: use an overlay file"),
     (argv("-readconfig", "/etc/vm.cfg"), "vm", "-readconfig file"),
-    (vm(qmp=None), "vm", "it has no QMP socket: start it with -qmp unix:PATH"),
-    (vm(probe=None, probe_error="in use"), "vm", "it does not answer at /run/web1 (in use): close other QMP clients"),
+    (qemu(qmp=None), "vm", "it has no QMP socket: start it with -qmp unix:PATH"),
+    (qemu(probe=None, probe_error="in use"), "vm", "it does not answer at /run/web1 (in use): close other QMP clients"),
     (probe(status="paused"), "vm", "it is paused, not running"),
     (probe(problems=("QEMU refuses to migrate it: x",)), "vm", "QEMU refuses to migrate it: x"),
     (vm(unknown_devices=("0000:09:00.0",)), "vm", "it owns 0000:09:00.0, which is not a VF of this host"),
@@ -122,7 +132,7 @@ def test_one_change_one_refusal(change: dict[str, Any], code: str, part: str) ->
 
 def test_good_host() -> None:
     assert refusals(GOOD) == []
-    assert preflight.judge(GOOD, Options(), 60.0).warnings == ()
+    assert preflight.judge(GOOD, BACKENDS, Options(), 60.0).warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -135,7 +145,7 @@ def test_good_host() -> None:
         ({"eswitch": {PF: "legacy"}}, Options()),
         ({"phase": "armed"}, Options()),
         (kernel(image_release=None), Options()),
-        (vm(fragment="", restart=""), Options()),
+        (qemu(fragment="", restart=""), Options()),
         (kernel(initrd=None, initrd_bytes=None), Options()),
     ],
 )
@@ -144,7 +154,7 @@ def test_what_is_no_reason(change: dict[str, Any], options: Options) -> None:
 
 
 def test_all_reasons_come_at_once() -> None:
-    changes: dict[str, Any] = {"disk_kind": "tmpfs", "phase": "failed", **vm(uid=3, libvirt=True)}
+    changes: dict[str, Any] = {"disk_kind": "tmpfs", "phase": "failed", **qemu(uid=3, libvirt=True)}
     assert [code for code, _text in refusals(replace(GOOD, **changes))] == ["in-progress", "disk-volatile", "vm", "vm"]
 
 
@@ -197,6 +207,6 @@ def test_budget_is_refused_with_what_the_kernel_lacks() -> None:
     ],
 )
 def test_warnings(change: dict[str, Any], code: str) -> None:
-    verdict = preflight.judge(replace(GOOD, **change), Options(), 60.0)
+    verdict = preflight.judge(replace(GOOD, **change), BACKENDS, Options(), 60.0)
     assert ([item.code for item in verdict.warnings], verdict.refusals) == ([code], ())
     assert verdict.to_dict()["warnings"][0]["code"] == code

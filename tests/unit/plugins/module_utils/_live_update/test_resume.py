@@ -190,18 +190,22 @@ def test_damaged_state_is_never_loaded(node: FakeNode, pf: FakePf) -> None:
     assert claim(node).state == "saved"
 
 
+START = "start"
+"""How the backend starts a QEMU, before that loads its state."""
+
+
 def test_resume_killed_while_starting_never_starts_a_second(node: FakeNode, pf: FakePf) -> None:
     jump(node)
-    started = node.live.backend.start
+    started = getattr(node.qemu, START)
 
     def start_and_die(vm: ManifestVm, argv: Sequence[str]) -> None:
         started(vm, argv)
         raise Killed
 
-    object.__setattr__(node.live.backend, "start", start_and_die)
+    object.__setattr__(node.qemu, START, start_and_die)
     with pytest.raises(Killed):
         resume.resume(node.live)
-    object.__setattr__(node.live.backend, "start", started)
+    object.__setattr__(node.qemu, START, started)
     assert live(node).status == "inmigrate"
     assert resume.resume(node.live) == "done"
     assert live(node).status == "running"
@@ -214,16 +218,16 @@ def test_resume_killed_when_the_guest_goes_on_never_restores_it_again(node: Fake
     The guest has written to its disk since.
     """
     jump(node)
-    restore = node.live.backend.restore
+    restore = node.qemu.restore
 
-    def restore_and_die(vm: ManifestVm, state: str, before_cont: Callable[[], None]) -> None:
-        restore(vm, state, before_cont)
+    def restore_and_die(vm: ManifestVm, state: str, start: bool, before_run: Callable[[], None]) -> None:
+        restore(vm, state, start, before_run)
         raise Killed
 
-    object.__setattr__(node.live.backend, "restore", restore_and_die)
+    object.__setattr__(node.qemu, "restore", restore_and_die)
     with pytest.raises(Killed):
         resume.resume(node.live)
-    object.__setattr__(node.live.backend, "restore", restore)
+    object.__setattr__(node.qemu, "restore", restore)
     assert claim(node).state == "running"
     live(node).end()
     resume.resume(node.live)
@@ -256,14 +260,14 @@ def test_second_kexec_amid_resume_means_the_memory_is_gone(
 def test_what_nobody_expected_still_brings_the_others_back(node: FakeNode, pf: FakePf) -> None:
     node.vm("other", pf, 2)
     jump(node)
-    started = node.live.backend.start
+    started = getattr(node.qemu, START)
 
     def start_badly(vm: ManifestVm, argv: Sequence[str]) -> None:
         if vm.name == "web1":
             raise PermissionError(13, "no entry", "/run/kvmfleet-vm")
         started(vm, argv)
 
-    object.__setattr__(node.live.backend, "start", start_badly)
+    object.__setattr__(node.qemu, START, start_badly)
     assert resume.resume(node.live) == "failed"
     assert node.live_vm("other") is not None
     assert claim(node).state == "failed"

@@ -20,7 +20,7 @@ from tests.fake.vm.update import Killed, arm, live, result
 @pytest.mark.parametrize(
     ("script", "part"),
     [
-        ({"unplug": "never"}, "gave up waiting for VM web1 to let go of VF"),
+        ({"unplug": "never"}, "gave up waiting for VM web1 to release VF"),
         ({"unplug": "refused"}, "the guest refused to unplug VF"),
         ({"migrate": "refused"}, "Could not create"),
         ({"migrate": "fails"}, "migration failed: No space left on device"),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -15,24 +16,30 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import deadl
 
 ROOT = Path(__file__).parents[5]
 ENGINE = ROOT / "plugins/module_utils"
-LATER = {"_live_update", "_vm"}
-"""Rooms whose numbers are still their own."""
 
 
 def seconds_in(path: Path) -> list[str]:
-    """Names ending in _S with a number, in a file."""
+    """Names of seconds with a number, and sleeps of one, in a file."""
     found = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, (ast.Constant, ast.Tuple)):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             names = [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
-            found += [name for name in names if name.endswith("_S")]
+            found += [name for name in names if re.search("(?<!_mib)_s$", name.lower())]
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "").endswith("sleep"):
+            found += [f"sleep({value.value})" for value in node.args if isinstance(value, ast.Constant)]
     return found
 
 
 def test_no_other_file_has_deadlines() -> None:
-    files = [path for path in ENGINE.rglob("*.py") if path.name != "deadlines.py" and path.parts[-2] not in LATER]
+    files = [path for path in ENGINE.rglob("*.py") if path.name != "deadlines.py"]
     assert {str(path): names for path in files if (names := seconds_in(path))} == {}
+
+
+def test_one_that_stands_elsewhere_is_found(tmp_path: Path) -> None:
+    file = tmp_path / "a.py"
+    file.write_text("A_S = 3.0\nclass B:\n    c_s: float = 2.0\n    rate_mib: float = 1.0\nhost.sleep(0.5)\n")
+    assert sorted(seconds_in(file)) == ["A_S", "c_s", "sleep(0.5)"]
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,13 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, SriovError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import state_file
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Deadlines
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import argv as _qemu_argv
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import devices as _qemu_devices
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp as _qmp
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.backend import Deadlines, QemuBackend
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.backend import QemuBackend
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.guest import Guest
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.part import QemuPart
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
 
 PROGRAM = shutil.which("qemu-system-x86_64")
@@ -66,9 +69,13 @@ class Machine:
 
     def vm(self, machines: dict[str, str]) -> ManifestVm:
         return ManifestVm(
-            name="real", backend="qemu", priority=0, unit="real.service", qmp=self.qmp, argv=tuple(self.argv),
-            restore_argv=tuple(_qemu_argv.for_restore(self.argv, machines)), cwd="/", cold_start=False, vfs=(),
+            name="real", backend="qemu", priority=0, unit="real.service", cold_start=False, vfs=(),
+            part={"qmp": self.qmp, "argv": self.argv, "restore_argv": _qemu_argv.for_restore(self.argv, machines),
+                  "cwd": "/", "devices": {}},
         )  # fmt: skip
+
+    def status(self) -> str:
+        return self.backend.ask(self.qmp, self.argv).status
 
     def end(self) -> None:
         for process in self.processes:
@@ -88,25 +95,24 @@ def machine() -> Iterator[Machine]:
 
 
 def test_save_undo_save_release_restore(machine: Machine) -> None:
-    probe = machine.backend.probe(machine.qmp, machine.argv)
+    probe = machine.backend.ask(machine.qmp, machine.argv)
     assert (probe.pid, probe.status, probe.problems) == (machine.processes[0].pid, "running", ())
     assert probe.machines["q35"].startswith("pc-q35-")
     vm, state = machine.vm(probe.machines), str(machine.folder / "state")
     machine.backend.save(vm, state)
     with pytest.raises(SriovError, match="is postmigrate, not running"):
         machine.backend.save(vm, state)
-    machine.backend.resume_here(vm)
+    machine.backend.undo(vm)
     saved = machine.backend.save(vm, state)
     assert saved.paused_at < saved.saved_at
-    machine.backend.release(vm)
+    machine.backend.discard(vm)
     machine.processes[0].wait(10)
     state_file.verify(state, saved.fingerprint)
-    machine.backend.start(vm, vm.restore_argv)
     order: list[str] = []
-    machine.backend.restore(vm, state, lambda: order.append("before"))
+    machine.backend.restore(vm, state, True, lambda: order.append("before"))
     assert order == ["before"]
-    assert machine.backend.probe_status(vm) == "running"
-    machine.backend.restore(vm, state, lambda: order.append("again"))
+    assert machine.status() == "running"
+    machine.backend.restore(vm, state, False, lambda: order.append("again"))
     assert order == ["before"]
 
 
@@ -114,32 +120,30 @@ def test_damaged_state_is_an_error_with_qemus_words_and_can_be_tried_again(machi
     vm, state = machine.vm({}), machine.folder / "state"
     saved = machine.backend.save(vm, str(state))
     good = state.read_bytes()
-    machine.backend.release(vm)
+    machine.backend.discard(vm)
     state.write_bytes(good[: len(good) // 2])
     with pytest.raises(BadInputError, match="were saved"):
         state_file.verify(str(state), saved.fingerprint)
-    machine.backend.start(vm, vm.restore_argv)
     with pytest.raises(SriovError):
-        machine.backend.restore(vm, str(state), lambda: None)
-    assert machine.backend.kill_unstarted(vm)
+        machine.backend.restore(vm, str(state), True, lambda: None)
+    assert machine.backend.withdraw(vm)
     state.write_bytes(good)
-    machine.backend.start(vm, vm.restore_argv)
-    machine.backend.restore(vm, str(state), lambda: None)
+    machine.backend.restore(vm, str(state), True, lambda: None)
 
 
 def test_save_to_a_place_that_does_not_exist_leaves_it_to_be_continued(machine: Machine) -> None:
     vm = machine.vm({})
     with pytest.raises(SriovError, match="Could not create"):
         machine.backend.save(vm, str(machine.folder / "none/state"))
-    machine.backend.resume_here(vm)
-    assert machine.backend.probe_status(vm) == "running"
+    machine.backend.undo(vm)
+    assert machine.status() == "running"
 
 
 def test_running_vm_is_never_released_nor_killed(machine: Machine) -> None:
     vm = machine.vm({})
     with pytest.raises(SriovError, match="is running after its save: it is not ended"):
-        machine.backend.release(vm)
-    assert not machine.backend.kill_unstarted(vm)
+        machine.backend.discard(vm)
+    assert not machine.backend.withdraw(vm)
     assert machine.processes[0].poll() is None
 
 
@@ -172,17 +176,18 @@ def test_guest_that_never_answers_an_unplug(machine: Machine, monkeypatch: pytes
         qmp.execute("device_add", driver=SMALL, id="r0", bus="rp1")
         monkeypatch.setattr(_qemu_argv, "VFIO", (SMALL,))
         devices = _qemu_devices.vfio_devices(qmp, machine.argv)
-        with pytest.raises(SriovError, match="gave up waiting for VM real to let go of VF"):
-            machine.backend._unplug(qmp, machine.vm({}), devices)
-        with pytest.raises(SriovError, match="gave up waiting for VM real to let go of VF"):
-            machine.backend._unplug(qmp, machine.vm({}), devices)
+        vm = machine.vm({})
+        guest = Guest(qmp, vm, QemuPart.of(vm), machine.backend.deadlines, time.sleep)
+        for _attempt in range(2):
+            with pytest.raises(SriovError, match="gave up waiting for VM real to release VF"):
+                guest.unplug(devices)
         assert [device.handle for device in _qemu_devices.vfio_devices(qmp, machine.argv)] == ["r0"]
 
 
 def test_wrong_argv_ends_at_once_with_where_to_look(machine: Machine) -> None:
     vm = machine.vm({})
     machine.backend.save(vm, str(machine.folder / "state"))
-    machine.backend.release(vm)
-    machine.backend.start(vm, [*vm.restore_argv, "-no-such-option"])
+    machine.backend.discard(vm)
+    machine.backend.start(vm, [*QemuPart.of(vm).restore_argv, "-no-such-option"])
     with pytest.raises(SriovError, match=r"its QEMU ended at once; see journalctl -u real\.service"):
-        machine.backend.restore(vm, str(machine.folder / "state"), lambda: None)
+        machine.backend.restore(vm, str(machine.folder / "state"), False, lambda: None)

@@ -1,23 +1,26 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The VMs of a host: every running QEMU process, what its command line, its cgroup and its monitor say."""
+"""Running QEMU processes: their command lines, cgroups and monitors."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from .._model.errors import SriovError
-from .._model.paths import DEVICES
-from .._model.state import PfState
-from .._readers.pfs import vf_address
-from .._system.process import Run
-from .._system.sysfs import Sysfs
-from .qemu import argv as _qemu_argv
-from .qemu.backend import QemuBackend
-from .qemu.probe import Probe
-from .vm_facts import UsedVf, VmFacts
+from ..._model.errors import SriovError
+from ..._model.state import PfState
+from ..._system.process import Run
+from ..._system.sysfs import Sysfs
+from ..assigned import assigned
+from ..vm_facts import VmFacts
+from . import argv as _qemu_argv
+from .facts import QemuFacts
+from .probe import Probe
+
+NAME = "qemu"
+Ask = Callable[[str, Sequence[str]], Probe]
+"""What asks a monitor: (path of its socket, command line of that QEMU); `SriovError` when it does not answer."""
 
 PROGRAM = re.compile(r"qemu-system-\w+|qemu-kvm|kvm")
 
@@ -39,31 +42,28 @@ def find_live(sysfs: Sysfs, name: str) -> int | None:
     return next((pid for pid, argv in processes(sysfs) if _name(pid, argv) == name), None)
 
 
-def discover(sysfs: Sysfs, run: Run, backend: QemuBackend, pfs: Mapping[str, PfState]) -> Iterator[VmFacts]:
+def discover(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState]) -> Iterator[VmFacts]:
     """Facts of each VM, its VFs read from QEMU itself; one that does not answer carries the reason."""
     for pid, argv in processes(sysfs):
-        qmp, probe, error = _ask(sysfs, backend, argv)
+        qmp, probe, error = _ask(ask, argv)
         unit, cgroup = _unit(sysfs, pid)
         shown = _show(run, unit)
-        vfs, unknown = _owned(sysfs, pfs, probe)
-        yield VmFacts(
-            name=_name(pid, argv),
-            pid=pid,
+        vfs, others = assigned(sysfs, pfs, [device.address for device in probe.devices] if probe else [])
+        name = _name(pid, argv)
+        detail = QemuFacts(
             argv=argv,
             cwd=sysfs.target(f"/proc/{pid}/cwd") or "/",
             uid=_uid(sysfs, pid),
             own_namespaces=_own_namespaces(sysfs, pid),
-            libvirt="machine.slice" in cgroup or sysfs.exists(f"/run/libvirt/qemu/{_name(pid, argv)}.xml"),
-            unit=unit or f"kvmfleet-vm-{_name(pid, argv)}.service",
+            libvirt="machine.slice" in cgroup or sysfs.exists(f"/run/libvirt/qemu/{name}.xml"),
             fragment=shown.get("FragmentPath", ""),
             restart=shown.get("Restart", ""),
             qmp=qmp,
             probe=probe,
             probe_error=error,
-            vfs=tuple(vfs),
-            unknown_devices=tuple(unknown),
-            memory_bytes=_memory(sysfs, pid, argv),
         )
+        unit = unit or f"kvmfleet-vm-{name}.service"
+        yield VmFacts(name, NAME, pid, unit, detail, vfs, others, _memory(argv))
 
 
 def _is_qemu(sysfs: Sysfs, pid: str) -> bool:
@@ -79,12 +79,12 @@ def _name(pid: int, argv: Sequence[str]) -> str:
     return _qemu_argv.guest_name(argv) or f"qemu-{pid}"
 
 
-def _ask(sysfs: Sysfs, backend: QemuBackend, argv: Sequence[str]) -> tuple[str | None, Probe | None, str | None]:
+def _ask(ask: Ask, argv: Sequence[str]) -> tuple[str | None, Probe | None, str | None]:
     """The first monitor that answers, or the last error."""
     path, error = None, None
     for path in _qemu_argv.qmp_sockets(argv):
         try:
-            return path, backend.probe(path, argv), None
+            return path, ask(path, argv), None
         except SriovError as problem:
             error = str(problem)
     return path, None, error
@@ -115,23 +115,10 @@ def _own_namespaces(sysfs: Sysfs, pid: int) -> bool:
     return any(sysfs.link(f"/proc/{pid}/ns/{kind}") != sysfs.link(f"/proc/1/ns/{kind}") for kind in ("mnt", "net"))
 
 
-def _memory(sysfs: Sysfs, pid: int, argv: Sequence[str]) -> int:
+def _memory(argv: Sequence[str]) -> int:
     """Guest RAM in bytes from ``-m`` (MiB unless it has a suffix); the default of QEMU is 128 MiB."""
     for value in reversed(_qemu_argv.values(argv, "-m")):
         match = re.fullmatch(r"(\d+)([KMGTkmgt]?)B?", _qemu_argv.parse(value, "size").get("size", ""))
         if match:
             return int(match.group(1)) << {"K": 10, "": 20, "M": 20, "G": 30, "T": 40}[match.group(2).upper()]
     return 128 << 20
-
-
-def _owned(sysfs: Sysfs, pfs: Mapping[str, PfState], probe: Probe | None) -> tuple[list[UsedVf], list[str]]:
-    """The VFs among the passed-through devices, and the addresses of the others."""
-    vfs, unknown = [], []
-    for device in probe.devices if probe else ():
-        pf = pfs.get(sysfs.link(f"{DEVICES}/{device.address}/physfn") or "")
-        number = None if pf is None else next((i for i in pf.present if vf_address(pf, i) == device.address), None)
-        if pf is None or number is None:
-            unknown.append(device.address)
-        else:
-            vfs.append(UsedVf(pf.address, number, device.address))
-    return vfs, unknown

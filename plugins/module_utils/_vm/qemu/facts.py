@@ -1,0 +1,37 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is known of a running QEMU besides its VFs: its process, its unit, its monitor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..vm_facts import VmFacts
+from .probe import Probe
+
+
+@dataclass(frozen=True)
+class QemuFacts:
+    """``qmp``: path of its monitor, None without one; ``probe`` or ``probe_error``: the answer of that.
+
+    ``fragment``: file of its unit, ``restart``: Restart= of that.
+    """
+
+    argv: tuple[str, ...]
+    cwd: str
+    uid: int
+    own_namespaces: bool
+    libvirt: bool
+    fragment: str
+    restart: str
+    qmp: str | None
+    probe: Probe | None
+    probe_error: str | None
+
+    @classmethod
+    def of(cls, vm: VmFacts) -> QemuFacts:
+        """Of a VM that this backend found."""
+        if not isinstance(vm.detail, cls):
+            raise TypeError(f"VM {vm.name} is of backend {vm.backend}, its facts are {type(vm.detail).__name__}")
+        return vm.detail

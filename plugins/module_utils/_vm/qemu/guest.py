@@ -1,0 +1,131 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The guest of a QEMU through its monitor: unplug, stop and migrate; load, plug and continue."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..._model.deadlines import MONITOR_PAUSE_S
+from ..._model.errors import DeadlineError, SriovError
+from ..backend import Deadlines
+from ..record import ManifestVm
+from . import qmp as _qmp
+from .devices import GuestDevice, vfio_devices
+from .part import QemuPart
+from .qmp import Qmp, QmpError
+
+FAST = 10**12
+"""Bytes a second for a stopped guest: the default limit of 128 MiB/s is meant for networks."""
+MIGRATING = ("active", "setup", "device", "pre-switchover")
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A VM of the manifest, its part of that, and a connected monitor."""
+
+    qmp: Qmp
+    vm: ManifestVm
+    part: QemuPart
+    deadlines: Deadlines
+    sleep: Callable[[float], None]
+
+    def devices(self) -> list[GuestDevice]:
+        return vfio_devices(self.qmp, self.part.argv)
+
+    def status(self) -> str:
+        """query-status: running, paused, inmigrate, postmigrate, ... (qapi/run-state.json)."""
+        return str(self.qmp.execute("query-status")["status"])
+
+    def require_as_armed(self, devices: Sequence[GuestDevice]) -> None:
+        """A VM that changed since arming is not touched: `SriovError`."""
+        have, armed = {device.address for device in devices}, {vf.address for vf in self.vm.vfs}
+        if have != armed:
+            raise SriovError(
+                f"VM {self.vm.name} owns VFs {sorted(have)}, armed were {sorted(armed)}: arm the update again"
+            )
+        status = self.status()
+        if status != "running":
+            raise SriovError(f"VM {self.vm.name} is {status}, not running: it is not saved")
+
+    def unplug(self, devices: Sequence[GuestDevice]) -> None:
+        """All VFs at once: each guest driver takes its time (pciehp waits 5 s after the button is pressed)."""
+        for device in devices:
+            try:
+                self.qmp.execute("device_del", id=device.handle)
+            except QmpError as error:
+                if "already in the process of unplug" not in error.description:
+                    raise
+        until = time.monotonic() + self.deadlines.unplug
+        for device in devices:
+            what = f"VM {self.vm.name} to release VF {device.address} ({device.handle})"
+            event = self.qmp.wait_event(_about(device), what, until - time.monotonic())
+            if event["event"] != "DEVICE_DELETED":
+                raise SriovError(
+                    f"VM {self.vm.name}: the guest refused to unplug VF {device.address} ({device.handle})"
+                )
+
+    def migrate(self, state: str) -> None:
+        """Stop the guest and write it to the file ``state``."""
+        self.qmp.execute("stop")
+        self.qmp.execute("migrate-set-capabilities", capabilities=[{"capability": "multifd", "state": False}])
+        self.qmp.execute("migrate-set-parameters", **{"max-bandwidth": FAST})
+        self.qmp.execute("migrate", uri=f"file:{state}")
+        _qmp.poll_migration(self.qmp, self.deadlines.migrate, self.sleep)
+        status = self.status()
+        if status != "postmigrate":
+            raise SriovError(f"the migration is complete but QEMU is {status}, expected postmigrate")
+
+    def cancel_migration(self) -> None:
+        """End a migration that is under way, whatever comes of it."""
+        if self.qmp.execute("query-migrate").get("status") not in MIGRATING:
+            return
+        self.qmp.execute("migrate_cancel")
+        try:
+            _qmp.poll_migration(self.qmp, self.deadlines.answer, self.sleep)
+        except DeadlineError:
+            raise
+        except SriovError:
+            return
+
+    def load(self, state: str) -> None:
+        """Read the guest from the file ``state``, unless that has begun already; wait for its end."""
+        if self.qmp.execute("query-migrate").get("status", "none") == "none":
+            extra = {"exit-on-error": False} if self.qmp.version >= (9, 1, 0) else {}
+            self.qmp.execute("migrate-incoming", uri=f"file:{state}", **extra)
+        _qmp.poll_migration(self.qmp, self.deadlines.migrate, self.sleep)
+
+    def go_on(self, before_run: Callable[[], None] = lambda: None) -> None:
+        """Plug the VFs that are missing, continue, and see that both are so."""
+        plugged = {device.address for device in self.devices()}
+        for vf in self.vm.vfs:
+            if vf.address not in plugged:
+                self._plug(vf.address)
+        if not self.qmp.execute("query-status")["running"]:
+            before_run()
+            self.qmp.execute("cont")
+        status = self.qmp.execute("query-status")
+        missing = {vf.address for vf in self.vm.vfs} - {device.address for device in self.devices()}
+        if not status["running"] or missing:
+            lost = ", ".join(sorted(missing)) or "none"
+            raise SriovError(f"VM {self.vm.name} is {status['status']}, VFs missing: {lost}")
+
+    def _plug(self, address: str) -> None:
+        """Plug one VF. A group can be open only once (drivers/vfio/group.c): udev may have it for a moment."""
+        until = time.monotonic() + self.deadlines.answer
+        while True:
+            try:
+                self.qmp.execute("device_add", timeout=self.deadlines.start, **self.part.devices[address])
+                return
+            except QmpError as error:
+                if "busy" not in error.description or time.monotonic() >= until:
+                    raise
+                self.sleep(MONITOR_PAUSE_S)
+
+
+def _about(device: GuestDevice) -> Callable[[_qmp.Message], bool]:
+    names = ("DEVICE_DELETED", "DEVICE_UNPLUG_GUEST_ERROR")
+    return lambda event: event["event"] in names and event.get("data", {}).get("path") == device.path

@@ -1,0 +1,79 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The part of the manifest that brings a QEMU back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from ..._model.errors import BadInputError
+from ..record import ManifestVm
+from ..vm_facts import VmFacts
+from . import argv as _argv
+from .facts import QemuFacts
+
+
+@dataclass(frozen=True)
+class QemuPart:
+    """``argv``: its own command line; ``restore_argv``: the one that waits for the state.
+
+    ``devices``: arguments of device_add that plug a VF again at the same place, by the VF's address.
+    """
+
+    qmp: str
+    argv: tuple[str, ...]
+    restore_argv: tuple[str, ...]
+    cwd: str
+    devices: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def made(cls, vm: VmFacts) -> QemuPart:
+        """Of a VM as it runs; `BadInputError` for one that cannot be asked."""
+        facts = QemuFacts.of(vm)
+        if facts.probe is None or facts.qmp is None:
+            raise BadInputError(f"VM {vm.name} cannot be asked over QMP: {facts.probe_error}")
+        found = {device.address: dict(device.arguments) for device in facts.probe.devices}
+        return cls(
+            facts.qmp,
+            facts.argv,
+            tuple(_argv.for_restore(facts.argv, facts.probe.machines)),
+            facts.cwd,
+            {vf.address: found[vf.address] for vf in vm.vfs},
+        )
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any], where: str) -> QemuPart:
+        """From a manifest; `BadInputError` names the path of the wrong key."""
+        known = {item.name for item in fields(cls)}
+        for key in sorted(known ^ set(data)):
+            raise BadInputError(f"{where}.{key}: {'missing' if key in known else 'unknown key'}")
+        for key in ("qmp", "cwd"):
+            if not isinstance(data[key], str):
+                raise BadInputError(f"{where}.{key}: expected text, found {data[key]!r}")
+        for key in ("argv", "restore_argv"):
+            words = data[key]
+            if not isinstance(words, (list, tuple)) or not words or not all(isinstance(word, str) for word in words):
+                raise BadInputError(f"{where}.{key}: expected a list of texts, found {words!r}")
+        devices = data["devices"]
+        if not isinstance(devices, Mapping) or not all(isinstance(device, Mapping) for device in devices.values()):
+            raise BadInputError(f"{where}.devices: expected an object of objects, found {devices!r}")
+        return cls(data["qmp"], tuple(data["argv"]), tuple(data["restore_argv"]), data["cwd"], devices)
+
+    def require(self, vfs: Collection[str], where: str) -> None:
+        """`BadInputError` unless each of these VFs, by address, can be plugged again."""
+        lost = sorted(set(vfs) - self.devices.keys())
+        if lost:
+            raise BadInputError(f"{where}.devices: no arguments of device_add for VF {', '.join(lost)}")
+
+    @classmethod
+    def of(cls, vm: ManifestVm) -> QemuPart:
+        return cls.parse(vm.part, f"VM {vm.name}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the manifest: lists where this has tuples."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain

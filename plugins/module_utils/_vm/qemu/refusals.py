@@ -1,0 +1,69 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reasons against saving a running QEMU, each with its fix. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..vm_facts import VmFacts
+from . import argv as _argv
+from .facts import QemuFacts
+
+TRANSIENT = "/run/systemd/transient/"
+RESTARTS_LEFT_ALONE = ("", "no", "on-failure", "on-abnormal", "on-abort", "on-watchdog")
+"""Values of Restart= that do not start a QEMU again which ended with status 0 (systemd.service(5))."""
+
+
+def problems(vm: VmFacts) -> Iterator[tuple[str, str]]:
+    """(problem, fix) of a VM that this backend found."""
+    facts = QemuFacts.of(vm)
+    yield from _process(facts)
+    yield from _unit(vm.unit, facts)
+    yield from _command_line(facts.argv)
+    yield from _monitor(facts)
+
+
+def _process(facts: QemuFacts) -> Iterator[tuple[str, str]]:
+    if facts.libvirt:
+        yield "it is managed by libvirt", "the libvirt backend is not there yet: migrate it away or shut it down first"
+    if facts.own_namespaces:
+        yield "it runs in namespaces of its own (a container?)", "run it in the host's mount and network namespaces"
+    if facts.uid != 0:
+        yield (
+            f"it runs as user {facts.uid}",
+            "run it as root: others cannot write the state files, which are root's alone",
+        )
+
+
+def _unit(unit: str, facts: QemuFacts) -> Iterator[tuple[str, str]]:
+    if unit and facts.fragment and not facts.fragment.startswith(TRANSIENT):
+        problem = f"its unit {unit} is defined in {facts.fragment} and could start it a second time"
+        yield problem, "start it in a transient unit (systemd-run), as the update does"
+    if facts.restart not in RESTARTS_LEFT_ALONE:
+        yield f"its unit {unit} has Restart={facts.restart} and would start it again when it is saved", "use Restart=no"
+
+
+def _command_line(argv: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    handles = _argv.inherited(argv)
+    if handles:
+        yield f"it inherited file descriptors ({' '.join(handles)})", "name devices and sockets by path instead"
+    if _argv.throws_writes_away(argv):
+        yield "it runs with -snapshot or snapshot=on: disk writes would be lost", "use an overlay file"
+    for tap in _argv.orphan_taps(argv):
+        yield f"its tap interface {tap} is made by somebody else", "let QEMU make it: -netdev bridge,br=.."
+    if _argv.values(argv, "-readconfig"):
+        yield "it takes devices from a -readconfig file, which is not understood here", "put them on the command line"
+
+
+def _monitor(facts: QemuFacts) -> Iterator[tuple[str, str]]:
+    if facts.qmp is None:
+        yield "it has no QMP socket", "start it with -qmp unix:PATH,server=on,wait=off"
+    elif facts.probe is None:
+        yield f"it does not answer at {facts.qmp} ({facts.probe_error})", "close other QMP clients, or start it again"
+    else:
+        if facts.probe.status != "running":
+            yield f"it is {facts.probe.status}, not running", "let it run, or shut it down"
+        for problem in facts.probe.problems:
+            yield problem, "or leave this host out"

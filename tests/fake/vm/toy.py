@@ -1,0 +1,87 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A second VM backend, of VMs that are entries of a table: what a live update knows of backends, and no more."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, SriovError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.process import Run
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import state_file
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.assigned import assigned
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Deadlines, Saved
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.vm_facts import VmFacts
+
+
+@dataclass
+class ToyVm:
+    """``n``: what its guest has counted to; ``color``: what only this backend knows of."""
+
+    n: int
+    color: str
+    vf: str
+    running: bool = True
+
+
+@dataclass(frozen=True)
+class ToyBackend:
+    sysfs: Sysfs
+    run: Run
+    deadlines: Deadlines
+    name: ClassVar[str] = "toy"
+    table: ClassVar[dict[str, ToyVm]] = {}
+    """Of this host; a kexec empties it."""
+
+    def probe(self, pfs: Mapping[str, PfState]) -> Iterator[VmFacts]:
+        for name, vm in self.table.items():
+            vfs, others = assigned(self.sysfs, pfs, [vm.vf])
+            yield VmFacts(name, self.name, 9, f"toy-{name}.service", vm, vfs, others, memory_bytes=1)
+
+    def problems(self, vm: VmFacts) -> Iterator[tuple[str, str]]:
+        if self.table[vm.name].color == "red":
+            yield "it is red", "paint it"
+
+    def prepare(self, vm: VmFacts) -> dict[str, Any]:
+        return {"color": self.table[vm.name].color}
+
+    @staticmethod
+    def check(part: Mapping[str, Any], vfs: Collection[str], where: str) -> None:
+        if set(part) != {"color"}:
+            raise BadInputError(f"{where}.color: missing")
+
+    def pid(self, name: str) -> int | None:
+        return 9 if name in self.table else None
+
+    def save(self, vm: ManifestVm, state: str) -> Saved:
+        self.table[vm.name].running = False
+        Path(state).write_text(json.dumps({"n": self.table[vm.name].n}))
+        return Saved(time.time(), time.time(), state_file.seal(state))
+
+    def undo(self, vm: ManifestVm) -> None:
+        self.table[vm.name].running = True
+
+    def discard(self, vm: ManifestVm) -> None:
+        if self.table[vm.name].running:
+            raise SriovError(f"VM {vm.name} runs")
+        del self.table[vm.name]
+
+    def restore(self, vm: ManifestVm, state: str, start: bool, before_run: Callable[[], None]) -> None:
+        before_run()
+        n = json.loads(Path(state).read_text())["n"]
+        self.table[vm.name] = ToyVm(n, vm.part["color"], vm.vfs[0].address)
+
+    def withdraw(self, vm: ManifestVm) -> bool:
+        return self.table.pop(vm.name, None) is None
+
+    def cold_start(self, vm: ManifestVm) -> None:
+        self.table[vm.name] = ToyVm(0, vm.part["color"], vm.vfs[0].address)
