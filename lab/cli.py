@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         (
             "vms",
             _start_vms,
-            "start the nested guests of a fleet (their VFs must be declared) and wait for signs of life",
+            "start the nested guests of a fleet (their VFs must be declared) and wait for their heartbeats",
         ),
         ("down", _down, "stop a fleet"),
         ("status", _status, "what runs"),

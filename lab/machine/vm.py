@@ -65,7 +65,7 @@ def log(ssh: Ssh, vm: Vm) -> str:
 
 
 def wait_alive(ssh: Ssh, vm: Vm, deadline_s: float = 900) -> int:
-    """Wait for the guest's first signs of life and its first answered ping; returns its counter."""
+    """Wait for the guest's first heartbeat and its first answered ping; returns its counter."""
     end = time.monotonic() + deadline_s
     while time.monotonic() < end:
         text = log(ssh, vm)
@@ -74,5 +74,5 @@ def wait_alive(ssh: Ssh, vm: Vm, deadline_s: float = 900) -> int:
             return int(lives[-1][0])
         time.sleep(5)
     raise LabError(
-        f"VM {vm.name} shows no life and no ping within {deadline_s:.0f} s; its console ends:\n{log(ssh, vm)[-1500:]}"
+        f"VM {vm.name} shows no heartbeat and no ping within {deadline_s:.0f} s; its console ends:\n{log(ssh, vm)[-1500:]}"
     )

@@ -49,7 +49,7 @@ options:
         type: bool
         default: false
       heartbeat:
-        description: Where the guest's signs of life are logged. Only the report uses it.
+        description: Where the guest logs its heartbeat. Only the report uses it.
         type: dict
   options:
     description:
