@@ -55,10 +55,7 @@ ALLOW_OPTIONS: dict[str, Any] = {
 
 
 def declare(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
-    """Converge on the declared PFs; returns the result of `sriov_pf`.
-
-    In check mode the same, less the times.
-    """
+    """Result of `sriov_pf`, the same in check mode, less the times."""
     if module.check_mode:
         return _declared(module, sysfs, run)
     return recorded(sysfs, lambda: _declared(module, sysfs, run))
@@ -70,10 +67,7 @@ def _declared(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
 
 
 def change(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
-    """Change single VFs; returns the result of `sriov_vf`.
-
-    In check mode the same, less the times.
-    """
+    """Result of `sriov_vf`, the same in check mode, less the times."""
     from .._document import vf_request
 
     document = vf_request.validate({key: value for key, value in module.params.items() if key not in ALLOW_OPTIONS})
@@ -97,7 +91,7 @@ def _converge(module: Module, sysfs: Sysfs, run: Run, document: HostDocument) ->
 
 
 def info(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
-    """Read PFs and VFs; returns the result of `sriov_info`."""
+    """Result of `sriov_info`."""
     from .._document import selector  # late: other modules need none of these
     from .._readers import identity
     from .._report import info as _info

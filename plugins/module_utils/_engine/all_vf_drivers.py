@@ -3,9 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Record of PF drivers that do not allow absent VFs.
 
-Only the answer to a write shows it (EOPNOTSUPP, kernel/README.md), whatever files the kernel has. The record lasts
-until the next boot: without it each run would try anew, and unbind VFs for it, on a host that is as near to its
-document as it can be.
+Only the answer to a write shows it (EOPNOTSUPP, kernel/README.md). The record lasts until the next boot: without it
+each run would try anew, and unbind VFs for it, on a host that is as near to its document as it can be.
 """
 
 from __future__ import annotations

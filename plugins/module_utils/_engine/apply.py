@@ -30,10 +30,7 @@ from .undo import Applying, UndoneError, named, undone
 
 @dataclass(frozen=True)
 class PfOutcome:
-    """The plan carried out for one PF, and its state afterwards.
-
-    ``seconds``: wall clock time of each step.
-    """
+    """One PF's plan as carried out, state afterwards, and seconds by step."""
 
     plan: Plan
     state: PfState
@@ -50,20 +47,14 @@ class PfOutcome:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Result of a run in which every PF reached its goal.
-
-    ``pfs``: by PCI address.
-    """
+    """PFs by address, all of which reached their goal."""
 
     pfs: Mapping[str, PfOutcome]
     seconds: float = 0.0
 
     @property
     def plan(self) -> HostPlan:
-        """The plan carried out.
-
-        It is less than the planned one where a PF's driver turned out not to allow absent VFs.
-        """
+        """Plan carried out; less than planned where a driver refused absent VFs."""
         return HostPlan(tuple(pf.plan for pf in self.pfs.values()))
 
     @property
@@ -92,7 +83,7 @@ class Outcome:
 class ApplyError(SriovError):
     """Failure of some PFs, whose steps were undone.
 
-    ``failures``: their errors by PCI address. ``done``: the PFs that reached their goal.
+    ``failures``: errors by address. ``done``: PFs that reached their goal.
     """
 
     def __init__(self, failures: Mapping[str, SriovError], done: Mapping[str, PfOutcome]) -> None:
@@ -137,10 +128,7 @@ def _may_wait(plan: Plan, alone: bool) -> bool:
 
 
 def _apply_pf(host: Applying, plan: Plan) -> PfOutcome:
-    """Carry out a plan; where a driver refuses, as on stock kernels.
-
-    Only where the kernel allows absent VFs, but the PF's driver does not.
-    """
+    """Carry out a plan; as on stock kernels where the driver refuses."""
     try:
         return _carry_out(host, plan)
     except UndoneError as error:
@@ -153,10 +141,7 @@ def _apply_pf(host: Applying, plan: Plan) -> PfOutcome:
 
 
 def _lesser(host: Applying, plan: Plan) -> Plan:
-    """Plan from a fresh reading as on a stock kernel.
-
-    It may need details that the first plan did without.
-    """
+    """Plan as on a stock kernel, from a reading with its details."""
     now = read_pfs(host.sysfs, [plan.current.address], vfs=False)[plan.current.address]
     stock = all_vf_drivers.as_stock(now._replace(unfinished=plan.current.unfinished))
     return plan_pf(reading.for_planning(host.sysfs, host.run, stock, plan.spec), plan.spec)

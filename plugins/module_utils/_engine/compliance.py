@@ -26,9 +26,9 @@ def check(
 ) -> tuple[dict[str, PfState], dict[str, Goal]]:
     """Compare PFs with the document.
 
-    Returns ``states``, which were read without details, with what the comparison has read, and the goals of the PFs
-    that comply. Of VFs that are bound as declared, it reads address and driver only. With ``details``, PFs that fall
-    short of their goal, or have an unfinished run, are read by `reading.for_planning`.
+    Returns ``states``, read without details, with what the comparison has read, and the goals of PFs that comply. Of
+    VFs bound as declared, it reads address and driver only. With ``details``, other PFs are read by
+    `reading.for_planning`.
     """
     specs = {str(spec.pf): spec for spec in document.pfs}
     links = _links(run, states, specs) if len(specs) > 1 else {}
@@ -48,10 +48,7 @@ def check(
 
 
 def _links(run: Run, states: Mapping[str, PfState], specs: Mapping[str, PfSpec]) -> Mapping[str, Reading]:
-    """Read the interfaces of PFs with declared VF properties at once.
-
-    One start of ``ip`` for all of them; nothing is read for fewer than two.
-    """
+    """Read interfaces of PFs with VF properties by one start of ``ip``."""
     pfs = [states[address] for address, spec in specs.items() if any(vf.properties for vf in spec.vfs)]
     if len(pfs) < 2:
         return {}

@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 class Report(NamedTuple):
     """A plan, and the states of its PFs.
 
-    For a check, the states that it was made for. Otherwise the plan is what was carried out, and ``states`` were read
-    afterwards, without details of VFs where none were needed. ``seconds`` is None for a check, ``times`` has the
-    seconds of each step.
+    Unless it was a check, the plan is what was carried out, and ``states`` were read afterwards, without details of VFs
+    where none were needed. ``seconds`` is None for a check, ``times`` has the seconds of each step.
     """
 
     plan: HostPlan
@@ -43,10 +42,7 @@ class Report(NamedTuple):
     times: tuple[dict[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Result keys, the same for check and apply but for the times.
-
-        ``times`` and ``seconds`` are there only after an apply.
-        """
+        """Result; ``times`` and ``seconds`` only after an apply."""
         done = {} if self.seconds is None else {"times": list(self.times), "seconds": self.seconds}
         return {
             "changed": self.plan.changed,
@@ -122,8 +118,8 @@ def _read_alone(
     """Read and plan while no other run changes the PFs.
 
     ``locks`` hold the PFs where there is anything to do. Which PFs are meant is known only after a compliance check.
-    That needs no lock, before or after, where nothing is to be done; where it fails while other runs are at work, it is
-    repeated when they have ended.
+    That needs no lock where nothing is to be done; where it fails while other runs are at work, it is repeated when
+    they have ended.
     """
     from . import update_guard  # late: without anything to do there is nothing to guard
 
@@ -191,10 +187,7 @@ def _with_records(sysfs: Sysfs, states: dict[str, PfState]) -> dict[str, PfState
 
 
 def altnames(run: Run, names: Iterable[PfName], states: Mapping[str, PfState]) -> dict[str, str]:
-    """Interface names of PFs by alternative name.
-
-    Of those ``names`` that are neither addresses nor interface names.
-    """
+    """Interface names behind the alternative names of PFs among ``names``."""
     from .._document import lookup
 
     found: dict[str, str] = {}
@@ -210,8 +203,7 @@ def altnames(run: Run, names: Iterable[PfName], states: Mapping[str, PfState]) -
 def _resolved(sysfs: Sysfs, run: Run, document: HostDocument, states: Mapping[str, PfState]) -> HostDocument:
     """Resolve the document with alternative names; refuse blocked PFs.
 
-    Where a document with selectors fails, it is resolved again with all facts of all PFs, so that the error can show
-    them.
+    Where selectors fail, it is resolved again with all facts, so that the error shows them.
     """
     from .._document import lookup
 

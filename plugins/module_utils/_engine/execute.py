@@ -86,8 +86,8 @@ def _command(run: Run, action: Command) -> None:
 def _one_by_one(run: Run, action: Command, error: ToolError) -> None:
     """Set the properties one by one, to name the refused one.
 
-    Raises `PropertyError` for the first that the kernel refuses. A MAC address that ``ip`` cannot set may be set by the
-    VF's port. When the kernel takes each alone, none is to blame, and ``error`` is raised.
+    A MAC address that ``ip`` cannot set may be set by the VF's port. When the kernel takes each alone, none is to
+    blame, and ``error`` stays.
     """
     by_port = False
     for given, argv in action.parts:
@@ -104,10 +104,7 @@ def _one_by_one(run: Run, action: Command, error: ToolError) -> None:
 
 
 def _set_by_port(run: Run, vf: tuple[str, int], given: VfProperties, refusal: ToolError) -> bool:
-    """Set a MAC address by the VF's port, where ``ip`` cannot.
-
-    Returns whether the ``refusal`` was EOPNOTSUPP for a MAC address, and the port took it.
-    """
+    """Whether the VF's port took a MAC address that ``ip`` cannot set."""
     if given.mac is None or tool_errors.errno_of(refusal.stderr) != errno.EOPNOTSUPP:
         return False
     try:

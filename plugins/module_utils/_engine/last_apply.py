@@ -1,10 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Record of the host's last apply: its end, duration and result.
+"""Record in /run of the host's last apply: end, duration, result.
 
-It is a file in /run. `sriov_vf` is not recorded: it changes single VFs whatever is declared, so neither its success nor
-its failure tells whether the host is as declared.
+`sriov_vf` is not recorded: it changes single VFs whatever is declared, so its result does not tell whether the host is
+as declared.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def recorded(sysfs: Sysfs, act: Callable[[], _Result]) -> _Result:
 def _ended_at_once(note: Callable[[], None]) -> Iterator[None]:
     """End the process at once on SIGINT or SIGTERM, and record that.
 
-    The next run undoes what it has left (`journal`). Otherwise its threads would go on without its locks: Python only
-    ends when they have.
+    The next run undoes it (`journal`). Otherwise its threads would go on without its locks: Python only ends when they
+    have.
     """
 
     def end(number: int, _frame: object) -> None:

@@ -79,19 +79,13 @@ def _required_of_vfs(current: PfState, spec: PfSpec, goal: Goal) -> dict[int, fr
 
 
 def links_at_once(run: Run, pfs: Iterable[PfState]) -> Links:
-    """Read the interfaces of several PFs by one start of ``ip``.
-
-    Of a single PF, none.
-    """
+    """Read the interfaces of several PFs by one start of ``ip``."""
     netdevs = {pf.netdev for pf in pfs if pf.netdev}
     return ip.read_links(run, netdevs) if len(netdevs) > 1 else {}
 
 
 def with_properties(run: Run, pf: PfState, links: Links | None = None) -> PfState:
-    """``pf`` with its network interface and the properties of its VFs.
-
-    Unchanged for a PF without a network interface.
-    """
+    """``pf`` with interface and VF properties; unchanged without an interface."""
     if not pf.netdev:
         return pf
     link, properties = vf_properties.read_vfs(run, pf.address, pf.netdev, pf.enabled, links)

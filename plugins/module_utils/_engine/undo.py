@@ -116,7 +116,7 @@ def _renewed(host: Applying, current: PfState, failed: Step) -> Iterator[Action]
 def _is_refused(action: Action, refused: frozenset[str]) -> bool:
     """Whether an action sets only properties that the kernel has ``refused``.
 
-    Its failure is no error: the fresh reading shows what they are.
+    The fresh reading shows what they are.
     """
     return (
         isinstance(action, Command)

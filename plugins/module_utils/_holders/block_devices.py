@@ -1,10 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Holders of VFs with block devices (namespaces of NVMe controllers).
-
-Such a VF is in use when a block device of it is mounted, swapped to, open or part of another one.
-"""
+"""Holders of NVMe VFs: mounts, swap, processes, devices above theirs."""
 
 from __future__ import annotations
 
@@ -19,10 +16,7 @@ from . import processes
 
 SWAPS = "/proc/swaps"
 _PATH = re.compile(r"nvme(\d+)c\d+n(\d+)")
-"""One path of a multipath namespace, whose block device is nvmeXnY.
-
-drivers/nvme/host/multipath.c.
-"""
+"""One path of a multipath namespace nvmeXnY (drivers/nvme/host/multipath.c)."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +52,7 @@ def users(sysfs: Sysfs, addresses: Iterable[str]) -> dict[str, str]:
 
 
 def devices(sysfs: Sysfs, addresses: frozenset[str]) -> dict[str, str]:
-    """PCI addresses by name of their block devices, disks and partitions.
-
-    Only those of ``addresses``.
-    """
+    """Block devices, disks and partitions, of ``addresses``: addresses by name."""
     if not addresses:
         return {}
     links = {name: (sysfs.target(f"{BLOCK_DEVICES}/{name}") or "").split("/") for name in sysfs.names(BLOCK_DEVICES)}

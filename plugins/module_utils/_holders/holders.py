@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Holders of VFs: processes, VMs, namespaces, mounts, interfaces above them.
 
-A VF with a holder is in use and must not be taken away. Each kind of holder has a file of its own, imported only when
-it is searched for: a live update never does, and the node program is compiled as it starts.
+Each kind has a file of its own, imported only when it is searched for: a live update never does, and the node program
+is compiled as it starts.
 """
 
 from __future__ import annotations

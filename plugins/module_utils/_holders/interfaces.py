@@ -54,9 +54,9 @@ def _uppers(sysfs: Sysfs, netdev: str) -> list[str]:
 
 
 def _words(sysfs: Sysfs, name: str) -> str:
-    """Words for an interface above another one, such as ``bridge br0``.
+    """Words such as ``bridge br0``.
 
-    Its kind is the DEVTYPE of its uevent file, which Open vSwitch and some others lack.
+    By DEVTYPE of its uevent file, which Open vSwitch and some others lack.
     """
     path = f"{NETDEVS}/{name}/uevent"
     kind = re.search(r"^DEVTYPE=(\w+)$", sysfs.read(path) if sysfs.exists(path) else "", re.MULTILINE)

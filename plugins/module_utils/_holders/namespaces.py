@@ -74,10 +74,7 @@ def _lived_in(sysfs: Sysfs) -> Iterator[tuple[str, tuple[str, str]]]:
 
 
 def _held_open(sysfs: Sysfs) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Namespaces of open files, as far as this user may read them.
-
-    It is about a name only, so nothing more is required.
-    """
+    """Namespaces of open files, as far as this user may read them."""
     try:
         for pid, path, target in processes.open_files(sysfs):
             if target.startswith("net:["):

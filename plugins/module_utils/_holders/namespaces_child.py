@@ -33,10 +33,7 @@ def main() -> None:
 
 
 def interfaces() -> dict[str, str]:
-    """Interfaces of this process's namespace, by bus address of their device.
-
-    Those without a device are left out; whether they are up does not matter.
-    """
+    """Interfaces of this namespace, up or not, by their device's bus address."""
     found = {}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
         for _index, name in socket.if_nameindex():

@@ -53,9 +53,9 @@ def read_devices(sysfs: Sysfs, pf: PfState, names: Mapping[int, Collection[str]]
 
 
 def read_total_msix(sysfs: Sysfs, address: str) -> int:
-    """MSI-X vectors that the PF can share out among its VFs.
+    """Vectors that the PF can share out among VFs, or 0.
 
-    0 where it cannot (Linux before 5.13 has no such file).
+    Linux before 5.13 has no such file.
     """
     path = f"{DEVICES}/{address}/sriov_vf_total_msix"
     return _number(sysfs, path) if sysfs.exists(path) else 0
@@ -76,10 +76,7 @@ def _read_device(sysfs: Sysfs, pf: PfState, vf_id: int, names: Collection[str]) 
 
 
 def _vf_mtu(sysfs: Sysfs, address: str, netdev: str) -> int | None:
-    """MTU of a VF's interface, found again where udev has renamed it.
-
-    None for an interface that went away.
-    """
+    """MTU of a VF's interface, which udev may have renamed, or None."""
     try:
         return read_mtu(sysfs, address, netdev)
     except KernelError as error:

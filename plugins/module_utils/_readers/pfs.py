@@ -23,10 +23,7 @@ from .._system.read_once import ReadOnce
 from .._system.sysfs import Sysfs
 
 _SLOTS = tuple(f"{number >> 3:02x}.{number & 7}" for number in range(256))
-"""Device and function of each routing id on a bus.
-
-A table, because a host may have thousands of VFs to be named.
-"""
+"""Device and function by routing id: hosts may have thousands of VFs."""
 
 _NUMBERS = ("sriov_totalvfs", "sriov_drivers_autoprobe", "sriov_offset", "sriov_stride")
 
@@ -77,7 +74,7 @@ def read_known(sysfs: Sysfs, facts: Iterable[str] = ()) -> dict[str, PfState]:
 def pf_addresses(sysfs: Sysfs) -> list[str]:
     """Sorted PCI addresses of this host's PFs.
 
-    VFs, which come behind their PF, are not examined one by one.
+    VFs, which come behind their PF, are not examined.
     """
     found: list[str] = []
     vfs: set[str] = set()
@@ -89,9 +86,9 @@ def pf_addresses(sysfs: Sysfs) -> list[str]:
 
 
 def _addresses_of_vfs(sysfs: Sysfs, pf: str) -> list[str]:
-    """Addresses of a PF's present VFs, read without the PF's lock.
+    """Addresses of a PF's present VFs.
 
-    The kernel takes none for these files and the folder (drivers/pci/iov.c).
+    These files and the folder are read without the PF's lock (drivers/pci/iov.c).
     """
     folder = f"{DEVICES}/{pf}"
     present = _present(sysfs.names(folder))
@@ -111,9 +108,9 @@ def read_vfs(sysfs: Sysfs, pf: PfState, ids: Iterable[int]) -> PfState:
 
 
 class BoundDevices(dict[str, "frozenset[str]"]):
-    """Addresses of the devices bound to each driver, from its folder.
+    """Devices bound to each driver, listed when first asked for.
 
-    drivers/base/dd.c, driver_sysfs_add. A driver is listed when it is first asked for, once.
+    Its folder has their addresses (drivers/base/dd.c, driver_sysfs_add).
     """
 
     def __init__(self, sysfs: Sysfs) -> None:
@@ -128,8 +125,8 @@ class BoundDevices(dict[str, "frozenset[str]"]):
 def read_bindings(bound: BoundDevices, pf: PfState, wanted: Mapping[int, str | None]) -> dict[int, VfState]:
     """Read what the compliance check needs of present VFs.
 
-    Whether they are bound as ``wanted``, or where that is None, have no driver_override. The devices of a driver are
-    read together, an override from the file of its VF.
+    Whether they are bound as ``wanted``, or where that is None, have no driver_override. Drivers' folders show the
+    former without reading each VF.
     """
     addresses = _addresses(pf.address, pf.offset, pf.stride, pf.present)
     return {vf_id: _read_binding(bound, addresses[vf_id], driver) for vf_id, driver in wanted.items()}
@@ -154,10 +151,9 @@ def vf_address(pf: PfState, vf_id: int) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _addresses(pf: str, offset: int, stride: int, ids: frozenset[int]) -> Mapping[int, str]:
-    """PCI addresses of VFs by id.
+    """PCI addresses of VFs by id, cached: several readers use the same.
 
-    Routing id of the PF + offset + stride * id (PCIe, SR-IOV, VF Stride). Cached, because PFs are listed, and drivers
-    compared, by the same addresses.
+    Routing id of the PF + offset + stride * id (PCIe, SR-IOV, VF Stride).
     """
     domain, bus, slot = pf.split(":")
     device, function = slot.split(".")

@@ -17,8 +17,8 @@ from .._tools.ip import Reading
 def read_vfs(run: Run, address: str, netdev: str, enabled: int, known: Mapping[str, Reading] | None = None) -> Reading:
     """The PF's interface, and properties by VF id.
 
-    No properties while no VF is ``enabled``. From ``ip``; from ports of ``devlink`` where the driver gives ``ip`` none
-    (sfc's EF100), the MAC address alone. ``known``: earlier readings of interfaces, by name.
+    None while no VF is ``enabled``. From ``ip``; from ports of ``devlink`` where the driver gives ``ip`` none (sfc's
+    EF100), the MAC address alone. ``known``: earlier readings by name.
     """
     link, properties = (known or {}).get(netdev) or ip.read_link(run, netdev)
     if properties or not enabled:

@@ -44,7 +44,7 @@ def read(sysfs: Sysfs, run: Run, pf: PfState, vf_ids: Iterable[int], tried: Trie
 
 
 def _eswitch_mode(run: Run, pf: PfState) -> str | None:
-    """None without an eswitch."""
+    """Eswitch mode of a PF; None without an eswitch."""
     try:
         return devlink.eswitch_mode(run, pf.address) if firmware.has_devlink(pf) else None
     except BadInputError:

@@ -52,10 +52,7 @@ def set_eswitch(run: Run, address: str, mode: str) -> None:
 
 
 def running_versions(run: Run, address: str) -> dict[str, str]:
-    """Versions of the firmware running in a device, by name.
-
-    Empty where its driver reports none.
-    """
+    """Versions of the device's running firmware, by name, perhaps none."""
     try:
         info = _section(run, ["devlink", "-j", "dev", "info", f"pci/{address}"], "info")
     except ToolError as error:

@@ -65,10 +65,7 @@ def netdev_of(run: Run, name: str) -> str:
 
 
 def _links(run: Run, argv: list[str]) -> list[dict[str, Any]]:
-    """Objects of the JSON list that ``ip`` prints.
-
-    Older versions leave empty ones in it.
-    """
+    """Objects that ``ip`` prints, without empty ones of older versions."""
     try:
         return [dict(link) for link in json.loads(run(argv) or "[]") if link]
     except (ValueError, TypeError) as error:

@@ -18,9 +18,9 @@ _KERNEL_ONLY = {"Unknown error 524": errno.EOPNOTSUPP}
 
 
 def errno_of(stderr: str) -> int:
-    """Errno in the errors of a program; 0 where there is none.
+    """Errno in the errors of a program, or 0.
 
-    So where it prints only the driver's own words (``Error: mlx5_core: ...``), as ``ip`` does.
+    0 where it prints only the driver's own words (``Error: mlx5_core: ...``), as ``ip`` does.
     """
     for text in _ANSWER.findall(stderr):
         words = text.strip()
