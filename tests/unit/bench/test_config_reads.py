@@ -1,4 +1,7 @@
-"""Reads are counted by function from QEMU's trace, as its log backend writes it."""
+"""Reads counted by function, from QEMU's trace.
+
+The lines are those of its log backend.
+"""
 
 from __future__ import annotations
 

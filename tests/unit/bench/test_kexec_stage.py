@@ -1,4 +1,4 @@
-"""What the measurement of kexec computes from its samples, and the shell text it writes."""
+"""Results of the kexec measurement, and its shell command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a key of the benchmark measures, and what becomes of the results of the others."""
+"""Keys of the benchmark, and results of other keys."""
 
 from __future__ import annotations
 

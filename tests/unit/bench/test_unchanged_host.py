@@ -1,4 +1,7 @@
-"""The times of tasks are read from Ansible's own report; the playbook itself runs on this machine, without PFs."""
+"""Times of tasks from Ansible's own report.
+
+The playbook itself runs on this machine, without PFs.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,10 @@ def test_tasks_have_the_expected_names() -> None:
 
 @pytest.mark.slow
 def test_the_playbook_times_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here, with nothing declared: both tasks run as they do on a lab host, but for a /run of their own."""
+    """The playbook on this machine, with nothing declared.
+
+    Both tasks run as they do on a lab host, but for a /run of their own.
+    """
     monkeypatch.setattr(playbook, "COLLECTIONS", REPOSITORY / "build" / "src")
     hosts = tmp_path / "inventory.yml"
     python = tmp_path / "python3"

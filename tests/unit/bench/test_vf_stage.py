@@ -1,4 +1,4 @@
-"""What the measurement computes from its samples."""
+"""Results of the VF stage, computed from its samples."""
 
 from __future__ import annotations
 

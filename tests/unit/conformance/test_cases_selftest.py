@@ -1,4 +1,4 @@
-"""What counts as a passed selftest."""
+"""The conditions of a passed selftest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_all_that_was_planned_was_passed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "text", "said"),
+    ("status", "text", "words"),
     [
         (1, GOOD.replace("ok 2 a", "not ok 2 a"), "1 of 2 tests failed: a: disable"),
         (0, GOOD.replace("ok 2 a: disable\n", ""), "1 of 2 tests"),
@@ -24,8 +24,8 @@ def test_all_that_was_planned_was_passed() -> None:
         (0, "1..0\n", "0 of 0 tests"),
     ],
 )
-def test_anything_less_is_a_failure(status: int, text: str, said: str) -> None:
-    with pytest.raises(FailedError, match=said):
+def test_anything_less_is_a_failure(status: int, text: str, words: str) -> None:
+    with pytest.raises(FailedError, match=words):
         cases_selftest.judge(status, text)
 
 

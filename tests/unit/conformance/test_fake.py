@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The conformance cases, which say what kernels must do, on the fake kernel: one that differs is no model of them."""
+"""The conformance cases on the fake kernel.
+
+They state what kernels must do; a fake that differs is no model of them.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,10 @@ def test_every_case_runs_somewhere_or_is_for_real_kernels_with_many_vfs() -> Non
 
 @pytest.mark.parametrize("interface", ["vf-id", "stock"])
 def test_cases_about_thousands_of_vfs_hold_for_few(tmp_path: Path, interface: str) -> None:
-    """The fake redraws its tree at every write, so thousands take it minutes."""
+    """Cases about thousands of VFs, on a fake with 64.
+
+    The fake redraws its tree at every write, so thousands take it minutes.
+    """
     host = FakeHost(tmp_path / "root", interface)
     pf = harness.Pf(host.sysfs, host.nvme(total=64).address)
     many = [one for one in ALL if one.vfs >= many_vfs.MANY and not one.real_only and interface in one.interfaces]

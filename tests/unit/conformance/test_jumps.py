@@ -1,4 +1,4 @@
-"""Jumps: which kexecs are planned, what waits in the file between the halves, and what the rows say."""
+"""Jumps: planned kexecs, the file between the halves, the rows."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_jump_that_leaves_a_certain_kernel_finds_it() -> None:
 def test_a_jump_is_made_of_two_halves() -> None:
     @jumps.jump(words="k", vfs=3)
     def jump_first(pf: harness.Pf, note: Note) -> None:
-        """What must hold."""
+        """A jump's first half."""
 
     module = ModuleType("jumps_of_a_test")
     vars(module)["jump_first"] = jump_first

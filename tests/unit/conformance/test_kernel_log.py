@@ -1,4 +1,4 @@
-"""What is made of the kernel's log."""
+"""Findings in the kernel's log."""
 
 from __future__ import annotations
 
@@ -51,7 +51,10 @@ def test_the_first_complaint(text: str) -> None:
 
 
 def test_only_new_lines_unless_all_since_boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file in the place of /dev/kmsg: like it, it is read a record at a time, and its end is `BlockingIOError`."""
+    """A file in place of /dev/kmsg.
+
+    Like it, it is read a record at a time, and its end is `BlockingIOError`.
+    """
     file = tmp_path / "kmsg"
     file.write_text("4,0,1,-;BUG: old\n")
 

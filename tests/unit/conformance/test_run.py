@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which cases run on which PF: those about thousands of VFs only on the module's, and all others never there."""
+"""The PF of each case.
+
+Those about thousands of VFs run on the module's PF alone, and all others never there.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,10 @@ CASES = [
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ANN401 - a class that is imported by name
-    """A host with a small PF; a large one appears when the module is loaded."""
+    """A host with a small PF, and the module's large one.
+
+    The latter appears when the module is loaded.
+    """
     fake = FakeHost(tmp_path / "root")
     fake.nvme(SMALL)
 

@@ -1,4 +1,4 @@
-"""What the program on the host plans for its PFs, and what it makes of the console."""
+"""Plans of the program on the host, and findings on the console."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ LISTED = f"{KEEP}=8086:10c9,sriov_absent_vfs=8086:10c9"
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real jumps and the cases about kept VFs; files of the program's own in a scratch folder."""
+    """The real jumps and cases, with files in a scratch folder.
+
+    The cases are those about kept VFs.
+    """
     found: dict[str, list[ModuleType]] = {
         "jumps_*.py": [jumps_kept],
         "cases_*.py": [cases_adopted, cases_doubts, cases_kept],

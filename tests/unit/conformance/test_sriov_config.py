@@ -1,4 +1,4 @@
-"""Finding the SR-IOV capability in configuration space, and its registers."""
+"""The SR-IOV capability in configuration space, and its registers."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_the_header_needs_no_capability(file: Path) -> None:
     assert header.get(sriov_config.COMMAND) == 6
 
 
-def test_a_flip_tells_whether_the_hardware_takes_it(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flip_shows_whether_the_hardware_takes_it(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     capability = sriov(str(file))
     capability.put(CONTROL, 0x9)
     assert capability.flip(CONTROL, 0x10)

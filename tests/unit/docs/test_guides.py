@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the guides show works: documents are applied to fake hosts, and conversions give what stands below them."""
+"""The examples of the guides, run.
+
+Documents are applied to fake hosts, and conversions give what stands below them.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ def sections(name: str) -> dict[str, list[str]]:
 
 
 def document_in(block: str) -> list[Any] | None:
-    """``sriov_pfs`` of a block of YAML, with the other variables of the block in it."""
+    """``sriov_pfs`` of a block of YAML, with its other variables filled in."""
     language, _newline, text = block.partition("\n")
     variables = yaml.safe_load(text) if language == "yaml" else {}
     if "sriov_pfs" not in variables:
@@ -53,7 +56,7 @@ SHOWN = [
 
 
 def host_for(folder: Path, interface: str, pfs: list[Any]) -> FakeHost:
-    """With the PFs that are named, of a kind that can have what they are given."""
+    """A host with these PFs, of kinds that support what is declared."""
     host = FakeHost(folder, interface)
     for index, pf in enumerate(pfs):
         keys = set(pf).union(*pf.get("vfs", ()))

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names in documents exist: paths, rooms, make targets, and what users call or set."""
+"""Names in documents exist.
+
+They are paths, rooms, make targets, and what users call or set.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ of_the_collection = pytest.mark.parametrize(
 
 
 def quoted(page: Path) -> list[str]:
-    """Words in backticks and in fenced blocks, less what surrounds them."""
+    """Words in backticks and in fenced blocks, less punctuation around them."""
     text = page.read_text()
     fenced = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     inline = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
@@ -121,7 +124,7 @@ def test_variables_exist(page: Path) -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """Of the headings, as GitHub makes them."""
+    """Anchors of the headings, as GitHub makes them."""
     heads = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     own = re.findall(r'<a id="([^"]+)">', page.read_text())
     return {*own, *(re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads)}
@@ -147,13 +150,16 @@ def test_every_room_is_on_the_map_in_its_order() -> None:
 
 @of_the_collection
 def test_words_of_the_field(page: Path) -> None:
-    """Words that the glossary has better ones for."""
+    """Words for which the glossary has better ones."""
     private = r"\b(wish(es|ed)?|glances?|doors?|through 0|lets? go of|signs of life|owed|owes)\b"
     assert re.findall(private, page.read_text(), re.IGNORECASE) == []
 
 
 def messages() -> list[str]:
-    """What the first columns of the tables of troubleshooting quote, less the parts that differ."""
+    """Messages in the first columns of the troubleshooting tables.
+
+    Parts that differ from case to case are left out.
+    """
     firsts = re.findall(r"^\| (.*?) \|", (ROOT / "docs/troubleshooting.md").read_text(), re.MULTILINE)
     texts = [text for first in firsts for text in re.findall(r"`([^`]+)`", first) if " " in text]
     return [part.strip() for text in texts for part in text.split("...") if len(part.strip()) > 2]
@@ -161,7 +167,7 @@ def messages() -> list[str]:
 
 @cache
 def sources() -> str:
-    """Code and tasks, with strings that go on in the next line in one piece."""
+    """Code and tasks, with strings of several lines in one piece."""
     files = [*ROOT.glob("plugins/**/*.py"), *ROOT.glob("roles/*/tasks/*.yml"), ROOT / "Makefile"]
     text = "\n".join(path.read_text() for path in sorted(files))
     return re.sub(r"\s+", " ", re.sub(r'"\s*\n\s*f?"', "", text))

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The collection as a whole: its lists name what is there, and its tarball holds what users need and nothing else."""
+"""The collection as a whole: its lists, and its tarball.
+
+The lists name what is there, and the tarball holds what users need and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,7 @@ def test_role_states_its_interface(role: str) -> None:
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Paths in a tarball that ansible-galaxy builds from what git knows."""
+    """Paths in a tarball that ansible-galaxy builds from tracked files."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("out")
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout.decode()
     for name in filter(None, listed.split("\0")):

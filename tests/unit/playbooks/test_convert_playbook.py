@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""playbooks/convert.yml as it is, on a fake tree: what it writes, what it shows, what it refuses."""
+"""playbooks/convert.yml on a fake tree: its file, output and refusals."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ def controller(tmp_path: Path, host: FakeHost) -> Controller:
 
 
 def converted(controller: Controller, **variables: object) -> tuple[Any, str, str]:
-    """The variables in the file that was written, its text, and the output of the run."""
+    """Run the playbook and return what it converted.
+
+    These are the variables in the file that was written, its text, and the output of the run.
+    """
     status, output = controller.play(PLAYBOOK, variables)
     assert status == 0, output
     text = (controller.folder / "converted/h1.yml").read_text()
@@ -41,10 +44,10 @@ def converted(controller: Controller, **variables: object) -> tuple[Any, str, st
 
 
 def test_netplan_of_the_host(controller: Controller) -> None:
-    (controller.folder / "told.yml").write_text(
+    (controller.folder / "reported.yml").write_text(
         "network: {version: 2, ethernets: {up: {match: {driver: igb}, virtual-function-count: 4, dhcp4: true}}}"
     )
-    controller.program("netplan", f'test "$1" = get && cat {controller.folder}/told.yml')
+    controller.program("netplan", f'test "$1" = get && cat {controller.folder}/reported.yml')
     written, text, output = converted(controller, convert_from="netplan")
     assert written == {"sriov_pfs": [{"pf": "eth0", "hardware_vfs": 4, "present_vfs": "all"}]}
     assert "# - ethernets.up.dhcp4: not of SR-IOV; stays with netplan\n" in text
@@ -53,10 +56,10 @@ def test_netplan_of_the_host(controller: Controller) -> None:
 
 
 def test_nmstate_of_the_host(controller: Controller) -> None:
-    (controller.folder / "told.yml").write_text(
+    (controller.folder / "reported.yml").write_text(
         "interfaces: [{name: eth0, ethernet: {sr-iov: {total-vfs: 2, vfs: [{id: 1, vlan-id: 5}]}}}]"
     )
-    controller.program("nmstatectl", f'test "$1" = show && cat {controller.folder}/told.yml')
+    controller.program("nmstatectl", f'test "$1" = show && cat {controller.folder}/reported.yml')
     written, text, _output = converted(controller, convert_from="nmstate")
     assert written["sriov_pfs"][0]["vfs"] == [{"ids": "1", "vlan": 5}]
     assert "# - nothing was left out\n" in text
@@ -87,8 +90,8 @@ def test_host_as_it_is_has_nothing_to_do(tmp_path: Path, host: FakeHost) -> None
 
 
 def test_offline_and_refused_plan(controller: Controller) -> None:
-    told = "interfaces: [{name: eth9, ethernet: {sr-iov: {total-vfs: 2}}}]"
-    (controller.folder / "h1.yml").write_text(told)
+    reported = "interfaces: [{name: eth9, ethernet: {sr-iov: {total-vfs: 2}}}]"
+    (controller.folder / "h1.yml").write_text(reported)
     given = {"convert_from": "nmstate", "convert_file": "{{ inventory_hostname }}.yml"}
     written, _text, output = converted(controller, **given)
     assert "PF 'eth9' is not on this host" in output

@@ -1,7 +1,9 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""playbooks/live_update.yml as it is, with modules that play hosts: who is touched when, what a later run finds.
+"""playbooks/live_update.yml, with modules that play hosts.
+
+The order of hosts, and what a later run does.
 
 Each inventory host is a folder on this machine (connection local) with an interpreter of its own, which gives modules
 and programs that folder. Real: the playbook, the role, filters, the action plugins. Played: what happens on a host.
@@ -44,8 +46,8 @@ def store(state):
         json.dump(state, file)
 
 def advance(state):
-    """The host's own doing: one phase further at each question."""
-    phases = state["way"]
+    """Advance the host by one phase at each question."""
+    phases = state["sequence"]
     if state["phase"] in phases[:-1] and state["started"]:
         state["phase"] = phases[phases.index(state["phase"]) + 1]
         state["log"].append(state["phase"])
@@ -87,9 +89,9 @@ PROGRAMS = {
 esac""",
     "systemctl": 'echo "$*" >>"$FAKE_HOST/systemctl"; echo active',
     "grub-editenv": "echo saved_entry=linux-old",
-    "grub-set-default": 'echo "$*" >"$FAKE_HOST/blessed"',
+    "grub-set-default": 'echo "$*" >"$FAKE_HOST/boot_default"',
 }
-WAY = ["armed", "saving", "kexec", "resuming", "done"]
+SEQUENCE = ["armed", "saving", "kexec", "resuming", "done"]
 
 
 class Fleet:
@@ -108,25 +110,28 @@ class Fleet:
         self.hosts: dict[str, dict[str, Any]] = {}
 
     def _action_plugin(self, program: Path) -> None:
-        """The real one, but what it installs goes to ``program``: hosts are this machine."""
+        """Link the real action plugin, but for its destination.
+
+        What it installs goes to ``program``: hosts are this machine.
+        """
         text = (ROOT / "plugins/action/node_program.py").read_text()
         constant = "from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import PROGRAM\n"
         assert constant in text
         played = text.replace(constant, f"PROGRAM = {str(program)!r}\n")
         (self.collection / "plugins/action/node_program.py").write_text(played)
 
-    def host(self, name: str, way: list[str] | None = None, phase: str | None = None, **changes: Any) -> None:  # noqa: ANN401 - keyword arguments of several types
+    def host(self, name: str, sequence: list[str] | None = None, phase: str | None = None, **changes: Any) -> None:  # noqa: ANN401 - keyword arguments of several types
         folder = self.folder / "hosts" / name
         (folder / "bin").mkdir(parents=True)
         for program, text in PROGRAMS.items():
             self._script(folder / "bin" / program, text)
         real = sys.executable
         self._script(folder / "python", f'export FAKE_HOST={folder} PATH={folder}/bin:"$PATH"; exec {real} "$@"')
-        way = way or WAY
-        outcome = {"done": "updated"}.get(way[-1], way[-1])
+        sequence = sequence or SEQUENCE
+        outcome = {"done": "updated"}.get(sequence[-1], sequence[-1])
         state = {
-            "phase": phase, "started": phase is not None, "way": way, "log": [], "refusals": [], "kernel": "6.12-old",
-            "result": result(name, outcome), **changes,
+            "phase": phase, "started": phase is not None, "sequence": sequence, "log": [],
+            "refusals": [], "kernel": "6.12-old", "result": result(name, outcome), **changes,
         }  # fmt: skip
         (folder / "state.json").write_text(json.dumps(state))
         (folder / "manifest.json").write_text(json.dumps(manifest()))
@@ -202,7 +207,7 @@ def test_canary_then_the_rest_then_the_report(fleet: Fleet) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     for name in ("h1", "h2", "h3"):
         assert fleet.log(name) == ["armed", "started", "saving", "kexec", "resuming", "done", "acknowledged"]
-        assert "linux-6.12-new" in (fleet.folder / "hosts" / name / "blessed").read_text()
+        assert "linux-6.12-new" in (fleet.folder / "hosts" / name / "boot_default").read_text()
     report = fleet.report()
     assert report["batches"] == [["h1"], ["h2", "h3"]]
     assert [host["result"] for host in report["hosts"]] == ["updated"] * 3
@@ -234,7 +239,7 @@ def test_one_refusal_stops_the_run_before_any_host_is_touched(fleet: Fleet) -> N
 
 @pytest.mark.parametrize("outcome", ["aborted", "failed"])
 def test_a_canary_that_fails_keeps_the_others_untouched(fleet: Fleet, outcome: str) -> None:
-    fleet.host("h1", way=["armed", "saving", outcome])
+    fleet.host("h1", sequence=["armed", "saving", outcome])
     fleet.host("h2")
     done = fleet.run()
     assert done.returncode != 0
@@ -266,5 +271,5 @@ def test_an_update_is_forgotten_last(fleet: Fleet) -> None:
     done = fleet.run("-e", "live_update_bless=true")
     assert done.returncode == 0, done.stdout + done.stderr
     assert fleet.log("h1")[-1] == "acknowledged"
-    assert (fleet.folder / "hosts/h1/blessed").exists()
+    assert (fleet.folder / "hosts/h1/boot_default").exists()
     assert fleet.report()["hosts"][0]["result"] == "updated"

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The examples that ansible-doc shows: tasks that parse, name what there is, and give what its argument spec takes.
+"""The examples of ansible-doc: valid tasks that fit argument specs.
 
 Examples of modules are run in the tests of the modules; those of filters are run here, by ansible-playbook.
 """
@@ -48,7 +48,7 @@ def calls(tasks: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 class Caught(Exception):  # noqa: N818 - a way out of a module's main, not an error
-    """What the module makes its `AnsibleModule` with."""
+    """The arguments of a module's `AnsibleModule`."""
 
 
 def catch(**values: object) -> None:
@@ -56,7 +56,10 @@ def catch(**values: object) -> None:
 
 
 def spec_of(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Argument spec of a module, with its dependencies; of an action plugin, what its documentation says."""
+    """Argument spec of a module, with its dependencies.
+
+    Of an action plugin it is what its documentation says.
+    """
     module = module_of(name)
     if not hasattr(module, "main"):
         options = yaml.safe_load(module.DOCUMENTATION).get("options", {})

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a host has to take in at each run: imports of each command of ``sriovctl``, and bytes of modules."""
+"""Imports of ``sriovctl``'s commands, and sizes of modules.
+
+Hosts load both at each run.
+"""
 
 from __future__ import annotations
 
@@ -77,6 +80,6 @@ BUDGET = round(1.08 * 344827) - 168693
 
 
 def test_payload_of_sriov_pf(tmp_path: Path) -> None:
-    """Beside what ansible-core sends for ping, which differs from version to version."""
+    """The size beyond that of ping, which differs between ansible-core versions."""
     module, ping = sent(tmp_path, "kvmfleet.sriov.sriov_pf", "ansible.builtin.ping")
     assert module - ping <= BUDGET

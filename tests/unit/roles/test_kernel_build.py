@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Role kernel_build as a user runs it, with real make on a source that is small enough to build in no time."""
+"""Role kernel_build, with real make on a small source.
+
+The source is small enough to build in no time.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,10 @@ def here(tmp_path: Path) -> Path:
 
 
 def play(here: Path, *words: str) -> tuple[int, str]:
-    """Exit status and output of the play; the interpreter is this one."""
+    """Run the play; return exit status and output.
+
+    The interpreter is this one.
+    """
     argv = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", str(here / "play.yml"), *words]
     env = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build/src"), "NO_COLOR": "1"}
     argv += ["-e", f"ansible_python_interpreter={sys.executable}"]
@@ -62,7 +68,10 @@ def play(here: Path, *words: str) -> tuple[int, str]:
 
 
 def changed(output: str) -> list[str]:
-    """Names of the tasks that changed something, less the copies of inputs into the cache."""
+    """Names of the tasks that changed something.
+
+    Copies of inputs into the cache are left out.
+    """
     tasks = re.split(r"^TASK \[.* : ", output, flags=re.MULTILINE)[1:]
     names = [task.split("]")[0] for task in tasks if re.search("^changed: ", task, re.MULTILINE)]
     return [name for name in names if not name.startswith(("Make folders", "Copy"))]

@@ -1,9 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the role's units are in the order of a boot, together with units of distributions that matter to it.
+"""The order of the role's units in a boot.
 
-Of those, only what orders them is here, as their packages have it. All of them at once is more than any host has.
+They are ordered together with units of distributions that matter. Of those, only what orders them is here, as their
+packages have it. All of them at once is more than any host has.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ LATER = [name for name in SERVICES if name.split(".")[0] in {
 
 
 def units() -> dict[str, str]:
-    """Text of section [Unit] and more, by name."""
+    """Texts of units by name, with section [Unit] and more."""
     own = [*names("sriov_boot_units"), *names("sriov_metrics_units")]
     peers = {name: f"[Unit]\n{text}\n[Service]\nType=oneshot\nExecStart=/bin/true\n" for name, text in SERVICES.items()}
     peers |= {name: f"[Unit]\n{text}\n[Socket]\nListenStream=/run/x\n" for name, text in SOCKETS.items()}
@@ -77,7 +78,10 @@ def units() -> dict[str, str]:
 
 
 def edges(found: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Pairs of units, the earlier one first (systemd.unit, systemd.service, systemd.socket: default dependencies)."""
+    """Pairs of units, the earlier one first.
+
+    Default dependencies are those of systemd.unit, systemd.service, systemd.socket.
+    """
     for name, text in found.items():
         one = parse(text)
         yield from ((name, later) for later in one.get("Before", []))
@@ -88,7 +92,7 @@ def edges(found: dict[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def graph(found: dict[str, str]) -> dict[str, set[str]]:
-    """What each unit waits for."""
+    """The units that each unit waits for."""
     waits: dict[str, set[str]] = {name: set() for name in found}
     for before, after in edges(found):
         if {before, after} <= set(found):
@@ -97,7 +101,7 @@ def graph(found: dict[str, str]) -> dict[str, set[str]]:
 
 
 def waits_for(waits: dict[str, set[str]], name: str) -> set[str]:
-    """Directly or not."""
+    """The units that a unit waits for, directly or not."""
     found, queue = set[str](), [name]
     while queue:
         more = waits[queue.pop()] - found
@@ -107,7 +111,10 @@ def waits_for(waits: dict[str, set[str]], name: str) -> set[str]:
 
 
 def as_services_are(found: dict[str, str]) -> dict[str, str]:
-    """The unit with the dependencies that services have by default: the fault that this file looks for."""
+    """The apply unit with the default dependencies of services.
+
+    That is the fault which these tests must notice.
+    """
     return {**found, APPLY: found[APPLY].replace("DefaultDependencies=no\n", "")}
 
 
@@ -123,7 +130,10 @@ def test_units_that_use_vfs_are_later(name: str) -> None:
 
 
 def test_it_waits_for_no_more_than_it_needs() -> None:
-    """Neither for local file systems, one of which may be on a VF, nor for udev to have seen to everything."""
+    """Two units only: no file systems, no udev settle.
+
+    A local file system may be on a VF.
+    """
     before = waits_for(graph(units()), APPLY)
     assert before == {"systemd-modules-load.service", "systemd-udev-trigger.service"}
     assert "kvmfleet-sriov-resume.service" not in unit(APPLY)["After"]
@@ -134,7 +144,10 @@ def test_metrics_are_later() -> None:
 
 
 def tree(root: Path, found: dict[str, str]) -> Path:
-    """A root with these units, wanted by multi-user.target, unless they conflict with the others."""
+    """A root with these units, wanted by multi-user.target.
+
+    Those that conflict with the others are left out.
+    """
     folder = root / "etc/systemd/system"
     wants = folder / "multi-user.target.wants"
     wants.mkdir(parents=True)
@@ -152,11 +165,11 @@ def tree(root: Path, found: dict[str, str]) -> Path:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd judges its own rules: it is not installed")
 def test_systemd_finds_no_fault(tmp_path: Path) -> None:
-    said = []
+    reports = []
     for name, found in (("good", units()), ("bad", as_services_are(units()))):
         root = tree(tmp_path / name, found)
         command = ["systemd-analyze", f"--root={root}", "--man=no", "verify", "multi-user.target"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        said.append((done.returncode, done.stdout + done.stderr))
-    assert said[0] == (0, "")
-    assert "Found ordering cycle" in said[1][1]
+        reports.append((done.returncode, done.stdout + done.stderr))
+    assert reports[0] == (0, "")
+    assert "Found ordering cycle" in reports[1][1]

@@ -56,7 +56,7 @@ def test_metrics() -> None:
 
 
 def test_the_wait_may_be_text() -> None:
-    """As `-e sriov_apply_wait=120` gives it."""
+    """The wait as text, as `-e sriov_apply_wait=120` gives it."""
     assert [unit(name, sriov_apply_wait="120")["TimeoutStartSec"] for name in (APPLY, ONE)] == [["720"], ["720"]]
 
 
@@ -67,7 +67,10 @@ def test_every_unit_has_a_template() -> None:
 
 
 def test_rule() -> None:
-    """For PFs alone, when they get a driver, after an apply of this boot; udev does not wait for what it starts."""
+    """A rule for PFs that get a driver, after an apply.
+
+    The apply is one of this boot; udev does not wait for what the rule starts.
+    """
     (rule,) = [line for line in render(RULES).splitlines() if line and not line.startswith("#")]
     keys = {m[1]: m[2] for m in re.finditer(r'([A-Z]+(?:{\w+})?)(?:==|\+=)"([^"]*)"(?:, |$)', rule)}
     assert keys == {

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Generated parts follow the property table, and the JSON Schema agrees with the validation of host documents."""
+"""Generated parts follow the property table.
+
+The JSON Schema agrees with the validation of host documents.
+"""
 
 from __future__ import annotations
 

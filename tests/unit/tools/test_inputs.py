@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What decides a stage: any edit that it could notice makes another key."""
+"""Inputs of stages: any relevant edit makes another key."""
 
 from __future__ import annotations
 
@@ -53,7 +53,10 @@ def test_keys_follow_contents_and_facts(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_files_as_they_are(tmp_path: Path) -> None:
-    """Tracked or new, not ignored; contents, mode and links count, and a file that is gone is none."""
+    """Digests of tracked and new files that are not ignored.
+
+    Contents, mode and links count, and a file that is gone is none.
+    """
     for name in ("kept", "gone", "program"):
         (tmp_path / name).write_text(name)
     (tmp_path / ".gitignore").write_text("ignored\n")

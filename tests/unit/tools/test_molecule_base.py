@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The configuration that all molecule scenarios share: a run that reaches no host must not be green."""
+"""The shared configuration of molecule scenarios.
+
+A run that reaches no host must fail.
+"""
 
 from __future__ import annotations
 

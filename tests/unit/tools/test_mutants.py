@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tool that plants faults, on a project of a few lines; and whether its list fits this checkout."""
+"""The tool that plants faults, and its list.
+
+The tool runs on a project of a few lines; the list must fit this checkout.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,10 @@ RED = Mutant("it is red before", "code_.py", "n // 2", "n / 2", "test_code.py::t
 
 
 def test_the_list_fits_the_code() -> None:
-    """What does not is told here already, in seconds; whether the tests notice is for `make test-mutants`."""
+    """The list fits the code, checked in seconds.
+
+    Whether the tests notice the faults is for `make test-mutants`.
+    """
     found = mutants.parse(mutants.LIST.read_text())
     assert mutants.check(found, mutants.ROOT) == []
     assert len(found) >= 15
@@ -97,7 +103,10 @@ def test_chosen() -> None:
 
 
 def test_a_fault_is_taken_back_whatever_happens(project: Path) -> None:
-    """With its times: Python takes bytecode for that of a source of the same size and second."""
+    """The file and its times, restored after an interruption.
+
+    Python recognises bytecode by the source's size and second.
+    """
     path = project / "code_.py"
     before = path.stat()
 
@@ -124,7 +133,7 @@ def test_read_report() -> None:
     assert mutants.read_report(4, "", "out") == Run(4, (), (), "out")
 
 
-# what pytest said, how the verdict begins; empty: caught
+# what pytest printed, how the verdict begins; empty: caught
 VERDICTS = [
     (Run(1, ("assert 6 == 8",)), ""),
     (Run(1, ("KernelError: cannot write",)), ""),
@@ -154,7 +163,7 @@ def test_a_run_that_hangs_is_ended(project: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two functions with a test each, and a test that is red."""
+    """A project of two functions with tests, and a failing test."""
     subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
     (tmp_path / ".gitignore").write_text("/build/\n")
     (tmp_path / "code_.py").write_text(CODE)
@@ -166,7 +175,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(project: Path, capsys: pytest.CaptureFixture[str], *faults: Mutant) -> tuple[int, list[str]]:
-    """Exit status and lines; nothing is left behind."""
+    """Run the tool; return exit status and lines.
+
+    Nothing is left behind.
+    """
     mutants.LIST.write_text(yaml.safe_dump([asdict(mutant) for mutant in faults]))
     status = mutants.main([])
     assert (project / "code_.py").read_text() == CODE

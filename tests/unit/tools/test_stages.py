@@ -59,7 +59,10 @@ def test_all_good(work: Path) -> None:
 
 @pytest.fixture
 def known(work: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Stages good and last may be skipped, by the files that the test says there are."""
+    """Files by which stages good and last may be skipped.
+
+    The test says which files there are.
+    """
     files = {"a": "1"}
     monkeypatch.setenv("KVMFLEET_CACHE", str(work / "cache"))
     monkeypatch.delenv("KVMFLEET_FRESH", raising=False)
@@ -76,9 +79,9 @@ def test_identical_inputs_are_proven_once(
     (work / "ran").unlink()
     capfd.readouterr()
     assert stages.main(["good", "last"]) == 0
-    said = capfd.readouterr().out
-    assert "--- good: identical inputs, proven on 20" in said
-    assert said.splitlines()[-1] == "4 passed, 0 failed"
+    shown = capfd.readouterr().out
+    assert "--- good: identical inputs, proven on 20" in shown
+    assert shown.splitlines()[-1] == "4 passed, 0 failed"
     assert not (work / "ran").exists()
     monkeypatch.setenv("KVMFLEET_FRESH", "1")
     assert stages.main(["last"]) == 0

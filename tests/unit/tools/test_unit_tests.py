@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The choice of unit tests: what a change reaches is run, and what may read any file."""
+"""The choice of unit tests after a change.
+
+Tests that reach it are run, and those that may read any file.
+"""
 
 from __future__ import annotations
 

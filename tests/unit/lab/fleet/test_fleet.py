@@ -1,4 +1,4 @@
-"""Fleets: what their files mean, and what is refused."""
+"""Files of fleets: their meaning, and refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the shared fleet's scenarios must not take over from an earlier run."""
+"""Leftovers that scenarios must not take over from earlier runs."""
 
 from __future__ import annotations
 

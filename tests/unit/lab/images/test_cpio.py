@@ -1,4 +1,7 @@
-"""The archive is read by cpio(1), an independent reader, and is the same for the same input."""
+"""Archives read by cpio(1), the same for the same input.
+
+cpio(1) is an independent reader.
+"""
 
 from __future__ import annotations
 

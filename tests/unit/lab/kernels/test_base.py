@@ -1,4 +1,4 @@
-"""Kernel bases are rows of one table, and flavours follow from them."""
+"""Kernel bases as rows of one table, and their flavours."""
 
 from __future__ import annotations
 
@@ -62,7 +62,10 @@ def test_every_file_that_a_base_names_is_there() -> None:
 
 
 def test_what_the_bisected_builds_rest_on_has_its_additions_elsewhere() -> None:
-    """Their record covers over an hour of builds: hypervisor-6.12.config stays, additions have a file of their own."""
+    """The configuration of the bisected builds, and later additions elsewhere.
+
+    The builds' record covers over an hour of builds: hypervisor-6.12.config stays, additions have a file of their own.
+    """
     assert base.DEFAULT.configs == ("hypervisor-6.12.config", "features-6.12.config")
 
 

@@ -1,4 +1,4 @@
-"""Which text decides a conformance case's result, and which does not."""
+"""The text that decides a conformance case's result."""
 
 from __future__ import annotations
 

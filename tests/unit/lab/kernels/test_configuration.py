@@ -1,4 +1,7 @@
-"""An option that did not hold is named; of two lines about one option the last counts."""
+"""Options that the built kernel does not have, named.
+
+Of two lines about one option the last counts.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The record of what was run: case by case, and any change of what decided a result makes it stale."""
+"""The record of conformance results, case by case.
+
+Any change of what decided a result makes it stale.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,10 @@ BASE = Base("6.12", "linux-source-6.12", "6.12.1", "6.12", ("hypervisor-6.12.con
 
 @pytest.fixture(autouse=True)
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout with a series of two patches, configurations and three files of cases."""
+    """A checkout with a series, configurations and cases.
+
+    The series has two patches, and three files have cases.
+    """
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -56,7 +62,10 @@ def row(name: str, result: str = "pass", driver: str = "igb", reason: str = "") 
 
 
 def rows() -> evidence.Rows:
-    """Of a complete run; the one of a case about the engine is nobody's."""
+    """Rows of a complete run.
+
+    That of a case about the engine is not recorded.
+    """
     few = [row(name, driver=driver) for name in ("add", "bind") for driver in evidence.PF_DRIVERS]
     few[0] = row("add", "skip", reason="needs 100 VFs")
     return [*few, row("many", driver="many_vfs"), row("plan_equals_kernel"), row("no_leaks")]
@@ -73,20 +82,20 @@ def test_a_complete_run_is_evidence_until_something_changes(tree: Path, capsys: 
     assert "6.12 debug: 3 of 3 cases: no result: add, bind, many; run `make test-kernels" in capsys.readouterr().out
     record_all()
     assert evidence.check() == 0
-    said = capsys.readouterr().out
-    assert f"6.12 debug: 4 passed, 1 skipped on {record.today()}; not run here" in said
-    assert f"6.12 each patch: 2 passed on {record.today()}; not run here, `make kernel-bisect` does" in said
-    assert "evidence: 3 passed, 0 failed" in said
+    shown = capsys.readouterr().out
+    assert f"6.12 debug: 4 passed, 1 skipped on {record.today()}; not run here" in shown
+    assert f"6.12 each patch: 2 passed on {record.today()}; not run here, `make kernel-bisect` does" in shown
+    assert "evidence: 3 passed, 0 failed" in shown
     (tree / "series/6.12/0001.patch").write_text("another")
     assert evidence.check() == 1
-    said = capsys.readouterr().out
+    shown = capsys.readouterr().out
     assert (
         "6.12 debug: 3 of 3 cases: changed since: series: add, bind, many; run `make test-kernels BASE=6.12 FLAV"
-        in said
+        in shown
     )
-    assert "6.12 stock: 4 passed, 1 skipped" in said
-    assert "6.12 each patch: 2 of 2: changed since, from 0001.patch on; run `make kernel-bisect`" in said
-    assert "evidence: 1 passed, 2 failed" in said
+    assert "6.12 stock: 4 passed, 1 skipped" in shown
+    assert "6.12 each patch: 2 of 2: changed since, from 0001.patch on; run `make kernel-bisect`" in shown
+    assert "evidence: 1 passed, 2 failed" in shown
 
 
 EVERY = ["add", "bind", "many"]
@@ -130,7 +139,7 @@ def test_an_edit_during_the_run_makes_it_stale(tree: Path) -> None:
 
 
 def test_parts_of_a_run_add_up(tree: Path) -> None:
-    """An interrupted run keeps what it had, and one PF's results join the other's."""
+    """Results of an interrupted run, joined by those of another PF."""
     before = evidence.tested("debug")
     evidence.record("debug", RELEASE, before, [row("add"), row("no_leaks", "skip", reason="no kmemleak")])
     assert evidence.stale("debug") == {"add": "not run on nvme", "bind": "no result", "many": "no result"}

@@ -1,4 +1,4 @@
-"""The module is compiled once for each kernel and each state of its source."""
+"""The module, compiled once for each kernel and each source."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lab.kernels import many_vfs, packages
 
 @pytest.fixture
 def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was run; packages and compiler are stand-ins."""
+    """Commands that were run; packages and compiler are stand-ins."""
     seen: list[str] = []
 
     def run(argv: list[object], **_more: object) -> str:

@@ -1,4 +1,4 @@
-"""The selftest as the series makes it, without a kernel's source."""
+"""The series' selftest, without a kernel's source."""
 
 from __future__ import annotations
 

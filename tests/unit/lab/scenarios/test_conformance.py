@@ -31,7 +31,10 @@ def test_every_case_and_kernel_has_a_cell() -> None:
 
 
 def test_a_run_that_broke_off_is_no_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kernel that kills run.py leaves no rows; those of the jumps must not hide that."""
+    """No rows of run.py after a kernel's failure.
+
+    The rows of the jumps must not hide that.
+    """
 
     def answer(command: str, **_more: object) -> str:
         if command.startswith("cat ") and "rows.json" in command and "||" not in command:
@@ -47,7 +50,10 @@ def test_a_run_that_broke_off_is_no_pass(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 class FakeHosts:
-    """In place of hosts: what each flavour has to run, and rows for it in two parts."""
+    """A stand-in for hosts: work by flavour, and its rows.
+
+    The rows come in two parts.
+    """
 
     def __init__(self, parts: dict[str, list[list[dict[str, Any]]]]) -> None:
         self.parts = parts
@@ -76,7 +82,7 @@ def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHosts:
 
 
 def test_each_part_is_kept_and_a_failure_is_not(hosts: FakeHosts, capsys: pytest.CaptureFixture[str]) -> None:
-    """What failed takes the record from nobody else, and is told by the exit status."""
+    """A failure costs only its own record, and the exit status."""
     hosts.parts["debug"][1] = both("list_forms", "fail", "EIO")
     assert conformance.test_kernels("6.12", [], [], False) == 1
     assert "debug: list_forms: no evidence" in capsys.readouterr().err
@@ -119,19 +125,22 @@ def test_cases_in_runs_that_end_with_the_check_for_leaks() -> None:
 
 
 def test_make_conformance_counts_as_evidence(hosts: FakeHosts) -> None:
-    """They are the same cases on the same kernels; each case by itself, so some will do."""
+    """Results of `make conformance` are evidence too.
+
+    They are of the same cases on the same kernels; each case by itself, so some are enough.
+    """
     assert conformance.conformance(["scan"]) == 0
     assert hosts.works == dict.fromkeys(STANDARD, conformance.Work([["scan", "=no_leaks"]], ["scan", "=no_leaks"]))
     assert sorted(record.load()["6.12"]) == ["series", "stock"]
 
 
 @pytest.mark.parametrize(
-    ("base", "flavour", "said"),
+    ("base", "flavour", "words"),
     [
         ("6.12", "kasan", "no flavour 'kasan' of base 6.12; there are: stock, series, debug"),
         ("5.4", "debug", r"no kernel base '5\.4' in .*; there are: 6\.12"),
     ],
 )
-def test_a_flavour_or_base_that_is_not_there_is_named(base: str, flavour: str, said: str) -> None:
-    with pytest.raises(LabError, match=said):
+def test_a_flavour_or_base_that_is_not_there_is_named(base: str, flavour: str, words: str) -> None:
+    with pytest.raises(LabError, match=words):
         conformance.test_kernels(base, [flavour], [], False)

@@ -1,4 +1,4 @@
-"""The order in which a host is asked and made to jump, and what is known of one that is lost."""
+"""The order of questions and jumps; the rows of a lost host."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def row(name: str, result: str, pf: str = "1") -> dict[str, Any]:
 
 @pytest.fixture
 def sent() -> list[bytes]:
-    """What was written to files of the host."""
+    """Contents written to files of the host."""
     return []
 
 
@@ -40,7 +40,7 @@ def entry(tmp_path: Path, sent: list[bytes]) -> Running:
 
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was done, in order; the rows of each step name it."""
+    """The steps in order; the rows of each name it."""
     steps: list[str] = []
 
     def ask(_entry: object, step: str, words: str) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def test_a_host_that_is_lost_is_stopped_and_its_last_rows_count(
     assert done[-2:] == ["jump ", "stop"]
 
 
-def test_an_answer_that_is_none_says_what_the_program_said() -> None:
+def test_a_wrong_answer_is_reported_with_the_programs_output() -> None:
     asked: list[str] = []
     ssh = SimpleNamespace(unattended=asked.append, run=lambda _command: "Traceback: x")
     hardware = SimpleNamespace(name="series", pfs=[SimpleNamespace(address="0:1")])

@@ -1,4 +1,4 @@
-"""Waiting for a host that jumps."""
+"""The wait for a host that jumps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def host_that_answers(*answers: str | Exception) -> Any:  # noqa: ANN401 - a sta
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every look at the clock takes ten seconds."""
+    """A clock that advances by ten seconds at each reading."""
     seconds = iter(range(0, 10_000, 10))
     monkeypatch.setattr(kexec, "time", SimpleNamespace(monotonic=lambda: next(seconds), sleep=lambda _seconds: None))
 

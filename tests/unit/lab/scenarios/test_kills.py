@@ -1,4 +1,7 @@
-"""A kill that comes too early or too late proves nothing: it must be an error."""
+"""Interruptions at their place; one that misses it is an error.
+
+One that comes too early or too late proves nothing.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +58,6 @@ def alive(pid: int) -> bool:
         ("print('TASK [role : Do it] ***')", "was over before it was killed"),
     ],
 )
-def test_a_kill_that_hits_nothing_is_an_error(program: str, words: str) -> None:
+def test_an_interruption_that_hits_nothing_is_an_error(program: str, words: str) -> None:
     with pytest.raises(LabError, match=words):
         kills.run_until([sys.executable, "-c", program], KILL)

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host that is away answers nothing; a host that is busy answers late, and is given time."""
+"""The wait for hosts that are away, or busy.
+
+A host that is away answers nothing; a busy one answers late, and is given time.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ class Connection:
         self.resets += 1
 
 
-def action(takes_s: float) -> Any:  # noqa: ANN401 - a stand-in whose insides the tests look at
+def action(takes_s: float) -> Any:  # noqa: ANN401 - a stand-in whose internals the tests read
     """The action before a host that needs so long for each answer."""
 
     def answer(*_words: object, **_names: object) -> dict[str, Any]:

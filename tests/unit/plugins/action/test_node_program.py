@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The action plugin through ansible itself, onto this machine: check, do, again."""
+"""The action plugin through ansible itself, onto this machine.
+
+It runs four times: check mode, a change, again, with a wrong option.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ PLAY = """
 
 
 def test_check_do_again(tmp_path: Path) -> None:
-    """Had the first run changed anything, the second would not say that it did."""
+    """A change after check mode, which has changed nothing."""
     dest = tmp_path / "sriovctl"
     (tmp_path / "play.yml").write_text(PLAY)
     environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "src")}

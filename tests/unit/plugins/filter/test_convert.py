@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The filters as Ansible sees them: every converter is there, and its errors are those of a filter."""
+"""The filters as Ansible loads them, one for each converter.
+
+Their errors are those of filters.
+"""
 
 from __future__ import annotations
 

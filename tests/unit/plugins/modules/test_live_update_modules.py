@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The modules of the live update on a fake node: check, do, again, again in check mode; and what they refuse."""
+"""The modules of the live update on a fake node.
+
+Check mode, a change, again, again in check mode; and refusals.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +69,7 @@ def test_arming_four_times(node: FakeNode, call: Call) -> None:
 
 
 def test_documented_examples(node: FakeNode, call: Call) -> None:
-    """As they stand, but for the kernel's release and the host's name."""
+    """The examples, with the node's own kernel release and host name."""
     arm, start, forget = (task["kvmfleet.sriov.live_update"] for task in yaml.safe_load(live_update.EXAMPLES))
     ask = yaml.safe_load(live_update_info.EXAMPLES)[0]["kvmfleet.sriov.live_update_info"]
     assert call(live_update_info.main, **{**ask, "kernel": NEW})["preflight"]["refusals"] == []
@@ -204,7 +207,10 @@ def test_missing_image_is_named(node: FakeNode, call: Call) -> None:
 
 
 def test_an_image_is_loaded_without_the_engine_and_without_vms() -> None:
-    """AnsiballZ sends what imports name, lazy ones too: a module of one system call packs few files."""
+    """The few files of a module with one system call.
+
+    AnsiballZ packs what imports name, lazy ones too.
+    """
     found = packed("kexec_image")
     assert len(found) <= 20, sorted(found)
     assert not [name for name in found if name.startswith(("_plan", "_vm", "_readers"))]

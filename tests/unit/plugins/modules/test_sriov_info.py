@@ -108,7 +108,7 @@ TYPES = {"str": str, "int": int, "bool": bool, "list": list, "dict": dict}
 
 
 def differences(entry: dict[str, Any], values: list[Any], where: str) -> Iterator[str]:
-    """What ``values`` are otherwise than documented, and samples that are."""
+    """Differences of ``values`` from their documentation, and of its samples."""
     kind = TYPES[entry["type"]]
     if "sample" in entry and type(entry["sample"]) is not kind:
         yield f"{where}: the sample is no {entry['type']}"
@@ -133,7 +133,10 @@ def _of_mappings(entries: dict[str, Any], items: list[dict[str, Any]], where: st
 
 
 def test_what_it_returns_is_what_is_documented(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every key, its type, and samples of that type; each is shown by some PF of this host."""
+    """Every key, with its type and a sample of it.
+
+    Each is shown by some PF of this host.
+    """
     users.put(host, "proc/cmdline", "pci=sriov_keep_vfs\n")
     users.put(host, "proc/sys/kernel/osrelease", "6.12.117-kvmfleet\n")
     host.drivers.add("mlx5_core")
@@ -152,8 +155,8 @@ def test_that_test_would_notice(host: FakeHost, capsys: pytest.CaptureFixture[st
     entries = {name: entry for name, entry in documented()["pfs"]["contains"].items() if name != "mtu"}
     rows = run(host, capsys, pfs=["eth0"])["pfs"]
     rows[0]["altnames"], rows[0]["vf_stride"] = [1], "2"
-    told = [*_of_mappings({**entries, "mac": {"type": "str", "sample": 1}}, rows, "pfs")]
-    assert {text for text in told if "no test shows it" not in text} == {
+    problems = [*_of_mappings({**entries, "mac": {"type": "str", "sample": 1}}, rows, "pfs")]
+    assert {text for text in problems if "no test shows it" not in text} == {
         "pfs.mtu: not documented",
         "pfs.altnames: elements of [[1]]",
         "pfs.vf_stride: ['2']",
@@ -162,7 +165,10 @@ def test_that_test_would_notice(host: FakeHost, capsys: pytest.CaptureFixture[st
 
 
 def test_a_run_that_was_killed_is_reported(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
-    """Not while it is at work, nor when the next one has put right what it left."""
+    """An unfinished run, reported until the next one has undone it.
+
+    It is not reported while it runs.
+    """
     pf = host.pfs["0000:03:00.0"]
     host.end_holders(pf)
     spec = validate({"pfs": [{"pf": "eth0", "hardware_vfs": 5, "present_vfs": "0-4", "allow_disruptive": True}]})
@@ -259,7 +265,7 @@ def test_selectors(host: FakeHost, capsys: pytest.CaptureFixture[str], pfs: list
 
 
 def test_reports_every_fact_that_selectors_ask_for(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
-    """A selector made of them finds the PF that they were read of."""
+    """A selector of all facts, which matches the PF itself."""
     facts = {key for key in KEYS if key not in ("index", "all")}
     for pf in run(host, capsys)["pfs"]:
         selector = {key: pf[key] for key in facts if pf[key] is not None}
@@ -313,8 +319,8 @@ def test_each_file_is_read_once(host: FakeHost, capsys: pytest.CaptureFixture[st
 
 def test_holders_of_every_kind(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     users.define(host, "web2", users.hostdev(host.pfs["0000:03:00.0"], 0))
-    held = {vf["id"]: vf["held_by"] for vf in run(host, capsys, properties=False)["pfs"][0]["vfs"]}
-    assert held == {0: "libvirt domain web2 (defined)", 6: "VM web1, process 4711 (qemu-system-x86)"}
+    holders = {vf["id"]: vf["held_by"] for vf in run(host, capsys, properties=False)["pfs"][0]["vfs"]}
+    assert holders == {0: "libvirt domain web2 (defined)", 6: "VM web1, process 4711 (qemu-system-x86)"}
 
 
 NAMES: list[list[Any] | None] = [

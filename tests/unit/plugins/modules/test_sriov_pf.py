@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The whole module on a fake host: check, do, again, again in check mode; and what it refuses."""
+"""The whole module on a fake host.
+
+Check mode, a change, again, again in check mode; and refusals.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,10 @@ def run(host: FakeHost, capsys: pytest.CaptureFixture[str], **args: Any) -> dict
 
 
 def four_runs(host: FakeHost, capsys: pytest.CaptureFixture[str], **args: Any) -> dict[str, Any]:  # noqa: ANN401 - keyword arguments of several types
-    """check, do, again, again in check mode; returns what the second one said."""
+    """Run the module four times and return the second result.
+
+    The runs are check mode, a change, again, again in check mode.
+    """
     before = host.picture()
     check = run(host, capsys, **args, _ansible_check_mode=True, _ansible_diff=True)
     assert host.picture() == before
@@ -264,7 +270,10 @@ def test_driver_that_does_not_bind_is_a_failure(tmp_path: Path, capsys: pytest.C
 def test_pf_driver_that_needs_every_vf_is_served_as_on_stock(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Check mode cannot know it: only the kernel's answer to a write tells."""
+    """A PF driver that has not opted in; check mode cannot know.
+
+    Only the kernel's answer to a write shows it.
+    """
     host = FakeHost(tmp_path / "root")
     pf = host.add(FakePf(IGB, driver="ixgbe", netdev="eth0", opt_in=False))
     spec = {"pf": IGB, "hardware_vfs": 3, "present_vfs": "1", "drivers_autoprobe": False}
@@ -277,7 +286,10 @@ def test_pf_driver_that_needs_every_vf_is_served_as_on_stock(
 
 
 def test_pf_driver_that_needs_every_vf_is_asked_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Else VFs would be unbound for it again and again, and one that is in use would be a refusal for ever."""
+    """The kernel's answer, noted for the runs that follow.
+
+    Otherwise VFs would be unbound for it again and again, and one in use would be a refusal for ever.
+    """
     host = FakeHost(tmp_path / "root")
     pf = host.add(FakePf(IGB, driver="ixgbe", netdev="eth0", opt_in=False))
     spec = {"pf": IGB, "hardware_vfs": 3, "present_vfs": "1", "vfs": [{"ids": "all", "driver": "vfio-pci"}]}
@@ -318,7 +330,7 @@ def test_during_a_live_update_nothing_is_changed(tmp_path: Path, capsys: pytest.
 def test_it_is_noted_for_metrics(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], number: int, check: bool, result: str | None
 ) -> None:
-    """Not in check mode, which changes nothing."""
+    """The result of an apply, but not of check mode."""
     host = make(tmp_path)
     run(host, capsys, pfs=[{"pf": IGB, "hardware_vfs": number}], _ansible_check_mode=check)
     last = last_apply.read(host.sysfs)
@@ -328,7 +340,10 @@ def test_it_is_noted_for_metrics(
 def test_drivers_stay_after_disabling_all_with_autoprobe_off(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Those too that autoprobe had brought: nobody desired them away."""
+    """VFs bound to the driver that autoprobe had chosen.
+
+    It was not declared away.
+    """
     host = make(tmp_path)
     pf = host.pfs[IGB]
     host.setup(pf, 4, range(4), "igbvf")
@@ -344,7 +359,7 @@ def test_drivers_stay_after_disabling_all_with_autoprobe_off(
 def test_properties_are_there_before_any_driver_on_a_stock_kernel(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Enabling adds all VFs: without autoprobe, until they have what is declared."""
+    """Properties set without autoprobe, as enabling adds all VFs."""
     host = make(tmp_path, "stock")
     spec = {"pf": IGB, "hardware_vfs": 2, "vfs": [{"ids": "all", "mac": "02:00:00:00:00:01+id"}]}
     done = run(host, capsys, pfs=[spec])
@@ -358,7 +373,7 @@ def test_properties_are_there_before_any_driver_on_a_stock_kernel(
 def test_disabling_that_the_driver_refuses_when_its_vfs_are_gone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The kernel adds them again, as new devices."""
+    """VFs that the kernel has added again, as new devices."""
     host = make(tmp_path)
     pf = host.pfs[IGB]
     host.setup(pf, 3, range(3), "vfio-pci")
@@ -384,7 +399,10 @@ def test_all_in_a_list_is_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_words_of_errors_are_those_of_the_c_locale(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By them the errno behind an answer of `ip` is found; AnsibleModule takes the user's locale."""
+    """The C locale, by which the errno of `ip` is found.
+
+    AnsibleModule sets the user's locale.
+    """
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     run(make(tmp_path), capsys, pfs=[{"pf": IGB, "hardware_vfs": 1}])
     assert locale.setlocale(locale.LC_MESSAGES) == "C"
@@ -393,7 +411,10 @@ def test_words_of_errors_are_those_of_the_c_locale(
 def test_notes_that_ask_for_an_action_are_warnings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A standing note is not: thousands of hosts would warn at every run."""
+    """Warnings for an action that is needed, not for standing notes.
+
+    Thousands of hosts would warn at every run.
+    """
     warned: list[str] = []
     monkeypatch.setattr(AnsibleModule, "warn", lambda _module, text: warned.append(text))
     host = make(tmp_path, "stock")

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The whole module on a fake host: single VFs come and go, and the others do not notice."""
+"""The whole module on a fake host: single VFs come and go.
+
+The others are not disturbed.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ Call = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    """One run of the module on a host."""
+    """Run the module on a host."""
 
     def run(host: FakeHost, **args: Any) -> dict[str, Any]:  # noqa: ANN401 - keyword arguments of several types
         with patch_module_args(args), pytest.raises(SystemExit):
@@ -41,7 +44,10 @@ def call(capsys: pytest.CaptureFixture[str]) -> Call:
 
 
 def make(folder: Path, interface: str, enabled: int = 7, present: Iterable[int] = (0, 1)) -> FakeHost:
-    """Both PFs with VFs bound by override; all that are enabled on a stock kernel."""
+    """A host with two PFs, whose VFs are bound by override.
+
+    All that are enabled are present on a stock kernel.
+    """
     host = FakeHost(folder / "root", interface)
     for pf in (host.igb(IGB), host.nvme(NVME)):
         host.setup(pf, enabled, range(enabled) if interface == "stock" else present, "igbvf")
@@ -49,7 +55,10 @@ def make(folder: Path, interface: str, enabled: int = 7, present: Iterable[int] 
 
 
 def four_runs(call: Call, host: FakeHost, **args: Any) -> dict[str, Any]:  # noqa: ANN401 - keyword arguments of several types
-    """check, do, again, again in check mode; returns what the second one said."""
+    """Run the module four times and return the second result.
+
+    The runs are check mode, a change, again, again in check mode.
+    """
     before = host.picture()
     check = call(host, **args, _ansible_check_mode=True, _ansible_diff=True)
     assert host.picture() == before
@@ -150,7 +159,10 @@ def test_disabling_all_vfs_first_when_allowed(tmp_path: Path, call: Call) -> Non
 
 
 def test_missing_vf_of_a_driver_that_needs_every_vf(tmp_path: Path, call: Call) -> None:
-    """The kernel could add it, but that PF's driver has not opted in; and what is in use is asked for once more."""
+    """A VF that only disabling all VFs first can add.
+
+    The kernel could add it, but that PF's driver has not opted in; VFs in use are refused unless forced.
+    """
     host = FakeHost(tmp_path / "root")
     pf = host.add(FakePf(IGB, opt_in=False))
     host.setup(pf, 4, [0, 1, 2], "vfio-pci")
@@ -187,19 +199,22 @@ def test_vf_in_use_is_not_removed_unless_forced(tmp_path: Path, call: Call) -> N
     assert set(pf.vfs) == {1, 6}
 
 
-# how a VF of the first PF gets a user, words of the refusal
-USERS: list[tuple[Callable[[FakeHost, FakePf, int], None], str]] = [
+# how a VF of the first PF gets a holder, words of the refusal
+HOLDERS: list[tuple[Callable[[FakeHost, FakePf, int], None], str]] = [
     (lambda host, pf, vf_id: users.define(host, "web2", users.hostdev(pf, vf_id)), "libvirt domain web2 (defined)"),
     (lambda host, pf, vf_id: users.enslave(host, pf, vf_id, "br0", "bridge"), "bridge br0 above its network interface"),
     (lambda host, pf, vf_id: users.move(host, pf, vf_id, "/run/netns/blue"), "network namespace blue, as interface"),
 ]
 
 
-@pytest.mark.parametrize(("use", "words"), USERS)
+@pytest.mark.parametrize(("use", "words"), HOLDERS)
 def test_holders_of_every_kind_are_named(
     tmp_path: Path, call: Call, use: Callable[[FakeHost, FakePf, int], None], words: str
 ) -> None:
-    """Removed, or bound to another driver: refused, in check mode too. Whom nobody uses goes."""
+    """Refusals to remove, or to bind to another driver.
+
+    They are refused in check mode too. A VF without a holder is removed.
+    """
     host = make(tmp_path, "vf-id")
     pf = host.pfs[IGB]
     use(host, pf, 1)
@@ -216,7 +231,10 @@ def test_holders_of_every_kind_are_named(
 
 
 def test_what_the_kernel_blocks_has_a_deadline(tmp_path: Path, call: Call) -> None:
-    """Afterwards that PF is refused however it is named, and others are not; all of it ends with the user."""
+    """A blocked PF, refused by any name until its holder ends.
+
+    Other PFs are not refused.
+    """
     host = make(tmp_path, "vf-id")
     pf = host.pfs[IGB]
     host.hold(pf, 1)
@@ -270,7 +288,10 @@ def test_bad_input_writes_nothing(
 
 
 def test_takes_the_same_specs_as_the_document() -> None:
-    """`ids` has its own words, as `driver` has: here no VF can be enabled but absent."""
+    """The options of `sriov_pf`, but for `ids` and `driver`.
+
+    These have texts of their own: here no VF can be enabled but absent.
+    """
     alone = yaml.safe_load(sriov_vf.DOCUMENTATION)["options"]
     inside = yaml.safe_load(sriov_pf.DOCUMENTATION)["options"]["pfs"]["suboptions"]["vfs"]["suboptions"]
     assert set(inside) == set(VF_OPTIONS)

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What it takes to see that a large host is as declared: nothing twice, nothing for each VF, no code without need."""
+"""The cost of finding a large host as declared.
+
+Nothing is read twice, nothing for each VF, and no code is imported without need.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,7 @@ def address(index: int) -> str:
 
 
 def large(folder: Path, interface: str, pfs: int, vfs: int) -> FakeHost:
-    """All VFs of all PFs are present, and bound to vfio-pci."""
+    """A host with all VFs of all PFs bound to vfio-pci."""
     host = FakeHost(folder / f"{interface}-{vfs}", interface, ("igb", "vfio-pci"))
     for index in range(pfs):
         pf = FakePf(address(index), vfs, netdev=f"eth{index}", autoprobe=False, enabled=vfs, offset=128, stride=1)
@@ -66,7 +69,7 @@ def large(folder: Path, interface: str, pfs: int, vfs: int) -> FakeHost:
 def checked(
     host: FakeHost, capsys: pytest.CaptureFixture[str], *pfs: dict[str, Any]
 ) -> tuple[CountingSysfs, CountingRun]:
-    """The module's own run on a host that is as declared."""
+    """Run the module on a host that is as declared."""
     sysfs, run = CountingSysfs(str(host.root)), CountingRun(host.run)
     with patch_module_args({"pfs": list(pfs)}), pytest.raises(SystemExit):
         sriov_pf.main(sysfs, run)
@@ -122,7 +125,10 @@ def test_reads_do_not_grow_with_vfs_for_selectors(
 def test_specs_that_only_vfs_can_answer_read_each_file_once(
     folder: Path, capsys: pytest.CaptureFixture[str], driver: str | None
 ) -> None:
-    """An override, a table of vectors, an MTU are in files of each VF."""
+    """Specifications whose values are in files of each VF.
+
+    They are an override, a table of vectors, an MTU.
+    """
     host = FakeHost(folder, "vf-id", ("mlx5_core",))
     pf = host.mlx5()
     host.setup(pf, 8, range(8), "mlx5_core")
@@ -192,7 +198,9 @@ finally:
 def test_no_more_is_imported_than_an_unchanged_host_needs(
     folder: Path, spec: dict[str, Any], allowed: set[str]
 ) -> None:
-    """Ansible compiles a module and all that it imports at each run, so each file here costs time on every host.
+    """The files imported by a run on an unchanged host.
+
+    Ansible compiles a module and all that it imports at each run, so each file here costs time on every host.
 
     Add a file to these lists only when each run on each host needs it.
     """
@@ -209,7 +217,7 @@ def test_no_more_is_imported_than_an_unchanged_host_needs(
 
 
 def test_a_change_is_read_afterwards_not_remembered(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What a look at the host has seen is forgotten with it."""
+    """A cached read of before, and a new reading of the change."""
     host = large(folder, "vf-id", 1, 4)
     pf = host.pfs[address(0)]
     checked(host, capsys, *of_each(host, PLAIN))

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The node program: the same bytes each time, complete, and alive without anything but the standard library."""
+"""The node program: reproducible, complete, on the standard library alone."""
 
 from __future__ import annotations
 
@@ -84,7 +84,10 @@ def test_program_reads_a_fake_host(tmp_path: Path, program: Path) -> None:
 
 
 def test_program_starts_writers_from_its_archive(tmp_path: Path, program: Path) -> None:
-    """Plain files do nothing, so it fails after the last step, but that was written by a process of its own."""
+    """A writer process, started from the archive.
+
+    Plain files do nothing, so the run fails after the last step, but that was written by a process of its own.
+    """
     host = FakeHost(tmp_path / "root")
     host.setup(host.nvme(), 8, [2, 5])
     (tmp_path / "host.json").write_text('{"pfs": [{"pf": "0000:04:00.0", "present_vfs": "5"}]}')

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Settings put together: what is grouped, what contradicts, what is wrong, each with its path."""
+"""Settings grouped into a document; contradictions and errors, with paths."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Netplan files as people write them, and what becomes of them."""
+"""Conversions of netplan files, as people write them."""
 
 from __future__ import annotations
 
@@ -174,7 +174,10 @@ def test_files_are_merged_as_netplan_does() -> None:
 
 
 def test_mac_address_without_quotes() -> None:
-    """YAML 1.1 takes it for a number to the base of 60."""
+    """A MAC address that YAML 1.1 reads as a number.
+
+    Without quotes it is one to the base of 60.
+    """
     data = ethernets("{eno1: {virtual-function-count: 1}, eno1v0: {link: eno1, macaddress: 52:54:00:12:34:56}}")
     assert from_netplan(data)["document"]["pfs"][0]["vfs"] == [{"ids": "0", "mac": "52:54:00:12:34:56"}]
 

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Network states as people write them for nmstate, and what becomes of them."""
+"""Conversions of network states, as people write them for nmstate."""
 
 from __future__ import annotations
 
@@ -79,7 +79,10 @@ def test_a_whole_host() -> None:
 
 
 def test_a_policy_of_kubernetes() -> None:
-    """kubernetes-nmstate wraps the state; texts stand for numbers and truth values, as nmstate takes them."""
+    """A state wrapped by kubernetes-nmstate, with texts as values.
+
+    Texts stand for numbers and truth values, as nmstate takes them.
+    """
     policy = {
         "kind": "NodeNetworkConfigurationPolicy",
         "spec": {

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hosts as they are, by their facts: the same document as sriovctl export writes."""
+"""Conversions of hosts' facts, compared with `sriovctl export`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.from_sriov
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.from_sriov_policies import from_sriov_policies
 from tests.fake.linux.host import FakeHost
 from tests.unit.plugins.module_utils._plan.test_properties_of_plans import MEMORY, QUICK, host_of
-from tests.unit.plugins.module_utils._report.test_export import PF, exported, histories, live_through
+from tests.unit.plugins.module_utils._report.test_export import PF, apply_history, exported, histories
 
 
 @QUICK
@@ -27,7 +27,7 @@ from tests.unit.plugins.module_utils._report.test_export import PF, exported, hi
 def test_facts_say_what_export_says(history: tuple[Any, list[Any], list[tuple[str, int]]]) -> None:
     start, documents, meddling = history
     with host_of(start) as (host, _pf):
-        live_through(host, documents, meddling)
+        apply_history(host, documents, meddling)
         facts = json.loads(json.dumps(gather(host.sysfs, host.run)))
         found = exported(host)
         assert from_sriov_info(facts) == {"document": found.document.to_dict(), "notices": list(found.notices)}

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Policies of the sriov-network-operator as people write them, and what becomes of them on one host."""
+"""Conversions of the sriov-network-operator's policies, for one host."""
 
 from __future__ import annotations
 
@@ -109,7 +109,10 @@ def policy(name: str = "a", /, **spec: object) -> dict[str, Any]:
 
 
 def converted(*policies: dict[str, Any], pfs: object = None, labels: object = None) -> tuple[list[Any], list[str]]:
-    """PFs, and notices but the one that every policy gets for its resource."""
+    """PFs and notices of a conversion.
+
+    The notice that every policy gets for its resource is left out.
+    """
     found = from_sriov_policies(list(policies), pfs=pfs, labels=labels)
     return found["document"]["pfs"], [text for text in found["notices"] if not text.endswith(KUBERNETES)]
 
@@ -144,18 +147,18 @@ SELECTORS: list[tuple[dict[str, Any], object, dict[str, str], list[str]]] = [
 
 @pytest.mark.parametrize(("selector", "pfs", "chosen", "notices"), SELECTORS)
 def test_selectors(selector: dict[str, Any], pfs: object, chosen: dict[str, str], notices: list[str]) -> None:
-    found, said = converted(policy(nicSelector=selector, deviceType="vfio-pci"), pfs=pfs)
+    found, texts = converted(policy(nicSelector=selector, deviceType="vfio-pci"), pfs=pfs)
     assert {pf["pf"]: pf["vfs"] for pf in found} == {
         pf: [{"ids": ids, "driver": "vfio-pci"}] for pf, ids in chosen.items()
     }
     where = "policy a: spec.nicSelector"
-    assert said == [f"{where}.{text}" if text[:6] in ("vendor", "netFil") else f"{where}: {text}" for text in notices]
+    assert texts == [f"{where}.{text}" if text[:6] in ("vendor", "netFil") else f"{where}: {text}" for text in notices]
 
 
 def test_ids_alone_without_a_host() -> None:
-    pfs, said = converted(policy(nicSelector={"vendor": "8086", "deviceID": "1592"}))
+    pfs, texts = converted(policy(nicSelector={"vendor": "8086", "deviceID": "1592"}))
     assert [pf["pf"] for pf in pfs] == [{"vendor": "0x8086", "device": "0x1592", "all": True}]
-    assert said == []
+    assert texts == []
 
 
 VFIO = {"deviceType": "vfio-pci"}
@@ -226,28 +229,28 @@ MERGES: list[tuple[list[dict[str, Any]], int, dict[str, str], list[str]]] = [
 def test_several_policies_for_one_pf(
     policies: list[dict[str, Any]], number: int, drivers: dict[str, str], notices: list[str]
 ) -> None:
-    (pf,), said = converted(*policies)
+    (pf,), texts = converted(*policies)
     assert pf["hardware_vfs"] == number
     assert {entry["ids"]: entry["driver"] for entry in pf["vfs"]} == drivers
-    assert said == notices
+    assert texts == notices
 
 
 def test_lesser_eswitch_mode_gives_way() -> None:
-    _pfs, said = converted(policy("a"), policy("b", priority=50, eSwitchMode="switchdev"))
-    assert "policy b: spec.eSwitchMode: switchdev gives way to none of policy a: spec" in said
+    _pfs, texts = converted(policy("a"), policy("b", priority=50, eSwitchMode="switchdev"))
+    assert "policy b: spec.eSwitchMode: switchdev gives way to none of policy a: spec" in texts
 
 
 def test_vfs_of_somebody_else() -> None:
-    pfs, said = converted(policy(externallyManaged=True, **VFIO))
+    pfs, texts = converted(policy(externallyManaged=True, **VFIO))
     assert pfs == [{"pf": "ens1f0", "vfs": [{"ids": "0-7", "driver": "vfio-pci"}]}]
-    assert said == ["policy a: spec.externallyManaged: somebody else makes the VFs, so their number is not declared"]
+    assert texts == ["policy a: spec.externallyManaged: somebody else makes the VFs, so their number is not declared"]
 
 
-NOT_LOOKED_AT = "not looked at; give the node's labels, or choose hosts by inventory"
+NOT_READ = "not looked at; give the node's labels, or choose hosts by inventory"
 
 # policy, labels of the node, whether it counts, notices less the policy's name
 COUNTS: list[tuple[dict[str, Any], object, bool, list[str]]] = [
-    (policy(nodeSelector={"role": "gw"}), None, True, [f".nodeSelector: {NOT_LOOKED_AT}"]),
+    (policy(nodeSelector={"role": "gw"}), None, True, [f".nodeSelector: {NOT_READ}"]),
     (policy(nodeSelector={"role": "gw"}), {"role": "gw", "other": "x"}, True, []),
     (policy(nodeSelector={"role": "gw"}), {"role": "db"}, False, [".nodeSelector: not for a host with these labels"]),
     (policy(nodeSelector={"role": "gw"}), {}, False, [".nodeSelector: not for a host with these labels"]),
@@ -259,8 +262,8 @@ COUNTS: list[tuple[dict[str, Any], object, bool, list[str]]] = [
 
 @pytest.mark.parametrize(("one", "labels", "counts", "notices"), COUNTS)
 def test_which_policies_count(one: dict[str, Any], labels: object, counts: bool, notices: list[str]) -> None:
-    pfs, said = converted(one, labels=labels)
-    assert (bool(pfs), said) == (counts, [f"policy a: spec{text}" for text in notices])
+    pfs, texts = converted(one, labels=labels)
+    assert (bool(pfs), texts) == (counts, [f"policy a: spec{text}" for text in notices])
 
 
 def test_the_default_policy_is_none() -> None:
@@ -268,8 +271,9 @@ def test_the_default_policy_is_none() -> None:
 
 
 def test_keys_that_are_not_carried_over_are_named() -> None:
-    _pfs, said = converted(policy(vdpaType="vhost", eSwitchMode="switchdev", eSwitchParams={"multiport": True}, mtuu=9))
-    assert said == [
+    one = policy(vdpaType="vhost", eSwitchMode="switchdev", eSwitchParams={"multiport": True}, mtuu=9)
+    _pfs, texts = converted(one)
+    assert texts == [
         "policy a: spec.vdpaType: vDPA devices are not made here",
         "policy a: spec.eSwitchParams: the multiport eswitch is not set here",
         "policy a: spec.mtuu: unknown, so not carried over; did you mean 'mtu'?",

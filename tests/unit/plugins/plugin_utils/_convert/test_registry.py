@@ -29,7 +29,7 @@ def test_what_the_playbook_asks_for() -> None:
 
 
 def test_one_document_or_all() -> None:
-    """``pfs`` and ``labels`` reach only those who take them."""
+    """Only converters that take ``pfs`` and ``labels`` get them."""
     found = registry.convert([STATE], "nmstate", pfs=[], labels={"role": "gw"})
     assert found["document"]["pfs"] == [{"pf": "eth0", "hardware_vfs": 2, "present_vfs": "all"}]
     with pytest.raises(BadInputError, match="nmstate: 2 YAML documents; give one"):

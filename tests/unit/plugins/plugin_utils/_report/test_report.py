@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report is computed from evidence alone: logs and results in, the figures of the issue out."""
+"""Figures of the report, computed from logs and results alone."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ RESULT: dict[str, Any] = {
 
 
 def evidence(folder: Path, name: str = "h1", batch: list[str] | None = None, **changes: object) -> None:
-    """What the role keeps of one host."""
+    """The files that the role keeps of one host."""
     path = folder / name
     path.mkdir(parents=True)
     (path / "result.json").write_text(json.dumps({**RESULT, **changes}))
@@ -136,7 +136,7 @@ def test_predicted_batches(names: str, serial: Any, expected: list[str]) -> None
     assert _report.predicted_batches(list(names), serial) == [list(batch) for batch in expected]
 
 
-def test_prediction_tells_what_each_host_is_in_for() -> None:
+def test_prediction_reports_the_outage_of_each_host() -> None:
     facts = {
         "a": {"live_update_needed": True, "live_update_under_way": False, "live_update_predicted_s": 12.5},
         "b": {"live_update_needed": False, "live_update_under_way": True},
