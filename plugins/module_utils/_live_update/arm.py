@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Arming: from facts and a request to a manifest on disk and a loaded kernel.
+"""Arming: writing the manifest and loading the kernel.
 
 Until the run starts, all can be undone.
 """
@@ -31,14 +31,20 @@ from .options import Options
 from .preflight import Verdict
 
 VM_MODULES = ("kvm_intel", "kvm_amd", "vhost_net", "vhost_vsock", "tun", "vfio_pci")
-"""Modules that QEMU needs at once; in an early boot nobody may have loaded them yet."""
+"""Kernel modules that QEMU needs at once.
+
+In an early boot nobody may have loaded them yet.
+"""
 
 ANNOTATIONS = ("name", "priority", "cold_start", "heartbeat")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the operator asks for. ``vms``: annotations by VM name; ``initrd``: a path, None, or ``auto``."""
+    """The operator's request for a live update.
+
+    ``vms``: annotations by VM name; ``initrd``: a path, None, or ``auto``.
+    """
 
     host: str
     release: str
@@ -50,20 +56,26 @@ class Request:
 
 
 def by_name(items: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """``live_update_vms`` by name; `BadInputError` for an unknown key or a missing name."""
-    found: dict[str, dict[str, Any]] = {}
+    """Parse ``live_update_vms`` into annotations by VM name.
+
+    Raises `BadInputError` for an unknown key or a missing name.
+    """
+    annotations: dict[str, dict[str, Any]] = {}
     for number, item in enumerate(items):
         unknown = sorted(set(item) - set(ANNOTATIONS))
         if unknown or not isinstance(item.get("name"), str):
             raise BadInputError(f"vms[{number}]: {'unknown key ' + unknown[0] if unknown else 'name is missing'}")
         if not isinstance(item.get("priority", 0), int) or not isinstance(item.get("cold_start", False), bool):
             raise BadInputError(f"vms[{number}]: priority is a whole number, cold_start true or false")
-        found[item["name"]] = item
-    return found
+        annotations[item["name"]] = item
+    return annotations
 
 
 def examine(host: LiveHost, request: Request) -> tuple[Facts, Verdict]:
-    """Preflight: nothing is changed. `BadInputError` when an annotation names a VM that does not run."""
+    """Gather facts and judge them, changing nothing.
+
+    Raises `BadInputError` when an annotation names a VM that does not run.
+    """
     backends = host.backends.values()
     facts = gather.gather(host.sysfs, host.run, backends, request.release, request.initrd, request.cmdline_extra)
     names = {vm.name for vm in facts.vms}
@@ -74,7 +86,7 @@ def examine(host: LiveHost, request: Request) -> tuple[Facts, Verdict]:
 
 
 def plan(host: LiveHost, request: Request, facts: Facts) -> Manifest:
-    """The manifest of this update, as it would be armed now."""
+    """Make the manifest of this update, as it would be armed now."""
     update_id = _manifest.new_id()
     kernel = facts.kernel
     return Manifest(
@@ -98,18 +110,24 @@ def plan(host: LiveHost, request: Request, facts: Facts) -> Manifest:
 
 
 def armed(host: LiveHost, manifest: Manifest) -> Manifest | None:
-    """The manifest already armed here, when it is the same but for its id and time and its kernel is loaded."""
-    found = _manifest.load(host.folder.path)
+    """The manifest armed here, None unless it equals ``manifest``.
+
+    Id and time may differ; its kernel must be loaded.
+    """
+    current = _manifest.load(host.folder.path)
     status = host.folder.read_status() or {}
-    if found is None or status.get("phase") != update_folder.ARMED or not host.kexec.loaded():
+    if current is None or status.get("phase") != update_folder.ARMED or not host.kexec.loaded():
         return None
-    cmdline = manifest.kernel.cmdline.replace(manifest.id, found.id)
-    same = replace(manifest, id=found.id, created=found.created, kernel=replace(manifest.kernel, cmdline=cmdline))
-    return found if found.to_dict() == same.to_dict() else None
+    cmdline = manifest.kernel.cmdline.replace(manifest.id, current.id)
+    same = replace(manifest, id=current.id, created=current.created, kernel=replace(manifest.kernel, cmdline=cmdline))
+    return current if current.to_dict() == same.to_dict() else None
 
 
 def arm(host: LiveHost, manifest: Manifest) -> None:
-    """Load the kernel, then write manifest and status: a kernel started without a manifest restores nothing."""
+    """Load the kernel, then write manifest and status.
+
+    In this order, since a kernel started without a manifest restores nothing.
+    """
     host.folder.forget()
     kernel = manifest.kernel
     host.kexec.load(kernel.image, kernel.initrd, kernel.cmdline)
@@ -118,7 +136,10 @@ def arm(host: LiveHost, manifest: Manifest) -> None:
 
 
 def cancel(host: LiveHost) -> bool:
-    """Unload and forget what was armed; False when nothing was. `RefusedError` once the run has started."""
+    """Unload the armed kernel and delete the update's files.
+
+    Returns False when nothing was armed. Raises `RefusedError` once the run has started.
+    """
     status = host.folder.read_status()
     if status is None:
         return False
@@ -144,7 +165,7 @@ def _pf(host: LiveHost, pf: PfState) -> ManifestPf:
 
 
 def _is_up(host: LiveHost, netdev: str) -> bool:
-    """IFF_UP, the administrative state (include/uapi/linux/if.h)."""
+    """Read the administrative state, IFF_UP (include/uapi/linux/if.h)."""
     return int(host.sysfs.read(f"{NETDEVS}/{netdev}/flags"), 16) & 1 == 1
 
 
@@ -155,14 +176,14 @@ def _vms(host: LiveHost, request: Request, facts: Facts) -> list[ManifestVm]:
 
 
 def _vm(
-    host: LiveHost, vm: VmFacts, asked: Mapping[str, Any], properties: Mapping[str, Mapping[int, VfProperties]]
+    host: LiveHost, vm: VmFacts, annotations: Mapping[str, Any], properties: Mapping[str, Mapping[int, VfProperties]]
 ) -> ManifestVm:
     return ManifestVm(
         name=vm.name,
         backend=vm.backend,
-        priority=int(asked.get("priority", 0)),
+        priority=int(annotations.get("priority", 0)),
         unit=vm.unit,
-        cold_start=bool(asked.get("cold_start", False)),
+        cold_start=bool(annotations.get("cold_start", False)),
         vfs=tuple(ManifestVf(vf.pf, vf.id, vf.address, properties[vf.pf].get(vf.id, VfProperties())) for vf in vm.vfs),
         part=host.backends[vm.backend].prepare(vm),
     )

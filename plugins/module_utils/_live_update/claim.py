@@ -1,11 +1,12 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A saved VM: who may start it, once, and under which kernel (LIVE_UPDATE.md: "Never lose or double a VM").
+"""Claims of saved VMs: the right to start each once.
 
 saved -> claimed (boot id and unit, durable before the start) -> running (durable before the guest's first instruction)
 -> acknowledged. From claimed or running, another boot id means that the memory is gone: needs-cold-start. A restore
-that failed before the guest's first instruction, with its QEMU seen gone, is failed: the state file is still good.
+that failed before the guest's first instruction, with its QEMU seen gone, is failed: the state file is still good. See
+docs/live_update.md, "Never lost, never doubled".
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ START, ADOPT, COLD_START, NOTHING, LOST, CONFLICT, KEEP = (
 
 @dataclass(frozen=True)
 class Claim:
-    """One VM's claim. ``boot_id``: of the kernel that wrote the last step; ``unit``: what runs, or will run, the VM."""
+    """One VM's claim.
+
+    ``boot_id``: of the kernel that wrote the last step; ``unit``: the service that runs, or will run, the VM.
+    """
 
     manifest: str
     vm: str
@@ -58,14 +62,19 @@ class Claim:
 
 
 def advance(claim: Claim, state: str, boot_id: str, time: float, error: str | None = None) -> Claim:
-    """The claim one step further; `RefusedError` for a step that the table does not have."""
+    """Advance a claim by one step.
+
+    Raises `RefusedError` for a step that `TRANSITIONS` does not have.
+    """
     if state not in TRANSITIONS[claim.state]:
         raise RefusedError(f"VM {claim.vm}: its claim is {claim.state}, it cannot become {state}")
     return replace(claim, state=state, boot_id=boot_id, time=time, error=error)
 
 
 def decide(claim: Claim | None, manifest: str, boot_id: str, live: bool, cold_start: bool) -> str:
-    """What may be done with a VM. ``live``: a QEMU of this name runs now; ``cold_start``: the operator's policy.
+    """Decide the action for a VM from its claim.
+
+    ``live``: a QEMU of this name runs now; ``cold_start``: the operator's policy.
 
     start: from its state file. adopt: finish what an interrupted restore began, never start a second. cold-start:
     memory gone, policy allows it. lost: memory gone or QEMU vanished, an operator decides. conflict: somebody else
@@ -94,7 +103,10 @@ def path(vm_folder: str) -> str:
 
 
 def load(vm_folder: str) -> Claim | None:
-    """The claim in a VM's folder, None without one; `BadInputError` for a file that is not a whole claim of ours."""
+    """Read the claim in a VM's folder, None without one.
+
+    Raises `BadInputError` for a file that is not a whole claim of this schema.
+    """
     file = path(vm_folder)
     data = durable.read_json(file)
     if data is None:
@@ -113,6 +125,9 @@ def _from_dict(file: str, data: dict[str, Any]) -> Claim:
 
 
 def store(vm_folder: str, claim: Claim) -> Claim:
-    """Make the claim durable (synced, renamed, folder synced) before anything that it announces happens."""
+    """Make the claim durable before anything that it announces happens.
+
+    The file is synced and renamed, then its folder synced.
+    """
     durable.write_json(path(vm_folder), {"schema": SCHEMA, **asdict(claim)})
     return claim

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who else is configured to write sriov_numvfs: the same number again *adds every missing VF* amid the resume."""
+"""Other programs that are configured to write sriov_numvfs.
+
+Writing the same number again *adds every missing VF* amid the resume.
+"""
 
 from __future__ import annotations
 
@@ -33,17 +36,23 @@ PLACES: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("ifupdown", ("/etc/network/interfaces.d",), "*", PLAIN),
     ("a module option", ("/etc/modprobe.d",), "*.conf", r"^\s*options\s+.*\b(max_vfs|num_vfs|num_of_vfs)=[1-9]"),
 )
-"""(program, folders, file names, what in a file makes it a writer): systemd.link(5), systemd.network(5),
-nm-settings(5), netplan(5), and plain writes wherever boot scripts keep them."""
+"""(program, folders, file names, pattern of a line that makes a writer).
+
+Sources: systemd.link(5), systemd.network(5), nm-settings(5), netplan(5), and plain writes wherever boot scripts keep
+them.
+"""
 
 
 def find(sysfs: Sysfs) -> Iterator[Writer]:
-    """Each file once, under the first program that it fits; drop-in folders of .link and .network files count too."""
+    """Find files with writers, each under the first program that fits.
+
+    Drop-in folders of .link and .network files count too.
+    """
     seen: set[str] = set()
     for kind, folders, names, pattern in PLACES:
         for folder in folders:
             for path in _files(sysfs, folder, names):
-                if path not in seen and _tells(sysfs, path, pattern):
+                if path not in seen and _writes(sysfs, path, pattern):
                     seen.add(path)
                     yield Writer(kind, path)
 
@@ -63,8 +72,12 @@ def _names(sysfs: Sysfs, folder: str) -> list[str]:
         return []
 
 
-def _tells(sysfs: Sysfs, path: str, pattern: str) -> bool:
-    """A file that cannot be read as text (a folder, a dangling link) tells nothing; masked units link to /dev/null."""
+def _writes(sysfs: Sysfs, path: str, pattern: str) -> bool:
+    """Whether a file, comments left out, has the pattern.
+
+    An empty pattern fits any text. A file that cannot be read as text (a folder, a dangling link) has none; masked
+    units link to /dev/null.
+    """
     try:
         text = sysfs.read(path)
     except KernelError:

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading a host's facts before a live update. Changes nothing; backends ask their VMs."""
+"""Reading a host's facts before a live update.
+
+Changes nothing; backends ask their VMs.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from .._vm.vm_facts import Facts, KernelFacts, Watchdog
 from . import conflicts, kernel_modules, kexec
 
 HEAD_BYTES = 0x10000
-"""Enough of a bzImage for its header and the version text that the header points to."""
+"""Bytes of a bzImage that hold its header and version text."""
 
 
 def gather(
@@ -33,9 +36,10 @@ def gather(
     initrd: str | None = "auto",
     cmdline_extra: str = "",
 ) -> Facts:
-    """All facts for an update to kernel ``release``, installed as /boot/vmlinuz-RELEASE.
+    """Gather all facts for an update to kernel ``release``.
 
-    ``initrd`` is a path, None for none, or ``auto`` for /boot/initrd.img-RELEASE where that exists.
+    Its image is /boot/vmlinuz-RELEASE. ``initrd`` is a path, None for none, or ``auto`` for /boot/initrd.img-RELEASE
+    where that exists.
     """
     pfs = read_pfs(sysfs, vfs=False)
     status = Folder.of(sysfs).read_status()
@@ -79,7 +83,7 @@ def kernel_facts(sysfs: Sysfs, release: str, initrd: str | None, cmdline_extra: 
         initrd=initrd,
         initrd_bytes=None if initrd is None else _size(sysfs, initrd),
         interface=interface.name if interface else None,
-        keeps_vfs="pci_sriov_keep_vfs" in symbols and _asks_to_keep(f"{cmdline} {cmdline_extra}"),
+        keeps_vfs="pci_sriov_keep_vfs" in symbols and _keeps_vfs(f"{cmdline} {cmdline_extra}"),
     )
 
 
@@ -99,21 +103,27 @@ def _image_release(sysfs: Sysfs, path: str) -> str | None:
 
 
 def _symbols(sysfs: Sysfs, path: str) -> str:
-    """The text of a System.map, empty without one."""
+    """Read the text of a System.map, empty without one."""
     try:
         return sysfs.read(path)
     except KernelError:
         return ""
 
 
-def _asks_to_keep(cmdline: str) -> bool:
-    """Whether `pci=` has the series' option `sriov_keep_vfs`, alone or with a list of devices."""
+def _keeps_vfs(cmdline: str) -> bool:
+    """Whether `pci=` has the series' option `sriov_keep_vfs`.
+
+    It may stand alone or have a list of devices.
+    """
     options = [one for word in cmdline.split() if word.startswith("pci=") for one in word[4:].split(",")]
     return any(one.split("=")[0] == "sriov_keep_vfs" for one in options)
 
 
 def _eswitch(run: Run, pfs: Mapping[str, PfState]) -> dict[str, str]:
-    """Modes by PF; a driver without devlink, or without an eswitch, has none."""
+    """Read the eswitch modes of PFs with VFs enabled.
+
+    A driver without devlink, or without an eswitch, has none.
+    """
     modes: dict[str, str] = {}
     for address, pf in pfs.items():
         if not pf.enabled:
@@ -129,12 +139,15 @@ def _eswitch(run: Run, pfs: Mapping[str, PfState]) -> dict[str, str]:
 
 
 def _watchdogs(sysfs: Sysfs) -> list[Watchdog]:
-    """Documentation/ABI/testing/sysfs-class-watchdog; state and timeout exist with CONFIG_WATCHDOG_SYSFS."""
-    found = []
+    """Read the watchdogs (Documentation/ABI/testing/sysfs-class-watchdog).
+
+    Their state and timeout exist with CONFIG_WATCHDOG_SYSFS.
+    """
+    watchdogs = []
     for name in sysfs.names("/sys/class/watchdog"):
         folder = f"/sys/class/watchdog/{name}"
         if sysfs.exists(f"{folder}/state") and sysfs.exists(f"{folder}/timeout"):
-            found.append(
+            watchdogs.append(
                 Watchdog(
                     name=name,
                     identity=sysfs.read(f"{folder}/identity") if sysfs.exists(f"{folder}/identity") else "",
@@ -142,11 +155,11 @@ def _watchdogs(sysfs: Sysfs) -> list[Watchdog]:
                     timeout_s=float(sysfs.read(f"{folder}/timeout")),
                 )
             )
-    return found
+    return watchdogs
 
 
 def _disk(sysfs: Sysfs) -> tuple[str, int]:
-    """Kind of file system below the live update's folder, and its free bytes."""
+    """(file system's kind, free bytes) below the live update's folder."""
     folder = LIVE_UPDATE
     while not sysfs.exists(folder):
         folder = os.path.dirname(folder)

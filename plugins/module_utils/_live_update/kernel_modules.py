@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kernel modules: which ones this host cannot do without, and which ones another kernel has."""
+"""Kernel modules that a host needs, and those of another kernel."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from .._vm.vm_facts import ModuleFacts
 
 
 def facts(sysfs: Sysfs, release: str, pfs: Mapping[str, PfState]) -> ModuleFacts:
-    """``needed``: behind the drivers of PFs, VFs given to VMs, network interfaces and disks.
+    """Read the modules needed and loaded here, and those of ``release``.
 
-    Code that no kernel can have as a module (pcieportdrv: its option is yes or no) is listed by none, so it is not
-    compared: a module counts if it is loaded here or named among this kernel's own.
+    ``needed``: behind the drivers of PFs, VFs given to VMs, network interfaces and disks. Code that no kernel can have
+    as a module (pcieportdrv: its option is yes or no) is listed by none, so it is not compared: a module counts if it
+    is loaded here or named among this kernel's own.
     """
     loaded = {line.split()[0] for line in sysfs.read("/proc/modules").splitlines()} if _has_modules(sysfs) else set()
     here = loaded | (available(sysfs, sysfs.read(RELEASE)) or frozenset())
@@ -33,9 +34,10 @@ def facts(sysfs: Sysfs, release: str, pfs: Mapping[str, PfState]) -> ModuleFacts
 
 
 def available(sysfs: Sysfs, release: str) -> frozenset[str] | None:
-    """Module names (``_`` for ``-``) of a kernel, loadable or built in; None when it has no folder.
+    """Module names of a kernel, loadable or built in.
 
-    modules.dep lines are ``kernel/a/b.ko.xz: ...``, modules.builtin lines ``kernel/a/b.ko`` (kmod, depmod(8)).
+    With ``_`` for ``-``; None when the kernel has no folder. modules.dep lines are ``kernel/a/b.ko.xz: ...``,
+    modules.builtin lines ``kernel/a/b.ko`` (kmod, depmod(8)).
     """
     folder = f"/lib/modules/{release}"
     if not sysfs.exists(folder):
@@ -57,7 +59,10 @@ def _has_modules(sysfs: Sysfs) -> bool:
 
 
 def _drivers(sysfs: Sysfs, pfs: Mapping[str, PfState]) -> Iterator[tuple[str, str]]:
-    """Folders of drivers in use that matter, and who uses them. A disk's driver may sit some devices further up."""
+    """(folder of a driver that the host needs, its user).
+
+    A disk's driver may be bound to a device some levels further up.
+    """
     for address, pf in pfs.items():
         if pf.enabled:
             yield f"{DEVICES}/{address}/driver", f"PF {address}"

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Loading a kernel with kexec_file_load(2) and starting it, without firmware and without kexec-tools."""
+"""Loading and starting a kernel, without firmware and kexec-tools.
+
+The kernel is loaded with kexec_file_load(2).
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,16 @@ from .._system.sysfs import Sysfs
 
 LOADED = "/sys/kernel/kexec_loaded"
 SYSCALLS = {"x86_64": 320, "aarch64": 294}
-"""kexec_file_load: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h."""
+"""Numbers of kexec_file_load by machine.
+
+Sources: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h.
+"""
 
 FILE_UNLOAD, FILE_NO_INITRAMFS = 0x1, 0x4
-"""include/uapi/linux/kexec.h."""
+"""Flags of kexec_file_load (include/uapi/linux/kexec.h)."""
 
 REBOOT_CMD_KEXEC = 0x45584543
-"""include/uapi/linux/reboot.h: LINUX_REBOOT_CMD_KEXEC."""
+"""Command of reboot(2): LINUX_REBOOT_CMD_KEXEC (include/uapi/linux/reboot.h)."""
 
 HINTS = {
     errno.EPERM: "it needs root (CAP_SYS_BOOT), kernel.kexec_load_disabled must be 0",
@@ -42,7 +48,10 @@ HINTS = {
 
 
 def syscall(number: int, *arguments: int | bytes | None) -> int:
-    """A raw system call: glibc has no wrapper for this one. Returns 0 or the errno."""
+    """Make a raw system call; returns 0 or the errno.
+
+    glibc has no wrapper for kexec_file_load.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     converted = [item if isinstance(item, bytes) or item is None else ctypes.c_long(item) for item in arguments]
     if int(libc.syscall(ctypes.c_long(number), *converted)) == 0:
@@ -51,7 +60,10 @@ def syscall(number: int, *arguments: int | bytes | None) -> int:
 
 
 def reboot(command: int) -> int:
-    """reboot(2) by glibc, which fills in the magic numbers; returns the errno, or does not return."""
+    """Call reboot(2) by glibc, which fills in the magic numbers.
+
+    Returns the errno, or does not return.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     libc.reboot(ctypes.c_int(command))
     return ctypes.get_errno()
@@ -59,7 +71,10 @@ def reboot(command: int) -> int:
 
 @dataclass(frozen=True)
 class Image:
-    """A kernel image as it was, or would be, loaded; checksums are sha256 in hex, an initrd may be missing."""
+    """A kernel image, loaded or to be loaded, with its initrd.
+
+    Checksums are sha256 in hex; the initrd may be missing.
+    """
 
     image: str
     sha256: str
@@ -83,7 +98,10 @@ def _sha256(sysfs: Sysfs, path: str) -> str:
 
 @dataclass(frozen=True)
 class Kexec:
-    """``machine`` as of uname(2); the two doors into the kernel and the clocks are given for tests."""
+    """Loader and starter of kernels.
+
+    ``machine`` as of uname(2). System calls and clocks are members, so that tests can replace them.
+    """
 
     sysfs: Sysfs
     run: Run
@@ -94,11 +112,17 @@ class Kexec:
     sleep: Callable[[float], None] = time.sleep
 
     def loaded(self) -> bool:
-        """/sys/kernel/kexec_loaded (kernel/ksysfs.c); a kernel without kexec has no such file."""
+        """Whether a kernel is loaded: /sys/kernel/kexec_loaded (kernel/ksysfs.c).
+
+        A kernel without kexec has no such file.
+        """
         return self.sysfs.exists(LOADED) and self.sysfs.read(LOADED) == "1"
 
     def load(self, image: str, initrd: str | None, cmdline: str) -> None:
-        """Load ``image`` to be started by the next kexec, and see that it is loaded; replaces an earlier one."""
+        """Load ``image`` for the next kexec, replacing an earlier one.
+
+        Raises `KernelError` when the kernel refuses, `SriovError` when it reports no loaded image afterwards.
+        """
         with _Handle(self.sysfs, image) as kernel:
             if initrd is None:
                 self._call(image, kernel, -1, cmdline, FILE_NO_INITRAMFS)
@@ -116,21 +140,28 @@ class Kexec:
             raise SriovError(f"the image was unloaded but {LOADED} is still 1")
 
     def image(self) -> Image | None:
-        """What is loaded, by our own note; None when nothing is, or when somebody else loaded it."""
+        """The loaded image by the note of `load`.
+
+        None when nothing is loaded, or when another program loaded it.
+        """
         note = durable.read_json(self.sysfs.real(KEXEC_IMAGE)) if self.loaded() else None
         return None if note is None else Image(**note)
 
     def _note(self, image: Image) -> None:
-        """The kernel tells only that something is loaded. /run is emptied by a kexec, as the loaded image is."""
+        """Note the loaded image: the kernel reports only that there is one.
+
+        A kexec removes both, the loaded image and the note in /run.
+        """
         path = self.sysfs.real(KEXEC_IMAGE)
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
         durable.write_json(path, asdict(image))
 
     def start(self, orderly: bool = False, remount_s: float = 3.0) -> None:
-        """Start the loaded kernel: never by ``reboot``, which goes through firmware when nothing is loaded.
+        """Start the loaded kernel.
 
-        ``orderly`` lets systemd stop all units first; else disks are synced, remounted read-only, and the kernel jumps.
-        Returns only after an orderly request; raises when the kernel refuses, with the disks writable again.
+        Never by ``reboot``, which goes through firmware when nothing is loaded. ``orderly`` lets systemd stop all units
+        first; else disks are synced, remounted read-only, and the kernel jumps. Returns only after an orderly request;
+        raises when the kernel refuses, with the disks writable again.
         """
         if not self.loaded():
             raise RefusedError(f"{LOADED} is not 1: no kernel is loaded, kexec would have nothing to start")
@@ -157,9 +188,10 @@ class Kexec:
             raise KernelError("load with kexec_file_load", f"{what} [{hint}]", failed)
 
     def _remount_read_only(self, deadline_s: float) -> None:
-        """As SysRq u: the kernel does it in a work queue (fs/super.c, emergency_remount), so look until it is done.
+        """Remount all disks read-only, as SysRq u, and wait for it.
 
-        A file system that stays writable is no reason to stay: it is synced, its journal replays.
+        The kernel does it in a work queue (fs/super.c, emergency_remount). A file system that stays writable is no
+        reason to stay: it is synced, its journal replays.
         """
         self.sysfs.write("/proc/sysrq-trigger", "u")
         until = time.monotonic() + deadline_s
@@ -168,7 +200,10 @@ class Kexec:
 
 
 class _Handle:
-    """An open file descriptor for reading, closed at the end of its block."""
+    """An open file descriptor for reading.
+
+    Closed at the end of its block.
+    """
 
     def __init__(self, sysfs: Sysfs, path: str) -> None:
         self._sysfs, self._path = sysfs, path
@@ -185,16 +220,17 @@ class _Handle:
 
 
 def _writable_disks(mounts: str) -> list[str]:
-    """Mount points of block devices that are still writable, from the text of /proc/mounts."""
+    """Mount points of writable block devices, from the text of /proc/mounts."""
     lines = [line.split() for line in mounts.splitlines()]
     return [line[1] for line in lines if line[0].startswith("/dev/") and "rw" in line[3].split(",")]
 
 
 def command_line(running: str, manifest_id: str | None, token: str, extra: str = "") -> str:
-    """The new kernel's command line: the running one, less what the boot loader or an earlier update added.
+    """The new kernel's command line, made from the running one.
 
-    Words of ``extra`` that are there already are not added again: an updated host is updated from its running line.
-    ``panic=30`` leads a kernel that panics back through firmware to the known-good one, unless a value was there.
+    Words of the boot loader and of an earlier update are left out. Words of ``extra`` that are there already are not
+    added again: an updated host is updated from its running line. ``panic=30`` leads a kernel that panics back through
+    firmware to the known-good one, unless a value was there.
     """
     dropped = ("BOOT_IMAGE=", "initrd=", token + "=")
     words = [word for word in running.split() if not word.startswith(dropped)]
@@ -207,7 +243,10 @@ def command_line(running: str, manifest_id: str | None, token: str, extra: str =
 
 
 def image_release(head: bytes) -> str | None:
-    """The release inside an x86 bzImage (Documentation/arch/x86/boot.rst: kernel_version), None when unknown."""
+    """Release of an x86 bzImage, None when unknown.
+
+    From its header's kernel_version (Documentation/arch/x86/boot.rst).
+    """
     if len(head) < 0x210 or head[0x202:0x206] != b"HdrS":
         return None
     offset = int.from_bytes(head[0x20E:0x210], "little") + 0x200

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The host as the live update sees it: its files, its programs, its clock, and what stands between it and the VMs."""
+"""The host of a live update: files, programs, clocks and VM backends."""
 
 from __future__ import annotations
 
@@ -22,13 +22,18 @@ from .kexec import Kexec
 from .options import Options
 
 FAILURES = (SriovError, OSError, ValueError, KeyError)
-"""What may go wrong with one VM or PF without taking the others along: also a file or an answer without sense."""
+"""Failures that concern one VM or PF, not the others.
+
+Also of a file or an answer that cannot be understood.
+"""
 
 
 @dataclass(frozen=True)
 class LiveHost:
-    """All I/O of a live update goes through one of these; tests give their own. ``log`` takes one line of text, each
-    entry point decides where it goes."""
+    """All I/O of a live update; tests give their own.
+
+    ``log`` takes one line of text; each entry point decides where it goes.
+    """
 
     sysfs: Sysfs
     run: Run
@@ -43,13 +48,13 @@ class LiveHost:
         return Folder.of(self.sysfs)
 
     def backend(self, vm: ManifestVm) -> Backend:
-        """The one that the manifest names for a VM."""
+        """The backend that the manifest names for a VM."""
         return self.backends[vm.backend]
 
     def pid(self, vm: ManifestVm) -> int | None:
-        """Process id of a VM of that name that runs now, of whatever backend."""
-        found = (backend.pid(vm.name) for backend in self.backends.values())
-        return next((pid for pid in found if pid is not None), None)
+        """Process id of a running VM of that name, whatever its backend."""
+        pids = (backend.pid(vm.name) for backend in self.backends.values())
+        return next((pid for pid in pids if pid is not None), None)
 
     def boot_id(self) -> str:
         return self.sysfs.read(BOOT_ID)

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The manifest of one live update: all that the node needs to act alone. Written once, while arming."""
+"""The manifest of one live update, written once, while arming.
+
+It has all that the node needs to act alone.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ from .._vm import registry
 from .._vm.record import ManifestVf, ManifestVm
 
 SCHEMA = 2
-"""1 had what QEMU needs among the members of a VM, 2 has a part for the VM's backend."""
+"""Version of the manifest's form.
+
+1 had QEMU's data among the members of a VM, 2 has a part for the VM's backend.
+"""
 
 ID = re.compile(r"[0-9a-f]{32}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -43,7 +49,10 @@ class Kernel:
 
 @dataclass(frozen=True)
 class ManifestPf:
-    """A PF as it was found while arming; ids as lists like ``0-3,200``, ``none`` for none."""
+    """A PF's state while arming.
+
+    Ids are lists like ``0-3,200``, ``none`` for none.
+    """
 
     pf: str
     driver: str
@@ -57,7 +66,10 @@ class ManifestPf:
 
 @dataclass(frozen=True)
 class Manifest:
-    """``created``: seconds since the epoch; ``boot_id``: of the arming kernel; ``modules``: what QEMU needs loaded."""
+    """The manifest's members.
+
+    ``created``: seconds since the epoch; ``boot_id``: of the arming kernel; ``modules``: to be loaded for QEMU.
+    """
 
     id: str
     created: float
@@ -72,7 +84,7 @@ class Manifest:
     schema: int = field(default=SCHEMA)
 
     def to_dict(self) -> dict[str, Any]:
-        """As in the file: lists where this has tuples."""
+        """The manifest as in its file, with lists for tuples."""
         data = asdict(self)
         for vm, item in zip(self.vms, data["vms"]):
             for vf, vf_item in zip(vm.vfs, item["vfs"]):
@@ -98,14 +110,20 @@ def path(folder: str) -> str:
 
 
 def store(folder: str, manifest: Manifest) -> None:
-    """Write it durably, mode 0600, into the private folder of the live update."""
+    """Write the manifest durably into the live update's private folder.
+
+    Its mode is 0600.
+    """
     validate(manifest.to_dict())
     durable.make_private_folder(folder)
     durable.write_json(path(folder), manifest.to_dict())
 
 
 def load(folder: str) -> Manifest | None:
-    """The manifest on this host, None without one; `BadInputError` for a damaged one or one that others could write."""
+    """Read the manifest on this host, None without one.
+
+    Raises `BadInputError` for a damaged one or one that others could write.
+    """
     file = path(folder)
     data = durable.read_json(file)
     if data is None:
@@ -115,13 +133,19 @@ def load(folder: str) -> Manifest | None:
 
 
 def token_of(cmdline: str) -> str | None:
-    """The manifest id on a kernel command line; the last one counts, as for any kernel parameter."""
-    found = [word.partition("=")[2] for word in cmdline.split() if word.startswith(UPDATE_PARAMETER + "=")]
-    return found[-1] if found else None
+    """Manifest id on a kernel command line, None without one.
+
+    The last one counts, as for any kernel parameter.
+    """
+    ids = [word.partition("=")[2] for word in cmdline.split() if word.startswith(UPDATE_PARAMETER + "=")]
+    return ids[-1] if ids else None
 
 
 def require_match(manifest: Manifest | None, cmdline: str, boot_id: str) -> Manifest:
-    """The manifest that this kernel was started for; `BadInputError` for none, a stale or a foreign one."""
+    """Require the manifest that this kernel was started for.
+
+    Raises `BadInputError` for none, a stale or a foreign one.
+    """
     token = token_of(cmdline)
     if token is None:
         raise BadInputError(
@@ -139,7 +163,10 @@ def require_match(manifest: Manifest | None, cmdline: str, boot_id: str) -> Mani
 
 
 def validate(data: Mapping[str, Any], where: str = "manifest") -> Manifest:
-    """A manifest from a mapping; `BadInputError` names the path of the wrong key."""
+    """Make a manifest from a mapping.
+
+    Raises `BadInputError` naming the path of the wrong key.
+    """
     top = _take(data, where, {
         "schema": "whole number", "id": "text", "created": "number", "host": "text", "boot_id": "text",
         "kernel": "object", "budget_s": "number", "options": "object", "pfs": "list", "vms": "list",
@@ -174,7 +201,10 @@ def _cross_check(manifest: Manifest, where: str) -> None:
 
 
 def _take(data: object, where: str, kinds: Mapping[str, str]) -> dict[str, Any]:
-    """The members of ``data``, each of its kind, none missing, none unknown."""
+    """Require the members of ``data``: all of ``kinds``, none else.
+
+    Raises `BadInputError` naming the path of a missing or unknown key, or of a value of the wrong kind.
+    """
     if not isinstance(data, Mapping):
         raise BadInputError(f"{where}: expected an object, found {type(data).__name__}")
     for key in [*(kinds.keys() - data.keys()), *(data.keys() - kinds.keys())]:

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Choices of a live update: deadlines, what the estimate assumes, what the operator allows. In the manifest."""
+"""Options of a live update; a part of the manifest.
+
+Deadlines, assumptions of the estimate, and permissions of the operator.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,14 @@ from .._model.errors import BadInputError
 
 @dataclass(frozen=True)
 class Options:
-    """Seconds unless said otherwise; deadlines are generous: an emulated host needs 20 times what hardware does.
+    """Options with their defaults, in seconds unless noted otherwise.
 
-    ``boot_s``: kexec to resume unit, as rehearsed (for the estimate). ``rate_mib_s``: disk speed for guest states.
-    ``fill_chunk``: VFs added per write after the last restore. ``orderly``: let systemd stop units before the kexec.
-    ``allow_writers``: files that write sriov_numvfs but are ordered after the fill. ``allow_missing_modules``: loaded
-    modules the new kernel may lack. ``confirm_not_elsewhere``: argv run with a VM's name before its start; failure
-    keeps it stopped. ``interface``: of the new kernel's SR-IOV files, ``auto`` to tell by its System.map.
+    Deadlines are generous: an emulated host needs 20 times what hardware does. ``boot_s``: kexec to resume unit, as
+    rehearsed (for the estimate). ``rate_mib_s``: disk speed for guest states. ``fill_chunk``: VFs added per write after
+    the last restore. ``orderly``: let systemd stop units before the kexec. ``allow_writers``: files that write
+    sriov_numvfs but are ordered after the fill. ``allow_missing_modules``: loaded modules the new kernel may lack.
+    ``confirm_not_elsewhere``: argv run with a VM's name before its start; failure keeps it stopped. ``interface``: of
+    the new kernel's SR-IOV files, ``auto`` to recognise it by the kernel's System.map.
     """
 
     orderly: bool = False
@@ -46,7 +50,10 @@ class Options:
 
 
 def parse(data: Mapping[str, Any] | None, where: str = "options") -> Options:
-    """Options from a mapping, defaults for what is left out; `BadInputError` for an unknown key or a wrong value."""
+    """Parse options from a mapping, with defaults for missing ones.
+
+    Raises `BadInputError` for an unknown key or a wrong value.
+    """
     known = {item.name: item.default for item in fields(Options)}
     values: dict[str, Any] = {}
     for key, value in (data or {}).items():

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The PFs of a resuming host: waited for, enabled all at once, given the VFs that VMs own, and filled afterwards."""
+"""The PFs of a resuming host.
+
+Waited for, enabled all at once, given the VFs that VMs own, and filled afterwards.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ VFIO = "vfio-pci"
 
 @dataclass
 class PfSet:
-    """All PFs of a manifest. ``ready``: None, or why it cannot be used, for each decided PF; ``added``: ids so far."""
+    """All PFs of a manifest.
+
+    ``ready``: for each decided PF None, or the reason why it cannot be used; ``added``: ids so far.
+    """
 
     host: LiveHost
     manifest: Manifest
@@ -39,14 +45,20 @@ class PfSet:
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def enable_all(self) -> list[threading.Thread]:
-        """One thread per PF: a slow driver holds up only the VMs whose VFs are its own."""
+        """Enable all PFs, each in a thread of its own.
+
+        So a slow driver holds up only the VMs whose VFs are its own.
+        """
         threads = [threading.Thread(target=self._enable, args=(pf,), daemon=True) for pf in self.manifest.pfs]
         for thread in threads:
             thread.start()
         return threads
 
     def next_ready(self, pending: Sequence[ManifestVm]) -> list[ManifestVm]:
-        """The first of ``pending`` (in priority order) whose PFs are all decided, and others of its priority; waits."""
+        """Wait for VMs whose PFs are all decided.
+
+        Returns the first such of ``pending`` (in priority order), and others of its priority.
+        """
         with self.changed:
             while True:
                 decided = [vm for vm in pending if all(vf.pf in self.ready for vf in vm.vfs)]
@@ -55,9 +67,10 @@ class PfSet:
                 self.changed.wait()
 
     def give(self, vms: Sequence[ManifestVm]) -> None:
-        """Add the VFs of ``vms``: properties written and read back, then present, then bound to vfio-pci.
+        """Add the VFs of ``vms``.
 
-        `SriovError` when any of it fails; what was added before stays.
+        Properties are written and read back, then VFs are present, then bound to vfio-pci. Raises `SriovError` when any
+        of it fails; VFs that were added before stay.
         """
         wanted: dict[str, list[VfSpec]] = {}
         for vm in vms:
@@ -72,7 +85,7 @@ class PfSet:
             self.added.setdefault(address, set()).update(_ids(vfs))
 
     def present(self) -> dict[str, list[int]]:
-        """The present ids of every PF of the manifest, read from sysfs now."""
+        """Read the present ids of every PF of the manifest from sysfs."""
         known = [pf.pf for pf in self.manifest.pfs if self.host.sysfs.exists(f"{DEVICES}/{pf.pf}/sriov_totalvfs")]
         states = read_pfs(self.host.sysfs, known, vfs=False)
         return {pf.pf: sorted(states[pf.pf].present) if pf.pf in states else [] for pf in self.manifest.pfs}
@@ -81,18 +94,18 @@ class PfSet:
         return read_pfs(self.host.sysfs, vfs=False)
 
     def fill(self, left_out: frozenset[tuple[str, int]]) -> list[str]:
-        """Add the remaining VFs in chunks, pausing between; then say what is still not as it was.
+        """Add the remaining VFs in chunks; returns the remaining differences.
 
-        Autoprobe goes back before the chunks, so that VFs which had their default driver get it again; the VFs of VMs
-        are bound by override already.
+        With a pause after each chunk. Autoprobe goes back before the chunks, so that VFs which had their default driver
+        get it again; the VFs of VMs are bound by override already.
         """
         good = [pf for pf in self.manifest.pfs if self.ready.get(pf.pf) is None]
         self._try([PfSpec(pf.pf, drivers_autoprobe=pf.drivers_autoprobe) for pf in good])
-        missing = {pf.pf: sorted(self._wanted(pf) - self._found(pf.pf) - _own(left_out, pf.pf)) for pf in good}
+        missing = {pf.pf: sorted(self._wanted(pf) - self._present_of(pf.pf) - _own(left_out, pf.pf)) for pf in good}
         while any(missing.values()):
             chunk = {pf: ids[: self.options.fill_chunk] for pf, ids in missing.items() if ids}
             missing = {pf: ids[self.options.fill_chunk :] for pf, ids in missing.items()}
-            self._try([PfSpec(pf, present_vfs=self._found(pf) | frozenset(ids)) for pf, ids in chunk.items()])
+            self._try([PfSpec(pf, present_vfs=self._present_of(pf) | frozenset(ids)) for pf, ids in chunk.items()])
             self.host.sleep(self.options.fill_pause_s)
         return self._differences(good, left_out) + [why for why in self.ready.values() if why is not None]
 
@@ -113,7 +126,10 @@ class PfSet:
                 self.changed.notify_all()
 
     def _wait_for_driver(self, pf: ManifestPf) -> None:
-        """Until the PF has its driver and, when it had one, its network interface; its module is asked for once."""
+        """Wait for a PF's driver and, if it had one, network interface.
+
+        Its module is requested once. Raises `DeadlineError`.
+        """
         folder, until = f"{DEVICES}/{pf.pf}", time.monotonic() + self.options.drivers_s
         asked = False
         while not self._is_there(pf):
@@ -132,7 +148,10 @@ class PfSet:
         return has_driver and (pf.netdev is None or bool(self.host.sysfs.names(f"{folder}/net")))
 
     def _bring_up(self, pf: ManifestPf) -> None:
-        """Some VF drivers wait for the PF's link; udev may rename the interface, so the name is read each time."""
+        """Bring up the PF's link, which some VF drivers wait for.
+
+        udev may rename the interface, so the name is read each time.
+        """
         if not pf.netdev_up:
             return
         last: SriovError | None = None
@@ -148,10 +167,13 @@ class PfSet:
 
     def _spec(self, address: str, vfs: Sequence[VfSpec]) -> PfSpec:
         present = frozenset(self.added.get(address, set())) | _ids(vfs)
-        return PfSpec(address, present_vfs=present | self._found(address), vfs=tuple(vfs))
+        return PfSpec(address, present_vfs=present | self._present_of(address), vfs=tuple(vfs))
 
     def _converge(self, specs: Sequence[PfSpec]) -> None:
-        """Twice: an interface that udev renamed between reading and writing makes the first attempt fail."""
+        """Converge PFs, and try again when that fails.
+
+        An interface that udev renamed between reading and writing makes the first attempt fail.
+        """
         document = HostDocument(tuple(specs))
         try:
             self._bring(document)
@@ -160,7 +182,10 @@ class PfSet:
             self._bring(document)
 
     def _bring(self, document: HostDocument) -> None:
-        """Without locks: VMs wait, and as long as an update is under way nobody else changes PFs (`_guard`)."""
+        """Converge PFs without locks.
+
+        VMs wait, and during an update no other run changes PFs (`_engine/update_guard`).
+        """
         converge.converge(self.host.sysfs, self.host.run, document, lock_s=None)
 
     def _try(self, specs: Sequence[PfSpec]) -> None:
@@ -176,17 +201,20 @@ class PfSet:
         except SriovError as error:
             self.host.log(str(error))
 
-    def _found(self, address: str) -> frozenset[int]:
+    def _present_of(self, address: str) -> frozenset[int]:
         return read_pfs(self.host.sysfs, [address], vfs=False)[address].present
 
     def _wanted(self, pf: ManifestPf) -> frozenset[int]:
         return vf_ids.parse(pf.present_vfs, pf.hardware_vfs)
 
     def _differences(self, pfs: Sequence[ManifestPf], left_out: frozenset[tuple[str, int]]) -> list[str]:
-        """Completeness, from a fresh reading: number enabled, present ids, autoprobe."""
-        found, wrong = self.states(), []
+        """Remaining differences from the manifest, by a fresh reading.
+
+        In the number of enabled VFs, the present ids, and autoprobe.
+        """
+        states, wrong = self.states(), []
         for pf in pfs:
-            state = found[pf.pf]
+            state = states[pf.pf]
             lost = self._wanted(pf) - state.present - _own(left_out, pf.pf)
             if state.enabled != pf.hardware_vfs:
                 wrong.append(f"PF {pf.pf} has {state.enabled} VFs enabled, it had {pf.hardware_vfs}")

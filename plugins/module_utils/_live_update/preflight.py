@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""May this host be live-updated? Pure checks over gathered facts, each refusal names its fix; and the estimate."""
+"""Preflight: checks whether a host may be live-updated, and the estimate.
+
+Checks are pure, over gathered facts; each refusal names its fix.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,15 @@ from .options import Options
 MIB = 1 << 20
 VOLATILE = ("tmpfs", "ramfs", "overlay", "squashfs")
 SPARE_MEMORY = 64 * MIB
-"""What loading a kernel needs beside the image and the initrd themselves."""
+"""Bytes for loading a kernel, beside its image and initrd."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """``code`` for programs, ``problem`` and ``fix`` for people."""
+    """A refusal or a warning.
+
+    ``code`` for programs, ``problem`` and ``fix`` for people.
+    """
 
     code: str
     problem: str
@@ -37,7 +43,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """``estimate``: seconds of the predicted outage by part, ``total`` among them."""
+    """Result of the preflight.
+
+    ``estimate``: seconds of the predicted outage by part, ``total`` among them.
+    """
 
     refusals: tuple[Finding, ...]
     warnings: tuple[Finding, ...]
@@ -52,7 +61,10 @@ class Verdict:
 
 
 def judge(facts: Facts, backends: Mapping[str, Backend], options: Options, budget_s: float) -> Verdict:
-    """Every refusal at once, so that one round of fixing is enough; each backend speaks for its own VMs."""
+    """Judge a host: every refusal at once, warnings, and the estimate.
+
+    So one round of fixing is enough. Each backend judges its own VMs.
+    """
     guess = estimate(facts, options)
     refusals = [finding for check in CHECKS for finding in check(facts, options)]
     refusals.extend(finding for vm in facts.vms for finding in _vm(vm, backends[vm.backend]))
@@ -61,7 +73,11 @@ def judge(facts: Facts, backends: Mapping[str, Backend], options: Options, budge
 
 
 def estimate(facts: Facts, options: Options) -> dict[str, float]:
-    """Seconds of the longest outage of a VM, by part (LIVE_UPDATE.md, "Where the time goes"; KERNEL.md, section 1)."""
+    """Estimate the longest outage of a VM, in seconds by part.
+
+    From the waits of the kernel: one second at enumeration for a PF that is found enabled, 100 ms to enable VFs, about
+    1 ms to add one, 100 ms to open one by VFIO.
+    """
     memory = max((vm.memory_bytes for vm in facts.vms), default=0) / MIB
     used = sum(len(vm.vfs) for vm in facts.vms)
     active = [pf for pf in facts.pfs.values() if pf.enabled]
@@ -81,7 +97,10 @@ def estimate(facts: Facts, options: Options) -> dict[str, float]:
 
 
 def interface_after(facts: Facts, options: Options) -> KernelInterface:
-    """The interface expected of the new kernel: by the operator's option, its System.map, else the stock one."""
+    """Expected kernel interface of the new kernel.
+
+    By the operator's option, its System.map, else the stock one.
+    """
     name = facts.kernel.interface if options.interface == "auto" else options.interface
     return INTERFACES.get(name or "", STOCK)
 

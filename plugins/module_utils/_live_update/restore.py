@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One saved VM back to life, at most once, whatever was interrupted before: the claim decides, the backend acts."""
+"""Restoring saved VMs, each at most once.
+
+The claim decides, whatever was interrupted before; the backend acts.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ MESSAGES = {
 
 @dataclass(frozen=True)
 class Restorer:
-    """Restores VMs of one manifest under the running kernel ``boot_id``."""
+    """Restorer of one manifest's VMs under the running kernel ``boot_id``."""
 
     host: LiveHost
     manifest: Manifest
@@ -36,7 +39,10 @@ class Restorer:
     boot_id: str
 
     def restore(self, vm: ManifestVm) -> bool:
-        """True when the VM runs; else its result says why. Never raises for what concerns this VM alone."""
+        """Restore a VM; True when it runs.
+
+        Else its result has the reason: a failure of this VM alone never raises.
+        """
         try:
             result = self._restore(vm)
         except FAILURES as error:
@@ -84,13 +90,19 @@ class Restorer:
         return {"resumed_at": self.host.now(), "result": "restored", "error": None}
 
     def _mark_running(self, vm: ManifestVm) -> None:
-        """Durable before the guest's first instruction: from then on its state file is history."""
+        """Advance the claim to running, durably.
+
+        Before the guest's first instruction: from then on its state file is out of date.
+        """
         claim = self.claim(vm)
         if claim is not None and claim.state == _claim.CLAIMED:
             self._advance(vm, claim, _claim.RUNNING)
 
     def _give_up(self, vm: ManifestVm, error: Exception) -> None:
-        """Only a QEMU that never executed its guest, and is seen gone, leaves the state file good for another try."""
+        """Advance the claim to failed when the QEMU is certainly gone.
+
+        Only a QEMU that never executed its guest, and is seen gone, leaves the state file good for another try.
+        """
         claim = self.claim(vm)
         if claim is not None and claim.state == _claim.CLAIMED and self.host.backend(vm).withdraw(vm):
             self._advance(vm, claim, _claim.FAILED, str(error))
@@ -103,7 +115,10 @@ class Restorer:
         return {"resumed_at": self.host.now(), "result": "cold-started", "error": None}
 
     def _confirm(self, vm: ManifestVm) -> None:
-        """The operator's hook: an HA manager may have started the VM on another host meanwhile."""
+        """Run the operator's hook, which confirms that a start is safe.
+
+        An HA manager may have started the VM on another host meanwhile.
+        """
         hook = parse(self.manifest.options).confirm_not_elsewhere
         if hook:
             self.host.run([*hook, vm.name])
@@ -114,7 +129,10 @@ class Restorer:
 
 
 def drop_claim(host: LiveHost, vm: ManifestVm) -> None:
-    """Forget a save that was undone in place: the claim first, then the state that it spoke for."""
+    """Forget a save that was undone in place.
+
+    The claim is deleted first, then the state file that it spoke for.
+    """
     folder = host.folder
     durable.remove(_claim.path(folder.vm(vm.name)))
     if os.path.exists(folder.state(vm.name)):

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The half of a live update after the kexec: PFs, the VFs that VMs own, the VMs; then everything else."""
+"""The part of a live update after the kexec.
+
+PFs, the VFs that VMs own, the VMs; then everything else.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,10 @@ from .status import Progress, new_result
 
 
 def resume(host: LiveHost) -> str | None:
-    """Finish the update that this kernel was started for; the phase reached, None when it was finished before.
+    """Finish the update that this kernel was started for.
 
-    Idempotent: after an interruption the claims tell what is left. `BadInputError`, with nothing restored, for a
-    manifest that is missing, stale or foreign.
+    Returns the phase reached, None when it was finished before. Idempotent: after an interruption the claims record the
+    rest. Raises `BadInputError`, with nothing restored, for a manifest that is missing, stale or foreign.
     """
     manifest = _require(host)
     status = host.folder.read_status() or {}
@@ -67,7 +70,10 @@ class _Resume:
         self.pfs = PfSet(self.host, self.manifest, parse(self.manifest.options))
 
     def run(self) -> str:
-        """Higher priority first, then by name."""
+        """Restore VMs, then fill; returns the final phase.
+
+        VMs of higher priority come first, then by name.
+        """
         self.progress.enter(update_folder.RESUMING)
         self._load_modules()
         threads = self.pfs.enable_all()
@@ -82,7 +88,10 @@ class _Resume:
         return self._finish(good, problems)
 
     def _load_modules(self) -> None:
-        """Those that QEMU needs; one that this kernel lacks is no error, QEMU will tell what it cannot do without."""
+        """Load the modules that QEMU needs.
+
+        A module that this kernel lacks is no error: QEMU itself reports what it cannot do without.
+        """
         missing = self._absent_modules()
         if missing:
             try:
@@ -92,19 +101,25 @@ class _Resume:
                 self.host.log(f"modules that the kernel before had, and that are not loaded now: {absent} ({error})")
 
     def _absent_modules(self) -> list[str]:
-        """Built-in modules without parameters have no folder there, modprobe knows them (modules.builtin)."""
+        """Modules of the manifest without a folder in /sys/module.
+
+        Built-in modules without parameters have none either, but modprobe knows them (modules.builtin).
+        """
         return [name for name in self.manifest.modules if not self.host.sysfs.exists(f"/sys/module/{name}")]
 
     def _progress(self) -> Progress:
-        found = self.host.folder.read_result()
-        if found is None or found.get("manifest") != self.manifest.id:
-            found = new_result(self.manifest.id, self.manifest.host, self.manifest.kernel.release_before)
-        found["used_ids"] = {pf: sorted(ids) for pf, ids in self.manifest.used_ids().items()}
-        found["kernel_after"] = self.host.sysfs.read(RELEASE)
-        return Progress(self.host.folder, self.manifest.id, self.host.boot_id(), found, self.host.now)
+        result = self.host.folder.read_result()
+        if result is None or result.get("manifest") != self.manifest.id:
+            result = new_result(self.manifest.id, self.manifest.host, self.manifest.kernel.release_before)
+        result["used_ids"] = {pf: sorted(ids) for pf, ids in self.manifest.used_ids().items()}
+        result["kernel_after"] = self.host.sysfs.read(RELEASE)
+        return Progress(self.host.folder, self.manifest.id, self.host.boot_id(), result, self.host.now)
 
     def _restore_all(self) -> set[str]:
-        """Each VM as soon as its own VFs are right; names of those that run at the end."""
+        """Restore each VM once its own VFs are right.
+
+        Returns the names of the VMs that run at the end.
+        """
         pending = sorted(self.manifest.vms, key=lambda vm: (-vm.priority, vm.name))
         good: set[str] = set()
         running: dict[str, Future[bool]] = {}
@@ -119,7 +134,10 @@ class _Resume:
         return good
 
     def _prepare(self, group: Sequence[ManifestVm]) -> list[ManifestVm]:
-        """VFs for the whole group with one write per PF; when that fails, one by one, so that one VM fails alone."""
+        """Add a group's VFs; returns the VMs that can be restored.
+
+        With one write per PF for the whole group; when that fails, VM by VM, so that one VM fails alone.
+        """
         try:
             self.pfs.give(group)
             return list(group)
@@ -136,7 +154,10 @@ class _Resume:
             self.progress.enter(update_folder.RESTORING)
 
     def _owned_by_failed(self, good: set[str]) -> frozenset[tuple[str, int]]:
-        """VFs of VMs that do not run: the fill does not add them, nobody has read their properties back."""
+        """VFs of VMs that do not run.
+
+        The fill does not add them: nobody has read their properties back.
+        """
         return frozenset((vf.pf, vf.id) for vm in self.manifest.vms if vm.name not in good for vf in vm.vfs)
 
     def _finish(self, good: set[str], problems: list[str]) -> str:

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The half of a live update before the kexec: save all VMs, let go of them, jump. Until then all can be undone."""
+"""The part of a live update before the kexec.
+
+Saves all VMs, ends them, and jumps. Until the jump all can be undone.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +27,10 @@ UNDONE_ALONE = (update_folder.SAVING, update_folder.SAVED, update_folder.KEXEC)
 
 
 def run(host: LiveHost) -> str:
-    """Save and kexec; returns only when the kexec did not happen (or is under way, when orderly): the phase reached.
+    """Save all VMs and start the new kernel.
 
-    A failure before the jump brings every VM back here, with the phase aborted and the reason in result.json.
+    Returns the phase reached, and only when the kexec did not happen (or is under way, when orderly). A failure before
+    the jump brings every VM back here, with the phase aborted and the reason in result.json.
     """
     manifest = _armed(host)
     progress = _progress(host, manifest)
@@ -45,9 +49,10 @@ def run(host: LiveHost) -> str:
 
 
 def recover(host: LiveHost) -> str | None:
-    """Bring VMs back after a run that was killed before the jump; None when there is nothing to bring back.
+    """Bring VMs back after a run that was killed before the jump.
 
-    Called after every run (ExecStopPost), so it sees by itself that the run ended well or that the host goes down.
+    Returns the phase reached, None when there is nothing to bring back. Called after every run (ExecStopPost), so it
+    detects by itself that the run ended well or that the host goes down.
     """
     status = host.folder.read_status()
     manifest = _manifest.load(host.folder.path)
@@ -59,7 +64,10 @@ def recover(host: LiveHost) -> str | None:
 
 
 def _armed(host: LiveHost) -> Manifest:
-    """What may be run. Since it was armed nobody else begins to change PFs (`_guard`); who had begun must be done."""
+    """Require an armed manifest that may be run now.
+
+    Since it was armed no other run begins to change PFs (`_engine/update_guard`); one that had begun must have ended.
+    """
     manifest = _manifest.load(host.folder.path)
     status = host.folder.read_status()
     if manifest is None or status is None:
@@ -75,12 +83,12 @@ def _armed(host: LiveHost) -> Manifest:
 
 
 def _progress(host: LiveHost, manifest: Manifest) -> Progress:
-    found = host.folder.read_result()
-    if found is None or found.get("manifest") != manifest.id:
-        found = new_result(manifest.id, manifest.host, manifest.kernel.release_before)
-        found["pfs"] = [pf.pf for pf in manifest.pfs]
-        found["used_ids"] = {pf: sorted(ids) for pf, ids in manifest.used_ids().items()}
-    return Progress(host.folder, manifest.id, host.boot_id(), found, host.now)
+    result = host.folder.read_result()
+    if result is None or result.get("manifest") != manifest.id:
+        result = new_result(manifest.id, manifest.host, manifest.kernel.release_before)
+        result["pfs"] = [pf.pf for pf in manifest.pfs]
+        result["used_ids"] = {pf: sorted(ids) for pf, ids in manifest.used_ids().items()}
+    return Progress(host.folder, manifest.id, host.boot_id(), result, host.now)
 
 
 def _save_all(host: LiveHost, manifest: Manifest, progress: Progress) -> None:
@@ -109,7 +117,10 @@ def _save(host: LiveHost, manifest: Manifest, progress: Progress, vm: ManifestVm
 
 
 def _abort(host: LiveHost, manifest: Manifest, progress: Progress, why: str) -> str:
-    """Every VM runs again on this kernel: in the QEMU that is still there, else from its state."""
+    """Bring every VM back on this kernel; returns the final phase.
+
+    In the QEMU that is still there, else from its state.
+    """
     restorer = Restorer(host, manifest, progress, host.boot_id())
     lost = _each_quietly(manifest.vms, lambda vm: _bring_back(restorer, vm))
     if host.kexec.loaded():
@@ -141,7 +152,10 @@ def _bring_back(restorer: Restorer, vm: ManifestVm) -> bool:
 
 
 def _each(vms: Sequence[ManifestVm], act: Callable[[ManifestVm], object]) -> None:
-    """All at once; after the last has ended, the first failures as one error."""
+    """Act on all VMs at once.
+
+    After the last has ended, their failures are raised as one `SriovError`.
+    """
     errors: list[str] = []
 
     def one(vm: ManifestVm) -> None:
@@ -170,12 +184,18 @@ def _quietly(host: LiveHost, act: Callable[[], object]) -> None:
 
 
 def _sync_journal(host: LiveHost) -> None:
-    """What the guests said last must be on disk: it is the evidence of the outage."""
+    """Write the guests' last console lines to disk.
+
+    They are the evidence of the outage.
+    """
     _quietly(host, lambda: host.run(["journalctl", "--sync"]))
 
 
 def _going_down(host: LiveHost) -> bool:
-    """``systemctl is-system-running`` says ``stopping`` and fails (systemctl(1))."""
+    """Whether this host is shutting down.
+
+    ``systemctl is-system-running`` prints ``stopping`` and fails then (systemctl(1)).
+    """
     try:
         return "stopping" in host.run(["systemctl", "is-system-running"])
     except SriovError as error:

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the live update of this host stands and what it did: status.json, result.json, and their folder."""
+"""Status and result of this host's live update, as files.
+
+status.json has its phase, result.json what it did.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,10 @@ from .._system.update_folder import FINAL, Folder
 
 @dataclass
 class Progress:
-    """Writes both files as the update goes on. The result keeps phases and VMs of the part before the kexec.
+    """Writer of both files as the update goes on.
 
-    ``boot_id`` is that of the kernel that runs this part; times are seconds since the epoch (realtime clock: the
-    monotonic one restarts at kexec).
+    The result keeps phases and VMs of the part before the kexec. ``boot_id`` is that of the kernel that runs this part;
+    times are seconds since the epoch (realtime clock: the monotonic one restarts at kexec).
     """
 
     folder: Folder
@@ -41,7 +44,10 @@ class Progress:
             self._write(phase, stamp, message)
 
     def update_vm(self, name: str, **values: object) -> None:
-        """Note something about one VM; kept in memory until the next `enter` or `finish`."""
+        """Set values of one VM in the result.
+
+        Kept in memory until the next `enter` or `finish`.
+        """
         with self._lock:
             vm = next((item for item in self.result["vms"] if item["name"] == name), None)
             if vm is None:
@@ -51,7 +57,10 @@ class Progress:
             vm.update(values)
 
     def finish(self, phase: str, result: str, error: str | None = None, **facts: object) -> None:
-        """The last word of this part: result.json first, then the status that says it is there."""
+        """End this part of the update: result.json, then status.json.
+
+        In this order, so that a final status always finds its result.
+        """
         with self._lock:
             stamp = self.now()
             self._close(stamp)
@@ -74,7 +83,7 @@ def write_status(folder: Folder, manifest: str, phase: str, boot_id: str, stamp:
 
 
 def new_result(manifest: str, host: str, kernel_before: str) -> dict[str, Any]:
-    """An empty result with every key it will have."""
+    """An empty result with all keys."""
     return {
         "manifest": manifest, "host": host, "kernel_before": kernel_before, "kernel_after": None, "interface": None,
         "pfs": [], "vfs_enabled": {}, "used_ids": {}, "present_ids_at_first_restore": {},
