@@ -17,7 +17,7 @@ from .vm_facts import UsedVf
 def assigned(
     sysfs: Sysfs, pfs: Mapping[str, PfState], addresses: Iterable[str]
 ) -> tuple[tuple[UsedVf, ...], tuple[str, ...]]:
-    """Of PCI ``addresses``: the VFs of this host's PFs, and those that are none."""
+    """Divide a VM's PCI ``addresses`` into VFs of this host and others."""
     vfs, others = [], []
     for address in addresses:
         pf = pfs.get(sysfs.link(f"{DEVICES}/{address}/physfn") or "")

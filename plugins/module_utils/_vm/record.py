@@ -14,7 +14,7 @@ from .._model.properties import VfProperties
 
 @dataclass(frozen=True)
 class ManifestVf:
-    """A VF that a VM owns, and the properties that it must have when the VM returns."""
+    """A VF of a VM, with the properties for its return."""
 
     pf: str
     id: int
@@ -24,7 +24,10 @@ class ManifestVf:
 
 @dataclass(frozen=True)
 class ManifestVm:
-    """A VM as it ran while arming. ``part``: what its backend needs, of no concern to anybody else."""
+    """A VM's state while arming.
+
+    ``part``: data for its backend alone.
+    """
 
     name: str
     backend: str

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The VM backends that there are, by the names that manifests give them."""
+"""Registry of the VM backends, by their names in manifests."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .backend import Backend, Deadlines
 from .qemu.backend import QemuBackend
 
 CLASSES = (QemuBackend,)
-"""Asked in this order which VMs are theirs."""
+"""Backends in the order in which they find their VMs."""
 
 
 def check(name: str, part: Mapping[str, Any], vfs: Collection[str], where: str) -> None:
-    """`BadInputError` unless there is a backend of that name, and the part of a manifest is one of its own.
+    """Require a known backend, and a part of the manifest for it.
 
-    ``vfs``: addresses of the VM's VFs; ``where``: path of the VM in the manifest.
+    ``vfs``: addresses of the VM's VFs; ``where``: path of the VM in the manifest. Raises `BadInputError`.
     """
     known = {one.name: one for one in CLASSES}
     if name not in known:

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The file that holds a stopped guest: durable, and fingerprinted so that a damaged or foreign one is never loaded."""
+"""State files of stopped guests: durable and fingerprinted.
+
+So a damaged or foreign one is never loaded.
+"""
 
 from __future__ import annotations
 
@@ -48,31 +51,37 @@ def _sync(path: str, errors: list[OSError]) -> None:
 
 
 def seal(path: str) -> Fingerprint:
-    """Fingerprint a complete file while the disk takes it; returns when both are done. An empty file is an error."""
+    """Fingerprint a complete file while the disk writes it.
+
+    Returns when both are done. Raises `BadInputError` for an empty file.
+    """
     errors: list[OSError] = []
     writer = threading.Thread(target=_sync, args=(path, errors))
     writer.start()
     try:
-        found = _digest(path)
+        actual = _digest(path)
     except OSError as error:
         raise KernelError("read", path, error.errno or 0) from error
     finally:
         writer.join()
     if errors:
         raise KernelError("sync", path, errors[0].errno or 0) from errors[0]
-    if found.size == 0:
+    if actual.size == 0:
         raise BadInputError(f"{path}: the saved guest is empty")
-    return found
+    return actual
 
 
 def verify(path: str, expected: Fingerprint) -> None:
-    """`BadInputError` unless the file is exactly the one that was sealed; the size comes first, it costs nothing."""
+    """Require the very file that was sealed.
+
+    The size comes first, it costs nothing. Raises `BadInputError`.
+    """
     try:
         size = os.stat(path).st_size
         if size != expected.size:
             raise BadInputError(f"{path}: {size} bytes, {expected.size} were saved")
-        found = _digest(path)
+        actual = _digest(path)
     except OSError as error:
         raise KernelError("read", path, error.errno or 0) from error
-    if found != expected:
-        raise BadInputError(f"{path}: sha256 {found.sha256}, {expected.sha256} was saved")
+    if actual != expected:
+        raise BadInputError(f"{path}: sha256 {actual.sha256}, {expected.sha256} was saved")

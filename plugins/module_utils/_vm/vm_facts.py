@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Facts of a host before a live update: read by `gather`, judged by `preflight`."""
+"""Facts of a host before a live update.
+
+Read by `_live_update/gather`, judged by `_live_update/preflight`.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,11 @@ from .._model.state import PfState
 
 @dataclass(frozen=True)
 class KernelFacts:
-    """The running kernel, and the one to go to; ``image_bytes`` is None when there is no such file.
+    """Facts of the running and of the new kernel.
 
-    ``image_release`` and ``interface`` (of its SR-IOV files) are None when the files do not tell. ``keeps_vfs``: it
-    can, and its command line will tell it to, keep VFs enabled across kexec.
+    ``image_bytes`` is None when there is no such file. ``image_release`` and ``interface`` (of its SR-IOV files) are
+    None when the files do not show them. ``keeps_vfs``: the new kernel keeps VFs enabled across kexec, by its series
+    and its command line.
     """
 
     running: str
@@ -37,8 +41,11 @@ class KernelFacts:
 
 @dataclass(frozen=True)
 class ModuleFacts:
-    """Modules behind drivers that the host cannot do without (``needed``: module -> who), all ``loaded`` ones, and
-    those ``available`` (modules or built in) to the new kernel; None when its /lib/modules folder is missing."""
+    """Kernel modules: needed, loaded, and available to the new kernel.
+
+    ``needed``: users by module, for drivers that the host cannot do without; ``available``: loadable or built in, None
+    when the kernel's /lib/modules folder is missing.
+    """
 
     needed: Mapping[str, str]
     loaded: frozenset[str]
@@ -47,7 +54,10 @@ class ModuleFacts:
 
 @dataclass(frozen=True)
 class Writer:
-    """A configured writer of sriov_numvfs: ``kind`` names the program, ``path`` the file that tells it to."""
+    """A configured writer of sriov_numvfs.
+
+    ``kind`` names the program, ``path`` the file with its setting.
+    """
 
     kind: str
     path: str
@@ -70,9 +80,10 @@ class UsedVf:
 
 @dataclass(frozen=True)
 class VmFacts:
-    """A running VM. ``unknown_devices``: addresses of passed-through devices that are no VFs of this host.
+    """A running VM.
 
-    ``detail``: facts of its backend, of no concern to anybody else.
+    ``unknown_devices``: addresses of passed-through devices that are no VFs of this host; ``detail``: facts for its
+    backend alone.
     """
 
     name: str
@@ -87,9 +98,10 @@ class VmFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything the preflight judges. ``phase``: of an earlier update's status.json, None without one.
+    """All facts for the preflight.
 
-    ``not_installed``: files without which nothing would resume the VMs.
+    ``phase``: of an earlier update's status.json, None without one; ``not_installed``: files without which nothing
+    would resume the VMs.
     """
 
     kernel: KernelFacts

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A QEMU command line: what it says about the VM, and how it must look when the VM comes back from its state. Pure."""
+"""QEMU command lines: parsing, and rewriting for a restore. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ VALUELESS = frozenset({
 
 
 def options(argv: Sequence[str]) -> Iterator[tuple[int, str, str | None]]:
-    """(index, option with one dash, value or None) of each option (QEMU takes ``--x`` as ``-x``)."""
+    """(index, option with one dash, value or None) of each option.
+
+    QEMU takes ``--x`` as ``-x``.
+    """
     index = 1
     while index < len(argv):
         option = argv[index][1:] if argv[index].startswith("--") else argv[index]
@@ -33,32 +36,38 @@ def options(argv: Sequence[str]) -> Iterator[tuple[int, str, str | None]]:
 
 
 def values(argv: Sequence[str], *names: str) -> list[str]:
-    """The values of the options ``names``, in order."""
+    """Values of the options ``names``, in order."""
     return [value for _index, option, value in options(argv) if option in names and value is not None]
 
 
 def parse(text: str, first: str = "") -> dict[str, str]:
-    """``a,b=c``, or JSON, as a mapping (util/keyval.c: ``,,`` is a comma; ``first`` names a bare first part)."""
+    """Parse an option's value, ``a,b=c`` or JSON, into a mapping.
+
+    ``first`` names a bare first part; ``,,`` is a comma (util/keyval.c).
+    """
     if text.startswith("{"):
         data = json.loads(text)
         return {key: value if isinstance(value, str) else json.dumps(value) for key, value in data.items()}
-    found: dict[str, str] = {}
+    pairs: dict[str, str] = {}
     for number, part in enumerate(re.split(r"(?<!,),(?!,)", text)):
         key, equals, value = part.replace(",,", ",").partition("=")
         if not equals:
             key, value = (first, key) if number == 0 and first else (key, "on")
-        found[key] = value
-    return found
+        pairs[key] = value
+    return pairs
 
 
 def guest_name(argv: Sequence[str]) -> str | None:
-    """``-name guest=X`` or ``-name X``; the last one counts."""
+    """Name of the guest: ``-name guest=X`` or ``-name X``, the last one."""
     names = [parse(value, "guest").get("guest") for value in values(argv, "-name")]
     return names[-1] if names else None
 
 
 def qmp_sockets(argv: Sequence[str]) -> list[str]:
-    """Unix sockets that speak QMP: ``-qmp unix:PATH,..`` and ``-mon mode=control`` with its ``-chardev socket``."""
+    """Paths of the unix sockets that speak QMP.
+
+    From ``-qmp unix:PATH,..`` and from ``-mon mode=control`` with its ``-chardev socket``.
+    """
     paths = [
         value[5:].split(",")[0] for value in values(argv, "-qmp", "-qmp-pretty") if value.startswith("unix:")
     ]  # fmt: skip
@@ -71,13 +80,19 @@ def qmp_sockets(argv: Sequence[str]) -> list[str]:
 
 
 def inherited(argv: Sequence[str]) -> list[str]:
-    """Arguments that name file descriptors of the process that started QEMU: nobody can give them to a new one."""
-    found = ["-add-fd"] if values(argv, "-add-fd") else []
-    return found + [item for item in argv[1:] if not item.startswith("-") and INHERITED.search(item)]
+    """Arguments with file descriptors inherited from the process that started QEMU.
+
+    Nobody can give them to a new one.
+    """
+    arguments = ["-add-fd"] if values(argv, "-add-fd") else []
+    return arguments + [item for item in argv[1:] if not item.startswith("-") and INHERITED.search(item)]
 
 
 def throws_writes_away(argv: Sequence[str]) -> bool:
-    """``-snapshot`` or ``snapshot=on``: disk writes live in a temporary file that dies with the process."""
+    """Whether QEMU drops disk writes: ``-snapshot`` or ``snapshot=on``.
+
+    They are in a temporary file that is lost with the process.
+    """
     drives = [parse(value) for value in values(argv, "-drive")]
     return any(option == "-snapshot" for _i, option, _v in options(argv)) or any(
         drive.get("snapshot") in ("on", "true") for drive in drives
@@ -85,14 +100,15 @@ def throws_writes_away(argv: Sequence[str]) -> bool:
 
 
 def devices(argv: Sequence[str]) -> list[dict[str, str]]:
-    """Each ``-device`` as its properties, ``driver`` among them."""
+    """Properties of each ``-device``, ``driver`` among them."""
     return [parse(value, "driver") for value in values(argv, "-device")]
 
 
 def for_restore(argv: Sequence[str], machines: Mapping[str, str]) -> list[str]:
-    """``argv`` for a QEMU that waits for the state: VFs are plugged later, the machine type is the versioned one.
+    """Command line of a QEMU that waits for the saved state.
 
-    ``machines`` maps aliases (``q35``) to names (``pc-q35-10.0``). ``-S`` keeps the guest stopped until ``cont``.
+    VFs are plugged later, the machine type is the versioned one. ``machines`` maps aliases (``q35``) to names
+    (``pc-q35-10.0``). ``-S`` keeps the guest stopped until ``cont``.
     """
     kept = [argv[0]]
     for index, option, value in options(argv):
@@ -108,7 +124,10 @@ def for_restore(argv: Sequence[str], machines: Mapping[str, str]) -> list[str]:
 
 
 def for_cold_start(argv: Sequence[str]) -> list[str]:
-    """``argv`` as the VM's owner wrote it, less what an earlier live update or a daemon start added."""
+    """Command line for a cold start: the one of the VM's owner.
+
+    Without the additions of an earlier live update or of a daemon start.
+    """
     kept = [argv[0]]
     for index, option, value in options(argv):
         if option not in FLAGS_DROPPED and option not in OPTIONS_DROPPED:
@@ -123,7 +142,10 @@ def _versioned(text: str, machines: Mapping[str, str]) -> str:
 
 
 def bridges(argv: Sequence[str]) -> list[str]:
-    """Bridges that QEMU attaches itself to: they must exist again before its start (the default is br0)."""
+    """Bridges that QEMU attaches itself to.
+
+    They must exist again before its start; the default is br0.
+    """
     backends = [parse(value, "type") for value in values(argv, "-netdev", "-nic")]
     return sorted(
         {item.get("br", "br0") for item in backends if item.get("type") == "bridge" or ("br" in item and _is_tap(item))}
@@ -131,7 +153,10 @@ def bridges(argv: Sequence[str]) -> list[str]:
 
 
 def orphan_taps(argv: Sequence[str]) -> list[str]:
-    """Tap interfaces that somebody else made and put into a bridge (``script=no``): a kexec takes them away."""
+    """Tap interfaces that another program made (``script=no``).
+
+    A kexec removes them and their place in a bridge.
+    """
     backends = [parse(value, "type") for value in values(argv, "-netdev", "-nic")]
     return [item.get("ifname", "?") for item in backends if _is_tap(item) and item.get("script") == "no"]
 
@@ -141,9 +166,12 @@ def _is_tap(backend: Mapping[str, str]) -> bool:
 
 
 def run_folders(argv: Sequence[str]) -> list[str]:
-    """Folders below /run that QEMU makes sockets or files in: a kexec empties /run, QEMU does not make them."""
-    found = set()
+    """Folders below /run for sockets and files of QEMU.
+
+    A kexec empties /run, and QEMU does not make them.
+    """
+    folders = set()
     for item in argv[1:]:
         for path in re.findall(r"(?:^|[:=])(/(?:var/)?run/[^,]+)", item):
-            found.add(os.path.dirname(path))
-    return sorted(found)
+            folders.add(os.path.dirname(path))
+    return sorted(folders)

@@ -1,10 +1,11 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""VM backend `qemu` by detach: unplug the VFs, stop, save to a file; later start anew, load, plug the VFs, go on.
+"""VM backend `qemu`: saves VMs to files, with their VFs unplugged.
 
-Each step looks at what QEMU says it is doing and does what is left, so that an interrupted save can be undone and an
-interrupted restore finished. Nothing here ends a QEMU whose state is not complete, durable and fingerprinted.
+A save unplugs the VFs, stops the guest and writes its state; a restore starts QEMU anew, loads the state, plugs the VFs
+and lets the guest run. Each step does what is left, by QEMU's own status, so that an interrupted save can be undone and
+an interrupted restore finished. Nothing here ends a QEMU whose state is not complete, durable and fingerprinted.
 """
 
 from __future__ import annotations
@@ -39,7 +40,11 @@ from .qmp import Qmp
 
 @dataclass(frozen=True)
 class QemuBackend:
-    """``sysfs`` gives the root of the host; ``run`` runs systemctl and systemd-run; clocks are given for tests."""
+    """The QEMU processes of a host.
+
+    ``sysfs`` gives the root of the host; ``run`` runs systemctl and systemd-run. Clocks are members, so that tests can
+    replace them.
+    """
 
     sysfs: Sysfs
     run: Run
@@ -52,7 +57,10 @@ class QemuBackend:
         return discovery.discover(self.sysfs, self.run, self.ask, pfs)
 
     def ask(self, qmp_path: str, argv: Sequence[str]) -> Probe:
-        """Whether and how a running QEMU can be saved; `SriovError` when it does not speak QMP."""
+        """Probe a running QEMU by its monitor.
+
+        Raises `SriovError` when it does not speak QMP.
+        """
         with self._connect(qmp_path) as qmp:
             return _qemu_probe.probe(qmp, argv)
 
@@ -70,7 +78,10 @@ class QemuBackend:
         return discovery.find_live(self.sysfs, name)
 
     def save(self, vm: ManifestVm, state: str) -> Saved:
-        """Unplug, stop, write ``state`` (a path on this machine) and seal it. QEMU stays: `undo` can undo it."""
+        """Unplug the VFs, stop the guest, write and seal its state.
+
+        ``state`` is a path on this machine. QEMU stays: `undo` can undo it.
+        """
         with self._guest(vm) as guest:
             devices = guest.devices()
             guest.require_as_armed(devices)
@@ -81,13 +92,19 @@ class QemuBackend:
         return Saved(paused_at, self.now(), fingerprint)
 
     def undo(self, vm: ManifestVm) -> None:
-        """Undo a save, however far it came, in the QEMU that is still there: VFs plugged again, guest running."""
+        """Undo a save in the QEMU that is still there.
+
+        However far the save came: VFs are plugged again and the guest runs.
+        """
         with self._guest(vm) as guest:
             guest.cancel_migration()
             guest.go_on()
 
     def discard(self, vm: ManifestVm) -> None:
-        """End the QEMU of a VM whose state is safe, and wait until its process is gone."""
+        """End the QEMU of a VM whose state is safe.
+
+        Returns once its process is gone.
+        """
         with self._guest(vm) as guest:
             status = guest.status()
             if status != "postmigrate":
@@ -95,7 +112,10 @@ class QemuBackend:
             self._quit(guest.qmp, vm)
 
     def restore(self, vm: ManifestVm, state: str, start: bool, before_run: Callable[[], None]) -> None:
-        """Bring a started, or adopted, QEMU to the running guest; ``before_run`` precedes its first instruction."""
+        """Restore a guest in a started, or adopted, QEMU.
+
+        ``before_run`` precedes its first instruction.
+        """
         if start:
             self.start(vm, QemuPart.of(vm).restore_argv)
         with self._wait_for_guest(vm) as guest:
@@ -104,7 +124,10 @@ class QemuBackend:
             guest.go_on(before_run)
 
     def withdraw(self, vm: ManifestVm) -> bool:
-        """End a QEMU whose guest has not executed anything; True when it is gone for certain."""
+        """End a QEMU whose guest has not executed anything.
+
+        True when it is gone for certain.
+        """
         try:
             with self._guest(vm) as guest:
                 if guest.qmp.execute("query-status")["running"]:
@@ -115,13 +138,19 @@ class QemuBackend:
         return True
 
     def cold_start(self, vm: ManifestVm) -> None:
-        """Start the guest from its disk, with the VFs it had: those of its command line, then those plugged later."""
+        """Start the guest from its disk, with the VFs it had.
+
+        First those of its command line, then those plugged later.
+        """
         self.start(vm, _qemu_argv.for_cold_start(QemuPart.of(vm).argv))
         with self._wait_for_guest(vm) as guest:
             guest.go_on()
 
     def start(self, vm: ManifestVm, argv: Sequence[str]) -> None:
-        """A QEMU with ``argv`` in a transient unit of the VM's name: a child of the resume unit would die with it."""
+        """Start QEMU in a transient unit of the VM's name.
+
+        A child of the resume unit would end with it.
+        """
         part = QemuPart.of(vm)
         for bridge in _qemu_argv.bridges(argv):
             self._until(partial(self.sysfs.exists, f"{NETDEVS}/{bridge}"), f"bridge {bridge} of VM {vm.name}")

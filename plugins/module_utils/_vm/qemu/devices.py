@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The VFs that a running QEMU holds, read from the process itself (QOM), so that hot-plugged ones count too."""
+"""The VFs of a running QEMU, read from the process itself.
+
+By QOM, so that hot-plugged ones count too.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,11 @@ REPLAYED = ("rombar", "romfile", "multifunction")
 
 @dataclass(frozen=True)
 class GuestDevice:
-    """One vfio-pci device: host PCI ``address``, what ``device_del`` takes (``handle``: id or QOM path), the
-    ``arguments`` that plug it again at the same place, and why it cannot be unplugged (``problem``)."""
+    """One vfio-pci device.
+
+    ``address``: PCI address on the host; ``handle``: id or QOM path for ``device_del``; ``arguments``: of
+    ``device_add``, to plug it again at the same place; ``problem``: the reason why it cannot be unplugged.
+    """
 
     address: str
     handle: str
@@ -34,14 +40,20 @@ class GuestDevice:
 
 
 def vfio_devices(qmp: Qmp, argv: Sequence[str]) -> list[GuestDevice]:
-    """All vfio-pci devices of this QEMU. ``argv`` gives the arguments of those that it was started with."""
-    found = [child for child in _children(qmp) if child[2] in _qemu_argv.VFIO]
-    types = property_types(qmp) if found else {}
-    return [_device(qmp, argv, types, child) for child in found]
+    """Read all vfio-pci devices of this QEMU.
+
+    ``argv`` gives the arguments of those that it was started with.
+    """
+    children = [child for child in _children(qmp) if child[2] in _qemu_argv.VFIO]
+    types = property_types(qmp) if children else {}
+    return [_device(qmp, argv, types, child) for child in children]
 
 
 def hotplugged_others(qmp: Qmp) -> list[str]:
-    """Devices other than VFs that were plugged after the start: the command line would not bring them back."""
+    """Devices other than VFs that were plugged after the start.
+
+    The command line would not bring them back.
+    """
     return [
         name
         for container, name, kind in _children(qmp)
@@ -50,16 +62,16 @@ def hotplugged_others(qmp: Qmp) -> list[str]:
 
 
 def _children(qmp: Qmp) -> list[tuple[str, str, str]]:
-    found = []
+    children = []
     for container in CONTAINERS:
         for item in qmp.execute("qom-list", path=container):
             if item["type"].startswith("child<"):
-                found.append((container, item["name"], item["type"][6:-1]))
-    return found
+                children.append((container, item["name"], item["type"][6:-1]))
+    return children
 
 
 def _get(qmp: Qmp, path: str, name: str) -> Answer:
-    """A QOM property, None when this QEMU does not have it."""
+    """Read a QOM property, None when this QEMU does not have it."""
     try:
         return qmp.execute("qom-get", path=path, property=name)
     except QmpError:
@@ -67,9 +79,10 @@ def _get(qmp: Qmp, path: str, name: str) -> Answer:
 
 
 def typed(arguments: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Any]:
-    """Texts of a command line as the JSON types that device_add insists on since QEMU 9.2 (removed-features.rst).
+    """Convert texts of a command line to the JSON types of device_add.
 
-    ``types`` is what device-list-properties says: bool, int32, uint32, size, str, ...
+    Which insists on them since QEMU 9.2 (removed-features.rst). ``types`` are those of device-list-properties: bool,
+    int32, uint32, size, str, ...
     """
     return {name: _typed(value, types.get(name, "str")) for name, value in arguments.items()}
 
@@ -95,7 +108,7 @@ def _device(qmp: Qmp, argv: Sequence[str], types: Mapping[str, str], child: tupl
     has_id = container == CONTAINERS[0]
     parent_bus = str(_get(qmp, path, "parent_bus") or "")
     port = os.path.dirname(parent_bus)
-    arguments = {**_told(argv, name if has_id else None, address), **_place(qmp, path, parent_bus)}
+    arguments = {**_from_command_line(argv, name if has_id else None, address), **_place(qmp, path, parent_bus)}
     arguments.update(driver="vfio-pci", host=address, id=name if has_id else f"kvmfleet-{address.replace(':', '-')}")
     arguments.pop("sysfsdev", None)
     return GuestDevice(
@@ -109,14 +122,20 @@ def _device(qmp: Qmp, argv: Sequence[str], types: Mapping[str, str], child: tupl
 
 
 def _host_address(host: object, sysfsdev: object) -> str:
-    """QEMU keeps ``host`` as given, or ``sysfsdev`` when the device was named that way (hw/vfio/pci.c)."""
+    """PCI address on the host of a vfio-pci device.
+
+    QEMU keeps ``host`` as given, or ``sysfsdev`` when that named the device (hw/vfio/pci.c).
+    """
     text = str(host or "").lower()
     text = text if text.count(":") == 2 else f"0000:{text}"
     return text if re.fullmatch(PCI_ADDRESS, text) else os.path.basename(str(sysfsdev or "")).lower()
 
 
-def _told(argv: Sequence[str], name: str | None, address: str) -> dict[str, Any]:
-    """The properties of its ``-device`` option, found by id or host address; empty for a device plugged later."""
+def _from_command_line(argv: Sequence[str], name: str | None, address: str) -> dict[str, Any]:
+    """Properties of a device's ``-device`` option, by id or host address.
+
+    Empty for a device that was plugged later.
+    """
     for device in _qemu_argv.devices(argv):
         if device.get("driver") not in _qemu_argv.VFIO:
             continue
@@ -128,7 +147,10 @@ def _told(argv: Sequence[str], name: str | None, address: str) -> dict[str, Any]
 
 
 def _place(qmp: Qmp, path: str, parent_bus: str) -> dict[str, Any]:
-    """Bus and slot as they are, and the few plain properties that a hot-plugged device may have been given."""
+    """Current bus and slot of a device, and its plain properties.
+
+    Of properties the few that a hot-plugged device may have been given.
+    """
     place: dict[str, Any] = {"bus": os.path.basename(parent_bus)}
     devfn = _get(qmp, path, "addr")
     if isinstance(devfn, int) and devfn >= 0:
@@ -142,7 +164,10 @@ def _place(qmp: Qmp, path: str, parent_bus: str) -> dict[str, Any]:
 
 
 def _problem(kind: str, port: str, port_type: object, hotplug: object) -> str | None:
-    """Why ``device_del`` and ``device_add`` cannot move it; a slot of a shared bus may come back at another address."""
+    """Reason why ``device_del`` and ``device_add`` cannot move a device.
+
+    A device in a slot of a shared bus may come back at another address.
+    """
     if kind == "vfio-pci-nohotplug":
         return "it was started as vfio-pci-nohotplug: use vfio-pci"
     if port_type not in PORTS:

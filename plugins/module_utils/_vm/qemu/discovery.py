@@ -20,13 +20,19 @@ from .probe import Probe
 
 NAME = "qemu"
 Ask = Callable[[str, Sequence[str]], Probe]
-"""What asks a monitor: (path of its socket, command line of that QEMU); `SriovError` when it does not answer."""
+"""Reader of a monitor: (path of its socket, QEMU's command line).
+
+Raises `SriovError` when the monitor does not answer.
+"""
 
 PROGRAM = re.compile(r"qemu-system-\w+|qemu-kvm|kvm")
 
 
 def processes(sysfs: Sysfs) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """(pid, argv) of each running QEMU; a process that ends meanwhile is left out."""
+    """(pid, argv) of each running QEMU.
+
+    A process that ends meanwhile is left out.
+    """
     for pid in sysfs.names("/proc"):
         if pid.isdigit() and _is_qemu(sysfs, pid):
             try:
@@ -38,12 +44,15 @@ def processes(sysfs: Sysfs) -> Iterator[tuple[int, tuple[str, ...]]]:
 
 
 def find_live(sysfs: Sysfs, name: str) -> int | None:
-    """Process id of the QEMU that runs VM ``name`` now, None when there is none."""
+    """Process id of the QEMU that runs VM ``name``, or None."""
     return next((pid for pid, argv in processes(sysfs) if _name(pid, argv) == name), None)
 
 
 def discover(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState]) -> Iterator[VmFacts]:
-    """Facts of each VM, its VFs read from QEMU itself; one that does not answer carries the reason."""
+    """Read the facts of each VM, its VFs from QEMU itself.
+
+    A VM that does not answer has the reason.
+    """
     for pid, argv in processes(sysfs):
         qmp, probe, error = _ask(ask, argv)
         unit, cgroup = _unit(sysfs, pid)
@@ -67,7 +76,10 @@ def discover(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState]) -> It
 
 
 def _is_qemu(sysfs: Sysfs, pid: str) -> bool:
-    """By /proc/PID/exe, which a package upgrade turns into ``... (deleted)``; unreadable once it has gone."""
+    """Whether a process is a QEMU, by /proc/PID/exe.
+
+    A package upgrade turns that into ``... (deleted)``; it cannot be read once the process has ended.
+    """
     try:
         program = sysfs.link(f"/proc/{pid}/exe")
     except SriovError:
@@ -80,7 +92,7 @@ def _name(pid: int, argv: Sequence[str]) -> str:
 
 
 def _ask(ask: Ask, argv: Sequence[str]) -> tuple[str | None, Probe | None, str | None]:
-    """The first monitor that answers, or the last error."""
+    """Probe by the first monitor that answers; else the last error."""
     path, error = None, None
     for path in _qemu_argv.qmp_sockets(argv):
         try:
@@ -91,7 +103,10 @@ def _ask(ask: Ask, argv: Sequence[str]) -> tuple[str | None, Probe | None, str |
 
 
 def _unit(sysfs: Sysfs, pid: int) -> tuple[str, str]:
-    """(service of the process, its whole cgroup path); no service for a process of a login session."""
+    """(service of the process, its whole cgroup path).
+
+    No service for a process of a login session.
+    """
     lines = sysfs.read(f"/proc/{pid}/cgroup").splitlines() if sysfs.exists(f"/proc/{pid}/cgroup") else []
     cgroup = next((line.split(":", 2)[2] for line in lines if line.startswith(("0::", "1:name=systemd"))), "")
     services = [part for part in cgroup.split("/") if part.endswith(".service")]
@@ -116,7 +131,10 @@ def _own_namespaces(sysfs: Sysfs, pid: int) -> bool:
 
 
 def _memory(argv: Sequence[str]) -> int:
-    """Guest RAM in bytes from ``-m`` (MiB unless it has a suffix); the default of QEMU is 128 MiB."""
+    """Guest memory in bytes from ``-m``.
+
+    A number is in MiB unless it has a suffix; QEMU's default is 128 MiB.
+    """
     for value in reversed(_qemu_argv.values(argv, "-m")):
         match = re.fullmatch(r"(\d+)([KMGTkmgt]?)B?", _qemu_argv.parse(value, "size").get("size", ""))
         if match:

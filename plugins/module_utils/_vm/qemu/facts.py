@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is known of a running QEMU besides its VFs: its process, its unit, its monitor."""
+"""Facts of a running QEMU besides its VFs: process, unit, monitor."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from .probe import Probe
 
 @dataclass(frozen=True)
 class QemuFacts:
-    """``qmp``: path of its monitor, None without one; ``probe`` or ``probe_error``: the answer of that.
+    """Facts of a QEMU process.
 
-    ``fragment``: file of its unit, ``restart``: Restart= of that.
+    ``qmp``: path of its monitor, None without one; ``probe`` or ``probe_error``: the answer of that. ``fragment``: file
+    of its unit, ``restart``: Restart= of that.
     """
 
     argv: tuple[str, ...]
@@ -31,7 +32,7 @@ class QemuFacts:
 
     @classmethod
     def of(cls, vm: VmFacts) -> QemuFacts:
-        """Of a VM that this backend found."""
+        """Facts of a VM of this backend."""
         if not isinstance(vm.detail, cls):
             raise TypeError(f"VM {vm.name} is of backend {vm.backend}, its facts are {type(vm.detail).__name__}")
         return vm.detail

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The guest of a QEMU through its monitor: unplug, stop and migrate; load, plug and continue."""
+"""The guest of a QEMU, controlled through its monitor.
+
+To save: unplug, stop and migrate. To restore: load, plug and continue.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,16 @@ from .part import QemuPart
 from .qmp import Qmp, QmpError
 
 FAST = 10**12
-"""Bytes a second for a stopped guest: the default limit of 128 MiB/s is meant for networks."""
+"""Bytes a second for the migration of a stopped guest.
+
+The default limit of 128 MiB/s is meant for networks.
+"""
 MIGRATING = ("active", "setup", "device", "pre-switchover")
 
 
 @dataclass(frozen=True)
 class Guest:
-    """A VM of the manifest, its part of that, and a connected monitor."""
+    """A VM of the manifest, its part, and a connected monitor."""
 
     qmp: Qmp
     vm: ManifestVm
@@ -37,11 +43,14 @@ class Guest:
         return vfio_devices(self.qmp, self.part.argv)
 
     def status(self) -> str:
-        """query-status: running, paused, inmigrate, postmigrate, ... (qapi/run-state.json)."""
+        """Read query-status: running, paused, inmigrate, postmigrate, ... (qapi/run-state.json)."""
         return str(self.qmp.execute("query-status")["status"])
 
     def require_as_armed(self, devices: Sequence[GuestDevice]) -> None:
-        """A VM that changed since arming is not touched: `SriovError`."""
+        """Require a running VM with the VFs it had while arming.
+
+        Raises `SriovError`: a VM that changed since is not saved.
+        """
         have, armed = {device.address for device in devices}, {vf.address for vf in self.vm.vfs}
         if have != armed:
             raise SriovError(
@@ -52,7 +61,10 @@ class Guest:
             raise SriovError(f"VM {self.vm.name} is {status}, not running: it is not saved")
 
     def unplug(self, devices: Sequence[GuestDevice]) -> None:
-        """All VFs at once: each guest driver takes its time (pciehp waits 5 s after the button is pressed)."""
+        """Unplug all VFs at once.
+
+        Each guest driver takes its time: pciehp waits 5 s after the button is pressed.
+        """
         for device in devices:
             try:
                 self.qmp.execute("device_del", id=device.handle)
@@ -80,7 +92,7 @@ class Guest:
             raise SriovError(f"the migration is complete but QEMU is {status}, expected postmigrate")
 
     def cancel_migration(self) -> None:
-        """End a migration that is under way, whatever comes of it."""
+        """End a migration that is under way, with whatever result."""
         if self.qmp.execute("query-migrate").get("status") not in MIGRATING:
             return
         self.qmp.execute("migrate_cancel")
@@ -92,14 +104,17 @@ class Guest:
             return
 
     def load(self, state: str) -> None:
-        """Read the guest from the file ``state``, unless that has begun already; wait for its end."""
+        """Load the guest from the file ``state``, waiting for the end.
+
+        A load that has begun already is not begun again.
+        """
         if self.qmp.execute("query-migrate").get("status", "none") == "none":
             extra = {"exit-on-error": False} if self.qmp.version >= (9, 1, 0) else {}
             self.qmp.execute("migrate-incoming", uri=f"file:{state}", **extra)
         _qmp.poll_migration(self.qmp, self.deadlines.migrate, self.sleep)
 
     def go_on(self, before_run: Callable[[], None] = lambda: None) -> None:
-        """Plug the VFs that are missing, continue, and see that both are so."""
+        """Plug missing VFs and continue the guest, then verify both."""
         plugged = {device.address for device in self.devices()}
         for vf in self.vm.vfs:
             if vf.address not in plugged:
@@ -114,7 +129,10 @@ class Guest:
             raise SriovError(f"VM {self.vm.name} is {status['status']}, VFs missing: {lost}")
 
     def _plug(self, address: str) -> None:
-        """Plug one VF. A group can be open only once (drivers/vfio/group.c): udev may have it for a moment."""
+        """Plug one VF, again while its group is busy.
+
+        A group can be open only once (drivers/vfio/group.c): udev may have it for a moment.
+        """
         until = time.monotonic() + self.deadlines.answer
         while True:
             try:

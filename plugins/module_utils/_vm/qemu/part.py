@@ -19,9 +19,10 @@ from .facts import QemuFacts
 
 @dataclass(frozen=True)
 class QemuPart:
-    """``argv``: its own command line; ``restore_argv``: the one that waits for the state.
+    """QEMU's part of the manifest.
 
-    ``devices``: arguments of device_add that plug a VF again at the same place, by the VF's address.
+    ``argv``: its own command line; ``restore_argv``: of the QEMU that waits for the state; ``devices``: arguments of
+    device_add that plug a VF again at the same place, by the VF's address.
     """
 
     qmp: str
@@ -32,22 +33,28 @@ class QemuPart:
 
     @classmethod
     def made(cls, vm: VmFacts) -> QemuPart:
-        """Of a VM as it runs; `BadInputError` for one that cannot be asked."""
+        """Make the part of a running VM.
+
+        Raises `BadInputError` for a VM that does not answer over QMP.
+        """
         facts = QemuFacts.of(vm)
         if facts.probe is None or facts.qmp is None:
             raise BadInputError(f"VM {vm.name} cannot be asked over QMP: {facts.probe_error}")
-        found = {device.address: dict(device.arguments) for device in facts.probe.devices}
+        arguments = {device.address: dict(device.arguments) for device in facts.probe.devices}
         return cls(
             facts.qmp,
             facts.argv,
             tuple(_argv.for_restore(facts.argv, facts.probe.machines)),
             facts.cwd,
-            {vf.address: found[vf.address] for vf in vm.vfs},
+            {vf.address: arguments[vf.address] for vf in vm.vfs},
         )
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], where: str) -> QemuPart:
-        """From a manifest; `BadInputError` names the path of the wrong key."""
+        """Parse the part of a manifest.
+
+        Raises `BadInputError` naming the path of the wrong key.
+        """
         known = {item.name for item in fields(cls)}
         for key in sorted(known ^ set(data)):
             raise BadInputError(f"{where}.{key}: {'missing' if key in known else 'unknown key'}")
@@ -64,7 +71,10 @@ class QemuPart:
         return cls(data["qmp"], tuple(data["argv"]), tuple(data["restore_argv"]), data["cwd"], devices)
 
     def require(self, vfs: Collection[str], where: str) -> None:
-        """`BadInputError` unless each of these VFs, by address, can be plugged again."""
+        """Require that each of these VFs can be plugged again.
+
+        ``vfs`` are addresses. Raises `BadInputError`.
+        """
         lost = sorted(set(vfs) - self.devices.keys())
         if lost:
             raise BadInputError(f"{where}.devices: no arguments of device_add for VF {', '.join(lost)}")
@@ -74,6 +84,6 @@ class QemuPart:
         return cls.parse(vm.part, f"VM {vm.name}")
 
     def to_dict(self) -> dict[str, Any]:
-        """As in the manifest: lists where this has tuples."""
+        """The part as in the manifest, with lists for tuples."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return plain

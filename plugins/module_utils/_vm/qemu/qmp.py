@@ -1,9 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A QMP client over a unix socket: every answer is checked, every wait has a deadline.
+"""A QMP client over a unix socket.
 
-Protocol: docs/interop/qmp-spec.rst of QEMU. One JSON object a line; events may come between a command and its answer.
+Every answer is checked, every wait has a deadline. Protocol: docs/interop/qmp-spec.rst of QEMU. One JSON object a line;
+events may come between a command and its answer.
 """
 
 from __future__ import annotations
@@ -19,14 +20,20 @@ from ..._model.deadlines import ANSWER_S, MONITOR_PAUSE_S
 from ..._model.errors import DeadlineError, SriovError
 
 Answer = Any
-"""The ``return`` member of an answer; each command has its own shape (docs/interop/qemu-qmp-ref)."""
+"""The ``return`` member of an answer.
+
+Each command has its own shape (docs/interop/qemu-qmp-ref).
+"""
 
 Message = dict[str, Any]
 FINAL = ("completed", "failed", "cancelled")
 
 
 class QmpError(SriovError):
-    """QEMU answered a command with an error; ``kind`` is its class, ``description`` its text."""
+    """QEMU's error in answer to a command.
+
+    ``kind`` is its class, ``description`` its text.
+    """
 
     def __init__(self, command: str, kind: str, description: str) -> None:
         super().__init__(f"QEMU refused {command}: {description} ({kind})")
@@ -34,11 +41,14 @@ class QmpError(SriovError):
 
 
 class QmpClosedError(SriovError):
-    """The connection ended: QEMU has exited, or another client holds the monitor."""
+    """End of the connection: QEMU has exited, or another client holds the monitor."""
 
 
 class Qmp:
-    """One connected monitor, capabilities negotiated. ``pid`` is QEMU's process id (SO_PEERCRED of the listener)."""
+    """One connected monitor, capabilities negotiated.
+
+    ``pid`` is QEMU's process id (SO_PEERCRED of the listener).
+    """
 
     def __init__(self, connection: socket.socket, timeout: float = ANSWER_S) -> None:
         self._socket, self._timeout = connection, timeout
@@ -62,7 +72,10 @@ class Qmp:
         self.close()
 
     def execute(self, command: str, timeout: float | None = None, **arguments: object) -> Answer:
-        """The ``return`` member of the answer; `QmpError` when QEMU refuses. Argument ``a_b`` is sent as given."""
+        """Execute a command; returns the ``return`` member of its answer.
+
+        An argument ``a_b`` is sent as given. Raises `QmpError` when QEMU refuses.
+        """
         self._last += 1  # a late answer to a command that timed out must not be taken for this one's
         request: Message = {"execute": command, "id": self._last}
         if arguments:
@@ -84,7 +97,10 @@ class Qmp:
                 return answer["return"]
 
     def wait_event(self, wanted: Callable[[Message], bool], what: str, timeout: float) -> Message:
-        """The first event (kept or coming) that ``wanted`` accepts; it is taken out. `DeadlineError` names ``what``."""
+        """Take the first event, kept or coming, that ``wanted`` accepts.
+
+        Raises `DeadlineError` naming ``what``.
+        """
         until = time.monotonic() + timeout
         seen = 0
         while True:
@@ -97,7 +113,7 @@ class Qmp:
                 self.events.append(message)
 
     def wait_closed(self, timeout: float) -> None:
-        """Until QEMU has closed the connection, which it does when it exits."""
+        """Wait until QEMU closes the connection, as when it exits."""
         until = time.monotonic() + timeout
         try:
             while True:
@@ -126,13 +142,19 @@ class Qmp:
 
 
 def _peer_pid(connection: socket.socket) -> int:
-    """unix(7) SO_PEERCRED: credentials of the process that called listen(2)."""
+    """Process id of the listener, by SO_PEERCRED.
+
+    Credentials of the process that called listen(2): unix(7).
+    """
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     return int(struct.unpack("3i", raw)[0])
 
 
 def connect(path: str, timeout: float = ANSWER_S) -> Qmp:
-    """A monitor at the socket ``path`` (as this machine sees it); `SriovError` when nobody listens there."""
+    """Connect to the monitor at the socket ``path``.
+
+    As this machine sees it. Raises `SriovError` when nobody listens there.
+    """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(timeout)
     try:
@@ -149,9 +171,10 @@ def connect(path: str, timeout: float = ANSWER_S) -> Qmp:
 def poll_migration(
     qmp: Qmp, timeout: float, sleep: Callable[[float], None] = time.sleep, interval: float = MONITOR_PAUSE_S
 ) -> Message:
-    """Follow ``query-migrate`` to its end: ``migrate`` answers OK and fails later. The last answer when completed.
+    """Wait for a migration's end; returns the last answer of ``query-migrate``.
 
-    `SriovError` with QEMU's own text when it failed or was cancelled, `DeadlineError` after ``timeout`` seconds.
+    ``migrate`` answers OK and fails later. Raises `SriovError` with QEMU's own text when it failed or was cancelled,
+    `DeadlineError` after ``timeout`` seconds.
     """
     until = time.monotonic() + timeout
     while True:

@@ -13,11 +13,14 @@ from .facts import QemuFacts
 
 TRANSIENT = "/run/systemd/transient/"
 RESTARTS_LEFT_ALONE = ("", "no", "on-failure", "on-abnormal", "on-abort", "on-watchdog")
-"""Values of Restart= that do not start a QEMU again which ended with status 0 (systemd.service(5))."""
+"""Values of Restart= that leave a QEMU with status 0 ended.
+
+See systemd.service(5).
+"""
 
 
 def problems(vm: VmFacts) -> Iterator[tuple[str, str]]:
-    """(problem, fix) of a VM that this backend found."""
+    """(problem, fix) for each reason against saving a VM."""
     facts = QemuFacts.of(vm)
     yield from _process(facts)
     yield from _unit(vm.unit, facts)
