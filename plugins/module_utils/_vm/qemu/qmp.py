@@ -41,7 +41,10 @@ class QmpError(SriovError):
 
 
 class QmpClosedError(SriovError):
-    """End of the connection: QEMU has exited, or another client holds the monitor."""
+    """End of the connection.
+
+    QEMU has exited, or another client holds the monitor.
+    """
 
 
 class Qmp:

@@ -58,10 +58,10 @@ def test_hot_plugged_vf_counts_too(node: FakeNode, pf: FakePf) -> None:
 
 def test_arguments_of_a_vf_without_an_id_are_its_own() -> None:
     argv = ["q", "-device", "vfio-pci,host=04:10.0,bus=rp1", "-device", "vfio-pci,host=04:10.2,bus=rp2,rombar=0"]
-    assert devices._told(argv, None, "0000:04:10.2") == {
+    assert devices._from_command_line(argv, None, "0000:04:10.2") == {
         "driver": "vfio-pci", "host": "04:10.2", "bus": "rp2", "rombar": "0",
     }  # fmt: skip
-    assert devices._told(argv, None, "0000:04:10.4") == {}
+    assert devices._from_command_line(argv, None, "0000:04:10.4") == {}
 
 
 def test_other_hot_plugged_devices_and_blockers_are_problems(node: FakeNode, pf: FakePf) -> None:
