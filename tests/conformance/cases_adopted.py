@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""VFs that were adopted from another kernel: reset before a driver may make them bus masters, and no masters before."""
+"""Adopted VFs: reset before a driver can make them bus masters.
+
+They were adopted from another kernel, and are no bus masters before.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ from kernel_log import KernelLog, of_device
 
 
 def adopted_with_driver(pf: Pf) -> str:
-    """Two adopted VFs, both present; the driver of VFs that is not vfio's."""
+    """Two adopted VFs, and the driver that is not vfio's.
+
+    Both are present; the driver is the one that the kernel chooses for VFs.
+    """
     driver = VF_DRIVERS.get(pf.driver)
     if driver is None or not pf.files.exists(f"{DRIVERS}/{driver}"):
         raise SkippedError(f"no driver is known for VFs of {pf.driver}, or this kernel has none")
@@ -24,7 +30,7 @@ def adopted_with_driver(pf: Pf) -> str:
 
 
 def forbid_reset(pf: Pf, number: int, forbid: bool = True) -> None:
-    """No method is left to reset a VF, or all again."""
+    """Leave no method to reset a VF, or restore all."""
     path = f"{DEVICES}/{pf.vf(number)}/reset_method"
     if not pf.files.exists(path):
         raise SkippedError(f"VF {number} has no way to be reset")
@@ -32,7 +38,9 @@ def forbid_reset(pf: Pf, number: int, forbid: bool = True) -> None:
 
 
 def refused_for_want_of_reset(pf: Pf, number: int, driver: str) -> bool:
-    """Have a driver probe a VF, and let it go again: was it kept away because the VF cannot be reset?
+    """Whether a VF without a reset method gets no driver.
+
+    A driver is made to probe the VF, and unbound again.
 
     Whether the driver then likes the VF is its own affair: nvme does not, unless somebody has given the VF resources.
     """
@@ -51,8 +59,11 @@ def refused_for_want_of_reset(pf: Pf, number: int, driver: str) -> bool:
 
 @case(real_only=True, words=KEEP)
 def case_adopted_vf_is_reset_before_its_driver(pf: Pf) -> None:
-    """A driver comes to an adopted VF only after a reset: none of another kernel's addresses can be used any more. One
-    that cannot be reset gets no driver; once it was reset, by the probe or by hand, it needs no other reset."""
+    """A reset before a driver is bound to an adopted VF.
+
+    None of another kernel's addresses can be used any more. A VF that cannot be reset gets no driver; once it was
+    reset, by the probe or by hand, it needs no other reset.
+    """
     driver = adopted_with_driver(pf)
     for number, by_hand in ((0, False), (1, True)):
         forbid_reset(pf, number)
@@ -68,7 +79,10 @@ def case_adopted_vf_is_reset_before_its_driver(pf: Pf) -> None:
 
 @case(real_only=True, words=KEEP)
 def case_vf_begun_anew_is_not_reset(pf: Pf) -> None:
-    """VFs that were not adopted are as new: no reset before a driver, nor after they were kept and dropped."""
+    """No reset of VFs that were not adopted.
+
+    They are as new: no reset before a driver, nor after they were kept and dropped.
+    """
     driver = adopted_with_driver(pf)
     pf.ok(NO_SCAN, 0)
     pf.ok(NO_SCAN, 2)
@@ -79,7 +93,10 @@ def case_vf_begun_anew_is_not_reset(pf: Pf) -> None:
 
 @case(real_only=True, words=KEEP)
 def case_adopted_vf_is_not_reset_before_vfio(pf: Pf) -> None:
-    """vfio-pci resets a VF when it is opened, so nothing does before: bound without a reset, and stale until one."""
+    """No reset before vfio-pci, which resets a VF when opened.
+
+    Bound without a reset, it is stale until one.
+    """
     driver = adopted_with_driver(pf)
     forbid_reset(pf, 0)
     log = KernelLog()
@@ -94,8 +111,11 @@ def case_adopted_vf_is_not_reset_before_vfio(pf: Pf) -> None:
 
 @case(real_only=True, words=KEEP)
 def case_adopted_vf_is_no_bus_master(pf: Pf) -> None:
-    """An adopted VF that was removed while it was a bus master is none when it is added again, nor was it meanwhile:
-    else the log would say that it was left one."""
+    """An adopted VF that is no bus master when added again.
+
+    It was removed while it was a bus master. It was none meanwhile either: otherwise the log would report one that was
+    left so.
+    """
     keeps(pf)
     adopts(pf, NO_SCAN, 2)
     pf.ok("sriov_scan_vf_id", "0")

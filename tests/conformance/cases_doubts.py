@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Doubts about VFs that another kernel has left enabled: they are begun anew, and the log says why."""
+"""Doubts about VFs that another kernel has left enabled.
+
+They are begun anew, and the log gives the reason.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ from sriov_config import (
 
 @case(vfs=3, real_only=True, words=KEEP)
 def case_kept_vfs_of_another_number(pf: Pf) -> None:
-    """More or fewer than were kept: begun anew."""
+    """Another number than was kept: begun anew."""
     for number in (1, 3):
         keeps(pf)
         declines(pf, "another number was asked for", number=number)
@@ -38,7 +41,7 @@ def case_kept_vfs_of_another_number(pf: Pf) -> None:
 
 @case(real_only=True, words=KEEP)
 def case_kept_vfs_after_a_reset_of_the_pf(pf: Pf) -> None:
-    """A reset of the PF has disabled them: that is seen."""
+    """A reset of the PF, which has disabled kept VFs, noticed."""
     if not pf.files.exists(f"{pf.path}/reset"):
         raise SkippedError("this PF has no way to be reset")
     keeps(pf)
@@ -50,7 +53,10 @@ def case_kept_vfs_after_a_reset_of_the_pf(pf: Pf) -> None:
 
 @case(real_only=True, words=KEEP)
 def case_kept_vfs_with_a_bar_that_moved(pf: Pf) -> None:
-    """A VF BAR that is elsewhere now: begun anew, with the BAR where the kernel has put it."""
+    """A VF BAR that has moved: begun anew.
+
+    The BAR is where the kernel has put it.
+    """
     keeps(pf)
     space = sriov(pf.config)
     bar = space.get(VF_BAR)
@@ -63,7 +69,10 @@ def case_kept_vfs_with_a_bar_that_moved(pf: Pf) -> None:
 
 @case(real_only=True, words=KEEP)
 def case_kept_vfs_with_another_control(pf: Pf) -> None:
-    """Another bit of the control register (ARI) than was found: begun anew, with the register as it should be."""
+    """Another bit of the control register (ARI): begun anew.
+
+    The register is then as it should be.
+    """
     keeps(pf)
     space = sriov(pf.config)
     control = space.get(CONTROL)
@@ -76,7 +85,10 @@ def case_kept_vfs_with_another_control(pf: Pf) -> None:
 
 @case(real_only=True, words=KEEP)
 def case_kept_vfs_with_another_page_size(pf: Pf) -> None:
-    """Another page size than was found: begun anew, with the page size as it should be."""
+    """Another page size than was kept: begun anew.
+
+    The page size is then as it should be.
+    """
     keeps(pf)
     space = sriov(pf.config)
     size = space.get(PAGE_SIZE)
@@ -89,7 +101,7 @@ def case_kept_vfs_with_another_page_size(pf: Pf) -> None:
 
 @case(real_only=True, words=KEEP)
 def case_kept_vfs_with_another_numvfs(pf: Pf) -> None:
-    """Another NumVFs in hardware than was found: begun anew."""
+    """Another NumVFs in hardware than was kept: begun anew."""
     keeps(pf)
     space = sriov(pf.config)
     control = space.get(CONTROL)
@@ -103,38 +115,50 @@ def case_kept_vfs_with_another_numvfs(pf: Pf) -> None:
 
 @case(real_only=True, words=KEEP)
 def case_left_with_another_page_size(pf: Pf) -> None:
-    """Found with another page size: not kept, disabled, started from nothing."""
+    """Another page size at boot: not kept, disabled, begun from nothing."""
     refuses(pf, "the page size has changed", lambda space: space.flip(PAGE_SIZE, 3))
 
 
 @case(real_only=True, words=KEEP)
 def case_left_with_another_ari(pf: Pf) -> None:
-    """Found with the other ARI bit than this kernel wants: not kept, disabled, started from nothing."""
+    """Another ARI bit at boot than this kernel requires: not kept.
+
+    The VFs are disabled, and begun from nothing.
+    """
     refuses(pf, "ARI has changed", lambda space: space.flip(CONTROL, ARI))
 
 
 @case(real_only=True, words=KEEP)
 def case_left_with_a_foreign_control_bit(pf: Pf) -> None:
-    """Found with a bit that no kernel sets (VF migration): not kept, disabled, started from nothing."""
+    """A bit that no kernel sets (VF migration): not kept.
+
+    The VFs are disabled, and begun from nothing.
+    """
     why = "the SR-IOV control register has unknown bits"
     refuses(pf, why, lambda space: space.flip(CONTROL, MIGRATION_INTERRUPT))
 
 
 @case(real_only=True, words=KEEP)
 def case_left_with_no_numvfs(pf: Pf) -> None:
-    """Found with VF Enable but none that is enabled: not kept, disabled, started from nothing."""
+    """VF Enable without any VF: not kept, disabled, begun from nothing."""
     refuses(pf, "NumVFs, VF offset or VF stride is invalid", lambda space: bool(space.get(CONTROL) & VF_ENABLE), 0)
 
 
 @case(real_only=True, words=KEEP)
 def case_left_with_too_many_numvfs(pf: Pf) -> None:
-    """Found with more VFs than there are: not kept, disabled, started from nothing."""
+    """More VFs than the PF supports: not kept.
+
+    They are disabled, and begun from nothing.
+    """
     number, why = sriov(pf.config).get(TOTAL_VFS) + 1, "NumVFs, VF offset or VF stride is invalid"
     refuses(pf, why, lambda space: space.get(NUM_VFS) == number and bool(space.get(CONTROL) & VF_ENABLE), number)
 
 
 def refuses(pf: Pf, why: str, change: Callable[[Space], bool], number: int = 2) -> None:
-    """VFs are found with something changed, if the hardware lets it be changed (``change`` tells), and not kept."""
+    """Have VFs that are changed, and require them not kept.
+
+    ``change`` returns whether the hardware accepts the change.
+    """
     taken: list[bool] = []
     lines = left_enabled(pf, number, lambda space: taken.append(change(space)))
     if not all(taken):

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cases about drivers: who is bound to a VF or a PF, and what that allows. They need a real kernel."""
+"""Cases about drivers of VFs and PFs, on real kernels.
+
+They show what binding allows.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ NEW_FILES = ("sriov_numvfs_no_scan", "sriov_scan_vf_id", "sriov_remove_vf_id")
 
 
 def bind_vfio(pf: Pf, address: str) -> None:
-    """Bind a function to vfio-pci by its driver_override, and undo that at the end of the case."""
+    """Bind a function to vfio-pci by its driver_override.
+
+    That is undone at the end of the case.
+    """
     if not pf.files.exists(f"{DRIVERS}/vfio-pci"):
         raise SkippedError("this kernel has no vfio-pci")
     pf.files.write(f"{DEVICES}/{address}/driver_override", "vfio-pci\n")
@@ -31,7 +37,10 @@ def unbind(pf: Pf, address: str) -> None:
 
 
 def unbind_pf(pf: Pf) -> None:
-    """Unbind the PF, and bind its own driver again at the end of the case."""
+    """Unbind the PF, and bind its driver again afterwards.
+
+    It is bound again at the end of the case.
+    """
     driver = pf.driver
 
     def rebind() -> None:
@@ -45,7 +54,10 @@ def unbind_pf(pf: Pf) -> None:
 
 @case(real_only=True)
 def case_remove_bound_vf_is_ebusy(pf: Pf) -> None:
-    """A VF that is bound to a driver is not removed, nor is any other of the list; unbound it is."""
+    """EBUSY for a bound VF; no VF of the list is removed.
+
+    Unbound, it is removed.
+    """
     pf.ok("sriov_numvfs_no_scan", 2)
     pf.ok("sriov_scan_vf_id", "0-1")
     bind_vfio(pf, pf.vf(1))
@@ -60,7 +72,10 @@ def case_remove_bound_vf_is_ebusy(pf: Pf) -> None:
 
 @case(real_only=True)
 def case_scan_binds_nothing_with_autoprobe_off(pf: Pf) -> None:
-    """VFs that are added have no driver while autoprobe is off, and can be bound by driver_override."""
+    """No driver for added VFs while autoprobe is off.
+
+    They can be bound by driver_override.
+    """
     pf.ok("sriov_numvfs_no_scan", 2)
     pf.ok("sriov_scan_vf_id", 1)
     require(pf.files.link(f"{DEVICES}/{pf.vf(1)}/driver") is None, "VF 1 is bound")
@@ -79,7 +94,10 @@ def case_no_driver_is_enoent(pf: Pf) -> None:
 
 @case(real_only=True)
 def case_driver_without_opt_in_is_eopnotsupp(pf: Pf) -> None:
-    """A PF driver that has not declared that VFs may be absent (vfio-pci is one): EOPNOTSUPP for every new file."""
+    """EOPNOTSUPP of every new file without the driver's opt-in.
+
+    The PF's driver has not declared that VFs may be absent (vfio-pci is one).
+    """
     if "sriov_absent_vfs=" in pf.files.read("/proc/cmdline"):
         raise SkippedError("pci=sriov_absent_vfs= is on the command line; its own case runs instead")
     unbind_pf(pf)
@@ -91,7 +109,10 @@ def case_driver_without_opt_in_is_eopnotsupp(pf: Pf) -> None:
 
 @case(real_only=True, words=LISTED)
 def case_allow_list_admits_and_taints(pf: Pf) -> None:
-    """`pci=sriov_absent_vfs=VENDOR:DEVICE` admits a driver that has not opted in, and taints (U, bit 6) when used."""
+    """A driver admitted by `pci=sriov_absent_vfs=VENDOR:DEVICE`, which taints when used.
+
+    The driver has not opted in. The taint is U, bit 6.
+    """
     unbind_pf(pf)
     bind_vfio(pf, pf.address)
     pf.undo.append(lambda: unbind(pf, pf.address))
@@ -102,7 +123,10 @@ def case_allow_list_admits_and_taints(pf: Pf) -> None:
 
 @case(real_only=True)
 def case_unbound_pf_keeps_or_disables(pf: Pf) -> None:
-    """Unbinding the PF with no VF present: its driver disables SR-IOV (igb) or leaves it on (nvme), for a new start."""
+    """Unbinding the PF with no VF present.
+
+    Its driver disables SR-IOV (igb) or leaves it on (nvme), for a new start.
+    """
     pf.ok("sriov_numvfs_no_scan", 2)
     unbind_pf(pf)
     enabled = int(pf.read("sriov_numvfs"))
@@ -116,7 +140,10 @@ def case_unbound_pf_keeps_or_disables(pf: Pf) -> None:
 
 @case(real_only=True)
 def case_reset_of_pf_keeps_vfs(pf: Pf) -> None:
-    """A function-level reset of the PF, with one VF present: the rest can be added after it."""
+    """A function-level reset of the PF, with one VF present.
+
+    The rest can be added after it.
+    """
     if not pf.files.exists(f"{pf.path}/reset"):
         raise SkippedError("this PF has no way to be reset")
     pf.ok("sriov_numvfs_no_scan", 2)
@@ -129,8 +156,10 @@ def case_reset_of_pf_keeps_vfs(pf: Pf) -> None:
 
 @case(real_only=True)
 def case_scan_without_vf_enable_is_eio(pf: Pf) -> None:
-    """VF Enable was cleared behind the kernel's back, with no VF present and with one: EIO, and nothing is added.
-    Disabled and enabled again, all is well."""
+    """EIO when VF Enable was cleared behind the kernel's back.
+
+    Nothing is added, with no VF present and with one. Disabled and enabled again, VFs work.
+    """
     for present in ((), (1,)):
         pf.ok("sriov_numvfs_no_scan", 2)
         for number in present:
@@ -148,7 +177,10 @@ def case_scan_without_vf_enable_is_eio(pf: Pf) -> None:
 
 @case(real_only=True)
 def case_removed_vf_is_no_bus_master(pf: Pf) -> None:
-    """A VF that is removed reaches memory no more: nobody would stop it when the kernel is left."""
+    """A removed VF without access to memory.
+
+    Nobody would stop it when the kernel is left.
+    """
     pf.ok("sriov_numvfs_no_scan", 2)
     pf.ok("sriov_scan_vf_id", 1)
     space = Space(f"{pf.files.root.rstrip('/')}{DEVICES}/{pf.vf(1)}/config")

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Allocations that fail, each in turn: a write does all that it was asked for, or nothing.
+"""Failing allocations, each in turn: a write succeeds whole, or fails.
 
 Linux makes the N-th allocation of one thread fail (Documentation/fault-injection/fault-injection.rst, fail-nth).
 """
@@ -28,7 +28,7 @@ def only_first(pf: Pf) -> None:
 
 
 def arm() -> None:
-    """Let allocations fail that may sleep, too, and say nothing about each."""
+    """Let allocations that may sleep fail, too, without messages."""
     if not os.path.exists(NTH):
         raise SkippedError("this kernel has no CONFIG_FAULT_INJECTION")
     for name in ALLOCATORS:
@@ -41,7 +41,10 @@ def arm() -> None:
 
 
 def write_failing(pf: Pf, name: str, text: str, number: int) -> tuple[int, bool]:
-    """One write whose allocation ``number`` (from 1) fails: its errno (0: success), and whether it had so many."""
+    """Write once while allocation ``number`` (from 1) fails.
+
+    Returns the errno (0: success), and whether there were so many allocations.
+    """
     data = text.encode()
     target = os.open(f"{pf.files.root.rstrip('/')}{pf.path}/{name}", os.O_WRONLY)
     nth = os.open(NTH, os.O_RDWR)
@@ -61,7 +64,10 @@ def write_failing(pf: Pf, name: str, text: str, number: int) -> tuple[int, bool]
 
 
 def each_in_turn(pf: Pf, name: str, text: str, after: Callable[[bool], None]) -> None:
-    """Write again and again, a later allocation failing each time, until none is left; ``after`` checks and undoes."""
+    """Write with a later allocation failing each time, until none is left.
+
+    ``after`` checks and undoes.
+    """
     arm()
     answers: Counter[str] = Counter()
     for number in range(1, ENOUGH):
@@ -81,7 +87,7 @@ def each_in_turn(pf: Pf, name: str, text: str, after: Callable[[bool], None]) ->
 
 
 def adding(pf: Pf, name: str, text: str) -> None:
-    """A write that adds all three, with each allocation failing in turn."""
+    """Add all three VFs, with each allocation failing in turn."""
     only_first(pf)
     pf.ok("sriov_numvfs_no_scan", 3)
 
@@ -95,13 +101,16 @@ def adding(pf: Pf, name: str, text: str) -> None:
 
 @case(vfs=3, real_only=True)
 def case_faults_while_adding(pf: Pf) -> None:
-    """Three VFs are added, or none; the next try is not in the way of the last."""
+    """Three VFs added, or none, and no trace of a failure.
+
+    The next try succeeds.
+    """
     adding(pf, "sriov_scan_vf_id", LIST)
 
 
 @case(vfs=3, real_only=True)
 def case_faults_while_completing(pf: Pf) -> None:
-    """As above, by `sriov_numvfs`."""
+    """Three VFs added by `sriov_numvfs`, or none."""
     adding(pf, "sriov_numvfs", "3")
 
 
@@ -122,10 +131,11 @@ def case_faults_while_removing(pf: Pf) -> None:
 
 @case(vfs=3, real_only=True)
 def case_faults_while_enabling(pf: Pf) -> None:
-    """VFs are enabled, or SR-IOV is off. Of the core: a driver with more to do has failures of its own.
+    """VFs enabled, or SR-IOV off; allocations of the core alone.
 
-    (igb goes on without MSI-X, reports success with nothing enabled, and then refuses until it is bound again:
-    drivers/net/ethernet/intel/igb/igb_main.c, igb_set_interrupt_capability.)
+    A driver with more to do has failures of its own. (igb continues without MSI-X, reports success with nothing
+    enabled, and then refuses until it is bound again: drivers/net/ethernet/intel/igb/igb_main.c,
+    igb_set_interrupt_capability.)
     """
     if pf.driver not in CORE_ONLY:
         raise SkippedError(f"{pf.driver} does more than the core when VFs are enabled")

@@ -1,9 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""VFs that another kernel has left enabled, on a kernel that was booted with `pci=sriov_keep_vfs`: kept, and adopted.
+"""VFs that another kernel has left enabled: kept, and adopted.
 
-Every reason against it is in cases_doubts.py, what then holds for a VF in cases_adopted.py.
+This kernel was booted with `pci=sriov_keep_vfs`. Every reason against keeping is in cases_doubts.py, what then holds
+for a VF in cases_adopted.py.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ TAINT_USER = 1 << 6
 
 @case(real_only=True, words=KEEP)
 def case_kept_vfs_are_off_for_everybody(pf: Pf) -> None:
-    """Kept: enabled in hardware, no memory decoded; `sriov_numvfs` is 0, none is there, none can be added."""
+    """Kept VFs: enabled in hardware, off for everybody else.
+
+    No memory is decoded; `sriov_numvfs` is 0, none is present, none can be added.
+    """
     keeps(pf)
     pf.refused("sriov_scan_vf_id", 0, ENOENT)
     require(pf.read(NO_SCAN) == "0", f"{NO_SCAN} is {pf.read(NO_SCAN)}")
@@ -40,7 +44,10 @@ def case_kept_vfs_are_off_for_everybody(pf: Pf) -> None:
 
 @case(real_only=True, words=KEEP)
 def case_kept_vfs_are_adopted_by_no_scan(pf: Pf) -> None:
-    """The same number to `sriov_numvfs_no_scan`: the log says so, they are on, absent, and answer when added."""
+    """The same number to `sriov_numvfs_no_scan`: adopted.
+
+    The log reports it, they are on, absent, and answer when added.
+    """
     keeps(pf)
     adopts(pf, NO_SCAN, 2)
     pf.is_state(2, ())
@@ -50,7 +57,7 @@ def case_kept_vfs_are_adopted_by_no_scan(pf: Pf) -> None:
 
 @case(real_only=True, words=KEEP)
 def case_kept_vfs_are_adopted_by_the_stock_file(pf: Pf) -> None:
-    """The same number to `sriov_numvfs`: adopted, and all are there."""
+    """The same number to `sriov_numvfs`: adopted, and all present."""
     keeps(pf)
     adopts(pf, "sriov_numvfs", 2)
     pf.is_state(2, (0, 1))
@@ -59,8 +66,10 @@ def case_kept_vfs_are_adopted_by_the_stock_file(pf: Pf) -> None:
 
 @case(real_only=True, words=KEEP)
 def case_kept_vfs_are_adopted_without_a_wait(pf: Pf) -> None:
-    """Nothing waits for the hardware once the kernel has decided to adopt. Tried three times: the emulator may pause
-    for so long by itself, the kernel would wait each time."""
+    """Adoption without a wait for the hardware.
+
+    The case tries three times: the emulator may pause for so long by itself, the kernel would wait each time.
+    """
     after: list[float] = []
     for _ in range(3):
         keeps(pf)
@@ -79,7 +88,7 @@ def case_kept_vfs_are_adopted_without_a_wait(pf: Pf) -> None:
 
 @case(real_only=True, words=KEEP)
 def case_kept_vfs_are_begun_anew_after_zero(pf: Pf) -> None:
-    """Adopted VFs are disabled as all VFs are; enabled again they are not adopted."""
+    """Adopted VFs disabled as all VFs; enabled again, not adopted."""
     keeps(pf)
     adopts(pf, NO_SCAN, 2)
     pf.ok(NO_SCAN, 0)
@@ -94,7 +103,10 @@ def case_kept_vfs_are_begun_anew_after_zero(pf: Pf) -> None:
 
 @case(real_only=True, words=KEEP)
 def case_kept_vfs_are_dropped_by_zero(pf: Pf) -> None:
-    """0 to either file disables kept VFs, although it reads 0 before; after a second the hardware is as new."""
+    """0 to either file disables kept VFs, although it reads 0.
+
+    After a second the hardware is as new.
+    """
     for file in ("sriov_numvfs", NO_SCAN):
         keeps(pf)
         start = time.monotonic()
@@ -108,7 +120,10 @@ def case_kept_vfs_are_dropped_by_zero(pf: Pf) -> None:
 
 @case(real_only=True, words=KEEP)
 def case_kept_vfs_are_dropped_by_zero_without_a_driver(pf: Pf) -> None:
-    """Kept VFs survive that the PF's driver goes, and are disabled by 0 to `sriov_numvfs` without one."""
+    """Kept VFs that survive their PF's driver.
+
+    0 to `sriov_numvfs` disables them without one.
+    """
     keeps(pf)
     unbind_pf(pf)
     is_kept(pf, 2)
@@ -118,7 +133,10 @@ def case_kept_vfs_are_dropped_by_zero_without_a_driver(pf: Pf) -> None:
 
 @case(real_only=True, words=KEEP)
 def case_kept_vfs_are_kept_for_the_next_driver(pf: Pf) -> None:
-    """A PF driver that asked for nothing leaves kept VFs to the next one, which adopts them."""
+    """Kept VFs left by one PF driver, adopted by the next.
+
+    The first driver has requested nothing.
+    """
     keeps(pf)
     unbind_pf(pf)
     pf.undo.pop()()
@@ -129,7 +147,7 @@ def case_kept_vfs_are_kept_for_the_next_driver(pf: Pf) -> None:
 
 @case(real_only=True, words=KEEP)
 def case_kept_vfs_go_with_the_pf(pf: Pf) -> None:
-    """Removing the PF disables its kept VFs; after a rescan there is nothing to keep."""
+    """Kept VFs disabled by removing the PF; none after a rescan."""
     keeps(pf)
     log = KernelLog()
     back_again(pf)
@@ -142,7 +160,10 @@ def case_kept_vfs_go_with_the_pf(pf: Pf) -> None:
 
 
 def give_to_vfio(pf: Pf) -> list[str]:
-    """The PF itself gets vfio-pci, which enables VFs if it is told to, and has declared nothing; what the log says."""
+    """Bind the PF itself to vfio-pci and return the log.
+
+    vfio-pci enables VFs when it is configured to, and has declared nothing.
+    """
     allow = "/sys/module/vfio_pci/parameters/enable_sriov"
     if not pf.files.exists(allow):
         raise SkippedError("this kernel's vfio-pci has no enable_sriov")
@@ -159,7 +180,10 @@ def give_to_vfio(pf: Pf) -> list[str]:
 
 @case(real_only=True, words=KEEP)
 def case_kept_vfs_of_a_driver_that_declared_nothing(pf: Pf) -> None:
-    """Before a PF driver that has not said that it can take over kept VFs (vfio-pci is one) they are disabled."""
+    """Kept VFs disabled before a driver that has declared nothing.
+
+    Such a PF driver has not declared that it can take over kept VFs (vfio-pci is one).
+    """
     keeps(pf)
     said = give_to_vfio(pf)
     wanted = "not adopting the 2 VFs that were kept: the driver has not declared that it can"
@@ -172,7 +196,10 @@ def case_kept_vfs_of_a_driver_that_declared_nothing(pf: Pf) -> None:
 
 @case(real_only=True, words=LISTED)
 def case_kept_vfs_of_a_driver_that_is_listed(pf: Pf) -> None:
-    """`pci=sriov_keep_vfs=VENDOR:DEVICE`: kept for a driver that has declared nothing; that taints (U, bit 6)."""
+    """Kept VFs of a listed driver: `pci=sriov_keep_vfs=VENDOR:DEVICE`.
+
+    The driver has declared nothing; that taints (U, bit 6).
+    """
     keeps(pf)
     said = give_to_vfio(pf)
     wanted = "VFs are kept by pci=sriov_keep_vfs=, although driver vfio-pci has not declared it"

@@ -27,7 +27,10 @@ def case_no_scan_reads_as_numvfs(pf: Pf) -> None:
 
 @case()
 def case_no_scan_same_number_is_nothing(pf: Pf) -> None:
-    """The same N again succeeds and touches neither present nor absent VFs; 0 when off likewise."""
+    """The same N again: success, and no VF changed.
+
+    Neither present nor absent VFs are touched; 0 when off likewise.
+    """
     pf.ok("sriov_numvfs_no_scan", 0)
     pf.ok("sriov_numvfs_no_scan", 2)
     pf.ok("sriov_scan_vf_id", 1)
@@ -85,7 +88,10 @@ def case_no_scan_garbage_is_einval(pf: Pf) -> None:
 
 @case()
 def case_scan_adds_one_id(pf: Pf) -> None:
-    """One id: that VF is present and no other; VF 0 need not exist."""
+    """One id: that VF is present and no other.
+
+    VF 0 need not exist.
+    """
     pf.ok("sriov_numvfs_no_scan", pf.total)
     pf.ok("sriov_scan_vf_id", pf.total - 1)
     pf.is_state(pf.total, (pf.total - 1,))
@@ -110,7 +116,10 @@ def case_scan_any_order(pf: Pf) -> None:
 
 @case()
 def case_scan_present_id_is_eexist(pf: Pf) -> None:
-    """A listed VF that is present: EEXIST, and none of the others is added."""
+    """A listed VF that is present: EEXIST.
+
+    None of the others is added.
+    """
     pf.ok("sriov_numvfs_no_scan", 2)
     pf.ok("sriov_scan_vf_id", 1)
     pf.refused("sriov_scan_vf_id", 1, EEXIST)
@@ -120,7 +129,10 @@ def case_scan_present_id_is_eexist(pf: Pf) -> None:
 
 @case()
 def case_scan_id_beyond_enabled_is_enodev(pf: Pf) -> None:
-    """An id that is not below the enabled number: ENODEV, and none of the others is added."""
+    """An id that is not below the enabled number: ENODEV.
+
+    None of the others is added.
+    """
     pf.ok("sriov_numvfs_no_scan", 1)
     for value in ("1", "0-1", "0,1", "65536", "5000000000"):
         pf.refused("sriov_scan_vf_id", value, ENODEV)
@@ -161,7 +173,10 @@ def case_scan_reads_back_after_stock_enable(pf: Pf) -> None:
 
 @case()
 def case_remove_makes_absent_and_keeps_enabled(pf: Pf) -> None:
-    """A removed VF is absent, the enabled number stays, and it can be added again."""
+    """A removed VF: absent, still enabled, and it can be added.
+
+    The enabled number stays.
+    """
     pf.ok("sriov_numvfs", 2)
     pf.ok("sriov_remove_vf_id", 0)
     pf.is_state(2, (1,))
@@ -179,7 +194,10 @@ def case_remove_takes_a_list(pf: Pf) -> None:
 
 @case()
 def case_remove_absent_is_enodev(pf: Pf) -> None:
-    """An absent VF, or an id beyond the enabled number: ENODEV, and none of the others is removed."""
+    """An absent VF, or an id beyond the enabled number: ENODEV.
+
+    None of the others is removed.
+    """
     pf.ok("sriov_numvfs_no_scan", 2)
     pf.ok("sriov_scan_vf_id", 0)
     for value in ("1", "0-1", "0,2", "2"):
@@ -189,7 +207,10 @@ def case_remove_absent_is_enodev(pf: Pf) -> None:
 
 @case()
 def case_numvfs_completes_missing_vfs(pf: Pf) -> None:
-    """The same N to the stock file adds every missing VF, from none, from some, and after a removal."""
+    """The same N to the stock file: every missing VF added.
+
+    From none, from some, and after a removal.
+    """
     for present in ((), (1,), (0, 1)):
         pf.reset()
         pf.ok("sriov_numvfs_no_scan", 2)
@@ -204,7 +225,10 @@ def case_numvfs_completes_missing_vfs(pf: Pf) -> None:
 
 @case()
 def case_numvfs_other_number_after_no_scan_is_ebusy(pf: Pf) -> None:
-    """Another N to the stock file after no_scan: EBUSY as ever, nothing is added."""
+    """Another N to the stock file after no_scan: EBUSY.
+
+    Nothing is added.
+    """
     pf.ok("sriov_numvfs_no_scan", 2)
     pf.refused("sriov_numvfs", 1, EBUSY)
     pf.is_state(2, ())
@@ -212,7 +236,10 @@ def case_numvfs_other_number_after_no_scan_is_ebusy(pf: Pf) -> None:
 
 @case()
 def case_numvfs_zero_disables_after_no_scan(pf: Pf) -> None:
-    """0 to the stock file ends no_scan mode, with none and with some VFs present; then N adds all again."""
+    """0 to the stock file: the end of no_scan mode.
+
+    With none and with some VFs present; then N adds all again.
+    """
     pf.ok("sriov_numvfs_no_scan", 2)
     pf.ok("sriov_numvfs", 0)
     pf.is_state(0, ())

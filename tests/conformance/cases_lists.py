@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cases for lists of ids: every form, their limits, and reading back lists of any length."""
+"""Cases for lists of ids: forms, limits, reading back.
+
+Lists of any length are read back.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ PAGE = 4096
 
 
 def in_and_out(pf: Pf, forms: dict[str, set[int]]) -> None:
-    """Each text adds exactly its ids, and removes them again."""
+    """Require that each text adds its ids, and removes them again."""
     pf.ok("sriov_numvfs_no_scan", 4)
     for text, ids in forms.items():
         pf.ok("sriov_scan_vf_id", text)
@@ -32,13 +35,19 @@ def case_list_forms(pf: Pf) -> None:
 
 @case(vfs=4, real_only=True)
 def case_list_forms_of_bitmap_parselist(pf: Pf) -> None:
-    """What lib/bitmap-str.c takes besides: spaces, `all`, `N` for the last, strides. The engine writes none."""
+    """Further forms of lib/bitmap-str.c: spaces, `all`, `N`, strides.
+
+    `N` stands for the last id. The engine writes none of them.
+    """
     in_and_out(pf, {" 1 , 2 \n": {1, 2}, "0-3:1/2": {0, 2}, "all": {0, 1, 2, 3}, "2-N": {2, 3}, ",,1": {1}})
 
 
 @case(vfs=4, real_only=True)
 def case_list_all_is_refused_with_one_present(pf: Pf) -> None:
-    """`all` lists the present ones too: EEXIST to add, ENODEV to remove, and nothing changes."""
+    """`all` with one VF present: EEXIST, or ENODEV to remove.
+
+    It lists the present VFs too; nothing changes.
+    """
     pf.ok("sriov_numvfs_no_scan", 4)
     pf.ok("sriov_scan_vf_id", 2)
     pf.refused("sriov_scan_vf_id", "all", EEXIST)
@@ -48,7 +57,10 @@ def case_list_all_is_refused_with_one_present(pf: Pf) -> None:
 
 @case()
 def case_list_of_a_page_is_e2big(pf: Pf) -> None:
-    """4,095 bytes are a list; from 4,096 on, E2BIG, whatever is in it (fs/kernfs/file.c cuts the write there)."""
+    """4,095 bytes are a list; from 4,096 on, E2BIG.
+
+    Whatever is in it: fs/kernfs/file.c cuts the write there.
+    """
     pf.ok("sriov_numvfs_no_scan", 2)
     for name in ("sriov_scan_vf_id", "sriov_remove_vf_id"):
         for size in (PAGE, PAGE + 1, 3 * PAGE):
@@ -59,7 +71,7 @@ def case_list_of_a_page_is_e2big(pf: Pf) -> None:
 
 @case(vfs=100)
 def case_list_of_alternate_ids(pf: Pf) -> None:
-    """Half of many VFs, every other one, added by one write and read back."""
+    """Every other one of many VFs, by one write, read back."""
     ids = set(range(0, pf.total, 2))
     pf.ok("sriov_numvfs_no_scan", pf.total)
     pf.ok("sriov_scan_vf_id", ",".join(map(str, sorted(ids))))
@@ -70,7 +82,10 @@ def case_list_of_alternate_ids(pf: Pf) -> None:
 
 @case(vfs=4, real_only=True)
 def case_list_read_in_pieces(pf: Pf) -> None:
-    """The list may be read in pieces of any size, and ends without a NUL, as a binary attribute does."""
+    """A list read in pieces of any size, ending without NUL.
+
+    A binary attribute ends so.
+    """
     pf.ok("sriov_numvfs_no_scan", pf.total)
     pf.ok("sriov_scan_vf_id", f"0-{pf.total - 1}:1/2")
     whole = pf.read("sriov_scan_vf_id") + "\n"
@@ -86,7 +101,10 @@ def case_list_read_in_pieces(pf: Pf) -> None:
 
 @case(vfs=4)
 def case_list_of_two_lines_is_einval(pf: Pf) -> None:
-    """Neither a NUL nor a newline separates: EINVAL, and nothing is added or removed. A newline may end the list."""
+    """NUL and newline as separators: EINVAL, and nothing changed.
+
+    A newline may end the list.
+    """
     pf.ok("sriov_numvfs_no_scan", 4)
     for text in ("1\0,2", "1\n2", "1\n\n", "\n1"):
         pf.refused("sriov_scan_vf_id", text, EINVAL)

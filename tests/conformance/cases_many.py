@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cases for a PF with thousands of VFs: lists longer than a page, many buses, and taking them all away at once."""
+"""Cases for a PF with thousands of VFs.
+
+Lists longer than a page, many buses, and removing all VFs at once.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ BUSY = f"/sys/module/{many_vfs.NAME}/parameters/busy"
 
 
 def by_lists(pf: Pf, file: str, ids: Iterable[int]) -> int:
-    """Write ids as the engine does, in as many lists as it takes; how many that were."""
+    """Write ids in lists, as the engine does; return their number."""
     lists = vf_ids.chunks(ids)
     for part in lists:
         pf.ok(file, vf_ids.compress(part))
@@ -30,12 +33,12 @@ def by_lists(pf: Pf, file: str, ids: Iterable[int]) -> int:
 
 
 def text_of(ids: Iterable[int]) -> str:
-    """What the kernel must print for ids without neighbours."""
+    """The kernel's text of ids without neighbours."""
     return ",".join(map(str, sorted(ids)))
 
 
 def in_pieces(pf: Pf, size: int) -> Iterator[bytes]:
-    """`sriov_scan_vf_id` by reads of ``size`` bytes."""
+    """The text of `sriov_scan_vf_id`, by reads of ``size`` bytes."""
     handle = os.open(pf.files.root + f"{pf.path}/sriov_scan_vf_id", os.O_RDONLY)
     try:
         yield from iter(partial(os.read, handle, size), b"")
@@ -59,7 +62,10 @@ def buses_of(pf: Pf, numbers: Iterable[int]) -> list[int]:
 
 
 def neighbour(pf: Pf) -> Pf:
-    """The module's other PF, of which VF 0 comes right after the last VF of this one; SR-IOV on, nothing present."""
+    """The module's other PF, which follows this one's VFs.
+
+    Its VF 0 comes right after the last VF of this one; SR-IOV on, nothing present.
+    """
     if not pf.others:
         raise SkippedError("needs a second PF of the module")
     other = Pf(pf.files, pf.others[0], pf.real)
@@ -72,8 +78,11 @@ def neighbour(pf: Pf) -> Pf:
 
 @case(vfs=VFS, real_only=True)
 def case_many_alternate_ids(pf: Pf) -> None:
-    """Every other id, in lists below a page: the list that reads back is exact, and longer than a page in any pieces.
-    Then those between them, and the first ones away; the rest goes by disabling."""
+    """Every other id, in lists below a page.
+
+    The list that reads back is exact, and longer than a page in any pieces. Then those between them are added, and the
+    first ones removed; the rest goes by disabling.
+    """
     even, odd = set(range(0, pf.total, 2)), set(range(1, pf.total, 2))
     pf.ok("sriov_numvfs_no_scan", pf.total)
     pf.refused("sriov_scan_vf_id", text_of(even), E2BIG)
@@ -95,7 +104,10 @@ def case_many_alternate_ids(pf: Pf) -> None:
 
 @case(vfs=VFS, real_only=True)
 def case_many_by_short_lists(pf: Pf) -> None:
-    """A stride adds 2,048, sriov_numvfs the rest; `all` removes 4,096, and 0 to sriov_numvfs ends it."""
+    """Thousands of VFs by short lists: a stride, and `all`.
+
+    A stride adds 2,048, sriov_numvfs the rest; `all` removes 4,096, and 0 to sriov_numvfs ends it.
+    """
     pf.ok("sriov_numvfs_no_scan", pf.total)
     pf.ok("sriov_scan_vf_id", f"0-{pf.total - 1}:2/4")
     pf.is_state(pf.total, (number for number in range(pf.total) if number % 4 < 2))
@@ -109,7 +121,10 @@ def case_many_by_short_lists(pf: Pf) -> None:
 
 @case(vfs=VFS, real_only=True)
 def case_many_lists_are_all_or_nothing(pf: Pf) -> None:
-    """One id in thousands that is present, absent or not enabled: nothing is added, or removed."""
+    """One wrong id in thousands: nothing added, or removed.
+
+    The id is present, absent or not enabled.
+    """
     pf.ok("sriov_numvfs_no_scan", pf.total)
     last = pf.total - 1
     pf.ok("sriov_scan_vf_id", last)
@@ -121,7 +136,10 @@ def case_many_lists_are_all_or_nothing(pf: Pf) -> None:
 
 @case(vfs=VFS, real_only=True)
 def case_many_across_buses(pf: Pf) -> None:
-    """The last VF of each bus and the first of the next; buses come with their first VF and go with their last."""
+    """The last VF of each bus and the first of the next.
+
+    Buses come with their first VF and go with their last.
+    """
     pf.ok("sriov_numvfs_no_scan", pf.total)
     before = buses(pf)
     where = buses_of(pf, range(pf.total))
@@ -141,7 +159,10 @@ def case_many_across_buses(pf: Pf) -> None:
 
 @case(vfs=VFS, real_only=True)
 def case_many_pfs_share_a_bus(pf: Pf) -> None:
-    """VFs of two PFs on one bus: each PF lists its own, and takes only its own away."""
+    """VFs of two PFs on one bus.
+
+    Each PF lists its own, and removes only its own.
+    """
     other = neighbour(pf)
     pf.ok("sriov_numvfs_no_scan", pf.total)
     last = pf.total - 1
@@ -158,7 +179,10 @@ def case_many_pfs_share_a_bus(pf: Pf) -> None:
 
 @case(vfs=VFS, real_only=True)
 def case_many_stay_when_the_driver_refuses(pf: Pf) -> None:
-    """A PF driver that refuses to disable its VFs: its errno for either file, and those present are present again."""
+    """A PF driver that refuses to disable its VFs.
+
+    Its errno is returned by either file, and those present are present again.
+    """
     present = {0, 1, pf.total - 1}
     pf.ok("sriov_numvfs_no_scan", pf.total)
     pf.ok("sriov_scan_vf_id", text_of(present))
@@ -174,7 +198,7 @@ def case_many_stay_when_the_driver_refuses(pf: Pf) -> None:
 
 @case(interfaces=("stock",), vfs=VFS)
 def case_many_by_the_stock_file(pf: Pf) -> None:
-    """sriov_numvfs enables and adds all of them, and takes all of them away."""
+    """All VFs enabled, added and removed by sriov_numvfs."""
     pf.ok("sriov_numvfs", pf.total)
     pf.is_state(pf.total, range(pf.total))
     pf.ok("sriov_numvfs", 0)
@@ -183,7 +207,10 @@ def case_many_by_the_stock_file(pf: Pf) -> None:
 
 @case(vfs=VFS, real_only=True)
 def case_many_go_with_their_pf(pf: Pf) -> None:
-    """A PF that is removed takes its VFs, added by `all`, and their buses along; after a rescan it starts anew."""
+    """A PF removed with its VFs and their buses.
+
+    They were added by `all`; after a rescan it starts anew.
+    """
     other = neighbour(pf)
     other.ok("sriov_scan_vf_id", 0)
     pf.ok("sriov_numvfs_no_scan", pf.total)

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cases with several things at once: two writers, adding against disabling, unbinding, resetting and rescanning."""
+"""Cases with several things at once.
+
+Two writers, adding against disabling, unbinding, resetting and rescanning.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ def write(pf: Pf, name: str, value: object) -> Callable[[], None]:
 
 
 def beside(work: Callable[[], None], main: Callable[[], None], allowed: tuple[int, ...]) -> int:
-    """Repeat ``work`` in a thread while ``main`` runs. Its answers must be ``allowed``; the number of rounds."""
+    """Repeat ``work`` in a thread while ``main`` runs.
+
+    Its answers must be ``allowed``; returns the number of rounds.
+    """
     stop, answers = threading.Event(), []
     broken: list[Exception] = []
 
@@ -49,7 +55,10 @@ def beside(work: Callable[[], None], main: Callable[[], None], allowed: tuple[in
 
 @case(real_only=True)
 def case_race_two_writers_of_one_id(pf: Pf) -> None:
-    """Of two writers of one id one wins, the other gets EEXIST (adding) or ENODEV (removing)."""
+    """Two writers of one id: one succeeds.
+
+    The other gets EEXIST (adding) or ENODEV (removing).
+    """
     pf.ok("sriov_numvfs_no_scan", 2)
     for _ in range(20):
         answers = together(*[write(pf, "sriov_scan_vf_id", 1)] * 3)
@@ -61,7 +70,10 @@ def case_race_two_writers_of_one_id(pf: Pf) -> None:
 
 @case(vfs=4, real_only=True)
 def case_race_overlapping_lists(pf: Pf) -> None:
-    """Two lists that share an id: one is added whole, nothing of the other."""
+    """Two lists that share an id: only one is added.
+
+    It is added whole.
+    """
     pf.ok("sriov_numvfs_no_scan", 4)
     for _ in range(10):
         answers = together(write(pf, "sriov_scan_vf_id", "0-1"), write(pf, "sriov_scan_vf_id", "1-3"))
@@ -83,7 +95,10 @@ def case_race_different_ids(pf: Pf) -> None:
 
 @case(real_only=True)
 def case_race_scan_against_disable(pf: Pf) -> None:
-    """Adding while the PF is disabled and enabled, by the new file and the stock one: each write whole or refused."""
+    """Adding while the PF is disabled and enabled.
+
+    By the new file and the stock one; each write is whole or refused.
+    """
 
     def main() -> None:
         for name in ("sriov_numvfs_no_scan", "sriov_numvfs", "sriov_numvfs_no_scan"):
@@ -97,7 +112,7 @@ def case_race_scan_against_disable(pf: Pf) -> None:
 
 @case(real_only=True)
 def case_race_remove_against_complete(pf: Pf) -> None:
-    """Removing while the stock file completes: both succeed or find nothing to do."""
+    """Removing while the stock file completes: success, or nothing left."""
     pf.ok("sriov_numvfs", 2)
 
     def main() -> None:
@@ -111,7 +126,10 @@ def case_race_remove_against_complete(pf: Pf) -> None:
 
 @case(vfs=7, real_only=True)
 def case_race_read_while_changing(pf: Pf) -> None:
-    """One read(2) gives a whole list at any time: always a list, never an id beyond the enabled ones."""
+    """One read(2) of a list at any time, always whole.
+
+    No id is beyond the enabled ones.
+    """
     pf.ok("sriov_numvfs_no_scan", 7)
     seen: set[int] = set()
 
@@ -135,7 +153,7 @@ def case_race_read_while_changing(pf: Pf) -> None:
 
 @case(vfs=4, real_only=True)
 def case_race_rescan_while_adding(pf: Pf) -> None:
-    """A rescan of the bus adds no VF by itself and takes none away."""
+    """A rescan of the bus that adds and removes no VF."""
     pf.ok("sriov_numvfs_no_scan", 4)
 
     def main() -> None:
@@ -150,7 +168,10 @@ def case_race_rescan_while_adding(pf: Pf) -> None:
 
 @case(real_only=True)
 def case_race_unbind_while_adding(pf: Pf) -> None:
-    """Unbinding the PF while VFs are added: no hang, and every write whole or refused."""
+    """Unbinding the PF while VFs are added: no hang.
+
+    Every write is whole or refused.
+    """
     pf.ok("sriov_numvfs_no_scan", 2)
 
     def main() -> None:
@@ -163,7 +184,10 @@ def case_race_unbind_while_adding(pf: Pf) -> None:
 
 @case(real_only=True)
 def case_race_reset_while_adding(pf: Pf) -> None:
-    """Function-level resets of the PF while VFs come and go: no hang, every VF is there at the end."""
+    """Resets of the PF while VFs are added and removed.
+
+    They are function-level resets; nothing hangs, and every VF is there at the end.
+    """
     if not pf.files.exists(f"{pf.path}/reset"):
         raise SkippedError("this PF has no way to be reset")
     pf.ok("sriov_numvfs_no_scan", 2)
@@ -180,7 +204,10 @@ def case_race_reset_while_adding(pf: Pf) -> None:
 
 
 def waits_overlap(pf: Pf, file: str) -> None:
-    """Disabling all PFs in parallel through ``file`` takes much less time than one after the other."""
+    """Require that disabling all PFs in parallel is much faster.
+
+    It is compared with one after the other; ``file`` disables them.
+    """
     if not pf.others:
         raise SkippedError("needs a second PF: name one with --pf")
     every = [pf, *(Pf(pf.files, address, pf.real) for address in pf.others)]
@@ -205,13 +232,19 @@ def waits_overlap(pf: Pf, file: str) -> None:
 
 @case(real_only=True)
 def case_parallel_waits_overlap(pf: Pf) -> None:
-    """PFs that are disabled in parallel through the new file wait for the hardware at the same time, not in turn."""
+    """Parallel waits for the hardware through the new file.
+
+    PFs that are disabled in parallel wait at the same time, not in turn.
+    """
     waits_overlap(pf, "sriov_numvfs_no_scan")
 
 
 @case(real_only=True)
 def case_race_enable_twice(pf: Pf) -> None:
-    """Two writers of different N: one wins, the other gets EBUSY; of the same N both succeed."""
+    """Two writers of different N: EBUSY for one.
+
+    Of the same N both succeed.
+    """
     answers = together(write(pf, "sriov_numvfs_no_scan", 1), write(pf, "sriov_numvfs_no_scan", 2))
     require(sorted(answers) == sorted([0, EBUSY]), f"{[errname(one) for one in answers]}")
     pf.reset()

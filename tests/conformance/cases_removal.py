@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cases about PFs that are removed from the system, with VFs enabled and while others write to their files."""
+"""Cases about PFs that are removed from the system.
+
+With VFs enabled and while others write to their files.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ from harness import DEVICES, Pf, SkippedError, case, errname, require, together,
 
 
 def back_again(pf: Pf) -> None:
-    """Rescan until the PF has its driver again: the undo of a removal."""
+    """Rescan until the PF has its driver again.
+
+    That is the undo of a removal.
+    """
     driver = pf.driver
 
     def undo() -> None:
@@ -27,7 +33,10 @@ def back_again(pf: Pf) -> None:
 
 @case(real_only=True)
 def case_pf_removed_with_none_present(pf: Pf) -> None:
-    """Removing a PF with SR-IOV on and no VF present disables it; after a rescan it starts from nothing."""
+    """Removing a PF with SR-IOV on and no VF present.
+
+    It is disabled; after a rescan it starts from nothing.
+    """
     pf.ok("sriov_numvfs_no_scan", 2)
     back_again(pf)
     pf.ok("remove", 1)
@@ -40,7 +49,10 @@ def case_pf_removed_with_none_present(pf: Pf) -> None:
 
 @case(real_only=True)
 def case_pf_removed_with_some_present(pf: Pf) -> None:
-    """Removing a PF takes its VFs along; after a rescan they can be added again."""
+    """Removing a PF with its VFs.
+
+    After a rescan they can be added again.
+    """
     pf.ok("sriov_numvfs_no_scan", 2)
     pf.ok("sriov_scan_vf_id", 1)
     address = pf.vf(1)
@@ -55,7 +67,10 @@ def case_pf_removed_with_some_present(pf: Pf) -> None:
 
 @case(real_only=True)
 def case_race_pf_removed_while_adding(pf: Pf) -> None:
-    """Removing the PF while VFs are added: no hang; then the writer finds no PF any more."""
+    """Removing the PF while VFs are added: no hang.
+
+    Then the writer finds no PF any more.
+    """
     pf.ok("sriov_numvfs_no_scan", 2)
     back_again(pf)
 
@@ -68,7 +83,10 @@ def case_race_pf_removed_while_adding(pf: Pf) -> None:
 
 @case(real_only=True)
 def case_race_pf_removed_while_disabling(pf: Pf) -> None:
-    """The three at once: disable holds the device lock for a second, removal wants it, a third adds. Nobody hangs."""
+    """Disabling, removing the PF and adding at once: no hang.
+
+    Disabling holds the device lock for a second, the removal waits for it, a third adds.
+    """
     pf.ok("sriov_numvfs_no_scan", 2)
     back_again(pf)
     answers = together(write(pf, "sriov_numvfs_no_scan", 0), write(pf, "remove", 1), write(pf, "sriov_scan_vf_id", 0))
@@ -79,8 +97,11 @@ def case_race_pf_removed_while_disabling(pf: Pf) -> None:
 
 @case(real_only=True)
 def case_race_two_locks(pf: Pf) -> None:
-    """The deadlock of stock kernels, with the new files: another PF's stock disable holds the rescan/remove lock for a
-    second, this PF is removed, and its new file is written. Nobody hangs."""
+    """The deadlock of stock kernels, with the new files: no hang.
+
+    Another PF's stock disable holds the rescan/remove lock for a second, this PF is removed, and its new file is
+    written.
+    """
     if not pf.others:
         raise SkippedError("needs a second PF: name one with --pf")
     other = Pf(pf.files, pf.others[0], pf.real)

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The series' own selftest (tools/testing/selftests/pci_iov/), where lab/selftest.py has put it beside this file."""
+"""The series' own selftest (tools/testing/selftests/pci_iov/).
+
+lab/selftest.py has put it beside this file.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,10 @@ SECONDS = 1800
 
 
 def judge(status: int, text: str) -> int:
-    """How many tests were passed, by the output (Documentation/dev-tools/ktap.rst); fails unless all that were planned
-    were."""
+    """The number of passed tests; an error unless all passed.
+
+    It is read from the output (Documentation/dev-tools/ktap.rst); all that were planned must have passed.
+    """
     plan = re.search(r"^1\.\.(\d+)", text, re.MULTILINE)
     if status == SKIPPED:
         raise SkippedError(f"the selftest skipped itself: {plan.string[plan.start() :].strip() if plan else text}")

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cases for the stock files, which every kernel has: what the engine relies on, and what no series may change."""
+"""Cases for the stock files, which every kernel has.
+
+They are what the engine relies on, and what no series may change.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,10 @@ def case_stock_disable_removes_every_vf(pf: Pf) -> None:
 
 @case(interfaces=ANY)
 def case_stock_same_number_again_is_nothing(pf: Pf) -> None:
-    """The number that is on, written again, succeeds and changes nothing; 0 when off likewise."""
+    """The same number again: success, and nothing changed.
+
+    0 when off likewise.
+    """
     pf.ok("sriov_numvfs", 0)
     pf.ok("sriov_numvfs", 2)
     pf.ok("sriov_numvfs", 2)
@@ -68,7 +74,10 @@ def case_stock_autoprobe_off_leaves_vfs_unbound(pf: Pf) -> None:
 
 @case(interfaces=ANY)
 def case_stock_vf_links_both_ways(pf: Pf) -> None:
-    """`virtfnN` leads to the address that offset and stride give, `physfn` leads back."""
+    """`virtfnN` to the VF's address, and `physfn` back.
+
+    Offset and stride give the address.
+    """
     pf.ok("sriov_numvfs", 2)
     for number in (0, 1):
         require(pf.files.link(f"{pf.path}/virtfn{number}") == pf.vf(number), f"virtfn{number} is not {pf.vf(number)}")
@@ -78,6 +87,9 @@ def case_stock_vf_links_both_ways(pf: Pf) -> None:
 
 @case(interfaces=ANY)
 def case_stock_vfs_have_no_remove_file(pf: Pf) -> None:
-    """A VF cannot be removed by itself through `remove` (drivers/pci/pci-sysfs.c, pci_dev_hp_attrs_are_visible)."""
+    """No `remove` file of a VF.
+
+    After drivers/pci/pci-sysfs.c, pci_dev_hp_attrs_are_visible.
+    """
     pf.ok("sriov_numvfs", 2)
     require(not pf.files.exists(f"{DEVICES}/{pf.vf(0)}/remove"), "VF 0 has a file 'remove'")

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cases about the locks of the stock file: its waits overlap, its deadlock is gone, and nobody can tell otherwise."""
+"""Cases about the locks of the stock file.
+
+Its waits overlap, its deadlock is gone, and nothing else changes for users.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +18,27 @@ from harness import Pf, case, errname, require, together
 
 @case(real_only=True)
 def case_stock_waits_overlap(pf: Pf) -> None:
-    """PFs that are disabled in parallel through the stock file wait for the hardware at the same time."""
+    """Parallel waits for the hardware through the stock file.
+
+    PFs that are disabled in parallel wait at the same time.
+    """
     waits_overlap(pf, "sriov_numvfs")
 
 
 @case(real_only=True)
 def case_stock_reads_as_it_is(pf: Pf) -> None:
-    """While the stock file enables, a reader finds 0, or the number with all of its VFs there; never less."""
+    """0, or the number with all VFs, while the stock file enables.
+
+    A reader never finds fewer.
+    """
     seen: list[tuple[int, int]] = []
     disabling = [0]
 
     def look() -> None:
-        """A disable between the two reads may have taken links: only what was read beside none counts."""
+        """Read the number and the links; keep consistent readings.
+
+        A disable between the two reads may have removed links: only readings beside none count.
+        """
         before = disabling[0]
         number = int(pf.read("sriov_numvfs"))
         links = sum(name.startswith("virtfn") for name in pf.files.names(pf.path))
@@ -47,7 +59,10 @@ def case_stock_reads_as_it_is(pf: Pf) -> None:
 
 @case(real_only=True)
 def case_stock_same_number_twice(pf: Pf) -> None:
-    """Two writers of the same number to the stock file: both succeed, and both find all VFs there."""
+    """Two writers of the same number to the stock file.
+
+    Both succeed, and both find all VFs there.
+    """
     for _ in range(3):
         answers = together(*[write(pf, "sriov_numvfs", 2)] * 3)
         require(not any(answers), f"{[errname(one) for one in answers]}")
@@ -57,7 +72,10 @@ def case_stock_same_number_twice(pf: Pf) -> None:
 
 @case(real_only=True)
 def case_stock_enable_against_disable(pf: Pf) -> None:
-    """One enables, another disables, by the stock file: no hang, and the end is one of the two states, whole."""
+    """Enabling against disabling by the stock file: no hang.
+
+    The end is one of the two states, whole.
+    """
     for _ in range(3):
         answers = together(write(pf, "sriov_numvfs", 2), write(pf, "sriov_numvfs", 0))
         require(set(answers) <= {0, EBUSY}, f"{[errname(one) for one in answers]}")
@@ -68,7 +86,10 @@ def case_stock_enable_against_disable(pf: Pf) -> None:
 
 @case(real_only=True)
 def case_stock_pf_removed_while_writing(pf: Pf) -> None:
-    """The deadlock of stock kernels: the PF is removed while its stock file is written. Nobody hangs."""
+    """The deadlock of stock kernels: no hang.
+
+    The PF is removed while its stock file is written.
+    """
     for value in (0, 2):
         pf.ok("sriov_numvfs", 2 - value)
         back_again(pf)

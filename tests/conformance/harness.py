@@ -1,11 +1,12 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Conformance cases: what a kernel's SR-IOV files must do, run on a real kernel or on a fake tree.
+"""The harness of conformance cases, on real kernels and fake trees.
 
-A case is a function `(Pf) -> None` marked with `@case(...)`; it fails by raising `FailedError` (through `Pf`'s checks
-or `require`) and skips by raising `SkippedError` with a reason. `run_cases` gives one `Row` per case and PF. This file
-imports nothing of the engine: it takes any object with the methods of `Sysfs` and an exception that carries ``errno``.
+The cases state what a kernel's SR-IOV files must do. A case is a function `(Pf) -> None` marked with `@case(...)`; it
+fails by raising `FailedError` (through `Pf`'s checks or `require`) and skips by raising `SkippedError` with a reason.
+`run_cases` gives one `Row` per case and PF. This file imports nothing of the engine: it takes any object with the
+methods of `Sysfs` and an exception that carries ``errno``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ DEVICES = "/sys/bus/pci/devices"
 
 
 class Files(Protocol):
-    """What a case needs of `plugins/module_utils/_sysfs.py`."""
+    """The methods of `plugins/module_utils/_system/sysfs.py` that cases use."""
 
     root: str
 
@@ -36,16 +37,19 @@ class Files(Protocol):
 
 
 class FailedError(Exception):
-    """The kernel did something else than the case says."""
+    """A failed case: the kernel did something else."""
 
 
 class SkippedError(Exception):
-    """The case cannot run here; the reason is mandatory."""
+    """A skipped case; the reason is mandatory."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One case: `interfaces` that it describes, `vfs` that the PF must have at least, `words` of the command line."""
+    """A case, with the `interfaces` that it describes.
+
+    The PF must have at least `vfs`, and the kernel `words` on its command line.
+    """
 
     name: str
     run: Callable[[Pf], None]
@@ -57,7 +61,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    """The result of one case on one PF: `result` is pass, fail or skip; `reason` is empty for a pass only."""
+    """The result of one case on one PF: pass, fail or skip.
+
+    `reason` is empty for a pass only.
+    """
 
     name: str
     kernel: str
@@ -74,7 +81,10 @@ class Row:
 
 @dataclass
 class Pf:
-    """A PF under test. ``path`` is its sysfs folder, ``others`` the addresses of further PFs that a case may use."""
+    """A PF under test; ``path`` is its sysfs folder.
+
+    ``others`` are the addresses of further PFs that a case may use.
+    """
 
     files: Files
     address: str
@@ -96,7 +106,10 @@ class Pf:
 
     @property
     def interface(self) -> str:
-        """By files alone, and on its own, so that the engine's `detect` has something to be checked against."""
+        """The kernel interface, by files alone.
+
+        It is detected apart from the engine's `detect`, which is checked against it.
+        """
         has = {
             name: self.files.exists(f"{self.path}/{name}")
             for name in ("sriov_remove_vf_id", "sriov_scan_vf_id", "sriov_hw_numvfs")
@@ -118,11 +131,14 @@ class Pf:
         return ":".join(self.read(name)[2:] for name in ("vendor", "device"))
 
     def booted_with(self, words: str) -> bool:
-        """Are all the words on the kernel's command line, exactly?"""
+        """Whether the kernel's command line has all the words, exactly."""
         return set(self.filled(words).split()) <= set(self.files.read("/proc/cmdline").split())
 
     def filled(self, words: str) -> str:
-        """Words of a command line with ``{ids}`` replaced by those of all PFs under test."""
+        """Words of a command line with ``{ids}`` filled in.
+
+        They are the ids of all PFs under test.
+        """
         every = {Pf(self.files, address).ids for address in (self.address, *self.others)}
         return words.replace("{ids}", ";".join(sorted(every)))
 
@@ -130,7 +146,7 @@ class Pf:
         return self.files.read(f"{self.path}/{name}")
 
     def write(self, name: str, value: object) -> int:
-        """Write once; 0 or the errno."""
+        """Write once; return 0 or the errno."""
         return errno_of(lambda: self.files.write(f"{self.path}/{name}", str(value)))
 
     def ok(self, name: str, value: object) -> None:
@@ -138,7 +154,10 @@ class Pf:
         self.refused(name, value, 0)
 
     def refused(self, name: str, value: object, *expected: int) -> None:
-        """Write, and fail unless the answer is one of ``expected`` (0 for success)."""
+        """Write, and require one of the ``expected`` answers.
+
+        0 is success.
+        """
         found = self.write(name, value)
         shown = str(value) if len(str(value)) < 60 else str(value)[:57] + "..."
         require(
@@ -148,7 +167,10 @@ class Pf:
         )
 
     def links(self) -> set[int]:
-        """Ids of the VFs that are in the system, by the PF's virtfn links: the stock kernel's own account."""
+        """Ids of present VFs, by the PF's virtfn links.
+
+        They are the stock kernel's own account.
+        """
         return {int(name[6:]) for name in self.files.names(self.path) if name.startswith("virtfn")}
 
     def listed(self) -> set[int]:
@@ -156,7 +178,10 @@ class Pf:
         return expand(self.read("sriov_scan_vf_id"))
 
     def vf(self, number: int) -> str:
-        """The address of VF ``number``, present or not (offset and stride are read now, they follow NumVFs)."""
+        """The address of VF ``number``, present or not.
+
+        Offset and stride are read each time, as they follow NumVFs.
+        """
         return next(self.addresses((number,)))
 
     def addresses(self, numbers: Iterable[int]) -> Iterator[str]:
@@ -169,7 +194,7 @@ class Pf:
             yield f"{domain}:{routing >> 8:02x}:{(routing >> 3) & 31:02x}.{routing & 7}"
 
     def is_state(self, enabled: int, present: Iterable[int]) -> None:
-        """Fail unless exactly ``enabled`` VFs are on and exactly ``present`` ids are there, by every account."""
+        """Require ``enabled`` VFs, and exactly ``present`` ids, by every account."""
         wanted, number = set(present), self.read("sriov_numvfs")
         require(number == str(enabled), f"sriov_numvfs is {number}, not {enabled}")
         there = set(self.files.names(DEVICES))
@@ -185,7 +210,7 @@ class Pf:
             require(ids == wanted, f"{account}: {shown(ids)}, not {shown(wanted)}")
 
     def reset(self) -> None:
-        """SR-IOV off, whatever was on."""
+        """Disable SR-IOV, whatever was enabled."""
         if self.files.exists(f"{self.path}/sriov_numvfs") and self.read("sriov_numvfs") != "0":
             self.ok("sriov_numvfs", 0)
 
@@ -193,7 +218,10 @@ class Pf:
 def case(
     *, interfaces: tuple[str, ...] = FULL, vfs: int = 2, real_only: bool = False, words: str = ""
 ) -> Callable[..., Any]:
-    """Mark a function as a case. Its name is the function's without `case_`, its docstring says what must hold."""
+    """Mark a function as a case.
+
+    Its name is the function's without `case_`, its docstring says what must hold.
+    """
 
     def mark(run: Callable[[Pf], None]) -> Callable[[Pf], None]:
         name = run.__name__.replace("case_", "", 1)
@@ -204,7 +232,10 @@ def case(
 
 
 def collect(modules: Iterable[ModuleType]) -> list[Case]:
-    """The cases of modules, in the order of their definition; a name used twice is an error."""
+    """The cases of modules, in the order of their definition.
+
+    A name used twice is an error.
+    """
     found = [
         value.conformance
         for module in modules
@@ -219,7 +250,10 @@ def collect(modules: Iterable[ModuleType]) -> list[Case]:
 
 
 def run_cases(pf: Pf, cases: Iterable[Case], kernel: str, *, watch: Callable[[], str] = str) -> list[Row]:
-    """Run cases on one PF, each from SR-IOV off with autoprobe off. ``watch`` returns a complaint of the kernel log."""
+    """Run cases on one PF, each from SR-IOV off.
+
+    Autoprobe is off, too. ``watch`` returns a complaint of the kernel log.
+    """
     return [run_case(pf, one, kernel, watch) for one in cases]
 
 
@@ -236,7 +270,7 @@ def run_case(pf: Pf, one: Case, kernel: str, watch: Callable[[], str]) -> Row:
 
 
 def judge(pf: Pf, name: str, kernel: str, attempt: Callable[[], None], watch: Callable[[], str]) -> Row:
-    """Make an attempt; the row says how it went."""
+    """Run a case's function and return the row of its result."""
     interface, driver, start = pf.interface, pf.driver, time.monotonic()
     result, reason = "pass", ""
     try:
@@ -270,7 +304,10 @@ def _attempt(pf: Pf, one: Case) -> None:
 
 
 def shown(ids: set[int]) -> str:
-    """Ids in a message, thousands of them by their first ones and their number."""
+    """Ids in a message, shortened.
+
+    Thousands of them are shown by their first ones and their number.
+    """
     few = sorted(ids)[:20]
     return str(few) if len(few) == len(ids) else f"{few} and {len(ids) - len(few)} more"
 
@@ -281,7 +318,10 @@ def require(truth: bool, otherwise: str) -> None:
 
 
 def errno_of(call: Callable[[], None]) -> int:
-    """0, or the errno of the exception (`OSError` or the engine's `KernelError`) that ``call`` raised."""
+    """The errno of the exception that ``call`` raised, or 0.
+
+    It is an `OSError` or the engine's `KernelError`.
+    """
     try:
         call()
     except Exception as error:
@@ -293,7 +333,10 @@ def errno_of(call: Callable[[], None]) -> int:
 
 
 def together(*calls: Callable[[], None], seconds: float = 60) -> list[int]:
-    """Run ``calls`` in threads, started at once; their errnos (0: success). One that hangs is a failure."""
+    """Run ``calls`` in threads, started at once; return their errnos.
+
+    0 is success. One that hangs is a failure.
+    """
     gate, found = threading.Barrier(len(calls)), [-1] * len(calls)
 
     def run(index: int) -> None:
@@ -312,7 +355,7 @@ def together(*calls: Callable[[], None], seconds: float = 60) -> list[int]:
 
 
 def wait_for(truth: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    """Poll until ``truth``; a failure that names ``what`` after ``seconds``."""
+    """Poll until ``truth``; fail after ``seconds``, naming ``what``."""
     end = time.monotonic() + seconds
     while not truth():
         require(time.monotonic() < end, f"after {seconds} s still not: {what}")
@@ -324,7 +367,10 @@ def errname(number: int) -> str:
 
 
 def expand(text: str) -> set[int]:
-    """Ids of a list as the kernel prints it: `0-3,200`, an empty text for none (lib/vsprintf.c, bitmap_list_string)."""
+    """Ids of a list as the kernel prints it: `0-3,200`.
+
+    An empty text is none (lib/vsprintf.c, bitmap_list_string).
+    """
     ids: set[int] = set()
     for part in text.strip().split(",") if text.strip() else ():
         first, _, last = part.partition("-")

@@ -1,11 +1,11 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Jumps: what a kernel must do with VFs when it is left and entered by kexec. A case cut in two, the kexec between.
+"""Jumps: cases cut in two, with a kexec between.
 
-The half before the kexec prepares the PF, the half after it checks. What the second must know of the first is in a
-`Note`, which waits in a file. One kexec has one jump, which all PFs make, and then the cases that need the words with
-which that kernel was booted.
+They state what a kernel must do with VFs when it is left and entered by kexec. The half before the kexec prepares the
+PF, the half after it checks. What the second must know of the first is in a `Note`, which waits in a file. One kexec
+has one jump, which all PFs make, and then the cases that need the words with which that kernel was booted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ NO_RETURN = "the host did not come back from this jump or one before it"
 
 @dataclass
 class Jump:
-    """``words`` of the next kernel's command line, ``leaves`` of the one that is left (None: any); else as a case."""
+    """A jump: ``words`` of the next kernel's command line.
+
+    ``leaves`` is the kernel that is left (None: any); the rest is as for a case.
+    """
 
     name: str
     words: str
@@ -48,7 +51,10 @@ class Jump:
 def jump(
     *, words: str = "", leaves: str | None = None, interfaces: tuple[str, ...] = FULL, vfs: int = 2
 ) -> Callable[[Half], Jump]:
-    """Mark the first half. The jump has its name without `jump_`; its docstring says what must hold after it."""
+    """Mark the first half of a jump.
+
+    The jump has its name without `jump_`; its docstring says what must hold after it.
+    """
 
     def mark(before: Half) -> Jump:
         return Jump(before.__name__.replace("jump_", "", 1), words, leaves, interfaces, vfs, before)
@@ -57,7 +63,10 @@ def jump(
 
 
 def collect(modules: Iterable[ModuleType]) -> list[Jump]:
-    """The jumps of modules in the order of their definition; one without a second half could not fail."""
+    """The jumps of modules, in the order of their definition.
+
+    One without a second half could not fail, and is an error.
+    """
     found = [value for module in modules for value in vars(module).values() if isinstance(value, Jump)]
     broken = [one.name for one in found if one.check is None]
     if broken:
@@ -67,7 +76,10 @@ def collect(modules: Iterable[ModuleType]) -> list[Jump]:
 
 @dataclass(frozen=True)
 class Hop:
-    """One kexec: the words that it adds, the jump that all PFs make (empty: none), the cases that are run after it."""
+    """One kexec: words, the jump of all PFs, cases after it.
+
+    The words are those that it adds; without a jump, it is empty.
+    """
 
     words: str
     jump: str
@@ -75,9 +87,10 @@ class Hop:
 
 
 def plan(jumps: Iterable[Jump], cases: Iterable[Case]) -> list[Hop]:
-    """A kexec for each jump, and one before it if it must leave another kernel than the one before has entered.
+    """Plan a kexec for each jump, and more where needed.
 
-    Each case is run after the first kexec with its words. The last kexec leaves all words behind.
+    There is one before it if it must leave another kernel than the one before has entered. Each case is run after the
+    first kexec with its words. The last kexec leaves all words behind.
     """
     waiting: dict[str, list[str]] = {}
     for case in cases:
@@ -104,7 +117,10 @@ def plan(jumps: Iterable[Jump], cases: Iterable[Case]) -> list[Hop]:
 
 @dataclass
 class State:
-    """What outlives a kexec, in the file ``path``: the plan, the notes, and the latest row of each jump and case."""
+    """The state across kexecs, in the file ``path``.
+
+    It is the plan, the notes, and the latest row of each jump and case.
+    """
 
     path: str
     hops: list[Hop] = field(default_factory=list)
@@ -121,7 +137,7 @@ class State:
         return self.notes.setdefault(f"{name} {pf.address}", {})
 
     def save(self) -> None:
-        """Whole or not at all, and on the disk."""
+        """Save the state, whole or not at all, on the disk."""
         data = asdict(self)
         with open(f"{self.path}.new", "w", encoding="utf-8") as stream:
             json.dump(data, stream, indent=1)
@@ -138,13 +154,16 @@ class State:
 
 
 def both(first: str, watch: Callable[[], str]) -> Callable[[], str]:
-    """A watch that has ``first`` to tell once, if it is not empty."""
+    """A watch that reports ``first`` once, if it is not empty."""
     waiting = [first] if first else []
     return lambda: waiting.pop() if waiting else watch()
 
 
 def announce(state: State, one: Jump | Case, pf: Pf, kernel: str) -> None:
-    """A row for what is to come: it failed, unless another replaces it; or it is skipped, if it is not for this PF."""
+    """Add the row of a jump that is to come.
+
+    It failed, unless another replaces it; or it is skipped, if it is not for this PF.
+    """
 
     def attempt() -> None:
         applies(pf, one.interfaces, one.vfs)
@@ -158,7 +177,7 @@ def pending(state: State, one: Jump | Case, pf: Pf) -> bool:
 
 
 def first_half(state: State, one: Jump, pf: Pf, kernel: str, watch: Callable[[], str]) -> None:
-    """Prepare one PF; it does not come back to the second half if that fails."""
+    """Prepare one PF; a failure leaves out its second half."""
 
     def attempt() -> None:
         pf.reset()
@@ -172,7 +191,10 @@ def first_half(state: State, one: Jump, pf: Pf, kernel: str, watch: Callable[[],
 
 
 def second_half(state: State, one: Jump, pf: Pf, kernel: str, watch: Callable[[], str]) -> None:
-    """Check one PF, as the kernel met it, and leave it without VFs."""
+    """Check one PF, as the kernel met it.
+
+    It is left without VFs.
+    """
 
     def attempt() -> None:
         if one.check is None:

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Jumps of a kernel with VFs enabled: with `pci=sriov_keep_vfs` the next kernel keeps them, without it it does not."""
+"""Jumps of a kernel with VFs enabled.
+
+With `pci=sriov_keep_vfs` the next kernel keeps them, without it it does not.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +29,16 @@ WAIT_S = 0.9
 
 
 def waited(lines: list[Line]) -> float:
-    """The longest time between two lines that were printed for a PF."""
+    """The longest time between two lines printed for a PF."""
     times = [line.seconds for line in lines]
     return max((later - sooner for sooner, later in zip(times, times[1:])), default=0.0)
 
 
 def enumeration(pf: Pf) -> list[Line]:
-    """What this kernel has printed for the PF at boot, until it knew the VF BARs: those come after the wait, if any."""
+    """Lines of this kernel's boot about the PF, until its VF BARs.
+
+    Those come after the wait, if any.
+    """
     lines = of_device(KernelLog(boot=True).lines(), pf.address)
     sized = [number for number, line in enumerate(lines) if line.text.startswith("VF BAR")]
     require(bool(sized) and " type 00 class " in lines[0].text, "the kernel's log does not have the PF's enumeration")
@@ -40,7 +46,10 @@ def enumeration(pf: Pf) -> list[Line]:
 
 
 def make_busy(pf: Pf, number: int) -> None:
-    """A VF as a guest or a driver leaves it when the kernel is left: bound if it can be, and a bus master."""
+    """Make a VF busy, as a guest or driver does.
+
+    It stays so until the kexec: bound if it can be, and a bus master.
+    """
     address, driver = pf.vf(number), VF_DRIVERS.get(pf.driver)
     if driver and pf.files.exists(f"{DRIVERS}/{driver}"):
         pf.files.write(f"{DEVICES}/{address}/driver_override", f"{driver}\n")
@@ -50,9 +59,11 @@ def make_busy(pf: Pf, number: int) -> None:
 
 @jump(words=KEEP)
 def jump_kexec_keeps_vfs(pf: Pf, note: Note) -> None:
-    """VFs in use are kept: enabled in hardware, off for everybody else, and not waited for. Enabled again in the same
-    number they are adopted, answer, and are no bus masters: neither the one that was there when the kernel was left,
-    nor the one that had been removed before."""
+    """Kept VFs: enabled, off for everybody else, not waited for.
+
+    They were in use. Enabled again in the same number they are adopted, answer, and are no bus masters: neither the one
+    that was there when the kernel was left, nor the one that had been removed before.
+    """
     pf.ok("sriov_numvfs_no_scan", pf.total)
     pf.ok("sriov_scan_vf_id", "0-1")
     note["address"] = pf.vf(1)
@@ -78,8 +89,10 @@ def kexec_keeps_vfs_after(pf: Pf, note: Note) -> None:
 
 @jump(words=KEEP, leaves=KEEP)
 def jump_kexec_keeps_again(pf: Pf, note: Note) -> None:
-    """VFs that this kernel has kept, and that nobody has asked for, are kept by the next one, too; the stock file
-    adopts them and adds all."""
+    """Kept VFs that nobody has used, kept by the next kernel.
+
+    The stock file adopts them and adds all.
+    """
     left_enabled(pf, pf.total)
     is_kept(pf, pf.total)
 
@@ -94,7 +107,10 @@ def kexec_keeps_again_after(pf: Pf, note: Note) -> None:
 
 @jump(words=LISTED)
 def jump_kexec_refuses_another_page_size(pf: Pf, note: Note) -> None:
-    """VFs with another page size than the kernel wants are not kept, and the log says why: off, then as usual."""
+    """VFs with another page size: not kept, and a log line.
+
+    The log gives the reason; they are off, then as usual.
+    """
     pf.ok("sriov_numvfs_no_scan", 2)
     if not sriov(pf.config).flip(PAGE_SIZE, 3):
         raise SkippedError("this PF has a fixed page size")
@@ -109,7 +125,10 @@ def kexec_refuses_another_page_size_after(pf: Pf, note: Note) -> None:
 
 
 def starts_from_nothing(pf: Pf, lines: list[Line]) -> None:
-    """Enumeration has disabled the VFs, and waited; they can be enabled as ever."""
+    """Require VFs disabled by enumeration, after a wait.
+
+    They can be enabled as ever.
+    """
     require(waited(lines) >= WAIT_S, f"enumeration waited for {waited(lines):.2f} s only")
     is_off_in_hardware(pf)
     pf.is_state(0, ())
@@ -121,9 +140,10 @@ def starts_from_nothing(pf: Pf, lines: list[Line]) -> None:
 
 @jump(words=f"{KEEP} elfcorehdr=0xf0000")
 def jump_kexec_after_a_crash_keeps_none(pf: Pf, note: Note) -> None:
-    """A kernel that was started after a crash, by its command line, trusts nothing that it finds.
+    """A kernel after a crash, which keeps no VFs.
 
-    (The address is one of the firmware's: there the kernel looks for the headers of a core, finds none, and goes on.)
+    Its command line tells that it was started after a crash. (The address is one of the firmware's: there the kernel
+    looks for the headers of a core, finds none, and goes on.)
     """
     pf.ok("sriov_numvfs_no_scan", 2)
 
@@ -137,7 +157,10 @@ def kexec_after_a_crash_keeps_none_after(pf: Pf, note: Note) -> None:
 
 @jump(interfaces=ANY)
 def jump_kexec_without_the_parameter(pf: Pf, note: Note) -> None:
-    """As ever: the VFs are disabled, in silence, and the kernel waits a second for the PF."""
+    """VFs disabled without a message, after a second's wait.
+
+    That is as ever.
+    """
     new = pf.interface == "vf-id"
     pf.ok("sriov_numvfs_no_scan" if new else "sriov_numvfs", 2)
 

@@ -1,10 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""VFs that another kernel has left enabled: how cases come by them, and what must hold for them.
+"""Helpers for VFs that another kernel has left enabled.
 
-The other kernel is this one: VFs are enabled behind its back, then it forgets the PF and finds it again, which is the
-same code as at boot. Real jumps are in jumps_kept.py.
+They make such VFs, and check what must hold for them. The other kernel is this one: VFs are enabled behind its back,
+then it forgets the PF and finds it again, which is the same code as at boot. Real jumps are in jumps_kept.py.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ VF_DRIVERS = {"igb": "igbvf", "nvme": "nvme"}
 
 
 def left_enabled(pf: Pf, number: int, change: Callable[[Space], object] = bool) -> list[Line]:
-    """Have the kernel find the PF with VFs enabled, after a ``change`` to the capability; what it prints about that."""
+    """Have the kernel find the PF with VFs enabled.
+
+    A ``change`` to the capability comes before; returns what the kernel prints about that.
+    """
     pf.reset()
     space = sriov(pf.config)
     space.put(NUM_VFS, number)
@@ -40,13 +43,16 @@ def left_enabled(pf: Pf, number: int, change: Callable[[Space], object] = bool) 
 
 
 def said_at_boot(lines: list[Line], text: str) -> None:
-    """Fail unless enumeration said exactly this about keeping VFs, and nothing else."""
+    """Require exactly this message of enumeration about keeping VFs."""
     found = [line.text for line in lines if "keeping" in line.text]
     require(found == [text], f"the log says {found}, not '{text}'")
 
 
 def is_kept(pf: Pf, number: int) -> None:
-    """Enabled in hardware, their memory is not decoded; everybody else sees a PF that is off."""
+    """Require VFs enabled in hardware, without memory decoded.
+
+    Everybody else sees a PF that is off.
+    """
     space = sriov(pf.config)
     control, found = space.get(CONTROL), space.get(NUM_VFS)
     require(control & (VF_ENABLE | VF_MEMORY) == VF_ENABLE, f"SR-IOV control is {control:#x}")
@@ -67,13 +73,16 @@ def is_on_in_hardware(pf: Pf, number: int) -> None:
 
 
 def keeps(pf: Pf, number: int = 2) -> None:
-    """VFs that the kernel has found, and kept."""
+    """Have the kernel find VFs, and keep them."""
     said_at_boot(left_enabled(pf, number), f"keeping the {number} VFs that are enabled")
     is_kept(pf, number)
 
 
 def enables(pf: Pf, file: str, number: int, text: str) -> None:
-    """Write a number; fail unless the log says exactly this about adopting VFs, and they are on."""
+    """Write a number and require exactly this message about adopting.
+
+    The VFs must be on then.
+    """
     log = KernelLog()
     pf.ok(file, number)
     found = [line.text for line in of_device(log.lines(), pf.address) if "adopting" in line.text]
@@ -87,7 +96,10 @@ def adopts(pf: Pf, file: str, number: int) -> None:
 
 
 def declines(pf: Pf, why: str, *, file: str = NO_SCAN, number: int = 2) -> None:
-    """Two were kept; they are not adopted but begun anew, for this reason."""
+    """Require two kept VFs to be begun anew, for this reason.
+
+    They are not adopted.
+    """
     enables(pf, file, number, f"not adopting the 2 VFs that were kept: {why}")
 
 
@@ -96,14 +108,17 @@ def space_of_vf(pf: Pf, number: int) -> Space:
 
 
 def make_bus_master(pf: Pf, number: int) -> None:
-    """What a driver does, and what it may leave so."""
+    """Make a VF a bus master, as a driver may leave it."""
     space = space_of_vf(pf, number)
     space.put(COMMAND, space.get(COMMAND) | BUS_MASTER)
     require(bool(space.get(COMMAND) & BUS_MASTER), f"VF {number} cannot be made a bus master")
 
 
 def answer_without_bus_master(pf: Pf, ids: str) -> None:
-    """Add VFs 0 and 1, unless the stock file has done so; they answer, and do not reach memory by themselves."""
+    """Require that VFs 0 and 1 answer, and are no bus masters.
+
+    They are added first, unless the stock file has done so; they do not reach memory by themselves.
+    """
     if not pf.links():
         pf.ok("sriov_scan_vf_id", ids)
     for number in sorted(pf.links()):

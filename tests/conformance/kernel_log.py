@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kernel's log, by /dev/kmsg (Documentation/ABI/testing/dev-kmsg): what it says of a device, and complains of."""
+"""The kernel's log, by /dev/kmsg: messages of devices, and complaints.
+
+After Documentation/ABI/testing/dev-kmsg.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,17 @@ COMPLAINT = re.compile(
 
 
 class Line(NamedTuple):
-    """``seconds`` since the kernel's start."""
+    """A line; ``seconds`` are since the kernel's start."""
 
     seconds: float
     text: str
 
 
 def parse(record: str) -> Line | None:
-    """One record: `PRIORITY,NUMBER,MICROSECONDS,FLAGS[,...];TEXT`, then lines with properties. None for garbage."""
+    """A line from a record; None for garbage.
+
+    A record is `PRIORITY,NUMBER,MICROSECONDS,FLAGS[,...];TEXT`, then lines with properties.
+    """
     head, semicolon, text = record.partition(";")
     fields = head.split(",")
     if not semicolon or len(fields) < 3 or not fields[2].isdigit():
@@ -38,13 +44,19 @@ def complaint(lines: list[Line]) -> str:
 
 
 def of_device(lines: list[Line], address: str) -> list[Line]:
-    """What was printed for a device, by whichever driver had it: `DRIVER ADDRESS: TEXT`, given as TEXT."""
+    """Texts printed for a device, by whichever driver had it.
+
+    Of `DRIVER ADDRESS: TEXT`, TEXT is returned.
+    """
     prefix = re.compile(rf"^\S+ {re.escape(address)}: ")
     return [Line(line.seconds, prefix.sub("", line.text)) for line in lines if prefix.match(line.text)]
 
 
 class KernelLog:
-    """New lines since it was made, or since it was last asked; with ``boot``, from the kernel's first line on."""
+    """New lines since the last call, or since it was made.
+
+    With ``boot``, the first call has lines from the kernel's first one on.
+    """
 
     def __init__(self, boot: bool = False) -> None:
         self.handle = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

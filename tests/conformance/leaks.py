@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a kernel with kmemleak says after all cases have been run (Documentation/dev-tools/kmemleak.rst)."""
+"""Leaks that kmemleak reports after all cases.
+
+After Documentation/dev-tools/kmemleak.rst.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ FILE = Path("/sys/kernel/debug/kmemleak")
 
 
 class Leaks:
-    """Memory that was allocated since this object was made, and that nobody points at."""
+    """Memory allocated since this object was made, without pointers to it."""
 
     def __init__(self) -> None:
         if FILE.exists():
@@ -25,7 +28,10 @@ class Leaks:
         return Case("no_leaks", self.check, ANY, 0, True)
 
     def check(self, pf: Pf) -> None:
-        """Nothing leaked. Objects must be some seconds old, and found twice, to count."""
+        """Require that nothing leaked.
+
+        Objects must be some seconds old, and found twice, to count.
+        """
         if not FILE.exists():
             raise SkippedError("this kernel has no CONFIG_DEBUG_KMEMLEAK")
         for _ in range(2):

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who listens to each VF that comes and goes is silenced while cases run: listening takes longer than the cases."""
+"""Silence the listeners to VFs that appear and disappear.
+
+They would take longer than the cases.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ NO_KERNEL_LOG = Path("/run/systemd/journald.conf.d/conformance.conf")
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """udev stopped, the journal without the kernel's lines (journald.conf(5), ReadKMsg=). Without systemd, nothing."""
+    """Stop udev, and the journal's reading of the kernel's lines.
+
+    The latter is journald.conf(5), ReadKMsg=. Without systemd, nothing is done.
+    """
     with ExitStack() as stack:
         if shutil.which("systemctl") and shutil.which("udevadm"):
             stack.enter_context(udev_stopped())
@@ -28,7 +34,7 @@ def silenced() -> Iterator[None]:
 
 @contextmanager
 def udev_stopped() -> Iterator[None]:
-    """Afterwards network interfaces get their names, which came meanwhile."""
+    """Stop udev, and let it name new network interfaces afterwards."""
     systemctl("stop", *UDEV)
     try:
         yield

@@ -1,9 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PFs with thousands of VFs, from the kernel module many_vfs.ko (lab/kernel/many_vfs/), where it lies beside this file.
+"""PFs with thousands of VFs, from the kernel module many_vfs.ko.
 
-No hardware and no emulated device that the cases run on has more than 127 VFs. The module is loaded for its cases only.
+It is of kernel/many_vfs/, and lies beside this file. No hardware and no emulated device that the cases run on has more
+than 127 VFs. The module is loaded for its cases only.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def pfs() -> tuple[str, ...]:
 
 
 def load() -> None:
-    """Load the module; where it was loaded before, and its PFs were removed, find them again."""
+    """Load the module, or find its removed PFs again."""
     if loaded():
         RESCAN.write_text("1")
     else:
@@ -44,7 +45,10 @@ def load() -> None:
 
 
 def remove() -> None:
-    """Remove its PFs, and their VFs with them, from the system. The module itself stays."""
+    """Remove the module's PFs, with their VFs, from the system.
+
+    The module itself stays.
+    """
     for address in pfs():
         (DEVICES / address / "sriov_numvfs").write_text("0")
         (DEVICES / address / "remove").write_text("1")
@@ -52,7 +56,7 @@ def remove() -> None:
 
 @contextmanager
 def there() -> Iterator[Sequence[str]]:
-    """The module's PFs, as long as they are needed."""
+    """Have the module's PFs for as long as needed."""
     load()
     try:
         yield pfs()

@@ -2,7 +2,9 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the conformance cases on this host's kernel, as root. Standard library only, Python 3.9 or newer.
+"""Run the conformance cases on this host's kernel, as root.
+
+Standard library only, Python 3.9 or newer.
 
     python3 run.py --pf 0000:01:00.0 --pf 0000:02:00.0 --kernel series-6.12 --json rows.json [--only NAME ...]
 
@@ -46,7 +48,10 @@ from leaks import Leaks  # noqa: E402 - as before
 
 
 def engine() -> ModuleType:
-    """The package with the engine's files: beside this script, on the path, or the checkout's."""
+    """Import the engine's package.
+
+    It is beside this script, on the path, or the checkout's.
+    """
     if importlib.util.find_spec("kvmfleet_sriov") is None:
         source = HERE.parents[1] / "plugins" / "module_utils"
         spec = importlib.util.spec_from_loader("kvmfleet_sriov", None, is_package=True)
@@ -59,18 +64,27 @@ def engine() -> ModuleType:
 
 
 def modules(pattern: str) -> list[ModuleType]:
-    """Those beside this script whose files are so named, by name, those about the engine last."""
+    """The modules beside this script with such names, sorted.
+
+    Those about the engine are last.
+    """
     return [importlib.import_module(path.stem) for folder in (HERE, ENGINE) for path in sorted(folder.glob(pattern))]
 
 
 def selects(only: list[str], name: str) -> bool:
-    """By `--only`: nothing was given, a part of this name, or all of it after a `=`."""
+    """Whether `--only` selects a name.
+
+    It does when nothing was given, a part of this name, or all of it after a `=`.
+    """
     return not only or any(word[1:] == name if word.startswith("=") else word in name for word in only)
 
 
 @dataclass(frozen=True)
 class Host:
-    """What the rows of a run have in common. ``sysfs`` is the engine's, imported by name wherever it lies."""
+    """A host: what the rows of a run have in common.
+
+    ``sysfs`` is the engine's, imported by name wherever it lies.
+    """
 
     sysfs: Any
     kernel: str
@@ -100,7 +114,10 @@ def table(rows: list[Row]) -> str:
 
 
 def run_on(host: Host, pfs: Sequence[str], use: Sequence[str], cases: list[Case]) -> Iterator[Row]:
-    """Run cases on each PF of ``pfs``; they may use the other ones of ``use`` too."""
+    """Run cases on each PF of ``pfs``.
+
+    They may use the other ones of ``use`` too.
+    """
     for address in pfs:
         others = tuple(other for other in use if other != address)
         for one in cases:
@@ -110,7 +127,10 @@ def run_on(host: Host, pfs: Sequence[str], use: Sequence[str], cases: list[Case]
 
 
 def run_all(host: Host, pfs: list[str], cases: list[Case]) -> list[Row]:
-    """All cases on the PFs named; with the module, those about thousands of VFs on its first PF instead, last."""
+    """Run all cases on the given PFs.
+
+    With the module, those about thousands of VFs run on its first PF instead, last.
+    """
     many = [one for one in cases if one.vfs >= many_vfs.MANY] if many_vfs.MODULE.exists() else []
     rows = list(run_on(host, pfs, pfs, [one for one in cases if one not in many]))
     if many:

@@ -2,7 +2,9 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the jumps on this host's kernel, as root: each in two halves, with a kexec between that is made from outside.
+"""Run the jumps on this host's kernel, as root.
+
+Each has two halves, with a kexec between that is made from outside.
 
     python3 run_jumps.py --pf 0000:01:00.0 --pf 0000:02:00.0 --kernel series plan [--only NAME ...]
     python3 run_jumps.py (as before) before NUMBER
@@ -52,7 +54,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 class Runner:
-    """The steps, for some PFs."""
+    """The steps of jumps, for some PFs."""
 
     def __init__(self, pfs: list[harness.Pf], kernel: str) -> None:
         self.pfs, self.kernel = pfs, kernel
@@ -61,7 +63,10 @@ class Runner:
         self.cases = {one.name: one for one in harness.collect(run.modules("cases_*.py"))}
 
     def plan(self, only: list[str]) -> jumps.State:
-        """Rows for all that is selected, hops for what describes a PF's interface."""
+        """Plan rows for all that is selected, and kexecs.
+
+        There are kexecs only for what describes a PF's interface.
+        """
         state = jumps.State(str(STATE))
         leaps = [one for one in self.jumps.values() if run.selects(only, one.name)]
         cases = [one for one in self.cases.values() if one.words and run.selects(only, one.name)]
@@ -75,7 +80,7 @@ class Runner:
         return state
 
     def due(self, state: jumps.State, found: list[Kind]) -> list[Kind]:
-        """What at least one PF takes part in."""
+        """Jumps and cases in which at least one PF takes part."""
         return [one for one in found if any(jumps.pending(state, one, pf) for pf in self.pfs)]
 
     def before(self, number: int) -> jumps.State:
@@ -87,7 +92,10 @@ class Runner:
         return state
 
     def after(self, number: int) -> jumps.State:
-        """The checks of the jump, then the cases that need this kernel's words; complaints since its first line."""
+        """Check the jump, then run the cases of this kernel's words.
+
+        Complaints since the kernel's first line count.
+        """
         state, log = jumps.State.load(str(STATE)), KernelLog(boot=True)
         hop, watch = state.hops[number], jumps.both(console(), log)
         for pf in self.pfs if hop.jump else []:
@@ -102,7 +110,10 @@ class Runner:
 
 
 def console() -> str:
-    """The first complaint on the console during the jump, if somebody has kept that: so the old kernel's, too."""
+    """The first complaint on the console during the jump.
+
+    The console is the old kernel's, too; there is none unless somebody has kept it.
+    """
     text = CONSOLE.read_text(encoding="utf-8", errors="replace") if CONSOLE.exists() else ""
     return complaint([Line(0.0, line) for line in text.splitlines() if FROZEN not in line])
 

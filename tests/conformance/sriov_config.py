@@ -1,7 +1,9 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Configuration space by the `config` files of sysfs: what the hardware holds, and changes behind the kernel's back.
+"""Configuration space by the `config` files of sysfs.
+
+It shows what the hardware has, and is changed behind the kernel's back.
 
 Offsets and bits: include/uapi/linux/pci_regs.h, PCI_SRIOV_*. Registers are little-endian.
 """
@@ -16,7 +18,7 @@ SRIOV_ID = 0x10
 
 
 class Register(NamedTuple):
-    """``size`` in bytes."""
+    """A register of ``size`` bytes."""
 
     offset: int
     size: int
@@ -38,7 +40,7 @@ ADDRESS = ~0xF
 
 
 def find_sriov(config: bytes) -> int | None:
-    """Where the SR-IOV capability is in a whole configuration space; None without one."""
+    """The SR-IOV capability's place in a whole configuration space; or None."""
     offset, seen = EXTENDED, set[int]()
     while offset >= EXTENDED and offset not in seen and offset + 4 <= len(config):
         seen.add(offset)
@@ -50,7 +52,10 @@ def find_sriov(config: bytes) -> int | None:
 
 
 class Space:
-    """A function's configuration space: the `config` file at ``path``, registers from ``base`` on."""
+    """A function's configuration space, by the `config` file at ``path``.
+
+    Registers are counted from ``base`` on.
+    """
 
     def __init__(self, path: str, base: int = 0) -> None:
         self.path, self.base = path, base

@@ -1,10 +1,11 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cases for the host document at boot: a PF that has no driver yet, and one that does not exist beside one that does.
+"""Cases for the host document at boot.
 
-Left out: real boots, the order of units and the event that udev gets, for which there is `molecule/boot`;
-`tests/unit/roles/test_sriov_order.py` asks systemd about more orders.
+A PF that has no driver yet, and one that does not exist beside one that does. Left out: real boots, the order of units
+and the event that udev gets, for which there is `molecule/boot`; `tests/unit/roles/test_sriov_order.py` has systemd
+check more orders.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ PATIENCE_S = 60.0
 
 
 def at_boot(pf: Pf, *wishes: dict[str, Any], wait_s: float = PATIENCE_S, said: list[str] | None = None) -> None:
-    """What ``sriovctl apply --boot`` does."""
+    """Apply the host document as ``sriovctl apply --boot`` does."""
 
     def bring(document: _document.HostDocument) -> converge.Report:
         return converge.converge(pf.files, tools(pf), document)
@@ -38,7 +39,10 @@ def at_boot(pf: Pf, *wishes: dict[str, Any], wait_s: float = PATIENCE_S, said: l
 
 
 def unbind(pf: Pf) -> Callable[[], None]:
-    """Take the PF's driver away; what is returned brings it back, and its interface up if it was, once."""
+    """Unbind the PF; return what binds its driver again.
+
+    That also sets its interface up, if it was.
+    """
     driver, names = pf.driver, pf.files.names(f"{pf.path}/net")
     up = bool(names) and bool(int(pf.files.read(f"{pf.path}/net/{names[0]}/flags"), 16) & 1)
 
@@ -54,7 +58,10 @@ def unbind(pf: Pf) -> Callable[[], None]:
 
 
 def set_up(pf: Pf) -> bool:
-    """False while there is no interface, or udev renames it under way."""
+    """Set the interface up; False while there is none.
+
+    False also when udev renames it meanwhile.
+    """
     try:
         name = pf.files.names(f"{pf.path}/net")[0]
         tools(pf)(["ip", "link", "set", "dev", name, "up"])
@@ -65,7 +72,10 @@ def set_up(pf: Pf) -> bool:
 
 @case(interfaces=ENGINE, real_only=True)
 def case_boot_waits_for_the_driver(pf: Pf) -> None:
-    """Without its driver the PF is waited for; as soon as it has it, it is as declared."""
+    """The desired state as soon as the PF has its driver.
+
+    Without it the PF is waited for.
+    """
     bind = unbind(pf)
     errors: list[_errors.SriovError] = []
     said: list[str] = []
@@ -89,7 +99,7 @@ def case_boot_waits_for_the_driver(pf: Pf) -> None:
 
 @case(interfaces=ENGINE, real_only=True)
 def case_boot_without_the_driver_names_it(pf: Pf) -> None:
-    """At the end of its patience."""
+    """The name of the missing driver, after the deadline."""
     unbind(pf)
     call = partial(at_boot, pf, {"pf": pf.address, **WISH}, wait_s=0.5)
     fails(_errors.DeadlineError, f"still missing: the driver of PF {pf.address}", call)
@@ -97,7 +107,7 @@ def case_boot_without_the_driver_names_it(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_boot_missing_pf_stops_no_other(pf: Pf) -> None:
-    """It is named, and the PF that is there is as declared."""
+    """A missing PF named, and the other one as declared."""
     call = partial(at_boot, pf, {"pf": NOBODY, **WISH}, {"pf": pf.address, **WISH}, wait_s=0.0)
     fails(_errors.SriovError, f"still missing: PF {NOBODY}", call)
     pf.is_state(2, nearest(pf, {1}, 2))

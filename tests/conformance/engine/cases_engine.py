@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cases for the engine: what a declaration does to a PF, judged by the kernel's own files and by `ip`."""
+"""Cases for the engine: the effect of a declaration on a PF.
+
+The kernel's own files and `ip` are the judges.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +26,17 @@ VFIO = "vfio-pci"
 
 
 def tools(pf: Pf) -> Callable[..., str]:
-    """The programs of this machine, or of the fake host that the files are of."""
+    """The programs of this machine, or of the fake host.
+
+    ``pf`` has the files of either.
+    """
     fake: Any = getattr(pf.files, "host", None)
     run: Callable[..., str] = fake.run if fake else process.run
     return run
 
 
 def declare(pf: Pf, wish: dict[str, Any], *, allow: bool = False, check: bool = False) -> dict[str, Any]:
-    """Converge one PF; the report as modules and programs give it."""
+    """Converge one PF and return the report as modules give it."""
     document = _document.validate({"pfs": [{"pf": pf.address, **wish}]})
     return dict(converge.converge(pf.files, tools(pf), document, allow_disruptive=allow, check=check).to_dict())
 
@@ -46,12 +52,18 @@ def fails(kind: type[Exception], words: str, call: Callable[[], object]) -> None
 
 
 def nearest(pf: Pf, wished: set[int], enabled: int) -> set[int]:
-    """What the interface can make of it from SR-IOV off."""
+    """The nearest ids that the interface can have present from none.
+
+    SR-IOV is off before.
+    """
     return {"vf-id": wished, "vf-id-narrow": wished | {0}, "stock": set(range(enabled))}[pf.interface]
 
 
 def mark(pf: Pf, number: int) -> str:
-    """Something that a VF loses when it goes away, even for a moment: its driver_override."""
+    """Set a driver_override, which a VF loses when removed.
+
+    It loses it even when that is only for a moment.
+    """
     path = f"{DEVICES}/{pf.vf(number)}/driver_override"
     pf.files.write(path, "kvmfleet-mark")
     return path
@@ -76,14 +88,14 @@ def driver(pf: Pf, number: int) -> str | None:
 
 @case(interfaces=ENGINE)
 def case_engine_tells_the_interface(pf: Pf) -> None:
-    """The engine's detection agrees with the harness's own."""
+    """The same interface by the engine and by the harness."""
     found = pfs.read_pfs(pf.files, [pf.address], vfs=False)[pf.address].interface
     require(found == pf.interface, f"the engine says {found}, the files {pf.interface}")
 
 
 @case(interfaces=ENGINE)
 def case_engine_computes_addresses(pf: Pf) -> None:
-    """Addresses of absent VFs are those at which they appear."""
+    """Addresses of absent VFs: those at which they appear."""
     declare(pf, {"hardware_vfs": "max", "present_vfs": "none"})
     state = pfs.read_pfs(pf.files, [pf.address])[pf.address]
     before = {number: pfs.vf_address(state, number) for number in range(pf.total)}
@@ -101,7 +113,10 @@ def case_engine_enables_without_adding(pf: Pf) -> None:
 
 @case(interfaces=ENGINE, vfs=3)
 def case_engine_makes_the_wished_ids_present(pf: Pf) -> None:
-    """The first and the last: exactly them, or the nearest that the interface can, and then a note says so."""
+    """Exactly the declared ids present, or the nearest, with a note.
+
+    They are the first and the last.
+    """
     wished = {1, pf.total - 1}
     report = declare(pf, {"hardware_vfs": "max", "present_vfs": sorted(wished)})
     found = nearest(pf, wished, pf.total)
@@ -112,7 +127,7 @@ def case_engine_makes_the_wished_ids_present(pf: Pf) -> None:
 
 @case(vfs=3)
 def case_engine_grows_without_disturbing(pf: Pf) -> None:
-    """More ids: those that are there stay, driver_override and all."""
+    """More ids: present VFs stay, driver_override and all."""
     declare(pf, {"hardware_vfs": "max", "present_vfs": "1"})
     path = mark(pf, 1)
     declare(pf, {"present_vfs": "0-2"})
@@ -122,7 +137,10 @@ def case_engine_grows_without_disturbing(pf: Pf) -> None:
 
 @case(vfs=3)
 def case_engine_shrinks_without_disturbing(pf: Pf) -> None:
-    """Fewer ids: the others go, those that stay are not touched; the number enabled stays."""
+    """Fewer ids: the others go, and these are not touched.
+
+    The number enabled stays.
+    """
     declare(pf, {"hardware_vfs": "max", "present_vfs": "all"})
     path = mark(pf, 1)
     declare(pf, {"present_vfs": "1"})
@@ -141,7 +159,10 @@ def case_engine_finds_nothing_to_do_again(pf: Pf) -> None:
 
 @case(interfaces=ENGINE, vfs=3)
 def case_engine_check_predicts(pf: Pf) -> None:
-    """Asked only, it writes nothing and names the steps, notes and differences that doing it has then."""
+    """Check mode: no writes, and the steps of the real run.
+
+    Notes and differences are those of the run, too.
+    """
     for wish in (
         {"hardware_vfs": 3, "present_vfs": "0,2"},
         {"present_vfs": "1"},
@@ -157,7 +178,10 @@ def case_engine_check_predicts(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_engine_refuses_another_number(pf: Pf) -> None:
-    """Another number while VFs are present is refused and writes nothing; allowed, it is reached and they come back."""
+    """Another number while VFs are present: refused without writes.
+
+    When it is allowed, it is reached and they come back.
+    """
     declare(pf, {"hardware_vfs": 1, "present_vfs": "all"})
     wish: dict[str, Any] = {"hardware_vfs": 2}
     for check in (True, False):
@@ -169,7 +193,10 @@ def case_engine_refuses_another_number(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_engine_changes_the_number_of_absent_vfs(pf: Pf) -> None:
-    """Without present VFs, or when they are declared away, another number needs no leave."""
+    """Another number without leave, when no VF stays.
+
+    None is present, or they are declared away.
+    """
     declare(pf, {"hardware_vfs": 1, "present_vfs": "all"})
     declare(pf, {"hardware_vfs": 0, "present_vfs": "none"})
     pf.is_state(0, ())
@@ -181,7 +208,10 @@ def case_engine_changes_the_number_of_absent_vfs(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_engine_bad_input_writes_nothing(pf: Pf) -> None:
-    """Too many VFs, ids that are not enabled, an unknown PF, an unknown key: named, and nothing is written."""
+    """Bad input named, and nothing written.
+
+    Too many VFs, ids that are not enabled, an unknown PF, an unknown key.
+    """
     bad: list[tuple[str, dict[str, Any]]] = [
         (f"hardware_vfs {pf.total + 1} is out of range", {"hardware_vfs": pf.total + 1}),
         ("present_vfs: 1 is out of range", {"hardware_vfs": 1, "present_vfs": "0-1"}),
@@ -195,7 +225,10 @@ def case_engine_bad_input_writes_nothing(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_engine_takes_a_failure_back(pf: Pf) -> None:
-    """A driver that does not exist fails the last steps: the PF is as it was found."""
+    """The undo of a failure at the last steps.
+
+    A driver that does not exist fails them; the PF is in its previous state.
+    """
     wish: dict[str, Any] = {"hardware_vfs": 2, "present_vfs": "all", "vfs": [{"ids": 0, "driver": "kvmfleet-none"}]}
     fails(errors.SriovError, "back in its previous state", lambda: declare(pf, wish))
     pf.is_state(0, ())
@@ -203,7 +236,10 @@ def case_engine_takes_a_failure_back(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_engine_binds_by_override(pf: Pf) -> None:
-    """vfio-pci takes the VF although autoprobe is off; with autoprobe on no other driver has it before."""
+    """A VF bound to vfio-pci although autoprobe is off.
+
+    With autoprobe on no other driver is bound before.
+    """
     needs_vfio(pf)
     for autoprobe in (False, True):
         vfs = [{"ids": "all", "driver": VFIO}]
@@ -215,7 +251,7 @@ def case_engine_binds_by_override(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_engine_lets_a_driver_go(pf: Pf) -> None:
-    """`default` clears the override; with autoprobe off the VF is free then."""
+    """An override cleared by `default`; with autoprobe off, no driver."""
     needs_vfio(pf)
     declare(pf, {"hardware_vfs": 2, "present_vfs": "all", "vfs": [{"ids": 1, "driver": VFIO}]})
     declare(pf, {"vfs": [{"ids": 1, "driver": "default"}]})
@@ -226,7 +262,7 @@ def case_engine_lets_a_driver_go(pf: Pf) -> None:
 
 @case()
 def case_engine_removes_a_bound_vf(pf: Pf) -> None:
-    """A VF that is bound, but in use by nobody, is unbound and removed."""
+    """A bound VF, in use by nobody, unbound and removed."""
     needs_vfio(pf)
     declare(pf, {"hardware_vfs": 2, "present_vfs": "0-1", "vfs": [{"ids": "all", "driver": VFIO}]})
     declare(pf, {"present_vfs": "0"})
@@ -236,7 +272,10 @@ def case_engine_removes_a_bound_vf(pf: Pf) -> None:
 
 @case(interfaces=FULL, real_only=True)
 def case_engine_refuses_a_held_vf(pf: Pf) -> None:
-    """A VF whose VFIO group this process has open stays; the refusal names the process; other VFs may go."""
+    """A refused removal of a VF in use.
+
+    This process has its VFIO group open. The refusal names the process; other VFs may go.
+    """
     needs_vfio(pf)
     declare(pf, {"hardware_vfs": 2, "present_vfs": "0-1", "vfs": [{"ids": "all", "driver": VFIO}]})
     group = pf.files.link(f"{DEVICES}/{pf.vf(1)}/iommu_group")
@@ -254,7 +293,10 @@ def case_engine_refuses_a_held_vf(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_engine_sets_properties(pf: Pf) -> None:
-    """MAC, VLAN and spoof check of one VF, read from `ip` here; only differences are written; others keep theirs."""
+    """MAC, VLAN and spoof check of one VF, read from `ip`.
+
+    Only differences are written; other VFs keep theirs.
+    """
     names = pf.files.names(f"{pf.path}/net")
     if not names:
         raise SkippedError("needs a PF with a network interface")

@@ -15,7 +15,10 @@ VFS = many_vfs.VFS
 
 @case(vfs=VFS)
 def case_many_by_the_engine(pf: Pf) -> None:
-    """Every other id declared present, all of them, the others; each once more, which has no steps."""
+    """Every other id, then all, then the others, of thousands.
+
+    Each is declared once more, which has no steps.
+    """
     even = set(range(0, pf.total, 2))
     for wished in (even, set(range(pf.total)), set(range(pf.total)) - even):
         wish = {"hardware_vfs": "max", "present_vfs": vf_ids.compress(wished), "drivers_autoprobe": False}

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cases for the wishes of `sriov_vf`: single VFs come and go, and the others do not notice.
+"""Cases for the requests of `sriov_vf`: single VFs, others undisturbed.
 
 A VF that is missing on a stock kernel is left out: there, whatever takes a single VF away (the file ``remove`` of its
 PCI device) leaves its virtfn link behind, and the PF is not clean any more (drivers/pci/iov.c, pci_iov_remove_virtfn).
@@ -22,14 +22,20 @@ MARK = "kvmfleet-mark"
 
 
 def change(pf: Pf, ids: object, state: str = "present", **more: object) -> dict[str, Any]:
-    """What `sriov_vf` does; ``more`` are ``check``, ``allow`` and wishes for the VFs."""
+    """Apply a request of `sriov_vf` and return the report.
+
+    ``more`` are ``check``, ``allow`` and properties of the VFs.
+    """
     check, allow = bool(more.pop("check", False)), bool(more.pop("allow", False))
     document = vf_request.validate({"pf": pf.address, "ids": ids, "state": state, **more})
     return dict(converge.converge(pf.files, tools(pf), document, check=check, allow_disruptive=allow).to_dict())
 
 
 def start(pf: Pf, wished: set[int]) -> set[int]:
-    """All enabled and these present, or the nearest that the interface can; returns what is present."""
+    """Enable all VFs and add these; return those present.
+
+    The interface may only reach the nearest ids.
+    """
     declare(pf, {"hardware_vfs": "max", "present_vfs": sorted(wished)})
     return pf.links()
 
@@ -40,7 +46,10 @@ def noted(report: dict[str, Any], words: str) -> bool:
 
 @case(interfaces=ENGINE, vfs=3)
 def case_vf_is_added_beside_others(pf: Pf) -> None:
-    """It is present then, the others are as before, driver_override and all; once more, there is nothing to do."""
+    """A VF added, and the others undisturbed, driver_override and all.
+
+    Once more, there is nothing to do.
+    """
     before = start(pf, {1})
     path = mark(pf, 1)
     report = change(pf, 2)
@@ -53,7 +62,10 @@ def case_vf_is_added_beside_others(pf: Pf) -> None:
 
 @case(interfaces=ENGINE, vfs=3)
 def case_vf_is_removed_beside_others(pf: Pf) -> None:
-    """It is absent then where the interface can remove; where not, nothing changes, and a note says so."""
+    """A VF removed where the interface can.
+
+    Where it cannot, nothing changes, and a note says so.
+    """
     before = start(pf, set(range(pf.total)))
     path = mark(pf, 1)
     report = change(pf, 2, "absent")
@@ -68,7 +80,10 @@ def case_vf_is_removed_beside_others(pf: Pf) -> None:
 
 @case(interfaces=("vf-id-narrow",), vfs=3)
 def case_vf_is_removed_by_way_of_zero(pf: Pf) -> None:
-    """Allowed to disable all VFs first, the VF is left out, VF 0 stays, and notes name what it took away."""
+    """A VF removed by disabling all VFs first, when allowed.
+
+    VF 0 stays, and notes name the disrupted VFs.
+    """
     start(pf, {0, 1, 2})
     path = mark(pf, 1)
     report = change(pf, "0,2", "absent", allow=True)
@@ -81,7 +96,10 @@ def case_vf_is_removed_by_way_of_zero(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_vf_change_predicts(pf: Pf) -> None:
-    """Asked only, it writes nothing and names the steps, notes and differences that doing it has then."""
+    """Check mode: no writes, and the steps of the real run.
+
+    Notes and differences are those of the run, too.
+    """
     before = start(pf, {1})
     for ids, state in ((0, "present"), (1, "absent"), ("0-1", "absent")):
         asked = change(pf, ids, state, check=True)
@@ -94,7 +112,10 @@ def case_vf_change_predicts(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_vf_must_be_enabled(pf: Pf) -> None:
-    """An id that is not enabled cannot be present, and is absent; nothing is written."""
+    """An id that is not enabled: an error, or absent already.
+
+    It cannot be present; nothing is written.
+    """
     declare(pf, {"hardware_vfs": 1, "present_vfs": "all"})
     fails(errors.BadInputError, "ids: 1 is out of range", partial(change, pf, "0-1"))
     report = change(pf, 1, "absent")
@@ -105,7 +126,7 @@ def case_vf_must_be_enabled(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_vf_gets_its_driver(pf: Pf) -> None:
-    """The VF that is named is bound by override; one beside it stays without a driver."""
+    """The named VF bound by override, the one beside it unbound."""
     needs_vfio(pf)
     start(pf, {0})
     change(pf, 1, driver=VFIO)
@@ -117,7 +138,10 @@ def case_vf_gets_its_driver(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_vf_gets_its_properties(pf: Pf) -> None:
-    """MAC and VLAN of the VF that is named, read from `ip` here; the one beside it keeps what it had."""
+    """MAC and VLAN of the named VF, read from `ip`.
+
+    The VF beside it keeps what it had.
+    """
     names = pf.files.names(f"{pf.path}/net")
     if not names:
         raise SkippedError("needs a PF with a network interface")

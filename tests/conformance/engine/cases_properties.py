@@ -1,7 +1,9 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cases for properties of VFs and settings of PFs, judged by `ip` and by the kernel's own files.
+"""Cases for properties of VFs and settings of PFs.
+
+The judges are `ip` and the kernel's own files.
 
 What is set, and what is refused with which errno, is what igb does (drivers/net/ethernet/intel/igb/igb_main.c,
 igb_ndo_*): it knows neither link states nor RSS queries, no minimum rate, and of VLAN protocols only 802.1Q. Left out:
@@ -31,7 +33,7 @@ def netdev_of(pf: Pf) -> str:
 
 
 def settle(pf: Pf, *vfs: dict[str, Any], **more: object) -> None:
-    """Declare it: check mode says before what is done, and then there is nothing to do."""
+    """Declare properties, as check mode predicts; then nothing is left to do."""
     wish = {**more, "vfs": list(vfs)}
     asked = declare(pf, wish, check=True)
     done = declare(pf, wish)
@@ -42,20 +44,23 @@ def settle(pf: Pf, *vfs: dict[str, Any], **more: object) -> None:
 
 
 def settled(pf: Pf, *vfs: dict[str, Any]) -> dict[int, dict[str, Any]]:
-    """As `settle`; what `ip` shows of the VFs then."""
+    """Declare properties as `settle`, and return what `ip` shows."""
     settle(pf, *vfs)
     return vfinfo(pf, netdev_of(pf))
 
 
 def two(pf: Pf) -> str:
-    """The PF's network interface, with two VFs enabled, all of which are present."""
+    """Two present VFs, and the PF's network interface."""
     netdev = netdev_of(pf)
     declare(pf, {"hardware_vfs": 2, "present_vfs": "all"})
     return netdev
 
 
 def is_refused(pf: Pf, words: str, *vfs: dict[str, Any]) -> None:
-    """By the kernel, under way: the error has ``words``, and `ip` shows the same as before."""
+    """Require a refusal by the kernel, and an undo.
+
+    The error has ``words``, and `ip` shows the same as before.
+    """
     before = vfinfo(pf, netdev_of(pf))
     fails(apply.ApplyError, words, partial(declare, pf, {"vfs": list(vfs)}))
     fails(apply.ApplyError, BACK, partial(declare, pf, {"vfs": list(vfs)}))
@@ -65,7 +70,10 @@ def is_refused(pf: Pf, words: str, *vfs: dict[str, Any]) -> None:
 
 @case(interfaces=ENGINE)
 def case_properties_mac(pf: Pf) -> None:
-    """One address, one made of a base and the id, and one made of a hash, which stays what it is."""
+    """MAC addresses: one, one with `+id`, and a hash.
+
+    The hash stays what it is.
+    """
     two(pf)
     found = settled(pf, {"ids": 0, "mac": MAC}, {"ids": "1", "mac": "02:00:00:00:00:20+id"})
     macs = [found[i]["address"] for i in (0, 1)]
@@ -82,7 +90,10 @@ def case_properties_mac(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_properties_vlan(pf: Pf) -> None:
-    """VLAN and priority come, change and go together; the VF beside it has none."""
+    """VLAN and priority set, changed and cleared together.
+
+    The VF beside it has none.
+    """
     two(pf)
     for vlan, qos in ((100, 5), (100, 0), (200, 3), (0, 0)):
         found = settled(pf, {"ids": 1, "vlan": vlan, "qos": qos})
@@ -93,7 +104,7 @@ def case_properties_vlan(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_properties_vlan_protocol(pf: Pf) -> None:
-    """802.1ad is refused with the kernel's errno, and the VLAN that was there stays."""
+    """802.1ad refused with the kernel's errno; the VLAN stays."""
     two(pf)
     settle(pf, {"ids": 0, "vlan": 100, "qos": 5})
     wish = {"ids": 0, "mac": MAC, "vlan": 300, "vlan_proto": "802.1ad"}
@@ -112,7 +123,10 @@ def case_properties_flags(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_properties_rates(pf: Pf) -> None:
-    """A maximum rate where the PF's link is up, else the driver's EINVAL; a minimum rate is refused."""
+    """A maximum rate with the link up; otherwise the driver's EINVAL.
+
+    A minimum rate is refused.
+    """
     two(pf)
     wish = {"ids": 1, "max_tx_rate": 100}
     try:
@@ -126,7 +140,10 @@ def case_properties_rates(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_properties_refused_by_the_kernel(pf: Pf) -> None:
-    """The first that it refuses is named, with errno; those before it are taken back, of other VFs too."""
+    """The first refused property named, with errno, and an undo.
+
+    Properties set before it are undone, of other VFs too.
+    """
     two(pf)
     settle(pf, {"ids": 0, "mac": "02:00:00:00:00:99", "vlan": 7}, {"ids": 1, "trust": True})
     vfs = [{"ids": 0, "mac": MAC, "trust": True}, {"ids": 1, "mac": "02:00:00:00:00:11", "link_state": "enable"}]
@@ -135,7 +152,10 @@ def case_properties_refused_by_the_kernel(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_properties_refused_from_nothing(pf: Pf) -> None:
-    """What a driver refuses is known only when VFs are enabled: SR-IOV is off again afterwards."""
+    """A refusal known only when VFs are enabled, undone.
+
+    SR-IOV is off again afterwards.
+    """
     netdev_of(pf)
     for name, value in (("link_state", "disable"), ("query_rss", True)):
         wish = {"hardware_vfs": 2, "present_vfs": "all", "vfs": [{"ids": 1, "mac": MAC, name: value}]}
@@ -145,7 +165,7 @@ def case_properties_refused_from_nothing(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_properties_refused_before_half_is_done(pf: Pf) -> None:
-    """A flag that the driver does not report for VFs that are there is refused before anything is written."""
+    """An unreported flag of present VFs, refused before any write."""
     netdev = two(pf)
     before = vfinfo(pf, netdev)
     wish = {"vfs": [{"ids": 0, "mac": MAC}, {"ids": 1, "query_rss": True}]}
@@ -157,7 +177,10 @@ def case_properties_refused_before_half_is_done(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_properties_need_a_network_interface(pf: Pf) -> None:
-    """Without one they are an error that names them; with one they are set."""
+    """An error that names properties without a network interface.
+
+    With one they are set.
+    """
     wish: dict[str, Any] = {"hardware_vfs": 2, "vfs": [{"ids": 0, "mac": MAC, "vlan": 5}]}
     if pf.files.names(f"{pf.path}/net"):
         declare(pf, wish)
@@ -171,7 +194,10 @@ def case_properties_need_a_network_interface(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_properties_driver_and_back(pf: Pf) -> None:
-    """A VF goes to vfio-pci and back to the driver that the kernel chooses, whatever was set of it before."""
+    """A VF bound to vfio-pci, and to the default driver again.
+
+    Whatever was set of it before.
+    """
     netdev_of(pf)
     needs_vfio(pf)
     declare(pf, {"hardware_vfs": 2, "present_vfs": "all", "drivers_autoprobe": True})
@@ -186,7 +212,7 @@ def case_properties_driver_and_back(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_properties_vectors_refused(pf: Pf) -> None:
-    """The PF has no MSI-X vectors to share out: the errno is named, and nothing is written."""
+    """No MSI-X vectors to share: the errno named, nothing written."""
     declare(pf, {"hardware_vfs": 2, "present_vfs": "all"})
     present = pf.links()
     wish: dict[str, Any] = {"vfs": [{"ids": 0, "msix_vectors": 77}], "drivers_autoprobe": True}
@@ -200,7 +226,7 @@ def case_properties_vectors_refused(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_properties_eswitch_refused(pf: Pf) -> None:
-    """The PF's driver has no eswitch, or the kernel no devlink: nothing is written."""
+    """No eswitch of the driver, or no devlink: nothing written."""
     wish: dict[str, Any] = {"hardware_vfs": 2, "eswitch_mode": "switchdev"}
     for check in (True, False):
         call = partial(declare, pf, wish, check=check)
@@ -210,7 +236,10 @@ def case_properties_eswitch_refused(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_properties_mtu_of_the_pf(pf: Pf) -> None:
-    """Set before VFs are enabled; out of range it is refused; a failure later takes it back."""
+    """The PF's MTU, set before VFs are enabled.
+
+    Out of range it is refused; a failure later undoes it.
+    """
     path = f"{pf.path}/net/{netdev_of(pf)}/mtu"
     before = int(pf.files.read(path))
 
@@ -228,7 +257,7 @@ def case_properties_mtu_of_the_pf(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_properties_mtu_of_a_vf(pf: Pf) -> None:
-    """Of its own network interface, which comes with its driver."""
+    """The MTU of a VF's own interface, which comes with its driver."""
     interface_of(pf, 0)
     settle(pf, {"ids": 0, "mtu": 1400})
     folder = f"{DEVICES}/{pf.vf(0)}/net"

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cases for selectors: which PF they mean, judged by the files of all PFs of the host. Other PFs are only read."""
+"""Cases for selectors: the PFs that they match.
+
+The files of all PFs of the host are the judges. Other PFs are only read.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ CLASSES = {"0x0200": "ethernet", "0x0108": "nvme"}
 
 
 def facts(pf: Pf, address: str) -> dict[str, Any]:
-    """What selectors may ask for, of any PF, by its own files."""
+    """Facts that selectors may use, of any PF, by its own files."""
     folder = f"{DEVICES}/{address}"
     names = ("vendor", "device", "subsystem_vendor", "subsystem_device")
     found: dict[str, Any] = {name: pf.files.read(f"{folder}/{name}") for name in names}
@@ -34,19 +37,22 @@ def facts(pf: Pf, address: str) -> dict[str, Any]:
 
 
 def alike(pf: Pf, wanted: dict[str, Any]) -> list[str]:
-    """The addresses of all PFs of the host with these facts, in their order."""
+    """Addresses of all PFs of the host with these facts, in order."""
     pfs = [name for name in pf.files.names(DEVICES) if pf.files.exists(f"{DEVICES}/{name}/sriov_totalvfs")]
     return [address for address in pfs if wanted.items() <= facts(pf, address).items()]
 
 
 def one_of(pf: Pf, wanted: dict[str, Any]) -> dict[str, Any]:
-    """A selector for this PF by these facts, with an index where other PFs have them too."""
+    """A selector for this PF by these facts.
+
+    It has an index where other PFs have them too.
+    """
     addresses = alike(pf, wanted)
     return wanted if len(addresses) == 1 else {**wanted, "index": addresses.index(pf.address)}
 
 
 def selectors(pf: Pf) -> Iterator[dict[str, Any]]:
-    """By each fact alone, by what tells a card from others, by all of it."""
+    """Selectors by each fact, by a card's facts, by all facts."""
     mine = facts(pf, pf.address)
     yield from ({name: value} for name, value in mine.items())
     yield {name: mine[name][2:] for name in ("vendor", "device")}
@@ -60,7 +66,10 @@ def meant(pf: Pf, selector: dict[str, Any]) -> list[str]:
 
 @case(interfaces=ENGINE)
 def case_selector_means_this_pf(pf: Pf) -> None:
-    """By what the PF's own files say of it, with an index where other PFs say the same; `all` means all of those."""
+    """Each selector of this PF's facts matches this PF.
+
+    It has an index where other PFs have the same facts; with `all` it matches all of those.
+    """
     for selector in selectors(pf):
         wanted = {
             name: _files_form(value) if name in ("vendor", "device") else value for name, value in selector.items()
@@ -73,7 +82,7 @@ def case_selector_means_this_pf(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_selector_declares(pf: Pf) -> None:
-    """A declaration for a selector brings this PF there, and it is the same as one by address."""
+    """A declaration by selector, the same as one by address."""
     selector = one_of(pf, {name: facts(pf, pf.address)[name] for name in ("vendor", "device", "driver")})
     declare(pf, {"pf": selector, "hardware_vfs": 2, "present_vfs": "1"})
     pf.is_state(2, nearest(pf, {1}, 2))
@@ -83,7 +92,10 @@ def case_selector_declares(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_selector_that_is_not_one_pf_writes_nothing(pf: Pf) -> None:
-    """No match, and an index too high: errors that name PFs of this host."""
+    """No match, and an index too high: errors, nothing written.
+
+    They name PFs of this host.
+    """
     mine = {"driver": facts(pf, pf.address)["driver"]}
     bad = [
         ("is not on this host; PFs of this host: ", {"vendor": "fffe"}),
@@ -97,7 +109,7 @@ def case_selector_that_is_not_one_pf_writes_nothing(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_selector_of_several_pfs_asks_which(pf: Pf) -> None:
-    """Without index or all, the error lists them."""
+    """An error that lists several PFs, without index or all."""
     mine = facts(pf, pf.address)
     shared = next(({name: mine[name]} for name in mine if len(alike(pf, {name: mine[name]})) > 1), None)
     if shared is None:
@@ -108,5 +120,5 @@ def case_selector_of_several_pfs_asks_which(pf: Pf) -> None:
 
 
 def _files_form(number: str) -> str:
-    """Ids may be written with or without 0x."""
+    """A number in the form of the files, with 0x."""
     return number if number.startswith("0x") else f"0x{number}"

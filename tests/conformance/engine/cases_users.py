@@ -1,7 +1,9 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cases for VFs in use: who uses them is named, nothing is written, and what blocks all the same has a deadline.
+"""Cases for VFs in use: holders named, nothing written.
+
+A step that blocks all the same has a deadline.
 
 Left out: a mounted disk of an NVMe VF. The emulated controllers give their VFs no namespaces, so there is none; and
 libvirt, which is not in the lab: its files are the whole interface, and unit tests have those.
@@ -34,7 +36,10 @@ def ip(pf: Pf, *words: str) -> None:
 
 
 def interface_of(pf: Pf, number: int) -> str:
-    """The network interface of VF ``number``, with VFs 0 and 1 added while drivers are probed."""
+    """The network interface of VF ``number``.
+
+    VFs 0 and 1 are added while drivers are probed.
+    """
     if not pf.files.names(f"{pf.path}/net"):
         raise SkippedError("needs a PF with a network interface")
     declare(pf, {"hardware_vfs": 2, "present_vfs": "0-1", "drivers_autoprobe": True})
@@ -45,7 +50,10 @@ def interface_of(pf: Pf, number: int) -> str:
 
 
 def bring_up(pf: Pf) -> None:
-    """The PF's interface is up for this case: its driver answers VFs only then, which else have no MAC address."""
+    """Set the PF's interface up for this case.
+
+    Its driver answers VFs only then; otherwise they have no MAC address.
+    """
     for netdev in pf.files.names(f"{pf.path}/net")[:1]:
         if not int(pf.files.read(f"{pf.path}/net/{netdev}/flags"), 16) & 1:
             ip(pf, "link", "set", "dev", netdev, "up")
@@ -53,7 +61,10 @@ def bring_up(pf: Pf) -> None:
 
 
 def stays(pf: Pf, user: str) -> None:
-    """All that would take VF 1 away is refused and names its user; `sriov_info` names it too."""
+    """Require a refusal of all that would remove VF 1.
+
+    It names the holder; `sriov_info` names it too.
+    """
     words = f"VF 1 of PF {pf.address} by {user}"
     off: dict[str, Any] = {"hardware_vfs": 0, "present_vfs": "none"}
     for check in (True, False):
@@ -68,7 +79,7 @@ def stays(pf: Pf, user: str) -> None:
 
 
 def goes(pf: Pf) -> None:
-    """Without its user, VF 1 is not protected."""
+    """Require that VF 1 is removed without its holder."""
     while pf.undo:
         pf.undo.pop()()
     declare(pf, {"hardware_vfs": 0, "present_vfs": "none"})
@@ -77,7 +88,7 @@ def goes(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_users_in_another_namespace(pf: Pf) -> None:
-    """A VF whose network interface was moved to another network namespace, which is named."""
+    """A VF whose network interface is in another, named, network namespace."""
     netdev = interface_of(pf, 1)
     ip(pf, "netns", "add", NAME)
     pf.undo.append(partial(ip, pf, "netns", "del", NAME))
@@ -89,7 +100,10 @@ def case_users_in_another_namespace(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_users_bridge(pf: Pf) -> None:
-    """A VF whose network interface is a port of a bridge, which takes only interfaces with a MAC address."""
+    """A VF whose network interface is a port of a bridge.
+
+    A bridge takes only interfaces with a MAC address.
+    """
     bring_up(pf)
     netdev = interface_of(pf, 1)
     try:
@@ -118,8 +132,11 @@ def case_users_vlan(pf: Pf) -> None:
 
 @case(interfaces=ENGINE, real_only=True)
 def case_users_that_block_the_kernel(pf: Pf) -> None:
-    """Forced to unbind a VF that this process has open, the engine comes back in time and says who waits; the PF is
-    refused, and shown as blocked, until the VF is closed. Then the kernel goes on."""
+    """A forced unbind of a VF that this process has open.
+
+    The engine returns in time and reports the holder; the PF is refused, and shown as blocked, until the VF is closed.
+    Then the kernel completes the unbind.
+    """
     needs_vfio(pf)
     declare(pf, {"hardware_vfs": 2, "present_vfs": "0-1", "vfs": [{"ids": 1, "driver": VFIO}]})
     handle = opened(pf, 1)
@@ -149,7 +166,10 @@ def case_users_that_block_the_kernel(pf: Pf) -> None:
 
 
 def opened(pf: Pf, number: int) -> int:
-    """The VF's VFIO device, open, which keeps it registered (drivers/vfio/device_cdev.c, its fops_cdev_open)."""
+    """The VF's VFIO device, open, which keeps it registered.
+
+    After drivers/vfio/device_cdev.c, its fops_cdev_open.
+    """
     for name in pf.files.names(f"{DEVICES}/{pf.vf(number)}/vfio-dev"):
         with suppress(FileNotFoundError):
             return os.open(f"/dev/vfio/devices/{name}", os.O_RDWR)
