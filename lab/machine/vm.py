@@ -74,5 +74,6 @@ def wait_alive(ssh: Ssh, vm: Vm, deadline_s: float = 900) -> int:
             return int(lives[-1][0])
         time.sleep(5)
     raise LabError(
-        f"VM {vm.name} shows no heartbeat and no ping within {deadline_s:.0f} s; its console ends:\n{log(ssh, vm)[-1500:]}"
+        f"VM {vm.name} shows no heartbeat and no ping within {deadline_s:.0f} s;"
+        f" its console ends:\n{log(ssh, vm)[-1500:]}"
     )

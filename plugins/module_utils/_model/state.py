@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .errors import BadInputError
 from .kernel_interface import INTERFACES, Abilities
 from .settings import PfSettings
 from .vf_ids import describe
@@ -110,3 +112,32 @@ class PfState(NamedTuple):
         if vf_id in self.devices:
             details.update(self.devices[vf_id]._asdict())
         return details
+
+
+_SLOTS = tuple(f"{number >> 3:02x}.{number & 7}" for number in range(256))
+"""Device and function by routing id: hosts may have thousands of VFs."""
+
+
+def vf_address(pf: PfState, vf_id: int) -> str:
+    """PCI address of an enabled VF, present or not.
+
+    Raises `BadInputError` for an id that is not enabled. Offset and stride may depend on the number enabled, so the
+    address holds while that stays the same.
+    """
+    if not 0 <= vf_id < pf.enabled:
+        raise BadInputError(f"PF {pf.address}: VF {vf_id} is not enabled in hardware ({pf.enabled} are)")
+    return vf_addresses(pf.address, pf.offset, pf.stride, frozenset({vf_id}))[vf_id]
+
+
+@functools.lru_cache(maxsize=64)
+def vf_addresses(pf: str, offset: int, stride: int, ids: frozenset[int]) -> Mapping[int, str]:
+    """PCI addresses of VFs by id, cached: several readers use the same.
+
+    Routing id of the PF + offset + stride * id (PCIe, SR-IOV, VF Stride).
+    """
+    domain, bus, slot = pf.split(":")
+    device, function = slot.split(".")
+    first = (int(bus, 16) << 8 | int(device, 16) << 3 | int(function, 16)) + offset
+    routings = {vf_id: first + stride * vf_id for vf_id in ids}
+    buses = {number: f"{domain}:{number:02x}:" for number in {routing >> 8 for routing in routings.values()}}
+    return {vf_id: buses[routing >> 8] + _SLOTS[routing & 0xFF] for vf_id, routing in routings.items()}

@@ -9,7 +9,6 @@ Each file is read at most once per reading.
 from __future__ import annotations
 
 import errno
-import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -17,13 +16,10 @@ from typing import Any
 from .._model.errors import BadInputError, KernelError, SriovError
 from .._model.kernel_interface import of_files
 from .._model.paths import DEVICES, DRIVERS
-from .._model.state import FACTS, PfState, VfState
+from .._model.state import FACTS, PfState, VfState, vf_addresses
 from .._system import blocked as _blocked
 from .._system.read_once import ReadOnce
 from .._system.sysfs import Sysfs
-
-_SLOTS = tuple(f"{number >> 3:02x}.{number & 7}" for number in range(256))
-"""Device and function by routing id: hosts may have thousands of VFs."""
 
 _NUMBERS = ("sriov_totalvfs", "sriov_drivers_autoprobe", "sriov_offset", "sriov_stride")
 
@@ -95,7 +91,7 @@ def _addresses_of_vfs(sysfs: Sysfs, pf: str) -> list[str]:
     if not present:
         return []
     offset, stride = _number(sysfs, f"{folder}/sriov_offset"), _number(sysfs, f"{folder}/sriov_stride")
-    return list(_addresses(pf, offset, stride, present).values())
+    return list(vf_addresses(pf, offset, stride, present).values())
 
 
 def read_vfs(sysfs: Sysfs, pf: PfState, ids: Iterable[int]) -> PfState:
@@ -128,7 +124,7 @@ def read_bindings(bound: BoundDevices, pf: PfState, wanted: Mapping[int, str | N
     Whether they are bound as ``wanted``, or where that is None, have no driver_override. Drivers' folders show the
     former without reading each VF.
     """
-    addresses = _addresses(pf.address, pf.offset, pf.stride, pf.present)
+    addresses = vf_addresses(pf.address, pf.offset, pf.stride, pf.present)
     return {vf_id: _read_binding(bound, addresses[vf_id], driver) for vf_id, driver in wanted.items()}
 
 
@@ -136,31 +132,6 @@ def _read_binding(bound: BoundDevices, address: str, driver: str | None) -> VfSt
     if driver is None:
         return VfState(address, driver_override=_override(bound.sysfs, address))
     return VfState(address, driver if address in bound[driver] else None)
-
-
-def vf_address(pf: PfState, vf_id: int) -> str:
-    """PCI address of an enabled VF, present or not.
-
-    Raises `BadInputError` for an id that is not enabled. Offset and stride may depend on the number enabled, so the
-    address holds while that stays the same.
-    """
-    if not 0 <= vf_id < pf.enabled:
-        raise BadInputError(f"PF {pf.address}: VF {vf_id} is not enabled in hardware ({pf.enabled} are)")
-    return _addresses(pf.address, pf.offset, pf.stride, frozenset({vf_id}))[vf_id]
-
-
-@functools.lru_cache(maxsize=64)
-def _addresses(pf: str, offset: int, stride: int, ids: frozenset[int]) -> Mapping[int, str]:
-    """PCI addresses of VFs by id, cached: several readers use the same.
-
-    Routing id of the PF + offset + stride * id (PCIe, SR-IOV, VF Stride).
-    """
-    domain, bus, slot = pf.split(":")
-    device, function = slot.split(".")
-    first = (int(bus, 16) << 8 | int(device, 16) << 3 | int(function, 16)) + offset
-    routings = {vf_id: first + stride * vf_id for vf_id in ids}
-    buses = {number: f"{domain}:{number:02x}:" for number in {routing >> 8 for routing in routings.values()}}
-    return {vf_id: buses[routing >> 8] + _SLOTS[routing & 0xFF] for vf_id, routing in routings.items()}
 
 
 def _present(files: Iterable[str]) -> frozenset[int]:

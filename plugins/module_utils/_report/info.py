@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .._holders.holders import Holder, read_holders
 from .._model.errors import SriovError
 from .._model.paths import UNFINISHED
-from .._model.state import FACTS, PfState
+from .._model.state import FACTS, PfState, vf_address
 from .._model.vf_ids import describe
 from .._readers import identity
-from .._readers.pfs import read_known, read_vfs, vf_address
+from .._readers.pfs import read_known, read_vfs
 from .._system import pf_lock
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from .._model.paths import DEVICES
-from .._model.state import PfState
-from .._readers.pfs import vf_address
+from .._model.state import PfState, vf_address
 from .._system.sysfs import Sysfs
 from .vm_facts import UsedVf
 

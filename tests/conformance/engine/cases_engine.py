@@ -18,6 +18,7 @@ from harness import DEVICES, FULL, FailedError, Pf, SkippedError, case, require
 from kvmfleet_sriov._document import document as _document
 from kvmfleet_sriov._engine import converge
 from kvmfleet_sriov._model import errors
+from kvmfleet_sriov._model.state import vf_address
 from kvmfleet_sriov._readers import pfs
 from kvmfleet_sriov._system import process
 
@@ -98,7 +99,7 @@ def case_engine_computes_addresses(pf: Pf) -> None:
     """Addresses of absent VFs: those at which they appear."""
     declare(pf, {"hardware_vfs": "max", "present_vfs": "none"})
     state = pfs.read_pfs(pf.files, [pf.address])[pf.address]
-    before = {number: pfs.vf_address(state, number) for number in range(pf.total)}
+    before = {number: vf_address(state, number) for number in range(pf.total)}
     declare(pf, {"present_vfs": "all"})
     after = {number: pf.files.link(f"{pf.path}/virtfn{number}") for number in range(pf.total)}
     require(before == after, f"computed {before}, appeared at {after}")

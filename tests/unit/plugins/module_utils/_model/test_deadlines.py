@@ -27,7 +27,7 @@ def seconds_in(path: Path) -> list[str]:
             names = [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
             found += [name for name in names if re.search("(?<!_mib)_s$", name.lower())]
         if isinstance(node, ast.Call) and getattr(node.func, "attr", "").endswith("sleep"):
-            found += [f"sleep({value.value})" for value in node.args if isinstance(value, ast.Constant)]
+            found += [f"sleep({value.value!r})" for value in node.args if isinstance(value, ast.Constant)]
     return found
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import kernel_interface, state
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, KernelError, SriovError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import vf_address
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers import pfs as _state
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from tests.fake.linux.host import FakeHost
@@ -103,9 +104,9 @@ def test_address_of_absent_vfs(tmp_path: Path, offset: int, stride: int) -> None
     fake = host.add(FakePf("0000:3b:1f.7", total=250, offset=offset, stride=stride))
     host.setup(fake, 250)
     pf = _state.read_pfs(host.sysfs)[fake.address]
-    assert [_state.vf_address(pf, i) for i in range(250)] == [fake.vf_address(i) for i in range(250)]
+    assert [vf_address(pf, i) for i in range(250)] == [fake.vf_address(i) for i in range(250)]
     with pytest.raises(BadInputError, match="VF 250 is not enabled in hardware"):
-        _state.vf_address(pf, 250)
+        vf_address(pf, 250)
 
 
 # interfaces of a PF with their port names (None: the driver has none), the PF's own
