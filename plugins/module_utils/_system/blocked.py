@@ -40,7 +40,7 @@ def refuse_these(found: Mapping[str, str]) -> None:
     texts = [f"PF {address}: {text}" for address, text in found.items()]
     if texts:
         raise RefusedError(
-            f"{'; '.join(texts)}; what waits in the kernel goes on when the user of the VF lets go of it"
+            f"{'; '.join(texts)}; what waits in the kernel goes on when the holder of the VF releases it"
         )
 
 

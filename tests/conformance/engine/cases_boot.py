@@ -23,18 +23,18 @@ from kvmfleet_sriov._model import errors as _errors
 from kvmfleet_sriov._sriovctl import boot_apply
 
 NOBODY = "0000:ff:1f.7"
-WISH: dict[str, Any] = {"hardware_vfs": 2, "present_vfs": "1"}
+SPEC: dict[str, Any] = {"hardware_vfs": 2, "present_vfs": "1"}
 PATIENCE_S = 60.0
 
 
-def at_boot(pf: Pf, *wishes: dict[str, Any], wait_s: float = PATIENCE_S, said: list[str] | None = None) -> None:
+def at_boot(pf: Pf, *specs: dict[str, Any], wait_s: float = PATIENCE_S, said: list[str] | None = None) -> None:
     """Apply the host document as ``sriovctl apply --boot`` does."""
 
     def bring(document: _document.HostDocument) -> converge.Report:
         return converge.converge(pf.files, tools(pf), document)
 
     heard: list[str] = [] if said is None else said
-    document = _document.validate({"pfs": list(wishes)})
+    document = _document.validate({"pfs": list(specs)})
     boot_apply.BootApply(pf.files, tools(pf), bring, lambda _report: None, heard.append).apply(document, wait_s)
 
 
@@ -82,7 +82,7 @@ def case_boot_waits_for_the_driver(pf: Pf) -> None:
 
     def apply() -> None:
         try:
-            at_boot(pf, {"pf": pf.address, **WISH}, said=said)
+            at_boot(pf, {"pf": pf.address, **SPEC}, said=said)
         except _errors.SriovError as error:
             errors.append(error)
 
@@ -101,13 +101,13 @@ def case_boot_waits_for_the_driver(pf: Pf) -> None:
 def case_boot_without_the_driver_names_it(pf: Pf) -> None:
     """The name of the missing driver, after the deadline."""
     unbind(pf)
-    call = partial(at_boot, pf, {"pf": pf.address, **WISH}, wait_s=0.5)
+    call = partial(at_boot, pf, {"pf": pf.address, **SPEC}, wait_s=0.5)
     fails(_errors.DeadlineError, f"still missing: the driver of PF {pf.address}", call)
 
 
 @case(interfaces=ENGINE)
 def case_boot_missing_pf_stops_no_other(pf: Pf) -> None:
     """A missing PF named, and the other one as declared."""
-    call = partial(at_boot, pf, {"pf": NOBODY, **WISH}, {"pf": pf.address, **WISH}, wait_s=0.0)
+    call = partial(at_boot, pf, {"pf": NOBODY, **SPEC}, {"pf": pf.address, **SPEC}, wait_s=0.0)
     fails(_errors.SriovError, f"still missing: PF {NOBODY}", call)
     pf.is_state(2, nearest(pf, {1}, 2))

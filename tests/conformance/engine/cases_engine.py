@@ -36,9 +36,9 @@ def tools(pf: Pf) -> Callable[..., str]:
     return run
 
 
-def declare(pf: Pf, wish: dict[str, Any], *, allow: bool = False, check: bool = False) -> dict[str, Any]:
+def declare(pf: Pf, spec: dict[str, Any], *, allow: bool = False, check: bool = False) -> dict[str, Any]:
     """Converge one PF and return the report as modules give it."""
-    document = _document.validate({"pfs": [{"pf": pf.address, **wish}]})
+    document = _document.validate({"pfs": [{"pf": pf.address, **spec}]})
     return dict(converge.converge(pf.files, tools(pf), document, allow_disruptive=allow, check=check).to_dict())
 
 
@@ -52,12 +52,12 @@ def fails(kind: type[Exception], words: str, call: Callable[[], object]) -> None
         raise FailedError(f"no {kind.__name__}")
 
 
-def nearest(pf: Pf, wished: set[int], enabled: int) -> set[int]:
+def nearest(pf: Pf, desired: set[int], enabled: int) -> set[int]:
     """The nearest ids that the interface can have present from none.
 
     SR-IOV is off before.
     """
-    return {"vf-id": wished, "vf-id-narrow": wished | {0}, "stock": set(range(enabled))}[pf.interface]
+    return {"vf-id": desired, "vf-id-narrow": desired | {0}, "stock": set(range(enabled))}[pf.interface]
 
 
 def mark(pf: Pf, number: int) -> str:
@@ -118,12 +118,12 @@ def case_engine_makes_the_wished_ids_present(pf: Pf) -> None:
 
     They are the first and the last.
     """
-    wished = {1, pf.total - 1}
-    report = declare(pf, {"hardware_vfs": "max", "present_vfs": sorted(wished)})
-    found = nearest(pf, wished, pf.total)
+    desired = {1, pf.total - 1}
+    report = declare(pf, {"hardware_vfs": "max", "present_vfs": sorted(desired)})
+    found = nearest(pf, desired, pf.total)
     pf.is_state(pf.total, found)
     said = any("cannot leave VFs" in note for note in report["notes"])
-    require(said == (found != wished), f"notes are {report['notes']}")
+    require(said == (found != desired), f"notes are {report['notes']}")
 
 
 @case(vfs=3)
@@ -152,9 +152,9 @@ def case_engine_shrinks_without_disturbing(pf: Pf) -> None:
 @case(interfaces=ENGINE)
 def case_engine_finds_nothing_to_do_again(pf: Pf) -> None:
     """The same declaration again has no steps."""
-    wish = {"hardware_vfs": "max", "present_vfs": "1", "drivers_autoprobe": False}
-    require(declare(pf, wish)["changed"], "the first run changed nothing")
-    again = declare(pf, wish)
+    spec = {"hardware_vfs": "max", "present_vfs": "1", "drivers_autoprobe": False}
+    require(declare(pf, spec)["changed"], "the first run changed nothing")
+    again = declare(pf, spec)
     require(not again["changed"], f"the second run did {again['steps']}")
 
 
@@ -164,17 +164,17 @@ def case_engine_check_predicts(pf: Pf) -> None:
 
     Notes and differences are those of the run, too.
     """
-    for wish in (
+    for spec in (
         {"hardware_vfs": 3, "present_vfs": "0,2"},
         {"present_vfs": "1"},
         {"hardware_vfs": 0, "present_vfs": "none"},
     ):
         enabled, present = int(pf.read("sriov_numvfs")), pf.links()
-        asked = declare(pf, wish, check=True)
+        asked = declare(pf, spec, check=True)
         pf.is_state(enabled, present)
-        done = declare(pf, wish)
+        done = declare(pf, spec)
         differ = [key for key in asked if asked[key] != done[key]]
-        require(not differ, f"{wish}: {differ} were predicted otherwise")
+        require(not differ, f"{spec}: {differ} were predicted otherwise")
 
 
 @case(interfaces=ENGINE)
@@ -184,11 +184,11 @@ def case_engine_refuses_another_number(pf: Pf) -> None:
     When it is allowed, it is reached and they come back.
     """
     declare(pf, {"hardware_vfs": 1, "present_vfs": "all"})
-    wish: dict[str, Any] = {"hardware_vfs": 2}
+    spec: dict[str, Any] = {"hardware_vfs": 2}
     for check in (True, False):
-        fails(errors.RefusedError, "requires disabling all VFs first", partial(declare, pf, wish, check=check))
+        fails(errors.RefusedError, "requires disabling all VFs first", partial(declare, pf, spec, check=check))
         pf.is_state(1, (0,))
-    declare(pf, wish, allow=True)
+    declare(pf, spec, allow=True)
     pf.is_state(2, {0} if pf.interface != "stock" else {0, 1})
 
 
@@ -219,8 +219,8 @@ def case_engine_bad_input_writes_nothing(pf: Pf) -> None:
         ("'0000:ff:1f.7' is not on this host", {"pf": "0000:ff:1f.7", "hardware_vfs": 1}),
         ("did you mean 'present_vfs'", {"hardware_vfs": 1, "present_vf": "all"}),
     ]
-    for words, wish in bad:
-        fails(errors.BadInputError, words, partial(declare, pf, wish))
+    for words, spec in bad:
+        fails(errors.BadInputError, words, partial(declare, pf, spec))
         pf.is_state(0, ())
 
 
@@ -230,8 +230,8 @@ def case_engine_takes_a_failure_back(pf: Pf) -> None:
 
     A driver that does not exist fails them; the PF is in its previous state.
     """
-    wish: dict[str, Any] = {"hardware_vfs": 2, "present_vfs": "all", "vfs": [{"ids": 0, "driver": "kvmfleet-none"}]}
-    fails(errors.SriovError, "back in its previous state", lambda: declare(pf, wish))
+    spec: dict[str, Any] = {"hardware_vfs": 2, "present_vfs": "all", "vfs": [{"ids": 0, "driver": "kvmfleet-none"}]}
+    fails(errors.SriovError, "back in its previous state", lambda: declare(pf, spec))
     pf.is_state(0, ())
 
 
@@ -301,13 +301,13 @@ def case_engine_sets_properties(pf: Pf) -> None:
     names = pf.files.names(f"{pf.path}/net")
     if not names:
         raise SkippedError("needs a PF with a network interface")
-    wish = {"ids": 1, "mac": "02:00:00:00:00:11", "vlan": 100, "spoofchk": True}
-    declare(pf, {"hardware_vfs": 2, "present_vfs": "1", "vfs": [wish]})
+    spec = {"ids": 1, "mac": "02:00:00:00:00:11", "vlan": 100, "spoofchk": True}
+    declare(pf, {"hardware_vfs": 2, "present_vfs": "1", "vfs": [spec]})
     vf = vfinfo(pf, names[0])[1]
-    require(vf["address"] == wish["mac"], f"the MAC address is {vf['address']}")
+    require(vf["address"] == spec["mac"], f"the MAC address is {vf['address']}")
     require(vf["vlan_list"][0].get("vlan") == 100, f"the VLAN is {vf['vlan_list']}")
     require(vf["spoofchk"] is True, "spoof check is off")
-    report = declare(pf, {"vfs": [{**wish, "spoofchk": False}]})
+    report = declare(pf, {"vfs": [{**spec, "spoofchk": False}]})
     steps = [step["after"] for step in report["steps"]]
     require(steps == ["spoofchk off", "as wanted"], f"the steps are {report['steps']}")
     require(vfinfo(pf, names[0])[1]["spoofchk"] is False, "spoof check is on")

@@ -20,11 +20,11 @@ def case_many_by_the_engine(pf: Pf) -> None:
     Each is declared once more, which has no steps.
     """
     even = set(range(0, pf.total, 2))
-    for wished in (even, set(range(pf.total)), set(range(pf.total)) - even):
-        wish = {"hardware_vfs": "max", "present_vfs": vf_ids.compress(wished), "drivers_autoprobe": False}
-        require(declare(pf, wish)["changed"], "nothing changed")
-        pf.is_state(pf.total, wished)
-        again = declare(pf, wish)
+    for desired in (even, set(range(pf.total)), set(range(pf.total)) - even):
+        spec = {"hardware_vfs": "max", "present_vfs": vf_ids.compress(desired), "drivers_autoprobe": False}
+        require(declare(pf, spec)["changed"], "nothing changed")
+        pf.is_state(pf.total, desired)
+        again = declare(pf, spec)
         require(not again["changed"], f"the second run did {str(again['steps'])[:200]}")
     declare(pf, {"hardware_vfs": 0, "present_vfs": "none"})
     pf.is_state(0, ())

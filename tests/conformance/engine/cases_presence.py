@@ -31,12 +31,12 @@ def change(pf: Pf, ids: object, state: str = "present", **more: object) -> dict[
     return dict(converge.converge(pf.files, tools(pf), document, check=check, allow_disruptive=allow).to_dict())
 
 
-def start(pf: Pf, wished: set[int]) -> set[int]:
+def start(pf: Pf, desired: set[int]) -> set[int]:
     """Enable all VFs and add these; return those present.
 
     The interface may only reach the nearest ids.
     """
-    declare(pf, {"hardware_vfs": "max", "present_vfs": sorted(wished)})
+    declare(pf, {"hardware_vfs": "max", "present_vfs": sorted(desired)})
     return pf.links()
 
 

@@ -34,13 +34,13 @@ def netdev_of(pf: Pf) -> str:
 
 def settle(pf: Pf, *vfs: dict[str, Any], **more: object) -> None:
     """Declare properties, as check mode predicts; then nothing is left to do."""
-    wish = {**more, "vfs": list(vfs)}
-    asked = declare(pf, wish, check=True)
-    done = declare(pf, wish)
+    spec = {**more, "vfs": list(vfs)}
+    asked = declare(pf, spec, check=True)
+    done = declare(pf, spec)
     differ = [key for key in asked if asked[key] != done[key]]
-    require(not differ, f"{wish}: {differ} were predicted otherwise")
-    again = declare(pf, wish)
-    require(not again["changed"], f"the second run of {wish} did {again['steps']}")
+    require(not differ, f"{spec}: {differ} were predicted otherwise")
+    again = declare(pf, spec)
+    require(not again["changed"], f"the second run of {spec} did {again['steps']}")
 
 
 def settled(pf: Pf, *vfs: dict[str, Any]) -> dict[int, dict[str, Any]]:
@@ -107,8 +107,8 @@ def case_properties_vlan_protocol(pf: Pf) -> None:
     """802.1ad refused with the kernel's errno; the VLAN stays."""
     two(pf)
     settle(pf, {"ids": 0, "vlan": 100, "qos": 5})
-    wish = {"ids": 0, "mac": MAC, "vlan": 300, "vlan_proto": "802.1ad"}
-    is_refused(pf, "vlan_proto 802.1ad: EPROTONOSUPPORT", wish)
+    spec = {"ids": 0, "mac": MAC, "vlan": 300, "vlan_proto": "802.1ad"}
+    is_refused(pf, "vlan_proto 802.1ad: EPROTONOSUPPORT", spec)
 
 
 @case(interfaces=ENGINE)
@@ -128,11 +128,11 @@ def case_properties_rates(pf: Pf) -> None:
     A minimum rate is refused.
     """
     two(pf)
-    wish = {"ids": 1, "max_tx_rate": 100}
+    spec = {"ids": 1, "max_tx_rate": 100}
     try:
-        found = settled(pf, wish)
+        found = settled(pf, spec)
     except apply.ApplyError:
-        is_refused(pf, "the kernel refused max_tx_rate 100: EINVAL", wish)
+        is_refused(pf, "the kernel refused max_tx_rate 100: EINVAL", spec)
     else:
         require(found[1]["rate"]["max_tx"] == 100, f"the rates are {found[1]['rate']}")
     is_refused(pf, "min_tx_rate 10", {"ids": 0, "mac": MAC, "min_tx_rate": 10})
@@ -158,8 +158,8 @@ def case_properties_refused_from_nothing(pf: Pf) -> None:
     """
     netdev_of(pf)
     for name, value in (("link_state", "disable"), ("query_rss", True)):
-        wish = {"hardware_vfs": 2, "present_vfs": "all", "vfs": [{"ids": 1, "mac": MAC, name: value}]}
-        fails(apply.ApplyError, f"the kernel refused {name} {value}: EOPNOTSUPP", partial(declare, pf, wish))
+        spec = {"hardware_vfs": 2, "present_vfs": "all", "vfs": [{"ids": 1, "mac": MAC, name: value}]}
+        fails(apply.ApplyError, f"the kernel refused {name} {value}: EOPNOTSUPP", partial(declare, pf, spec))
         pf.is_state(0, ())
 
 
@@ -168,9 +168,9 @@ def case_properties_refused_before_half_is_done(pf: Pf) -> None:
     """An unreported flag of present VFs, refused before any write."""
     netdev = two(pf)
     before = vfinfo(pf, netdev)
-    wish = {"vfs": [{"ids": 0, "mac": MAC}, {"ids": 1, "query_rss": True}]}
+    spec = {"vfs": [{"ids": 0, "mac": MAC}, {"ids": 1, "query_rss": True}]}
     for check in (True, False):
-        call = partial(declare, pf, wish, check=check)
+        call = partial(declare, pf, spec, check=check)
         fails(errors.BadInputError, "query_rss of VFs 1 cannot be set", call)
     require(vfinfo(pf, netdev) == before, f"before {before}, afterwards {vfinfo(pf, netdev)}")
 
@@ -181,13 +181,13 @@ def case_properties_need_a_network_interface(pf: Pf) -> None:
 
     With one they are set.
     """
-    wish: dict[str, Any] = {"hardware_vfs": 2, "vfs": [{"ids": 0, "mac": MAC, "vlan": 5}]}
+    spec: dict[str, Any] = {"hardware_vfs": 2, "vfs": [{"ids": 0, "mac": MAC, "vlan": 5}]}
     if pf.files.names(f"{pf.path}/net"):
-        declare(pf, wish)
+        declare(pf, spec)
         require(vfinfo(pf, netdev_of(pf))[0]["address"] == MAC, "the MAC address was not set")
         return
     words = "mac, vlan cannot be set: it has no network interface; leave them out"
-    fails(errors.BadInputError, words, partial(declare, pf, wish))
+    fails(errors.BadInputError, words, partial(declare, pf, spec))
     fails(errors.BadInputError, "mtu cannot be set", partial(declare, pf, {"mtu": 2000}))
     pf.is_state(0, ())
 
@@ -215,9 +215,9 @@ def case_properties_vectors_refused(pf: Pf) -> None:
     """No MSI-X vectors to share: the errno named, nothing written."""
     declare(pf, {"hardware_vfs": 2, "present_vfs": "all"})
     present = pf.links()
-    wish: dict[str, Any] = {"vfs": [{"ids": 0, "msix_vectors": 77}], "drivers_autoprobe": True}
+    spec: dict[str, Any] = {"vfs": [{"ids": 0, "msix_vectors": 77}], "drivers_autoprobe": True}
     for check in (True, False):
-        call = partial(declare, pf, wish, check=check)
+        call = partial(declare, pf, spec, check=check)
         fails(errors.BadInputError, "msix_vectors of VFs 0 cannot be set", call)
         fails(errors.BadInputError, "(EOPNOTSUPP)", call)
     pf.is_state(2, present)
@@ -227,9 +227,9 @@ def case_properties_vectors_refused(pf: Pf) -> None:
 @case(interfaces=ENGINE)
 def case_properties_eswitch_refused(pf: Pf) -> None:
     """No eswitch of the driver, or no devlink: nothing written."""
-    wish: dict[str, Any] = {"hardware_vfs": 2, "eswitch_mode": "switchdev"}
+    spec: dict[str, Any] = {"hardware_vfs": 2, "eswitch_mode": "switchdev"}
     for check in (True, False):
-        call = partial(declare, pf, wish, check=check)
+        call = partial(declare, pf, spec, check=check)
         fails(errors.BadInputError, "eswitch_mode cannot be set: its driver has no eswitch", call)
     pf.is_state(0, ())
 
@@ -250,8 +250,8 @@ def case_properties_mtu_of_the_pf(pf: Pf) -> None:
     settle(pf, hardware_vfs=0, mtu=before + 100)
     require(pf.files.read(path) == str(before + 100), f"the MTU is {pf.files.read(path)}")
     fails(errors.BadInputError, "mtu 65535 is out of range", partial(declare, pf, {"mtu": 65535}))
-    wish = {"mtu": before + 200, "hardware_vfs": 1, "vfs": [{"ids": 0, "link_state": "enable"}]}
-    fails(apply.ApplyError, BACK, partial(declare, pf, wish))
+    spec = {"mtu": before + 200, "hardware_vfs": 1, "vfs": [{"ids": 0, "link_state": "enable"}]}
+    fails(apply.ApplyError, BACK, partial(declare, pf, spec))
     require(pf.files.read(path) == str(before + 100), f"the MTU is {pf.files.read(path)} after the failure")
 
 
@@ -263,5 +263,5 @@ def case_properties_mtu_of_a_vf(pf: Pf) -> None:
     folder = f"{DEVICES}/{pf.vf(0)}/net"
     mtu = pf.files.read(f"{folder}/{pf.files.names(folder)[0]}/mtu")
     require(mtu == "1400", f"the MTU is {mtu}")
-    wish = {"vfs": [{"ids": 0, "driver": VFIO, "mtu": 1500}]}
-    fails(errors.BadInputError, "mtu of VF 0 cannot be set: it has no network interface", partial(declare, pf, wish))
+    spec = {"vfs": [{"ids": 0, "driver": VFIO, "mtu": 1500}]}
+    fails(errors.BadInputError, "mtu of VF 0 cannot be set: it has no network interface", partial(declare, pf, spec))

@@ -152,8 +152,8 @@ def case_users_that_block_the_kernel(pf: Pf) -> None:
     pf.undo.append(released)
     patient, execute.WRITE_S = execute.WRITE_S, BLOCKED_S
     pf.undo.append(lambda: setattr(execute, "WRITE_S", patient))
-    wish = {"pf": pf.address, "vfs": [{"ids": 1, "driver": "default"}]}
-    document = _document.validate({"pfs": [wish]})
+    spec = {"pf": pf.address, "vfs": [{"ids": 1, "driver": "default"}]}
+    document = _document.validate({"pfs": [spec]})
     call = partial(converge.converge, pf.files, tools(pf), document, force=True)
     fails(apply.ApplyError, "/driver/unbind has not come back after", call)
     fails(errors.RefusedError, f"PF {pf.address}: process ", call)

@@ -298,8 +298,8 @@ def test_single_vfs_arrive_and_others_stay(case: tuple[Start, Any], allow: bool)
             assert {"cannot leave" in note for note in report.plan.notes} >= ({True} if ids & set(pf.vfs) else set())
         else:
             assert ids <= set(pf.vfs)
-            wished = spec.get("driver", "default")
-            assert all(pf.vfs[vf_id].driver == wished for vf_id in ids if wished != "default")
+            declared = spec.get("driver", "default")
+            assert all(pf.vfs[vf_id].driver == declared for vf_id in ids if declared != "default")
         assert (pf.enabled, pf.autoprobe) == (start.enabled, start.autoprobe)
         others = [{i: v for i, v in one["properties"].items() if i not in ids} for one in (before, after)]
         assert others[0] == others[1]
