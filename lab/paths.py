@@ -1,4 +1,7 @@
-"""Where the lab keeps what it builds (cache, keyed by content) and what it runs (build/lab)."""
+"""Folders of the lab.
+
+Builds go to the cache, keyed by content, runs to build/lab.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,17 @@ RUNS = REPOSITORY / "build" / "lab"
 
 
 def cache() -> Path:
-    """The cache of all the project's tools; safe to delete at any time."""
+    """Cache of all the project's tools; safe to delete any time."""
     default = Path.home() / ".cache" / "kvmfleet-sriov"
     return Path(os.environ.get("KVMFLEET_CACHE", default))
 
 
 @contextlib.contextmanager
 def building() -> Iterator[None]:
-    """Hold the cache's lock: of several runs at once one builds, the others then find what it built."""
+    """Hold the cache's lock.
+
+    Of several runs at once one builds, the others then have its results.
+    """
     cache().mkdir(parents=True, exist_ok=True)
     with (cache() / "building.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -32,7 +38,10 @@ def building() -> Iterator[None]:
 
 
 def key(parts: Iterable[str | bytes]) -> str:
-    """A short content key: 16 hex digits of the SHA-256 over all parts, each with its length before it."""
+    """A short content key of parts.
+
+    16 hex digits of the SHA-256 over all parts, each with its length before it.
+    """
     digest = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -41,5 +50,8 @@ def key(parts: Iterable[str | bytes]) -> str:
 
 
 def sockets(fleet: str) -> Path:
-    """A short folder for unix sockets, whose paths are limited to 107 bytes (unix(7)) wherever the checkout lies."""
+    """A short folder for unix sockets, wherever the checkout lies.
+
+    Their paths are limited to 107 bytes (unix(7)).
+    """
     return Path(tempfile.gettempdir()) / f"kvmfleet-lab-{key([str(REPOSITORY), fleet])}"

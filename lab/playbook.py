@@ -30,12 +30,18 @@ def install_collection() -> None:
 
 
 def command(name: str | Path, inventory: Path | None = None, *words: str) -> list[str]:
-    """The command that runs a playbook (``kvmfleet.sriov.NAME`` or a file), on this machine without an inventory."""
+    """Command line that runs a playbook.
+
+    ``kvmfleet.sriov.NAME`` or a file, on this machine without an inventory.
+    """
     return [str(BIN / "ansible-playbook"), str(name), "-i", str(inventory) if inventory else "localhost,", *words]
 
 
 def run(name: str | Path, inventory: Path | None = None, *words: str, check: bool = True) -> int:
-    """Run a playbook with its output on the terminal; LabError if it fails."""
+    """Run a playbook with its output on the terminal.
+
+    Raises LabError if it fails.
+    """
     status = subprocess.run(
         command(name, inventory, *words), env=environment(), cwd=REPOSITORY, stdin=subprocess.DEVNULL
     ).returncode

@@ -1,4 +1,4 @@
-"""What the lab tells people while they wait."""
+"""Progress of the lab, for people who wait."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ START = time.monotonic()
 
 
 class LabError(Exception):
-    """The lab cannot go on; the text says what failed and where to look."""
+    """Failure of the lab: its subject, and where to look."""
 
 
 def say(text: str) -> None:
-    """One line with the seconds since the program started."""
+    """Print one line with the seconds since the program started."""
     print(f"[{time.monotonic() - START:6.1f} s] {text}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def step(text: str) -> Iterator[None]:
-    """Say what is being done, and how long it took."""
+    """Print a step's name, then the time that it took."""
     say(f"{text} ...")
     begin = time.monotonic()
     yield
@@ -33,9 +33,10 @@ def step(text: str) -> Iterator[None]:
 def run(
     argv: Sequence[str | Path], *, log: Path | None = None, cwd: Path | None = None, data: bytes | None = None
 ) -> str:
-    """Run a tool to its end and return its output; with ``log``, all its output goes there instead.
+    """Run a tool to its end and return its output.
 
-    Raises LabError with the command, its status and the end of what it said.
+    With ``log``, all its output goes there instead. Raises LabError with the command, its status and the end of its
+    output.
     """
     words = [str(word) for word in argv]
     if log is not None:

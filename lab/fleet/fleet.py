@@ -1,4 +1,4 @@
-"""What a fleet of emulated hypervisors consists of, read from ``lab/fleets/NAME.yml``."""
+"""Fleets of emulated hypervisors, read from ``lab/fleets/NAME.yml``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ KINDS = {"igb": 7, "nvme": 127}
 
 @dataclass(frozen=True)
 class Pf:
-    """One emulated physical function behind its own root port; ``vfs``: how many it can enable."""
+    """One emulated physical function behind its own root port.
+
+    ``vfs``: the number of VFs that it can enable.
+    """
 
     kind: str
     vfs: int
@@ -24,7 +27,10 @@ class Pf:
 
 @dataclass(frozen=True)
 class Vm:
-    """A nested guest: owns VF ``vf`` of the host's PF number ``pf``, pings the PF's side of ``vlan`` through it."""
+    """A nested guest with one VF.
+
+    It owns VF ``vf`` of the host's PF number ``pf`` and pings the PF's side of ``vlan`` through it.
+    """
 
     name: str
     pf: int
@@ -58,7 +64,10 @@ class Fleet:
 
 
 def load(name: str) -> Fleet:
-    """The fleet of that name; LabError names what is wrong in its file."""
+    """Read the fleet of that name.
+
+    Raises LabError naming the fault in its file.
+    """
     path = HERE / "fleets" / f"{name}.yml"
     if not path.exists():
         known = ", ".join(sorted(entry.stem for entry in path.parent.glob("*.yml")))

@@ -1,4 +1,4 @@
-"""The Ansible inventory of a running fleet, with the variables that the collection's roles take."""
+"""The Ansible inventory of a running fleet, with variables for roles."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ def _connection(entry: Running) -> dict[str, Any]:
 
 
 def variables(host: Host) -> dict[str, Any]:
-    """The host document (role ``sriov``) and what is known of the VMs (role ``live_update``)."""
+    """The host document and the facts of VMs, for roles.
+
+    For role ``sriov`` and role ``live_update``.
+    """
     return {
         "sriov_pfs": [_pf(host, index) for index in range(len(host.pfs))],
         "live_update_vms": [_vm(entry) for entry in host.vms],
@@ -65,4 +68,4 @@ def _pf(host: Host, index: int) -> dict[str, Any]:
 
 
 def _vm(entry: Vm) -> dict[str, Any]:
-    return {"name": entry.name, "heartbeat": {"journal_unit": vm.unit(entry), "pattern": vm.LIFE.pattern}}
+    return {"name": entry.name, "heartbeat": {"journal_unit": vm.unit(entry), "pattern": vm.HEARTBEAT.pattern}}

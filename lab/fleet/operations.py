@@ -1,4 +1,4 @@
-"""What is done with a whole fleet: build its parts, boot it, start its VMs, stop it."""
+"""Operations on a whole fleet: build, boot, start its VMs, stop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from . import fleet, inventory
 
 
 def build(flavours: Collection[str] = ()) -> None:
-    """Everything that fleets are made of, kernels of more ``flavours`` among it."""
+    """Build all parts of fleets, and kernels of more ``flavours``."""
     with building():
         rootfs.build()
         bootdisk.build()
@@ -30,9 +30,9 @@ def build(flavours: Collection[str] = ()) -> None:
 
 
 def up(name: str, without: Collection[str] = ()) -> list[host.Running]:
-    """Boot the fleet's hosts at the same time; returns when all take commands and the inventory is written.
+    """Boot the fleet's hosts at the same time.
 
-    ``without``: names of hosts that stay down.
+    Returns when all take commands and the inventory is written. ``without``: names of hosts that stay down.
     """
     root = rootfs.build()
     known = fleet.load(name)
@@ -49,7 +49,7 @@ def up(name: str, without: Collection[str] = ()) -> list[host.Running]:
 
 
 def _ready(entry: host.Running) -> float:
-    """Wait for ssh, then name the host and give its PFs their VLAN interfaces."""
+    """Wait for ssh, then set hostname and VLAN interfaces of PFs."""
     seconds = entry.ssh.wait()
     lines = [f"{entry.host.pfs[one.pf].address} {one.vlan} {vm.host_address(one)}/24" for one in entry.host.vms]
     vlans = "\n".join([*lines, ""])

@@ -1,4 +1,7 @@
-"""Fleets for tests: booted once, hosts named after a flavour on that kernel, then found ready."""
+"""Fleets for tests, booted once and ready for many runs.
+
+Hosts that are named after a flavour run its kernel.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +24,16 @@ from ..progress import LabError, say, step
 from . import fleet, inventory, operations
 
 FLEET = "test"
-"""What molecule's scenarios run on."""
+"""Fleet of molecule's scenarios."""
 SCENARIOS = REPOSITORY / "molecule"
 LOGS = REPOSITORY / "build" / "molecule"
 
 
 def ready(name: str = FLEET, only: Collection[str] = ()) -> list[host.Running]:
-    """The fleet's hosts, up, those named after a flavour on that kernel; started afresh unless it runs already.
+    """The fleet's hosts, running, each on its flavour's kernel.
 
-    ``only``: hosts that are named after a flavour and are not among these are left out.
+    Started afresh unless the fleet runs already. ``only``: hosts that are named after a flavour and are not among these
+    are left out.
     """
     wanted = fleet.load(name)
     left = [one.name for one in wanted.hosts if only and one.name in FLAVOURS and one.name not in only]
@@ -50,15 +54,19 @@ def ready(name: str = FLEET, only: Collection[str] = ()) -> list[host.Running]:
 
 
 def _facts(hosts: list[host.Running], flavours: tuple[str, ...]) -> str:
-    """What must not have changed since the fleet was made ready: its kernels' packages and its processes."""
+    """Facts that a fleet must keep to stay ready.
+
+    Its kernels' packages and its processes.
+    """
     manifests = [(packages.folder(name) / "manifest.json").read_text() for name in flavours]
     return json.dumps([manifests, [entry.pid() for entry in hosts]])
 
 
 def notes(scenario: str) -> Path:
-    """An empty folder for molecule's notes of a scenario, which else lie in the home folder and outlive the hosts.
+    """An empty folder for molecule's notes of a scenario.
 
-    By them it takes hosts for prepared that another run prepared, and skips ``prepare``.
+    Without one they lie in the home folder and outlive the hosts: by them molecule takes hosts for prepared that
+    another run prepared, and skips ``prepare``.
     """
     folder = REPOSITORY / "build" / "molecule" / "notes" / scenario
     shutil.rmtree(folder, ignore_errors=True)
@@ -75,7 +83,10 @@ def hosts_of(scenario: str) -> frozenset[str]:
 
 
 def lanes(hosts: Mapping[str, frozenset[str]]) -> list[list[str]]:
-    """Scenarios side by side: those that share a host, also by way of a third, are in one lane, in their order."""
+    """Lanes of scenarios that can run side by side.
+
+    Scenarios that share a host, also by way of a third, are in one lane, in their order.
+    """
     found: list[tuple[list[str], frozenset[str]]] = []
     for scenario, needed in hosts.items():
         mine = [lane for lane in found if lane[1] & needed]
@@ -86,7 +97,10 @@ def lanes(hosts: Mapping[str, frozenset[str]]) -> list[list[str]]:
 
 
 def molecule(scenarios: list[str], keep: bool) -> int:
-    """Run molecule's scenarios, all of them by default, on the shared fleet; 0 if all passed."""
+    """Run molecule's scenarios on the shared fleet; 0 if all passed.
+
+    All of them by default.
+    """
     ready()
     names = scenarios or sorted(path.parent.name for path in SCENARIOS.glob("*/molecule.yml"))
     if not names:
@@ -104,7 +118,10 @@ def molecule(scenarios: list[str], keep: bool) -> int:
 
 
 def run(scenario: str) -> bool:
-    """Run one scenario to its end, its output in a log; whether it passed. A failed one's end is shown."""
+    """Run one scenario to its end; whether it passed.
+
+    Its output goes to a log; the end of a failed one's is shown.
+    """
     log = LOGS / f"{scenario}.log"
     more = {
         "KVMFLEET_INVENTORY": str(inventory.path(FLEET)),

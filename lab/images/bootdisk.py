@@ -1,6 +1,7 @@
-"""The first disk of a host: GRUB, which finds kernels and settings on the second disk, the root file system.
+"""The first disk of a host, with GRUB.
 
-Written without loop devices: boot.img is the first sector, core.img follows it (GRUB manual, "BIOS installation").
+GRUB finds kernels and settings on the second disk, the root file system. Written without loop devices: boot.img is the
+first sector, core.img follows it (GRUB manual, "BIOS installation").
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""A cpio archive (newc) of plain files and folders, byte for byte the same for the same input: what an initrd is.
+"""A cpio archive (newc) of plain files and folders: an initrd.
 
-Format: Documentation/driver-api/early-userspace/buffer-format.rst in the kernel source.
+Byte for byte the same for the same input. Format: Documentation/driver-api/early-userspace/buffer-format.rst in the
+kernel source.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The root file system of an emulated hypervisor: Debian 13 from apt's own mirror, as an ext4 image in the cache."""
+"""The root file system of an emulated hypervisor.
+
+Debian 13 from apt's own mirror, as an ext4 image in the cache.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,10 @@ INITRD_MODULES = ("virtio_pci", "virtio_blk", "ext4")
 
 @dataclass(frozen=True)
 class RootFs:
-    """``image``: ext4, never written to; ``kernel``: Debian's own, as in the image; ``key``: what opens hosts."""
+    """An image of the root file system, and its parts.
+
+    ``image``: ext4, never written to; ``kernel``: Debian's own, as in the image; ``ssh_key``: opens hosts.
+    """
 
     image: Path
     kernel: Path
@@ -47,7 +53,10 @@ class RootFs:
 
 
 def mirror() -> str:
-    """Debian's mirror as apt on this machine has it; ``KVMFLEET_DEBIAN_MIRROR`` overrides it."""
+    """Debian's mirror by the settings of apt on this machine.
+
+    ``KVMFLEET_DEBIAN_MIRROR`` overrides it.
+    """
     if "KVMFLEET_DEBIAN_MIRROR" in os.environ:
         return os.environ["KVMFLEET_DEBIAN_MIRROR"]
     listed = run(["apt-get", "indextargets", "--format", "$(SITE) $(REPO_URI) $(COMPONENT)"])
@@ -59,7 +68,7 @@ def mirror() -> str:
 
 
 def ssh_key() -> Path:
-    """The key pair of all labs of this user, made on first use."""
+    """The key pair of this user's labs, made on first use."""
     path = cache() / "ssh" / "id_ed25519"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -68,7 +77,10 @@ def ssh_key() -> Path:
 
 
 def build() -> RootFs:
-    """The image for the present recipe; made once (about a minute), then taken from the cache."""
+    """Build the image for the present recipe, or reuse the cached one.
+
+    It is made once, in about a minute.
+    """
     secret = ssh_key()
     files = sorted(path for path in (IMAGES / "rootfs.d").rglob("*") if path.is_file())
     recipe: list[str | bytes] = [Path(__file__).read_bytes(), secret.with_suffix(".pub").read_bytes()]
@@ -109,7 +121,10 @@ def _bootstrap(tree: Path, log: Path) -> None:
 
 
 def _install_kernel(tree: Path) -> str:
-    """Unpack Debian's kernel without its maintainer scripts, which would build an initrd for every driver there is."""
+    """Unpack Debian's kernel without its maintainer scripts.
+
+    They would build an initrd for every driver there is.
+    """
     (package,) = (tree / "var/cache").glob("linux-image-*.deb")
     run(["dpkg-deb", "-x", package, tree])
     package.unlink()
@@ -141,7 +156,10 @@ def _customise(tree: Path, secret: Path, release: str) -> None:
 
 
 def _write_initrd(tree: Path, release: str) -> None:
-    """Busybox and what the root disk needs: 2 MB that GRUB reads in a moment."""
+    """Write an initrd of busybox and the root disk's modules.
+
+    Of 2 MB, which GRUB reads in a moment.
+    """
     archive = Archive()
     archive.file("bin/busybox", Path("/bin/busybox").read_bytes(), 0o755)
     archive.file("init", (IMAGES / "rootfs-init.sh").read_bytes(), 0o755)

@@ -1,4 +1,7 @@
-"""Kernel bases: a Debian source, the series for it, and the configuration of the lab's hosts."""
+"""Kernel bases: sources, their series, and the hosts' configurations.
+
+A source is a Debian package; the configuration is that of the lab's hosts.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ NONE = "-"
 
 @dataclass(frozen=True)
 class Base:
-    """``oldest``: version of the source that the series was made for; ``series``: a folder of `SERIES`, or empty."""
+    """A kernel base, one row of the table ``bases``.
+
+    ``oldest``: version of the source that the series was made for; ``series``: a folder of `SERIES`, or empty.
+    """
 
     name: str
     source: str
@@ -26,7 +32,7 @@ class Base:
 
     @property
     def archive(self) -> Path:
-        """Where the source package puts its archive."""
+        """Path of the archive in the source package."""
         return Path("/usr/src") / f"{self.source}.tar.xz"
 
     @property
@@ -38,7 +44,10 @@ class Base:
 
 
 def read(table: str) -> dict[str, Base]:
-    """The bases of a table, in its order; LabError names a row that is not one."""
+    """Read the bases of a table, in its order.
+
+    Raises LabError naming a row that is not one.
+    """
     rows = [line.split() for line in table.splitlines() if line.strip() and not line.startswith("#")]
     for row in rows:
         if len(row) < 5:

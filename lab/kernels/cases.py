@@ -1,4 +1,4 @@
-"""Conformance cases as the syntax tree shows them: their names, and the text that decides each result.
+"""Conformance cases by their syntax trees: names, and deciding texts.
 
 A case's text is its function and every definition of tests/conformance/ that this reaches by name, so the program that
 runs it too; comments and docstrings are left out. An edit elsewhere, or another name of a file, leaves it as it was.
@@ -18,9 +18,12 @@ from pathlib import Path
 RUNNER = ("run", "main")
 """File and function on the host that run every case."""
 JUMP_RUNNER = ("run_jumps", "main")
-"""Those that run jumps, and the cases that need words on the kernel's command line."""
+"""File and function that run jumps.
+
+Also cases that need words on the kernel's command line.
+"""
 Name = tuple[str, str]
-"""Of a definition: its file's stem, and its own."""
+"""Name of a definition: its file's stem, and its own."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +42,21 @@ class Source:
 
 @dataclass
 class Module:
-    """A file: nodes of its definitions by name, what its imports are, and statements that are neither."""
+    """A file's definitions by name, its imports, and its other statements."""
 
     lines: list[str]
     definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
     imports: dict[str, tuple[str, str]] = field(default_factory=dict)
     others: list[ast.stmt] = field(default_factory=list)
     uses: dict[str, list[Name]] = field(default_factory=dict)
-    """By definition, once it is known: what it names."""
+    """Names used by a definition, once they are known."""
 
 
 def sources(folder: Path) -> dict[str, Source]:
-    """All cases and jumps of a folder's ``cases_*.py`` and ``jumps_*.py``, in the order in which they are run."""
+    """All cases and jumps of a folder, in their order.
+
+    Those of its ``cases_*.py`` and ``jumps_*.py``, in the order in which they are run.
+    """
     modules = {path.stem: parse(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.py"))}
     found = {}
     for stem, module in modules.items():
@@ -62,7 +68,10 @@ def sources(folder: Path) -> dict[str, Source]:
 
 
 def marked(node: ast.stmt) -> tuple[str, bool] | None:
-    """(function, whether it needs a kexec) of one that is marked with `@case(...)` or `@jump(...)`."""
+    """(function, whether it needs a kexec) of a case or jump.
+
+    Marked with `@case(...)` or `@jump(...)`; None for other statements.
+    """
     if not isinstance(node, ast.FunctionDef):
         return None
     for mark in node.decorator_list:
@@ -73,7 +82,7 @@ def marked(node: ast.stmt) -> tuple[str, bool] | None:
 
 
 def source(modules: dict[str, Module], function: Name, *, jumps: bool) -> Source:
-    """The case or jump whose (first) function that is."""
+    """The case or jump with that (first) function."""
     stem, name = function
     halves = [other for other, nodes in modules[stem].definitions.items() if any(half_of(node, name) for node in nodes)]
     own = closure(modules, [function, *((stem, half) for half in halves)])
@@ -87,7 +96,7 @@ def source(modules: dict[str, Module], function: Name, *, jumps: bool) -> Source
 
 
 def half_of(node: ast.stmt, jump: str) -> bool:
-    """Whether it is marked with `@JUMP.after`."""
+    """Whether a definition is marked with `@JUMP.after`."""
     return isinstance(node, ast.FunctionDef) and any(
         isinstance(mark, ast.Attribute) and isinstance(mark.value, ast.Name) and mark.value.id == jump
         for mark in node.decorator_list
@@ -95,7 +104,10 @@ def half_of(node: ast.stmt, jump: str) -> bool:
 
 
 def parse(text: str) -> Module:
-    """A file's definitions, imports and other statements; lines without comments and docstrings."""
+    """Parse a file into definitions, imports and other statements.
+
+    Its lines are without comments and docstrings.
+    """
     tree = ast.parse(text)
     module = Module(bare(text, tree))
     for node in tree.body:
@@ -110,7 +122,7 @@ def parse(text: str) -> Module:
 
 
 def bare(text: str, tree: ast.Module) -> list[str]:
-    """The lines without comments, and empty where a docstring stands."""
+    """Lines without comments, empty in place of docstrings."""
     lines = text.splitlines()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:
@@ -124,12 +136,15 @@ def bare(text: str, tree: ast.Module) -> list[str]:
 
 
 def is_text(node: ast.stmt) -> bool:
-    """A statement that is only a string: a docstring."""
+    """Whether a statement is only a string: a docstring."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def imported(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Each name that an import makes, with the file and the definition there (empty: the file itself)."""
+    """Names made by an import, each with its file and definition.
+
+    The definition is empty for the file itself.
+    """
     for alias in node.names:
         if isinstance(node, ast.ImportFrom):
             yield alias.asname or alias.name, (node.module or "", alias.name)
@@ -138,7 +153,7 @@ def imported(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, tuple[str
 
 
 def defined(node: ast.stmt) -> Iterator[str]:
-    """Names that a statement at the top of a file gives a meaning."""
+    """Names defined by a statement at the top of a file."""
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
         yield node.name
     elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
@@ -152,7 +167,7 @@ def is_stored(name: ast.Name) -> bool:
 
 
 def closure(modules: dict[str, Module], roots: Iterable[Name]) -> set[Name]:
-    """The definitions that are reached from ``roots``, and names of what is imported from elsewhere."""
+    """Definitions reached from ``roots``, and names of imports from elsewhere."""
     found: set[Name] = set()
     waiting = list(roots)
     while waiting:
@@ -165,7 +180,10 @@ def closure(modules: dict[str, Module], roots: Iterable[Name]) -> set[Name]:
 
 
 def uses(modules: dict[str, Module], one: Name) -> list[Name]:
-    """What a definition names, and the other statements of its file, which run with it."""
+    """Names used by a definition and its file's other statements.
+
+    The latter run with it.
+    """
     stem, name = one
     module = modules[stem]
     if name not in module.uses:
@@ -175,7 +193,10 @@ def uses(modules: dict[str, Module], one: Name) -> list[Name]:
 
 
 def used(modules: dict[str, Module], stem: str, node: ast.stmt) -> Iterator[Name]:
-    """What the text of a definition names; a file that is named without one of its definitions counts whole."""
+    """Names used by a statement.
+
+    A file that is named without one of its definitions counts whole.
+    """
     module = modules[stem]
     attributes = {id(part.value): part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}
     for part in ast.walk(node):
@@ -194,7 +215,10 @@ def used(modules: dict[str, Module], stem: str, node: ast.stmt) -> Iterator[Name
 
 
 def texts(modules: dict[str, Module], names: set[Name]) -> set[str]:
-    """Texts of definitions, of the other statements of their files, and names of what comes from elsewhere."""
+    """Texts of definitions and of their files' other statements.
+
+    And the names of imports from elsewhere.
+    """
     found = {".".join(name) for name in names if name[0] not in modules}
     for stem in {file for file, _name in names if file in modules}:
         module = modules[stem]

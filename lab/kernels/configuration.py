@@ -1,4 +1,4 @@
-"""Kernel configurations: whether all that the fragments ask for is in the one that was built."""
+"""Kernel configurations: whether a built one keeps all of the fragments."""
 
 from __future__ import annotations
 
@@ -12,19 +12,28 @@ UNSET = "n"
 
 
 def options(text: str) -> dict[str, str]:
-    """Options and their values, ``n`` for one that is not set; of two lines about one option the last counts."""
+    """Options and their values, ``n`` for one that is not set.
+
+    Of two lines about one option the last counts.
+    """
     return {one["unset"] or one["name"]: UNSET if one["unset"] else one["value"] for one in LINE.finditer(text)}
 
 
 def lost(fragments: Iterable[str], made: str) -> list[str]:
-    """What the fragments, merged in order, ask for and ``make olddefconfig`` did not keep, as ``NAME=VALUE``."""
+    """Options that ``make olddefconfig`` did not keep, as ``NAME=VALUE``.
+
+    Of the fragments, merged in order.
+    """
     have = options(made)
     wanted = options("\n".join(fragments))
     return [f"{name}={value}" for name, value in wanted.items() if have.get(name, UNSET) != value]
 
 
 def hold(fragments: Iterable[str], made: str, flavour: str) -> None:
-    """LabError unless the configuration that was made keeps every line of the fragments."""
+    """Require that the configuration keeps every line of the fragments.
+
+    Raises LabError naming the lost options.
+    """
     gone = lost(fragments, made)
     if gone:
         raise LabError(

@@ -1,4 +1,7 @@
-"""What was run on which kernels, kept in kernel/EVIDENCE.json by the contents of what decided each result."""
+"""Results of cases on kernels, kept in kernel/EVIDENCE.json.
+
+A result is valid as long as the contents that decided it are the same.
+"""
 
 from __future__ import annotations
 
@@ -20,32 +23,44 @@ from .record import changed, contents, load, today
 
 CASES = REPOSITORY / "tests" / "conformance"
 PF_DRIVERS = ("igb", "nvme")
-"""Each case has a result on a PF of each."""
+"""Drivers of PFs that each case has results on."""
 MANY_DRIVERS = (many_vfs.SOURCES.name,)
-"""For cases about thousands of VFs."""
+"""The same for cases about thousands of VFs."""
 CARRIED = "carried"
-"""A result of a run that was recorded as a whole: it did not fail. The kernel's entry says which run that was."""
+"""Result from a run that was recorded as a whole.
+
+It did not fail. The kernel's entry names that run.
+"""
 LEAKS = "no_leaks"
-"""The row of the check after a run of cases: when it failed, nothing is recorded of that run."""
+"""Row of the check after a run of cases.
+
+When it failed, nothing is recorded of that run.
+"""
 Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Tested:
-    """Checksums of what decides a flavour's results: series, configuration, and each case's text by its name."""
+    """Checksums of the contents that decide a flavour's results.
+
+    Series, configuration, and each case's text by its name.
+    """
 
     series: str
     config: str
     cases: dict[str, str]
 
     def kernel(self, release: str) -> tuple[str, dict[str, str]]:
-        """The name that entries have for this kernel, and what is said about it once."""
+        """Name of this kernel in entries, and its facts."""
         known = {"config": self.config, "release": release, "series": self.series}
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:8], known
 
 
 def cases() -> dict[str, Source]:
-    """All cases and jumps of the record. Those about the engine are in a folder of their own, and none of them."""
+    """All cases and jumps of the record.
+
+    Cases about the engine are in a folder of their own, and none of them.
+    """
     return _cases(CASES, tuple((path, path.stat().st_mtime_ns) for path in sorted(CASES.glob("*.py"))))
 
 
@@ -55,7 +70,10 @@ def _cases(folder: Path, _files: tuple[tuple[Path, int], ...]) -> dict[str, Sour
 
 
 def tested(flavour: str) -> Tested:
-    """Checksums of a flavour as it is in the checkout. Take them before a run: somebody may edit during it."""
+    """Checksums of a flavour as it is in the checkout.
+
+    Take them before a run: somebody may edit during it.
+    """
     made = flavours.FLAVOURS[flavour]
     series = sorted((SERIES / made.series).iterdir()) if made.series else []
     module = _digest(sorted(many_vfs.SOURCES.iterdir()))
@@ -64,7 +82,7 @@ def tested(flavour: str) -> Tested:
 
 
 def _digest(files: Iterable[Path]) -> str:
-    """Of names and contents, in this order."""
+    """Checksum of names and contents, in this order."""
     found = hashlib.sha256()
     for path in files:
         found.update(f"{path.name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
@@ -72,10 +90,11 @@ def _digest(files: Iterable[Path]) -> str:
 
 
 def record(flavour: str, release: str, what: Tested, rows: Rows) -> None:
-    """Keep the results of cases that were run on a flavour, and forget those of cases that failed.
+    """Record the results of cases that were run on a flavour.
 
-    ``what``: from `tested` before the run. An entry that says the same already keeps its day. LabError for cases that
-    failed, or were skipped without a reason; after a failed check for leaks all of them have failed.
+    Results of cases that failed are forgotten. ``what``: from `tested` before the run. An entry with the same results
+    keeps its day. Raises LabError for cases that failed, or were skipped without a reason; after a failed check for
+    leaks all of them have failed.
     """
     leaking = any(row["name"] == LEAKS and row["result"] == "fail" for row in rows)
     bad = sorted({row["name"] for row in rows if leaking or row["result"] == "fail" or _unexplained(row)})
@@ -100,7 +119,10 @@ def _unexplained(row: dict[str, Any]) -> bool:
 
 
 def _merged(entry: dict[str, str] | None, case: str, kernel: str, found: dict[str, str]) -> dict[str, str]:
-    """An entry with results of more PF drivers; anew if the case or the kernel is another one."""
+    """An entry with results of more PF drivers.
+
+    A new one if the case or the kernel is another one.
+    """
     now = {"case": case, "kernel": kernel}
     same = entry is not None and now.items() <= entry.items()
     if same and entry is not None and found.items() <= entry.items():
@@ -109,12 +131,12 @@ def _merged(entry: dict[str, str] | None, case: str, kernel: str, found: dict[st
 
 
 def base_of(flavour: str) -> str:
-    """The name of its base, below which its results are."""
+    """Name of a flavour's base, below which its results are."""
     return flavours.FLAVOURS[flavour].base.name
 
 
 def stale(flavour: str) -> dict[str, str]:
-    """The cases of which there is no valid result on a flavour, each with why."""
+    """Cases without a valid result on a flavour, each with the reason."""
     what, entry = tested(flavour), load().get(base_of(flavour), {}).get(flavour, {"cases": {}, "kernels": {}})
     every = cases()
     reasons = {name: _why(entry, what, every[name]) for name in what.cases}
@@ -122,7 +144,7 @@ def stale(flavour: str) -> dict[str, str]:
 
 
 def _why(entry: dict[str, Any], what: Tested, case: Source) -> str:
-    """Why a case's entry is not valid; empty if it is."""
+    """Reason why a case's entry is not valid; empty if it is."""
     found = entry["cases"].get(case.name)
     if found is None:
         return "no result"
@@ -134,14 +156,17 @@ def _why(entry: dict[str, Any], what: Tested, case: Source) -> str:
 
 
 def counts(flavour: str) -> dict[str, int]:
-    """How many results of each kind are on record for the cases that there are."""
+    """Numbers of results by kind, for cases that still exist."""
     known, there = load().get(base_of(flavour), {}).get(flavour, {}).get("cases", {}), cases()
     found = [value for name, one in known.items() if name in there for value in one.values()]
     return {word: found.count(word) for word in ("pass", "skip", CARRIED)}
 
 
 def check() -> int:
-    """Say for each flavour what is on record; 1 when something was changed since, or was never run."""
+    """Print each flavour's record; 1 when any is stale.
+
+    Stale is a flavour with a case that was changed since, or was never run.
+    """
     bad = [_say(flavour) for flavour in flavours.RECORDED]
     bad += [patches.say(base) for base in BASES.values() if base.series]
     print(f"evidence: {len(bad) - sum(bad)} passed, {sum(bad)} failed", flush=True)
@@ -169,11 +194,11 @@ def _say(flavour: str) -> bool:
 
 
 def carried(flavour: str) -> list[str]:
-    """Where results come from that are known of a run as a whole alone."""
+    """Origins of a flavour's carried results."""
     kernels = load().get(base_of(flavour), {}).get(flavour, {}).get("kernels", {})
     return [text for one in kernels.values() if (text := one.get(CARRIED))]
 
 
 def listed(names: Collection[str]) -> str:
-    """Some names, or how many they are."""
+    """Some names, or their number when there are many."""
     return ", ".join(sorted(names)) if len(names) <= 5 else f"{len(names)} cases"

@@ -1,4 +1,4 @@
-"""Flavours: what is made of a kernel base, each a kernel that hosts boot."""
+"""Flavours: builds of a kernel base, each booted by hosts or VMs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from .base import BASES, Base
 
 @dataclass(frozen=True)
 class Kind:
-    """``patched``: with the base's series; ``fragments``: over its configuration; ``recorded``: kept as evidence.
+    """A kind of flavour, made for each base.
 
-    ``bare``: over the first file of the base's configuration alone, without what its hosts show beyond a hypervisor;
-    ``guest``: over ``guest-BASE.config`` instead, as small as can be; of the first base only.
+    ``patched``: with the base's series; ``fragments``: over its configuration; ``recorded``: kept as evidence.
+    ``bare``: over the first file of the base's configuration alone, without the files for what hosts show beyond a
+    hypervisor; ``guest``: over ``guest-BASE.config`` instead, as small as can be; of the first base only.
     """
 
     name: str
@@ -25,7 +26,7 @@ class Kind:
     guest: bool = False
 
     def configs(self, base: Base) -> tuple[str, ...]:
-        """The configuration's files for a base, in the order in which they are merged."""
+        """Configuration files for a base, in the order of merging."""
         if self.guest:
             return (f"guest-{base.name}.config", *self.fragments)
         return (base.configs[:1] if self.bare else base.configs) + self.fragments
@@ -42,7 +43,10 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Flavour:
-    """``localversion``: the end of the release string; ``configs``: files of kernel/configs/, merged in order."""
+    """A flavour of one base.
+
+    ``localversion``: the end of the release string; ``configs``: files of kernel/configs/, merged in order.
+    """
 
     name: str
     base: Base
@@ -53,7 +57,10 @@ class Flavour:
 
 
 def of(bases: Iterable[Base]) -> dict[str, Flavour]:
-    """All flavours: a kind for the first base, KIND-BASE for others; no patched ones where there is no series."""
+    """Make all flavours of these bases, by name.
+
+    A KIND for the first base, KIND-BASE for others; no patched ones where there is no series.
+    """
     made: dict[str, Flavour] = {}
     for number, base in enumerate(bases):
         for kind in KINDS:
@@ -67,8 +74,8 @@ def of(bases: Iterable[Base]) -> dict[str, Flavour]:
 
 FLAVOURS = of(BASES.values())
 STANDARD = ("stock", "series")
-"""What the hosts of the demo, the tests and the measurements run on."""
+"""Flavours for hosts of the demo, the tests and the measurements."""
 GUEST = "guest"
-"""What the VMs on them run."""
+"""Flavour for the VMs on them."""
 RECORDED = tuple(name for name, flavour in FLAVOURS.items() if flavour.recorded)
-"""What kernel/EVIDENCE.json has entries of."""
+"""Flavours with entries in kernel/EVIDENCE.json."""

@@ -1,4 +1,7 @@
-"""The kernel module many_vfs (kernel/many_vfs/): PFs with thousands of VFs for the conformance cases."""
+"""The kernel module many_vfs, with thousands of VFs for conformance cases.
+
+Its sources are in kernel/many_vfs/.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ SOURCES = REPOSITORY / "kernel" / "many_vfs"
 
 
 def build(flavour: str) -> Path:
-    """many_vfs.ko for a flavour, compiled with the headers of exactly that kernel; kept by content."""
+    """Build many_vfs.ko for a flavour; kept by content.
+
+    With the headers of exactly that kernel.
+    """
     headers = packages.headers(flavour)
     files = sorted(path for path in SOURCES.iterdir() if path.is_file())
     recipe: list[str | bytes] = [headers.name]

@@ -17,7 +17,10 @@ from .flavour import FLAVOURS, GUEST, STANDARD
 
 @dataclass(frozen=True)
 class Kernel:
-    """``folder`` holds packages and manifest.json, ``release`` is what ``uname -r`` says."""
+    """A built kernel.
+
+    ``folder`` holds packages and manifest.json, ``release`` is the answer of ``uname -r``.
+    """
 
     flavour: str
     folder: Path
@@ -30,7 +33,7 @@ class Kernel:
 
     @property
     def config(self) -> Path:
-        """The configuration that it was built with, taken out of the package."""
+        """The configuration of the build, taken out of the package."""
         return self._file("config")
 
     def _file(self, kind: str) -> Path:
@@ -46,14 +49,14 @@ class Kernel:
 
 
 def folder(flavour: str) -> Path:
-    """Where the packages of a flavour are."""
+    """Folder with the packages of a flavour."""
     return cache() / "kernels" / flavour
 
 
 def build(names: tuple[str, ...] = (*STANDARD, GUEST)) -> None:
-    """Build flavours, or take them from the role's cache (ten minutes on two cores the first time).
+    """Build flavours, or take them from the role's cache.
 
-    LabError when one lacks an option that its configuration asks for.
+    Ten minutes on two cores the first time. Raises LabError when one lacks an option of its configuration.
     """
     with step(f"kernels {', '.join(names)}, by role kernel_build"):
         _build(names, folder(""), headers=False)
@@ -63,7 +66,7 @@ def build(names: tuple[str, ...] = (*STANDARD, GUEST)) -> None:
 
 
 def headers(flavour: str) -> Path:
-    """The package with the headers of a flavour, which its modules are compiled with.
+    """The package with a flavour's headers, for building its modules.
 
     Apart from what hosts get, which is all packages of a manifest. Made from the same source, series and configuration,
     so it fits; the first time it takes a few minutes, for the role makes the kernel again with it.
@@ -93,7 +96,10 @@ def _build(names: tuple[str, ...], target: Path, *, headers: bool) -> None:
 
 
 def built(flavour: str) -> Kernel:
-    """A flavour that was built; LabError tells how to build it."""
+    """A built flavour.
+
+    Raises LabError naming the command that builds it.
+    """
     manifest = folder(flavour) / "manifest.json"
     if not manifest.exists():
         raise LabError(f"the {flavour} kernel is not built yet: run `python -m lab build`")

@@ -22,7 +22,10 @@ def load() -> dict[str, Any]:
 
 @contextmanager
 def changed() -> Iterator[dict[str, Any]]:
-    """The record, to be changed in place; written if it was. Others that record at the same time wait."""
+    """Change the record in place; written if it is another then.
+
+    Others that record at the same time wait.
+    """
     folder = os.open(FILE.parent, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
@@ -37,7 +40,7 @@ def changed() -> Iterator[dict[str, Any]]:
 
 
 def text(known: dict[str, Any], depth: int = 0) -> str:
-    """As JSON with a line for each case, patch and kernel."""
+    """The record as JSON, one line for each case, patch and kernel."""
     inner = "  " * (depth + 1)
     if not any(isinstance(value, dict) for value in known.values()) and depth > 3:
         return json.dumps(known, sort_keys=True)
@@ -53,5 +56,5 @@ def today() -> str:
 
 
 def contents(files: Iterable[Path]) -> str:
-    """Of contents in this order, whatever the files are called."""
+    """Checksum of contents in this order, without the names of files."""
     return key(path.read_bytes() for path in files)

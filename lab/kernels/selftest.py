@@ -1,4 +1,7 @@
-"""The series' own selftest, as a tree of tools/testing/selftests/ has it, for a host to run."""
+"""The series' own selftest, for a host to run.
+
+Laid out as a tree of tools/testing/selftests/.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ from .base import DEFAULT
 SELFTESTS = Path("tools/testing/selftests")
 OURS = SELFTESTS / "pci_iov"
 HELPERS = SELFTESTS / "kselftest" / "ktap_helpers.sh"
-"""Of the kernel that the series is for."""
+"""A helper of the selftest, from the series' kernel."""
 
 
 @contextmanager
 def tree() -> Iterator[Path]:
-    """A folder with `pci_iov/` as the series makes it, and what it needs of `kselftest/`."""
+    """A folder with the series' `pci_iov/`, and its helper in `kselftest/`."""
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         (root / HELPERS).parent.mkdir(parents=True)

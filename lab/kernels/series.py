@@ -1,4 +1,7 @@
-"""The kernel series by itself: its style, whether it applies exactly, and whether it builds after each patch."""
+"""Checks of a kernel series by itself.
+
+Its style, whether it applies exactly, and whether it builds after each patch.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ def tree(base: Base = DEFAULT) -> Path:
 
 
 def check(base: Base = DEFAULT) -> Path:
-    """kernel/check on a pristine tree; returns that tree. LabError when a patch does not pass."""
+    """Run kernel/check on a pristine tree; returns that tree.
+
+    Raises LabError when a patch does not pass.
+    """
     source = tree(base)
     if subprocess.run([TOOLS / "check", source, base.patches], stdin=subprocess.DEVNULL).returncode:
         raise LabError("the series does not pass kernel/check")
@@ -28,9 +34,10 @@ def check(base: Base = DEFAULT) -> Path:
 
 
 def bisect(base: Base = DEFAULT, *, fresh: bool = False) -> None:
-    """Build after each patch (96 min on one shared core the first time) and keep the result as evidence.
+    """Build after each patch and keep the result as evidence.
 
-    From the first patch on that was changed since; ``fresh``: from the first one.
+    96 min on one shared core the first time. From the first patch on that was changed since; ``fresh``: from the first
+    one.
     """
     built = patches.digests(base)
     todo = list(built) if fresh else patches.unbuilt(base)

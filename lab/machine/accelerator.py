@@ -1,4 +1,4 @@
-"""KVM where it works, else TCG: found out by booting a kernel.
+"""KVM where it works, else TCG, decided by booting a kernel.
 
 A /dev/kvm that opens may still hang a guest for ever.
 """
@@ -17,16 +17,20 @@ TIMEOUT_S = 20.0
 
 
 def _machine() -> str:
-    """What the answer depends on: this boot of this machine, and QEMU."""
+    """Key of this boot of this machine, and of QEMU.
+
+    The answer depends on them.
+    """
     qemu = subprocess.run(["qemu-system-x86_64", "--version"], capture_output=True, text=True).stdout
     boot = Path("/proc/sys/kernel/random/boot_id").read_text()
     return key([os.uname().release, boot, qemu])
 
 
 def boots(kernel: Path, accelerator: str, timeout_s: float = TIMEOUT_S) -> bool:
-    """Whether the kernel gets as far as missing its root file system, whereupon ``panic=-1`` resets and QEMU ends.
+    """Whether a kernel boots until it misses its root file system.
 
-    A real kernel, because a guest of a few instructions runs even where a standard one hangs.
+    There ``panic=-1`` resets the guest, and QEMU ends. A real kernel, because a guest of a few instructions runs even
+    where a standard one hangs.
     """
     argv = ["qemu-system-x86_64", "-accel", accelerator, "-M", "q35", "-m", "512", "-display", "none", "-nodefaults"]
     argv += ["-no-reboot", "-serial", "stdio", "-kernel", str(kernel), "-append", "console=ttyS0 panic=-1"]
@@ -38,7 +42,10 @@ def boots(kernel: Path, accelerator: str, timeout_s: float = TIMEOUT_S) -> bool:
 
 
 def accelerator(kernel: Path) -> str:
-    """``kvm`` or ``tcg``; the answer is kept until this machine reboots. ``KVMFLEET_ACCEL`` overrides it."""
+    """The accelerator, ``kvm`` or ``tcg``.
+
+    The answer is kept until this machine reboots. ``KVMFLEET_ACCEL`` overrides it.
+    """
     if "KVMFLEET_ACCEL" in os.environ:
         return os.environ["KVMFLEET_ACCEL"]
     answer = cache() / "accelerator" / _machine()

@@ -1,4 +1,4 @@
-"""A running emulated hypervisor: start, stop, and where its files are."""
+"""A running emulated hypervisor: start, stop, and its files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ from .ssh import Ssh
 
 @dataclass(frozen=True)
 class Running:
-    """A host of a fleet with the folder that holds its disk, console log and port."""
+    """A host of a fleet.
+
+    Its folder holds disk, console log and port.
+    """
 
     fleet: str
     host: Host
@@ -40,7 +43,7 @@ class Running:
 
     @property
     def log(self) -> Path:
-        """What the console has shown."""
+        """Log of the console's output."""
         return self.folder / "console.log"
 
     @property
@@ -52,7 +55,10 @@ class Running:
         return Ssh(port, self.key)
 
     def pid(self) -> int | None:
-        """The pid of this host's QEMU, None if it does not run; a pid that others took over does not count."""
+        """Process id of this host's QEMU, None if it does not run.
+
+        An id that another process has taken over does not count.
+        """
         try:
             pid = int((self.folder / "qemu.pid").read_text())
             words = Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -66,7 +72,10 @@ def running(fleet: Fleet, key: Path) -> list[Running]:
 
 
 def start(target: Running, root: RootFs) -> None:
-    """Boot the host from a fresh overlay of the root file system; returns once QEMU runs."""
+    """Boot the host from a fresh overlay of the root file system.
+
+    Returns once QEMU runs.
+    """
     if target.pid():
         say(f"{target.host.name} is running already")
         return
@@ -97,7 +106,10 @@ def boot(target: Running, root: RootFs, disk: Path) -> None:
 
 
 def stop(target: Running) -> None:
-    """End the host's QEMU and wait until it is gone; its disk and logs stay until the next start."""
+    """End the host's QEMU and wait until it is gone.
+
+    Its disk and logs stay until the next start.
+    """
     pid = target.pid()
     if pid is None:
         return

@@ -13,7 +13,10 @@ from .host import Running
 
 
 def execute(target: Running, command: str, **arguments: object) -> object:
-    """One command and its answer (docs/interop/qemu-qmp-ref); QMPError when QEMU refuses it or cannot be reached."""
+    """Execute a monitor command; returns its answer (docs/interop/qemu-qmp-ref).
+
+    Raises QMPError when QEMU refuses it or cannot be reached.
+    """
 
     async def run() -> object:
         client = QMPClient(target.host.name)
@@ -28,7 +31,10 @@ def execute(target: Running, command: str, **arguments: object) -> object:
 
 @contextlib.contextmanager
 def traced(target: Running, event: str) -> Iterator[None]:
-    """Have QEMU write every such trace event to the host's qemu.log (QEMU docs/devel/tracing, backend log)."""
+    """Trace every such event of QEMU into the host's qemu.log.
+
+    QEMU docs/devel/tracing, backend log.
+    """
     execute(target, "trace-event-set-state", name=event, enable=True)
     try:
         yield

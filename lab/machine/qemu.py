@@ -1,4 +1,4 @@
-"""The QEMU command line of an emulated hypervisor: pure, from values to a list of words.
+"""The QEMU command line of an emulated hypervisor. Pure.
 
 Why each odd option is there: docs/lab.md. Source of the NVMe ones: QEMU docs/system/devices/nvme.rst, "SR-IOV".
 """
@@ -13,7 +13,10 @@ from ..fleet.fleet import Host, Pf
 def hypervisor(
     host: Host, accelerator: str, disks: tuple[Path, Path], ssh_port: int, folder: Path, sockets: Path
 ) -> list[str]:
-    """Words to run: ``disks`` are the boot disk (raw, read only) and the root disk (qcow2, this host's own)."""
+    """Command line that starts a host.
+
+    ``disks`` are the boot disk (raw, read only) and the root disk (qcow2, this host's own).
+    """
     boot, root = disks
     argv = ["qemu-system-x86_64", "-name", f"guest={host.name},process=kvmfleet-{host.name}"]
     argv += [*_machine(accelerator), "-smp", str(host.cpus), "-m", str(host.memory_mib)]
@@ -48,7 +51,10 @@ def _machine(accelerator: str) -> list[str]:
 
 
 def _function(pf: Pf, index: int, host: int) -> list[str]:
-    """A root port and the PF behind it. Ports fill the slots from 0x10 on, eight functions each: 20 PFs fit."""
+    """Options for a root port and the PF behind it.
+
+    Ports fill the slots from 0x10 on, eight functions each: 20 PFs fit.
+    """
     slot = f"{0x10 + index // 8:#x}.{index % 8}"
     many = ",multifunction=on" if index % 8 == 0 else ""
     port = f"pcie-root-port,id=port{index},bus=pcie.0,addr={slot}{many},chassis={index + 1},io-reserve=0,hotplug=off"

@@ -25,15 +25,21 @@ class Ssh:
         return ["ssh", *OPTIONS, "-i", str(self.key), "-p", str(self.port), "root@127.0.0.1", *command]
 
     def run(self, command: str, *, data: bytes | None = None, timeout_s: float = 600) -> str:
-        """Run a shell command and return its output; LabError with what it said if it fails."""
+        """Run a shell command and return its output.
+
+        Raises LabError with the output if it fails.
+        """
         done = subprocess.run(self.argv(command), input=data or b"", capture_output=True, timeout=timeout_s)
         if done.returncode:
-            said = (done.stdout + done.stderr).decode(errors="replace")[-2000:]
-            raise LabError(f"on port {self.port}: {command[:200]} ended with status {done.returncode}:\n{said}")
+            output = (done.stdout + done.stderr).decode(errors="replace")[-2000:]
+            raise LabError(f"on port {self.port}: {command[:200]} ended with status {done.returncode}:\n{output}")
         return done.stdout.decode(errors="replace")
 
     def unattended(self, command: str) -> None:
-        """Run it in a unit of its own and wait for its end, however it ends: a lost connection loses nothing."""
+        """Run a command in a unit of its own until it ends.
+
+        Its status is ignored. A lost connection does not end the command.
+        """
         unit = "systemd-run --quiet --wait --collect --unit=conformance"
         self.run(f"{unit} sh -c {shlex.quote(command)} || true", timeout_s=7200)
 

@@ -1,4 +1,7 @@
-"""Nested guests: each is a QEMU in a transient unit of its host and owns one VF through vfio-pci."""
+"""Nested guests, each with one VF through vfio-pci.
+
+Each is a QEMU in a transient unit of its host.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from ..progress import LabError
 from .ssh import Ssh
 
 FOLDER = "/var/lib/kvmfleet-lab"
-LIFE = re.compile(r"life n=(\d+) boot=(\S+)")
+HEARTBEAT = re.compile(r"life n=(\d+) boot=(\S+)")
 
 
 def unit(vm: Vm) -> str:
@@ -20,7 +23,7 @@ def unit(vm: Vm) -> str:
 
 
 def host_address(vm: Vm) -> str:
-    """The address on the PF's side of the VM's VLAN."""
+    """Address on the PF's side of the VM's VLAN."""
     return f"10.77.{vm.vlan % 256}.1"
 
 
@@ -29,7 +32,10 @@ def guest_address(vm: Vm) -> str:
 
 
 def argv(vm: Vm, vf_address: str) -> list[str]:
-    """The guest's QEMU, as operators start it: versioned machine type, QMP on a socket, console into the journal."""
+    """Command line of the guest's QEMU, as operators start it.
+
+    Versioned machine type, QMP on a socket, console into the journal.
+    """
     append = "console=ttyS0 quiet no_timer_check tsc=reliable random.trust_cpu=on"
     append += f" guest.address={guest_address(vm)} guest.peer={host_address(vm)}"
     return [
@@ -45,13 +51,16 @@ def argv(vm: Vm, vf_address: str) -> list[str]:
 
 
 def install(ssh: Ssh, kernel: Path, initrd: Path) -> None:
-    """Bring the guest's kernel and initramfs to the host."""
+    """Copy the guest's kernel and initramfs to the host."""
     ssh.put(kernel, f"{FOLDER}/guest-vmlinuz")
     ssh.put(initrd, f"{FOLDER}/guest-initrd")
 
 
 def start(ssh: Ssh, host: Host, vm: Vm) -> None:
-    """Start the guest in its unit; its VF must be bound to vfio-pci already."""
+    """Start the guest in its unit.
+
+    Its VF must be bound to vfio-pci already.
+    """
     pf = host.pfs[vm.pf]
     link = f"/sys/bus/pci/devices/{pf.address}/virtfn{vm.vf}"
     address = ssh.run(f"basename $(readlink {link})").strip()
@@ -60,18 +69,24 @@ def start(ssh: Ssh, host: Host, vm: Vm) -> None:
 
 
 def log(ssh: Ssh, vm: Vm) -> str:
-    """The guest's console as the host's journal has it: ``EPOCH.MICROSECONDS host identifier: text`` lines."""
+    """The guest's console from the host's journal.
+
+    Lines are ``EPOCH.MICROSECONDS host identifier: text``.
+    """
     return ssh.run(f"journalctl --quiet --unit={unit(vm)} --output=short-unix --no-pager")
 
 
 def wait_alive(ssh: Ssh, vm: Vm, deadline_s: float = 900) -> int:
-    """Wait for the guest's first heartbeat and its first answered ping; returns its counter."""
+    """Wait for the guest's first heartbeat and first answered ping.
+
+    Returns the counter of the heartbeat.
+    """
     end = time.monotonic() + deadline_s
     while time.monotonic() < end:
         text = log(ssh, vm)
-        lives = LIFE.findall(text)
-        if lives and " bytes from " in text:
-            return int(lives[-1][0])
+        heartbeats = HEARTBEAT.findall(text)
+        if heartbeats and " bytes from " in text:
+            return int(heartbeats[-1][0])
         time.sleep(5)
     raise LabError(
         f"VM {vm.name} shows no heartbeat and no ping within {deadline_s:.0f} s;"

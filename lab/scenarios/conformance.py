@@ -25,17 +25,23 @@ FOLDER = REPOSITORY / "build" / "conformance"
 SOURCES = REPOSITORY / "tests" / "conformance"
 ENGINE = REPOSITORY / "plugins" / "module_utils"
 KERNELS = "kernels"
-"""The fleet that has a host for each flavour."""
+"""Fleet with a host for each flavour."""
 MARKS = {"pass": "pass", "fail": "FAIL", "skip": "skip"}
 BATCH = 25
-"""Cases of one run; each run ends with the check for leaks, which takes as long as some cases."""
+"""Number of cases in one run.
+
+Each run ends with the check for leaks, which takes as long as some cases.
+"""
 Rows = evidence.Rows
 Keep = Callable[[Rows], None]
-"""What takes rows as soon as they are known."""
+"""Receiver of rows as soon as they are known."""
 
 
 def bundle() -> bytes:
-    """What a host needs to run the cases, laid out as tests/conformance/run.py says."""
+    """Archive with all that a host needs for the cases.
+
+    Laid out as tests/conformance/run.py describes.
+    """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for path in sorted(SOURCES.rglob("*.py")):
@@ -51,20 +57,29 @@ def bundle() -> bytes:
 
 @dataclass(frozen=True)
 class Work:
-    """What a host has to run: words of `--only` for each run of run.py, and for the jumps (None: it makes none)."""
+    """Cases and jumps that a host has to run.
+
+    ``runs``: words of `--only` for each run of run.py; ``jumps``: those for the jumps, None to make none.
+    """
 
     runs: list[list[str]]
     jumps: list[str] | None
 
 
 def selection(only: list[str]) -> Work:
-    """Everything, or what has one of these words in its name; in one run, with the check for leaks."""
+    """All cases, or those with one of these words in their names.
+
+    In one run, with the check for leaks.
+    """
     words = [*only, f"={evidence.LEAKS}"] if only else []
     return Work([words], words)
 
 
 def exactly(names: Collection[str]) -> Work:
-    """The cases of these names, in runs of at most `BATCH`, so that an interrupted one loses little."""
+    """The cases of these names, in runs of at most `BATCH`.
+
+    So an interrupted run loses little.
+    """
     wanted = [one for one in evidence.cases().values() if one.name in names]
     exact = {jumps: [f"={one.name}" for one in wanted if one.jumps == jumps] for jumps in (False, True)}
     parts = [exact[False][start : start + BATCH] for start in range(0, len(exact[False]), BATCH)]
@@ -72,9 +87,9 @@ def exactly(names: Collection[str]) -> Work:
 
 
 def run_on(entry: Running, work: Work, module: Path, keep: Keep) -> Rows:
-    """Run cases on one host, with the module for those about thousands of VFs, then its jumps; all rows.
+    """Run cases on one host, then its jumps; returns all rows.
 
-    Each part of them goes to ``keep`` as soon as it is there.
+    With the module for cases about thousands of VFs. Each part of the rows goes to ``keep`` as soon as it is there.
     """
     name, ssh = entry.host.name, entry.ssh
     folder, log = jumps.FOLDER, FOLDER / f"{entry.host.name}.log"
@@ -105,7 +120,10 @@ def selects(words: list[str]) -> str:
 
 
 def rows_of(fleet: str, works: dict[str, Work], keep: Callable[[str, Rows], None]) -> Iterator[tuple[str, Rows]]:
-    """Each flavour and the rows of its cases, as they are done, on a fleet's hosts that are named after one."""
+    """Each flavour and its rows, in the order of their ends.
+
+    On the hosts of a fleet that are named after a flavour.
+    """
     hosts = [entry for entry in testbed.ready(fleet, works) if entry.host.name in works]
     with building():
         modules = {entry.host.name: many_vfs.build(entry.host.name) for entry in hosts}
@@ -122,12 +140,15 @@ def rows_of(fleet: str, works: dict[str, Work], keep: Callable[[str, Rows], None
 
 
 def conformance(only: list[str]) -> int:
-    """The cases on the standard kernels; 0 if they passed."""
+    """Run the cases on the standard kernels; 0 if they passed."""
     return execute(KERNELS, dict.fromkeys(STANDARD, selection(only)))
 
 
 def test_kernels(base: str, flavours: list[str], only: list[str], fresh: bool) -> int:
-    """The cases of which there is no valid result on a base's flavours, or all if ``fresh``; 0 if they passed."""
+    """Run cases on a base's flavours; 0 if they passed.
+
+    Cases without a valid result, or all if ``fresh``.
+    """
     known = [name for name in RECORDED if FLAVOURS[name].base == named(base)]
     unknown = sorted(set(flavours) - set(known))
     if unknown:
@@ -146,7 +167,10 @@ def test_kernels(base: str, flavours: list[str], only: list[str], fresh: bool) -
 
 
 def execute(fleet: str, works: dict[str, Work]) -> int:
-    """Run cases on a fleet's kernels; 0 if they passed. Each result is kept as evidence, a failed case's forgotten."""
+    """Run cases on a fleet's kernels; 0 if they passed.
+
+    Each result is kept as evidence, a failed case's forgotten.
+    """
     tested = {name: evidence.tested(name) for name in works}
     found: dict[str, Rows] = {}
     releases: dict[str, str] = {}
@@ -163,7 +187,10 @@ def execute(fleet: str, works: dict[str, Work]) -> int:
 
 
 def tell(found: dict[str, list[dict[str, Any]]], releases: dict[str, str]) -> int:
-    """Write and print the table, then what failed; 1 if anything did, or was skipped without a reason."""
+    """Write and print the table, then the failures.
+
+    1 if any case failed, or was skipped without a reason, or none passed.
+    """
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / "table.json").write_text(json.dumps({"kernels": releases, "rows": found}, indent=2) + "\n")
     (FOLDER / "table.md").write_text(table(found, releases))
@@ -181,7 +208,10 @@ def tell(found: dict[str, list[dict[str, Any]]], releases: dict[str, str]) -> in
 
 
 def table(found: dict[str, list[dict[str, Any]]], releases: dict[str, str]) -> str:
-    """Markdown: a row per case and PF driver, a column per kernel; why a case was skipped stands below."""
+    """Markdown table of cases and kernels.
+
+    With a row per case and PF driver, and a column per kernel. Reasons of skipped cases stand below.
+    """
     cells = {(row["name"], row["driver"], kernel): row for kernel, rows in found.items() for row in rows}
     lines = ["| case | PF driver | " + " | ".join(f"{name} ({releases[name]})" for name in found) + " |"]
     lines.append("|---" * (len(found) + 2) + "|")

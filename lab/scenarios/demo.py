@@ -1,4 +1,7 @@
-"""From nothing to the main job done: two emulated hypervisors move into the patched kernel while their VMs go on."""
+"""Demo: two emulated hypervisors are updated while their VMs keep running.
+
+From nothing to the main job done, into the patched kernel.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ PATIENCE = {"live_update_budget_s": 900, "live_update_timeout_s": 1500, "live_up
 
 
 def settings(kernel: packages.Kernel) -> dict[str, object]:
-    """What the playbooks are told on their command line."""
+    """Variables of the playbooks, for their command line."""
     manifest = str(kernel.folder / "manifest.json")
     update = {"live_update_kernel": kernel.release, "live_update_report_dir": str(FOLDER), "live_update_bless": True}
     return {"kernel_deploy_manifest": manifest, **update, **PATIENCE}
@@ -34,7 +37,10 @@ def playbooks(path: Path, extra: dict[str, object], *names: str) -> None:
 
 
 def check(report: Path) -> None:
-    """Hold the report to what the demo promises; the first broken promise is an error."""
+    """Check the report against what the demo promises.
+
+    The first broken promise is an error.
+    """
     data = json.loads(report.read_text())
     for host in data["hosts"]:
         check_host(host)
@@ -42,7 +48,7 @@ def check(report: Path) -> None:
 
 
 def check_host(host: dict[str, Any]) -> None:
-    """The part of the report that is about one host."""
+    """Check the part of the report about one host."""
     name, used = host["name"], {pf: ids for pf, ids in host["used_ids"].items() if ids}
     at_end = sum(host["vfs_present_at_end"].values())
     last = {pf: ids for pf, ids in host["present_ids_at_last_restore"].items() if ids}
@@ -60,7 +66,7 @@ def _hold(true: bool, text: str) -> None:
 
 
 def demo(keep: bool) -> None:
-    """The whole way; the fleet is stopped at the end unless ``keep``."""
+    """Run the whole demo; the fleet stops at its end unless ``keep``."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     operations.build()
     operations.up(FLEET)

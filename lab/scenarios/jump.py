@@ -2,7 +2,9 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Load the running kernel again and jump into it, on the host: no firmware, no boot loader, VFs as they are.
+"""Load the running kernel again and jump into it, on the host.
+
+No firmware, no boot loader, VFs stay as they are.
 
 PYTHONPATH=FOLDER jump.py [WORD ...], where FOLDER has the engine as the package kvmfleet_sriov, as the node program has
 
@@ -13,11 +15,17 @@ import os
 import sys
 
 MARK = "kvmfleet.jump"
-"""Stands before the words of a jump. The kernel takes a word with a dot for a module's parameter and lets it be."""
+"""Mark before the words of a jump on a command line.
+
+The kernel takes a word with a dot for a module's parameter and ignores it.
+"""
 
 
 def with_words(running: str, words: list[str]) -> str:
-    """The running kernel's command line with other words of a jump, or none."""
+    """The running kernel's command line with new words of a jump.
+
+    Without words, it has no mark either.
+    """
     kept = running.split()
     kept = kept[: kept.index(MARK)] if MARK in kept else kept
     return " ".join([*kept, MARK, *words] if words else kept)

@@ -1,4 +1,7 @@
-"""The jumps of the conformance cases: kexecs of a host, each between two halves of tests/conformance/run_jumps.py."""
+"""The jumps of the conformance cases: kexecs of a host.
+
+Each between two halves of tests/conformance/run_jumps.py.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,16 @@ from ..progress import LabError, say
 from . import kexec
 
 FOLDER = "/root/conformance"
-"""Of the host: tests/conformance/, and the engine's package."""
+"""Folder on the host: tests/conformance/, and the engine's package."""
 LOG = f"{FOLDER}/jumps.log"
 
 
 def run_on(
     entry: Running, words: str, keep: Callable[[list[dict[str, Any]]], None] = lambda _rows: None
 ) -> list[dict[str, Any]]:
-    """Make all jumps of a host, or those that ``words`` select; the rows, also when it was lost on the way.
+    """Make a host's jumps, all or those that ``words`` select.
 
-    After each kexec what is known by then goes to ``keep``.
+    Returns their rows, also when the host was lost meanwhile. After each kexec the rows known by then go to ``keep``.
     """
     answer = ask(entry, "plan", words)
     for number, hop in enumerate(answer["hops"]):
@@ -44,7 +47,7 @@ def run_on(
 
 
 def ask(entry: Running, step: str, words: str) -> dict[str, Any]:
-    """One step of the program on the host, and what it answers."""
+    """Run one step of the program on the host; returns its answer."""
     pfs = " ".join(f"--pf {pf.address}" for pf in entry.host.pfs)
     program = f"python3 run_jumps.py {pfs} --kernel {entry.host.name} {step} {words}"
     entry.ssh.unattended(
@@ -59,6 +62,9 @@ def ask(entry: Running, step: str, words: str) -> dict[str, Any]:
 
 
 def merged(rows: list[dict[str, Any]], later: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row for each name and PF: a later one takes the place of that case's skip on a kernel without its words."""
+    """Merge rows: one for each name and PF.
+
+    A later one takes the place of that case's skip on a kernel without its words.
+    """
     every = {(row["name"], row["pf"]): row for row in [*rows, *later]}
     return list(every.values())

@@ -1,4 +1,7 @@
-"""Have a host jump from its kernel into the same one, with other words on the command line."""
+"""Kexec of a host into its own kernel, with other words.
+
+The words are on the command line.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ TARGET = "/root/jump.py"
 
 
 def jump(target: host.Running, engine: str, words: str) -> None:
-    """Jump, and wait until the next kernel answers; ``engine``: where the host has the engine's package."""
+    """Jump, and wait until the next kernel answers.
+
+    ``engine``: folder on the host with the engine's package.
+    """
     target.ssh.put(PROGRAM, TARGET)
     before = boot_id(target)
     more = " ".join(shlex.quote(word) for word in words.split())
@@ -29,7 +35,10 @@ def boot_id(target: host.Running) -> str:
 
 
 def wait_for_another_boot(target: host.Running, before: str, deadline_s: float = 900) -> None:
-    """A question that the jump cuts off has no answer, or none for ever: it is asked again."""
+    """Wait until the host reports another boot id.
+
+    A request that the jump cuts off fails, or has no answer for ever: it is repeated.
+    """
     until = time.monotonic() + deadline_s
     while time.monotonic() < until:
         with contextlib.suppress(LabError, subprocess.TimeoutExpired):

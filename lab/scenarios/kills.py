@@ -1,4 +1,7 @@
-"""Kill ``ansible-playbook`` in every phase of a live update: VMs go on, and running it again finishes the job."""
+"""Interruptions of ``ansible-playbook`` in every phase of a live update.
+
+Each is killed; its VMs go on, and running it again finishes the job.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +32,9 @@ STATUS = "/usr/local/sbin/sriovctl live-update status --json"
 
 @dataclass(frozen=True)
 class Kill:
-    """``task``: the first of that name to begin; ``after_s``: how long it goes on; ``left``: the host's phases then.
+    """One interruption of the playbook.
 
+    ``task``: the first of that name to begin; ``after_s``: seconds until the kill; ``left``: phases of the host then.
     An empty phase is a host on which nothing is armed.
     """
 
@@ -59,7 +63,10 @@ KILLS = (
 
 
 def kills() -> None:
-    """One update of one host, its playbook killed and started again for each of `KILLS`, then run to its end."""
+    """Update one host, with its playbook killed for each of `KILLS`.
+
+    It is started again after each, and runs to its end after the last.
+    """
     operations.build()
     (host,) = operations.up(FLEET)
     kernel = packages.built("series")
@@ -72,8 +79,8 @@ def kills() -> None:
         for kill in KILLS:
             survive(host, path, extra, kill)
         demo.playbooks(path, extra, "live_update")
-        (told,) = json.loads((FOLDER / "report.json").read_text())["hosts"]
-        demo.check_host(told)
+        (report,) = json.loads((FOLDER / "report.json").read_text())["hosts"]
+        demo.check_host(report)
         default = host.ssh.run("grub-editenv /boot/grub/grubenv list")
         if f"saved_entry=linux-{kernel.release}" not in default or phase(host):
             raise LabError(f"the update is not finished: phase '{phase(host)}', boot loader: {default}")
@@ -83,33 +90,36 @@ def kills() -> None:
 
 
 def predict(host: Running, path: Path, extra: dict[str, object]) -> None:
-    """``--check`` tells the batches and leaves the host as it is."""
+    """Check that ``--check`` reports batches and changes nothing."""
     facts = "find /var/lib/kvmfleet-sriov /usr/local/sbin /etc -newer /proc/1 -type f | sort | xargs -r sha256sum"
     before = host.ssh.run(facts)
     with step("ansible-playbook --check"):
-        said = subprocess.run(
+        done = subprocess.run(
             [*command(path, extra), "--check"],
             env=playbook.environment(),
             cwd=REPOSITORY,
             capture_output=True,
             text=True,
         )
-    if said.returncode or "batch" not in said.stdout:
-        raise LabError(f"--check ended with status {said.returncode}:\n{said.stdout[-3000:]}")
+    if done.returncode or "batch" not in done.stdout:
+        raise LabError(f"--check ended with status {done.returncode}:\n{done.stdout[-3000:]}")
     if phase(host) or host.ssh.run(facts) != before or host.ssh.run("cat /sys/kernel/kexec_loaded").strip() != "0":
         raise LabError("--check changed the host")
 
 
 def survive(host: Running, path: Path, extra: dict[str, object], kill: Kill) -> None:
-    """Start the playbook, kill it there; the host must be in a phase that the kill allows, VMs alive."""
+    """Start the playbook, kill it, and check the host.
+
+    It must be in a phase that the kill allows, with its VMs alive unless the update is under way.
+    """
     begin = time.monotonic()
     run_until(command(path, extra), kill)
-    found = phase(host)
-    if found not in kill.left:
-        raise LabError(f"killed in {kill.where}: the host is in phase '{found}', not one of {sorted(kill.left)}")
-    if found in ("", "armed", "done"):
+    current = phase(host)
+    if current not in kill.left:
+        raise LabError(f"killed in {kill.where}: the host is in phase '{current}', not one of {sorted(kill.left)}")
+    if current in ("", "armed", "done"):
         alive(host)
-    say(f"killed in {kill.where}: phase '{found}', {time.monotonic() - begin:.0f} s")
+    say(f"killed in {kill.where}: phase '{current}', {time.monotonic() - begin:.0f} s")
 
 
 def command(path: Path, extra: dict[str, object]) -> list[str]:
@@ -117,7 +127,10 @@ def command(path: Path, extra: dict[str, object]) -> list[str]:
 
 
 def run_until(argv: Sequence[str], kill: Kill, deadline_s: float = 1800) -> None:
-    """Run it and end it and its workers with SIGKILL; LabError if the task never began, or it ended by itself."""
+    """Run the playbook until a task, then kill it and its workers.
+
+    With SIGKILL. Raises LabError if the task never began, or the playbook ended by itself.
+    """
     FOLDER.mkdir(parents=True, exist_ok=True)
     with (
         (FOLDER / "playbooks.log").open("a") as log,
@@ -149,7 +162,10 @@ def run_until(argv: Sequence[str], kill: Kill, deadline_s: float = 1800) -> None
 
 
 def family(pid: int) -> list[int]:
-    """The process and all below it, workers in sessions of their own among them (proc_pid_task(5), children)."""
+    """The process and its descendants, workers in their own sessions too.
+
+    By children of proc_pid_task(5).
+    """
     found = [pid]
     for parent in found:
         with contextlib.suppress(OSError):
@@ -158,7 +174,10 @@ def family(pid: int) -> list[int]:
 
 
 def phase(host: Running, deadline_s: float = 600) -> str:
-    """The phase of the host's live update, empty without one; asks again when the host jumps while it is asked."""
+    """Phase of the host's live update, empty without one.
+
+    Asks again when the host jumps meanwhile.
+    """
     end = time.monotonic() + deadline_s
     while True:
         host.ssh.wait(deadline_s)
@@ -172,7 +191,7 @@ def phase(host: Running, deadline_s: float = 600) -> str:
 
 
 def alive(host: Running, deadline_s: float = 300) -> None:
-    """Each VM's counter goes on."""
+    """Check that each VM's counter goes on."""
     for one in host.host.vms:
         before = counter(host, one)
         end = time.monotonic() + deadline_s
@@ -183,5 +202,5 @@ def alive(host: Running, deadline_s: float = 300) -> None:
 
 
 def counter(host: Running, one: Vm) -> int:
-    lives = vm.LIFE.findall(vm.log(host.ssh, one))
-    return int(lives[-1][0]) if lives else 0
+    heartbeats = vm.HEARTBEAT.findall(vm.log(host.ssh, one))
+    return int(heartbeats[-1][0]) if heartbeats else 0
