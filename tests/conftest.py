@@ -36,7 +36,7 @@ OUTSIDE = (
 
 @pytest.fixture(autouse=True, scope="module")
 def nothing_is_written_to_this_machine() -> Iterator[None]:
-    """Fail a file of tests, and those that run beside it, that writes on this machine what it plays for a host."""
+    """Fail tests that write host files on this machine."""
     before = _traces()
     yield
     assert _traces() == before, "a test has written outside its folder"

@@ -71,7 +71,7 @@ MORE = {
         "O({pf}allow_disruptive=true). Then they are bound again.",
     ),
 }
-"""What the modules' documentation says of a property beyond its row's line, a paragraph each."""
+"""Further paragraphs on a property in the modules' documentation."""
 
 
 def fields(rows: Iterable[Property]) -> list[str]:

@@ -15,14 +15,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PREFIXES = {"ansible_collections.kvmfleet.sriov.": "", "kvmfleet_sriov.": "plugins/module_utils/"}
-"""Names of the collection as Ansible imports it, and of the engine as packed for hosts."""
+"""Package names: in Ansible, and in the engine packed for hosts."""
 ROOTS = ("", "tests/conformance/", "tests/conformance/engine/")
 """Folders in which other imports start (pyproject.toml, pythonpath)."""
 ENGINE = "plugins/module_utils/"
 OPEN_ENDED = re.compile(r"__file__|\bREPOSITORY\b|\bpkgutil\b|\bimport_module\b|\brunpy\b|\bsys\.executable\b")
 """By what a file finds others, or starts a program that does."""
 IN_ENGINE = re.compile(r"__file__|\bpkgutil\b|\bimport_module\b")
-"""The same in the engine, whose programs are texts of files that it imports."""
+"""The same in the engine, whose programs are imported as texts."""
 CONFTEST = "conftest.py"
 
 

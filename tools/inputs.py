@@ -70,7 +70,7 @@ STAGES = {
     "conformance": Inputs(without=(*HOSTS, "molecule/*"), lab=True),
     "molecule": Inputs(without=(*HOSTS, "tests/conformance/*"), lab=True),
 }
-"""Stages that may be skipped; one that is not here runs every time."""
+"""Stages that may be skipped; all others run every time."""
 
 
 def matches(file: str, patterns: Iterable[str]) -> bool:

@@ -38,13 +38,16 @@ LIST = ROOT / "tests/mutants/mutants.yml"
 SCRATCH = ROOT / "build/mutants"
 WORKERS = 2
 DEADLINE_S = 300.0
-"""For one run of pytest; one that takes longer is killed and proves nothing."""
+"""Deadline for one run of pytest; a killed one proves nothing."""
 
 PYTEST = ("-m", "pytest", "-q", "-x", "-p", "no:xdist", "--hypothesis-seed=0", "--junitxml=build/junit.xml")
 CRASH = re.compile(
     r"(NameError|UnboundLocalError|AttributeError|TypeError|ImportError|ModuleNotFoundError|SyntaxError|IndentationError)\b"
 )
-"""What a failure begins with when the planted text makes no sense; no refactoring would get that far."""
+"""Beginnings of failures of planted texts that make no sense.
+
+No refactoring would get that far.
+"""
 
 
 class BadListError(Exception):

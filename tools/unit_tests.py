@@ -23,7 +23,7 @@ from tools import inputs, proofs
 from tools.import_graph import Graph
 
 NAME = "unit-tests"
-"""Of the states of the checkout in which all of them passed, among the proofs."""
+"""Name of the proofs for states in which all tests passed."""
 FOLDER = "tests/unit/"
 PYTEST = ("-m", "pytest", "-q", "-n", "2", "-m", "not slow")
 NOTHING_THERE = 5

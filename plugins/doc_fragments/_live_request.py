@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a live update is asked for: the options that arming and examining share (`_live_module.REQUEST_OPTIONS`)."""
+"""Options of a live update's request (`_ansible/live_update_module`, `REQUEST_OPTIONS`)."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from kernel_log import KernelLog, Line, of_device
 from sriov_config import PAGE_SIZE, sriov
 
 WAIT_S = 0.9
-"""A little less than the second that the hardware is given after VF Enable was cleared."""
+"""Nearly the second that hardware gets after VF Enable was cleared."""
 
 
 def waited(lines: list[Line]) -> float:

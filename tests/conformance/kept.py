@@ -19,7 +19,7 @@ from sriov_config import BUS_MASTER, COMMAND, CONTROL, NUM_VFS, VF_ENABLE, VF_ME
 
 NO_SCAN = "sriov_numvfs_no_scan"
 VF_DRIVERS = {"igb": "igbvf", "nvme": "nvme"}
-"""By the PF's driver: the one of its VFs that is no vfio."""
+"""Driver of the VFs other than vfio, by the PF's."""
 
 
 def left_enabled(pf: Pf, number: int, change: Callable[[Space], object] = bool) -> list[Line]:

@@ -22,7 +22,10 @@ RESCAN = Path("/sys/bus/pci/rescan")
 VFS = 4096
 """TotalVFs of each of its PFs."""
 MANY = 1000
-"""Cases that need as many VFs run on the module's PF; all others do not: that would take hours and show nothing new."""
+"""Cases that run on the module's PF.
+
+On thousands of VFs the others would take hours and show nothing new.
+"""
 PFS = 2
 
 

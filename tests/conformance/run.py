@@ -37,7 +37,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ENGINE = HERE / "engine"
-"""Cases about the engine: kernel/EVIDENCE.json, which is about kernels, does not rest on them."""
+"""Folder of the engine's cases, on which kernel/EVIDENCE.json does not rest."""
 sys.path[:0] = [str(HERE), str(ENGINE)]
 
 import listeners  # noqa: E402 - the path is set above

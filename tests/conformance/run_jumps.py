@@ -39,7 +39,10 @@ from kernel_log import KernelLog, Line, complaint  # noqa: E402 - as before
 STATE = HERE / "jumps.json"
 CONSOLE = HERE / "console.txt"
 FROZEN = " ext4_journal_check_start+"
-"""In ext4's warning that somebody still writes: before the kexec disks are made read-only at once, as by SysRq u."""
+"""Words of ext4's warning about writers.
+
+Before the kexec disks are made read-only at once, as by SysRq u.
+"""
 Kind = TypeVar("Kind", jumps.Jump, harness.Case)
 
 

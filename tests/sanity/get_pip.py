@@ -1,7 +1,9 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stands in for the get-pip script that ansible-test would fetch: pip comes from ensurepip, the rest from pip itself.
+"""A substitute for the get-pip script that ansible-test would fetch.
+
+pip comes from ensurepip, the rest from pip itself.
 
 tests/sanity/run copies it to the name that ansible-test looks for in its cache.
 """

@@ -12,7 +12,10 @@ import yaml
 
 ROLE = Path(__file__).parents[3] / "roles/sriov"
 Unit = dict[str, list[str]]
-"""Words by key, of all sections; systemd lets a key be repeated, and most of them are lists then."""
+"""Words by key, of all sections.
+
+systemd lets a key be repeated; most are lists then.
+"""
 
 
 def render(name: str, **values: object) -> str:

@@ -9,25 +9,31 @@ LIE = "lie"
 """It says that it was done, and nothing was."""
 
 STATUS = "status"
-"""A program ends with a status, and says nothing that anybody knows; `ip` has done the first half of its work."""
+"""A program ends with a status and an unknown message.
+
+`ip` has done the first half of its work.
+"""
 
 LATE = "late"
-"""A program is ended after its deadline; `ip` has done half of its work, others all of it."""
+"""A program is ended after its deadline.
+
+`ip` has done half of its work, others all of it.
+"""
 
 STUCK = "stuck"
-"""The kernel does not come back: from a write with a deadline, or from a program as `LATE`."""
+"""The kernel blocks a write with a deadline, or a program (`LATE`)."""
 
 NONSENSE = "nonsense"
 """A program that is asked writes something else than JSON."""
 
 OTHER = "other"
-"""A program that is asked writes JSON that says nothing of what it was asked."""
+"""A program answers in JSON, but not what it was asked."""
 
 KILL = "kill"
-"""The run is killed: nothing of it happens any more. `ip`, which it had started, does half of its work."""
+"""The run is killed; a started `ip` does half of its work."""
 
 KILL_AFTER = "kill after"
-"""The run is killed as soon as this action is done, before it knows."""
+"""The run is killed after this action, before it knows."""
 
 
 class Killed(BaseException):

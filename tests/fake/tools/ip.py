@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FLAGS = {"on": True, "off": False}
 ORDER = ("mac", "vlan", "rate", "spoofchk", "link_state", "query_rss", "trust", "node_guid", "port_guid")
-"""In which the kernel looks at the attributes of one request; after the first GUID it returns."""
+"""Order of attributes in one request; the first GUID ends it."""
 
 OF_INFINIBAND = ("link_state", "node_guid", "port_guid")
 NOT_IN_SWITCHDEV = {"mlx5_core": ("vlan", "spoofchk", "link_state", "trust"), "ice": ("trust",)}

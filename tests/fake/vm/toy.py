@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A second VM backend, of VMs that are entries of a table: what a live update knows of backends, and no more."""
+"""A second VM backend, of VMs that are entries of a table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.vm_facts import
 
 @dataclass
 class ToyVm:
-    """``n``: what its guest has counted to; ``color``: what only this backend knows of."""
+    """``n``: its guest's counter; ``color``: known to this backend alone."""
 
     n: int
     color: str

@@ -27,7 +27,7 @@ MADE = ("build", ".venv", ".git")
 FOLDERS = tuple(f"{path.name}/" for path in ROOT.iterdir() if path.is_dir() and path.name not in MADE)
 HOUSES = [ROOT / "plugins/module_utils", ROOT / "plugins/plugin_utils"]
 ELSEWHERE = ("tools/testing/", "docs/system/", "docs/devel/", "kernel/many_vfs/many_vfs.ko")
-"""Beginnings of paths in Linux, in QEMU, and of files that are made."""
+"""Beginnings of paths in Linux, in QEMU, and of made files."""
 KERNEL = {
     "sriov_numvfs", "sriov_totalvfs", "sriov_numvfs_no_scan", "sriov_scan_vf_id", "sriov_remove_vf_id", "sriov_offset",
     "sriov_stride", "sriov_vf_device", "sriov_vf_msix_count", "sriov_vf_total_msix", "sriov_drivers_autoprobe",

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The words of the code: short first lines of docstrings, the glossary's terms."""
+"""Short first lines of docstrings, and the glossary's terms, in code."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def docstrings(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def too_long(text: str) -> bool:
-    """Whether the first sentence has too many words or goes on in the next line."""
+    """Whether the first line is too long, or no whole sentence."""
     first, _newline, rest = text.partition("\n")
     return len(first.split()) > LONGEST or bool(rest.split("\n")[0].strip())
 

@@ -25,7 +25,7 @@ def test_molecule_remembers_nothing_of_hosts_that_are_gone(tmp_path: Path, monke
 
 @pytest.fixture
 def molecule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Scenarios a and b run nothing, c fails; the folder of notes of each that was run, by its name."""
+    """Scenarios a and b pass, c fails; folders of notes by scenario."""
     seen: dict[str, str] = {}
 
     def run(argv: list[str], *, env: dict[str, str], stdout: BinaryIO, **_more: object) -> SimpleNamespace:

@@ -26,7 +26,7 @@ def result(tmp_path: Path) -> Path:
 
 
 def test_two_deliveries_at_once(result: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second one begins and ends while the first copies: neither takes the other's half-written file."""
+    """A second delivery begins and ends while the first copies."""
     output, copy = tmp_path / "output", shutil.copyfile
 
     def slow(source: Path, target: str) -> object:

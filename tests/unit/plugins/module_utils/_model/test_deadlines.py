@@ -19,7 +19,7 @@ ENGINE = ROOT / "plugins/module_utils"
 
 
 def seconds_in(path: Path) -> list[str]:
-    """Names of seconds with a number, and sleeps of one, in a file."""
+    """Names of seconds with a number, and sleeps for one."""
     found = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, (ast.Constant, ast.Tuple)):

@@ -70,7 +70,7 @@ WANTED: dict[str, dict[str, Any]] = {
     "+1-2 driver": {"ids": "1-2", "driver": V},
     "-2": {"ids": 2, "state": "absent"},
 }
-"""With "!", disabling all VFs first is allowed; "+" and "-" are requests for single VFs."""
+""""!" allows disabling all VFs first; "+" and "-": single VFs."""
 
 # current state, spec; on vf-id, vf-id-narrow, stock
 TABLE = """

@@ -85,7 +85,7 @@ def mlx5(folder: Path) -> tuple[FakeHost, list[dict[str, Any]]]:
 
 HOSTS: list[Callable[[Path], tuple[FakeHost, list[dict[str, Any]]]]] = [igb, nvme, blocked, stock, mlx5]
 PRINTED = Path(__file__).parent / "status"
-"""A file for each host: what is printed of PFs, an empty line, and the same with VFs."""
+"""A file for each host: its PFs, then its VFs."""
 
 
 def read_status(host: FakeHost, specs: list[dict[str, Any]], vfs: bool) -> dict[str, Any]:

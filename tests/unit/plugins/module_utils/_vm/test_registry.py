@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A second backend is a folder and a row of the registry: a live update takes its VMs along with QEMU's."""
+"""A second backend is a folder and a row of the registry.
+
+A live update takes its VMs along with QEMU's.
+"""
 
 from __future__ import annotations
 

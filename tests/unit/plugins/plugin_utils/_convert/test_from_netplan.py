@@ -24,7 +24,7 @@ HOST = [
     {"pf": "0000:5e:00.0", "netdev": "eno1", "driver": "ice", "vfs": [{"id": 1, "netdev": "other"}]},
     {"pf": "0000:5e:00.1", "netdev": "eno2", "driver": "ice", "vfs": []},
 ]
-"""What `sriov_info` returned for a host, as far as it is looked at."""
+"""The parts of a host's `sriov_info` that the converter reads."""
 
 WHOLE_HOST = """
 network:

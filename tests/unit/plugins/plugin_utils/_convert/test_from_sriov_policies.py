@@ -22,7 +22,7 @@ HOST = [
     {"pf": "0000:d8:00.0", "netdev": "ens8f0np0", "vendor": "0x15b3", "device": "0x101d"},
     {"pf": "0000:5e:00.0", "netdev": None, "vendor": "0x144d", "device": "0xa824"},
 ]
-"""What `sriov_info` returned for a host, as far as it is looked at."""
+"""The parts of a host's `sriov_info` that the converter reads."""
 
 CLUSTER = """
 apiVersion: sriovnetwork.openshift.io/v1
