@@ -13,9 +13,9 @@ from typing import Any
 from .._live_update import arm, machine, options
 from .._live_update import claim as _claim
 from .._live_update.arm import Request
+from .._live_update.estimate import interface_after
 from .._live_update.machine import LiveHost
 from .._live_update.manifest import Manifest
-from .._live_update.preflight import interface_after
 from .._model.deadlines import BUDGET_S, RUN_DELAY_S
 from .._model.errors import RefusedError, SriovError
 from .._model.paths import LIVE_UPDATE, PROGRAM

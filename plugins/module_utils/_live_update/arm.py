@@ -22,7 +22,7 @@ from .._model.state import PfState
 from .._system import update_folder
 from .._vm.record import ManifestVf, ManifestVm
 from .._vm.vm_facts import Facts, VmFacts
-from . import gather, kexec, preflight
+from . import gather, kexec, manifest_file, preflight
 from . import manifest as _manifest
 from . import status as _live_status
 from .machine import LiveHost
@@ -114,7 +114,7 @@ def armed(host: LiveHost, manifest: Manifest) -> Manifest | None:
 
     Id and time may differ; its kernel must be loaded.
     """
-    current = _manifest.load(host.folder.path)
+    current = manifest_file.load(host.folder.path)
     status = host.folder.read_status() or {}
     if current is None or status.get("phase") != update_folder.ARMED or not host.kexec.loaded():
         return None
@@ -131,7 +131,7 @@ def arm(host: LiveHost, manifest: Manifest) -> None:
     host.folder.forget()
     kernel = manifest.kernel
     host.kexec.load(kernel.image, kernel.initrd, kernel.cmdline)
-    _manifest.store(host.folder.path, manifest)
+    manifest_file.store(host.folder.path, manifest)
     _live_status.write_status(host.folder, manifest.id, update_folder.ARMED, manifest.boot_id, host.now())
 
 

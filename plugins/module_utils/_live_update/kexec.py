@@ -8,7 +8,6 @@ The kernel is loaded with kexec_file_load(2).
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import hashlib
 import os
@@ -22,6 +21,7 @@ from .._model.errors import BadInputError, KernelError, RefusedError, SriovError
 from .._model.paths import KEXEC_IMAGE
 from .._system import durable
 from .._system.process import Run
+from .._system.syscalls import reboot, syscall
 from .._system.sysfs import Sysfs
 
 LOADED = "/sys/kernel/kexec_loaded"
@@ -45,28 +45,6 @@ HINTS = {
     errno.ENOSYS: "this kernel was built without CONFIG_KEXEC_FILE",
     errno.EBUSY: "another load is under way",
 }
-
-
-def syscall(number: int, *arguments: int | bytes | None) -> int:
-    """Make a raw system call; returns 0 or the errno.
-
-    glibc has no wrapper for kexec_file_load.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    converted = [item if isinstance(item, bytes) or item is None else ctypes.c_long(item) for item in arguments]
-    if int(libc.syscall(ctypes.c_long(number), *converted)) == 0:
-        return 0
-    return ctypes.get_errno()
-
-
-def reboot(command: int) -> int:
-    """Call reboot(2) by glibc, which fills in the magic numbers.
-
-    Returns the errno, or does not return.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.reboot(ctypes.c_int(command))
-    return ctypes.get_errno()
 
 
 @dataclass(frozen=True)

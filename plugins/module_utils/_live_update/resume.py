@@ -16,7 +16,7 @@ from .._model.errors import BadInputError, SriovError
 from .._model.paths import COMMAND_LINE, RELEASE
 from .._system import update_folder
 from .._vm.record import ManifestVm
-from . import manifest as _manifest
+from . import manifest_file
 from .machine import FAILURES, LiveHost
 from .manifest import Manifest
 from .options import parse
@@ -46,9 +46,9 @@ def resume(host: LiveHost) -> str | None:
 
 def _require(host: LiveHost) -> Manifest:
     cmdline = host.sysfs.read(COMMAND_LINE)
-    manifest = _manifest.load(host.folder.path)
+    manifest = manifest_file.load(host.folder.path)
     try:
-        return _manifest.require_match(manifest, cmdline, host.boot_id())
+        return manifest_file.require_match(manifest, cmdline, host.boot_id())
     except BadInputError as error:
         host.log(str(error))
         raise

@@ -15,7 +15,7 @@ from .._model.errors import BadInputError, RefusedError, SriovError
 from .._system import pf_lock, update_folder
 from .._vm.record import ManifestVm
 from . import claim as _claim
-from . import manifest as _manifest
+from . import manifest_file
 from .claim import Claim
 from .machine import FAILURES, LiveHost
 from .manifest import Manifest
@@ -55,7 +55,7 @@ def recover(host: LiveHost) -> str | None:
     detects by itself that the run ended well or that the host goes down.
     """
     status = host.folder.read_status()
-    manifest = _manifest.load(host.folder.path)
+    manifest = manifest_file.load(host.folder.path)
     if status is None or manifest is None or status.get("phase") not in UNDONE_ALONE:
         return None
     if manifest.boot_id != host.boot_id() or (status["phase"] == update_folder.KEXEC and _going_down(host)):
@@ -68,7 +68,7 @@ def _armed(host: LiveHost) -> Manifest:
 
     Since it was armed no other run begins to change PFs (`_engine/update_guard`); one that had begun must have ended.
     """
-    manifest = _manifest.load(host.folder.path)
+    manifest = manifest_file.load(host.folder.path)
     status = host.folder.read_status()
     if manifest is None or status is None:
         raise BadInputError("nothing is armed on this host")

@@ -11,8 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from .._live_update import machine, save
-from .._live_update import manifest as _manifest
+from .._live_update import machine, manifest_file, save
 from .._live_update import resume as _live_resume
 from .._live_update.machine import LiveHost
 from .._live_update.options import Options, parse
@@ -107,7 +106,7 @@ def _host(args: argparse.Namespace) -> LiveHost:
     """
     sysfs = Sysfs(args.root)
     try:
-        manifest = _manifest.load(Folder.of(sysfs).path)
+        manifest = manifest_file.load(Folder.of(sysfs).path)
         options = parse(manifest.options) if manifest else Options()
     except SriovError:
         options = Options()

@@ -27,7 +27,8 @@ def files(folder: str) -> Iterator[Path]:
 def docstrings(path: Path) -> Iterator[tuple[int, str]]:
     """(line, text) of each string that is a statement."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        for part in getattr(node, "body", None) if isinstance(getattr(node, "body", None), list) else ():
+        body = getattr(node, "body", None)
+        for part in body if isinstance(body, list) else ():
             if (
                 isinstance(part, ast.Expr)
                 and isinstance(part.value, ast.Constant)

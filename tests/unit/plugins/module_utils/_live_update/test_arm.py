@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import arm as _live_arm
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import manifest as _manifest
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import status
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import manifest_file, status
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import paths
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import (
     BadInputError,
@@ -46,7 +45,7 @@ def test_a_kernel_that_cannot_be_loaded_leaves_nothing_armed(node: FakeNode, pf:
     object.__setattr__(node.live.kexec, "syscall", lambda *_arguments: 8)
     with pytest.raises(KernelError, match="ENOEXEC"):
         arm(node)
-    assert _manifest.load(node.live.folder.path) is None
+    assert manifest_file.load(node.live.folder.path) is None
     assert node.live.folder.read_status() is None
 
 
@@ -54,7 +53,7 @@ def test_cancel_unloads_and_forgets(node: FakeNode, pf: FakePf) -> None:
     arm(node)
     assert _live_arm.cancel(node.live)
     assert not node.live.kexec.loaded()
-    assert _manifest.load(node.live.folder.path) is None
+    assert manifest_file.load(node.live.folder.path) is None
     assert not _live_arm.cancel(node.live)
 
 
@@ -66,7 +65,7 @@ def test_only_what_has_not_begun_is_cancelled(node: FakeNode, pf: FakePf, phase:
     with pytest.raises(RefusedError, match=f"in phase {phase}: only an armed one can be cancelled"):
         _live_arm.cancel(node.live)
     assert node.live.kexec.loaded()
-    assert _manifest.load(node.live.folder.path) == manifest
+    assert manifest_file.load(node.live.folder.path) == manifest
 
 
 def test_nothing_is_armed_without_a_unit_that_resumes(node: FakeNode, pf: FakePf) -> None:
@@ -82,11 +81,11 @@ def test_annotation_of_an_unknown_vm_is_an_error(node: FakeNode, pf: FakePf) -> 
 
 def test_manifest_on_disk_is_private_and_round_trips(node: FakeNode, pf: FakePf) -> None:
     manifest = arm(node)
-    file = Path(_manifest.path(node.live.folder.path))
+    file = Path(manifest_file.path(node.live.folder.path))
     assert file.stat().st_mode & 0o777 == 0o600
     assert Path(node.live.folder.path).stat().st_mode & 0o777 == 0o700
-    assert _manifest.load(node.live.folder.path) == manifest
+    assert manifest_file.load(node.live.folder.path) == manifest
     file.chmod(0o644)
     with pytest.raises(BadInputError, match="mode 644"):
-        _manifest.load(node.live.folder.path)
+        manifest_file.load(node.live.folder.path)
     assert json.loads(file.read_text())["vms"][0]["vfs"][0]["properties"]["vlan"] == 100

@@ -18,6 +18,7 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import kexec as _kexec
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import manifest as _manifest
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import manifest_file
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import options as _live_options
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kexec import Kexec
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.status import Progress, new_result
@@ -72,8 +73,8 @@ def test_good_manifest_round_trips(tmp_path: Path) -> None:
     manifest = _manifest.validate(GOOD)
     assert manifest.to_dict() == GOOD
     assert manifest.used_ids() == {PF: {6}}
-    _manifest.store(str(tmp_path), manifest)
-    assert _manifest.load(str(tmp_path)) == manifest
+    manifest_file.store(str(tmp_path), manifest)
+    assert manifest_file.load(str(tmp_path)) == manifest
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,7 @@ def test_wrong_manifests_name_the_key(path: str, value: object, message: str) ->
     ],
 )
 def test_token(cmdline: str, token: str | None) -> None:
-    assert _manifest.token_of(cmdline) == token
+    assert manifest_file.token_of(cmdline) == token
 
 
 @pytest.mark.parametrize(
@@ -136,12 +137,12 @@ def test_only_the_kernel_it_was_made_for_may_use_a_manifest(
     cmdline: str, boot_id: str, has: bool, message: str
 ) -> None:
     with pytest.raises(BadInputError, match=message):
-        _manifest.require_match(_manifest.validate(GOOD) if has else None, cmdline, boot_id)
+        manifest_file.require_match(_manifest.validate(GOOD) if has else None, cmdline, boot_id)
 
 
 def test_match() -> None:
     manifest = _manifest.validate(GOOD)
-    assert _manifest.require_match(manifest, f"kvmfleet.update={'0' * 32}", "b2") is manifest
+    assert manifest_file.require_match(manifest, f"kvmfleet.update={'0' * 32}", "b2") is manifest
 
 
 def test_failed_write_leaves_the_old_content(tmp_path: Path) -> None:

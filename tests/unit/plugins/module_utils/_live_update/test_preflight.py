@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import preflight
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.estimate import estimate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.options import Options
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import process
@@ -184,7 +185,7 @@ VMS = tuple(replace(VM, name=f"v{n}", vfs=(UsedVf(PF, n, "a"),), memory_bytes=20
     ],
 )  # fmt: skip
 def test_estimate(facts: Facts, options: Options, expected: dict[str, float]) -> None:
-    assert preflight.estimate(facts, options) == pytest.approx(expected)
+    assert estimate(facts, options) == pytest.approx(expected)
 
 
 def test_budget_is_refused_with_what_the_kernel_lacks() -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import arm as _arm
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import manifest as _manifest
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import resume, save
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import manifest_file, resume, save
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import registry
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.backend import QemuBackend
@@ -71,7 +71,7 @@ def test_a_manifest_that_names_a_backend_which_is_not_there(node: FakeNode, monk
     manifest = arm(node)
     monkeypatch.setattr(registry, "CLASSES", (QemuBackend,))
     with pytest.raises(BadInputError, match=r"vms\[1\]\.backend: 'toy' is not known here; there are: qemu"):
-        _manifest.load(node.live.folder.path)
+        manifest_file.load(node.live.folder.path)
     monkeypatch.undo()
     monkeypatch.setattr(registry, "CLASSES", (QemuBackend, ToyBackend))
     wrong = replace(manifest, vms=tuple(replace(vm, part={}) for vm in manifest.vms if vm.backend == "toy"))
