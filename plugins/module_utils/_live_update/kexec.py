@@ -1,13 +1,11 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Loading and starting a kernel, without firmware and kexec-tools.
-
-The kernel is loaded with kexec_file_load(2).
-"""
+"""Loading a kernel with kexec_file_load(2), and starting it."""
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import hashlib
 import os
@@ -21,7 +19,6 @@ from .._model.errors import BadInputError, KernelError, RefusedError, SriovError
 from .._model.paths import KEXEC_IMAGE
 from .._system import durable
 from .._system.process import Run
-from .._system.syscalls import reboot, syscall
 from .._system.sysfs import Sysfs
 
 LOADED = "/sys/kernel/kexec_loaded"
@@ -45,6 +42,25 @@ HINTS = {
     errno.ENOSYS: "this kernel was built without CONFIG_KEXEC_FILE",
     errno.EBUSY: "another load is under way",
 }
+
+
+def syscall(number: int, *arguments: int | bytes | None) -> int:
+    """Make a system call that glibc does not wrap: 0 or errno."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    converted = [item if isinstance(item, bytes) or item is None else ctypes.c_long(item) for item in arguments]
+    if int(libc.syscall(ctypes.c_long(number), *converted)) == 0:
+        return 0
+    return ctypes.get_errno()
+
+
+def reboot(command: int) -> int:
+    """Call reboot(2) by glibc, which fills in the magic numbers.
+
+    Returns the errno, or does not return.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.reboot(ctypes.c_int(command))
+    return ctypes.get_errno()
 
 
 @dataclass(frozen=True)
