@@ -10,6 +10,10 @@ from pathlib import Path
 from ..fleet.fleet import Host, Pf
 
 
+SLOT = "slot"
+"""Name of the empty port that devices are plugged into (`device_add`, bus=slot)."""
+
+
 def hypervisor(
     host: Host, accelerator: str, disks: tuple[Path, Path], ssh_port: int, folder: Path, sockets: Path
 ) -> list[str]:
@@ -41,7 +45,8 @@ def hypervisor(
     argv += ["-pidfile", str(folder / "qemu.pid"), "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"]
     for index, pf in enumerate(host.pfs):
         argv += _function(pf, index, host.number)
-    return argv
+    argv += ["-device", f"pcie-root-port,id={SLOT},bus=pcie.0,addr=0x1c,chassis=200,io-reserve=0"]
+    return [*argv, "-device", "i6300esb,addr=0xb", "-action", "watchdog=reset"]
 
 
 def _machine(accelerator: str) -> list[str]:

@@ -59,8 +59,10 @@ def test_command_line_has_a_port_and_a_function_for_each_pf() -> None:
     host = one(pfs=[{"kind": "igb"}, {"kind": "nvme", "vfs": 3, "count": 9}])
     argv = qemu.hypervisor(host, "tcg", (HERE / "b", HERE / "r"), 2222, HERE, HERE)
     ports = [word for word in argv if word.startswith("pcie-root-port")]
-    assert len(ports) == 10
-    assert len({word.split("addr=")[1].split(",")[0] for word in ports}) == 10
+    assert len(ports) == 11
+    assert len({word.split("addr=")[1].split(",")[0] for word in ports}) == 11
+    assert [word for word in ports if "hotplug=off" not in word] == [ports[-1]]
+    assert f"id={qemu.SLOT}," in ports[-1]
     assert sum(word.startswith("nvme,") and "sriov_max_vfs=3," in word for word in argv) == 9
     assert sum(word.startswith("igb,") for word in argv) == 1
     assert "-kernel" not in argv
