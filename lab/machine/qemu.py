@@ -9,7 +9,6 @@ from pathlib import Path
 
 from ..fleet.fleet import Host, Pf
 
-
 SLOT = "slot"
 """Name of the empty port that devices are plugged into (`device_add`, bus=slot)."""
 
