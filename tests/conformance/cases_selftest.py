@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The series' own selftest (tools/testing/selftests/pci_iov/).
 
-lab/selftest.py has put it beside this file.
+lab/kernels/selftest.py has put it beside this file.
 """
 
 from __future__ import annotations

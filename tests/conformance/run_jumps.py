@@ -8,12 +8,12 @@ Each has two halves, with a kexec between that is made from outside.
 
     python3 run_jumps.py --pf 0000:01:00.0 --pf 0000:02:00.0 --kernel series plan [--only NAME ...]
     python3 run_jumps.py (as before) before NUMBER
-    ... a kexec of the running kernel into itself with the words of that hop added, e.g. by lab/jump.py ...
+    ... a kexec of the running kernel into itself with the words of that hop added, e.g. by `python -m lab conformance` ...
     python3 run_jumps.py (as before) after NUMBER
 
 `plan` prints JSON: ``hops`` (the kexecs that are needed, in order, each with its ``words``) and ``rows``, which all
 count as failed until `after` replaces them; `after` prints the rows again. Layout as run.py says; console.txt, what
-the host's console showed during the jump, is looked through if it is there. The last hop leaves a kernel behind that
+the host's console showed during the jump, is searched if it is there. The last hop leaves a kernel behind that
 has none of the words. Exit status: 0 unless the program itself fails: the rows tell.
 """
 

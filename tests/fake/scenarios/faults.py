@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 LIE = "lie"
-"""It says that it was done, and nothing was."""
+"""Success is reported, and nothing was done."""
 
 STATUS = "status"
 """A program ends with a status and an unknown message.
@@ -24,10 +24,10 @@ STUCK = "stuck"
 """The kernel blocks a write with a deadline, or a program (`LATE`)."""
 
 NONSENSE = "nonsense"
-"""A program that is asked writes something else than JSON."""
+"""A program that reads prints something else than JSON."""
 
 OTHER = "other"
-"""A program answers in JSON, but not what it was asked."""
+"""A program answers in JSON, but with other content."""
 
 KILL = "kill"
 """The run is killed; a started `ip` does half of its work."""

@@ -373,7 +373,7 @@ def test_an_undo_that_blocks_ends_the_undoing(host: FakeHost) -> None:
         if pf.vfs[vf_id].driver == "vfio-pci":
             pf.vfs[vf_id].driver, pf.vfs[vf_id].in_use = "other", True
 
-    host.kernel.probe = grabbed  # type: ignore[method-assign]  # what a user of the VF does, as soon as it can
+    host.kernel.probe = grabbed  # type: ignore[method-assign]  # what a holder of the VF does, as soon as it can
     host.drivers.add("other")
     with pytest.raises(
         ApplyError,

@@ -25,7 +25,7 @@ def changed(at: int, value: int) -> bytes:
 # configuration space without MSI-X, as far as it can be read
 WITHOUT = [
     b"",
-    config(3)[:64],  # all that a user without rights is given
+    config(3)[:64],  # all that a user without rights can read
     changed(0x06, 0x00),  # no list of capabilities
     changed(0x34, 0x00),  # an empty one
     changed(0x70, 0x05),  # MSI

@@ -81,7 +81,7 @@ SETTINGS: list[tuple[PfState, dict[str, Any], list[str]]] = [
     (network(M, A, 0, settings=PfSettings("legacy", 1500)),
      {"mtu": 9000, "eswitch_mode": "switchdev", "hardware_vfs": 2},
      ["mtu: =9000", "enable: sriov_numvfs_no_scan=2", "eswitch: switchdev"]),
-    (  # of a VF that is bound: its driver releases it, and gets it back by override, whatever autoprobe says
+    (  # of a VF that is bound: it is unbound, and bound again by override, whatever autoprobe is
         network(M, A, 7, [5], M, devices={5: VfDevice(8, 1500)}, **DEVICE),
         {"vfs": [{"ids": 5, "msix_vectors": 16}]},
         [f"override: {VF5}/driver_override={M}", f"unbind: {VF5}/driver/unbind", f"msix: {VF5}/sriov_vf_msix_count=16",

@@ -109,10 +109,10 @@ ALLOWED: list[tuple[PfState, dict[str, Any]]] = [
     (
         current(),
         {"spoofchk": False, "vlan": 5, "link_state": "enable", "max_tx_rate": 9},
-    ),  # it may: the kernel does not say
+    ),  # it may: the kernel does not report it
     (current(), {"mac": "hash"}),
     (current(**INFINIBAND), {"node_guid": "02:00:00:00:00:00:00:01", "link_state": "enable"}),
-    (current(**MLX5), {"mac": "02:00:00:00:00:01", "vlan": 0, "link_state": "auto"}),  # as found, or nothing
+    (current(**MLX5), {"mac": "02:00:00:00:00:01", "vlan": 0, "link_state": "auto"}),  # as now, or none
     (current(**{**MLX5, "settings": PfSettings("legacy")}), {"vlan": 5, "link_state": "enable"}),
     (current(**MLX5), {"msix_vectors": 20}),
     (current(total_msix=0, devices={0: VfDevice(4)}), {"msix_vectors": 4}),

@@ -64,7 +64,7 @@ def test_reads(files: Counted, name: str) -> None:
     times = 2 if name == "read_all" else 1  # which reads the file by `read`
     assert files.calls == times
     assert getattr(cached, name)(*READS[name]) == answer == getattr(files, name)(*READS[name])
-    assert files.calls == (3 if name == "link" else 2 * times)  # which asks itself for the target
+    assert files.calls == (3 if name == "link" else 2 * times)  # which calls the method for the target itself
 
 
 def test_what_was_seen_stays(files: Counted, tmp_path: Path) -> None:
