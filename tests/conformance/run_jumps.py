@@ -8,7 +8,7 @@ Each has two halves, with a kexec between that is made from outside.
 
     python3 run_jumps.py --pf 0000:01:00.0 --pf 0000:02:00.0 --kernel series plan [--only NAME ...]
     python3 run_jumps.py (as before) before NUMBER
-    ... a kexec of the running kernel into itself with the words of that hop added, e.g. by `python -m lab conformance` ...
+    ... a kexec of the running kernel into itself with the words of that hop added, e.g. by the lab ...
     python3 run_jumps.py (as before) after NUMBER
 
 `plan` prints JSON: ``hops`` (the kexecs that are needed, in order, each with its ``words``) and ``rows``, which all

@@ -24,7 +24,7 @@ BACK = "the PF is back in its previous state"
 FAILED = "undoing it failed too: "
 NUMBERS = (errno.EIO, errno.EBUSY, errno.ENOMEM)
 ALONE = [one for one in TRANSITIONS if len(one.starts) == 1]
-"""With several PFs, side by side, the order of their steps is not known."""
+"""With several PFs, the order of their steps is not known."""
 
 ALL = pytest.mark.parametrize("transition", TRANSITIONS, ids=str)
 
