@@ -14,6 +14,7 @@ from .._live_update import arm, machine, options
 from .._live_update import claim as _claim
 from .._live_update.arm import Request
 from .._live_update.estimate import interface_after
+from .._live_update.facts import Facts
 from .._live_update.machine import LiveHost
 from .._live_update.manifest import Manifest
 from .._model.deadlines import BUDGET_S, RUN_DELAY_S
@@ -21,7 +22,6 @@ from .._model.errors import RefusedError, SriovError
 from .._model.paths import LIVE_UPDATE, PROGRAM
 from .._system import update_folder
 from .._system.sysfs import Sysfs
-from .._vm.vm_facts import Facts
 from .module import Module
 
 RUN_UNIT = "kvmfleet-live-update.service"

@@ -21,10 +21,12 @@ from .._model.properties import VfProperties
 from .._model.state import PfState
 from .._system import update_folder
 from .._vm.record import ManifestVf, ManifestVm
-from .._vm.vm_facts import Facts, VmFacts
-from . import gather, kexec, manifest_file, preflight
+from .._vm.vm_facts import VmFacts
+from . import facts as _facts
+from . import kexec, manifest_file, preflight
 from . import manifest as _manifest
 from . import status as _live_status
+from .facts import Facts
 from .machine import LiveHost
 from .manifest import Kernel, Manifest, ManifestPf
 from .options import Options
@@ -77,7 +79,7 @@ def examine(host: LiveHost, request: Request) -> tuple[Facts, Verdict]:
     Raises `BadInputError` when an annotation names a VM that does not run.
     """
     backends = host.backends.values()
-    facts = gather.gather(host.sysfs, host.run, backends, request.release, request.initrd, request.cmdline_extra)
+    facts = _facts.gather(host.sysfs, host.run, backends, request.release, request.initrd, request.cmdline_extra)
     names = {vm.name for vm in facts.vms}
     for name in request.vms:
         if name not in names:

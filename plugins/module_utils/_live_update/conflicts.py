@@ -11,10 +11,10 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from .._model.errors import KernelError
 from .._system.sysfs import Sysfs
-from .._vm.vm_facts import Writer
 
 UNIT_FOLDERS = ("/etc/systemd/system", "/usr/local/lib/systemd/system")
 NETWORK_FOLDERS = ("/etc/systemd/network", "/run/systemd/network", "/usr/local/lib/systemd/network")
@@ -41,6 +41,17 @@ PLACES: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
 Sources: systemd.link(5), systemd.network(5), nm-settings(5), netplan(5), and plain writes wherever boot scripts keep
 them.
 """
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A configured writer of sriov_numvfs.
+
+    ``kind`` names the program, ``path`` the file with its setting.
+    """
+
+    kind: str
+    path: str
 
 
 def find(sysfs: Sysfs) -> Iterator[Writer]:

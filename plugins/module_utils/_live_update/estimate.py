@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .._model import drivers
 from .._model.kernel_interface import INTERFACES, STOCK, KernelInterface
-from .._vm.vm_facts import Facts
+from .facts import Facts
 from .options import Options
 
 MIB = 1 << 20

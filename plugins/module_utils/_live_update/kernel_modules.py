@@ -8,12 +8,25 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from .._model.errors import KernelError
 from .._model.paths import BLOCK_DEVICES, DEVICES, DRIVERS, NETDEVS, RELEASE
 from .._model.state import PfState
 from .._system.sysfs import Sysfs
-from .._vm.vm_facts import ModuleFacts
+
+
+@dataclass(frozen=True)
+class ModuleFacts:
+    """Kernel modules: needed, loaded, and available to the new kernel.
+
+    ``needed``: users by module, for drivers that the host cannot do without; ``available``: loadable or built in, None
+    when the kernel's /lib/modules folder is missing.
+    """
+
+    needed: Mapping[str, str]
+    loaded: frozenset[str]
+    available: frozenset[str] | None
 
 
 def facts(sysfs: Sysfs, release: str, pfs: Mapping[str, PfState]) -> ModuleFacts:

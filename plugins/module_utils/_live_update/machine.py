@@ -15,7 +15,7 @@ from .._system import process
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .._system.update_folder import Folder
-from .._vm.backend import Backend, Deadlines
+from .._vm.backend import Backend
 from .._vm.record import ManifestVm
 from .._vm.registry import backends
 from .kexec import Kexec
@@ -62,5 +62,4 @@ class LiveHost:
 
 def real(sysfs: Sysfs, options: Options, log: Callable[[str], None], run: Run = process.run) -> LiveHost:
     """This machine, with the deadlines of ``options``."""
-    deadlines = Deadlines(options.unplug_s, options.migrate_s, options.start_s, options.answer_s)
-    return LiveHost(sysfs, run, backends(sysfs, run, deadlines), Kexec(sysfs, run), log)
+    return LiveHost(sysfs, run, backends(sysfs, run, options), Kexec(sysfs, run), log)

@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from .._model.deadlines import ANSWER_S, BOOT_S, DRIVERS_S, FILL_PAUSE_S, MIGRATE_S, START_S, UNPLUG_S
+from .._model.deadlines import BOOT_S, DRIVERS_S, FILL_PAUSE_S
 from .._model.errors import BadInputError
+from .._vm.backend import Deadlines
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Deadlines):
     """Options with their defaults, in seconds unless noted otherwise.
 
     Deadlines are generous: an emulated host needs 20 times what hardware does. ``boot_s``: kexec to resume unit, as
@@ -30,10 +31,6 @@ class Options:
     """
 
     orderly: bool = False
-    unplug_s: float = UNPLUG_S
-    migrate_s: float = MIGRATE_S
-    start_s: float = START_S
-    answer_s: float = ANSWER_S
     drivers_s: float = DRIVERS_S
     boot_s: float = BOOT_S
     rate_mib_s: float = 200.0

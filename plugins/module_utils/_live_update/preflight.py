@@ -15,8 +15,9 @@ from typing import Any, Callable
 from .._model.paths import LIVE_UPDATE, RESUME_UNIT
 from .._system.update_folder import ARMED
 from .._vm.backend import Backend
-from .._vm.vm_facts import Facts, VmFacts
+from .._vm.vm_facts import VmFacts
 from .estimate import estimate, interface_after
+from .facts import Facts
 from .options import Options
 
 MIB = 1 << 20

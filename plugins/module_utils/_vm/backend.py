@@ -20,10 +20,10 @@ from .vm_facts import VmFacts
 class Deadlines:
     """Deadlines of the waits for a VM, in seconds."""
 
-    unplug: float = UNPLUG_S
-    migrate: float = MIGRATE_S
-    start: float = START_S
-    answer: float = ANSWER_S
+    unplug_s: float = UNPLUG_S
+    migrate_s: float = MIGRATE_S
+    start_s: float = START_S
+    answer_s: float = ANSWER_S
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from ..linux.sysfs import FakeSysfs
 from .qemu import FakeQemu, QemuRefusalError, Script
 
 OLD, NEW = "6.12.0-old", "6.12.0-new"
-DEADLINES = Deadlines(unplug=0.3, migrate=1.0, start=1.0, answer=0.7)
+DEADLINES = Deadlines(unplug_s=0.3, migrate_s=1.0, start_s=1.0, answer_s=0.7)
 
 
 class Rebooted(BaseException):

@@ -165,7 +165,7 @@ class QemuBackend:
         ])  # fmt: skip
 
     def _connect(self, path: str) -> Qmp:
-        return _qmp.connect(self.sysfs.real(path), self.deadlines.answer)
+        return _qmp.connect(self.sysfs.real(path), self.deadlines.answer_s)
 
     @contextmanager
     def _guest(self, vm: ManifestVm) -> Iterator[Guest]:
@@ -180,13 +180,13 @@ class QemuBackend:
             yield Guest(qmp, vm, part, self.deadlines, self.sleep)
 
     def _wait_for_qmp(self, vm: ManifestVm, path: str) -> Qmp:
-        until = time.monotonic() + self.deadlines.start
+        until = time.monotonic() + self.deadlines.start_s
         while True:
             try:
                 return self._connect(path)
             except SriovError as error:
                 if time.monotonic() >= until:
-                    raise DeadlineError(f"VM {vm.name}: {error} after {self.deadlines.start:g} s") from error
+                    raise DeadlineError(f"VM {vm.name}: {error} after {self.deadlines.start_s:g} s") from error
                 if not self._active(vm):
                     raise SriovError(f"VM {vm.name}: its QEMU ended at once; see journalctl -u {vm.unit}") from error
                 self.sleep(MONITOR_PAUSE_S)
@@ -194,7 +194,7 @@ class QemuBackend:
     def _quit(self, qmp: Qmp, vm: ManifestVm) -> None:
         pid = qmp.pid
         qmp.execute("quit")
-        qmp.wait_closed(self.deadlines.answer)
+        qmp.wait_closed(self.deadlines.answer_s)
         self._until(lambda: self.sysfs.link(f"/proc/{pid}/exe") is None, f"QEMU {pid} of VM {vm.name} to exit")
 
     def _active(self, vm: ManifestVm) -> bool:
@@ -202,7 +202,7 @@ class QemuBackend:
         return state not in ("inactive", "failed")
 
     def _until(self, done: Callable[[], bool], what: str) -> None:
-        until = time.monotonic() + self.deadlines.answer
+        until = time.monotonic() + self.deadlines.answer_s
         while not done():
             if time.monotonic() >= until:
                 raise DeadlineError(f"gave up waiting for {what}")

@@ -71,7 +71,7 @@ class Guest:
             except QmpError as error:
                 if "already in the process of unplug" not in error.description:
                     raise
-        until = time.monotonic() + self.deadlines.unplug
+        until = time.monotonic() + self.deadlines.unplug_s
         for device in devices:
             what = f"VM {self.vm.name} to release VF {device.address} ({device.handle})"
             event = self.qmp.wait_event(_about(device), what, until - time.monotonic())
@@ -86,7 +86,7 @@ class Guest:
         self.qmp.execute("migrate-set-capabilities", capabilities=[{"capability": "multifd", "state": False}])
         self.qmp.execute("migrate-set-parameters", **{"max-bandwidth": FAST})
         self.qmp.execute("migrate", uri=f"file:{state}")
-        _qmp.poll_migration(self.qmp, self.deadlines.migrate, self.sleep)
+        _qmp.poll_migration(self.qmp, self.deadlines.migrate_s, self.sleep)
         status = self.status()
         if status != "postmigrate":
             raise SriovError(f"the migration is complete but QEMU is {status}, expected postmigrate")
@@ -97,7 +97,7 @@ class Guest:
             return
         self.qmp.execute("migrate_cancel")
         try:
-            _qmp.poll_migration(self.qmp, self.deadlines.answer, self.sleep)
+            _qmp.poll_migration(self.qmp, self.deadlines.answer_s, self.sleep)
         except DeadlineError:
             raise
         except SriovError:
@@ -111,7 +111,7 @@ class Guest:
         if self.qmp.execute("query-migrate").get("status", "none") == "none":
             extra = {"exit-on-error": False} if self.qmp.version >= (9, 1, 0) else {}
             self.qmp.execute("migrate-incoming", uri=f"file:{state}", **extra)
-        _qmp.poll_migration(self.qmp, self.deadlines.migrate, self.sleep)
+        _qmp.poll_migration(self.qmp, self.deadlines.migrate_s, self.sleep)
 
     def go_on(self, before_run: Callable[[], None] = lambda: None) -> None:
         """Plug missing VFs and continue the guest, then verify both."""
@@ -133,10 +133,10 @@ class Guest:
 
         A group can be open only once (drivers/vfio/group.c): udev may have it for a moment.
         """
-        until = time.monotonic() + self.deadlines.answer
+        until = time.monotonic() + self.deadlines.answer_s
         while True:
             try:
-                self.qmp.execute("device_add", timeout=self.deadlines.start, **self.part.devices[address])
+                self.qmp.execute("device_add", timeout=self.deadlines.start_s, **self.part.devices[address])
                 return
             except QmpError as error:
                 if "busy" not in error.description or time.monotonic() >= until:

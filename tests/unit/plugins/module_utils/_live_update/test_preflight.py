@@ -14,7 +14,10 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import preflight
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.conflicts import Writer
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.estimate import estimate
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.facts import Facts, KernelFacts, Watchdog
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kernel_modules import ModuleFacts
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.options import Options
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import process
@@ -23,15 +26,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.facts import QemuFacts
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.probe import Probe
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.registry import backends
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.vm_facts import (
-    Facts,
-    KernelFacts,
-    ModuleFacts,
-    UsedVf,
-    VmFacts,
-    Watchdog,
-    Writer,
-)
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.vm_facts import UsedVf, VmFacts
 
 PF = "0000:03:00.0"
 MIB = 1 << 20

@@ -44,7 +44,9 @@ class Machine:
             "-display", "none",
             "-device", "pcie-root-port,id=rp1,chassis=1", "-qmp", f"unix:{self.qmp},server=on,wait=off",
         ]  # fmt: skip
-        self.backend = QemuBackend(Sysfs(), self.run, Deadlines(unplug=1.0, migrate=10.0, start=20.0, answer=10.0))
+        self.backend = QemuBackend(
+            Sysfs(), self.run, Deadlines(unplug_s=1.0, migrate_s=10.0, start_s=20.0, answer_s=10.0)
+        )
 
     def run(self, argv: Sequence[str]) -> str:
         if argv[0] == "systemctl":

@@ -1,9 +1,9 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading a host's facts before a live update.
+"""A host's facts before a live update, and how they are read.
 
-Changes nothing; backends ask their VMs.
+Nothing is changed; backends ask their VMs. `preflight` judges the facts.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from .._model import kernel_interface
 from .._model.errors import KernelError, SriovError
@@ -21,11 +22,69 @@ from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .._system.update_folder import Folder
 from .._vm.backend import Backend
-from .._vm.vm_facts import Facts, KernelFacts, Watchdog
+from .._vm.vm_facts import VmFacts
 from . import conflicts, kernel_modules, kexec
+from .conflicts import Writer
+from .kernel_modules import ModuleFacts
 
 HEAD_BYTES = 0x10000
 """Bytes of a bzImage that hold its header and version text."""
+
+
+@dataclass(frozen=True)
+class KernelFacts:
+    """Facts of the running and of the new kernel.
+
+    ``image_bytes`` is None when there is no such file. ``image_release`` and ``interface`` (of its SR-IOV files) are
+    None when the files do not show them. ``keeps_vfs``: the new kernel keeps VFs enabled across kexec, by its series
+    and its command line.
+    """
+
+    running: str
+    boot_id: str
+    cmdline: str
+    kexec_built_in: bool
+    kexec_loaded: bool
+    kexec_disabled: bool
+    release: str
+    image: str
+    image_bytes: int | None
+    image_release: str | None
+    initrd: str | None
+    initrd_bytes: int | None
+    interface: str | None
+    keeps_vfs: bool = False
+
+
+@dataclass(frozen=True)
+class Watchdog:
+    name: str
+    identity: str
+    active: bool
+    timeout_s: float
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All facts for the preflight.
+
+    ``phase``: of an earlier update's status.json, None without one; ``not_installed``: files without which nothing
+    would resume the VMs.
+    """
+
+    kernel: KernelFacts
+    modules: ModuleFacts
+    pfs: Mapping[str, PfState]
+    vms: tuple[VmFacts, ...]
+    eswitch: Mapping[str, str] = field(default_factory=dict)
+    writers: tuple[Writer, ...] = ()
+    watchdogs: tuple[Watchdog, ...] = ()
+    disk_free_bytes: int = 0
+    disk_kind: str = "ext4"
+    memory_free_bytes: int = 0
+    phase: str | None = None
+    not_installed: tuple[str, ...] = ()
+    journal_persistent: bool = True
 
 
 def gather(

@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import (
     conflicts,
-    gather,
+    facts,
     kernel_modules,
     kexec,
 )
@@ -190,7 +190,7 @@ def test_interface_of_a_kernel_that_does_not_run(node: FakeNode, symbols: str | 
     (node.host.root / path.lstrip("/")).unlink()
     if symbols is not None:
         node.put(path, symbols)
-    assert gather.kernel_facts(node.host.sysfs, NEW, "auto").interface == interface
+    assert facts.kernel_facts(node.host.sysfs, NEW, "auto").interface == interface
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_a_kernel_keeps_vfs_when_it_can_and_its_command_line_says_so(
     node: FakeNode, symbols: str, extra: str, keeps: bool
 ) -> None:
     node.put(f"/boot/System.map-{NEW}", symbols)
-    assert gather.kernel_facts(node.host.sysfs, NEW, "auto", extra).keeps_vfs is keeps
+    assert facts.kernel_facts(node.host.sysfs, NEW, "auto", extra).keeps_vfs is keeps
 
 
 def test_release_inside_a_bzimage() -> None:
@@ -226,11 +226,11 @@ def test_watchdogs_disk_memory_and_phase(node: FakeNode) -> None:
     node.put("/sys/class/watchdog/watchdog1/dev", "10:130\n")
     node.put("/proc/mounts", "/dev/vda / ext4 rw 0 0\ntmpfs /var/lib tmpfs rw 0 0\n")
     (node.host.root / "var/lib").mkdir(parents=True, exist_ok=True)
-    facts = gather.gather(node.host.sysfs, node.run, [node.qemu], NEW)
-    assert [(dog.name, dog.active, dog.timeout_s) for dog in facts.watchdogs] == [("watchdog0", True, 30.0)]
-    assert facts.disk_kind == "tmpfs"
-    assert facts.memory_free_bytes == 4000000 * 1024
-    assert (facts.phase, facts.not_installed, facts.journal_persistent) == (None, (), True)
+    found = facts.gather(node.host.sysfs, node.run, [node.qemu], NEW)
+    assert [(dog.name, dog.active, dog.timeout_s) for dog in found.watchdogs] == [("watchdog0", True, 30.0)]
+    assert found.disk_kind == "tmpfs"
+    assert found.memory_free_bytes == 4000000 * 1024
+    assert (found.phase, found.not_installed, found.journal_persistent) == (None, (), True)
 
 
 @pytest.mark.parametrize(
