@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import playbook
-from ..paths import HERE, cache
+from ..paths import HERE, REPOSITORY, cache, key
 from ..progress import LabError, run, step
 from . import configuration
 from .base import CONFIGS
 from .flavour import FLAVOURS, GUEST, STANDARD
+
+KEY = ".key"
+"""File beside a flavour's packages: the key of what they were made of."""
+BUILDER = ("roles/kernel_build", "plugins/module_utils/_kernel_build")
+"""Folders that decide how packages are made, the series among them."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,10 @@ def headers(flavour: str) -> Path:
 
 
 def _build(names: tuple[str, ...], target: Path, *, headers: bool) -> None:
+    keys = {name: _key(name, headers) for name in names}
+    missing = [name for name in names if not _complete(target / name, keys[name])]
+    if not missing:
+        return
     flavours = [
         {
             "name": name,
@@ -89,10 +98,37 @@ def _build(names: tuple[str, ...], target: Path, *, headers: bool) -> None:
             "localversion": FLAVOURS[name].localversion,
             "config": [str(CONFIGS / config) for config in FLAVOURS[name].configs],
         }
-        for name in names
+        for name in missing
     ]
     variables = {"lab_kernels": str(target), "lab_flavours": flavours, "lab_headers": headers}
     playbook.run(HERE / "playbooks" / "kernels.yml", None, "-e", json.dumps(variables))
+    for name in missing:
+        (target / name / KEY).write_text(keys[name])
+
+
+def _key(name: str, headers: bool) -> str:
+    """Key of everything that decides a flavour's packages, without reading the source archive."""
+    flavour = FLAVOURS[name]
+    files = [path for folder in BUILDER for path in (REPOSITORY / folder).rglob("*") if path.is_file()]
+    files += [CONFIGS / config for config in flavour.configs]
+    archive = flavour.base.archive.stat()
+    recipe: list[str | bytes] = [flavour.series, flavour.localversion, str(headers), run(["gcc", "--version"])]
+    recipe += [str(flavour.base.archive), str(archive.st_size), str(archive.st_mtime_ns)]
+    for path in sorted(files):
+        if path.suffix != ".pyc":
+            recipe += [str(path.relative_to(REPOSITORY)), path.read_bytes()]
+    return key(recipe)
+
+
+def _complete(folder: Path, wanted: str) -> bool:
+    """Whether a folder has all packages of its manifest, made with the key ``wanted``."""
+    try:
+        if (folder / KEY).read_text() != wanted:
+            return False
+        packages = json.loads((folder / "manifest.json").read_text())["packages"]
+        return all((folder / entry["file"]).stat().st_size == entry["size"] for entry in packages)
+    except (OSError, ValueError):
+        return False
 
 
 def built(flavour: str) -> Kernel:

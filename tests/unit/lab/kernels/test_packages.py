@@ -1,0 +1,72 @@
+"""Kernels that were built from the same inputs are not built, nor looked up by the role, again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import playbook
+from lab.kernels import packages
+from lab.kernels.flavour import FLAVOURS
+
+
+class Role:
+    """In place of role kernel_build: the flavours of each run, and packages of one byte."""
+
+    def __init__(self) -> None:
+        self.runs: list[list[str]] = []
+
+    def run(self, _name: Path, _inventory: None, _option: str, variables: str) -> None:
+        given: dict[str, Any] = json.loads(variables)
+        self.runs.append([flavour["name"] for flavour in given["lab_flavours"]])
+        for name in self.runs[-1]:
+            folder = Path(given["lab_kernels"]) / name
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "image.deb").write_text("x")
+            manifest = {"release": f"6.12-{name}", "packages": [{"file": "image.deb", "size": 1}]}
+            (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.fixture
+def role(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Role:
+    found = Role()
+    archive = tmp_path / "linux-source-6.12.tar.xz"
+    archive.write_text("source")
+    base = FLAVOURS["stock"].base
+    monkeypatch.setattr(type(base), "archive", archive)
+    monkeypatch.setattr(playbook, "run", found.run)
+    monkeypatch.setattr(packages, "run", lambda _argv: "gcc 12")
+    return found
+
+
+def test_the_same_is_built_once(role: Role, tmp_path: Path) -> None:
+    packages._build(("stock", "series"), tmp_path, headers=False)
+    packages._build(("stock", "series"), tmp_path, headers=False)
+    assert role.runs == [["stock", "series"]]
+
+
+def test_each_input_counts(role: Role, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packages._build(("stock", "series"), tmp_path, headers=False)
+    packages._build(("stock",), tmp_path, headers=True)
+    packages._build(("stock",), tmp_path, headers=False)
+    (tmp_path / "linux-source-6.12.tar.xz").write_text("a newer source")
+    packages._build(("stock",), tmp_path, headers=False)
+    monkeypatch.setattr(packages, "run", lambda _argv: "gcc 13")
+    packages._build(("stock",), tmp_path, headers=False)
+    changed = replace(FLAVOURS["stock"], configs=("guest-6.12.config",))
+    monkeypatch.setitem(FLAVOURS, "stock", changed)
+    packages._build(("stock", "series"), tmp_path, headers=False)
+    assert role.runs == [["stock", "series"], ["stock"], ["stock"], ["stock"], ["stock"], ["stock", "series"]]
+
+
+def test_what_is_gone_or_cut_is_built_again(role: Role, tmp_path: Path) -> None:
+    packages._build(("stock", "series"), tmp_path, headers=False)
+    (tmp_path / "stock" / "image.deb").unlink()
+    packages._build(("stock", "series"), tmp_path, headers=False)
+    (tmp_path / "series" / "image.deb").write_text("")
+    packages._build(("stock", "series"), tmp_path, headers=False)
+    assert role.runs == [["stock", "series"], ["stock"], ["series"]]
