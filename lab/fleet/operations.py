@@ -50,7 +50,7 @@ def up(name: str, without: Collection[str] = ()) -> list[host.Running]:
 
 def _ready(entry: host.Running) -> float:
     """Wait for ssh, then set hostname and VLAN interfaces of PFs."""
-    seconds = entry.ssh.wait()
+    seconds = entry.wait()
     lines = [f"{entry.host.pfs[one.pf].address} {one.vlan} {vm.host_address(one)}/24" for one in entry.host.vms]
     vlans = "\n".join([*lines, ""])
     entry.ssh.run(f"echo {entry.host.name} >/etc/hostname; hostname {entry.host.name}; mkdir -p /etc/kvmfleet-lab")

@@ -15,7 +15,7 @@ from .base import CONFIGS
 from .flavour import FLAVOURS, GUEST, STANDARD
 
 KEY = ".key"
-"""File beside a flavour's packages: the key of what they were made of."""
+"""File beside a flavour's packages: the key of their inputs."""
 BUILDER = ("roles/kernel_build", "plugins/module_utils/_kernel_build")
 """Folders that decide how packages are made, the series among them."""
 
@@ -107,7 +107,9 @@ def _build(names: tuple[str, ...], target: Path, *, headers: bool) -> None:
 
 
 def _key(name: str, headers: bool) -> str:
-    """Key of everything that decides a flavour's packages, without reading the source archive."""
+    """Key of all inputs of a flavour's packages.
+
+    The source archive counts by size and time, unread."""
     flavour = FLAVOURS[name]
     files = [path for folder in BUILDER for path in (REPOSITORY / folder).rglob("*") if path.is_file()]
     files += [CONFIGS / config for config in flavour.configs]
@@ -121,7 +123,7 @@ def _key(name: str, headers: bool) -> str:
 
 
 def _complete(folder: Path, wanted: str) -> bool:
-    """Whether a folder has all packages of its manifest, made with the key ``wanted``."""
+    """Whether a folder has its manifest's packages, with this key."""
     try:
         if (folder / KEY).read_text() != wanted:
             return False

@@ -54,6 +54,18 @@ class Running:
             raise LabError(f"host {self.host.name} is not up: run `python -m lab up {self.fleet}`") from None
         return Ssh(port, self.key)
 
+    def wait(self) -> float:
+        """Wait until the host takes commands; returns the seconds it took.
+
+        Raises LabError with the end of QEMU's log when that has ended.
+        """
+        return self.ssh.wait(alive=self._require_qemu)
+
+    def _require_qemu(self) -> None:
+        if self.pid() is None:
+            log = (self.folder / "qemu.log").read_text()[-1000:]
+            raise LabError(f"QEMU of {self.host.name} has ended: {log or 'it said nothing'}")
+
     def pid(self) -> int | None:
         """Process id of this host's QEMU, None if it does not run.
 

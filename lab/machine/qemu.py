@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ..fleet.fleet import Host, Pf
 
-SLOT = "slot"
-"""Name of the empty port that devices are plugged into (`device_add`, bus=slot)."""
+SLOT = "spare"
+"""Name of the empty port that devices are plugged into (`device_add`, bus=spare)."""
 
 
 def hypervisor(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,11 +57,16 @@ class Ssh:
         except subprocess.TimeoutExpired:
             return False
 
-    def wait(self, deadline_s: float = 300) -> float:
-        """Wait until a command runs; returns the seconds it took."""
+    def wait(self, deadline_s: float = 300, alive: Callable[[], None] = lambda: None) -> float:
+        """Wait until a command runs; returns the seconds it took.
+
+        ``alive`` is called before each try, and raises when there is nothing to wait for.
+        """
         begin = time.monotonic()
-        while not self.answers():
+        while True:
+            alive()
+            if self.answers():
+                return time.monotonic() - begin
             if time.monotonic() - begin > deadline_s:
                 raise LabError(f"no ssh on port {self.port} within {deadline_s:.0f} s: see the host's console.log")
             time.sleep(1)
-        return time.monotonic() - begin

@@ -29,8 +29,8 @@ VERSION = {"qemu": {"major": 10, "minor": 0, "micro": 2}, "package": ""}
 class Script:
     """Faults of a QEMU, by operation.
 
-    ``unplug`` ok/never/refused, ``migrate`` ok/refused/fails/stays, ``incoming`` ok/fails/exits, ``add`` ok/fails,
-    ``busy``: how often a VF's group is busy, ``start`` ok/exits, ``quit`` ok/ignored; ``blocked``: reasons of
+    ``unplug`` ok/never/refused, ``migrate`` ok/refused/fails/stays, ``incoming`` ok/fails/exits, ``add`` ok/fails/lost,
+    ``busy``: how often a VF's group is busy, ``start`` ok/exits, ``quit`` ok/ignored/lingers; ``blocked``: reasons of
     query-migrate.
     """
 
@@ -134,6 +134,8 @@ class FakeQemu:
             raise QemuRefusalError(f"vfio {device['host']}: failed to open /dev/vfio/9: Device or resource busy")
         if self.script.add == "fails" or vf is None or vf.driver != "vfio-pci":
             raise QemuRefusalError(f"vfio {device['host']}: no such host device")
+        if self.script.add == "lost":
+            return
         self.devices[device["id"]] = device
         self._hold(device["host"], True)
         self.node.plugged.append((self.name, device["host"], self.node.properties(device["host"])))
@@ -234,6 +236,9 @@ class FakeQemu:
     def do_quit(self) -> None:
         if self.script.quit == "ok":
             self.end()
+        elif self.script.quit == "lingers":
+            self.alive = False
+            self.server.close()
 
 
 def _send(stream: TextIO, value: dict[str, Any]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab.fleet import fleet, inventory
+from lab.machine import host as running
 from lab.machine import qemu
 from lab.paths import HERE
 from lab.progress import LabError
@@ -66,6 +68,16 @@ def test_command_line_has_a_port_and_a_function_for_each_pf() -> None:
     assert sum(word.startswith("nvme,") and "sriov_max_vfs=3," in word for word in argv) == 9
     assert sum(word.startswith("igb,") for word in argv) == 1
     assert "-kernel" not in argv
+
+
+def test_a_qemu_that_ended_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "RUNS", tmp_path)
+    entry = running.Running("test", one(), tmp_path / "key")
+    entry.folder.mkdir(parents=True)
+    (entry.folder / "host.json").write_text('{"ssh_port": 1}')
+    (entry.folder / "qemu.log").write_text("qemu-system-x86_64: -device x: no such device")
+    with pytest.raises(LabError, match="has ended: qemu-system-x86_64: -device x"):
+        entry.wait()
 
 
 def test_inventory_declares_the_vf_of_each_vm() -> None:

@@ -1,4 +1,4 @@
-"""Kernels that were built from the same inputs are not built, nor looked up by the role, again."""
+"""Kernels of unchanged inputs are not built, nor looked up, again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lab.kernels.flavour import FLAVOURS
 
 
 class Role:
-    """In place of role kernel_build: the flavours of each run, and packages of one byte."""
+    """In place of role kernel_build: flavours by run, tiny packages."""
 
     def __init__(self) -> None:
         self.runs: list[list[str]] = []
