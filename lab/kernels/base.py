@@ -53,7 +53,7 @@ def read(table: str) -> dict[str, Base]:
         if len(row) < 5:
             raise LabError(f"{TABLE}: row '{' '.join(row)}' lacks one of: name, source, oldest, series, configuration")
     return {
-        name: Base(name, source, oldest, series.replace(NONE, ""), tuple(configs))
+        name: Base(name, source, oldest, "" if series == NONE else series, tuple(configs))
         for name, source, oldest, series, *configs in rows
     }
 

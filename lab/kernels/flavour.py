@@ -77,5 +77,5 @@ STANDARD = ("stock", "series")
 """Flavours for hosts of the demo, the tests and the measurements."""
 GUEST = "guest"
 """Flavour for the VMs on them."""
-RECORDED = tuple(name for name, flavour in FLAVOURS.items() if flavour.recorded)
+RECORDED = tuple(name for name, flavour in FLAVOURS.items() if flavour.recorded and flavour.base.series)
 """Flavours with entries in kernel/EVIDENCE.json."""

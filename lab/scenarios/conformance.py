@@ -15,7 +15,7 @@ from typing import Any
 from ..fleet import testbed
 from ..kernels import evidence, many_vfs, packages, selftest
 from ..kernels.base import named
-from ..kernels.flavour import FLAVOURS, RECORDED, STANDARD
+from ..kernels.flavour import FLAVOURS, STANDARD
 from ..machine.host import Running
 from ..paths import REPOSITORY, building
 from ..progress import LabError, say, step
@@ -149,7 +149,7 @@ def test_kernels(base: str, flavours: list[str], only: list[str], fresh: bool) -
 
     Cases without a valid result, or all if ``fresh``.
     """
-    known = [name for name in RECORDED if FLAVOURS[name].base == named(base)]
+    known = [name for name, flavour in FLAVOURS.items() if flavour.recorded and flavour.base == named(base)]
     unknown = sorted(set(flavours) - set(known))
     if unknown:
         raise LabError(f"no flavour '{unknown[0]}' of base {base}; there are: {', '.join(known)}")

@@ -144,9 +144,11 @@ def _check(pf: dict[str, Any], values: _Values) -> None:
         _document.validate({"pfs": [pf]})
     except BadInputError as error:
         found = _KEY.fullmatch(str(error))
-        if found is None or found.group(1) not in values:
+        key = found.group(1) if found else ""
+        source = next(iter(values.values()), None) if key == "pf" else values.get(key)
+        if found is None or source is None:
             raise
-        raise BadInputError(f"{values[found.group(1)].where}: {found.group(2)}") from error
+        raise BadInputError(f"{source.where}: {found.group(2)}") from error
 
 
 def mapping(data: object, where: str) -> Mapping[str, Any]:

@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._report import status_text
+
 ROOT = Path(__file__).resolve().parents[3]
 COLLECTION = "kvmfleet.sriov"
 PAGES = sorted([
@@ -103,6 +105,15 @@ def test_readme_names_every_module(name: str) -> None:
     assert f"`{name}`" in (ROOT / "README.md").read_text()
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in ROOT.glob("plugins/filter/from_*.yml")))
+def test_every_converter_is_where_users_look(name: str) -> None:
+    """In README, in the head of the playbook, and in the guide."""
+    assert f"`{name}`" in (ROOT / "README.md").read_text()
+    source = name.removeprefix("from_").replace("sriov_info", "host")
+    assert source in (ROOT / "playbooks/convert.yml").read_text().partition("- name")[0]
+    assert source in (ROOT / "docs/moving_to_host_documents.md").read_text()
+
+
 @cache
 def variables() -> set[str]:
     """Options of roles, facts that they set, and variables of playbooks."""
@@ -156,6 +167,12 @@ def test_words_of_the_field(page: Path) -> None:
         r"|look(s|ed|ing)? at|who uses|users? of (a|the) VFs?|where it stands)\b"
     )
     assert re.findall(private, page.read_text(), re.IGNORECASE) == []
+
+
+def test_every_column_of_status_is_explained() -> None:
+    section = (ROOT / "docs/operating.md").read_text().split("## Status", 1)[1].split("\n## ", 1)[0]
+    words = set(re.findall(r"[A-Z]+", section))
+    assert [head for head, _cell in status_text._PF_COLUMNS if head not in words] == []
 
 
 def messages() -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert import registry
 from tests.fake.linux.host import FakeHost
 from tests.fake.tools.controller import Controller
 
@@ -102,9 +103,11 @@ def test_offline_and_refused_plan(controller: Controller) -> None:
     assert "eth9" not in output
 
 
+SOURCES = " or ".join(", ".join(registry.CONVERTERS).rsplit(", ", 1))
+
 # variables, words of the failure
 WRONG: list[tuple[dict[str, object], str]] = [
-    ({"convert_from": "ifupdown"}, "Say convert_from=host, netplan, nmstate or sriov_policies"),
+    ({"convert_from": "ifupdown"}, f"Say convert_from={SOURCES}"),
     ({"convert_from": "nmstate", "convert_offline": True}, "so does convert_offline"),
     (
         {"convert_from": "nmstate", "convert_file": "wrong.yml", "convert_offline": True},

@@ -119,6 +119,10 @@ OUTCOMES = {
 }
 
 
+def test_each_filters_examples_are_judged() -> None:
+    assert sorted(OUTCOMES) == sorted(FILTERS)
+
+
 @pytest.mark.slow  # a run of ansible-playbook
 def test_examples_of_filters_run(tmp_path: Path) -> None:
     host = FakeHost(tmp_path / "host")

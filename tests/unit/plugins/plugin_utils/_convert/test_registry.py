@@ -15,6 +15,9 @@ from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert import reg
 STATE = {"interfaces": [{"name": "eth0", "ethernet": {"sr-iov": {"total-vfs": 2}}}]}
 
 
+SOURCES = " or ".join(", ".join(registry.CONVERTERS).rsplit(", ", 1))
+
+
 def test_each_file_is_a_filter_of_its_name() -> None:
     assert sorted(one.convert.__name__ for one in registry.CONVERTERS.values()) == registry.FILES
     assert sorted(convert.FilterModule().filters()) == registry.FILES
@@ -23,7 +26,7 @@ def test_each_file_is_a_filter_of_its_name() -> None:
 def test_what_the_playbook_asks_for() -> None:
     source = convert_playbook.converter("netplan")
     assert (source["known"], source["of_host"], source["command"]) == (True, False, ["netplan", "get"])
-    assert (source["sources"], source["files"]) == ("host, netplan, nmstate or sriov_policies", ["sriov_policies"])
+    assert (source["sources"], source["files"]) == (SOURCES, ["sriov_policies"])
     assert convert_playbook.converter("host")["of_host"]
     assert not convert_playbook.converter("ifupdown")["known"]
 
@@ -43,5 +46,5 @@ def test_one_document_or_all() -> None:
 def test_errors_are_those_of_filters() -> None:
     with pytest.raises(AnsibleFilterError, match=r"^from_nmstate: network state: 'nonsense' is not a mapping"):
         convert_playbook.convert(["nonsense"], "nmstate")
-    with pytest.raises(BadInputError, match="'ifupdown' is not one of host, netplan, nmstate, sriov_policies"):
+    with pytest.raises(BadInputError, match=f"'ifupdown' is not one of {', '.join(registry.CONVERTERS)}"):
         registry.named("ifupdown")
