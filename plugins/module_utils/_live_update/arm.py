@@ -32,12 +32,6 @@ from .manifest import Kernel, Manifest, ManifestPf
 from .options import Options
 from .preflight import Verdict
 
-VM_MODULES = ("kvm_intel", "kvm_amd", "vhost_net", "vhost_vsock", "tun", "vfio_pci")
-"""Kernel modules that QEMU needs at once.
-
-In an early boot nobody may have loaded them yet.
-"""
-
 ANNOTATIONS = ("name", "priority", "cold_start", "heartbeat")
 
 
@@ -107,7 +101,7 @@ def plan(host: LiveHost, request: Request, facts: Facts) -> Manifest:
         options=request.options.to_dict(),
         pfs=tuple(_pf(host, pf) for pf in facts.pfs.values() if pf.enabled),
         vms=tuple(_vms(host, request, facts)),
-        modules=tuple(name for name in VM_MODULES if name in facts.modules.loaded),
+        modules=tuple(name for name in _modules(host) if name in facts.modules.loaded),
     )
 
 
@@ -151,6 +145,11 @@ def cancel(host: LiveHost) -> bool:
         host.kexec.unload()
     host.folder.forget()
     return True
+
+
+def _modules(host: LiveHost) -> list[str]:
+    """Kernel modules that the backends' VMs need at once, each once."""
+    return list(dict.fromkeys(name for backend in host.backends.values() for name in backend.modules))
 
 
 def _pf(host: LiveHost, pf: PfState) -> ManifestPf:

@@ -23,8 +23,8 @@ from .options import parse
 from .status import Progress
 
 MESSAGES = {
-    _claim.LOST: "its memory is gone, or its QEMU vanished after it was started: it needs a cold start",
-    _claim.CONFLICT: "another QEMU of this name runs already: it is left alone, the saved state is kept",
+    _claim.LOST: "its memory is gone, or its process vanished after it was started: it needs a cold start",
+    _claim.CONFLICT: "another VM of this name runs already: it is left alone, the saved state is kept",
     _claim.KEEP: "its restore failed before and its state is kept",
 }
 

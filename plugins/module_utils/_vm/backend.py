@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -49,6 +49,13 @@ class Backend(Protocol):
     @property
     def name(self) -> str:
         """Name in manifests; never changed."""
+
+    @property
+    def modules(self) -> Sequence[str]:
+        """Kernel modules that VMs need at once.
+
+        Early in a boot nobody may have loaded them.
+        """
 
     def probe(self, pfs: Mapping[str, PfState]) -> Iterable[VmFacts]:
         """Find the running VMs, changing nothing.

@@ -39,6 +39,7 @@ class ToyBackend:
     run: Run
     deadlines: Deadlines
     name: ClassVar[str] = "toy"
+    modules: ClassVar[tuple[str, ...]] = ("toy_bus", "tun")
     table: ClassVar[dict[str, ToyVm]] = {}
     """Of this host; a kexec empties it."""
 

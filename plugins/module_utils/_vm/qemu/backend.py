@@ -52,6 +52,7 @@ class QemuBackend:
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     name: ClassVar[str] = discovery.NAME
+    modules: ClassVar[tuple[str, ...]] = ("kvm_intel", "kvm_amd", "vhost_net", "vhost_vsock", "tun", "vfio_pci")
 
     def probe(self, pfs: Mapping[str, PfState]) -> Iterator[VmFacts]:
         return discovery.discover(self.sysfs, self.run, self.ask, pfs)

@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import arm as _arm
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import manifest as _manifest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import manifest_file, resume, save
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.options import Options
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import registry
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.backend import QemuBackend
@@ -40,7 +41,9 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
 
 
 def test_both_are_updated(node: FakeNode) -> None:
-    manifest = arm(node)
+    node.put("/proc/modules", "".join(f"{name} 1 0 - Live 0x0\n" for name in ("tun", "toy_bus", "psmouse")))
+    manifest = arm(node, options=Options(allow_missing_modules=("toy_bus",)))
+    assert manifest.modules == ("tun", "toy_bus")
     parts = {vm.name: (vm.backend, vm.part, vm.unit) for vm in manifest.vms}
     assert parts["toy1"] == ("toy", {"color": "blue"}, "toy-toy1.service")
     assert parts["web1"][0] == "qemu"
