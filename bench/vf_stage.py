@@ -19,6 +19,7 @@ from lab import playbook
 from lab.fleet import inventory
 from lab.fleet.fleet import Fleet, load
 from lab.images import rootfs
+from lab.images.kernel_image import TICK
 from lab.kernels import packages
 from lab.machine import host
 from lab.progress import LabError, run, step
@@ -26,7 +27,6 @@ from lab.progress import LabError, run, step
 HERE = Path(__file__).resolve().parent
 FLEET = "bench"
 USED = 100
-TICK = "nohz=off highres=off"  # see lab/playbooks/boot_kernel.yml
 SIDES = ("stock", "series", "floor")
 
 

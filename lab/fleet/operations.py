@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -29,10 +29,13 @@ def build(flavours: Collection[str] = ()) -> None:
             packages.build(tuple(flavours))
 
 
-def up(name: str, without: Collection[str] = ()) -> list[host.Running]:
+def up(
+    name: str, without: Collection[str] = (), roots: Mapping[str, rootfs.RootFs] | None = None
+) -> list[host.Running]:
     """Boot the fleet's hosts at the same time.
 
     Returns when all take commands and the inventory is written. ``without``: names of hosts that stay down.
+    ``roots``: root file systems of hosts, by name, that have their own.
     """
     root = rootfs.build()
     known = fleet.load(name)
@@ -40,7 +43,7 @@ def up(name: str, without: Collection[str] = ()) -> list[host.Running]:
     hosts = host.running(wanted, root.ssh_key)
     with step(f"boot {len(hosts)} hypervisor(s) of fleet {name}"):
         for entry in hosts:
-            host.start(entry, root)
+            host.start(entry, (roots or {}).get(entry.host.name, root))
         with ThreadPoolExecutor() as pool:
             for entry, seconds in zip(hosts, pool.map(lambda entry: _ready(entry), hosts)):
                 say(f"{entry.host.name}: ssh on 127.0.0.1:{entry.ssh.port} after {seconds:.0f} s")

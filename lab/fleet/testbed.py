@@ -15,11 +15,11 @@ from pathlib import Path
 import yaml
 
 from .. import playbook
-from ..images import rootfs
+from ..images import kernel_image, rootfs
 from ..kernels import packages
 from ..kernels.flavour import FLAVOURS, STANDARD
 from ..machine import host
-from ..paths import HERE, REPOSITORY, RUNS
+from ..paths import REPOSITORY, RUNS, building
 from ..progress import LabError, say, step
 from . import fleet, inventory, operations
 
@@ -45,12 +45,21 @@ def ready(name: str = FLEET, only: Collection[str] = ()) -> list[host.Running]:
         say(f"fleet {name} is up already")
         return hosts
     operations.down(name)
-    hosts = operations.up(name, left)
-    with step(f"boot {', '.join(flavours)} into their kernels"):
-        variables = {"lab_kernels": str(packages.folder("")), "lab_hosts": list(flavours)}
-        playbook.run(HERE / "playbooks" / "boot_kernel.yml", inventory.path(name), "-e", json.dumps(variables))
+    with building():
+        roots = {flavour: kernel_image.build(rootfs.build(), packages.built(flavour)) for flavour in flavours}
+    hosts = operations.up(name, left, roots)
+    for entry in hosts:
+        if entry.host.name in roots:
+            _require_kernel(entry)
     stamp.write_text(_facts(hosts, flavours))
     return hosts
+
+
+def _require_kernel(entry: host.Running) -> None:
+    """Raise LabError unless a host runs the flavour of its name."""
+    running, wanted = entry.ssh.run("uname -r").strip(), packages.built(entry.host.name).release
+    if running != wanted:
+        raise LabError(f"{entry.host.name} runs {running}, not {wanted}: see its console.log")
 
 
 def _facts(hosts: list[host.Running], flavours: tuple[str, ...]) -> str:
