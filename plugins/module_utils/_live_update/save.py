@@ -142,7 +142,7 @@ def _bring_back(restorer: Restorer, vm: ManifestVm) -> bool:
     if claim is not None and claim.state not in (_claim.SAVED, _claim.FAILED):
         return restorer.restore(vm)
     try:
-        host.backend(vm).undo(vm)
+        host.backend(vm).undo(vm, host.folder.state(vm.name))
         drop_claim(host, vm)
     except FAILURES as error:
         restorer.failed(vm, error)

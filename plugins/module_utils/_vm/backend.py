@@ -95,7 +95,7 @@ class Backend(Protocol):
         A path on this machine. `undo` can still undo it.
         """
 
-    def undo(self, vm: ManifestVm) -> None:
+    def undo(self, vm: ManifestVm, state: str) -> None:
         """Resume a VM where it was stopped, however far the save came."""
 
     def discard(self, vm: ManifestVm) -> None:

@@ -64,6 +64,8 @@ class FakeQemu:
         self.status = "inmigrate" if incoming else "running"
         self.guest: dict[str, Any] | None = None if incoming else {"boot": str(uuid.uuid4()), "n": 1}
         self.migration: dict[str, str] = {}
+        self.capabilities = {"multifd": False, "mapped-ram": False}
+        self.parameters: dict[str, object] = {"max-bandwidth": 1 << 27, "mode": "normal", "tls-creds": ""}
         self.devices: dict[str, dict[str, Any]] = {}
         self.alive = True
         self.commands: list[str] = []
@@ -196,10 +198,16 @@ class FakeQemu:
         self.status = "running"
 
     def do_migrate_set_capabilities(self, capabilities: list[dict[str, Any]]) -> None:
-        assert capabilities == [{"capability": "multifd", "state": False}]
+        self.capabilities |= {one["capability"]: one["state"] for one in capabilities}
 
-    def do_migrate_set_parameters(self, **_parameters: object) -> None:
-        pass
+    def do_query_migrate_capabilities(self) -> list[dict[str, Any]]:
+        return [{"capability": name, "state": on} for name, on in self.capabilities.items()]
+
+    def do_query_migrate_parameters(self) -> dict[str, Any]:
+        return dict(self.parameters)
+
+    def do_migrate_set_parameters(self, **parameters: object) -> None:
+        self.parameters |= {name.replace("_", "-"): value for name, value in parameters.items()}
 
     def do_query_migrate(self) -> dict[str, Any]:
         if self.script.blocked and not self.migration:
@@ -214,6 +222,7 @@ class FakeQemu:
             self.migration = {"status": "failed", "error-desc": "No space left on device"}
             return
         assert not self.devices, "a guest with VFs attached cannot be migrated"
+        assert not any(self.capabilities.values()), "the state would be of another form"
         with open(path, "w", encoding="utf-8") as file:
             json.dump(self.guest, file)
         self.migration = {"status": "completed"}

@@ -68,7 +68,7 @@ class ToyBackend:
         Path(state).write_text(json.dumps({"n": self.table[vm.name].n}))
         return Saved(time.time(), time.time(), state_file.seal(state))
 
-    def undo(self, vm: ManifestVm) -> None:
+    def undo(self, vm: ManifestVm, state: str) -> None:
         self.table[vm.name].running = True
 
     def discard(self, vm: ManifestVm) -> None:

@@ -29,7 +29,7 @@ from ..backend import Deadlines, Saved
 from ..record import ManifestVm
 from ..vm_facts import VmFacts
 from . import argv as _qemu_argv
-from . import discovery, refusals
+from . import discovery, migration, refusals
 from . import probe as _qemu_probe
 from . import qmp as _qmp
 from .guest import Guest
@@ -86,13 +86,14 @@ class QemuBackend:
         with self._guest(vm) as guest:
             devices = guest.devices()
             guest.require_as_armed(devices)
+            migration.set_for_save(guest.qmp, f"{state}.settings")
             paused_at = self.now()
             guest.unplug(devices)
             guest.migrate(state)
         fingerprint = state_file.seal(state)
         return Saved(paused_at, self.now(), fingerprint)
 
-    def undo(self, vm: ManifestVm) -> None:
+    def undo(self, vm: ManifestVm, state: str) -> None:
         """Undo a save in the QEMU that is still there.
 
         However far the save came: VFs are plugged again and the guest runs.
@@ -100,6 +101,7 @@ class QemuBackend:
         with self._guest(vm) as guest:
             guest.cancel_migration()
             guest.go_on()
+            migration.put_back(guest.qmp, f"{state}.settings")
 
     def discard(self, vm: ManifestVm) -> None:
         """End the QEMU of a VM whose state is safe.

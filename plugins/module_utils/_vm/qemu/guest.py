@@ -21,11 +21,6 @@ from .devices import GuestDevice, vfio_devices
 from .part import QemuPart
 from .qmp import Qmp, QmpError
 
-FAST = 10**12
-"""Bytes a second for the migration of a stopped guest.
-
-The default limit of 128 MiB/s is meant for networks.
-"""
 MIGRATING = ("active", "setup", "device", "pre-switchover")
 
 
@@ -83,8 +78,6 @@ class Guest:
     def migrate(self, state: str) -> None:
         """Stop the guest and write it to the file ``state``."""
         self.qmp.execute("stop")
-        self.qmp.execute("migrate-set-capabilities", capabilities=[{"capability": "multifd", "state": False}])
-        self.qmp.execute("migrate-set-parameters", **{"max-bandwidth": FAST})
         self.qmp.execute("migrate", uri=f"file:{state}")
         _qmp.poll_migration(self.qmp, self.deadlines.migrate_s, self.sleep)
         status = self.status()

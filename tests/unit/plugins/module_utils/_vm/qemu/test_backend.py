@@ -104,7 +104,7 @@ def test_save_undo_save_release_restore(machine: Machine) -> None:
     machine.backend.save(vm, state)
     with pytest.raises(SriovError, match="is postmigrate, not running"):
         machine.backend.save(vm, state)
-    machine.backend.undo(vm)
+    machine.backend.undo(vm, state)
     saved = machine.backend.save(vm, state)
     assert saved.paused_at < saved.saved_at
     machine.backend.discard(vm)
@@ -135,10 +135,51 @@ def test_damaged_state_is_an_error_with_qemus_words_and_can_be_tried_again(machi
 
 def test_save_to_a_place_that_does_not_exist_leaves_it_to_be_continued(machine: Machine) -> None:
     vm = machine.vm({})
-    with pytest.raises(SriovError, match="Could not create"):
+    with pytest.raises(SriovError, match=r"cannot write .*none/state"):
         machine.backend.save(vm, str(machine.folder / "none/state"))
-    machine.backend.undo(vm)
+    machine.backend.undo(vm, str(machine.folder / "none/state"))
     assert machine.status() == "running"
+
+
+LEFT_ON = ("mapped-ram", "x-ignore-shared", "events", "multifd", "auto-converge")
+
+
+def capabilities(machine: Machine) -> set[str]:
+    with _qmp.connect(machine.qmp) as qmp:
+        return {one["capability"] for one in qmp.execute("query-migrate-capabilities") if one["state"]}
+
+
+def bandwidth(machine: Machine) -> int:
+    with _qmp.connect(machine.qmp) as qmp:
+        return int(qmp.execute("query-migrate-parameters")["max-bandwidth"])
+
+
+def leave_on(machine: Machine) -> None:
+    with _qmp.connect(machine.qmp) as qmp:
+        settings = [{"capability": name, "state": True} for name in LEFT_ON]
+        qmp.execute("migrate-set-capabilities", capabilities=settings)
+        qmp.execute("migrate-set-parameters", **{"max-bandwidth": 1 << 20})
+
+
+def test_what_others_left_on_is_not_inherited(machine: Machine) -> None:
+    """Each makes a state that cannot be loaded, or lacks memory."""
+    leave_on(machine)
+    vm, state = machine.vm({}), str(machine.folder / "state")
+    machine.backend.save(vm, state)
+    assert capabilities(machine) == set()
+    machine.backend.discard(vm)
+    machine.backend.restore(vm, state, True, lambda: None)
+    assert machine.status() == "running"
+
+
+def test_an_undone_save_puts_settings_back(machine: Machine) -> None:
+    leave_on(machine)
+    vm, state = machine.vm({}), str(machine.folder / "state")
+    for _attempt in range(2):
+        machine.backend.save(vm, state)
+        machine.backend.undo(vm, state)
+        assert (machine.status(), capabilities(machine), bandwidth(machine)) == ("running", set(LEFT_ON), 1 << 20)
+    assert not (machine.folder / "state.settings").exists()
 
 
 def test_running_vm_is_never_released_nor_killed(machine: Machine) -> None:

@@ -37,7 +37,7 @@ def test_save_does_not_end_the_process(node: FakeNode, pf: FakePf) -> None:
     manifest, state = saved(node)
     assert state.exists()
     assert live(node).status == "postmigrate"
-    node.qemu.undo(manifest.vms[0])
+    node.qemu.undo(manifest.vms[0], str(state))
     assert live(node).status == "running"
     with pytest.raises(SriovError, match="is running after its save: it is not ended"):
         node.qemu.discard(manifest.vms[0])
