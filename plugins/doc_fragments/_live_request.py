@@ -58,6 +58,8 @@ options:
         speed.
       - What is allowed. C(allow_writers), files that write C(sriov_numvfs) but are ordered after the update, and
         C(allow_missing_modules), modules the new kernel may lack.
+      - C(host_services), units of services that have KVM, VFIO or vDPA devices open and are no VMs, like those of DPDK,
+        SPDK or Open vSwitch. Every other such process must be a VM that is saved, or the host is not updated.
       - C(interface), the new kernel's SR-IOV interface (V(vf-id), V(vf-id-narrow), V(stock)) where V(auto) cannot
         tell.
       - C(fill_chunk) and C(fill_pause_s), how fast the remaining VFs are added.

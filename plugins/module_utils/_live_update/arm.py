@@ -183,6 +183,8 @@ def _vm(
         name=vm.name,
         backend=vm.backend,
         priority=int(annotations.get("priority", 0)),
+        pid=vm.pid,
+        started=vm.started,
         unit=vm.unit,
         cold_start=bool(annotations.get("cold_start", False)),
         vfs=tuple(ManifestVf(vf.pf, vf.id, vf.address, properties[vf.pf].get(vf.id, VfProperties())) for vf in vm.vfs),

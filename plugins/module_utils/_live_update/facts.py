@@ -22,6 +22,7 @@ from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .._system.update_folder import Folder
 from .._vm.backend import Backend
+from .._vm.candidates import Candidate, strangers
 from .._vm.vm_facts import VmFacts
 from . import conflicts, kernel_modules, kexec
 from .conflicts import Writer
@@ -69,7 +70,7 @@ class Facts:
     """All facts for the preflight.
 
     ``phase``: of an earlier update's status.json, None without one; ``not_installed``: files without which nothing
-    would resume the VMs.
+    would resume the VMs; ``strangers``: processes that could be VMs and are none of ``vms``.
     """
 
     kernel: KernelFacts
@@ -85,6 +86,7 @@ class Facts:
     phase: str | None = None
     not_installed: tuple[str, ...] = ()
     journal_persistent: bool = True
+    strangers: tuple[Candidate, ...] = ()
 
 
 def gather(
@@ -103,11 +105,12 @@ def gather(
     pfs = read_pfs(sysfs, vfs=False)
     status = Folder.of(sysfs).read_status()
     kind, free = _disk(sysfs)
+    vms = tuple(vm for backend in backends for vm in backend.probe(pfs))
     return Facts(
         kernel=kernel_facts(sysfs, release, initrd, cmdline_extra),
         modules=kernel_modules.facts(sysfs, release, pfs),
         pfs=pfs,
-        vms=tuple(vm for backend in backends for vm in backend.probe(pfs)),
+        vms=vms,
         eswitch=_eswitch(run, pfs),
         writers=tuple(conflicts.find(sysfs)),
         watchdogs=tuple(_watchdogs(sysfs)),
@@ -117,6 +120,7 @@ def gather(
         not_installed=tuple(path for path in (PROGRAM, RESUME_ENABLED) if not sysfs.exists(path)),
         phase=None if status is None else str(status.get("phase")),
         journal_persistent=sysfs.exists("/var/log/journal"),
+        strangers=tuple(strangers(sysfs, [(vm.pid, vm.started) for vm in vms])),
     )
 
 

@@ -173,7 +173,8 @@ def _pf(data: object, where: str) -> ManifestPf:
 
 def _vm(data: object, where: str) -> ManifestVm:
     vm = _take(data, where, {
-        "name": "text", "backend": "text", "priority": "whole number", "unit": "text", "cold_start": "true or false",
+        "name": "text", "backend": "text", "priority": "whole number", "pid": "whole number",
+        "started": "whole number", "unit": "text", "cold_start": "true or false",
         "vfs": "list", "part": "object",
     })  # fmt: skip
     if not NAME.fullmatch(vm["name"]):  # it becomes the name of a folder

@@ -26,6 +26,7 @@ class Options(Deadlines):
     rehearsed (for the estimate). ``rate_mib_s``: disk speed for guest states. ``fill_chunk``: VFs added per write after
     the last restore. ``orderly``: let systemd stop units before the kexec. ``allow_writers``: files that write
     sriov_numvfs but are ordered after the fill. ``allow_missing_modules``: loaded modules the new kernel may lack.
+    ``host_services``: units that have KVM, VFIO or vDPA devices open and are no VMs.
     ``confirm_not_elsewhere``: argv run with a VM's name before its start; failure keeps it stopped. ``interface``: of
     the new kernel's SR-IOV files, ``auto`` to recognise it by the kernel's System.map.
     """
@@ -39,6 +40,7 @@ class Options(Deadlines):
     interface: str = "auto"
     allow_writers: tuple[str, ...] = field(default_factory=tuple)
     allow_missing_modules: tuple[str, ...] = field(default_factory=tuple)
+    host_services: tuple[str, ...] = field(default_factory=tuple)
     confirm_not_elsewhere: tuple[str, ...] = field(default_factory=tuple)
 
     def to_dict(self) -> dict[str, Any]:

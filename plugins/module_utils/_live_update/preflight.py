@@ -15,6 +15,7 @@ from typing import Any, Callable
 from .._model.paths import LIVE_UPDATE, RESUME_UNIT
 from .._system.update_folder import ARMED
 from .._vm.backend import Backend
+from .._vm.candidates import in_the_way
 from .._vm.vm_facts import VmFacts
 from .estimate import estimate, interface_after
 from .facts import Facts
@@ -176,6 +177,14 @@ def _progress(facts: Facts, _options: Options) -> Iterator[Finding]:
         yield Finding("in-progress", f"an earlier live update is in phase {facts.phase}", fix)
 
 
+def _strangers(facts: Facts, options: Options) -> Iterator[Finding]:
+    for one in in_the_way(facts.strangers, options.host_services):
+        yield Finding(
+            "stranger", f"{one} could be a VM, and is none that would be saved: the kexec would end it",
+            "end it, run it as a VM that is known here, or name its unit in host_services",
+        )  # fmt: skip
+
+
 def _names(facts: Facts, _options: Options) -> Iterator[Finding]:
     seen: dict[str, int] = {}
     for vm in facts.vms:
@@ -195,7 +204,7 @@ def _vm(vm: VmFacts, backend: Backend) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Callable[[Facts, Options], Iterator[Finding]], ...] = (
-    _progress, _kernel, _modules, _writers, _pfs, _resources, _names,
+    _progress, _kernel, _modules, _writers, _pfs, _resources, _strangers, _names,
 )  # fmt: skip
 
 
@@ -205,6 +214,10 @@ def _warnings(facts: Facts, options: Options) -> Iterator[Finding]:
             "journal", "the journal is in memory only: what guests said before the kexec will be lost",
             "create /var/log/journal",
         )  # fmt: skip
+    harmless = set(facts.strangers) - set(in_the_way(facts.strangers, ()))
+    for one in sorted(harmless, key=lambda one: one.pid):
+        problem = f"{one} runs a program named like QEMU, without VM or passed-through device"
+        yield Finding("stranger", problem, "it ends with the kexec")
     available = facts.modules.available
     lost = [] if available is None else sorted(facts.modules.loaded - available - facts.modules.needed.keys())
     if lost:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from .._model.errors import BadInputError, RefusedError, SriovError
 from .._system import pf_lock, update_folder
+from .._vm.candidates import in_the_way, strangers
 from .._vm.record import ManifestVm
 from . import claim as _claim
 from . import manifest_file
@@ -36,9 +37,11 @@ def run(host: LiveHost) -> str:
     progress = _progress(host, manifest)
     options = parse(manifest.options)
     try:
+        _look_again(host, manifest, options.host_services)
         _save_all(host, manifest, progress)
         progress.enter(update_folder.SAVED)
         _each(manifest.vms, lambda vm: host.backend(vm).discard(vm))
+        _require_alone(host, [], options.host_services)
         progress.enter(update_folder.KEXEC)
         _sync_journal(host)
         host.kexec.start(options.orderly)
@@ -61,6 +64,27 @@ def recover(host: LiveHost) -> str | None:
     if manifest.boot_id != host.boot_id() or (status["phase"] == update_folder.KEXEC and _going_down(host)):
         return None
     return _abort(host, manifest, _progress(host, manifest), f"the run ended in phase {status['phase']}")
+
+
+def _look_again(host: LiveHost, manifest: Manifest, host_services: Sequence[str]) -> None:
+    """Compare the running VMs with the armed ones.
+
+    Raises `RefusedError` for the first that differs.
+    """
+    for vm in manifest.vms:
+        pid = host.pid(vm)
+        if pid is not None and pid != vm.pid:
+            raise RefusedError(
+                f"VM {vm.name} is process {pid}, it was {vm.pid} when the update was armed: arm it again"
+            )
+    _require_alone(host, [(vm.pid, vm.started) for vm in manifest.vms], host_services)
+
+
+def _require_alone(host: LiveHost, known: Sequence[tuple[int, int]], host_services: Sequence[str]) -> None:
+    """Raise `RefusedError` for a process that could be an unknown VM."""
+    found = in_the_way(strangers(host.sysfs, known), host_services)
+    if found:
+        raise RefusedError(f"{found[0]} could be a VM, and is none that was armed: end it, or arm the update again")
 
 
 def _armed(host: LiveHost) -> Manifest:

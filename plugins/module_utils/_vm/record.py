@@ -32,6 +32,8 @@ class ManifestVm:
     name: str
     backend: str
     priority: int
+    pid: int
+    started: int
     unit: str
     cold_start: bool
     vfs: tuple[ManifestVf, ...]

@@ -19,13 +19,14 @@ class UsedVf:
 class VmFacts:
     """A running VM.
 
-    ``unknown_devices``: addresses of passed-through devices that are no VFs of this host; ``detail``: facts for its
-    backend alone.
+    ``started``: in clock ticks since boot (`candidates.started`); ``unknown_devices``: addresses of passed-through
+    devices that are no VFs of this host; ``detail``: facts for its backend alone.
     """
 
     name: str
     backend: str
     pid: int
+    started: int
     unit: str
     detail: object
     vfs: tuple[UsedVf, ...] = ()

@@ -31,6 +31,11 @@ OLD, NEW = "6.12.0-old", "6.12.0-new"
 DEADLINES = Deadlines(unplug_s=0.3, migrate_s=1.0, start_s=1.0, answer_s=0.7)
 
 
+def stat(pid: int, name: str, started: int | None = None) -> str:
+    """The file /proc/PID/stat of a process: its start is field 22 (proc(5))."""
+    return f"{pid} ({name}) S 1 {' '.join(['0'] * 17)} {pid * 10 if started is None else started} 0 0\n"
+
+
 class Rebooted(BaseException):
     """The end of a process by reboot(2), which does not return."""
 
@@ -110,6 +115,24 @@ class FakeNode:
         argv += ["-qmp", f"unix:/run/kvmfleet-vm/{name}.qmp,server=on,wait=off"]
         (self.host.root / "run/kvmfleet-vm").mkdir(parents=True, exist_ok=True)
         return self._start(argv, f"kvmfleet-vm-{name}.service")
+
+    def process(
+        self, program: str, *words: str, uid: int = 0, group: str = "/system.slice/x.service", holds: Sequence[str] = ()
+    ) -> int:
+        """Process id of another process, with these files open."""
+        pid = next(self._pids)
+        proc = self.host.root / "proc" / str(pid)
+        (proc / "fd").mkdir(parents=True)
+        os.symlink(f"/usr/bin/{program}", proc / "exe")
+        for number, target in enumerate(holds):
+            os.symlink(target, proc / "fd" / str(number))
+        texts = {
+            "status": f"Name:\t{program}\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\n", "cgroup": f"0::{group}\n",
+            "stat": stat(pid, program), "cmdline": "\0".join([program, *words, ""]), "comm": f"{program[:15]}\n",
+        }  # fmt: skip
+        for name, text in texts.items():
+            (proc / name).write_text(text)
+        return pid
 
     def live_vm(self, name: str) -> FakeQemu | None:
         found = [qemu for qemu in self.qemus if qemu.alive and qemu.name == name]
@@ -202,6 +225,7 @@ class FakeNode:
         os.symlink("/", proc / "cwd")
         (proc / "status").write_text("Name:\tqemu\nUid:\t0\t0\t0\t0\n")
         (proc / "cgroup").write_text(f"0::/system.slice/{unit}\n")
+        (proc / "stat").write_text(stat(pid, "qemu"))
         (proc / "cmdline").write_text("\0".join(argv) + "\0")
         qemu = FakeQemu(self, argv, unit, pid)
         self.qemus.append(qemu)

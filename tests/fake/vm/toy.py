@@ -46,7 +46,7 @@ class ToyBackend:
     def probe(self, pfs: Mapping[str, PfState]) -> Iterator[VmFacts]:
         for name, vm in self.table.items():
             vfs, others = assigned(self.sysfs, pfs, [vm.vf])
-            yield VmFacts(name, self.name, 9, f"toy-{name}.service", vm, vfs, others, memory_bytes=1)
+            yield VmFacts(name, self.name, 9, 90, f"toy-{name}.service", vm, vfs, others, memory_bytes=1)
 
     def problems(self, vm: VmFacts) -> Iterator[tuple[str, str]]:
         if self.table[vm.name].color == "red":

@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from ..._holders.processes import pids
 from ..._model.errors import SriovError
 from ..._model.state import PfState
 from ..._system.process import Run
 from ..._system.sysfs import Sysfs
 from ..assigned import assigned
+from ..candidates import PROGRAM, control_group, program, started, unit, user
 from ..vm_facts import VmFacts
 from . import argv as _qemu_argv
 from .facts import QemuFacts
@@ -25,22 +27,25 @@ Ask = Callable[[str, Sequence[str]], Probe]
 Raises `SriovError` when the monitor does not answer.
 """
 
-PROGRAM = re.compile(r"qemu-system-\w+|qemu-kvm|kvm")
-
 
 def processes(sysfs: Sysfs) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """(pid, argv) of each running QEMU.
+    """(pid, argv) of each QEMU that may be a VM.
 
-    A process that ends meanwhile is left out.
+    Processes of other users count only below machine.slice: nothing of theirs is parsed. A process that ends meanwhile
+    is left out.
     """
-    for pid in sysfs.names("/proc"):
-        if pid.isdigit() and _is_qemu(sysfs, pid):
-            try:
+    for pid in pids(sysfs):
+        try:
+            if PROGRAM.fullmatch(program(sysfs, pid)) and _trusted(sysfs, pid):
                 text = sysfs.read(f"/proc/{pid}/cmdline")
-            except SriovError:
-                continue
-            if text:
-                yield int(pid), tuple(text.rstrip("\0").split("\0"))
+                if text:
+                    yield pid, tuple(text.rstrip("\0").split("\0"))
+        except SriovError:
+            continue
+
+
+def _trusted(sysfs: Sysfs, pid: int) -> bool:
+    return user(sysfs, pid) == 0 or control_group(sysfs, pid).startswith("/machine.slice/")
 
 
 def find_live(sysfs: Sysfs, name: str) -> int | None:
@@ -55,14 +60,14 @@ def discover(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState]) -> It
     """
     for pid, argv in processes(sysfs):
         qmp, probe, error = _ask(ask, argv)
-        unit, cgroup = _unit(sysfs, pid)
-        shown = _show(run, unit)
+        service, cgroup = _unit(sysfs, pid)
+        shown = _show(run, service)
         vfs, others = assigned(sysfs, pfs, [device.address for device in probe.devices] if probe else [])
         name = _name(pid, argv)
         detail = QemuFacts(
             argv=argv,
             cwd=sysfs.target(f"/proc/{pid}/cwd") or "/",
-            uid=_uid(sysfs, pid),
+            uid=user(sysfs, pid),
             own_namespaces=_own_namespaces(sysfs, pid),
             libvirt="machine.slice" in cgroup or sysfs.exists(f"/run/libvirt/qemu/{name}.xml"),
             fragment=shown.get("FragmentPath", ""),
@@ -71,20 +76,8 @@ def discover(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState]) -> It
             probe=probe,
             probe_error=error,
         )
-        unit = unit or f"kvmfleet-vm-{name}.service"
-        yield VmFacts(name, NAME, pid, unit, detail, vfs, others, _memory(argv))
-
-
-def _is_qemu(sysfs: Sysfs, pid: str) -> bool:
-    """Whether a process is a QEMU, by /proc/PID/exe.
-
-    A package upgrade turns that into ``... (deleted)``; it cannot be read once the process has ended.
-    """
-    try:
-        program = sysfs.link(f"/proc/{pid}/exe")
-    except SriovError:
-        return False
-    return program is not None and PROGRAM.fullmatch(program.replace(" (deleted)", "")) is not None
+        service = service or f"kvmfleet-vm-{name}.service"
+        yield VmFacts(name, NAME, pid, started(sysfs, pid), service, detail, vfs, others, _memory(argv))
 
 
 def _name(pid: int, argv: Sequence[str]) -> str:
@@ -103,15 +96,13 @@ def _ask(ask: Ask, argv: Sequence[str]) -> tuple[str | None, Probe | None, str |
 
 
 def _unit(sysfs: Sysfs, pid: int) -> tuple[str, str]:
-    """(service of the process, its whole cgroup path).
+    """(service of a process, its control group).
 
-    No service for a process of a login session.
+    A process of a login session has no service.
     """
-    lines = sysfs.read(f"/proc/{pid}/cgroup").splitlines() if sysfs.exists(f"/proc/{pid}/cgroup") else []
-    cgroup = next((line.split(":", 2)[2] for line in lines if line.startswith(("0::", "1:name=systemd"))), "")
-    services = [part for part in cgroup.split("/") if part.endswith(".service")]
-    unit = services[-1] if services and not cgroup.startswith("/user.slice") else ""
-    return ("" if unit in ("sshd.service", "ssh.service") else unit), cgroup
+    group = control_group(sysfs, pid)
+    service = unit(group) if unit(group).endswith(".service") else ""
+    return ("" if service in ("sshd.service", "ssh.service") else service), group
 
 
 def _show(run: Run, unit: str) -> dict[str, str]:
@@ -119,11 +110,6 @@ def _show(run: Run, unit: str) -> dict[str, str]:
         return {}
     text = run(["systemctl", "show", "--property=FragmentPath,Restart", unit])
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-
-
-def _uid(sysfs: Sysfs, pid: int) -> int:
-    match = re.search(r"^Uid:\s+\d+\s+(\d+)", sysfs.read(f"/proc/{pid}/status"), re.MULTILINE)
-    return int(match.group(1)) if match else -1
 
 
 def _own_namespaces(sysfs: Sysfs, pid: int) -> bool:

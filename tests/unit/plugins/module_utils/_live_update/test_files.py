@@ -38,7 +38,8 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.state_file impo
 PF = "0000:03:00.0"
 VF: dict[str, Any] = {"pf": PF, "id": 6, "address": "0000:04:11.4", "properties": {"vlan": 9}}
 VM: dict[str, Any] = {
-    "name": "web1", "backend": "qemu", "priority": 0, "unit": "u", "cold_start": False, "vfs": [VF],
+    "name": "web1", "backend": "qemu", "priority": 0, "pid": 77, "started": 770, "unit": "u",
+    "cold_start": False, "vfs": [VF],
     "part": {"qmp": "/run/q", "argv": ["qemu"], "restore_argv": ["qemu"], "cwd": "/",
              "devices": {"0000:04:11.4": {"host": "x"}}},
 }  # fmt: skip

@@ -41,7 +41,7 @@ QEMU = QemuFacts(
     libvirt=False, fragment="/run/systemd/transient/web1.service", restart="no", qmp="/run/web1",
     probe=Probe(77, (10, 0, 2), "running", (), {}, ()), probe_error=None,
 )  # fmt: skip
-VM = VmFacts("web1", "qemu", 77, "web1.service", QEMU, (UsedVf(PF, 6, "0000:04:11.4"),), memory_bytes=128 * MIB)
+VM = VmFacts("web1", "qemu", 77, 770, "web1.service", QEMU, (UsedVf(PF, 6, "0000:04:11.4"),), memory_bytes=128 * MIB)
 BACKENDS = backends(Sysfs("/none"), process.run, Deadlines())
 GOOD = Facts(
     kernel=KERNEL, modules=MODULES, pfs={PF: PfState(PF, total=7, enabled=7, driver="igb")}, vms=(VM,),

@@ -71,7 +71,7 @@ class Machine:
 
     def vm(self, machines: dict[str, str]) -> ManifestVm:
         return ManifestVm(
-            name="real", backend="qemu", priority=0, unit="real.service", cold_start=False, vfs=(),
+            name="real", backend="qemu", priority=0, pid=1, started=1, unit="real.service", cold_start=False, vfs=(),
             part={"qmp": self.qmp, "argv": self.argv, "restore_argv": _qemu_argv.for_restore(self.argv, machines),
                   "cwd": "/", "devices": {}},
         )  # fmt: skip
