@@ -17,6 +17,9 @@ from .ssh import Ssh
 FOLDER = "/var/lib/kvmfleet-lab"
 HEARTBEAT = re.compile(r"life n=(\d+) boot=(\S+)")
 
+TEXT = "costs $5, ${HOME} or $HOME"
+"""A text that a shell or systemd would change."""
+
 
 def unit(vm: Vm) -> str:
     return f"kvmfleet-vm-{vm.name}.service"
@@ -43,6 +46,7 @@ def argv(vm: Vm, vf_address: str) -> list[str]:
         "-accel", "tcg,thread=single,tb-size=64", "-cpu", "qemu64", "-smp", "1",
         "-m", str(vm.memory_mib), "-nodefaults", "-no-user-config", "-display", "none",
         "-kernel", f"{FOLDER}/guest-vmlinuz", "-initrd", f"{FOLDER}/guest-initrd", "-append", append,
+        "-fw_cfg", f"name=opt/kvmfleet.lab/text,string={TEXT}",
         "-device", "pcie-root-port,id=slot0,bus=pcie.0,chassis=1,slot=1",
         "-device", f"vfio-pci,id=vf0,bus=slot0,host={vf_address}",
         "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
@@ -64,7 +68,8 @@ def start(ssh: Ssh, host: Host, vm: Vm) -> None:
     pf = host.pfs[vm.pf]
     link = f"/sys/bus/pci/devices/{pf.address}/virtfn{vm.vf}"
     address = ssh.run(f"basename $(readlink {link})").strip()
-    command = shlex.join(["systemd-run", "--quiet", f"--unit={unit(vm)}", "--collect", *argv(vm, address)])
+    words = [word.replace("$", "$$") for word in argv(vm, address)]  # systemd expands $NAME (systemd.service(5))
+    command = shlex.join(["systemd-run", "--quiet", f"--unit={unit(vm)}", "--collect", *words])
     ssh.run(f"mkdir -p /run/kvmfleet-vm && {command}")
 
 

@@ -100,7 +100,7 @@ def gather(
     """Gather all facts for an update to kernel ``release``.
 
     Its image is /boot/vmlinuz-RELEASE. ``initrd`` is a path, None for none, or ``auto`` for /boot/initrd.img-RELEASE
-    where that exists.
+    where that exists, or the running kernel has one.
     """
     pfs = read_pfs(sysfs, vfs=False)
     status = Folder.of(sysfs).read_status()
@@ -127,8 +127,8 @@ def gather(
 def kernel_facts(sysfs: Sysfs, release: str, initrd: str | None, cmdline_extra: str = "") -> KernelFacts:
     image = f"/boot/vmlinuz-{release}"
     if initrd == "auto":
-        initrd = f"/boot/initrd.img-{release}"
-        initrd = initrd if sysfs.exists(initrd) else None
+        initrd, own = f"/boot/initrd.img-{release}", f"/boot/initrd.img-{sysfs.read(RELEASE)}"
+        initrd = initrd if sysfs.exists(initrd) or sysfs.exists(own) else None
     disabled = "/proc/sys/kernel/kexec_load_disabled"
     symbols = _symbols(sysfs, f"/boot/System.map-{release}")
     interface, cmdline = kernel_interface.of_symbols(symbols), sysfs.read(COMMAND_LINE)

@@ -35,7 +35,7 @@ REBOOT_CMD_KEXEC = 0x45584543
 """Command of reboot(2): LINUX_REBOOT_CMD_KEXEC (include/uapi/linux/reboot.h)."""
 
 HINTS = {
-    errno.EPERM: "it needs root (CAP_SYS_BOOT), kernel.kexec_load_disabled must be 0",
+    errno.EPERM: "it needs root (CAP_SYS_BOOT) and kernel.kexec_load_disabled 0; lockdown wants a signed kernel",
     errno.ENOEXEC: "not a kernel image that this kernel can load",
     errno.EKEYREJECTED: "its signature is not trusted by this kernel",
     errno.ENODATA: "it is not signed and this kernel insists (lockdown)",
@@ -166,9 +166,16 @@ class Kexec:
         writable = _writable_disks(self.sysfs.read("/proc/mounts"))
         self._remount_read_only(remount_s)
         number = self.reboot(REBOOT_CMD_KEXEC)
-        for folder in writable:
+        stuck = [folder for folder in writable if not self._remount_writable(folder)]
+        left = f" [still read-only: {', '.join(stuck)}; mount -o remount,rw]" if stuck else ""
+        raise KernelError("start", f"the loaded kernel with reboot(LINUX_REBOOT_CMD_KEXEC){left}", number)
+
+    def _remount_writable(self, folder: str) -> bool:
+        try:
             self.run(["mount", "-o", "remount,rw", folder])
-        raise KernelError("start", "the loaded kernel with reboot(LINUX_REBOOT_CMD_KEXEC)", number)
+        except SriovError:
+            return False
+        return True
 
     def _call(self, what: str, kernel: int, initrd: int, cmdline: str, flags: int) -> None:
         number = SYSCALLS.get(self.machine)

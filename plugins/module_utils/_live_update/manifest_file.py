@@ -12,6 +12,12 @@ from .._model.paths import UPDATE_PARAMETER
 from .._system import durable
 from .manifest import Manifest, validate
 
+CRASH_PARAMETER = "elfcorehdr="
+"""A crash kernel's parameter, besides those of the crashed kernel.
+
+Documentation/admin-guide/kdump/kdump.rst
+"""
+
 
 def path(folder: str) -> str:
     return os.path.join(folder, "manifest.json")
@@ -55,6 +61,8 @@ def require_match(manifest: Manifest | None, cmdline: str, boot_id: str) -> Mani
     Raises `BadInputError` for none, a stale or a foreign one.
     """
     token = token_of(cmdline)
+    if any(word.startswith(CRASH_PARAMETER) for word in cmdline.split()):
+        raise BadInputError("this is a crash kernel, whose little memory is for a dump: nothing is restored")
     if token is None:
         raise BadInputError(
             f"the kernel command line has no {UPDATE_PARAMETER}=: an ordinary boot, nothing is restored"

@@ -19,6 +19,7 @@ from .._vm.candidates import in_the_way
 from .._vm.vm_facts import VmFacts
 from .estimate import estimate, interface_after
 from .facts import Facts
+from .manifest import NAME
 from .options import Options
 
 MIB = 1 << 20
@@ -105,7 +106,11 @@ def _kernel(facts: Facts, _options: Options) -> Iterator[Finding]:
             "install the kernel again, or ask for the release that is there",
         )  # fmt: skip
     if kernel.initrd is not None and kernel.initrd_bytes is None:
-        yield Finding("initrd-missing", f"{kernel.initrd} does not exist", f"update-initramfs -c -k {kernel.release}")
+        yield Finding(
+            "initrd-missing",
+            f"{kernel.initrd} does not exist",
+            f"update-initramfs -c -k {kernel.release}, or live_update_initrd: none for a kernel that needs none",
+        )
 
 
 def _modules(facts: Facts, options: Options) -> Iterator[Finding]:
@@ -191,7 +196,17 @@ def _names(facts: Facts, _options: Options) -> Iterator[Finding]:
         if vm.name in seen:
             both = f"processes {seen[vm.name]} and {vm.pid} are both VM {vm.name}"
             yield Finding("vm-name", both, "give each VM a name of its own")
+        if not NAME.fullmatch(vm.name):
+            yield Finding(
+                "vm-name", f"VM '{vm.name}' (process {vm.pid}) has no name that a folder can have",
+                "give it one of letters, digits and . _ + -",
+            )  # fmt: skip
         seen[vm.name] = vm.pid
+    units: dict[str, str] = {}
+    for vm in facts.vms:
+        other = units.setdefault(vm.unit, vm.name)
+        if other != vm.name:
+            yield Finding("vm-unit", f"VMs {other} and {vm.name} share unit {vm.unit}", "start each in its own unit")
 
 
 def _vm(vm: VmFacts, backend: Backend) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from .._model.errors import RefusedError
 from .._system import durable
 from .._vm import state_file
+from .._vm.backend import NeverRanError
 from .._vm.record import ManifestVm
 from . import claim as _claim
 from .claim import Claim
@@ -104,7 +105,8 @@ class Restorer:
         Only a QEMU that never executed its guest, and is seen gone, leaves the state file good for another try.
         """
         claim = self.claim(vm)
-        if claim is not None and claim.state == _claim.CLAIMED and self.host.backend(vm).withdraw(vm):
+        unstarted = (_claim.CLAIMED, _claim.RUNNING) if isinstance(error, NeverRanError) else (_claim.CLAIMED,)
+        if claim is not None and claim.state in unstarted and self.host.backend(vm).withdraw(vm):
             self._advance(vm, claim, _claim.FAILED, str(error))
 
     def _cold_start(self, vm: ManifestVm, claim: Claim) -> dict[str, object]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .._model.deadlines import ANSWER_S, MIGRATE_S, START_S, UNPLUG_S
+from .._model.errors import SriovError
 from .._model.state import PfState
 from .record import ManifestVm
 from .state_file import Fingerprint
@@ -37,6 +38,13 @@ class Saved:
     paused_at: float
     saved_at: float
     fingerprint: Fingerprint
+
+
+class NeverRanError(SriovError):
+    """A restored VM was not started.
+
+    It has executed nothing since its save.
+    """
 
 
 class Backend(Protocol):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 import socket
 import uuid
@@ -34,6 +35,14 @@ DEADLINES = Deadlines(unplug_s=0.3, migrate_s=1.0, start_s=1.0, answer_s=0.7)
 def stat(pid: int, name: str, started: int | None = None) -> str:
     """The file /proc/PID/stat of a process: its start is field 22 (proc(5))."""
     return f"{pid} ({name}) S 1 {' '.join(['0'] * 17)} {pid * 10 if started is None else started} 0 0\n"
+
+
+def expanded(word: str) -> str:
+    """A word as systemd hands it on (systemd.service(5)).
+
+    Variables are expanded, ``$$`` becomes ``$``.
+    """
+    return re.sub(r"\$(\$|\{\w+\}|\w+)", lambda match: "$" if match[1] == "$" else "", word)
 
 
 class Rebooted(BaseException):
@@ -233,7 +242,7 @@ class FakeNode:
 
     def _systemd_run(self, words: list[str]) -> str:
         unit = next(word.partition("=")[2] for word in words if word.startswith("--unit="))
-        argv = words[words.index("--") + 1 :]
+        argv = [expanded(word) for word in words[words.index("--") + 1 :]]
         if any(qemu.alive and qemu.unit == unit for qemu in self.qemus):
             raise ToolError(words, 1, f"Unit {unit} was already loaded")
         if not argv[0].startswith("qemu"):

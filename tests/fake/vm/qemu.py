@@ -30,7 +30,8 @@ class Script:
     """Faults of a QEMU, by operation.
 
     ``unplug`` ok/never/refused, ``migrate`` ok/refused/fails/stays, ``incoming`` ok/fails/exits, ``add`` ok/fails/lost,
-    ``busy``: how often a VF's group is busy, ``start`` ok/exits, ``quit`` ok/ignored/lingers; ``blocked``: reasons of
+    ``busy``: how often a VF's group is busy, ``start`` ok/exits, ``quit`` ok/ignored/lingers, ``cont`` ok/refused,
+    ``blinks``: how often a slot's power indicator blinks; ``blocked``: reasons of
     query-migrate.
     """
 
@@ -41,6 +42,8 @@ class Script:
     busy: int = 0
     start: str = "ok"
     quit: str = "ok"
+    cont: str = "ok"
+    blinks: int = 0
     blocked: list[str] = field(default_factory=list)
     hotplugged: list[str] = field(default_factory=list)
 
@@ -177,6 +180,9 @@ class FakeQemu:
         return known[property]
 
     def do_device_del(self, id: str) -> None:
+        if self.script.blinks:
+            self.script.blinks -= 1
+            raise QemuRefusalError("Hot-unplug failed: guest is busy (power indicator blinking)")
         if self.script.unplug == "refused":
             self._event("DEVICE_UNPLUG_GUEST_ERROR", device=id, path=f"/machine/peripheral/{id}")
         elif self.script.unplug == "ok":
@@ -194,6 +200,8 @@ class FakeQemu:
         if self.status == "inmigrate":
             return
         assert self.guest is not None
+        if self.script.cont == "refused":
+            raise QemuRefusalError("Resetting the Virtual Machine is required")
         self.guest["n"] += 1
         self.status = "running"
 

@@ -46,7 +46,10 @@ def parse(text: str, first: str = "") -> dict[str, str]:
     ``first`` names a bare first part; ``,,`` is a comma (util/keyval.c).
     """
     if text.startswith("{"):
-        data = json.loads(text)
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError):  # QEMU itself would not have started with it
+            return {}
         return {key: value if isinstance(value, str) else json.dumps(value) for key, value in data.items()}
     pairs: dict[str, str] = {}
     for number, part in enumerate(re.split(r"(?<!,),(?!,)", text)):

@@ -122,9 +122,10 @@ class QemuBackend:
         if start:
             self.start(vm, QemuPart.of(vm).restore_argv)
         with self._wait_for_guest(vm) as guest:
-            if guest.status() == "inmigrate":
+            incoming = guest.status() == "inmigrate"
+            if incoming:
                 guest.load(state)
-            guest.go_on(before_run)
+            guest.go_on(before_run, loaded=incoming)
 
     def withdraw(self, vm: ManifestVm) -> bool:
         """End a QEMU whose guest has not executed anything.
@@ -164,7 +165,8 @@ class QemuBackend:
         self.run([
             "systemd-run", "--quiet", "--collect", f"--unit={vm.unit}", f"--working-directory={part.cwd}",
             "--property=Type=exec", "--property=DefaultDependencies=no", "--property=Conflicts=shutdown.target",
-            "--property=Before=shutdown.target", "--", *argv,
+            "--property=Before=shutdown.target", "--",
+            *(word.replace("$", "$$") for word in argv),  # systemd expands $NAME (systemd.service(5))
         ])  # fmt: skip
 
     def _connect(self, path: str) -> Qmp:

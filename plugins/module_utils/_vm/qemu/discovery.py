@@ -122,7 +122,7 @@ def _memory(argv: Sequence[str]) -> int:
     A number is in MiB unless it has a suffix; QEMU's default is 128 MiB.
     """
     for value in reversed(_qemu_argv.values(argv, "-m")):
-        match = re.fullmatch(r"(\d+)([KMGTkmgt]?)B?", _qemu_argv.parse(value, "size").get("size", ""))
+        match = re.fullmatch(r"(\d{1,15})([KMGTkmgt]?)B?", _qemu_argv.parse(value, "size").get("size", ""))
         if match:
             return int(match.group(1)) << {"K": 10, "": 20, "M": 20, "G": 30, "T": 40}[match.group(2).upper()]
     return 128 << 20

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..._model.deadlines import MONITOR_PAUSE_S
+from ..._model.deadlines import BUSY_PAUSE_S, MONITOR_PAUSE_S
 from ..._model.errors import DeadlineError, SriovError
-from ..backend import Deadlines
+from ..backend import Deadlines, NeverRanError
 from ..record import ManifestVm
 from . import qmp as _qmp
 from .devices import GuestDevice, vfio_devices
@@ -60,13 +60,9 @@ class Guest:
 
         Each guest driver takes its time: pciehp waits 5 s after the button is pressed.
         """
-        for device in devices:
-            try:
-                self.qmp.execute("device_del", id=device.handle)
-            except QmpError as error:
-                if "already in the process of unplug" not in error.description:
-                    raise
         until = time.monotonic() + self.deadlines.unplug_s
+        for device in devices:
+            self._request_unplug(device, until)
         for device in devices:
             what = f"VM {self.vm.name} to release VF {device.address} ({device.handle})"
             event = self.qmp.wait_event(_about(device), what, until - time.monotonic())
@@ -74,6 +70,23 @@ class Guest:
                 raise SriovError(
                     f"VM {self.vm.name}: the guest refused to unplug VF {device.address} ({device.handle})"
                 )
+
+    def _request_unplug(self, device: GuestDevice, until: float) -> None:
+        """Press the button of a VF's slot.
+
+        Again while the guest is busy with an earlier press: its power indicator blinks then, for at most 5 s
+        (hw/pci/pcie.c, pcie_cap_slot_unplug_request_cb).
+        """
+        while True:
+            try:
+                self.qmp.execute("device_del", id=device.handle)
+                return
+            except QmpError as error:
+                if "already in the process of unplug" in error.description:
+                    return
+                if "guest is busy" not in error.description or time.monotonic() >= until:
+                    raise
+                self.sleep(BUSY_PAUSE_S)
 
     def migrate(self, state: str) -> None:
         """Stop the guest and write it to the file ``state``."""
@@ -106,20 +119,35 @@ class Guest:
             self.qmp.execute("migrate-incoming", uri=f"file:{state}", **extra)
         _qmp.poll_migration(self.qmp, self.deadlines.migrate_s, self.sleep)
 
-    def go_on(self, before_run: Callable[[], None] = lambda: None) -> None:
-        """Plug missing VFs and continue the guest, then verify both."""
+    def go_on(self, before_run: Callable[[], None] = lambda: None, *, loaded: bool = False) -> None:
+        """Plug missing VFs and continue the guest, then verify both.
+
+        ``loaded``: its state was loaded by this very call. Raises `NeverRanError` when QEMU refuses to start it then.
+        """
         plugged = {device.address for device in self.devices()}
         for vf in self.vm.vfs:
             if vf.address not in plugged:
                 self._plug(vf.address)
         if not self.qmp.execute("query-status")["running"]:
             before_run()
-            self.qmp.execute("cont")
+            self._continue(loaded)
         status = self.qmp.execute("query-status")
         missing = {vf.address for vf in self.vm.vfs} - {device.address for device in self.devices()}
         if not status["running"] or missing:
             lost = ", ".join(sorted(missing)) or "none"
             raise SriovError(f"VM {self.vm.name} is {status['status']}, VFs missing: {lost}")
+
+    def _continue(self, loaded: bool) -> None:
+        """Continue the guest.
+
+        One that ran before, and was stopped by an I/O error for example, never counts as one that never ran.
+        """
+        try:
+            self.qmp.execute("cont")
+        except QmpError as error:
+            if not loaded or self.qmp.execute("query-status")["running"]:
+                raise
+            raise NeverRanError(f"VM {self.vm.name} was not started: {error}") from error
 
     def _plug(self, address: str) -> None:
         """Plug one VF, again while its group is busy.

@@ -49,6 +49,8 @@ def _unit(unit: str, facts: QemuFacts) -> Iterator[tuple[str, str]]:
 
 
 def _command_line(argv: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    if _argv.guest_name(argv) is None:
+        yield "it has no name, so nobody would know it after the kexec", "start it with -name guest=NAME"
     handles = _argv.inherited(argv)
     if handles:
         yield f"it inherited file descriptors ({' '.join(handles)})", "name devices and sockets by path instead"

@@ -129,6 +129,7 @@ def test_token(cmdline: str, token: str | None) -> None:
     ("cmdline", "boot_id", "has", "message"),
     [
         ("root=x", "b2", True, "an ordinary boot, nothing is restored"),
+        (f"kvmfleet.update={'0' * 32} elfcorehdr=0x8000000", "b2", True, "this is a crash kernel"),
         (f"kvmfleet.update={'0' * 32}", "b2", False, "there is no manifest here"),
         (f"kvmfleet.update={'1' * 32}", "b2", True, "the command line says 1111"),
         (f"kvmfleet.update={'0' * 32}", "b1", True, "was armed by this very kernel"),

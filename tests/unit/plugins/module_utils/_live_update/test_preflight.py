@@ -98,6 +98,9 @@ TABLE: list[tuple[dict[str, Any], str, str]] = [
     ({"phase": "done"}, "in-progress", "an earlier live update is in phase done"),
     ({"not_installed": ("/usr/local/sbin/sriovctl",)}, "not-installed", "apply role kvmfleet.sriov.sriov"),
     ({"vms": (VM, replace(VM, pid=78))}, "vm-name", "processes 77 and 78 are both VM web1"),
+    ({"vms": (VM, replace(VM, pid=78, name="web2"))}, "vm-unit", "VMs web1 and web2 share unit web1.service"),
+    (vm(name="my vm"), "vm-name", "VM 'my vm' (process 77) has no name that a folder can have"),
+    (qemu(argv=("qemu-system-x86_64", "-qmp", "unix:/run/web1")), "vm", "it has no name, so nobody would know it"),
     (qemu(libvirt=True), "vm", "it is managed by libvirt: the libvirt backend is not there yet"),
     (qemu(own_namespaces=True), "vm", "namespaces of its own"),
     (qemu(uid=107), "vm", "it runs as user 107: run it as root"),
@@ -156,7 +159,10 @@ def test_all_reasons_come_at_once() -> None:
 
 PFS = {f"0000:{number:02x}:00.0": PfState("x", total=250, enabled=250, driver="ice") for number in range(10)}
 NVME_PFS = {address: pf._replace(driver="nvme") for address, pf in PFS.items()}
-VMS = tuple(replace(VM, name=f"v{n}", vfs=(UsedVf(PF, n, "a"),), memory_bytes=2048 * MIB) for n in range(100))
+VMS = tuple(
+    replace(VM, name=f"v{n}", unit=f"v{n}.service", vfs=(UsedVf(PF, n, "a"),), memory_bytes=2048 * MIB)
+    for n in range(100)
+)
 
 
 @pytest.mark.parametrize(

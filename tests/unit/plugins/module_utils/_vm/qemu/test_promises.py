@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import resume, save
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import manifest_file, resume, save
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.manifest import Manifest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import SriovError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.qmp import QmpError
 from tests.fake.linux.pf import FakePf
 from tests.fake.vm.node import FakeNode
 from tests.fake.vm.update import arm, claim, jump, live, result
@@ -66,6 +67,55 @@ def test_a_vf_that_is_not_there_after_it_was_plugged(node: FakeNode, pf: FakePf)
     assert resume.resume(node.live) == "failed"
     assert f"VFs missing: {pf.vfs[6].address}" in result(node)["vms"][0]["error"]
     assert claim(node).state == "running"
+
+
+def test_a_guest_that_is_busy_is_asked_again(node: FakeNode, pf: FakePf) -> None:
+    """Its slot's power indicator blinks for up to five seconds after an earlier press."""
+    node.scripts["web1"].blinks = 2
+    object.__setattr__(node.qemu, "sleep", lambda _seconds: None)
+    saved(node)
+    assert live(node).devices == {}
+
+
+def test_a_guest_that_stays_busy_is_not_saved(node: FakeNode, pf: FakePf) -> None:
+    node.scripts["web1"].blinks = 1000
+    arm(node)
+    assert save.run(node.live) == "aborted"
+    assert "guest is busy" in result(node)["error"]
+    assert live(node).status == "running"
+
+
+def test_a_start_that_qemu_refuses_keeps_the_state(node: FakeNode, pf: FakePf) -> None:
+    """The claim was running already, yet nothing was executed: the state is good for another try."""
+    jump(node)
+    node.scripts["web1"].cont = "refused"
+    assert resume.resume(node.live) == "failed"
+    assert (claim(node).state, node.live_vm("web1")) == ("failed", None)
+    assert Path(node.live.folder.state("web1")).exists()
+
+
+def test_a_start_that_is_refused_later_is_no_proof(node: FakeNode, pf: FakePf) -> None:
+    """The guest may have run, and stopped at an I/O error, since an earlier resume of this boot loaded it."""
+    jump(node)
+    assert resume.resume(node.live) == "done"
+    live(node).status = "paused"
+    node.scripts["web1"].cont = "refused"
+    manifest = manifest_file.load(node.live.folder.path)
+    assert manifest is not None
+    with pytest.raises(QmpError):
+        node.qemu.restore(manifest.vms[0], node.live.folder.state("web1"), False, lambda: None)
+    assert claim(node).state == "running"
+
+
+@pytest.mark.parametrize("text", ["$HOME", "a$5b", "${x}", "$$", "100$"])
+def test_dollars_of_a_command_line_stay(node: FakeNode, pf: FakePf, text: str) -> None:
+    """systemd expands variables in the words of a unit."""
+    qemu = live(node)
+    qemu.argv += ["-fw_cfg", f"name=opt/a,string={text}"]
+    node.put(f"/proc/{qemu.pid}/cmdline", "\0".join([*qemu.argv, ""]))
+    jump(node)
+    assert resume.resume(node.live) == "done"
+    assert f"name=opt/a,string={text}" in live(node).argv
 
 
 def test_before_run_is_called_once(node: FakeNode, pf: FakePf) -> None:
