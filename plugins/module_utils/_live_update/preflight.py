@@ -244,5 +244,5 @@ def _warnings(facts: Facts, options: Options) -> Iterator[Finding]:
     if not interface_after(facts, options).abilities.enable_only and any(pf.enabled for pf in facts.pfs.values()):
         yield Finding(
             "interface", "the new kernel is taken to have only sriov_numvfs: all VFs are added before any VM returns",
-            "use a kernel with sriov_scan_vf_id, or set options.interface when it has it",
+            "use a kernel that can enable VFs without adding them, or set options.interface when it has it",
         )  # fmt: skip

@@ -20,13 +20,14 @@ None enabled, none bound to a driver, or any.
 class EswitchRule(NamedTuple):
     """A driver's rule for changing the mode of the eswitch.
 
-    ``vfs``: `DISABLED`, `UNBOUND` or `ANY`. ``enabled_first``: VFs are enabled before switchdev, in legacy mode.
+    ``vfs``: `DISABLED`, `UNBOUND` or `ANY`. ``switchdev_after_enabling``: VFs are enabled
+    first, in legacy mode.
     ``not_in_switchdev``: properties of VFs that the driver refuses then with EOPNOTSUPP.
     """
 
     vfs: str
     source: str
-    enabled_first: bool = False
+    switchdev_after_enabling: bool = False
     not_in_switchdev: frozenset[str] = frozenset()
 
 
@@ -53,7 +54,7 @@ DRIVERS = {
             "makes them anew, also under drivers that are bound (the vendor's manual: unbind all VFs before); "
             "esw_offloads_start of older kernels: EINVAL without VFs, 'SRIOV legacy not enabled'; eswitch.c, "
             "mlx5_eswitch_set_vport_*",
-            enabled_first=True,
+            switchdev_after_enabling=True,
             not_in_switchdev=frozenset({"vlan", "qos", "vlan_proto", "spoofchk", "trust", "link_state"}),
         )
     ),

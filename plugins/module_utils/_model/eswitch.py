@@ -30,4 +30,4 @@ def kept_by_nobody(driver: str | None, mode: str | None) -> frozenset[str]:
 
 def is_late(rule: EswitchRule, wanted: PfSettings) -> bool:
     """Whether the mode changes after VFs are enabled and have properties."""
-    return rule.enabled_first and wanted.eswitch_mode == SWITCHDEV
+    return rule.switchdev_after_enabling and wanted.eswitch_mode == SWITCHDEV

@@ -75,7 +75,7 @@ class KernelInterface:
         return ids
 
     def batches(self, ids: Iterable[int]) -> list[frozenset[int]]:
-        """``ids``, cut into the sets that one step adds."""
+        """``ids``, cut into the sets that one step adds or removes."""
         return [frozenset({vf_id}) for vf_id in sorted(ids)]
 
     def enable(self, pf: str, number: int) -> Write:

@@ -154,7 +154,7 @@ def read_back(pf: PfState, wanted: Mapping[int, VfProperties]) -> Step:
 def remove(pf: PfState, ids: Iterable[int]) -> Iterator[Step]:
     """Remove unbound VFs."""
     interface = INTERFACES[pf.interface]
-    for chunk in vf_ids.chunks(ids):
+    for chunk in interface.batches(ids):
         undo = (*interface.add(pf.address, chunk), *vf_actions.restore_unbound(pf, sorted(chunk)))
         action = interface.remove(pf.address, chunk)
         yield Step(pf.address, "remove", "present", "absent", action, undo, chunk, chunk)

@@ -70,7 +70,7 @@ def test_a_vf_that_is_not_there_after_it_was_plugged(node: FakeNode, pf: FakePf)
 
 
 def test_a_guest_that_is_busy_is_asked_again(node: FakeNode, pf: FakePf) -> None:
-    """Its slot's power indicator blinks for up to five seconds after an earlier press."""
+    """Its slot's power indicator blinks for up to five seconds."""
     node.scripts["web1"].blinks = 2
     object.__setattr__(node.qemu, "sleep", lambda _seconds: None)
     saved(node)
@@ -86,7 +86,7 @@ def test_a_guest_that_stays_busy_is_not_saved(node: FakeNode, pf: FakePf) -> Non
 
 
 def test_a_start_that_qemu_refuses_keeps_the_state(node: FakeNode, pf: FakePf) -> None:
-    """The claim was running already, yet nothing was executed: the state is good for another try."""
+    """The claim was running already, yet nothing was executed."""
     jump(node)
     node.scripts["web1"].cont = "refused"
     assert resume.resume(node.live) == "failed"
@@ -95,7 +95,7 @@ def test_a_start_that_qemu_refuses_keeps_the_state(node: FakeNode, pf: FakePf) -
 
 
 def test_a_start_that_is_refused_later_is_no_proof(node: FakeNode, pf: FakePf) -> None:
-    """The guest may have run, and stopped at an I/O error, since an earlier resume of this boot loaded it."""
+    """The guest may have run, and stopped at an I/O error, since."""
     jump(node)
     assert resume.resume(node.live) == "done"
     live(node).status = "paused"
