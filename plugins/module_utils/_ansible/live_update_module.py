@@ -18,7 +18,7 @@ from .._live_update.facts import Facts
 from .._live_update.machine import LiveHost
 from .._live_update.manifest import Manifest
 from .._model.deadlines import BUDGET_S, RUN_DELAY_S
-from .._model.errors import RefusedError, SriovError
+from .._model.errors import BadInputError, RefusedError, SriovError
 from .._model.paths import LIVE_UPDATE, PROGRAM
 from .._system import update_folder
 from .._system.sysfs import Sysfs
@@ -156,8 +156,19 @@ def _cancelled(module: Module, host: LiveHost) -> dict[str, Any]:
 def _unfinished(host: LiveHost) -> list[str]:
     """VMs of which only the state file is left."""
     names = host.sysfs.names(f"{LIVE_UPDATE}/vms")
-    found = {name: _claim.load(host.folder.vm(name)) for name in names}
-    return [name for name, claim in found.items() if claim and claim.state not in (_claim.RUNNING, _claim.ACKNOWLEDGED)]
+    return [name for name in names if _is_needed(host, name)]
+
+
+def _is_needed(host: LiveHost, name: str) -> bool:
+    """Whether a VM's state may be all that is left of it.
+
+    A damaged claim does not show the contrary.
+    """
+    try:
+        claim = _claim.load(host.folder.vm(name))
+    except BadInputError:
+        return True
+    return claim is not None and claim.state not in (_claim.RUNNING, _claim.ACKNOWLEDGED)
 
 
 def _unit_state(host: LiveHost) -> str:

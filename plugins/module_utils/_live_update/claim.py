@@ -36,6 +36,11 @@ START, ADOPT, COLD_START, NOTHING, LOST, CONFLICT, KEEP = (
     "start", "adopt", "cold-start", "nothing", "lost", "conflict", "keep",
 )  # fmt: skip
 
+NUMBERS: dict[str, tuple[type, ...]] = {
+    "time": (int, float), "paused_at": (int, float), "saved_at": (int, float), "size": (int,),
+}  # fmt: skip
+"""Members of a claim that are no text."""
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -119,8 +124,14 @@ def load(vm_folder: str) -> Claim | None:
 
 def _from_dict(file: str, data: dict[str, Any]) -> Claim:
     names = {field.name for field in fields(Claim)}
-    if set(data) != names or data["state"] not in TRANSITIONS:
-        raise BadInputError(f"{file}: not a claim: keys {sorted(set(data) ^ names)}, state {data.get('state')}")
+    if set(data) != names:
+        raise BadInputError(f"{file}: not a claim: keys {sorted(set(data) ^ names)}")
+    for name, value in data.items():
+        kinds = NUMBERS.get(name, (str,)) if name != "error" else (str, type(None))
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise BadInputError(f"{file}.{name}: {value!r} is not {' or '.join(kind.__name__ for kind in kinds)}")
+    if data["state"] not in TRANSITIONS:
+        raise BadInputError(f"{file}.state: '{data['state']}' is no state of a claim")
     return Claim(**data)
 
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from .._model.errors import SriovError
 from .._model.paths import BOOT_ID
 from .._system import process
 from .._system.process import Run
@@ -21,10 +20,10 @@ from .._vm.registry import backends
 from .kexec import Kexec
 from .options import Options
 
-FAILURES = (SriovError, OSError, ValueError, KeyError)
+FAILURES = (Exception,)
 """Failures that concern one VM or PF, not the others.
 
-Also of a file or an answer that cannot be understood.
+All of them: files, and answers of other programs, may be anything.
 """
 
 

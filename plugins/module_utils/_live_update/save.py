@@ -8,6 +8,7 @@ Saves all VMs, ends them, and jumps. Until the jump all can be undone.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -156,8 +157,17 @@ def _abort(host: LiveHost, manifest: Manifest, progress: Progress, why: str) -> 
 
 
 def _bring_back(restorer: Restorer, vm: ManifestVm) -> bool:
+    """Let a VM run again; any failure concerns it alone."""
+    try:
+        return _bring_back_by_claim(restorer, vm)
+    except FAILURES as error:
+        restorer.failed(vm, error)
+        return False
+
+
+def _bring_back_by_claim(restorer: Restorer, vm: ManifestVm) -> bool:
     host = restorer.host
-    claim = restorer.claim(vm)
+    claim = _claim_of(restorer, vm)
     if host.pid(vm) is None:
         if claim is not None:
             return restorer.restore(vm)
@@ -165,14 +175,26 @@ def _bring_back(restorer: Restorer, vm: ManifestVm) -> bool:
         return True
     if claim is not None and claim.state not in (_claim.SAVED, _claim.FAILED):
         return restorer.restore(vm)
-    try:
-        host.backend(vm).undo(vm, host.folder.state(vm.name))
-        drop_claim(host, vm)
-    except FAILURES as error:
-        restorer.failed(vm, error)
-        return False
+    host.backend(vm).undo(vm, host.folder.state(vm.name))
+    drop_claim(host, vm)
     restorer.progress.update_vm(vm.name, resumed_at=host.now(), result="resumed-here")
     return True
+
+
+def _claim_of(restorer: Restorer, vm: ManifestVm) -> Claim | None:
+    """Read a VM's claim.
+
+    A damaged one is put aside while the VM's own process is still there, which is enough.
+    """
+    host = restorer.host
+    try:
+        return restorer.claim(vm)
+    except BadInputError as error:
+        if host.pid(vm) is None:
+            raise
+        host.log(f"VM {vm.name}: {error}; its process is there, so it goes on")
+        os.replace(_claim.path(host.folder.vm(vm.name)), f"{_claim.path(host.folder.vm(vm.name))}.damaged")
+        return None
 
 
 def _each(vms: Sequence[ManifestVm], act: Callable[[ManifestVm], object]) -> None:

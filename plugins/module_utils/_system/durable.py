@@ -78,7 +78,7 @@ def read_json(path: str) -> dict[str, Any] | None:
         return None
     except OSError as error:
         raise KernelError("read", path, error.errno or 0) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInputError(f"{path} is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise BadInputError(f"{path} holds {type(value).__name__}, expected an object")

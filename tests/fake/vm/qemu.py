@@ -46,6 +46,7 @@ class Script:
     blinks: int = 0
     blocked: list[str] = field(default_factory=list)
     hotplugged: list[str] = field(default_factory=list)
+    answers: dict[str, object] = field(default_factory=dict)
 
 
 class QemuRefusalError(Exception):
@@ -114,7 +115,10 @@ class FakeQemu:
         command = request["execute"]
         self.commands.append(command)
         try:
-            value = getattr(self, "do_" + command.replace("-", "_"))(**request.get("arguments", {}))
+            if command in self.script.answers:
+                value = self.script.answers[command]
+            else:
+                value = getattr(self, "do_" + command.replace("-", "_"))(**request.get("arguments", {}))
             answer = {"return": {} if value is None else value, "id": request.get("id")}
         except QemuRefusalError as error:
             answer = {"error": {"class": "GenericError", "desc": str(error)}, "id": request.get("id")}

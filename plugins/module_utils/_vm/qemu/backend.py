@@ -63,7 +63,10 @@ class QemuBackend:
         Raises `SriovError` when it does not speak QMP.
         """
         with self._connect(qmp_path) as qmp:
-            return _qemu_probe.probe(qmp, argv)
+            try:
+                return _qemu_probe.probe(qmp, argv)
+            except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
+                raise SriovError(f"an answer of QEMU {qmp.pid} is not what it should be: {error!r}") from error
 
     def problems(self, vm: VmFacts) -> Iterator[tuple[str, str]]:
         return refusals.problems(vm)

@@ -26,6 +26,13 @@ Each command has its own shape (docs/interop/qemu-qmp-ref).
 """
 
 Message = dict[str, Any]
+LONGEST = 1 << 24
+"""Bytes of one message.
+
+The largest answer, query-qmp-schema, has a few hundred thousand.
+"""
+MOST_EVENTS = 10_000
+"""Events that are kept; a QEMU that sends more loses the oldest."""
 FINAL = ("completed", "failed", "cancelled")
 
 
@@ -59,10 +66,7 @@ class Qmp:
         self.events: list[Message] = []
         self.pid = _peer_pid(connection)
         greeting = self._message(time.monotonic() + timeout, "the greeting of QEMU (another QMP client may hold it)")
-        if "QMP" not in greeting:
-            raise SriovError(f"not a QMP socket, it said {greeting}")
-        version = greeting["QMP"]["version"]["qemu"]
-        self.version: tuple[int, int, int] = (version["major"], version["minor"], version["micro"])
+        self.version: tuple[int, int, int] = _version(greeting)
         self.execute("qmp_capabilities")
 
     def close(self) -> None:
@@ -91,7 +95,7 @@ class Qmp:
         while True:
             answer = self._message(until, f"the answer to {command}")
             if "event" in answer:
-                self.events.append(answer)
+                self._keep(answer)
             elif answer.get("id", self._last) != self._last:
                 continue
             elif "error" in answer:
@@ -113,7 +117,7 @@ class Qmp:
                 seen += 1
             message = self._message(until, what)
             if "event" in message:
-                self.events.append(message)
+                seen -= self._keep(message)
 
     def wait_closed(self, timeout: float) -> None:
         """Wait until QEMU closes the connection, as when it exits."""
@@ -123,6 +127,13 @@ class Qmp:
                 self._message(until, "QEMU to close its monitor")
         except QmpClosedError:
             return
+
+    def _keep(self, event: Message) -> int:
+        """Keep an event; the number of older ones that had to go."""
+        self.events.append(event)
+        excess = max(0, len(self.events) - MOST_EVENTS)
+        del self.events[:excess]
+        return excess
 
     def _message(self, until: float, what: str) -> Message:
         while b"\n" not in self._buffer:
@@ -139,9 +150,23 @@ class Qmp:
             if not data:
                 raise QmpClosedError(f"QEMU closed its monitor while waiting for {what}")
             self._buffer += data
+            if len(self._buffer) > LONGEST:
+                raise QmpClosedError(f"QEMU sent {len(self._buffer)} bytes without an end while waiting for {what}")
         line, self._buffer = self._buffer.split(b"\n", 1)
-        value = json.loads(line)
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise QmpClosedError(f"what QEMU sent is not JSON, while waiting for {what}: {error}") from error
         return value if isinstance(value, dict) else {}
+
+
+def _version(greeting: Message) -> tuple[int, int, int]:
+    """Version in QEMU's greeting; `SriovError` when it is none."""
+    try:
+        version = greeting["QMP"]["version"]["qemu"]
+        return int(version["major"]), int(version["minor"]), int(version["micro"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise SriovError(f"not a QMP socket, it sent {str(greeting)[:200]}") from error
 
 
 def _peer_pid(connection: socket.socket) -> int:

@@ -117,7 +117,7 @@ def test_round_trip_on_disk(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"schema": 2}, "not a claim of schema 1"),
-        ({"state": "eaten"}, "state eaten"),
+        ({"state": "eaten"}, "'eaten' is no state"),
         ({"more": 1}, "not a claim"),
         ({"sha256": None}, "not a claim"),
     ],
