@@ -71,7 +71,7 @@ def stage(name: str, *, mark: str = "") -> Row:
     known = proofs.find(name, before) if before else None
     if known:
         note = f"identical inputs, proven on {proofs.day(known)}"
-        print(f"--- {name}: {note} UTC (KVMFLEET_FRESH=1 runs it)", flush=True)
+        say(f"--- {name}: {note} UTC (KVMFLEET_FRESH=1 runs it)")
         return Row(name, known["passed"], 0, known["skipped"], 0.0, note)
     row = run(name, ["make", name], mark=mark)
     if before and not row.failed and identity(name) == before:
@@ -97,7 +97,7 @@ def run(stage: str, command: list[str], *, mark: str = "") -> Row:
 
     ``mark`` stands before each line on the terminal.
     """
-    print(f"--- {stage}: {' '.join(command)}", flush=True)
+    say(f"--- {stage}: {' '.join(command)}")
     started = time.monotonic()
     lines = []
     with (
@@ -115,11 +115,16 @@ def run(stage: str, command: list[str], *, mark: str = "") -> Row:
             lines.append(line)
             log.write(line)
             log.flush()
-            sys.stdout.write(f"{mark}{line}")
-            sys.stdout.flush()
+            say(f"{mark}{line}".rstrip("\n"))
     row = Row(stage, *count("".join(lines), process.returncode), seconds=time.monotonic() - started)
-    print(f"--- {stage}: {'failed' if row.failed else 'ok'} after {row.seconds:.0f} s", flush=True)
+    say(f"--- {stage}: {'failed' if row.failed else 'ok'} after {row.seconds:.0f} s")
     return row
+
+
+def say(line: str) -> None:
+    """Print a line in one piece: stages run side by side."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def group(names: list[str]) -> list[Row]:

@@ -114,6 +114,6 @@ def test_side_by_side(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
     lines = capfd.readouterr().out.splitlines()
     assert lines[0] == "--- good, bad: side by side"
     assert "good | 3 passed" in lines
-    assert any(line.startswith(" bad | make: ***") for line in lines)
+    assert any(line.startswith(" bad | make") and ": *** " in line for line in lines)
     assert lines[-1] == "3 passed, 3 failed"
     assert (work / "build/test/good.log").read_text() == "3 passed\n"
