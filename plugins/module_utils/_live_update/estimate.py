@@ -16,10 +16,10 @@ MIB = 1 << 20
 def estimate(facts: Facts, options: Options) -> dict[str, float]:
     """Estimate the longest outage of a VM, in seconds by part.
 
-    From the waits of the kernel: one second at enumeration for a PF that is found enabled, 100 ms to enable VFs, about
+    All VMs share the disk: the last one waits for the memory of all. From the waits of the kernel: one second at enumeration for a PF that is found enabled, 100 ms to enable VFs, about
     1 ms to add one, 100 ms to open one by VFIO.
     """
-    memory = max((vm.memory_bytes for vm in facts.vms), default=0) / MIB
+    memory = sum(vm.memory_bytes for vm in facts.vms) / MIB
     used = sum(len(vm.vfs) for vm in facts.vms)
     active = [pf for pf in facts.pfs.values() if pf.enabled]
     waiting = [pf for pf in active if not (facts.kernel.keeps_vfs and drivers.facts_of(pf.driver).adopts_kept_vfs)]

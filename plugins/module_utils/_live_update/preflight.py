@@ -24,6 +24,8 @@ from .options import Options
 
 MIB = 1 << 20
 VOLATILE = ("tmpfs", "ramfs", "overlay", "squashfs")
+SPARE_DISK = 64 * MIB
+"""Bytes for a VM's devices, and for the host's own writing."""
 SPARE_MEMORY = 64 * MIB
 """Bytes for loading a kernel, beside its image and initrd."""
 
@@ -149,7 +151,7 @@ def _pfs(facts: Facts, _options: Options) -> Iterator[Finding]:
 
 
 def _resources(facts: Facts, options: Options) -> Iterator[Finding]:
-    need = sum(vm.memory_bytes for vm in facts.vms)
+    need = sum(vm.memory_bytes + SPARE_DISK for vm in facts.vms)
     if facts.vms and facts.disk_kind in VOLATILE:
         yield Finding(
             "disk-volatile", f"{LIVE_UPDATE} is on {facts.disk_kind}, which a kexec empties",

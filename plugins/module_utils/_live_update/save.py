@@ -11,8 +11,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
+from .._engine import reading
 from .._model.errors import BadInputError, RefusedError, SriovError
+from .._readers.pfs import read_pfs
 from .._system import pf_lock, update_folder
 from .._vm.candidates import in_the_way, strangers
 from .._vm.record import ManifestVm
@@ -39,6 +42,7 @@ def run(host: LiveHost) -> str:
     options = parse(manifest.options)
     try:
         _look_again(host, manifest, options.host_services)
+        manifest = _with_properties_of_now(host, manifest)
         _save_all(host, manifest, progress)
         progress.enter(update_folder.SAVED)
         _each(manifest.vms, lambda vm: host.backend(vm).discard(vm))
@@ -79,6 +83,26 @@ def _look_again(host: LiveHost, manifest: Manifest, host_services: Sequence[str]
                 f"VM {vm.name} is process {pid}, it was {vm.pid} when the update was armed: arm it again"
             )
     _require_alone(host, [(vm.pid, vm.started) for vm in manifest.vms], host_services)
+
+
+def _with_properties_of_now(host: LiveHost, manifest: Manifest) -> Manifest:
+    """The manifest with the VFs' properties as they are now.
+
+    One that an administrator changed since arming is kept: the manifest is stored anew before anything is saved.
+    """
+    used = sorted({vf.pf for vm in manifest.vms for vf in vm.vfs})
+    states = read_pfs(host.sysfs, used, vfs=False) if used else {}
+    current = {pf: reading.with_properties(host.run, state).properties for pf, state in states.items()}
+    vms = tuple(
+        replace(vm, vfs=tuple(replace(vf, properties=current[vf.pf].get(vf.id, vf.properties)) for vf in vm.vfs))
+        for vm in manifest.vms
+    )
+    if vms == manifest.vms:
+        return manifest
+    changed = replace(manifest, vms=vms)
+    manifest_file.store(host.folder.path, changed)
+    host.log("properties of VFs have changed since the update was armed: they are kept as they are now")
+    return changed
 
 
 def _require_alone(host: LiveHost, known: Sequence[tuple[int, int]], host_services: Sequence[str]) -> None:

@@ -71,6 +71,7 @@ class FakeQemu:
         self.capabilities = {"multifd": False, "mapped-ram": False}
         self.parameters: dict[str, object] = {"max-bandwidth": 1 << 27, "mode": "normal", "tls-creds": ""}
         self.devices: dict[str, dict[str, Any]] = {}
+        self.plugged_bytes = 0
         self.alive = True
         self.commands: list[str] = []
         self._events: list[dict[str, Any]] = []
@@ -157,6 +158,9 @@ class FakeQemu:
 
     def do_query_machines(self) -> list[dict[str, Any]]:
         return [{"name": "pc-q35-10.0", "alias": "q35"}, {"name": "pc-i440fx-10.0", "is-default": True}]
+
+    def do_query_memory_size_summary(self) -> dict[str, int]:
+        return {"base-memory": int(_after(self.argv, "-m")) << 20, "plugged-memory": self.plugged_bytes}
 
     def do_device_list_properties(self, typename: str) -> list[dict[str, Any]]:
         types = {"host": "str", "bus": "str", "addr": "str", "multifunction": "bool", "rombar": "int32"}

@@ -139,9 +139,16 @@ def for_cold_start(argv: Sequence[str]) -> list[str]:
 
 
 def _versioned(text: str, machines: Mapping[str, str]) -> str:
-    head, comma, rest = text.partition(",")
-    prefix, equals, name = head.rpartition("=")
-    return prefix + equals + machines.get(name, name) + comma + rest if prefix in ("", "type") else text
+    """Value of ``-machine`` with the versioned type, wherever it stands."""
+    if text.startswith("{"):
+        name = parse(text).get("type")
+        return text if name is None else json.dumps({**json.loads(text), "type": machines.get(name, name)})
+    parts = re.split(r"(?<!,),(?!,)", text)
+    for number, part in enumerate(parts):
+        prefix, equals, name = part.rpartition("=")
+        if prefix == "type" or (number == 0 and not equals):
+            parts[number] = prefix + equals + machines.get(name, name)
+    return ",".join(parts)
 
 
 def bridges(argv: Sequence[str]) -> list[str]:

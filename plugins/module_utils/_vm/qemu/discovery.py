@@ -77,7 +77,17 @@ def discover(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState]) -> It
             probe_error=error,
         )
         service = service or f"kvmfleet-vm-{name}.service"
-        yield VmFacts(name, NAME, pid, started(sysfs, pid), service, detail, vfs, others, _memory(argv))
+        yield VmFacts(
+            name,
+            NAME,
+            pid,
+            started(sysfs, pid),
+            service,
+            detail,
+            vfs,
+            others,
+            probe.memory_bytes if probe else _memory(argv),
+        )
 
 
 def _name(pid: int, argv: Sequence[str]) -> str:

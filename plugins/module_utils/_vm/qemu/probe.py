@@ -28,6 +28,7 @@ class Probe:
     devices: tuple[GuestDevice, ...]
     machines: dict[str, str]
     problems: tuple[str, ...]
+    memory_bytes: int = 0
 
 
 def probe(qmp: Qmp, argv: Sequence[str]) -> Probe:
@@ -40,7 +41,14 @@ def probe(qmp: Qmp, argv: Sequence[str]) -> Probe:
         devices=tuple(devices),
         machines=_machines(qmp),
         problems=tuple(_problems(qmp, devices)),
+        memory_bytes=_memory(qmp),
     )
+
+
+def _memory(qmp: Qmp) -> int:
+    """Guest memory in bytes, of its start and plugged since (qapi/machine.json)."""
+    size = qmp.execute("query-memory-size-summary")
+    return int(size["base-memory"]) + int(size.get("plugged-memory", 0))
 
 
 def _machines(qmp: Qmp) -> dict[str, str]:

@@ -49,6 +49,12 @@ def test_vm_is_read_from_its_process(node: FakeNode, pf: FakePf) -> None:
     }  # fmt: skip
 
 
+def test_plugged_memory_counts_too(node: FakeNode, pf: FakePf) -> None:
+    node.qemus[0].plugged_bytes = 1 << 30
+    (found,) = discover(node)
+    assert found.memory_bytes == (64 << 20) + (1 << 30)
+
+
 def test_hot_plugged_vf_counts_too(node: FakeNode, pf: FakePf) -> None:
     pf.vfs[3].driver = pf.vfs[3].override = "vfio-pci"
     node.qemus[0].do_device_add(driver="vfio-pci", host=pf.vfs[3].address, id="hot", bus="rp2")

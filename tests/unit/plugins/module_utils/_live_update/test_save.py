@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import claim, save
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import claim, manifest_file, resume, save
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, RefusedError
 from tests.fake.linux.pf import FakePf
-from tests.fake.vm.node import FakeNode
+from tests.fake.vm.node import FakeNode, Rebooted
 from tests.fake.vm.update import Killed, arm, live, result
 
 
@@ -125,3 +125,22 @@ def test_what_was_armed_before_a_boot_is_not_run(node: FakeNode, pf: FakePf) -> 
         save.run(node.live)
     assert len(node.calls) == calls
     assert len(live(node).devices) == 1
+
+
+def test_properties_that_changed_since_arming_are_kept(node: FakeNode, pf: FakePf) -> None:
+    """An administrator moved the VM into another VLAN."""
+    arm(node)
+    pf.properties[6].update(vlan=200, qos=3)
+    with pytest.raises(Rebooted):
+        save.run(node.live)
+    assert resume.resume(node.live) == "done"
+    assert {key: node.properties(pf.vfs[6].address)[key] for key in ("vlan", "qos")} == {"vlan": 200, "qos": 3}
+    assert "properties of VFs have changed since the update was armed" in " ".join(node.log)
+
+
+def test_properties_that_did_not_change_write_nothing(node: FakeNode, pf: FakePf) -> None:
+    manifest = arm(node)
+    with pytest.raises(Rebooted):
+        save.run(node.live)
+    assert manifest_file.load(node.live.folder.path) == manifest
+    assert not [line for line in node.log if "have changed since" in line]

@@ -96,6 +96,13 @@ def test_throws_writes_away(more: list[str], lost: bool) -> None:
     [
         (BASE, ["qemu-system-x86_64", "-name", "guest=web1,debug-threads=on", "-M", "pc-q35-10.0"]),
         (["q", "-machine", "type=q35,accel=kvm"], ["q", "-machine", "type=pc-q35-10.0,accel=kvm"]),
+        (["q", "-machine", "accel=kvm,type=pc"], ["q", "-machine", "accel=kvm,type=pc-i440fx-10.0"]),
+        (["q", "-M", "q35,dumpdtb=a,,type=b"], ["q", "-M", "pc-q35-10.0,dumpdtb=a,,type=b"]),
+        (
+            ["q", "-machine", '{"type": "q35", "smm": "off"}'],
+            ["q", "-machine", '{"type": "pc-q35-10.0", "smm": "off"}'],
+        ),
+        (["q", "-machine", '{"smm": "off"}'], ["q", "-machine", '{"smm": "off"}']),
         (["q", "-M", "pc-q35-9.2,smm=off"], ["q", "-M", "pc-q35-9.2,smm=off"]),
         (["q", "-S", "-daemonize", "-m", "64"], ["q", "-m", "64"]),
         (["q", "-incoming", "tcp:0:4444", "-m", "64"], ["q", "-m", "64"]),
