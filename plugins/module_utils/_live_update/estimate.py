@@ -16,8 +16,8 @@ MIB = 1 << 20
 def estimate(facts: Facts, options: Options) -> dict[str, float]:
     """Estimate the longest outage of a VM, in seconds by part.
 
-    All VMs share the disk: the last one waits for the memory of all. From the waits of the kernel: one second at enumeration for a PF that is found enabled, 100 ms to enable VFs, about
-    1 ms to add one, 100 ms to open one by VFIO.
+    All VMs share the disk: the last one waits for the memory of all. From the waits of the kernel: one second at
+    enumeration for a PF that is found enabled, 100 ms to enable VFs, about 1 ms to add one, 100 ms to open one by VFIO.
     """
     memory = sum(vm.memory_bytes for vm in facts.vms) / MIB
     used = sum(len(vm.vfs) for vm in facts.vms)

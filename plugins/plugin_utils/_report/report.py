@@ -25,7 +25,9 @@ COPIED = (
     "kernel_before", "kernel_after", "interface", "pfs", "vfs_enabled", "used_ids", "present_ids_at_first_restore",
     "present_ids_at_last_restore", "vfs_present_at_end", "phases",
 )  # fmt: skip
-STAMP = re.compile(r"(\d+\.\d+) ")
+STAMP = re.compile(r"(\d{1,12}\.\d{1,9}) ", re.ASCII)
+LONGEST_COUNTER = 18
+"""Digits of a heartbeat's counter; what a guest prints beyond that is none."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,15 @@ def parse_log(text: str, pattern: str = PATTERN) -> list[Heartbeat]:
     """Heartbeats in the output of ``journalctl -o short-unix``, by time."""
     wanted = re.compile(pattern)
     found = []
-    for line in text.splitlines():
+    for line in text.split("\n"):  # a guest may print the other line breaks of Unicode, and forge a stamp behind them
         stamp, match = STAMP.match(line), wanted.search(line)
-        if stamp and match:
+        if stamp and match and _is_counter(match.group(1)):
             found.append(Heartbeat(float(stamp.group(1)), int(match.group(1)), match.group(2)))
     return sorted(found, key=lambda heartbeat: heartbeat.time)
+
+
+def _is_counter(text: str | None) -> bool:
+    return text is not None and len(text) <= LONGEST_COUNTER and text.isascii() and text.isdecimal()
 
 
 def largest_gap(heartbeats: Sequence[Heartbeat]) -> tuple[Heartbeat, Heartbeat] | None:

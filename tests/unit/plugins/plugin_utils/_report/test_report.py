@@ -166,6 +166,28 @@ def test_lines_are_to_scale(tmp_path: Path) -> None:
     assert lines[-1] == "  VFs: 7 enabled; present: 1 at the first restore, 1 at the last, 7 at the end"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "5.0 h q[1]: life n=" + "9" * 5000 + " boot=cafe",
+        "5.0 h q[1]: life n=\u0663 boot=cafe",
+        "9" * 5000 + ".0 h q[1]: life n=3 boot=cafe",
+        "\u0665.0 h q[1]: life n=3 boot=cafe",
+        "nan h q[1]: life n=3 boot=cafe",
+    ],
+)
+def test_a_guest_that_prints_nonsense_is_not_heard(line: str) -> None:
+    assert _report.parse_log(f"{line}\n6.0 h q[1]: life n=7 boot=cafe\n") == [Heartbeat(6.0, 7, "cafe")]
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\r"])
+def test_a_guest_forges_no_stamp(mark: str) -> None:
+    """Its outage would look shorter than it was."""
+    forged = f"5.0 h q[1]: life n=1 boot=cafe{mark}20.0 h q[1]: life n=2 boot=cafe\n"
+    found = _report.parse_log(forged + "35.0 h q[1]: life n=3 boot=cafe\n")
+    assert [one.time for one in found] == [5.0, 35.0]
+
+
 def test_page_is_whole_and_self_contained(tmp_path: Path) -> None:
     evidence(tmp_path, "h<1>", ["h<1>"])
     evidence(tmp_path, "h2", ["h2"], result="failed", vms=[])
