@@ -27,7 +27,7 @@ COPIED = (
 )  # fmt: skip
 STAMP = re.compile(r"(\d{1,12}\.\d{1,9}) ", re.ASCII)
 LONGEST_COUNTER = 18
-"""Digits of a heartbeat's counter; what a guest prints beyond that is none."""
+"""Most digits of a heartbeat's counter."""
 
 
 @dataclass(frozen=True)

@@ -214,6 +214,12 @@ def test_canary_then_the_rest_then_the_report(fleet: Fleet) -> None:
     assert report["hosts"][0]["vms"][0]["outage_s"] == 30.0
     assert "<svg" in (fleet.folder / "out/report.html").read_text()
     assert (fleet.folder / "out/evidence/h3/node.log").read_text()
+    kept = sorted((fleet.folder / "out/evidence/h3").iterdir())
+    assert {path.name: path.stat().st_mode & 0o777 for path in kept if path.name in ("node.log", "host.json")} == {
+        "node.log": 0o600,
+        "host.json": 0o600,
+    }
+    assert (fleet.folder / "out/evidence/h3").stat().st_mode & 0o777 == 0o700
     assert "outage 30.00 s, it went on, counter 1 -> 31" in done.stdout
 
 
