@@ -144,8 +144,9 @@ class Guest:
         """
         try:
             self.qmp.execute("cont")
-        except QmpError as error:
-            if not loaded or self.qmp.execute("query-status")["running"]:
+        except SriovError as error:
+            refused = isinstance(error, QmpError)
+            if not refused or not loaded or self.qmp.execute("query-status")["running"]:
                 raise
             raise NeverRanError(f"VM {self.vm.name} was not started: {error}") from error
 
