@@ -71,12 +71,24 @@ def start_vms(name: str) -> None:
     def one(entry: host.Running) -> None:
         vm.install(entry.ssh, image, initrd)
         for guest_vm in entry.host.vms:
-            vm.start(entry.ssh, entry.host, guest_vm)
-            counter = vm.wait_alive(entry.ssh, guest_vm)
+            counter = _start_vm(entry, guest_vm)
             say(f"{entry.host.name}: VM {guest_vm.name} counts ({counter}) and its ping over the VF is answered")
 
     with step("start the nested VMs (emulated twice: about a minute)"), ThreadPoolExecutor() as pool:
         list(pool.map(one, hosts))
+
+
+def _start_vm(entry: host.Running, guest_vm: fleet.Vm) -> int:
+    """Start a VM, again while it panics; returns its counter."""
+    for _attempt in range(2):
+        vm.start(entry.ssh, entry.host, guest_vm)
+        try:
+            return vm.wait_alive(entry.ssh, guest_vm)
+        except vm.PanicError as error:
+            say(f"{error}\n{entry.host.name}: VM {guest_vm.name} is started again")
+            vm.stop(entry.ssh, guest_vm)
+    vm.start(entry.ssh, entry.host, guest_vm)
+    return vm.wait_alive(entry.ssh, guest_vm)
 
 
 def down(name: str) -> None:
