@@ -62,6 +62,8 @@ options:
         SPDK or Open vSwitch. Every other such process must be a VM that is saved, or the host is not updated.
       - C(interface), the new kernel's SR-IOV interface (V(vf-id), V(vf-id-narrow), V(stock)) where V(auto) cannot
         tell.
+      - C(restore_at_once), how many VMs read their states from the disk at the same time, those of higher priority
+        first.
       - C(fill_chunk) and C(fill_pause_s), how fast the remaining VFs are added.
       - C(orderly), whether systemd stops all units before the kexec.
       - C(confirm_not_elsewhere), a program with arguments that gets a VM's name and fails when the VM must not start

@@ -23,18 +23,19 @@ class Options(Deadlines):
     """Options with their defaults, in seconds unless noted otherwise.
 
     Deadlines are generous: an emulated host needs 20 times what hardware does. ``boot_s``: kexec to resume unit, as
-    rehearsed (for the estimate). ``rate_mib_s``: disk speed for guest states. ``fill_chunk``: VFs added per write after
-    the last restore. ``orderly``: let systemd stop units before the kexec. ``allow_writers``: files that write
-    sriov_numvfs but are ordered after the fill. ``allow_missing_modules``: loaded modules the new kernel may lack.
-    ``host_services``: units that have KVM, VFIO or vDPA devices open and are no VMs.
-    ``confirm_not_elsewhere``: argv run with a VM's name before its start; failure keeps it stopped. ``interface``: of
-    the new kernel's SR-IOV files, ``auto`` to recognise it by the kernel's System.map.
+    rehearsed (for the estimate). ``rate_mib_s``: disk speed for guest states. ``restore_at_once``: VMs that read their
+    states at the same time, by priority. ``fill_chunk``: VFs added per write after the last restore. ``orderly``: let
+    systemd stop units before the kexec. ``allow_writers``: files that write sriov_numvfs but are ordered after the
+    fill. ``allow_missing_modules``: loaded modules the new kernel may lack. ``host_services``: units that have KVM, VFIO
+    or vDPA devices open and are no VMs. ``confirm_not_elsewhere``: argv run with a VM's name before its start; failure
+    keeps it stopped. ``interface``: of the new kernel's SR-IOV files, ``auto`` to recognise it by its System.map.
     """
 
     orderly: bool = False
     drivers_s: float = DRIVERS_S
     boot_s: float = BOOT_S
     rate_mib_s: float = 200.0
+    restore_at_once: int = 8
     fill_chunk: int = 16
     fill_pause_s: float = FILL_PAUSE_S
     interface: str = "auto"

@@ -123,7 +123,7 @@ class _Resume:
         pending = sorted(self.manifest.vms, key=lambda vm: (-vm.priority, vm.name))
         good: set[str] = set()
         running: dict[str, Future[bool]] = {}
-        with ThreadPoolExecutor(max(1, len(pending))) as pool:
+        with ThreadPoolExecutor(max(1, min(len(pending), parse(self.manifest.options).restore_at_once))) as pool:
             while pending:
                 group = self.pfs.next_ready(pending)
                 pending = [vm for vm in pending if vm not in group]

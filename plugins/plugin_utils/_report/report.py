@@ -8,12 +8,13 @@ Evidence is result.json of each host and what its guests logged.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from . import evidence
 
 PATTERN = r"life n=(\d+) boot=(\S+)"
 """Pattern of a heartbeat in a log.
@@ -130,14 +131,40 @@ def report_from_evidence(folder: str, names: Iterable[str] | None = None) -> dic
     wanted = None if names is None else set(names)
     hosts, begun = [], []
     for path in sorted(item.parent for item in Path(folder).glob("*/result.json")):
-        about = json.loads((path / "host.json").read_text(encoding="utf-8"))
-        if wanted is not None and about["name"] not in wanted:
-            continue
-        result = json.loads((path / "result.json").read_text(encoding="utf-8"))
-        logs = {file.stem[6:]: file.read_text(encoding="utf-8", errors="replace") for file in path.glob("guest-*.log")}
-        hosts.append(host_report(about["name"], result, logs, about.get("patterns", {})))
-        begun.append((min((phase["start"] for phase in result["phases"]), default=0.0), about["batch"]))
+        found = _host_from(path, wanted)
+        if found is not None:
+            host, batch = found
+            hosts.append(host)
+            begun.append((min((phase["start"] for phase in host["phases"]), default=0.0), batch))
     return {"hosts": hosts, "batches": batches(begun, [host["name"] for host in hosts])}
+
+
+def _host_from(path: Path, wanted: set[str] | None) -> tuple[dict[str, Any], list[str]] | None:
+    """Report and batch of the host with evidence in ``path``.
+
+    None for one that is not wanted. Evidence that cannot be read makes a host of result ``unreadable``, named after
+    its folder where nothing better is known.
+    """
+    name, batch = path.name, [path.name]
+    try:
+        about = evidence.read_json(path / "host.json")
+        name, batch = str(about["name"]), [str(one) for one in about["batch"]]
+        if wanted is not None and name not in wanted:
+            return None
+        result = evidence.checked(evidence.read_json(path / "result.json"))
+        logs = {file.stem[6:]: _log(file) for file in path.glob("guest-*.log")}
+        return host_report(name, result, logs, about.get("patterns", {})), batch
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, re.error) as error:
+        if wanted is not None and name not in wanted:
+            return None
+        return {**host_report(name, evidence.EMPTY, {}, {}), "result": f"unreadable evidence: {error}"}, batch
+
+
+def _log(file: Path) -> str:
+    """The end of a guest's log, at most `evidence.LARGEST` bytes."""
+    with file.open("rb") as stream:
+        stream.seek(max(0, file.stat().st_size - evidence.LARGEST))
+        return stream.read().decode("utf-8", errors="replace")
 
 
 def predicted_batches(names: Sequence[str], serial: Sequence[int | str] | int | str) -> list[list[str]]:

@@ -54,7 +54,7 @@ class QemuBackend:
     name: ClassVar[str] = discovery.NAME
     modules: ClassVar[tuple[str, ...]] = ("kvm_intel", "kvm_amd", "vhost_net", "vhost_vsock", "tun", "vfio_pci")
 
-    def probe(self, pfs: Mapping[str, PfState]) -> Iterator[VmFacts]:
+    def probe(self, pfs: Mapping[str, PfState]) -> list[VmFacts]:
         return discovery.discover(self.sysfs, self.run, self.ask, pfs)
 
     def ask(self, qmp_path: str, argv: Sequence[str]) -> Probe:

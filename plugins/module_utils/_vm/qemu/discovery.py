@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from ..._holders.processes import pids
 from ..._model.errors import SriovError
@@ -21,6 +22,8 @@ from .facts import QemuFacts
 from .probe import Probe
 
 NAME = "qemu"
+MOST_AT_ONCE = 32
+"""VMs that are asked at the same time."""
 Ask = Callable[[str, Sequence[str]], Probe]
 """Reader of a monitor: (path of its socket, QEMU's command line).
 
@@ -53,41 +56,37 @@ def find_live(sysfs: Sysfs, name: str) -> int | None:
     return next((pid for pid, argv in processes(sysfs) if _name(pid, argv) == name), None)
 
 
-def discover(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState]) -> Iterator[VmFacts]:
+def discover(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState]) -> list[VmFacts]:
     """Read the facts of each VM, its VFs from QEMU itself.
 
-    A VM that does not answer has the reason.
+    A VM that does not answer has the reason. All are asked at once: a monitor that is busy costs its deadline.
     """
-    for pid, argv in processes(sysfs):
-        qmp, probe, error = _ask(ask, argv)
-        service, cgroup = _unit(sysfs, pid)
-        shown = _show(run, service)
-        vfs, others = assigned(sysfs, pfs, [device.address for device in probe.devices] if probe else [])
-        name = _name(pid, argv)
-        detail = QemuFacts(
-            argv=argv,
-            cwd=sysfs.target(f"/proc/{pid}/cwd") or "/",
-            uid=user(sysfs, pid),
-            own_namespaces=_own_namespaces(sysfs, pid),
-            libvirt="machine.slice" in cgroup or sysfs.exists(f"/run/libvirt/qemu/{name}.xml"),
-            fragment=shown.get("FragmentPath", ""),
-            restart=shown.get("Restart", ""),
-            qmp=qmp,
-            probe=probe,
-            probe_error=error,
-        )
-        service = service or f"kvmfleet-vm-{name}.service"
-        yield VmFacts(
-            name,
-            NAME,
-            pid,
-            started(sysfs, pid),
-            service,
-            detail,
-            vfs,
-            others,
-            probe.memory_bytes if probe else _memory(argv),
-        )
+    found = list(processes(sysfs))
+    with ThreadPoolExecutor(max(1, min(len(found), MOST_AT_ONCE))) as pool:
+        return list(pool.map(lambda one: _facts(sysfs, run, ask, pfs, *one), found))
+
+
+def _facts(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState], pid: int, argv: tuple[str, ...]) -> VmFacts:
+    qmp, probe, error = _ask(ask, argv)
+    service, cgroup = _unit(sysfs, pid)
+    shown = _show(run, service)
+    vfs, others = assigned(sysfs, pfs, [device.address for device in probe.devices] if probe else [])
+    name = _name(pid, argv)
+    detail = QemuFacts(
+        argv=argv,
+        cwd=sysfs.target(f"/proc/{pid}/cwd") or "/",
+        uid=user(sysfs, pid),
+        own_namespaces=_own_namespaces(sysfs, pid),
+        libvirt="machine.slice" in cgroup or sysfs.exists(f"/run/libvirt/qemu/{name}.xml"),
+        fragment=shown.get("FragmentPath", ""),
+        restart=shown.get("Restart", ""),
+        qmp=qmp,
+        probe=probe,
+        probe_error=error,
+    )
+    service = service or f"kvmfleet-vm-{name}.service"
+    memory = probe.memory_bytes if probe else _memory(argv)
+    return VmFacts(name, NAME, pid, started(sysfs, pid), service, detail, vfs, others, memory)
 
 
 def _name(pid: int, argv: Sequence[str]) -> str:

@@ -9,6 +9,8 @@ They are about VMs, writers of sriov_numvfs, modules, images and watchdogs.
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Sequence
 
 import pytest
 
@@ -18,9 +20,11 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import
     kernel_modules,
     kexec,
 )
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import SriovError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import read_pfs
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import devices, qmp
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import devices, discovery, qmp
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.facts import QemuFacts
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.probe import Probe
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.vm_facts import UsedVf, VmFacts
 from tests.fake.linux.pf import FakePf
 from tests.fake.vm.node import NEW, OLD, FakeNode
@@ -47,6 +51,20 @@ def test_vm_is_read_from_its_process(node: FakeNode, pf: FakePf) -> None:
     assert device.arguments == {
         "driver": "vfio-pci", "id": "vf0", "bus": "rp1", "addr": "00.0", "host": pf.vfs[6].address,
     }  # fmt: skip
+
+
+def test_vms_are_asked_at_the_same_time(node: FakeNode) -> None:
+    """A busy monitor costs its deadline, not the others' as well."""
+    for name in ("a", "b", "c"):
+        node.vm(name)
+    barrier = threading.Barrier(3, timeout=10)
+
+    def ask(path: str, argv: Sequence[str]) -> Probe:
+        barrier.wait()
+        raise SriovError("busy")
+
+    found = discovery.discover(node.host.sysfs, node.run, ask, {})
+    assert [QemuFacts.of(vm).probe_error for vm in found] == ["busy"] * 3
 
 
 def test_plugged_memory_counts_too(node: FakeNode, pf: FakePf) -> None:

@@ -8,7 +8,9 @@ VFs are as they were; nothing is lost, nothing doubled.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,33 @@ def test_second_update_finds_the_hot_plugged_vf(node: FakeNode, pf: FakePf) -> N
     assert second.guest is not None
     assert second.guest["n"] == 3
     assert second.argv.count("-incoming") == 1
+
+
+def test_so_many_vms_are_restored_at_once(node: FakeNode) -> None:
+    """By priority: all at once would share the disk."""
+    pf = node.igb()
+    for number in range(5):
+        node.vm(f"v{number}", pf, number)
+    priorities = _live_arm.by_name([{"name": f"v{number}", "priority": number} for number in range(5)])
+    arm(node, vms=priorities, options=replace(OPTIONS, restore_at_once=2))
+    with pytest.raises(Rebooted):
+        save.run(node.live)
+    restore, lock, order, most = node.qemu.restore, threading.Lock(), list[str](), list[int]()
+    running: set[str] = set()
+
+    def watched(vm: ManifestVm, state: str, start: bool, before_run: Callable[[], None]) -> None:
+        with lock:
+            order.append(vm.name)
+            running.add(vm.name)
+            most.append(len(running))
+        restore(vm, state, start, before_run)
+        with lock:
+            running.remove(vm.name)
+
+    object.__setattr__(node.qemu, "restore", watched)
+    assert resume.resume(node.live) == "done"
+    assert max(most) <= 2
+    assert (set(order[:2]), len(order)) == ({"v4", "v3"}, 5)
 
 
 def test_priority_decides_who_comes_first(node: FakeNode) -> None:

@@ -188,6 +188,50 @@ def test_a_guest_forges_no_stamp(mark: str) -> None:
     assert [one.time for one in found] == [5.0, 35.0]
 
 
+# what is written in the place of result.json, a part of what the report says of it
+DAMAGED: list[tuple[bytes, str]] = [
+    (b"", "result.json is not JSON"),
+    (b"{}", "result.json lacks kernel_before"),
+    (b"[]", "result.json holds list, no object"),
+    (b"[" * 100_000, "result.json is not JSON"),
+    (b"\xff", "result.json is not JSON"),
+    (json.dumps({**RESULT, "phases": [{"name": 1, "start": 0, "end": 1}]}).encode(), "a phases that is none"),
+    (json.dumps({**RESULT, "phases": [{"name": "a", "start": "x", "end": 1}]}).encode(), "a phases that is none"),
+    (
+        json.dumps({**RESULT, "phases": [{"name": "a", "start": float("inf"), "end": 1}]}).encode(),
+        "a phases that is none",
+    ),
+    (json.dumps({**RESULT, "vms": [7]}).encode(), "a vms that is none"),
+    (json.dumps({**RESULT, "vfs_enabled": {"a": "7"}}).encode(), "a vfs_enabled that is none"),
+    (json.dumps({**RESULT, "used_ids": {"a": 7}}).encode(), "a used_ids that is none"),
+    (json.dumps({**RESULT, "pfs": [[]]}).encode(), "a pfs that is none"),
+    (json.dumps({**RESULT, "result": {}}).encode(), "a result that is none"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), DAMAGED)
+def test_one_hosts_damaged_evidence_is_its_own(tmp_path: Path, text: bytes, words: str) -> None:
+    evidence(tmp_path, "h1", ["h1", "h2"])
+    evidence(tmp_path, "h2", ["h1", "h2"])
+    (tmp_path / "h1/result.json").write_bytes(text)
+    report = _report.report_from_evidence(str(tmp_path))
+    damaged, good = report["hosts"]
+    assert (damaged["name"], damaged["vms"]) == ("h1", [])
+    assert damaged["result"].startswith("unreadable evidence: ")
+    assert words in damaged["result"]
+    assert (good["name"], good["result"]) == ("h2", "updated")
+    assert report["batches"] == [["h1", "h2"]]
+    assert "unreadable evidence" in page(report)
+    assert "1 of 2 hosts updated" in page(report)
+
+
+def test_a_host_without_facts_has_its_folders_name(tmp_path: Path) -> None:
+    evidence(tmp_path, "h1")
+    (tmp_path / "h1/host.json").write_text("{}")
+    (host,) = _report.report_from_evidence(str(tmp_path))["hosts"]
+    assert (host["name"], "name" in host["result"]) == ("h1", True)
+
+
 def test_page_is_whole_and_self_contained(tmp_path: Path) -> None:
     evidence(tmp_path, "h<1>", ["h<1>"])
     evidence(tmp_path, "h2", ["h2"], result="failed", vms=[])
