@@ -26,9 +26,9 @@ class Options(Deadlines):
     rehearsed (for the estimate). ``rate_mib_s``: disk speed for guest states. ``restore_at_once``: VMs that read their
     states at the same time, by priority. ``fill_chunk``: VFs added per write after the last restore. ``orderly``: let
     systemd stop units before the kexec. ``allow_writers``: files that write sriov_numvfs but are ordered after the
-    fill. ``allow_missing_modules``: loaded modules the new kernel may lack. ``host_services``: units that have KVM, VFIO
-    or vDPA devices open and are no VMs. ``confirm_not_elsewhere``: argv run with a VM's name before its start; failure
-    keeps it stopped. ``interface``: of the new kernel's SR-IOV files, ``auto`` to recognise it by its System.map.
+    fill. ``allow_missing_modules``: loaded modules the new kernel may lack. ``host_services``: units that have KVM,
+    VFIO or vDPA devices open and are no VMs. ``confirm_not_elsewhere``: argv run with a VM's name before its start;
+    failure keeps it stopped. ``interface``: of the new kernel's SR-IOV files, ``auto`` to recognise it by its System.map.
     """
 
     orderly: bool = False

@@ -9,6 +9,7 @@ VFs are as they were; nothing is lost, nothing doubled.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -120,6 +121,7 @@ def test_so_many_vms_are_restored_at_once(node: FakeNode) -> None:
             order.append(vm.name)
             running.add(vm.name)
             most.append(len(running))
+        time.sleep(0.1)
         restore(vm, state, start, before_run)
         with lock:
             running.remove(vm.name)
