@@ -28,7 +28,7 @@ class Options(Deadlines):
     systemd stop units before the kexec. ``allow_writers``: files that write sriov_numvfs but are ordered after the
     fill. ``allow_missing_modules``: loaded modules the new kernel may lack. ``host_services``: units that have KVM,
     VFIO or vDPA devices open and are no VMs. ``confirm_not_elsewhere``: argv run with a VM's name before its start;
-    failure keeps it stopped. ``interface``: of the new kernel's SR-IOV files, ``auto`` to recognise it by its System.map.
+    failure keeps it stopped. ``interface``: of the new kernel's SR-IOV files, ``auto`` for its System.map's.
     """
 
     orderly: bool = False
