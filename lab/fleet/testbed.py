@@ -6,6 +6,7 @@ Hosts that are named after a flavour run its kernel.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Collection, Mapping
@@ -27,6 +28,8 @@ FLEET = "test"
 """Fleet of molecule's scenarios."""
 SCENARIOS = REPOSITORY / "molecule"
 LOGS = REPOSITORY / "build" / "molecule"
+AT_ONCE = max(1, (os.cpu_count() or 1) // 2)
+"""Scenarios side by side: each keeps a host and Ansible busy."""
 
 
 def ready(name: str = FLEET, only: Collection[str] = ()) -> list[host.Running]:
@@ -115,9 +118,9 @@ def molecule(scenarios: list[str], keep: bool) -> int:
     if not names:
         raise LabError(f"no scenario in {SCENARIOS}")
     work = lanes({name: hosts_of(name) for name in names})
-    say(f"side by side: {'; '.join(', '.join(lane) for lane in work)}")
+    say(f"{AT_ONCE} at once of: {'; '.join(', '.join(lane) for lane in work)}")
     try:
-        with ThreadPoolExecutor(len(work)) as pool:
+        with ThreadPoolExecutor(min(len(work), AT_ONCE)) as pool:
             passed = sum(pool.map(lambda lane: sum([run(name) for name in lane]), work))
     finally:
         if not keep:
