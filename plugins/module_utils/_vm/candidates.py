@@ -74,11 +74,15 @@ def in_the_way(found: Collection[Candidate], host_services: Collection[str]) -> 
 
 def _read(sysfs: Sysfs, pid: int, holds: Collection[str]) -> Candidate | None:
     try:
-        group = control_group(sysfs, pid)
-        trusted = user(sysfs, pid) == 0 or group.startswith("/machine.slice/")
-        return Candidate(pid, started(sysfs, pid), program(sysfs, pid), unit(group), tuple(sorted(holds)), trusted)
+        name, group = program(sysfs, pid), control_group(sysfs, pid)
+        return Candidate(pid, started(sysfs, pid), name, unit(group), tuple(sorted(holds)), trusted(sysfs, pid))
     except (KernelError, ValueError, IndexError):
         return None
+
+
+def trusted(sysfs: Sysfs, pid: int) -> bool:
+    """Whether a process is root's, or a machine's below machine.slice."""
+    return user(sysfs, pid) == 0 or control_group(sysfs, pid).startswith("/machine.slice/")
 
 
 def program(sysfs: Sysfs, pid: int) -> str:

@@ -15,7 +15,7 @@ from ..._model.state import PfState
 from ..._system.process import Run
 from ..._system.sysfs import Sysfs
 from ..assigned import assigned
-from ..candidates import PROGRAM, control_group, program, started, unit, user
+from ..candidates import PROGRAM, control_group, program, started, trusted, unit, user
 from ..vm_facts import VmFacts
 from . import argv as _qemu_argv
 from .facts import QemuFacts
@@ -39,16 +39,12 @@ def processes(sysfs: Sysfs) -> Iterator[tuple[int, tuple[str, ...]]]:
     """
     for pid in pids(sysfs):
         try:
-            if PROGRAM.fullmatch(program(sysfs, pid)) and _trusted(sysfs, pid):
+            if PROGRAM.fullmatch(program(sysfs, pid)) and trusted(sysfs, pid):
                 text = sysfs.read(f"/proc/{pid}/cmdline")
                 if text:
                     yield pid, tuple(text.rstrip("\0").split("\0"))
         except SriovError:
             continue
-
-
-def _trusted(sysfs: Sysfs, pid: int) -> bool:
-    return user(sysfs, pid) == 0 or control_group(sysfs, pid).startswith("/machine.slice/")
 
 
 def find_live(sysfs: Sysfs, name: str) -> int | None:
