@@ -54,7 +54,7 @@ ruff: venv src
 mypy: venv src
 	$(BIN)/mypy $(TYPED)
 
-generate: venv src ## write what follows from the property table: specs, documentation, JSON Schema, reference
+generate: venv src ## write what follows from tables of the code: specs, documentation, JSON Schema, reference
 	@PYTHONPATH=build/src:. $(BIN)/python -m tools.generate
 
 generated: venv src # as a stage: whether that is stale
@@ -123,7 +123,7 @@ molecule: setup collection ## all molecule scenarios on one lab boot
 
 test: setup venv src ## everything; what passed on identical inputs is not run again (FRESH=1 runs all)
 	@status=0; $(BIN)/python -m tools.stages ruff+mypy+import-lint+generated unit mutants kernel-check+evidence ansible-lint+sanity \
-		yamllint+changelog unit-slow --then lab-build conformance molecule || status=$$?; \
+		yamllint+changelog unit-slow --then lab-build conformance+molecule || status=$$?; \
 	for fleet in kernels test; do \
 		if [[ -d build/lab/$$fleet ]]; then $(BIN)/python -m lab down $$fleet >build/test/down-$$fleet.log 2>&1; fi; \
 	done; \

@@ -42,6 +42,11 @@ class Vm:
 
 @dataclass(frozen=True)
 class Host:
+    """One emulated hypervisor.
+
+    ``flavour``: the kernel it boots into, its name by default; one that is no flavour leaves it on Debian's kernel.
+    """
+
     name: str
     number: int
     memory_mib: int
@@ -49,6 +54,7 @@ class Host:
     iommu: bool
     pfs: tuple[Pf, ...]
     vms: tuple[Vm, ...] = field(default=())
+    flavour: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,7 @@ def _host(number: int, data: dict[str, Any]) -> Host:
         data.get("iommu", True),
         tuple(pfs),
         vms,
+        data.get("flavour", data["name"]),
     )
 
 

@@ -1,12 +1,11 @@
 """Fleets for tests, booted once and ready for many runs.
 
-Hosts that are named after a flavour run its kernel.
+Each host runs the kernel of its flavour, Debian's where it has none.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Collection, Mapping
@@ -19,7 +18,7 @@ from .. import playbook
 from ..images import kernel_image, rootfs
 from ..kernels import packages
 from ..kernels.flavour import FLAVOURS, STANDARD
-from ..machine import host
+from ..machine import host, slots
 from ..paths import REPOSITORY, RUNS, building
 from ..progress import LabError, say, step
 from . import fleet, inventory, operations
@@ -28,20 +27,17 @@ FLEET = "test"
 """Fleet of molecule's scenarios."""
 SCENARIOS = REPOSITORY / "molecule"
 LOGS = REPOSITORY / "build" / "molecule"
-AT_ONCE = max(1, (os.cpu_count() or 1) // 2)
-"""Scenarios side by side: each keeps a host and Ansible busy."""
 
 
 def ready(name: str = FLEET, only: Collection[str] = ()) -> list[host.Running]:
     """The fleet's hosts, running, each on its flavour's kernel.
 
-    Started afresh unless the fleet runs already. ``only``: hosts that are named after a flavour and are not among these
-    are left out.
+    Started afresh unless the fleet runs already. ``only``: hosts of other flavours than these are left out.
     """
     wanted = fleet.load(name)
-    left = [one.name for one in wanted.hosts if only and one.name in FLAVOURS and one.name not in only]
+    left = [one.name for one in wanted.hosts if only and one.flavour in FLAVOURS and one.flavour not in only]
     hosts = [entry for entry in host.running(wanted, rootfs.ssh_key()) if entry.host.name not in left]
-    flavours = tuple(entry.host.name for entry in hosts if entry.host.name in FLAVOURS)
+    flavours = tuple(dict.fromkeys(entry.host.flavour for entry in hosts if entry.host.flavour in FLAVOURS))
     operations.build([flavour for flavour in flavours if flavour not in STANDARD])
     stamp = RUNS / name / "ready.json"
     if all(entry.pid() for entry in hosts) and stamp.exists() and stamp.read_text() == _facts(hosts, flavours):
@@ -49,7 +45,8 @@ def ready(name: str = FLEET, only: Collection[str] = ()) -> list[host.Running]:
         return hosts
     operations.down(name)
     with building():
-        roots = {flavour: kernel_image.build(rootfs.build(), packages.built(flavour)) for flavour in flavours}
+        images = {flavour: kernel_image.build(rootfs.build(), packages.built(flavour)) for flavour in flavours}
+    roots = {one.name: images[one.flavour] for one in wanted.hosts if one.flavour in images}
     hosts = operations.up(name, left, roots)
     for entry in hosts:
         if entry.host.name in roots:
@@ -59,8 +56,8 @@ def ready(name: str = FLEET, only: Collection[str] = ()) -> list[host.Running]:
 
 
 def _require_kernel(entry: host.Running) -> None:
-    """Raise LabError unless a host runs the flavour of its name."""
-    running, wanted = entry.ssh.run("uname -r").strip(), packages.built(entry.host.name).release
+    """Raise LabError unless a host runs the kernel of its flavour."""
+    running, wanted = entry.ssh.run("uname -r").strip(), packages.built(entry.host.flavour).release
     if running != wanted:
         raise LabError(f"{entry.host.name} runs {running}, not {wanted}: see its console.log")
 
@@ -118,9 +115,9 @@ def molecule(scenarios: list[str], keep: bool) -> int:
     if not names:
         raise LabError(f"no scenario in {SCENARIOS}")
     work = lanes({name: hosts_of(name) for name in names})
-    say(f"{AT_ONCE} at once of: {'; '.join(', '.join(lane) for lane in work)}")
+    say(f"side by side: {'; '.join(', '.join(lane) for lane in work)}")
     try:
-        with ThreadPoolExecutor(min(len(work), AT_ONCE)) as pool:
+        with ThreadPoolExecutor(len(work)) as pool:
             passed = sum(pool.map(lambda lane: sum([run(name) for name in lane]), work))
     finally:
         if not keep:
@@ -144,7 +141,7 @@ def run(scenario: str) -> bool:
     }
     environment = {key: value for key, value in playbook.environment().items() if key != "ANSIBLE_CONFIG"} | more
     argv = [str(playbook.BIN / "molecule"), "test", "--scenario-name", scenario]
-    with step(f"molecule scenario {scenario} (log: {log})"), log.open("wb") as file:
+    with slots.slot(f"scenario {scenario}"), step(f"molecule scenario {scenario} (log: {log})"), log.open("wb") as file:
         done = subprocess.run(
             argv, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT
         )

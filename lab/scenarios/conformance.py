@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..fleet import testbed
 from ..kernels import evidence, many_vfs, packages, selftest
 from ..kernels.base import named
 from ..kernels.flavour import FLAVOURS, STANDARD
+from ..machine import slots
 from ..machine.host import Running
 from ..paths import REPOSITORY, building
 from ..progress import LabError, say, step
@@ -65,6 +66,12 @@ class Work:
     runs: list[list[str]]
     jumps: list[str] | None
 
+    def shared(self, hosts: int) -> list[Work]:
+        """A part for each of the hosts of one flavour: a second one takes the jumps."""
+        if hosts == 1:
+            return [self]
+        return [Work(self.runs, None), Work([], self.jumps), *[Work([], None)] * (hosts - 2)]
+
 
 def selection(only: list[str]) -> Work:
     """All cases, or those with one of these words in their names.
@@ -91,7 +98,7 @@ def run_on(entry: Running, work: Work, module: Path, keep: Keep) -> Rows:
 
     With the module for cases about thousands of VFs. Each part of the rows goes to ``keep`` as soon as it is there.
     """
-    name, ssh = entry.host.name, entry.ssh
+    name, ssh = entry.host.flavour, entry.ssh
     folder, log = jumps.FOLDER, FOLDER / f"{entry.host.name}.log"
     pfs = " ".join(f"--pf {pf.address}" for pf in entry.host.pfs)
     ssh.run(f"rm -rf {folder} && mkdir {folder} && tar -C {folder} -xz", data=bundle())
@@ -122,16 +129,27 @@ def selects(words: list[str]) -> str:
 def rows_of(fleet: str, works: dict[str, Work], keep: Callable[[str, Rows], None]) -> Iterator[tuple[str, Rows]]:
     """Each flavour and its rows, in the order of their ends.
 
-    On the hosts of a fleet that are named after a flavour.
+    On the hosts of a fleet that run a flavour, which share its work.
     """
-    hosts = [entry for entry in testbed.ready(fleet, works) if entry.host.name in works]
+    hosts: dict[str, list[Running]] = {}
+    for entry in testbed.ready(fleet, works):
+        if entry.host.flavour in works:
+            hosts.setdefault(entry.host.flavour, []).append(entry)
     with building():
-        modules = {entry.host.name: many_vfs.build(entry.host.name) for entry in hosts}
-    with step("conformance cases on real kernels"), ThreadPoolExecutor(2) as pool:
-        running = {}
-        for entry in hosts:
-            name = entry.host.name
-            running[pool.submit(run_on, entry, works[name], modules[name], partial(keep, name))] = name
+        modules = {name: many_vfs.build(name) for name in hosts}
+
+    def part(entry: Running, work: Work) -> Rows:
+        with slots.slot(f"{entry.host.name} of fleet {fleet}"):
+            name = entry.host.flavour
+            return run_on(entry, work, modules[name], partial(keep, name))
+
+    def whole(name: str) -> Rows:
+        shared = works[name].shared(len(hosts[name]))
+        with ThreadPoolExecutor(len(shared)) as pool:
+            return reduce(jumps.merged, pool.map(part, hosts[name], shared))
+
+    with step("conformance cases on real kernels"), ThreadPoolExecutor(len(hosts) or 1) as pool:
+        running = {pool.submit(whole, name): name for name in hosts}
         for done in as_completed(running):
             rows = done.result()
             if not rows:

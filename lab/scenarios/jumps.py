@@ -49,7 +49,7 @@ def run_on(
 def ask(entry: Running, step: str, words: str) -> dict[str, Any]:
     """Run one step of the program on the host; returns its answer."""
     pfs = " ".join(f"--pf {pf.address}" for pf in entry.host.pfs)
-    program = f"python3 run_jumps.py {pfs} --kernel {entry.host.name} {step} {words}"
+    program = f"python3 run_jumps.py {pfs} --kernel {entry.host.flavour} {step} {words}"
     entry.ssh.unattended(
         f"cd {FOLDER} && rm -f answer.json && {program} >answer.new 2>>{LOG} && mv answer.new answer.json"
     )

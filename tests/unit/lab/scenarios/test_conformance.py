@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from lab.kernels import evidence, packages, record
+from lab.fleet import testbed
+from lab.kernels import evidence, many_vfs, packages, record
 from lab.kernels.flavour import RECORDED, STANDARD
 from lab.progress import LabError
 from lab.scenarios import conformance, jumps
@@ -42,11 +43,34 @@ def test_a_run_that_broke_off_is_no_pass(tmp_path: Path, monkeypatch: pytest.Mon
         return "[]"
 
     ssh = SimpleNamespace(run=answer, put=lambda *_: None, unattended=lambda _: None)
-    entry: Any = SimpleNamespace(host=SimpleNamespace(name="series", pfs=[]), ssh=ssh, pid=lambda: 1)
+    entry: Any = SimpleNamespace(host=SimpleNamespace(name="series", flavour="series", pfs=[]), ssh=ssh, pid=lambda: 1)
     monkeypatch.setattr(conformance, "FOLDER", tmp_path)
     monkeypatch.setattr(jumps, "run_on", lambda *_: [{"name": "a", "pf": "b", "result": "pass"}])
     with pytest.raises(LabError, match=r"rows\.json"):
         conformance.run_on(entry, conformance.selection([]), tmp_path / "many_vfs.ko", lambda _rows: None)
+
+
+def test_a_second_host_of_a_flavour_takes_the_jumps(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = [
+        SimpleNamespace(host=SimpleNamespace(name=name, flavour=flavour))
+        for name, flavour in (("stock", "stock"), ("series", "series"), ("jumps", "series"), ("live", "live"))
+    ]
+    ran: dict[str, conformance.Work] = {}
+
+    def run_on(entry: SimpleNamespace, work: conformance.Work, _module: Path, _keep: object) -> list[dict[str, Any]]:
+        ran[entry.host.name] = work
+        after = [{"name": "kept", "pf": 1, "result": "pass"}] if work.jumps is not None else []
+        skipped = [{"name": name, "pf": 1, "result": "skip"} for name in ("add", "kept")] if work.runs else []
+        return jumps.merged(skipped, after)
+
+    monkeypatch.setattr(conformance, "run_on", run_on)
+    monkeypatch.setattr(testbed, "ready", lambda *_: hosts)
+    monkeypatch.setattr(many_vfs, "build", lambda _flavour: Path())
+    work = conformance.selection([])
+    rows = dict(conformance.rows_of("kernels", {"stock": work, "series": work}, lambda *_: None))
+    assert ran == {"stock": work, "series": conformance.Work([[]], None), "jumps": conformance.Work([], [])}
+    assert [row["result"] for row in rows["series"]] == ["skip", "pass"]
+    assert rows["stock"] == rows["series"]
 
 
 class FakeHosts:

@@ -82,7 +82,7 @@ def test_a_host_that_is_lost_is_stopped_and_its_last_rows_count(
 def test_a_wrong_answer_is_reported_with_the_programs_output() -> None:
     asked: list[str] = []
     ssh = SimpleNamespace(unattended=asked.append, run=lambda _command: "Traceback: x")
-    hardware = SimpleNamespace(name="series", pfs=[SimpleNamespace(address="0:1")])
+    hardware = SimpleNamespace(name="series", flavour="series", pfs=[SimpleNamespace(address="0:1")])
     entry = cast("Running", SimpleNamespace(ssh=ssh, host=hardware))
     with pytest.raises(LabError, match="after 3 failed: Traceback: x"):
         jumps.ask(entry, "after", "3")
