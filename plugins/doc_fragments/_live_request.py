@@ -60,8 +60,8 @@ options:
         C(allow_missing_modules), modules the new kernel may lack.
       - C(host_services), units of services that have KVM, VFIO or vDPA devices open and are no VMs, like those of DPDK,
         SPDK or Open vSwitch. Every other such process must be a VM that is saved, or the host is not updated.
-      - C(interface), the new kernel's SR-IOV interface (V(vf-id), V(vf-id-narrow), V(stock)) where V(auto) cannot
-        tell.
+      - C(interface), the new kernel's SR-IOV interface where V(auto) cannot tell, by its name in
+        RV(kvmfleet.sriov.sriov_info#module:pfs[].interface).
       - C(restore_at_once), how many VMs read their states from the disk at the same time, those of higher priority
         first.
       - C(fill_chunk) and C(fill_pause_s), how fast the remaining VFs are added.

@@ -117,7 +117,14 @@ pfs:
       type: str
       sample: QEMU NVMe Ctrl
     interface:
-      description: The kernel's interface for the VFs of this PF, C(vf-id), C(vf-id-narrow) or C(stock).
+      description:
+        - The kernel's interface for the VFs of this PF.
+        # BEGIN GENERATED kernel interfaces: `make generate` writes it from kernel_interface.py
+        - C(vf-id), the interface of this collection's series; any VFs come and go, one by one.
+        - C(vf-id-narrow), the interface of an earlier form of the series; VFs come one by one, VF 0 always, and go only
+          when all are disabled first.
+        - C(stock), the interface of every other kernel; all enabled VFs are present.
+        # END GENERATED
       type: str
       sample: vf-id
     unfinished:

@@ -18,9 +18,14 @@ description:
     its previous state. Success is reported only after a fresh reading. After a run that was killed, the same task
     converges.
   - One run at a time changes a PF. Another one waits for it for at most 60 seconds.
-  - The kernel's interface is recognised by its files. With C(vf-id) any set of VFs can be present. With C(vf-id-narrow)
-    VFs cannot be removed one by one and VF 0 is always there. With C(stock) every enabled VF is present. Where a kernel
-    cannot leave VFs out that are not wanted, they are present all the same, and RV(notes) says so.
+  - The kernel's interface for the VFs of a PF is recognised by its files. It is one of the following. Where it cannot
+    leave VFs out that are not wanted, they are present all the same, and RV(notes) says so.
+  # BEGIN GENERATED kernel interfaces: `make generate` writes it from kernel_interface.py
+  - C(vf-id), the interface of this collection's series; any VFs come and go, one by one.
+  - C(vf-id-narrow), the interface of an earlier form of the series; VFs come one by one, VF 0 always, and go only when
+    all are disabled first.
+  - C(stock), the interface of every other kernel; all enabled VFs are present.
+  # END GENERATED
   - A VF that is present before and after does not go away in between, unless O(allow_disruptive=true).
 author:
   - The kvmfleet.sriov contributors (@kvmfleet)
@@ -74,9 +79,9 @@ options:
       eswitch_mode:
         description:
           - Mode of the PF's embedded switch.
-          - Set as C(devlink dev eswitch) does. Drivers differ in what they ask for. mlx5_core gets its VFs in legacy
-            mode first, and they are unbound while the mode changes. ice, and drivers that this collection does not
-            know, change it only while no VFs are enabled. bnxt_en, nfp and liquidio change it at any time.
+          - Set as C(devlink dev eswitch) does. While the mode changes there are no VFs bound to a driver (mlx5_core; it
+            enters switchdev mode after VFs are enabled and have their MAC addresses), no VFs enabled (ice, drivers
+            without a rule here) or VFs as they are (bnxt_en, nfp, liquidio).
           - Unbinding VFs that stay, or taking them away for a moment, is refused unless it is allowed with
             O(pfs[].allow_disruptive=true). Then they are bound again.
         type: str
@@ -173,8 +178,8 @@ options:
     description:
       - Allow a change that requires disabling all VFs first (C(sriov_numvfs=0)), which takes all present VFs of that PF
         away, those that are to stay for a moment. The refusal without it, and RV(notes) with it, name these VFs.
-      - Needed to change the number enabled while VFs are present, to leave VFs out on the interface C(vf-id-narrow),
-        and to add VFs again that are missing on the interface C(stock). Elsewhere VFs come and go without it.
+      - Needed to change the number enabled while VFs are present, and where the kernel's interface cannot remove single
+        VFs, or add those that are missing. Elsewhere VFs come and go without it.
       - Needed too where O(pfs[].eswitch_mode) changes while VFs are present that the PF's driver wants away or unbound
         meanwhile. They are bound again afterwards.
       - It does not allow taking away VFs that are in use, see O(force).

@@ -15,10 +15,14 @@ description:
   - All other VFs are left as they are, unlike with M(kvmfleet.sriov.sriov_pf), which declares a whole PF.
   - How many VFs are enabled in hardware is not changed. VFs that are to be present must be enabled, see
     O(kvmfleet.sriov.sriov_pf#module:pfs[].hardware_vfs).
-  - With the kernel's interface C(vf-id) VFs come and go one by one. With C(vf-id-narrow) they come one by one, and go
-    only where all VFs are disabled first (O(allow_disruptive)), except for VF 0, which stays. With C(stock) every
-    enabled VF is present and stays. Where a VF cannot be left out, it is present all the same, and RV(notes) and
-    RV(present_vfs) say so.
+  - The kernel's interface for the VFs of a PF is one of the following. Disabling all VFs needs O(allow_disruptive).
+    Where a VF cannot be left out, it is present all the same, and RV(notes) and RV(present_vfs) say so.
+  # BEGIN GENERATED kernel interfaces: `make generate` writes it from kernel_interface.py
+  - C(vf-id), the interface of this collection's series; any VFs come and go, one by one.
+  - C(vf-id-narrow), the interface of an earlier form of the series; VFs come one by one, VF 0 always, and go only when
+    all are disabled first.
+  - C(stock), the interface of every other kernel; all enabled VFs are present.
+  # END GENERATED
   - What is changed here is not part of the host document that the role P(kvmfleet.sriov.sriov#role) writes. The next
     boot brings back what is declared there.
 author:
@@ -122,8 +126,7 @@ options:
     description:
       - Allow a change that requires disabling all VFs first (C(sriov_numvfs=0)), which takes all present VFs of the PF
         away, those that are to stay for a moment. The refusal without it, and RV(notes) with it, name these VFs.
-      - Needed to remove VFs on the interface C(vf-id-narrow), and to add VFs again that are missing on the interface
-        C(stock).
+      - Needed where the kernel's interface cannot remove single VFs, or add those that are missing.
       - It does not allow taking away VFs that are in use, see O(force).
     type: bool
     default: false

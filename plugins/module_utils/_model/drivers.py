@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-DISABLED, UNBOUND, ANY = "disabled", "unbound", "any"
+DISABLED, UNBOUND, ANY = "no VFs enabled", "no VFs bound to a driver", "VFs as they are"
 """The required state of VFs while the mode of the eswitch changes.
 
-None enabled, none bound to a driver, or any.
+In the words of the documentation.
 """
 
 

@@ -42,10 +42,12 @@ class KernelInterface:
 
     As many VFs are present as are enabled; another number requires disabling all VFs first. The ``files`` of a PF's
     folder identify it, never the kernel's version; so do ``symbols`` in the System.map of a kernel that does not run.
-    ``enabled_file`` shows how many are enabled in hardware. Verbs take the PCI address of a PF and return writes.
+    ``enabled_file`` shows how many are enabled in hardware. Verbs take the PCI address of a PF and return writes. The
+    documentation of modules and guides says ``doc`` of it.
     """
 
     name = "stock"
+    doc = "of every other kernel; all enabled VFs are present"
     files: frozenset[str] = frozenset()
     enabled_file = NUMVFS
     abilities = Abilities(one_queue=True)
@@ -96,12 +98,10 @@ class KernelInterface:
 
 
 class VfIdNarrow(KernelInterface):
-    """The interface of the 2022 RFC "pci/sriov: support VFs dynamic addition".
-
-    One id a write, no reading, no removal.
-    """
+    """The interface of the 2022 RFC "pci/sriov: support VFs dynamic addition"."""
 
     name = "vf-id-narrow"
+    doc = "of an earlier form of the series; VFs come one by one, VF 0 always, and go only when all are disabled first"
     files = frozenset({"sriov_numvfs_no_scan", "sriov_scan_vf_id"})
     abilities = Abilities(enable_only=True, choose=True, first_always=True, one_queue=True)
 
@@ -122,12 +122,10 @@ class VfIdNarrow(KernelInterface):
 
 
 class VfId(VfIdNarrow):
-    """The interface of the series, with lists of ids and removal.
-
-    Files: sriov_numvfs_no_scan, sriov_scan_vf_id (read and write), sriov_remove_vf_id.
-    """
+    """The interface of the series, with lists of ids and removal."""
 
     name = "vf-id"
+    doc = "of this collection's series; any VFs come and go, one by one"
     files = VfIdNarrow.files | {"sriov_remove_vf_id"}
     abilities = Abilities(enable_only=True, choose=True, lists=True, remove=True)
 
