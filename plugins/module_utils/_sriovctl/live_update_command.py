@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from .._live_update import machine, manifest_file, save
+from .._live_update import abort, machine, manifest_file, save
 from .._live_update import resume as _live_resume
 from .._live_update.machine import LiveHost
 from .._live_update.options import Options, parse
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def recover(args: argparse.Namespace) -> int:
-    return 0 if save.recover(_host(args)) in (None, update_folder.ABORTED) else 1
+    return 0 if abort.recover(_host(args)) in (None, update_folder.ABORTED) else 1
 
 
 def status(args: argparse.Namespace) -> int:

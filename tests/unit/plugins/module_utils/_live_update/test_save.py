@@ -10,7 +10,13 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import claim, manifest_file, resume, save
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import (
+    abort,
+    claim,
+    manifest_file,
+    resume,
+    save,
+)
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, RefusedError
 from tests.fake.linux.pf import FakePf
 from tests.fake.vm.node import FakeNode, Rebooted
@@ -81,9 +87,9 @@ def test_run_killed_before_the_jump_is_recovered(node: FakeNode, pf: FakePf) -> 
     with pytest.raises(Killed):
         save.run(node.live)
     assert node.live_vm("web1") is None
-    assert save.recover(node.live) == "aborted"
+    assert abort.recover(node.live) == "aborted"
     assert node.live_vm("web1") is not None
-    assert save.recover(node.live) is None
+    assert abort.recover(node.live) is None
 
 
 def test_recover_keeps_still_while_the_host_goes_down(node: FakeNode, pf: FakePf) -> None:
@@ -92,7 +98,7 @@ def test_recover_keeps_still_while_the_host_goes_down(node: FakeNode, pf: FakePf
     with pytest.raises(Killed):
         save.run(node.live)
     node.going_down = True
-    assert save.recover(node.live) is None
+    assert abort.recover(node.live) is None
     assert node.live_vm("web1") is None
 
 

@@ -1,0 +1,127 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Abort of a live update before its kexec: every VM runs again here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from .._model.errors import BadInputError, SriovError
+from .._system import update_folder
+from .._vm.record import ManifestVm
+from . import claim as _claim
+from . import manifest_file
+from .claim import Claim
+from .machine import FAILURES, LiveHost
+from .manifest import Manifest
+from .restore import Restorer, drop_claim
+from .status import Progress, new_result
+
+UNDONE_ALONE = (update_folder.SAVING, update_folder.SAVED, update_folder.KEXEC)
+
+
+def recover(host: LiveHost) -> str | None:
+    """Bring VMs back after a run that was killed before the jump.
+
+    Returns the phase reached, None when there is nothing to bring back. Called after every run (ExecStopPost), so it
+    detects by itself that the run ended well or that the host goes down.
+    """
+    status = host.folder.read_status()
+    manifest = manifest_file.load(host.folder.path)
+    if status is None or manifest is None or status.get("phase") not in UNDONE_ALONE:
+        return None
+    if manifest.boot_id != host.boot_id() or (status["phase"] == update_folder.KEXEC and _going_down(host)):
+        return None
+    return abort(host, manifest, progress_of(host, manifest), f"the run ended in phase {status['phase']}")
+
+
+def progress_of(host: LiveHost, manifest: Manifest) -> Progress:
+    result = host.folder.read_result()
+    if result is None or result.get("manifest") != manifest.id:
+        result = new_result(manifest.id, manifest.host, manifest.kernel.release_before)
+        result["pfs"] = [pf.pf for pf in manifest.pfs]
+        result["used_ids"] = {pf: sorted(ids) for pf, ids in manifest.used_ids().items()}
+    return Progress(host.folder, manifest.id, host.boot_id(), result, host.now)
+
+
+def abort(host: LiveHost, manifest: Manifest, progress: Progress, why: str) -> str:
+    """Bring every VM back on this kernel; returns the final phase.
+
+    In the QEMU that is still there, else from its state.
+    """
+    restorer = Restorer(host, manifest, progress, host.boot_id())
+    lost = _each_quietly(manifest.vms, lambda vm: _bring_back(restorer, vm))
+    if host.kexec.loaded():
+        quietly(host, host.kexec.unload)
+    phase = update_folder.FAILED if lost else update_folder.ABORTED
+    error = why + (f"; VMs that did not come back: {', '.join(lost)}" if lost else "")
+    progress.finish(phase, "failed" if lost else "aborted", error, kernel_after=manifest.kernel.release_before)
+    return phase
+
+
+def _bring_back(restorer: Restorer, vm: ManifestVm) -> bool:
+    """Let a VM run again; any failure concerns it alone."""
+    try:
+        return _bring_back_by_claim(restorer, vm)
+    except FAILURES as error:
+        restorer.failed(vm, error)
+        return False
+
+
+def _bring_back_by_claim(restorer: Restorer, vm: ManifestVm) -> bool:
+    host = restorer.host
+    claim = _claim_of(restorer, vm)
+    if host.pid(vm) is None:
+        if claim is not None:
+            return restorer.restore(vm)
+        restorer.progress.update_vm(vm.name, result="ended", error="it ended by itself before it was saved")
+        return True
+    if claim is not None and claim.state not in (_claim.SAVED, _claim.FAILED):
+        return restorer.restore(vm)
+    host.backend(vm).undo(vm, host.folder.state(vm.name))
+    drop_claim(host, vm)
+    restorer.progress.update_vm(vm.name, resumed_at=host.now(), result="resumed-here")
+    return True
+
+
+def _claim_of(restorer: Restorer, vm: ManifestVm) -> Claim | None:
+    """Read a VM's claim.
+
+    A damaged one is put aside while the VM's own process is still there, which is enough.
+    """
+    host = restorer.host
+    try:
+        return restorer.claim(vm)
+    except BadInputError as error:
+        if host.pid(vm) is None:
+            raise
+        host.log(f"VM {vm.name}: {error}; its process is there, so it goes on")
+        os.replace(_claim.path(host.folder.vm(vm.name)), f"{_claim.path(host.folder.vm(vm.name))}.damaged")
+        return None
+
+
+def _each_quietly(vms: Sequence[ManifestVm], act: Callable[[ManifestVm], bool]) -> list[str]:
+    """Names of the VMs for which ``act`` did not succeed."""
+    with ThreadPoolExecutor(max(1, len(vms))) as pool:
+        return [vm.name for vm, good in zip(vms, pool.map(act, vms)) if not good]
+
+
+def quietly(host: LiveHost, act: Callable[[], object]) -> None:
+    try:
+        act()
+    except SriovError as error:
+        host.log(str(error))
+
+
+def _going_down(host: LiveHost) -> bool:
+    """Whether this host is shutting down.
+
+    ``systemctl is-system-running`` prints ``stopping`` and fails then (systemctl(1)).
+    """
+    try:
+        return "stopping" in host.run(["systemctl", "is-system-running"])
+    except SriovError as error:
+        return "stopping" in str(error)
