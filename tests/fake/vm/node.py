@@ -26,6 +26,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.registry import
 from ..linux.host import FakeHost
 from ..linux.pf import FakePf, FakeVf
 from ..linux.sysfs import FakeSysfs
+from .granted import Granted
 from .qemu import FakeQemu, QemuRefusalError, Script
 
 OLD, NEW = "6.12.0-old", "6.12.0-new"
@@ -64,7 +65,7 @@ class FakeNode:
     """A host for live updates; ``live`` is what the live update takes.
 
     ``scripts``: faults, by VM. ``reboot_errno``: how the kexec is refused. ``on_run``: called with each argv before it
-    runs.
+    runs. ``granted``: what each unit has; ``slices``: files of slices' settings.
     """
 
     def __init__(self, root: Path, interface: str = "vf-id") -> None:
@@ -78,6 +79,8 @@ class FakeNode:
         self.reboot_errno = 0
         self.going_down = False
         self.modules: set[str] = set()
+        self.granted: dict[str, Granted] = {}
+        self.slices: dict[str, str] = {}
         self.on_run: Callable[[list[str]], None] = lambda argv: None
         self.log: list[str] = []
         self._pids = itertools.count(1000)
@@ -224,7 +227,7 @@ class FakeNode:
         for kind in ("mnt", "net"):
             os.symlink(f"{kind}:[1]", root / f"proc/1/ns/{kind}")
 
-    def _start(self, argv: list[str], unit: str) -> FakeQemu:
+    def _start(self, argv: list[str], unit: str, granted: Granted | None = None) -> FakeQemu:
         pid = next(self._pids)
         proc = self.host.root / "proc" / str(pid)
         (proc / "ns").mkdir(parents=True)
@@ -232,9 +235,9 @@ class FakeNode:
             os.symlink(f"{kind}:[1]", proc / "ns" / kind)
         os.symlink("/usr/bin/qemu-system-x86_64", proc / "exe")
         os.symlink("/", proc / "cwd")
-        (proc / "status").write_text("Name:\tqemu\nUid:\t0\t0\t0\t0\n")
-        (proc / "cgroup").write_text(f"0::/system.slice/{unit}\n")
-        (proc / "stat").write_text(stat(pid, "qemu"))
+        self.granted[unit] = granted or Granted()
+        for name, text in self.granted[unit].files(pid, unit).items():
+            (proc / name).write_text(text)
         (proc / "cmdline").write_text("\0".join(argv) + "\0")
         qemu = FakeQemu(self, argv, unit, pid)
         self.qemus.append(qemu)
@@ -251,7 +254,7 @@ class FakeNode:
         if self.scripts.get(name, Script()).start == "exits":
             return ""
         try:
-            self._start(argv, unit)
+            self._start(argv, unit, Granted(words[: words.index("--")]))
         except QemuRefusalError as error:
             raise ToolError(words, 1, str(error)) from error
         return ""
@@ -261,7 +264,11 @@ class FakeNode:
         active = any(qemu.alive and qemu.unit == unit for qemu in self.qemus)
         if "--property=ActiveState" in words:
             return "active\n" if active else "inactive\n"
-        return f"FragmentPath=/run/systemd/transient/{unit}\nRestart=no\n"
+        names = next(word.removeprefix("--property=").split(",") for word in words if word.startswith("--property="))
+        if unit.endswith(".slice"):
+            return "".join(f"{name}={self.slices.get(unit, '')}\n" for name in names if name == "DropInPaths")
+        lines = self.granted.get(unit, Granted()).show([name for name in names if name != "FragmentPath"])
+        return "\n".join([f"FragmentPath=/run/systemd/transient/{unit}", *lines, ""])
 
     def _modprobe_all(self, words: list[str]) -> str:
         for name in self.modules & set(words[3:]):

@@ -168,7 +168,7 @@ class QemuBackend:
         self.run([
             "systemd-run", "--quiet", "--collect", f"--unit={vm.unit}", f"--working-directory={part.cwd}",
             "--property=Type=exec", "--property=DefaultDependencies=no", "--property=Conflicts=shutdown.target",
-            "--property=Before=shutdown.target", "--",
+            "--property=Before=shutdown.target", *part.unit.words(), "--",
             *(word.replace("$", "$$") for word in argv),  # systemd expands $NAME (systemd.service(5))
         ])  # fmt: skip
 

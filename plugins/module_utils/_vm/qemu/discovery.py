@@ -18,6 +18,7 @@ from ..assigned import assigned
 from ..candidates import PROGRAM, control_group, program, started, trusted, unit, user
 from ..vm_facts import VmFacts
 from . import argv as _qemu_argv
+from . import unit as _unit_settings
 from .facts import QemuFacts
 from .probe import Probe
 
@@ -79,6 +80,7 @@ def _facts(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState], pid: in
         qmp=qmp,
         probe=probe,
         probe_error=error,
+        unit=_unit_settings.read(sysfs, run, pid, cgroup),
     )
     service = service or f"kvmfleet-vm-{name}.service"
     memory = probe.memory_bytes if probe else _memory(argv)

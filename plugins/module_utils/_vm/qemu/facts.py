@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..vm_facts import VmFacts
 from .probe import Probe
+from .unit import UnitSettings
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class QemuFacts:
     """Facts of a QEMU process.
 
     ``qmp``: path of its monitor, None without one; ``probe`` or ``probe_error``: the answer of that. ``fragment``: file
-    of its unit, ``restart``: Restart= of that.
+    of its unit, ``restart``: Restart= of that; ``unit``: what it grants.
     """
 
     argv: tuple[str, ...]
@@ -29,6 +30,7 @@ class QemuFacts:
     qmp: str | None
     probe: Probe | None
     probe_error: str | None
+    unit: UnitSettings = field(default_factory=UnitSettings)
 
     @classmethod
     def of(cls, vm: VmFacts) -> QemuFacts:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ..._model.errors import BadInputError
@@ -15,6 +15,10 @@ from ..record import ManifestVm
 from ..vm_facts import VmFacts
 from . import argv as _argv
 from .facts import QemuFacts
+from .unit import UnitSettings
+
+OPTIONAL = ("unit",)
+"""Keys that manifests of earlier versions lack."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class QemuPart:
     """QEMU's part of the manifest.
 
     ``argv``: its own command line; ``restore_argv``: of the QEMU that waits for the state; ``devices``: arguments of
-    device_add that plug a VF again at the same place, by the VF's address.
+    device_add that plug a VF again at the same place, by the VF's address; ``unit``: settings of its unit.
     """
 
     qmp: str
@@ -30,6 +34,7 @@ class QemuPart:
     restore_argv: tuple[str, ...]
     cwd: str
     devices: Mapping[str, Mapping[str, Any]]
+    unit: UnitSettings = field(default_factory=UnitSettings)
 
     @classmethod
     def made(cls, vm: VmFacts) -> QemuPart:
@@ -47,6 +52,7 @@ class QemuPart:
             tuple(_argv.for_restore(facts.argv, facts.probe.machines)),
             facts.cwd,
             {vf.address: arguments[vf.address] for vf in vm.vfs},
+            facts.unit,
         )
 
     @classmethod
@@ -56,7 +62,7 @@ class QemuPart:
         Raises `BadInputError` naming the path of the wrong key.
         """
         known = {item.name for item in fields(cls)}
-        for key in sorted(known ^ set(data)):
+        for key in sorted((known ^ set(data)) - (set(OPTIONAL) - set(data))):
             raise BadInputError(f"{where}.{key}: {'missing' if key in known else 'unknown key'}")
         for key in ("qmp", "cwd"):
             if not isinstance(data[key], str):
@@ -68,7 +74,8 @@ class QemuPart:
         devices = data["devices"]
         if not isinstance(devices, Mapping) or not all(isinstance(device, Mapping) for device in devices.values()):
             raise BadInputError(f"{where}.devices: expected an object of objects, found {devices!r}")
-        return cls(data["qmp"], tuple(data["argv"]), tuple(data["restore_argv"]), data["cwd"], devices)
+        unit = UnitSettings.parse(data.get("unit", {}), f"{where}.unit")
+        return cls(data["qmp"], tuple(data["argv"]), tuple(data["restore_argv"]), data["cwd"], devices, unit)
 
     def require(self, vfs: Collection[str], where: str) -> None:
         """Require that each of these VFs can be plugged again.

@@ -46,6 +46,11 @@ def _unit(unit: str, facts: QemuFacts) -> Iterator[tuple[str, str]]:
         yield problem, "start it in a transient unit (systemd-run), as the update does"
     if facts.restart not in RESTARTS_LEFT_ALONE:
         yield f"its unit {unit} has Restart={facts.restart} and would start it again when it is saved", "use Restart=no"
+    for name in facts.unit.lost:
+        yield (
+            f"its unit {unit} has what cannot be carried over: {name}",
+            "start it without, or keep it in a file of /etc",
+        )
 
 
 def _command_line(argv: tuple[str, ...]) -> Iterator[tuple[str, str]]:
