@@ -22,6 +22,18 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from .node import FakeNode
 
+PROPERTIES: dict[str, tuple[str, object]] = {
+    "host": ("str", None), "sysfsdev": ("str", None), "addr": ("str", -1), "multifunction": ("bool", False),
+    "rombar": ("int32", -1), "romfile": ("str", None), "romsize": ("uint32", 4294967295), "bootindex": ("int32", None),
+    "failover_pair_id": ("str", None), "acpi-index": ("uint32", 0), "x-no-mmap": ("bool", False), "x-req":
+    ("bool", True), "display": ("OnOffAuto", "off"), "x-msix-relocation": ("OffAutoPCIBAR", "off"), "vf-token":
+    ("str", None), "x-nv-gpudirect-clique": ("uint8", None), "iommufd": ("link<iommufd>", None),
+    "x-balloon-allowed": ("bool", False), "x-max-bounce-buffer-size": ("size", 4096),
+}  # fmt: skip
+"""Some properties of vfio-pci, with type and default (None without one), as QEMU 10.0.2 lists them."""
+UNSET = {"bootindex": -1, "romfile": "", "failover_pair_id": "", "x-nv-gpudirect-clique": 255, "vf-token":
+         "00000000-0000-0000-0000-000000000000"}  # fmt: skip
+"""Values of properties without a default that nobody has set."""
 VERSION = {"qemu": {"major": 10, "minor": 0, "micro": 2}, "package": ""}
 
 
@@ -72,6 +84,7 @@ class FakeQemu:
         self.parameters: dict[str, object] = {"max-bandwidth": 1 << 27, "mode": "normal", "tls-creds": ""}
         self.devices: dict[str, dict[str, Any]] = {}
         self.plugged_bytes = 0
+        self.plugged_later: set[str] = set()
         self.alive = True
         self.commands: list[str] = []
         self._events: list[dict[str, Any]] = []
@@ -163,8 +176,10 @@ class FakeQemu:
         return {"base-memory": int(_after(self.argv, "-m")) << 20, "plugged-memory": self.plugged_bytes}
 
     def do_device_list_properties(self, typename: str) -> list[dict[str, Any]]:
-        types = {"host": "str", "bus": "str", "addr": "str", "multifunction": "bool", "rombar": "int32"}
-        return [{"name": name, "type": kind} for name, kind in types.items()]
+        return [
+            {"name": name, "type": kind} | ({} if default is None else {"default-value": default})
+            for name, (kind, default) in PROPERTIES.items()
+        ]
 
     def do_qom_list(self, path: str) -> list[dict[str, Any]]:
         if path != "/machine/peripheral":
@@ -182,8 +197,13 @@ class FakeQemu:
         if device is None:
             raise QemuRefusalError(f"Device '{path}' not found")
         bus = device.get("bus", "pcie.0")
-        known = {"host": device["host"], "parent_bus": f"/machine/peripheral/{bus}/{bus}", "addr": 0, "rombar": -1}
-        if property not in known:
+        known = {name: device.get(name, UNSET.get(name, default)) for name, (_kind, default) in PROPERTIES.items()}
+        known |= {
+            "parent_bus": f"/machine/peripheral/{bus}/{bus}", "addr": 0, "hotplugged": name in self.plugged_later,
+            "sysfsdev": f"/sys/bus/pci/devices/{device['host']}",
+            "iommufd": f"/objects/{device['iommufd']}" if "iommufd" in device else "",
+        }  # fmt: skip
+        if known.get(property) is None:
             raise QemuRefusalError(f"Property 'vfio-pci.{property}' not found")
         return known[property]
 
@@ -200,6 +220,7 @@ class FakeQemu:
 
     def do_device_add(self, **device: object) -> None:
         self._plug(device)
+        self.plugged_later.add(str(device["id"]))
 
     def do_stop(self) -> None:
         self.status = "paused"

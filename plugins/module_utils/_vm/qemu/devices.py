@@ -16,8 +16,10 @@ from typing import Any
 
 from ..._model.paths import PCI_ADDRESS
 from . import argv as _qemu_argv
-from .qmp import Answer, Qmp, QmpError
+from .properties import DeviceProperties, get
+from .qmp import Qmp
 
+DRIVER = "vfio-pci"
 CONTAINERS = ("/machine/peripheral", "/machine/peripheral-anon")
 PORTS = ("pcie-root-port", "xio3130-downstream")
 REPLAYED = ("rombar", "romfile", "multifunction")
@@ -45,8 +47,8 @@ def vfio_devices(qmp: Qmp, argv: Sequence[str]) -> list[GuestDevice]:
     ``argv`` gives the arguments of those that it was started with.
     """
     children = [child for child in _children(qmp) if child[2] in _qemu_argv.VFIO]
-    types = property_types(qmp) if children else {}
-    return [_device(qmp, argv, types, child) for child in children]
+    properties = DeviceProperties.read(qmp, DRIVER) if children else DeviceProperties()
+    return [_device(qmp, argv, properties, child) for child in children]
 
 
 def hotplugged_others(qmp: Qmp) -> list[str]:
@@ -57,7 +59,7 @@ def hotplugged_others(qmp: Qmp) -> list[str]:
     return [
         name
         for container, name, kind in _children(qmp)
-        if kind not in _qemu_argv.VFIO and _get(qmp, f"{container}/{name}", "hotplugged") is True
+        if kind not in _qemu_argv.VFIO and get(qmp, f"{container}/{name}", "hotplugged") is True
     ]
 
 
@@ -70,54 +72,25 @@ def _children(qmp: Qmp) -> list[tuple[str, str, str]]:
     return children
 
 
-def _get(qmp: Qmp, path: str, name: str) -> Answer:
-    """Read a QOM property, None when this QEMU does not have it."""
-    try:
-        return qmp.execute("qom-get", path=path, property=name)
-    except QmpError:
-        return None
-
-
-def typed(arguments: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Any]:
-    """Convert texts of a command line to the JSON types of device_add.
-
-    Which insists on them since QEMU 9.2 (removed-features.rst). ``types`` are those of device-list-properties: bool,
-    int32, uint32, size, str, ...
-    """
-    return {name: _typed(value, types.get(name, "str")) for name, value in arguments.items()}
-
-
-def _typed(value: object, kind: str) -> object:
-    if not isinstance(value, str):
-        return value
-    if kind == "bool":
-        return value in ("on", "true", "yes", "y")
-    if re.fullmatch(r"u?int\d*|size", kind):
-        return int(value, 0) if re.fullmatch(r"-?(0x[0-9a-fA-F]+|\d+)", value) else value
-    return value
-
-
-def property_types(qmp: Qmp, driver: str = "vfio-pci") -> dict[str, str]:
-    return {item["name"]: item["type"] for item in qmp.execute("device-list-properties", typename=driver)}
-
-
-def _device(qmp: Qmp, argv: Sequence[str], types: Mapping[str, str], child: tuple[str, str, str]) -> GuestDevice:
+def _device(qmp: Qmp, argv: Sequence[str], properties: DeviceProperties, child: tuple[str, str, str]) -> GuestDevice:
     container, name, kind = child
     path = f"{container}/{name}"
-    address = _host_address(_get(qmp, path, "host"), _get(qmp, path, "sysfsdev"))
+    address = _host_address(get(qmp, path, "host"), get(qmp, path, "sysfsdev"))
     has_id = container == CONTAINERS[0]
-    parent_bus = str(_get(qmp, path, "parent_bus") or "")
+    parent_bus = str(get(qmp, path, "parent_bus") or "")
     port = os.path.dirname(parent_bus)
-    arguments = {**_from_command_line(argv, name if has_id else None, address), **_place(qmp, path, parent_bus)}
-    arguments.update(driver="vfio-pci", host=address, id=name if has_id else f"kvmfleet-{address.replace(':', '-')}")
+    hotplugged = get(qmp, path, "hotplugged") is True
+    given = properties.set_on(qmp, path) if hotplugged else _from_command_line(argv, name if has_id else None, address)
+    arguments = {**given, **_place(qmp, path, parent_bus)}
+    arguments.update(driver=DRIVER, host=address, id=name if has_id else f"kvmfleet-{address.replace(':', '-')}")
     arguments.pop("sysfsdev", None)
     return GuestDevice(
         address=address,
         handle=name if has_id else path,
         path=path,
-        arguments=typed(arguments, types),
-        hotplugged=_get(qmp, path, "hotplugged") is True,
-        problem=_problem(kind, port, _get(qmp, port, "type"), _get(qmp, port, "hotplug")),
+        arguments=properties.typed(arguments),
+        hotplugged=hotplugged,
+        problem=_problem(kind, port, get(qmp, port, "type"), get(qmp, port, "hotplug")),
     )
 
 
@@ -132,10 +105,7 @@ def _host_address(host: object, sysfsdev: object) -> str:
 
 
 def _from_command_line(argv: Sequence[str], name: str | None, address: str) -> dict[str, Any]:
-    """Properties of a device's ``-device`` option, by id or host address.
-
-    Empty for a device that was plugged later.
-    """
+    """Properties of a device's ``-device`` option, by id or host address."""
     for device in _qemu_argv.devices(argv):
         if device.get("driver") not in _qemu_argv.VFIO:
             continue
@@ -147,17 +117,14 @@ def _from_command_line(argv: Sequence[str], name: str | None, address: str) -> d
 
 
 def _place(qmp: Qmp, path: str, parent_bus: str) -> dict[str, Any]:
-    """Current bus and slot of a device, and its plain properties.
-
-    Of properties the few that a hot-plugged device may have been given.
-    """
+    """Current bus and slot of a device, and its plain properties."""
     place: dict[str, Any] = {"bus": os.path.basename(parent_bus)}
-    devfn = _get(qmp, path, "addr")
+    devfn = get(qmp, path, "addr")
     if isinstance(devfn, int) and devfn >= 0:
         place["addr"] = f"{devfn >> 3:02x}.{devfn & 7}"
     defaults = {"rombar": (-1, 1, None), "romfile": (None, ""), "multifunction": (False, None)}
     for name in REPLAYED:
-        value = _get(qmp, path, name)
+        value = get(qmp, path, name)
         if value not in defaults[name]:
             place[name] = value
     return place

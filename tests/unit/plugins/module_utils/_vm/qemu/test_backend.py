@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -25,6 +26,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.backend import QemuBackend
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.guest import Guest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.part import QemuPart
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.properties import NUMBER, UNSET, DeviceProperties
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
 
 PROGRAM = shutil.which("qemu-system-x86_64")
@@ -196,21 +198,47 @@ def test_devices_are_found_and_plugged_again_at_their_place(machine: Machine, mo
     Type, bus, slot and JSON types are what matters.
     """
     monkeypatch.setattr(_qemu_argv, "VFIO", (SMALL,))
+    monkeypatch.setattr(_qemu_devices, "DRIVER", SMALL)
     given = f"{SMALL},id=r0,bus=rp1,multifunction=off,max-bytes=1024"
     with _qmp.connect(machine.qmp) as qmp:
-        types = _qemu_devices.property_types(qmp, SMALL)
-        typed = _qemu_devices.typed(_qemu_argv.parse(given, "driver"), types)
+        properties = DeviceProperties.read(qmp, SMALL)
+        typed = properties.typed(_qemu_argv.parse(given, "driver"))
         assert typed == {"driver": SMALL, "id": "r0", "bus": "rp1", "multifunction": False, "max-bytes": 1024}
         qmp.execute("device_add", **typed)
-        monkeypatch.setattr(_qemu_devices, "property_types", lambda _qmp: types)
-        (found,) = _qemu_devices.vfio_devices(qmp, [*machine.argv, "-device", given])
+        (found,) = _qemu_devices.vfio_devices(qmp, machine.argv)
         assert (found.handle, found.path, found.hotplugged, found.problem) == (
             "r0", "/machine/peripheral/r0", True, None,
         )  # fmt: skip
-        again = {**found.arguments, "driver": SMALL, "id": "r1", "addr": "00.0"}
-        assert {key: again[key] for key in ("bus", "multifunction", "max-bytes")} == {
-            "bus": "rp1", "multifunction": False, "max-bytes": 1024,
+        assert {key: found.arguments[key] for key in ("bus", "addr", "max-bytes")} == {
+            "bus": "rp1", "addr": "00.0", "max-bytes": 1024,
         }  # fmt: skip
+
+
+NIC = "virtio-net-pci"
+GIVEN = {
+    "bootindex": 3, "rombar": 0, "x-pcie-ext-tag": False, "acpi-index": 7, "tx": "bh", "mq": True, "romfile": "",
+    "mac": "52:54:00:12:34:56", "host_mtu": 1400, "failover_pair_id": None,
+}  # fmt: skip
+
+
+def test_what_a_device_was_given_is_read_from_itself(machine: Machine) -> None:
+    """A network device in place of vfio-pci: QEMU's own types, defaults and answers."""
+    given = {name: value for name, value in GIVEN.items() if value is not None}
+    with _qmp.connect(machine.qmp) as qmp:
+        properties = DeviceProperties.read(qmp, NIC)
+        qmp.execute("device_add", driver=NIC, id="n0", bus="rp1", **given)
+        found = properties.set_on(qmp, "/machine/peripheral/n0")
+    assert {name: found.get(name) for name in GIVEN} == GIVEN | {"romfile": None}
+    assert set(found) - set(given) <= {"romsize", "vectors", "disable-legacy"}
+
+
+def test_vfio_pci_names_its_defaults(machine: Machine) -> None:
+    """Of numbers without one, nothing is passed on but what is known."""
+    with _qmp.connect(machine.qmp) as qmp:
+        properties = DeviceProperties.read(qmp, "vfio-pci")
+    silent = {name for name, kind in properties.types.items() if re.fullmatch(NUMBER, kind)} - set(properties.defaults)
+    assert silent == set(UNSET)
+    assert {"failover_pair_id", "bootindex", "rombar", "x-no-mmap", "display"} <= set(properties.types)
 
 
 def test_guest_that_never_answers_an_unplug(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
