@@ -24,7 +24,7 @@ from .._system.update_folder import Folder
 from .._vm.backend import Backend
 from .._vm.candidates import Candidate, strangers
 from .._vm.vm_facts import VmFacts
-from . import conflicts, kernel_modules, kexec
+from . import conflicts, kernel_modules, kexec, kexec_rules
 from .conflicts import Writer
 from .kernel_modules import ModuleFacts
 
@@ -37,8 +37,8 @@ class KernelFacts:
     """Facts of the running and of the new kernel.
 
     ``image_bytes`` is None when there is no such file. ``image_release`` and ``interface`` (of its SR-IOV files) are
-    None when the files do not show them. ``keeps_vfs``: the new kernel keeps VFs enabled across kexec, by its series
-    and its command line.
+    None when the files do not show them; so is ``image_signed``. ``keeps_vfs``: the new kernel keeps VFs enabled across
+    kexec, by its series and its command line. ``rules``: those of the running kernel.
     """
 
     running: str
@@ -46,7 +46,6 @@ class KernelFacts:
     cmdline: str
     kexec_built_in: bool
     kexec_loaded: bool
-    kexec_disabled: bool
     release: str
     image: str
     image_bytes: int | None
@@ -55,6 +54,8 @@ class KernelFacts:
     initrd_bytes: int | None
     interface: str | None
     keeps_vfs: bool = False
+    rules: kexec_rules.Rules = field(default_factory=kexec_rules.Rules)
+    image_signed: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,6 @@ def kernel_facts(sysfs: Sysfs, release: str, initrd: str | None, cmdline_extra: 
     if initrd == "auto":
         initrd, own = f"/boot/initrd.img-{release}", f"/boot/initrd.img-{sysfs.read(RELEASE)}"
         initrd = initrd if sysfs.exists(initrd) or sysfs.exists(own) else None
-    disabled = "/proc/sys/kernel/kexec_load_disabled"
     symbols = _symbols(sysfs, f"/boot/System.map-{release}")
     interface, cmdline = kernel_interface.of_symbols(symbols), sysfs.read(COMMAND_LINE)
     return KernelFacts(
@@ -138,7 +138,6 @@ def kernel_facts(sysfs: Sysfs, release: str, initrd: str | None, cmdline_extra: 
         cmdline=cmdline,
         kexec_built_in=sysfs.exists(kexec.LOADED),
         kexec_loaded=sysfs.exists(kexec.LOADED) and sysfs.read(kexec.LOADED) == "1",
-        kexec_disabled=sysfs.exists(disabled) and sysfs.read(disabled) == "1",
         release=release,
         image=image,
         image_bytes=_size(sysfs, image),
@@ -147,6 +146,8 @@ def kernel_facts(sysfs: Sysfs, release: str, initrd: str | None, cmdline_extra: 
         initrd_bytes=None if initrd is None else _size(sysfs, initrd),
         interface=interface.name if interface else None,
         keeps_vfs="pci_sriov_keep_vfs" in symbols and _keeps_vfs(f"{cmdline} {cmdline_extra}"),
+        rules=kexec_rules.read(sysfs),
+        image_signed=_image_signed(sysfs, image),
     )
 
 
@@ -158,9 +159,22 @@ def _size(sysfs: Sysfs, path: str) -> int | None:
 
 
 def _image_release(sysfs: Sysfs, path: str) -> str | None:
+    found = _ends(sysfs, path)
+    return None if found is None else kexec.image_release(found[0])
+
+
+def _image_signed(sysfs: Sysfs, path: str) -> bool | None:
+    found = _ends(sysfs, path)
+    return None if found is None else kexec_rules.is_signed(*found)
+
+
+def _ends(sysfs: Sysfs, path: str) -> tuple[bytes, bytes] | None:
+    """Begin and end of an image, None when it cannot be read."""
     try:
         with open(sysfs.real(path), "rb") as file:
-            return kexec.image_release(file.read(HEAD_BYTES))
+            head = file.read(HEAD_BYTES)
+            file.seek(-min(len(head), kexec_rules.MARK_BYTES), os.SEEK_END)
+            return head, file.read()
     except OSError:
         return None
 

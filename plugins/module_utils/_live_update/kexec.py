@@ -20,6 +20,7 @@ from .._model.paths import KEXEC_IMAGE
 from .._system import durable
 from .._system.process import Run
 from .._system.sysfs import Sysfs
+from . import kexec_rules
 
 LOADED = "/sys/kernel/kexec_loaded"
 SYSCALLS = {"x86_64": 320, "aarch64": 294}
@@ -35,10 +36,10 @@ REBOOT_CMD_KEXEC = 0x45584543
 """Command of reboot(2): LINUX_REBOOT_CMD_KEXEC (include/uapi/linux/reboot.h)."""
 
 HINTS = {
-    errno.EPERM: "it needs root (CAP_SYS_BOOT) and kernel.kexec_load_disabled 0; lockdown wants a signed kernel",
+    errno.EACCES: "the kernel's integrity policy (IMA) demands a signature that it trusts",
     errno.ENOEXEC: "not a kernel image that this kernel can load",
     errno.EKEYREJECTED: "its signature is not trusted by this kernel",
-    errno.ENODATA: "it is not signed and this kernel insists (lockdown)",
+    errno.ENODATA: "it is not signed and this kernel insists (CONFIG_KEXEC_SIG_FORCE)",
     errno.ENOSYS: "this kernel was built without CONFIG_KEXEC_FILE",
     errno.EBUSY: "another load is under way",
 }
@@ -186,6 +187,7 @@ class Kexec:
         failed = self.syscall(number, kernel, initrd, len(text or b""), text, flags)
         if failed:
             hint = HINTS.get(failed, "see the kernel log")
+            hint = kexec_rules.explain(self.sysfs, what) if failed == errno.EPERM else hint
             raise KernelError("load with kexec_file_load", f"{what} [{hint}]", failed)
 
     def _remount_read_only(self, deadline_s: float) -> None:

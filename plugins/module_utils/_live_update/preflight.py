@@ -17,6 +17,7 @@ from .._system.update_folder import ARMED
 from .._vm.backend import Backend
 from .._vm.candidates import in_the_way
 from .._vm.vm_facts import VmFacts
+from . import kexec_rules
 from .estimate import estimate, interface_after
 from .facts import Facts
 from .manifest import NAME
@@ -98,8 +99,7 @@ def _kernel(facts: Facts, _options: Options) -> Iterator[Finding]:
         yield Finding("not-installed", f"nothing would resume the VMs: no {missing}", "apply role kvmfleet.sriov.sriov")
     if not kernel.kexec_built_in:
         yield Finding("kexec-missing", f"kernel {kernel.running} has no kexec", "boot one with CONFIG_KEXEC_FILE=y")
-    if kernel.kexec_disabled:
-        yield Finding("kexec-disabled", "kernel.kexec_load_disabled is 1", "set it to 0 at boot; a reboot is needed")
+    yield from (Finding(*one) for one in kexec_rules.broken(kernel.rules, kernel.image, kernel.image_signed))
     if kernel.image_bytes is None:
         yield Finding("image-missing", f"{kernel.image} does not exist", f"install kernel {kernel.release} first")
     elif kernel.image_release not in (None, kernel.release):

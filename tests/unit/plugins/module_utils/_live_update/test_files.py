@@ -291,7 +291,8 @@ def test_number_of_the_system_call_depends_on_the_machine(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("number", "hint"), [(1, "it needs root"), (129, "its signature is not trusted"), (8, "not a kernel image")]
+    ("number", "hint"),
+    [(1, "a security module may forbid it"), (129, "its signature is not trusted"), (8, "not a kernel image")],
 )
 def test_refused_load_says_why(tmp_path: Path, number: int, hint: str) -> None:
     system = SystemCalls(tmp_path, loads=number)

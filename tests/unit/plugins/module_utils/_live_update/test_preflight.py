@@ -18,6 +18,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.confli
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.estimate import estimate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.facts import Facts, KernelFacts, Watchdog
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kernel_modules import ModuleFacts
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kexec_rules import Rules
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.options import Options
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import process
@@ -32,7 +33,7 @@ PF = "0000:03:00.0"
 MIB = 1 << 20
 KERNEL = KernelFacts(
     running="6.12.0-old", boot_id="b", cmdline="root=/dev/vda", kexec_built_in=True, kexec_loaded=False,
-    kexec_disabled=False, release="6.12.0-new", image="/boot/vmlinuz-6.12.0-new", image_bytes=8 * MIB,
+    release="6.12.0-new", image="/boot/vmlinuz-6.12.0-new", image_bytes=8 * MIB,
     image_release="6.12.0-new", initrd="/boot/initrd.img-6.12.0-new", initrd_bytes=30 * MIB, interface="vf-id",
 )  # fmt: skip
 MODULES = ModuleFacts({"igb": f"PF {PF}"}, frozenset({"igb", "psmouse"}), frozenset({"igb", "psmouse", "virtio_net"}))
@@ -77,7 +78,27 @@ def argv(*more: str) -> dict[str, Any]:
 
 TABLE: list[tuple[dict[str, Any], str, str]] = [
     (kernel(kexec_built_in=False), "kexec-missing", "has no kexec: boot one with CONFIG_KEXEC_FILE=y"),
-    (kernel(kexec_disabled=True), "kexec-disabled", "set it to 0 at boot"),
+    (kernel(rules=Rules(disabled=True)), "kexec-disabled", "set it to 0 at boot"),
+    (
+        kernel(rules=Rules(limit=0)),
+        "kexec-limit",
+        "kexec_load_limit_reboot is 0: no kernel may be loaded any more: leave",
+    ),
+    (
+        kernel(rules=Rules(lockdown="integrity"), image_signed=False),
+        "kexec-lockdown",
+        "vmlinuz-6.12.0-new is not signed, and the running kernel is locked down (integrity): sign it with a key",
+    ),
+    (
+        kernel(rules=Rules(lockdown="confidentiality", signatures="checked"), image_signed=False),
+        "kexec-lockdown",
+        "is locked down (confidentiality): sign it",
+    ),
+    (
+        kernel(rules=Rules(signatures="required"), image_signed=False),
+        "kexec-unsigned",
+        "loads only signed ones (CONFIG_KEXEC_SIG_FORCE): sign it",
+    ),
     (kernel(image_bytes=None), "image-missing", "vmlinuz-6.12.0-new does not exist: install kernel 6.12.0-new first"),
     (kernel(image_release="6.1.0"), "image-wrong", "is release 6.1.0, wanted is 6.12.0-new"),
     (kernel(initrd_bytes=None), "initrd-missing", "update-initramfs -c -k 6.12.0-new"),
@@ -144,6 +165,10 @@ def test_good_host() -> None:
         ({"eswitch": {PF: "legacy"}}, Options()),
         ({"phase": "armed"}, Options()),
         (kernel(image_release=None), Options()),
+        (kernel(rules=Rules(lockdown="integrity"), image_signed=True), Options()),
+        (kernel(rules=Rules(lockdown="integrity"), image_signed=None), Options()),
+        (kernel(rules=Rules(lockdown="integrity", signatures="none"), image_signed=False), Options()),
+        (kernel(rules=Rules(signatures="checked", limit=1), image_signed=False), Options()),
         (qemu(fragment="", restart=""), Options()),
         (kernel(initrd=None, initrd_bytes=None), Options()),
     ],
