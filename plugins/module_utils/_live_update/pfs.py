@@ -26,6 +26,7 @@ from .._vm.record import ManifestVm
 from .machine import FAILURES, LiveHost
 from .manifest import Manifest, ManifestPf
 from .options import Options
+from .rates import Rates
 
 VFIO = "vfio-pci"
 
@@ -43,6 +44,11 @@ class PfSet:
     ready: dict[str, str | None] = field(default_factory=dict)
     added: dict[str, set[int]] = field(default_factory=dict)
     changed: threading.Condition = field(default_factory=threading.Condition)
+    rates: Rates = field(init=False)
+    _writing: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def __post_init__(self) -> None:
+        self.rates = Rates(self.host, self._converge)
 
     def enable_all(self) -> list[threading.Thread]:
         """Enable all PFs, each in a thread of its own.
@@ -70,7 +76,7 @@ class PfSet:
         """Add the VFs of ``vms``.
 
         Properties are written and read back, then VFs are present, then bound to vfio-pci. Raises `SriovError` when any
-        of it fails; VFs that were added before stay.
+        of it fails; VFs that were added before stay. Rates may follow when there is carrier.
         """
         wanted: dict[str, list[VfSpec]] = {}
         for vm in vms:
@@ -80,7 +86,14 @@ class PfSet:
                     raise SriovError(f"VM {vm.name}: {reason}")
                 spec = VfSpec(frozenset({vf.id}), VFIO, vf.properties)
                 wanted.setdefault(vf.pf, []).append(spec)
-        self._converge([self._spec(address, vfs) for address, vfs in wanted.items()])
+        lesser = self.rates.without(wanted)
+        try:
+            self._converge([self._spec(address, vfs) for address, vfs in wanted.items()])
+        except SriovError:
+            if lesser == wanted:
+                raise
+            self._converge([self._spec(address, vfs) for address, vfs in lesser.items()])
+            self.rates.hold(wanted, lesser)
         for address, vfs in wanted.items():
             self.added.setdefault(address, set()).update(_ids(vfs))
 
@@ -107,7 +120,8 @@ class PfSet:
             missing = {pf: ids[self.options.fill_chunk :] for pf, ids in missing.items()}
             self._try([PfSpec(pf, present_vfs=self._present_of(pf) | frozenset(ids)) for pf, ids in chunk.items()])
             self.host.sleep(self.options.fill_pause_s)
-        return self._differences(good, left_out) + [why for why in self.ready.values() if why is not None]
+        late = self.rates.finish()
+        return self._differences(good, left_out) + late + [why for why in self.ready.values() if why is not None]
 
     def _enable(self, pf: ManifestPf) -> None:
         problem: str | None = f"PF {pf.pf} cannot be used: its thread ended unexpectedly"
@@ -175,11 +189,12 @@ class PfSet:
         An interface that udev renamed between reading and writing makes the first attempt fail.
         """
         document = HostDocument(tuple(specs))
-        try:
-            self._bring(document)
-        except SriovError as error:
-            self.host.log(f"trying again: {error}")
-            self._bring(document)
+        with self._writing:
+            try:
+                self._bring(document)
+            except SriovError as error:
+                self.host.log(f"trying again: {error}")
+                self._bring(document)
 
     def _bring(self, document: HostDocument) -> None:
         """Converge PFs without locks.

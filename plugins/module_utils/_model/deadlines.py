@@ -74,6 +74,12 @@ DRIVERS_S = 180.0
 LINK_ATTEMPTS = 50
 """Attempts to bring up a PF's network interface, which udev may rename."""
 
+CARRIER_S = 60.0
+"""Deadline for carrier, counted from a VM's return.
+
+Autonegotiation, spanning tree and link aggregation take seconds each.
+"""
+
 LOCK_PAUSE_S = 0.05
 NETDEV_PAUSE_S = 0.02
 BOOT_PAUSE_S = 0.2

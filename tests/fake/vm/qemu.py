@@ -30,7 +30,10 @@ PROPERTIES: dict[str, tuple[str, object]] = {
     ("str", None), "x-nv-gpudirect-clique": ("uint8", None), "iommufd": ("link<iommufd>", None),
     "x-balloon-allowed": ("bool", False), "x-max-bounce-buffer-size": ("size", 4096),
 }  # fmt: skip
-"""Some properties of vfio-pci, with type and default (None without one), as QEMU 10.0.2 lists them."""
+"""Some properties of vfio-pci, as QEMU 10.0.2 lists them.
+
+With type and default, None without one.
+"""
 UNSET = {"bootindex": -1, "romfile": "", "failover_pair_id": "", "x-nv-gpudirect-clique": 255, "vf-token":
          "00000000-0000-0000-0000-000000000000"}  # fmt: skip
 """Values of properties without a default that nobody has set."""

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Properties of a QEMU device: their types, and what they were set to."""
+"""Types and values of a QEMU device's properties."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .qmp import Answer, Qmp, QmpError
 UNSET: Mapping[str, object] = {"bootindex": -1, "x-nv-gpudirect-clique": 255}
 """Values that mean nothing, of numbers for which QEMU names no default."""
 PLACED = frozenset({"host", "sysfsdev", "addr", "busnr", "fd", "hotplugged", "hotpluggable", "realized", "parent_bus"})
-"""Properties that say which device it is and where, or that nobody can set again."""
+"""Properties that name the device and its place, or are read-only."""
 NO_UUID = "00000000-0000-0000-0000-000000000000"
 NUMBER = r"u?int\d*|size"
 
@@ -47,10 +47,10 @@ class DeviceProperties:
         return {name: _typed(value, self.types.get(name, "str")) for name, value in arguments.items()}
 
     def set_on(self, qmp: Qmp, path: str) -> dict[str, Any]:
-        """What the device at ``path`` of QOM was given, as arguments of device_add.
+        """What a device was given, as arguments of device_add.
 
-        Of a device that was plugged later no command line tells. A few are numbers that QEMU took from the device
-        itself (x-pci-vendor-id, ...): the same device has them again.
+        ``path``: its place in QOM. Of a device that was plugged later no command line tells. A few are numbers that
+        QEMU took from the device itself (x-pci-vendor-id, ...): the same device has them again.
         """
         given: dict[str, Any] = {}
         for name, kind in self.types.items():

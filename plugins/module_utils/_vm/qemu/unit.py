@@ -43,18 +43,21 @@ SHOWN = {
     "RuntimeDirectoryMode": ("0755",), "RuntimeDirectoryPreserve": ("no",), "LogRateLimitIntervalUSec": ("0",),
     "LogRateLimitBurst": ("0",),
 }  # fmt: skip
-"""Properties of a unit that are carried over, each with values that say nothing."""
+"""Properties that are carried over, each with values that say nothing."""
 RENAMED = {
     "CPUQuotaPeriodUSec": "CPUQuotaPeriodSec", "TimeoutStopUSec": "TimeoutStopSec",
     "LogRateLimitIntervalUSec": "LogRateLimitIntervalSec",
 }  # fmt: skip
 """Names that systemctl show gives, and those that are set."""
 VOLATILE = ("/run/systemd/transient/", "/run/systemd/system.control/", "/run/systemd/system/")
-"""Folders of what `systemctl set-property --runtime` and others say until the next boot (systemd.unit(5))."""
+"""Folders of settings until the next boot (systemd.unit(5)).
+
+Such as those of `systemctl set-property --runtime`.
+"""
 COMMANDS = ("ExecCondition", "ExecStartPre", "ExecStartPost", "ExecStop", "ExecStopPost")
 LOST = {"SystemCallFilter": ("~",), "RootDirectory": (), "RootImage": (), "AppArmorProfile": (), "SELinuxContext": (),
         **dict.fromkeys(COMMANDS, ())}  # fmt: skip
-"""Properties that cannot be carried over, so that a unit with one is refused."""
+"""Properties that cannot be carried over: a unit with one is refused."""
 SYSTEMD_SETS = frozenset({
     "INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID", "MAINPID", "MANAGERPID", "LISTEN_FDS", "LISTEN_PID",
     "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "CREDENTIALS_DIRECTORY", "RUNTIME_DIRECTORY",
@@ -182,7 +185,10 @@ def _scheduling(stat: str) -> Iterator[str]:
 
 
 def _output(sysfs: Sysfs, pid: int) -> Iterator[str]:
-    """Files that take its output, unless the kexec removes them; else it goes to the journal."""
+    """Files that take its output.
+
+    Without those that the kexec removes: it goes to the journal then.
+    """
     for number, name in ((1, "StandardOutput"), (2, "StandardError")):
         target = sysfs.target(f"/proc/{pid}/fd/{number}") or ""
         if target == "/dev/null":
@@ -213,7 +219,7 @@ def _status(sysfs: Sysfs, pid: int) -> dict[str, str]:
 
 
 def _text(sysfs: Sysfs, path: str) -> str:
-    """A file, empty when it is not there: a process may end meanwhile."""
+    """A file, empty when its process has ended meanwhile."""
     try:
         return sysfs.read(path)
     except KernelError:

@@ -222,7 +222,7 @@ GIVEN = {
 
 
 def test_what_a_device_was_given_is_read_from_itself(machine: Machine) -> None:
-    """A network device in place of vfio-pci: QEMU's own types, defaults and answers."""
+    """A network device in place of vfio-pci."""
     given = {name: value for name, value in GIVEN.items() if value is not None}
     with _qmp.connect(machine.qmp) as qmp:
         properties = DeviceProperties.read(qmp, NIC)

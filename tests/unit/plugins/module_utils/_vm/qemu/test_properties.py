@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A VF has the arguments that its owner gave it, after any number of updates."""
+"""A VF keeps its arguments over any number of updates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GIVEN = {
 
 
 def started_with(node: FakeNode, option: str) -> None:
-    """The VM as if its VF had been given on the command line like this."""
+    """The VM as if its command line had had this."""
     qemu = live(node)
     at = next(number for number, word in enumerate(qemu.argv) if word.startswith("vfio-pci,"))
     qemu.argv[at] = option
@@ -55,7 +55,7 @@ def test_what_nobody_gave_is_not_given_later(node: FakeNode, pf: FakePf, option:
 
 
 def test_a_vf_that_somebody_plugged(node: FakeNode, pf: FakePf) -> None:
-    """Another device had its id when QEMU was started: its arguments are not those."""
+    """Another device had its id when QEMU was started."""
     address = pf.vfs[6].address
     started_with(node, f"vfio-pci,host={address},bus=rp1,bootindex=1,id=vf0")
     live(node).devices["vf0"] = {"id": "vf0", "host": address, "bus": "rp1", "rombar": 0}

@@ -56,7 +56,7 @@ def test_settings_stay_over_three_updates(node: FakeNode, pf: FakePf) -> None:
 
 
 def test_a_unit_without_settings_gets_none(node: FakeNode, pf: FakePf) -> None:
-    """A pinning to all CPUs would leave out those that the host gets later."""
+    """A pinning to all CPUs would leave out later ones."""
     grant(node)
     updated(node)
     names = {name for name, _value in node.granted[UNIT].properties}
@@ -65,7 +65,7 @@ def test_a_unit_without_settings_gets_none(node: FakeNode, pf: FakePf) -> None:
 
 
 def test_a_process_of_a_login_session_keeps_what_is_its_own(node: FakeNode, pf: FakePf) -> None:
-    """Its slice is that of a person, whose settings are none of a VM's."""
+    """Its slice is that of a person."""
     grant(node, "--setenv=A=1", "--property=Nice=3", "--property=LimitNOFILE=10:20", "--property=CPUAffinity=3")
     node.put(f"/proc/{live(node).pid}/cgroup", "0::/user.slice/user-0.slice/session-3.scope\n")
     updated(node)
@@ -82,7 +82,7 @@ def test_a_scope_has_settings_too(node: FakeNode, pf: FakePf) -> None:
 
 
 def test_a_rewritten_environment_is_what_the_next_one_has(node: FakeNode, pf: FakePf) -> None:
-    """Variables of systemd for that one start, and functions of a shell, are left out."""
+    """Variables for that one start, and a shell's functions, are left out."""
     text = "A=1\0NOTIFY_SOCKET=/run/x\0LISTEN_FDS=1\0BASH_FUNC_f%%=() { :; }\0A_B=2\0junk\0"
     node.put(f"/proc/{live(node).pid}/environ", text)
     updated(node)
