@@ -65,7 +65,8 @@ class FakeNode:
     """A host for live updates; ``live`` is what the live update takes.
 
     ``scripts``: faults, by VM. ``reboot_errno``: how the kexec is refused. ``on_run``: called with each argv before it
-    runs. ``granted``: what each unit has; ``slices``: files of slices' settings.
+    runs. ``granted``: what each unit has; ``slices``: files of slices' settings; ``unit_files``:
+    states of unit files.
     """
 
     def __init__(self, root: Path, interface: str = "vf-id") -> None:
@@ -81,6 +82,7 @@ class FakeNode:
         self.modules: set[str] = set()
         self.granted: dict[str, Granted] = {}
         self.slices: dict[str, str] = {}
+        self.unit_files: dict[str, str] = {}
         self.on_run: Callable[[list[str]], None] = lambda argv: None
         self.log: list[str] = []
         self._pids = itertools.count(1000)
@@ -264,6 +266,8 @@ class FakeNode:
         active = any(qemu.alive and qemu.unit == unit for qemu in self.qemus)
         if "--property=ActiveState" in words:
             return "active\n" if active else "inactive\n"
+        if "--property=UnitFileState" in words:
+            return self.unit_files.get(unit, "") + "\n"
         names = next(word.removeprefix("--property=").split(",") for word in words if word.startswith("--property="))
         if unit.endswith(".slice"):
             return "".join(f"{name}={self.slices.get(unit, '')}\n" for name in names if name == "DropInPaths")

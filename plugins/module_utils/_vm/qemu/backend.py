@@ -12,15 +12,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, ClassVar
 
 from ..._model.deadlines import MONITOR_PAUSE_S, UNIT_PAUSE_S
 from ..._model.errors import DeadlineError, SriovError
-from ..._model.paths import NETDEVS
 from ..._model.state import PfState
 from ..._system.process import Run
 from ..._system.sysfs import Sysfs
@@ -33,6 +31,7 @@ from . import discovery, migration, refusals
 from . import probe as _qemu_probe
 from . import qmp as _qmp
 from .guest import Guest
+from .needs import BRIDGE, Need
 from .part import QemuPart
 from .probe import Probe
 from .qmp import Qmp
@@ -159,8 +158,7 @@ class QemuBackend:
         A child of the resume unit would end with it.
         """
         part = QemuPart.of(vm)
-        for bridge in _qemu_argv.bridges(argv):
-            self._until(partial(self.sysfs.exists, f"{NETDEVS}/{bridge}"), f"bridge {bridge} of VM {vm.name}")
+        self._await([*(Need(BRIDGE, name) for name in _qemu_argv.bridges(argv)), *part.needs], vm)
         for folder in _qemu_argv.run_folders(argv):
             os.makedirs(self.sysfs.real(folder), mode=0o755, exist_ok=True)
         if self.sysfs.exists(part.qmp):
@@ -204,6 +202,18 @@ class QemuBackend:
         qmp.execute("quit")
         qmp.wait_closed(self.deadlines.answer_s)
         self._until(lambda: self.sysfs.link(f"/proc/{pid}/exe") is None, f"QEMU {pid} of VM {vm.name} to exit")
+
+    def _await(self, needs: Iterable[Need], vm: ManifestVm) -> None:
+        """Wait for all that the host must have, for ``start_s`` at most.
+
+        A QEMU that is started before may open an older file below an absent mount.
+        """
+        until = time.monotonic() + self.deadlines.start_s
+        for need in needs:
+            while not need.met(self.sysfs):
+                if time.monotonic() >= until:
+                    raise DeadlineError(f"gave up waiting for {need} of VM {vm.name}")
+                self.sleep(MONITOR_PAUSE_S)
 
     def _active(self, vm: ManifestVm) -> bool:
         state = self.run(["systemctl", "show", "--property=ActiveState", "--value", vm.unit]).strip()

@@ -18,6 +18,7 @@ from ..assigned import assigned
 from ..candidates import PROGRAM, control_group, program, started, trusted, unit, user
 from ..vm_facts import VmFacts
 from . import argv as _qemu_argv
+from . import needs as _needs
 from . import unit as _unit_settings
 from .facts import QemuFacts
 from .probe import Probe
@@ -69,9 +70,10 @@ def _facts(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState], pid: in
     shown = _show(run, service)
     vfs, others = assigned(sysfs, pfs, [device.address for device in probe.devices] if probe else [])
     name = _name(pid, argv)
+    cwd = sysfs.target(f"/proc/{pid}/cwd") or "/"
     detail = QemuFacts(
         argv=argv,
-        cwd=sysfs.target(f"/proc/{pid}/cwd") or "/",
+        cwd=cwd,
         uid=user(sysfs, pid),
         own_namespaces=_own_namespaces(sysfs, pid),
         libvirt="machine.slice" in cgroup or sysfs.exists(f"/run/libvirt/qemu/{name}.xml"),
@@ -81,6 +83,7 @@ def _facts(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState], pid: in
         probe=probe,
         probe_error=error,
         unit=_unit_settings.read(sysfs, run, pid, cgroup),
+        needs=_needs.read(sysfs, run, argv, cwd, qmp),
     )
     service = service or f"kvmfleet-vm-{name}.service"
     memory = probe.memory_bytes if probe else _memory(argv)

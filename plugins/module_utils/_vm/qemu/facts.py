@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..vm_facts import VmFacts
+from .needs import Needs
 from .probe import Probe
 from .unit import UnitSettings
 
@@ -17,7 +18,8 @@ class QemuFacts:
     """Facts of a QEMU process.
 
     ``qmp``: path of its monitor, None without one; ``probe`` or ``probe_error``: the answer of that. ``fragment``: file
-    of its unit, ``restart``: Restart= of that; ``unit``: what it grants.
+    of its unit, ``restart``: Restart= of that; ``unit``: what it
+    grants; ``needs``: of the host.
     """
 
     argv: tuple[str, ...]
@@ -31,6 +33,7 @@ class QemuFacts:
     probe: Probe | None
     probe_error: str | None
     unit: UnitSettings = field(default_factory=UnitSettings)
+    needs: Needs = field(default_factory=Needs)
 
     @classmethod
     def of(cls, vm: VmFacts) -> QemuFacts:

@@ -15,9 +15,10 @@ from ..record import ManifestVm
 from ..vm_facts import VmFacts
 from . import argv as _argv
 from .facts import QemuFacts
+from .needs import Need
 from .unit import UnitSettings
 
-OPTIONAL = ("unit",)
+OPTIONAL = ("unit", "needs")
 """Keys that manifests of earlier versions lack."""
 
 
@@ -26,7 +27,8 @@ class QemuPart:
     """QEMU's part of the manifest.
 
     ``argv``: its own command line; ``restore_argv``: of the QEMU that waits for the state; ``devices``: arguments of
-    device_add that plug a VF again at the same place, by the VF's address; ``unit``: settings of its unit.
+    device_add that plug a VF again at the same place, by the VF's address; ``unit``: settings of its unit;
+    ``needs``: what the host must have before.
     """
 
     qmp: str
@@ -35,6 +37,7 @@ class QemuPart:
     cwd: str
     devices: Mapping[str, Mapping[str, Any]]
     unit: UnitSettings = field(default_factory=UnitSettings)
+    needs: tuple[Need, ...] = ()
 
     @classmethod
     def made(cls, vm: VmFacts) -> QemuPart:
@@ -53,6 +56,7 @@ class QemuPart:
             facts.cwd,
             {vf.address: arguments[vf.address] for vf in vm.vfs},
             facts.unit,
+            facts.needs.needs,
         )
 
     @classmethod
@@ -75,7 +79,8 @@ class QemuPart:
         if not isinstance(devices, Mapping) or not all(isinstance(device, Mapping) for device in devices.values()):
             raise BadInputError(f"{where}.devices: expected an object of objects, found {devices!r}")
         unit = UnitSettings.parse(data.get("unit", {}), f"{where}.unit")
-        return cls(data["qmp"], tuple(data["argv"]), tuple(data["restore_argv"]), data["cwd"], devices, unit)
+        needs = Need.parse(data.get("needs", ()), f"{where}.needs")
+        return cls(data["qmp"], tuple(data["argv"]), tuple(data["restore_argv"]), data["cwd"], devices, unit, needs)
 
     def require(self, vfs: Collection[str], where: str) -> None:
         """Require that each of these VFs can be plugged again.

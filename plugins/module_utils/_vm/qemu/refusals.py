@@ -26,6 +26,7 @@ def problems(vm: VmFacts) -> Iterator[tuple[str, str]]:
     yield from _unit(vm.unit, facts)
     yield from _command_line(facts.argv)
     yield from _monitor(facts)
+    yield from facts.needs.problems
 
 
 def _process(facts: QemuFacts) -> Iterator[tuple[str, str]]:
