@@ -55,7 +55,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
             time.sleep(arguments["interval"])
         waited = f"after {arguments['timeout']} s; the last problem: {self._problem}"
         if arguments["until"] == "answer":
-            raise AnsibleActionFail(f"the host does not answer {waited}")
+            raise AnsibleActionFail(f"the host does not answer {waited}", result={"answered": False})
         raise AnsibleActionFail(f"the live update is in phase '{shown}' {waited}")
 
     def _ask(self, task_vars: dict[str, Any], *, final: bool = False) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import report, text
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import failures, report, text
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import rollout as _rollout
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report.html import page
 
 
@@ -30,7 +31,8 @@ class FilterModule:
         return {
             "last_heartbeat": last_heartbeat,
             "finding": finding,
-            "prediction": report.prediction,
+            "failure": failures.reason,
+            "rollout": _rollout.rollout,
             "report_from_evidence": report.report_from_evidence,
             "report_timeline": text.lines,
             "report_html": page,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Any
 import pytest
 import yaml
 
-pytestmark = pytest.mark.slow  # six runs of ansible-playbook
+pytestmark = pytest.mark.slow  # runs of ansible-playbook
 ROOT = Path(__file__).resolve().parents[3]
 REAL = (
     "roles", "playbooks", "meta", "plugins/filter", "plugins/plugin_utils", "plugins/module_utils",
@@ -45,6 +46,12 @@ def store(state):
     with open(path, "w") as file:
         json.dump(state, file)
 
+def go_away(state, moment):
+    """Refuse so many of the commands that hold a word, from the end of this module on."""
+    if moment == state["away_at"]:
+        with open(os.path.join(folder, "away"), "w") as file:
+            file.write(state["away_for"])
+
 def advance(state):
     """Advance the host by one phase at each question."""
     phases = state["sequence"]
@@ -58,7 +65,9 @@ def main():
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     state = load()
     if NAME == "live_update_info":
-        if not module.params["kernel"]:
+        if module.params["kernel"]:
+            go_away(state, "examined")
+        else:
             advance(state)
         ended = state["phase"] in ("done", "aborted", "failed")
         answer = {
@@ -70,6 +79,7 @@ def main():
     else:
         wanted = module.params["state"]
         state["log"].append(wanted)
+        go_away(state, wanted)
         if wanted == "armed":
             state["phase"] = "armed"
         elif wanted == "started":
@@ -91,6 +101,34 @@ esac""",
     "grub-editenv": "echo saved_entry=linux-old",
     "grub-set-default": 'echo "$*" >"$FAKE_HOST/boot_default"',
 }
+CONNECTION = '''
+DOCUMENTATION = """
+name: played
+short_description: This machine, but for hosts that are away
+description: Hosts with a file named away are away.
+options:
+  folder: {description: The host's., vars: [{name: fake_folder}], type: str}
+"""
+import os
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.connection.local import Connection as Local
+
+class Connection(Local):
+    transport = "played"
+
+    def exec_command(self, *words, **names):
+        away = os.path.join(self.get_option("folder"), "away")
+        if os.path.exists(away):
+            with open(away) as file:
+                left, word = file.read().split(" ", 1)
+            if left != "0" and word in words[0]:
+                with open(away, "w") as file:
+                    file.write(f"{int(left) - 1} {word}")
+                raise AnsibleConnectionFailure("no route to host")
+        return super().exec_command(*words, **names)
+'''
+"""A connection that ends, as that of a host that is off."""
+AWAY = "1000 "
 SEQUENCE = ["armed", "saving", "kexec", "resuming", "done"]
 
 
@@ -107,6 +145,8 @@ class Fleet:
             os.symlink(ROOT / name, self.collection / name)
         for name in ("live_update", "live_update_info", "node_program", "live_update_wait"):
             (self.collection / f"plugins/modules/{name}.py").write_text(MODULE % name)
+        (folder / "connection").mkdir()
+        (folder / "connection/played.py").write_text(CONNECTION)
         self.hosts: dict[str, dict[str, Any]] = {}
 
     def _action_plugin(self, program: Path) -> None:
@@ -131,7 +171,8 @@ class Fleet:
         outcome = {"done": "updated"}.get(sequence[-1], sequence[-1])
         state = {
             "phase": phase, "started": phase is not None, "sequence": sequence, "log": [],
-            "refusals": [], "kernel": "6.12-old", "result": result(name, outcome), **changes,
+            "refusals": [], "kernel": "6.12-old", "result": result(name, outcome), "away_at": None,
+            "away_for": AWAY, **changes,
         }  # fmt: skip
         (folder / "state.json").write_text(json.dumps(state))
         (folder / "manifest.json").write_text(json.dumps(manifest()))
@@ -141,7 +182,7 @@ class Fleet:
         (folder / "guest.log").write_text("\n".join(lives))
         (folder / "grubenv").write_text("")
         self.hosts[name] = {
-            "ansible_connection": "local", "ansible_become": False, "ansible_python_interpreter": f"{folder}/python",
+            "ansible_connection": "played", "ansible_become": False, "ansible_python_interpreter": f"{folder}/python",
             "fake_folder": str(folder), "live_update_grub_folder": str(folder),
         }  # fmt: skip
 
@@ -150,7 +191,7 @@ class Fleet:
         inventory.write_text(yaml.safe_dump({"all": {"hosts": self.hosts, "vars": self._variables(variables)}}))
         environment = {
             **os.environ, "ANSIBLE_COLLECTIONS_PATH": str(self.folder / "collections"),
-            "ANSIBLE_HOME": str(self.folder / "home"),
+            "ANSIBLE_HOME": str(self.folder / "home"), "ANSIBLE_CONNECTION_PLUGINS": str(self.folder / "connection"),
             "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_RETRY_FILES_ENABLED": "false",
         }  # fmt: skip
         folder = json.dumps({"live_update_folder": "{{ fake_folder }}"})
@@ -159,6 +200,9 @@ class Fleet:
         return subprocess.run(
             [*map(str, command), *arguments], env=environment, capture_output=True, text=True, check=False, timeout=300
         )
+
+    def away(self, name: str) -> None:
+        (self.folder / "hosts" / name / "away").write_text(AWAY)
 
     def log(self, name: str) -> list[str]:
         return list(json.loads((self.folder / "hosts" / name / "state.json").read_text())["log"])
@@ -232,6 +276,76 @@ def test_check_predicts_and_touches_nothing(fleet: Fleet) -> None:
     assert "h2: outage of about 12.5 s expected" in done.stdout
     assert (fleet.log("h1"), fleet.log("h2")) == ([], [])
     assert not (fleet.folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("inventory", "arguments", "expected"),
+    [
+        ([2, "25%"], [], [["h1", "h2"], ["h3"], ["h4"]]),
+        ("50%", [], [["h1", "h2"], ["h3", "h4"]]),
+        ([1], ["-e", "live_update_serial=3,100%"], [["h1", "h2", "h3"], ["h4"]]),
+    ],
+    ids=["a list of the inventory", "per cent of the inventory", "extra variables win"],
+)
+def test_batches_are_those_that_were_predicted(
+    fleet: Fleet, inventory: object, arguments: list[str], expected: list[list[str]]
+) -> None:
+    """Play-level words see extra variables alone, so that the inventory's were predicted and not used."""
+    for name in ("h1", "h2", "h3", "h4"):
+        fleet.host(name)
+    done = fleet.run(*arguments, live_update_serial=inventory)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.findall(r'"batch \d+: (.*)"', done.stdout.split("PLAY [Update")[0]) == [
+        ", ".join(one) for one in expected
+    ]
+    assert fleet.report()["batches"] == expected
+
+
+def test_settings_of_one_host_alone_are_refused(fleet: Fleet) -> None:
+    for name in ("h1", "h2"):
+        fleet.host(name)
+    fleet.hosts["h2"]["live_update_serial"] = [2]
+    done = fleet.run()
+    assert done.returncode != 0
+    assert "live_update_serial is one setting of the whole run, and is" in done.stdout
+    assert (fleet.log("h1"), fleet.log("h2")) == ([], [])
+
+
+def test_skipped_hosts_do_not_stop_the_others(fleet: Fleet) -> None:
+    """The canary is the first host that takes part, not one that does nothing."""
+    for name in ("h1", "h2", "h3", "h4"):
+        fleet.host(name)
+    fleet.host("h5", refusals=[{"code": "x", "problem": "VM web1 is paused, not running", "fix": "let it run"}])
+    fleet.away("h1")
+    skip = {"live_update_on_refused": "skip", "live_update_on_unreachable": "skip", "live_update_answer_timeout_s": 2}
+    done = fleet.run(**skip)
+    assert done.returncode != 0
+    assert "h1 unreachable: " in done.stdout
+    assert "no route to host" in done.stdout
+    assert "h5 refused: h5 cannot be updated. VM web1 is paused, not running: let it run" in done.stdout
+    assert [fleet.log(name) for name in ("h1", "h5")] == [[], []]
+    assert [fleet.log(name)[-1] for name in ("h2", "h3", "h4")] == ["acknowledged"] * 3
+    assert fleet.report()["batches"] == [["h2"], ["h3", "h4"]]
+
+
+def test_an_unreachable_host_stops_the_run_by_default(fleet: Fleet) -> None:
+    for name in ("h1", "h2"):
+        fleet.host(name)
+    fleet.away("h2")
+    done = fleet.run(live_update_answer_timeout_s=2, live_update_on_refused="skip")
+    assert done.returncode != 0
+    assert "No host is touched: h2 is unreachable, and live_update_on_unreachable is stop" in done.stdout
+    assert fleet.log("h1") == []
+
+
+def test_a_host_that_goes_away_while_it_is_armed_is_not_started(fleet: Fleet) -> None:
+    """What it had armed before could be started otherwise."""
+    fleet.host("h1", away_at="examined", away_for="1 AnsiballZ_live_update.py")
+    fleet.host("h2")
+    done = fleet.run()
+    assert done.returncode != 0
+    assert "h1 failed: the host went away while the update was armed" in done.stdout
+    assert (fleet.log("h1"), fleet.log("h2")) == ([], [])
 
 
 def test_one_refusal_stops_the_run_before_any_host_is_touched(fleet: Fleet) -> None:

@@ -120,38 +120,6 @@ def test_batches_are_in_the_order_in_which_they_began(tmp_path: Path) -> None:
     assert _report.report_from_evidence(str(tmp_path), ["h1", "h2", "h3"])["batches"] == [["h2"], ["h1", "h3"]]
 
 
-@pytest.mark.parametrize(
-    ("names", "serial", "expected"),
-    [
-        ("ab", [1, "100%"], ["a", "b"]),
-        ("abcd", [1, "100%"], ["a", "bcd"]),
-        ("abcde", [2], ["ab", "cd", "e"]),
-        ("abcde", ["20%", 3], ["a", "bcd", "e"]),
-        ("abc", ["1%"], ["a", "b", "c"]),
-        ("abc", [0], ["abc"]),
-        ("abc", 2, ["ab", "c"]),
-        ("", [1], []),
-    ],
-)
-def test_predicted_batches(names: str, serial: Any, expected: list[str]) -> None:  # noqa: ANN401 - Ansible takes several forms
-    assert _report.predicted_batches(list(names), serial) == [list(batch) for batch in expected]
-
-
-def test_prediction_reports_the_outage_of_each_host() -> None:
-    facts = {
-        "a": {"live_update_needed": True, "live_update_under_way": False, "live_update_predicted_s": 12.5},
-        "b": {"live_update_needed": False, "live_update_under_way": True},
-        "c": {"live_update_needed": False, "live_update_under_way": False},
-    }
-    assert _report.prediction(["a", "b", "c"], [1, "100%"], facts, 30) == [
-        "batch 1: a",
-        "  a: outage of about 12.5 s expected, the budget is 30 s",
-        "batch 2: b, c",
-        "  b: its update was begun before, it is waited for",
-        "  c: runs the kernel already, nothing to do",
-    ]
-
-
 def test_lines_are_to_scale(tmp_path: Path) -> None:
     evidence(tmp_path)
     lines = text.lines(_report.report_from_evidence(str(tmp_path)), width=41)
@@ -263,4 +231,4 @@ def test_filters() -> None:
     assert filters["last_heartbeat"](LOG) == 1050.75
     assert filters["last_heartbeat"]("nothing") == 0.0
     assert filters["finding"]({"problem": "x is y", "fix": "do z"}) == "x is y: do z"
-    assert set(filters) >= {"report_from_evidence", "report_html", "report_timeline", "prediction"}
+    assert set(filters) >= {"report_from_evidence", "report_html", "report_timeline", "rollout"}
