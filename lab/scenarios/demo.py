@@ -19,7 +19,10 @@ from ..progress import LabError, say
 FLEET = "demo"
 FOLDER = REPOSITORY / "build" / "demo"
 # Everything is emulated, guests twice: what takes seconds on hardware takes a minute here.
-PATIENCE = {"live_update_budget_s": 900, "live_update_timeout_s": 1500, "live_update_life_timeout_s": 300}
+PATIENCE = {
+    "live_update_budget_s": 900, "live_update_timeout_s": 1500, "live_update_life_timeout_s": 300,
+    "live_update_options": {"unplug_s": 120},
+}  # fmt: skip
 
 
 def settings(kernel: packages.Kernel) -> dict[str, object]:

@@ -48,12 +48,21 @@ options:
         description: Whether the VM may be started from its disk when its memory was lost.
         type: bool
         default: false
+      straggler:
+        description:
+          - What happens when the guest does not release its VFs within C(unplug_s). No VM has been stopped by then.
+          - V(leave) aborts the update of this host; all VMs run on with their VFs.
+          - V(shutdown) asks the guest to power down, and starts it from its disk afterwards. It needs
+            C(cold_start=true). When the guest is not down within C(shutdown_s), it is as with V(leave).
+        type: str
+        choices: [leave, shutdown]
+        default: leave
       heartbeat:
         description: Where the guest logs its heartbeat. Only the report uses it.
         type: dict
   options:
     description:
-      - Deadlines in seconds. C(unplug_s), C(migrate_s), C(start_s), C(answer_s) and C(drivers_s).
+      - Deadlines in seconds. C(unplug_s), C(shutdown_s), C(migrate_s), C(start_s), C(answer_s) and C(drivers_s).
       - What the estimate assumes. C(boot_s), seconds from the kexec to the resume unit, and C(rate_mib_s), disk
         speed.
       - What is allowed. C(allow_writers), files that write C(sriov_numvfs) but are ordered after the update, and

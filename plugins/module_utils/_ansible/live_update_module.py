@@ -22,6 +22,7 @@ from .._model.errors import BadInputError, RefusedError, SriovError
 from .._model.paths import LIVE_UPDATE, PROGRAM
 from .._system import update_folder
 from .._system.sysfs import Sysfs
+from .._vm.record import LEAVE, STRAGGLERS
 from .module import Module
 
 RUN_UNIT = "kvmfleet-live-update.service"
@@ -30,6 +31,7 @@ VM_OPTIONS: dict[str, Any] = {
     "name": {"type": "str", "required": True},
     "priority": {"type": "int", "default": 0},
     "cold_start": {"type": "bool", "default": False},
+    "straggler": {"type": "str", "choices": list(STRAGGLERS), "default": LEAVE},
     "heartbeat": {"type": "dict"},
 }
 REQUEST_OPTIONS: dict[str, Any] = {

@@ -13,14 +13,14 @@ from .._model.errors import BadInputError, SriovError
 from .._system import update_folder
 from .._vm.record import ManifestVm
 from . import claim as _claim
-from . import manifest_file
+from . import manifest_file, release
 from .claim import Claim
 from .machine import FAILURES, LiveHost
 from .manifest import Manifest
 from .restore import Restorer, drop_claim
 from .status import Progress, new_result
 
-UNDONE_ALONE = (update_folder.SAVING, update_folder.SAVED, update_folder.KEXEC)
+UNDONE_ALONE = (update_folder.UNPLUGGING, update_folder.SAVING, update_folder.SAVED, update_folder.KEXEC)
 
 
 def recover(host: LiveHost) -> str | None:
@@ -56,8 +56,9 @@ def abort(host: LiveHost, manifest: Manifest, progress: Progress, why: str) -> s
     lost = _each_quietly(manifest.vms, lambda vm: _bring_back(restorer, vm))
     if host.kexec.loaded():
         quietly(host, host.kexec.unload)
+    left = release.settle(host, manifest, progress)
     phase = update_folder.FAILED if lost else update_folder.ABORTED
-    error = why + (f"; VMs that did not come back: {', '.join(lost)}" if lost else "")
+    error = "; ".join([why, *([f"VMs that did not come back: {', '.join(lost)}"] if lost else []), *left])
     progress.finish(phase, "failed" if lost else "aborted", error, kernel_after=manifest.kernel.release_before)
     return phase
 
@@ -79,7 +80,7 @@ def _bring_back_by_claim(restorer: Restorer, vm: ManifestVm) -> bool:
             return restorer.restore(vm)
         restorer.progress.update_vm(vm.name, result="ended", error="it ended by itself before it was saved")
         return True
-    if claim is not None and claim.state not in (_claim.SAVED, _claim.FAILED):
+    if claim is not None and claim.state not in (_claim.SAVED, _claim.FAILED, _claim.COLD):
         return restorer.restore(vm)
     host.backend(vm).undo(vm, host.folder.state(vm.name))
     drop_claim(host, vm)

@@ -20,7 +20,7 @@ from .._model.paths import NETDEVS, UPDATE_PARAMETER
 from .._model.properties import VfProperties
 from .._model.state import PfState
 from .._system import update_folder
-from .._vm.record import ManifestVf, ManifestVm
+from .._vm.record import LEAVE, SHUTDOWN, STRAGGLERS, ManifestVf, ManifestVm
 from .._vm.vm_facts import VmFacts
 from . import facts as _facts
 from . import kexec, manifest_file, preflight
@@ -32,7 +32,7 @@ from .manifest import Kernel, Manifest, ManifestPf
 from .options import Options
 from .preflight import Verdict
 
-ANNOTATIONS = ("name", "priority", "cold_start", "heartbeat")
+ANNOTATIONS = ("name", "priority", "cold_start", "straggler", "heartbeat")
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,23 @@ def by_name(items: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
             raise BadInputError(f"vms[{number}]: {'unknown key ' + unknown[0] if unknown else 'name is missing'}")
         if not isinstance(item.get("priority", 0), int) or not isinstance(item.get("cold_start", False), bool):
             raise BadInputError(f"vms[{number}]: priority is a whole number, cold_start true or false")
+        _require_straggler(f"vms[{number}]", item)
         annotations[item["name"]] = item
     return annotations
+
+
+def _require_straggler(where: str, item: Mapping[str, Any]) -> None:
+    """Require a policy that is known and possible.
+
+    A VM that is shut down is started from its disk afterwards, which must be allowed.
+    """
+    policy = item.get("straggler", LEAVE)
+    if policy not in STRAGGLERS:
+        raise BadInputError(f"{where}.straggler: {policy!r} is none of {', '.join(STRAGGLERS)}")
+    if policy == SHUTDOWN and item.get("cold_start") is not True:
+        raise BadInputError(
+            f"{where}.straggler: a VM that is shut down starts from its disk afterwards: say cold_start: true too"
+        )
 
 
 def examine(host: LiveHost, request: Request) -> tuple[Facts, Verdict]:
@@ -187,6 +202,7 @@ def _vm(
         started=vm.started,
         unit=vm.unit,
         cold_start=bool(annotations.get("cold_start", False)),
+        straggler=str(annotations.get("straggler", LEAVE)),
         vfs=tuple(ManifestVf(vf.pf, vf.id, vf.address, properties[vf.pf].get(vf.id, VfProperties())) for vf in vm.vfs),
         part=host.backends[vm.backend].prepare(vm),
     )

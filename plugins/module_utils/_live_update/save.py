@@ -8,19 +8,19 @@ Saves all VMs, ends them, and jumps. Until the jump all can be undone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import replace
 
 from .._engine import reading
-from .._model.errors import BadInputError, RefusedError, SriovError
+from .._model.errors import BadInputError, RefusedError
 from .._readers.pfs import read_pfs
 from .._system import pf_lock, update_folder
 from .._vm.candidates import in_the_way, strangers
 from .._vm.record import ManifestVm
 from . import claim as _claim
-from . import manifest_file
+from . import manifest_file, release
 from .abort import abort, progress_of, quietly
+from .at_once import each
 from .claim import Claim
 from .machine import FAILURES, LiveHost
 from .manifest import Manifest
@@ -40,9 +40,11 @@ def run(host: LiveHost) -> str:
     try:
         _look_again(host, manifest, options.host_services)
         manifest = _with_properties_of_now(host, manifest)
-        _save_all(host, manifest, progress)
+        released = release.release_all(host, manifest, progress)
+        progress.enter(update_folder.SAVING)
+        each(released, lambda vm: _save(host, manifest, progress, vm))
         progress.enter(update_folder.SAVED)
-        _each(manifest.vms, lambda vm: host.backend(vm).discard(vm))
+        each(released, lambda vm: host.backend(vm).discard(vm))
         _require_alone(host, [], options.host_services)
         progress.enter(update_folder.KEXEC)
         _sync_journal(host)
@@ -113,15 +115,7 @@ def _armed(host: LiveHost) -> Manifest:
     return manifest
 
 
-def _save_all(host: LiveHost, manifest: Manifest, progress: Progress) -> None:
-    progress.enter(update_folder.SAVING)
-    for vm in manifest.vms:
-        progress.update_vm(vm.name, vfs=[vf.address for vf in vm.vfs], result="running")
-    _each(manifest.vms, lambda vm: _save(host, manifest, progress, vm))
-
-
 def _save(host: LiveHost, manifest: Manifest, progress: Progress, vm: ManifestVm) -> None:
-    host.folder.make_vm(vm.name)
     progress.update_vm(vm.name, result="saving")
     try:
         saved = host.backend(vm).save(vm, host.folder.state(vm.name))
@@ -131,30 +125,12 @@ def _save(host: LiveHost, manifest: Manifest, progress: Progress, vm: ManifestVm
     claim = Claim(
         manifest=manifest.id, vm=vm.name, state=_claim.SAVED, boot_id=manifest.boot_id, unit=vm.unit,
         time=saved.saved_at, size=saved.fingerprint.size, sha256=saved.fingerprint.sha256,
-        paused_at=saved.paused_at, saved_at=saved.saved_at,
+        paused_at=progress.vm(vm.name)["paused_at"] or saved.stopped_at, saved_at=saved.saved_at,
     )  # fmt: skip
     _claim.store(host.folder.vm(vm.name), claim)
-    progress.update_vm(vm.name, paused_at=saved.paused_at, saved_at=saved.saved_at, result="saved")
-    host.log(f"VM {vm.name}: saved, {saved.fingerprint.size} bytes in {saved.saved_at - saved.paused_at:.2f} s")
-
-
-def _each(vms: Sequence[ManifestVm], act: Callable[[ManifestVm], object]) -> None:
-    """Act on all VMs at once.
-
-    After the last has ended, their failures are raised as one `SriovError`.
-    """
-    errors: list[str] = []
-
-    def one(vm: ManifestVm) -> None:
-        try:
-            act(vm)
-        except FAILURES as error:
-            errors.append(f"VM {vm.name}: {error}")
-
-    with ThreadPoolExecutor(max(1, len(vms))) as pool:
-        list(pool.map(one, vms))
-    if errors:
-        raise SriovError("; ".join(errors))
+    times = {"paused_at": claim.paused_at, "stopped_at": saved.stopped_at, "saved_at": saved.saved_at}
+    progress.update_vm(vm.name, **times, result="saved")
+    host.log(f"VM {vm.name}: saved, {saved.fingerprint.size} bytes in {saved.saved_at - saved.stopped_at:.2f} s")
 
 
 def _sync_journal(host: LiveHost) -> None:

@@ -43,18 +43,26 @@ class Progress:
                 self.result["phases"].append({"name": phase, "start": stamp, "end": None})
             self._write(phase, stamp, message)
 
+    def vm(self, name: str) -> dict[str, Any]:
+        """A VM's values in the result."""
+        with self._lock:
+            return dict(self._vm(name))
+
     def update_vm(self, name: str, **values: object) -> None:
         """Set values of one VM in the result.
 
         Kept in memory until the next `enter` or `finish`.
         """
         with self._lock:
-            vm = next((item for item in self.result["vms"] if item["name"] == name), None)
-            if vm is None:
-                vm = {"name": name, "vfs": [], "paused_at": None, "saved_at": None, "resumed_at": None,
-                      "result": "untouched", "error": None}  # fmt: skip
-                self.result["vms"].append(vm)
-            vm.update(values)
+            self._vm(name).update(values)
+
+    def _vm(self, name: str) -> dict[str, Any]:
+        vm: dict[str, Any] | None = next((item for item in self.result["vms"] if item["name"] == name), None)
+        if vm is None:
+            vm = {"name": name, "vfs": [], "paused_at": None, "stopped_at": None, "saved_at": None, "resumed_at": None,
+                  "result": "untouched", "error": None}  # fmt: skip
+            self.result["vms"].append(vm)
+        return vm
 
     def finish(self, phase: str, result: str, error: str | None = None, **facts: object) -> None:
         """End this part of the update: result.json, then status.json.

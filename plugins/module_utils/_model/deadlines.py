@@ -47,11 +47,15 @@ The network goes with the update.
 BUDGET_S = 60.0
 """Default budget of a live update's outage."""
 
-UNPLUG_S = 120.0
-"""Deadline for a guest to release a VF.
+UNPLUG_S = 20.0
+"""Deadline for all guests of a host to release their VFs.
 
-pciehp waits 5 s after the button is pressed.
+pciehp waits 5 s after the button is pressed. The VMs that are ready wait as long for the others, without their VFs.
+After an abort a guest's late answer is awaited as long again.
 """
+
+SHUTDOWN_S = 60.0
+"""Deadline for a guest to shut down, where its policy allows that."""
 
 MIGRATE_S = 600.0
 """Deadline for a VM's state to be written, or read."""

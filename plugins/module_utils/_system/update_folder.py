@@ -14,8 +14,8 @@ from .._model.paths import LIVE_UPDATE
 from . import durable
 from .sysfs import Sysfs
 
-ARMED, SAVING, SAVED, KEXEC, RESUMING, RESTORING, FILLING = (
-    "armed", "saving", "saved", "kexec", "resuming", "restoring", "filling",
+ARMED, UNPLUGGING, SAVING, SAVED, KEXEC, RESUMING, RESTORING, FILLING = (
+    "armed", "unplugging", "saving", "saved", "kexec", "resuming", "restoring", "filling",
 )  # fmt: skip
 
 

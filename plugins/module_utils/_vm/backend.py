@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .._model.deadlines import ANSWER_S, MIGRATE_S, START_S, UNPLUG_S
+from .._model.deadlines import ANSWER_S, MIGRATE_S, SHUTDOWN_S, START_S, UNPLUG_S
 from .._model.errors import SriovError
 from .._model.state import PfState
 from .record import ManifestVm
@@ -22,6 +22,7 @@ class Deadlines:
     """Deadlines of the waits for a VM, in seconds."""
 
     unplug_s: float = UNPLUG_S
+    shutdown_s: float = SHUTDOWN_S
     migrate_s: float = MIGRATE_S
     start_s: float = START_S
     answer_s: float = ANSWER_S
@@ -31,11 +32,10 @@ class Deadlines:
 class Saved:
     """Times and fingerprint of a saved VM.
 
-    ``paused_at``: when unplug (or stop) was requested; ``saved_at``: when the state was durable; in seconds since the
-    epoch.
+    ``stopped_at``: when the guest was stopped; ``saved_at``: when the state was durable; in seconds since the epoch.
     """
 
-    paused_at: float
+    stopped_at: float
     saved_at: float
     fingerprint: Fingerprint
 
@@ -44,6 +44,13 @@ class NeverRanError(SriovError):
     """A restored VM was not started.
 
     It has executed nothing since its save.
+    """
+
+
+class StragglerError(SriovError):
+    """A guest that does not release its VFs.
+
+    In time, or at all. Its policy decides what becomes of the update.
     """
 
 
@@ -97,14 +104,36 @@ class Backend(Protocol):
         Whoever started it.
         """
 
-    def save(self, vm: ManifestVm, state: str) -> Saved:
-        """Stop the VM and seal its state in the file ``state``.
+    def release(self, vm: ManifestVm, state: str) -> None:
+        """Unplug all VFs of a VM, which goes on running.
 
-        A path on this machine. `undo` can still undo it.
+        In at most ``unplug_s``, else raises `StragglerError`. ``state`` is the file of `save`, a path on this machine;
+        notes for `undo` may be beside it.
+        """
+
+    def save(self, vm: ManifestVm, state: str) -> Saved:
+        """Stop a VM that has no VF and seal its state.
+
+        In the file ``state``. `undo` can still undo it.
         """
 
     def undo(self, vm: ManifestVm, state: str) -> None:
-        """Resume a VM where it was stopped, however far the save came."""
+        """Let a VM run with its VFs again.
+
+        However far `release` or `save` came.
+        """
+
+    def settle(self, vm: ManifestVm, state: str) -> str | None:
+        """After `undo`, plug again what the guest releases late.
+
+        In at most ``unplug_s``. Returns what is left to a person to look after, None for nothing.
+        """
+
+    def power_down(self, vm: ManifestVm) -> None:
+        """Ask the guest to shut down, and wait for its end.
+
+        In at most ``shutdown_s``. It is started by `cold_start` later.
+        """
 
     def discard(self, vm: ManifestVm) -> None:
         """End a saved VM and wait until it is gone.

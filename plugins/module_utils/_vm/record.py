@@ -11,6 +11,9 @@ from typing import Any
 
 from .._model.properties import VfProperties
 
+LEAVE, SHUTDOWN = "leave", "shutdown"
+STRAGGLERS = (LEAVE, SHUTDOWN)
+
 
 @dataclass(frozen=True)
 class ManifestVf:
@@ -26,7 +29,8 @@ class ManifestVf:
 class ManifestVm:
     """A VM's state while arming.
 
-    ``part``: data for its backend alone.
+    ``straggler``: what becomes of a VM that does not release its VFs in time, one of `STRAGGLERS`; ``part``: data for
+    its backend alone.
     """
 
     name: str
@@ -36,5 +40,6 @@ class ManifestVm:
     started: int
     unit: str
     cold_start: bool
+    straggler: str
     vfs: tuple[ManifestVf, ...]
     part: Mapping[str, Any]

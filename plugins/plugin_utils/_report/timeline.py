@@ -19,10 +19,10 @@ It only decides on which side of a bar its text goes.
 """
 
 CSS = """
-:root { --saving: #3b6fd4; --saved: #6a5acd; --kexec: #d9622b; --resuming: #0f8b8d; --restoring: #2e9e5b;
-  --filling: #98a2b3; --vm: #c2255c; --vf: #3b6fd4; }
-@media (prefers-color-scheme: dark) { :root { --saving: #6f9bf0; --saved: #9c8ff0; --kexec: #f08a55;
-  --resuming: #3fbfc1; --restoring: #5ccb87; --filling: #6b7688; --vm: #f06595; --vf: #6f9bf0; } }
+:root { --unplugging: #b7791f; --saving: #3b6fd4; --saved: #6a5acd; --kexec: #d9622b; --resuming: #0f8b8d;
+  --restoring: #2e9e5b; --filling: #98a2b3; --vm: #c2255c; --vf: #3b6fd4; }
+@media (prefers-color-scheme: dark) { :root { --unplugging: #e0a93b; --saving: #6f9bf0; --saved: #9c8ff0;
+  --kexec: #f08a55; --resuming: #3fbfc1; --restoring: #5ccb87; --filling: #6b7688; --vm: #f06595; --vf: #6f9bf0; } }
 svg { width: 100%; height: auto; display: block; } svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
 svg text.dim { fill: var(--dim); } svg line { stroke: var(--line); }
 """
@@ -31,8 +31,8 @@ svg text.dim { fill: var(--dim); } svg line { stroke: var(--line); }
 ``--ink``, ``--dim`` and ``--line`` are those of the page around them.
 """
 LABELS = {
-    "saving": "save VMs", "saved": "release VMs", "kexec": "kexec and boot", "resuming": "enable VFs",
-    "restoring": "restore VMs", "filling": "add other VFs",
+    "unplugging": "unplug VFs", "saving": "save VMs", "saved": "release VMs", "kexec": "kexec and boot",
+    "resuming": "enable VFs", "restoring": "restore VMs", "filling": "add other VFs",
 }  # fmt: skip
 
 

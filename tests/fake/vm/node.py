@@ -30,7 +30,7 @@ from .granted import Granted
 from .qemu import FakeQemu, QemuRefusalError, Script
 
 OLD, NEW = "6.12.0-old", "6.12.0-new"
-DEADLINES = Deadlines(unplug_s=0.3, migrate_s=1.0, start_s=1.0, answer_s=0.7)
+DEADLINES = Deadlines(unplug_s=0.3, shutdown_s=0.3, migrate_s=1.0, start_s=1.0, answer_s=0.7)
 
 
 def stat(pid: int, name: str, started: int | None = None) -> str:
@@ -64,9 +64,9 @@ class NodeSysfs(FakeSysfs):
 class FakeNode:
     """A host for live updates; ``live`` is what the live update takes.
 
-    ``scripts``: faults, by VM. ``reboot_errno``: how the kexec is refused. ``on_run``: called with each argv before it
-    runs. ``granted``: what each unit has; ``slices``: files of slices' settings; ``unit_files``:
-    states of unit files.
+    ``scripts``: faults, by VM; ``commands``: of all monitors, with the VM's name. ``reboot_errno``: how the kexec is
+    refused. ``on_run``: called with each argv before it runs. ``granted``: what each unit has; ``slices``: files of
+    slices' settings; ``unit_files``: states of unit files.
     """
 
     def __init__(self, root: Path, interface: str = "vf-id") -> None:
@@ -76,6 +76,7 @@ class FakeNode:
         self.qemus: list[FakeQemu] = []
         self.plugged: list[tuple[str, str, dict[str, object]]] = []
         self.calls: list[list[str]] = []
+        self.commands: list[tuple[str, str]] = []
         self.loaded: str | None = None
         self.reboot_errno = 0
         self.going_down = False

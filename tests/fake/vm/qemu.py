@@ -44,13 +44,15 @@ VERSION = {"qemu": {"major": 10, "minor": 0, "micro": 2}, "package": ""}
 class Script:
     """Faults of a QEMU, by operation.
 
-    ``unplug`` ok/never/refused, ``migrate`` ok/refused/fails/stays, ``incoming`` ok/fails/exits, ``add`` ok/fails/lost,
-    ``busy``: how often a VF's group is busy, ``start`` ok/exits, ``quit`` ok/ignored/lingers, ``cont`` ok/refused,
-    ``blinks``: how often a slot's power indicator blinks; ``blocked``: reasons of
-    query-migrate.
+    ``unplug`` ok/never/refused/late (``late_s`` after it was asked), ``power`` ok/ignored/stays, ``migrate``
+    ok/refused/fails/stays, ``incoming`` ok/fails/exits, ``add`` ok/fails/lost, ``busy``: how often a VF's group is
+    busy, ``start`` ok/exits, ``quit`` ok/ignored/lingers, ``cont`` ok/refused, ``blinks``: how often a slot's power
+    indicator blinks; ``blocked``: reasons of query-migrate.
     """
 
     unplug: str = "ok"
+    late_s: float = 0.0
+    power: str = "ignored"
     migrate: str = "ok"
     incoming: str = "ok"
     add: str = "ok"
@@ -86,6 +88,9 @@ class FakeQemu:
         self.capabilities = {"multifd": False, "mapped-ram": False}
         self.parameters: dict[str, object] = {"max-bandwidth": 1 << 27, "mode": "normal", "tls-creds": ""}
         self.devices: dict[str, dict[str, Any]] = {}
+        self.pending: set[str] = set()
+        self.lock = threading.RLock()
+        self.stream: TextIO | None = None
         self.plugged_bytes = 0
         self.plugged_later: set[str] = set()
         self.alive = True
@@ -123,14 +128,17 @@ class FakeQemu:
                 return
             with contextlib.suppress(OSError), connection, connection.makefile("rw", encoding="utf-8") as stream:
                 _send(stream, {"QMP": {"version": VERSION, "capabilities": []}})
+                self.stream = stream
                 for line in stream:
-                    self._answer(stream, json.loads(line))
+                    with self.lock:
+                        self._answer(stream, json.loads(line))
                     if not self.alive:
                         break
 
     def _answer(self, stream: TextIO, request: dict[str, Any]) -> None:
         command = request["execute"]
         self.commands.append(command)
+        self.node.commands.append((self.name, command))
         try:
             if command in self.script.answers:
                 value = self.script.answers[command]
@@ -139,11 +147,17 @@ class FakeQemu:
             answer = {"return": {} if value is None else value, "id": request.get("id")}
         except QemuRefusalError as error:
             answer = {"error": {"class": "GenericError", "desc": str(error)}, "id": request.get("id")}
-        for event in self._events:
-            _send(stream, event)
-        self._events.clear()
+        self._send_events()
         if self.alive or command == "quit":
             _send(stream, answer)
+
+    def _send_events(self) -> None:
+        """Send events to whoever is connected; they are lost for others."""
+        events = list(self._events)
+        self._events.clear()
+        if self.stream is not None:
+            for event in events:
+                _send(self.stream, event)
 
     def _event(self, name: str, **data: object) -> None:
         self._events.append({"event": name, "data": data, "timestamp": {"seconds": 0, "microseconds": 0}})
@@ -217,9 +231,34 @@ class FakeQemu:
         if self.script.unplug == "refused":
             self._event("DEVICE_UNPLUG_GUEST_ERROR", device=id, path=f"/machine/peripheral/{id}")
         elif self.script.unplug == "ok":
-            self._hold(self.devices.pop(id)["host"], False)
-            self._event("DEVICE_DELETED", path=f"/machine/peripheral/{id}/virtio-backend")
-            self._event("DEVICE_DELETED", device=id, path=f"/machine/peripheral/{id}")
+            self._release(id)
+        elif self.script.unplug == "late":
+            self.pending.add(id)
+            timer = threading.Timer(self.script.late_s, self.answer_late)
+            timer.daemon = True
+            timer.start()
+
+    def _release(self, id: str) -> None:
+        self._hold(self.devices.pop(id)["host"], False)
+        self._event("DEVICE_DELETED", path=f"/machine/peripheral/{id}/virtio-backend")
+        self._event("DEVICE_DELETED", device=id, path=f"/machine/peripheral/{id}")
+
+    def answer_late(self) -> None:
+        """Release what was asked for, as a guest does at last."""
+        with self.lock:
+            for id in sorted(self.pending) if self.alive else ():
+                self._release(id)
+            self.pending.clear()
+            with contextlib.suppress(OSError, ValueError):
+                self._send_events()
+
+    def do_system_powerdown(self) -> None:
+        if self.script.power == "ok":
+            self._event("SHUTDOWN", guest=True, reason="guest-shutdown")
+            self.end()
+        elif self.script.power == "stays":
+            self._event("SHUTDOWN", guest=True, reason="guest-shutdown")
+            self.status = "shutdown"
 
     def do_device_add(self, **device: object) -> None:
         self._plug(device)

@@ -31,6 +31,7 @@ class ToyVm:
     color: str
     vf: str
     running: bool = True
+    released: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,23 @@ class ToyBackend:
     def pid(self, name: str) -> int | None:
         return 9 if name in self.table else None
 
+    def release(self, vm: ManifestVm, state: str) -> None:
+        self.table[vm.name].released = True
+
     def save(self, vm: ManifestVm, state: str) -> Saved:
+        assert self.table[vm.name].released
         self.table[vm.name].running = False
         Path(state).write_text(json.dumps({"n": self.table[vm.name].n}))
         return Saved(time.time(), time.time(), state_file.seal(state))
 
     def undo(self, vm: ManifestVm, state: str) -> None:
-        self.table[vm.name].running = True
+        self.table[vm.name].running, self.table[vm.name].released = True, False
+
+    def settle(self, vm: ManifestVm, state: str) -> str | None:
+        return None
+
+    def power_down(self, vm: ManifestVm) -> None:
+        del self.table[vm.name]
 
     def discard(self, vm: ManifestVm) -> None:
         if self.table[vm.name].running:

@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """VM backend `qemu`: saves VMs to files, with their VFs unplugged.
 
-A save unplugs the VFs, stops the guest and writes its state; a restore starts QEMU anew, loads the state, plugs the VFs
-and lets the guest run. Each step does what is left, by QEMU's own status, so that an interrupted save can be undone and
-an interrupted restore finished. Nothing here ends a QEMU whose state is not complete, durable and fingerprinted.
+VFs are unplugged while the guest runs; a save stops it and writes its state; a restore starts QEMU anew, loads the
+state, plugs the VFs and lets the guest run. Each step does what is left, by QEMU's own status, so that an interrupted
+save can be undone and an interrupted restore finished. Nothing here ends a QEMU whose state is not complete, durable
+and fingerprinted.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from .needs import BRIDGE, Need
 from .part import QemuPart
 from .probe import Probe
 from .qmp import Qmp
+from .unplug import Unplug
 
 
 @dataclass(frozen=True)
@@ -80,30 +82,43 @@ class QemuBackend:
     def pid(self, name: str) -> int | None:
         return discovery.find_live(self.sysfs, name)
 
-    def save(self, vm: ManifestVm, state: str) -> Saved:
-        """Unplug the VFs, stop the guest, write and seal its state.
-
-        ``state`` is a path on this machine. QEMU stays: `undo` can undo it.
-        """
+    def release(self, vm: ManifestVm, state: str) -> None:
         with self._guest(vm) as guest:
             devices = guest.devices()
             guest.require_as_armed(devices)
+            _unplug(guest, state).release(devices)
+
+    def save(self, vm: ManifestVm, state: str) -> Saved:
+        """Stop the guest, write and seal its state.
+
+        QEMU stays: `undo` can undo it.
+        """
+        with self._guest(vm) as guest:
+            guest.require_released()
             migration.set_for_save(guest.qmp, f"{state}.settings")
-            paused_at = self.now()
-            guest.unplug(devices)
+            stopped_at = self.now()
             guest.migrate(state)
         fingerprint = state_file.seal(state)
-        return Saved(paused_at, self.now(), fingerprint)
+        return Saved(stopped_at, self.now(), fingerprint)
 
     def undo(self, vm: ManifestVm, state: str) -> None:
-        """Undo a save in the QEMU that is still there.
+        """Undo release and save in the QEMU that is still there.
 
-        However far the save came: VFs are plugged again and the guest runs.
+        However far they came: VFs are plugged again and the guest runs.
         """
         with self._guest(vm) as guest:
             guest.cancel_migration()
-            guest.go_on()
+            guest.go_on(may_leave=_unplug(guest, state).left())
             migration.put_back(guest.qmp, f"{state}.settings")
+
+    def settle(self, vm: ManifestVm, state: str) -> str | None:
+        with self._guest(vm) as guest:
+            return _unplug(guest, state).settle()
+
+    def power_down(self, vm: ManifestVm) -> None:
+        with self._guest(vm) as guest:
+            guest.power_down()
+            self._until_gone(guest.qmp.pid, vm)
 
     def discard(self, vm: ManifestVm) -> None:
         """End the QEMU of a VM whose state is safe.
@@ -201,6 +216,9 @@ class QemuBackend:
         pid = qmp.pid
         qmp.execute("quit")
         qmp.wait_closed(self.deadlines.answer_s)
+        self._until_gone(pid, vm)
+
+    def _until_gone(self, pid: int, vm: ManifestVm) -> None:
         self._until(lambda: self.sysfs.link(f"/proc/{pid}/exe") is None, f"QEMU {pid} of VM {vm.name} to exit")
 
     def _await(self, needs: Iterable[Need], vm: ManifestVm) -> None:
@@ -225,3 +243,7 @@ class QemuBackend:
             if time.monotonic() >= until:
                 raise DeadlineError(f"gave up waiting for {what}")
             self.sleep(UNIT_PAUSE_S)
+
+
+def _unplug(guest: Guest, state: str) -> Unplug:
+    return Unplug(guest, f"{state}.unplug")

@@ -3,23 +3,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The guest of a QEMU, controlled through its monitor.
 
-To save: unplug, stop and migrate. To restore: load, plug and continue.
+To save: stop and migrate (`unplug` comes before). To restore: load, plug and continue.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from ..._model.deadlines import BUSY_PAUSE_S, MONITOR_PAUSE_S
+from ..._model.deadlines import MONITOR_PAUSE_S
 from ..._model.errors import DeadlineError, SriovError
 from ..backend import Deadlines, NeverRanError
 from ..record import ManifestVm
 from . import qmp as _qmp
 from .devices import GuestDevice, vfio_devices
 from .part import QemuPart
-from .qmp import Qmp, QmpError
+from .qmp import Qmp, QmpClosedError, QmpError
 
 MIGRATING = ("active", "setup", "device", "pre-switchover")
 
@@ -51,42 +52,22 @@ class Guest:
             raise SriovError(
                 f"VM {self.vm.name} owns VFs {sorted(have)}, armed were {sorted(armed)}: arm the update again"
             )
+        self._require_running()
+
+    def require_released(self) -> None:
+        """Require a running VM without any VF.
+
+        Raises `SriovError`: somebody plugged one again, or stopped it.
+        """
+        have = sorted(f"{device.address} ({device.handle})" for device in self.devices())
+        if have:
+            raise SriovError(f"VM {self.vm.name} has VF {', '.join(have)} although it released all: it is not saved")
+        self._require_running()
+
+    def _require_running(self) -> None:
         status = self.status()
         if status != "running":
             raise SriovError(f"VM {self.vm.name} is {status}, not running: it is not saved")
-
-    def unplug(self, devices: Sequence[GuestDevice]) -> None:
-        """Unplug all VFs at once.
-
-        Each guest driver takes its time: pciehp waits 5 s after the button is pressed.
-        """
-        until = time.monotonic() + self.deadlines.unplug_s
-        for device in devices:
-            self._request_unplug(device, until)
-        for device in devices:
-            what = f"VM {self.vm.name} to release VF {device.address} ({device.handle})"
-            event = self.qmp.wait_event(_about(device), what, until - time.monotonic())
-            if event["event"] != "DEVICE_DELETED":
-                raise SriovError(
-                    f"VM {self.vm.name}: the guest refused to unplug VF {device.address} ({device.handle})"
-                )
-
-    def _request_unplug(self, device: GuestDevice, until: float) -> None:
-        """Press the button of a VF's slot.
-
-        Again while the guest is busy with an earlier press: its power indicator blinks then, for at most 5 s
-        (hw/pci/pcie.c, pcie_cap_slot_unplug_request_cb).
-        """
-        while True:
-            try:
-                self.qmp.execute("device_del", id=device.handle)
-                return
-            except QmpError as error:
-                if "already in the process of unplug" in error.description:
-                    return
-                if "guest is busy" not in error.description or time.monotonic() >= until:
-                    raise
-                self.sleep(BUSY_PAUSE_S)
 
     def migrate(self, state: str) -> None:
         """Stop the guest and write it to the file ``state``."""
@@ -96,6 +77,19 @@ class Guest:
         status = self.status()
         if status != "postmigrate":
             raise SriovError(f"the migration is complete but QEMU is {status}, expected postmigrate")
+
+    def power_down(self) -> None:
+        """Press the power button, and wait until QEMU ends.
+
+        One with -no-shutdown stays with status shutdown (qapi/run-state.json), and is ended.
+        """
+        with suppress(QmpClosedError):
+            self.qmp.execute("system_powerdown")
+            what = f"VM {self.vm.name} to shut down"
+            self.qmp.wait_event(lambda event: event["event"] == "SHUTDOWN", what, self.deadlines.shutdown_s)
+            if self.status() == "shutdown":
+                self.qmp.execute("quit")
+            self.qmp.wait_closed(self.deadlines.answer_s)
 
     def cancel_migration(self) -> None:
         """End a migration that is under way, with whatever result."""
@@ -119,20 +113,28 @@ class Guest:
             self.qmp.execute("migrate-incoming", uri=f"file:{state}", **extra)
         _qmp.poll_migration(self.qmp, self.deadlines.migrate_s, self.sleep)
 
-    def go_on(self, before_run: Callable[[], None] = lambda: None, *, loaded: bool = False) -> None:
+    def go_on(
+        self,
+        before_run: Callable[[], None] = lambda: None,
+        *,
+        loaded: bool = False,
+        may_leave: Collection[str] = frozenset(),
+    ) -> None:
         """Plug missing VFs and continue the guest, then verify both.
 
-        ``loaded``: its state was loaded by this very call. Raises `NeverRanError` when QEMU refuses to start it then.
+        ``loaded``: its state was loaded by this very call. ``may_leave``: VFs that the guest may release meanwhile.
+        Raises `NeverRanError` when QEMU refuses to start it then.
         """
+        wanted = {vf.address for vf in self.vm.vfs}.difference(may_leave)
         plugged = {device.address for device in self.devices()}
         for vf in self.vm.vfs:
-            if vf.address not in plugged:
-                self._plug(vf.address)
+            if vf.address in wanted - plugged:
+                self.plug(vf.address)
         if not self.qmp.execute("query-status")["running"]:
             before_run()
             self._continue(loaded)
         status = self.qmp.execute("query-status")
-        missing = {vf.address for vf in self.vm.vfs} - {device.address for device in self.devices()}
+        missing = wanted - {device.address for device in self.devices()}
         if not status["running"] or missing:
             lost = ", ".join(sorted(missing)) or "none"
             raise SriovError(f"VM {self.vm.name} is {status['status']}, VFs missing: {lost}")
@@ -150,7 +152,7 @@ class Guest:
                 raise
             raise NeverRanError(f"VM {self.vm.name} was not started: {error}") from error
 
-    def _plug(self, address: str) -> None:
+    def plug(self, address: str) -> None:
         """Plug one VF, again while its group is busy.
 
         A group can be open only once (drivers/vfio/group.c): udev may have it for a moment.
@@ -164,8 +166,3 @@ class Guest:
                 if "busy" not in error.description or time.monotonic() >= until:
                     raise
                 self.sleep(MONITOR_PAUSE_S)
-
-
-def _about(device: GuestDevice) -> Callable[[_qmp.Message], bool]:
-    names = ("DEVICE_DELETED", "DEVICE_UNPLUG_GUEST_ERROR")
-    return lambda event: event["event"] in names and event.get("data", {}).get("path") == device.path

@@ -39,12 +39,12 @@ PF = "0000:03:00.0"
 VF: dict[str, Any] = {"pf": PF, "id": 6, "address": "0000:04:11.4", "properties": {"vlan": 9}}
 VM: dict[str, Any] = {
     "name": "web1", "backend": "qemu", "priority": 0, "pid": 77, "started": 770, "unit": "u",
-    "cold_start": False, "vfs": [VF],
+    "cold_start": False, "straggler": "leave", "vfs": [VF],
     "part": {"qmp": "/run/q", "argv": ["qemu"], "restore_argv": ["qemu"], "cwd": "/",
              "devices": {"0000:04:11.4": {"host": "x"}}},
 }  # fmt: skip
 GOOD: dict[str, Any] = {
-    "schema": 2, "id": "0" * 32, "created": 1.5, "host": "h1", "boot_id": "b1", "budget_s": 60, "options": {},
+    "schema": 3, "id": "0" * 32, "created": 1.5, "host": "h1", "boot_id": "b1", "budget_s": 60, "options": {},
     "modules": ["tun"],
     "kernel": {"release_before": "a", "release_after": "b", "image": "/i", "initrd": None, "cmdline": "c"},
     "pfs": [{"pf": PF, "driver": "igb", "netdev": "eth0", "netdev_up": True, "hardware_vfs": 7, "present_vfs": "0-6",
@@ -81,8 +81,8 @@ def test_good_manifest_round_trips(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("schema", 1, "manifest.schema: 1, this version knows 2; arm the update again"),
-        ("schema", 3, "manifest.schema: 3, this version knows 2"),
+        ("schema", 2, "manifest.schema: 2, this version knows 3; arm the update again"),
+        ("schema", 4, "manifest.schema: 4, this version knows 3"),
         ("id", "xyz", "is not 32 hexadecimal digits"),
         ("created", "now", "manifest.created: expected number, found 'now'"),
         ("budget_s", True, "manifest.budget_s: expected number, found True"),

@@ -71,12 +71,12 @@ def test_result_has_what_the_report_needs(node: FakeNode, pf: FakePf) -> None:
     assert found["present_ids_at_last_restore"] == {pf.address: [6], nvme.address: []}
     assert found["vfs_present_at_end"] == {pf.address: 7, nvme.address: 5}
     names = [item["name"] for item in found["phases"]]
-    assert names == ["saving", "saved", "kexec", "resuming", "restoring", "filling"]
+    assert names == ["unplugging", "saving", "saved", "kexec", "resuming", "restoring", "filling"]
     times = [moment for item in found["phases"] for moment in (item["start"], item["end"])]
     assert times == sorted(times)
     vm = found["vms"][0]
     assert vm["result"] == "restored"
-    assert vm["paused_at"] < vm["saved_at"] < vm["resumed_at"]
+    assert vm["paused_at"] < vm["stopped_at"] < vm["saved_at"] < vm["resumed_at"]
 
 
 def test_autoprobe_and_all_vfs_come_back(node: FakeNode, pf: FakePf) -> None:

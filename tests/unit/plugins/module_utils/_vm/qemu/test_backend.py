@@ -5,97 +5,32 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import shutil
-import subprocess
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, SriovError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import state_file
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Deadlines
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import StragglerError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import argv as _qemu_argv
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import devices as _qemu_devices
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp as _qmp
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.backend import QemuBackend
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.guest import Guest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.part import QemuPart
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.properties import NUMBER, UNSET, DeviceProperties
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.unplug import Unplug
+from tests.fake.vm.real import PROGRAM, Machine, running
 
-PROGRAM = shutil.which("qemu-system-x86_64")
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="qemu-system-x86_64 is not installed")
 SMALL = "virtio-rng-pci"
 
 
-class Machine:
-    """Starts processes as systemd-run would; all are ended with the test."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.processes: list[subprocess.Popen[bytes]] = []
-        self.qmp = str(folder / "q")
-        self.argv = [
-            str(PROGRAM), "-name", "guest=real", "-accel", "tcg", "-M", "q35", "-m", "32", "-nodefaults",
-            "-display", "none",
-            "-device", "pcie-root-port,id=rp1,chassis=1", "-qmp", f"unix:{self.qmp},server=on,wait=off",
-        ]  # fmt: skip
-        self.backend = QemuBackend(
-            Sysfs(), self.run, Deadlines(unplug_s=1.0, migrate_s=10.0, start_s=20.0, answer_s=10.0)
-        )
-
-    def run(self, argv: Sequence[str]) -> str:
-        if argv[0] == "systemctl":
-            return "active" if self.processes and self.processes[-1].poll() is None else "inactive"
-        self.start(list(argv)[list(argv).index("--") + 1 :])
-        return ""
-
-    def start(self, argv: list[str]) -> None:
-        self.processes.append(subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-
-    def wait(self) -> None:
-        """Wait until it answers.
-
-        Its socket exists a moment before it listens.
-        """
-        until = time.monotonic() + 20
-        while time.monotonic() < until:
-            with contextlib.suppress(SriovError), _qmp.connect(self.qmp, 5.0):
-                return
-            time.sleep(0.01)
-        raise AssertionError("QEMU does not answer")
-
-    def vm(self, machines: dict[str, str]) -> ManifestVm:
-        return ManifestVm(
-            name="real", backend="qemu", priority=0, pid=1, started=1, unit="real.service", cold_start=False, vfs=(),
-            part={"qmp": self.qmp, "argv": self.argv, "restore_argv": _qemu_argv.for_restore(self.argv, machines),
-                  "cwd": "/", "devices": {}},
-        )  # fmt: skip
-
-    def status(self) -> str:
-        return self.backend.ask(self.qmp, self.argv).status
-
-    def end(self) -> None:
-        for process in self.processes:
-            process.kill()
-            process.wait()
-
-
 @pytest.fixture
 def machine() -> Iterator[Machine]:
-    folder = Path(tempfile.mkdtemp(prefix="kf"))
-    found = Machine(folder)
-    found.start(found.argv)
-    found.wait()
-    yield found
-    found.end()
-    shutil.rmtree(folder)
+    with running() as found:
+        yield found
 
 
 def test_save_undo_save_release_restore(machine: Machine) -> None:
@@ -108,7 +43,7 @@ def test_save_undo_save_release_restore(machine: Machine) -> None:
         machine.backend.save(vm, state)
     machine.backend.undo(vm, state)
     saved = machine.backend.save(vm, state)
-    assert saved.paused_at < saved.saved_at
+    assert saved.stopped_at < saved.saved_at
     machine.backend.discard(vm)
     machine.processes[0].wait(10)
     state_file.verify(state, saved.fingerprint)
@@ -250,8 +185,8 @@ def test_guest_that_never_answers_an_unplug(machine: Machine, monkeypatch: pytes
         vm = machine.vm({})
         guest = Guest(qmp, vm, QemuPart.of(vm), machine.backend.deadlines, time.sleep)
         for _attempt in range(2):
-            with pytest.raises(SriovError, match="gave up waiting for VM real to release VF"):
-                guest.unplug(devices)
+            with pytest.raises(StragglerError, match="gave up waiting for VM real to release VF"):
+                Unplug(guest, str(machine.folder / "state.unplug")).release(devices)
         assert [device.handle for device in _qemu_devices.vfio_devices(qmp, machine.argv)] == ["r0"]
 
 

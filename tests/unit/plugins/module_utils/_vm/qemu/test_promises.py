@@ -22,6 +22,7 @@ def saved(node: FakeNode) -> tuple[Manifest, Path]:
     """The VM, saved by itself; its manifest and its state."""
     manifest = arm(node)
     state = node.host.root / "state"
+    node.qemu.release(manifest.vms[0], str(state))
     node.qemu.save(manifest.vms[0], str(state))
     return manifest, state
 
