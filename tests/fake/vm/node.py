@@ -26,6 +26,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.registry import
 from ..linux.host import FakeHost
 from ..linux.pf import FakePf, FakeVf
 from ..linux.sysfs import FakeSysfs
+from .bridges import FakeBridges
 from .granted import Granted
 from .qemu import FakeQemu, QemuRefusalError, Script
 
@@ -86,6 +87,7 @@ class FakeNode:
         self.unit_files: dict[str, str] = {}
         self.on_run: Callable[[list[str]], None] = lambda argv: None
         self.log: list[str] = []
+        self.bridges = FakeBridges(root)
         self._pids = itertools.count(1000)
         self._drivers: dict[str, str | None] = {}
         self._files()
@@ -180,6 +182,7 @@ class FakeNode:
         """
         for qemu in self.qemus:
             qemu.end()
+        self.bridges.end()
         shutil.rmtree(self.host.root / "run", ignore_errors=True)
         for pf in self.host.pfs.values():
             pf.enabled, pf.vfs, pf.properties, pf.autoprobe = 0, {}, {}, True
@@ -198,6 +201,8 @@ class FakeNode:
         self.on_run(words)
         if words[0] == "systemd-run":
             return self._systemd_run(words)
+        if words[0] in ("bridge", "tc"):
+            return self.bridges.run(words)
         if words[:2] == ["systemctl", "show"]:
             return self._show(words)
         if words == ["systemctl", "is-system-running"]:
@@ -243,6 +248,7 @@ class FakeNode:
             (proc / name).write_text(text)
         (proc / "cmdline").write_text("\0".join(argv) + "\0")
         qemu = FakeQemu(self, argv, unit, pid)
+        self.bridges.attach(pid, argv)
         self.qemus.append(qemu)
         return qemu
 

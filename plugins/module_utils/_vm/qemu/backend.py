@@ -28,7 +28,7 @@ from ..backend import Deadlines, Saved
 from ..record import ManifestVm
 from ..vm_facts import VmFacts
 from . import argv as _qemu_argv
-from . import discovery, migration, refusals
+from . import discovery, migration, refusals, taps
 from . import probe as _qemu_probe
 from . import qmp as _qmp
 from .guest import Guest
@@ -140,6 +140,8 @@ class QemuBackend:
             self.start(vm, QemuPart.of(vm).restore_argv)
         with self._wait_for_guest(vm) as guest:
             incoming = guest.status() == "inmigrate"
+            if guest.status() != "running":
+                self._set_taps(vm, guest)
             if incoming:
                 guest.load(state)
             guest.go_on(before_run, loaded=incoming)
@@ -163,8 +165,10 @@ class QemuBackend:
 
         First those of its command line, then those plugged later.
         """
-        self.start(vm, _qemu_argv.for_cold_start(QemuPart.of(vm).argv))
+        part = QemuPart.of(vm)
+        self.start(vm, [*_qemu_argv.for_cold_start(part.argv), *(["-S"] if part.taps else [])])
         with self._wait_for_guest(vm) as guest:
+            self._set_taps(vm, guest)
             guest.go_on()
 
     def start(self, vm: ManifestVm, argv: Sequence[str]) -> None:
@@ -220,6 +224,10 @@ class QemuBackend:
 
     def _until_gone(self, pid: int, vm: ManifestVm) -> None:
         self._until(lambda: self.sysfs.link(f"/proc/{pid}/exe") is None, f"QEMU {pid} of VM {vm.name} to exit")
+
+    def _set_taps(self, vm: ManifestVm, guest: Guest) -> None:
+        part = QemuPart.of(vm)
+        taps.set_again(self.sysfs, self.run, guest.qmp.pid, part.argv, part.taps)
 
     def _await(self, needs: Iterable[Need], vm: ManifestVm) -> None:
         """Wait for all that the host must have, for ``start_s`` at most.

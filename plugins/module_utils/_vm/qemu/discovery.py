@@ -19,6 +19,7 @@ from ..candidates import PROGRAM, control_group, program, started, trusted, unit
 from ..vm_facts import VmFacts
 from . import argv as _qemu_argv
 from . import needs as _needs
+from . import taps as _taps
 from . import unit as _unit_settings
 from .facts import QemuFacts
 from .probe import Probe
@@ -84,6 +85,7 @@ def _facts(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState], pid: in
         probe_error=error,
         unit=_unit_settings.read(sysfs, run, pid, cgroup),
         needs=_needs.read(sysfs, run, argv, cwd, qmp),
+        taps=_taps.read(sysfs, run, pid, argv),
     )
     service = service or f"kvmfleet-vm-{name}.service"
     memory = probe.memory_bytes if probe else _memory(argv)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ..vm_facts import VmFacts
 from .needs import Needs
 from .probe import Probe
+from .taps import Taps
 from .unit import UnitSettings
 
 
@@ -19,7 +20,7 @@ class QemuFacts:
 
     ``qmp``: path of its monitor, None without one; ``probe`` or ``probe_error``: the answer of that. ``fragment``: file
     of its unit, ``restart``: Restart= of that; ``unit``: what it
-    grants; ``needs``: of the host.
+    grants; ``needs``: of the host; ``taps``: interfaces in bridges.
     """
 
     argv: tuple[str, ...]
@@ -34,6 +35,7 @@ class QemuFacts:
     probe_error: str | None
     unit: UnitSettings = field(default_factory=UnitSettings)
     needs: Needs = field(default_factory=Needs)
+    taps: Taps = field(default_factory=Taps)
 
     @classmethod
     def of(cls, vm: VmFacts) -> QemuFacts:

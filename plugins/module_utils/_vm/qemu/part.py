@@ -16,9 +16,10 @@ from ..vm_facts import VmFacts
 from . import argv as _argv
 from .facts import QemuFacts
 from .needs import Need
+from .taps import Tap
 from .unit import UnitSettings
 
-OPTIONAL = ("unit", "needs")
+OPTIONAL = ("unit", "needs", "taps")
 """Keys that manifests of earlier versions lack."""
 
 
@@ -28,7 +29,7 @@ class QemuPart:
 
     ``argv``: its own command line; ``restore_argv``: of the QEMU that waits for the state; ``devices``: arguments of
     device_add that plug a VF again at the same place, by the VF's address; ``unit``: settings of its unit;
-    ``needs``: what the host must have before.
+    ``needs``: what the host must have before; ``taps``: its interfaces in bridges.
     """
 
     qmp: str
@@ -38,6 +39,7 @@ class QemuPart:
     devices: Mapping[str, Mapping[str, Any]]
     unit: UnitSettings = field(default_factory=UnitSettings)
     needs: tuple[Need, ...] = ()
+    taps: tuple[Tap, ...] = ()
 
     @classmethod
     def made(cls, vm: VmFacts) -> QemuPart:
@@ -57,6 +59,7 @@ class QemuPart:
             {vf.address: arguments[vf.address] for vf in vm.vfs},
             facts.unit,
             facts.needs.needs,
+            facts.taps.taps,
         )
 
     @classmethod
@@ -80,7 +83,10 @@ class QemuPart:
             raise BadInputError(f"{where}.devices: expected an object of objects, found {devices!r}")
         unit = UnitSettings.parse(data.get("unit", {}), f"{where}.unit")
         needs = Need.parse(data.get("needs", ()), f"{where}.needs")
-        return cls(data["qmp"], tuple(data["argv"]), tuple(data["restore_argv"]), data["cwd"], devices, unit, needs)
+        taps = Tap.parse(data.get("taps", ()), f"{where}.taps")
+        return cls(
+            data["qmp"], tuple(data["argv"]), tuple(data["restore_argv"]), data["cwd"], devices, unit, needs, taps
+        )
 
     def require(self, vfs: Collection[str], where: str) -> None:
         """Require that each of these VFs can be plugged again.

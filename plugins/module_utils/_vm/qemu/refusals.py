@@ -27,6 +27,7 @@ def problems(vm: VmFacts) -> Iterator[tuple[str, str]]:
     yield from _command_line(facts.argv)
     yield from _monitor(facts)
     yield from facts.needs.problems
+    yield from facts.taps.problems
 
 
 def _process(facts: QemuFacts) -> Iterator[tuple[str, str]]:
