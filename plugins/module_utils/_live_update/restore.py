@@ -88,7 +88,8 @@ class Restorer:
             self._give_up(vm, error)
             raise
         self._mark_running(vm)
-        return {"resumed_at": self.host.now(), "result": "restored", "error": None}
+        return {"resumed_at": self.host.now(), "result": "restored", "error": None,
+                "clock": self.host.backend(vm).set_clock(vm)}  # fmt: skip
 
     def _mark_running(self, vm: ManifestVm) -> None:
         """Advance the claim to running, durably.

@@ -78,6 +78,9 @@ DRIVERS_S = 180.0
 LINK_ATTEMPTS = 50
 """Attempts to bring up a PF's network interface, which udev may rename."""
 
+AGENT_S = 10.0
+"""Deadline for a guest's agent to set the clock."""
+
 CARRIER_S = 60.0
 """Deadline for carrier, counted from a VM's return.
 

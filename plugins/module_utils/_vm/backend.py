@@ -148,6 +148,12 @@ class Backend(Protocol):
         it, which is finished.
         """
 
+    def set_clock(self, vm: ManifestVm) -> str:
+        """Set the clock of a guest that was stopped; never fails.
+
+        Returns `set`, or `not set` with the reason.
+        """
+
     def withdraw(self, vm: ManifestVm) -> bool:
         """End a VM whose restore failed before its first instruction.
 

@@ -92,6 +92,9 @@ class ToyBackend:
         n = json.loads(Path(state).read_text())["n"]
         self.table[vm.name] = ToyVm(n, vm.part["color"], vm.vfs[0].address)
 
+    def set_clock(self, vm: ManifestVm) -> str:
+        return "not set: no guest agent"
+
     def withdraw(self, vm: ManifestVm) -> bool:
         return self.table.pop(vm.name, None) is None
 

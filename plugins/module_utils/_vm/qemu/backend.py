@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from ..._model.deadlines import MONITOR_PAUSE_S, UNIT_PAUSE_S
+from ..._model.deadlines import AGENT_S, MONITOR_PAUSE_S, UNIT_PAUSE_S
 from ..._model.errors import DeadlineError, SriovError
 from ..._model.state import PfState
 from ..._system.process import Run
@@ -27,8 +27,8 @@ from .. import state_file
 from ..backend import Deadlines, Saved
 from ..record import ManifestVm
 from ..vm_facts import VmFacts
+from . import agent, discovery, migration, refusals, taps
 from . import argv as _qemu_argv
-from . import discovery, migration, refusals, taps
 from . import probe as _qemu_probe
 from . import qmp as _qmp
 from .guest import Guest
@@ -110,6 +110,7 @@ class QemuBackend:
             guest.cancel_migration()
             guest.go_on(may_leave=_unplug(guest, state).left())
             migration.put_back(guest.qmp, f"{state}.settings")
+        self.set_clock(vm)
 
     def settle(self, vm: ManifestVm, state: str) -> str | None:
         with self._guest(vm) as guest:
@@ -145,6 +146,11 @@ class QemuBackend:
             if incoming:
                 guest.load(state)
             guest.go_on(before_run, loaded=incoming)
+
+    def set_clock(self, vm: ManifestVm) -> str:
+        """Set the clock of a guest that was stopped, by its agent."""
+        path = agent.socket_path(QemuPart.of(vm).argv)
+        return agent.clock(path, self.sysfs.real(path or ""), self.now, AGENT_S)
 
     def withdraw(self, vm: ManifestVm) -> bool:
         """End a QEMU whose guest has not executed anything.
