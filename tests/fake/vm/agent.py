@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import threading
+from typing import Any, BinaryIO
 
 REFUSAL = {"error": {"class": "GenericError", "desc": "Failed to set system time: \x1b[1mno\x1b[0m"}}
 
@@ -45,7 +46,7 @@ class FakeAgent:
                 if self.manner != "silent":
                     self._answer(stream, json.loads(line.lstrip(b"\xff")))
 
-    def _answer(self, stream: object, request: dict[str, dict[str, int]]) -> None:
+    def _answer(self, stream: BinaryIO, request: dict[str, Any]) -> None:
         arguments = request["arguments"]
         if request["execute"] == "guest-sync-delimited":
             answer = b"\xff" + json.dumps({"return": arguments["id"]}).encode()
@@ -54,5 +55,5 @@ class FakeAgent:
         else:
             self.times.append(arguments["time"])
             answer = b'{"return": {}}'
-        stream.write(answer + b"\n")  # type: ignore[attr-defined]  # makefile's own type
-        stream.flush()  # type: ignore[attr-defined]
+        stream.write(answer + b"\n")
+        stream.flush()

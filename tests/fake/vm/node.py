@@ -201,6 +201,8 @@ class FakeNode:
         self.on_run(words)
         if words[0] == "systemd-run":
             return self._systemd_run(words)
+        if words[0] == "taskset":
+            return self._taskset(words[3], int(words[4]))
         if words[0] in ("bridge", "tc"):
             return self.bridges.run(words)
         if words[:2] == ["systemctl", "show"]:
@@ -280,6 +282,13 @@ class FakeNode:
             return "".join(f"{name}={self.slices.get(unit, '')}\n" for name in names if name == "DropInPaths")
         lines = self.granted.get(unit, Granted()).show([name for name in names if name != "FragmentPath"])
         return "\n".join([f"FragmentPath=/run/systemd/transient/{unit}", *lines, ""])
+
+    def _taskset(self, cpus: str, thread: int) -> str:
+        pid = thread % 10_000
+        if not (self.host.root / "proc" / str(pid)).exists():
+            raise ToolError(["taskset"], 1, f"failed to set pid {thread}'s affinity: No such process")
+        self.put(f"/proc/{pid}/task/{thread}/status", f"Name:\tCPU/KVM\nCpus_allowed_list:\t{cpus}\n")
+        return ""
 
     def _modprobe_all(self, words: list[str]) -> str:
         for name in self.modules & set(words[3:]):

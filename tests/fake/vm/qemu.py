@@ -189,6 +189,12 @@ class FakeQemu:
     def do_query_machines(self) -> list[dict[str, Any]]:
         return [{"name": "pc-q35-10.0", "alias": "q35"}, {"name": "pc-i440fx-10.0", "is-default": True}]
 
+    def do_query_cpus_fast(self) -> list[dict[str, Any]]:
+        return [{"cpu-index": number, "thread-id": self.pid + 10_000 + 10_000 * number} for number in range(2)]
+
+    def do_query_iothreads(self) -> list[dict[str, Any]]:
+        return [{"id": "io0", "thread-id": self.pid + 30_000}]
+
     def do_query_memory_size_summary(self) -> dict[str, int]:
         return {"base-memory": int(_after(self.argv, "-m")) << 20, "plugged-memory": self.plugged_bytes}
 

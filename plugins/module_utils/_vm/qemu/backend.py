@@ -11,9 +11,8 @@ and fingerprinted.
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -27,12 +26,12 @@ from .. import state_file
 from ..backend import Deadlines, Saved
 from ..record import ManifestVm
 from ..vm_facts import VmFacts
-from . import agent, discovery, migration, refusals, taps
+from . import agent, discovery, migration, refusals, taps, threads
 from . import argv as _qemu_argv
 from . import probe as _qemu_probe
 from . import qmp as _qmp
 from .guest import Guest
-from .needs import BRIDGE, Need
+from .launch import Launch
 from .part import QemuPart
 from .probe import Probe
 from .qmp import Qmp
@@ -142,7 +141,7 @@ class QemuBackend:
         with self._wait_for_guest(vm) as guest:
             incoming = guest.status() == "inmigrate"
             if guest.status() != "running":
-                self._set_taps(vm, guest)
+                self._set_again(vm, guest)
             if incoming:
                 guest.load(state)
             guest.go_on(before_run, loaded=incoming)
@@ -172,28 +171,14 @@ class QemuBackend:
         First those of its command line, then those plugged later.
         """
         part = QemuPart.of(vm)
-        self.start(vm, [*_qemu_argv.for_cold_start(part.argv), *(["-S"] if part.taps else [])])
+        self.start(vm, [*_qemu_argv.for_cold_start(part.argv), *(["-S"] if part.taps or part.pins else [])])
         with self._wait_for_guest(vm) as guest:
-            self._set_taps(vm, guest)
+            self._set_again(vm, guest)
             guest.go_on()
 
     def start(self, vm: ManifestVm, argv: Sequence[str]) -> None:
-        """Start QEMU in a transient unit of the VM's name.
-
-        A child of the resume unit would end with it.
-        """
-        part = QemuPart.of(vm)
-        self._await([*(Need(BRIDGE, name) for name in _qemu_argv.bridges(argv)), *part.needs], vm)
-        for folder in _qemu_argv.run_folders(argv):
-            os.makedirs(self.sysfs.real(folder), mode=0o755, exist_ok=True)
-        if self.sysfs.exists(part.qmp):
-            os.unlink(self.sysfs.real(part.qmp))
-        self.run([
-            "systemd-run", "--quiet", "--collect", f"--unit={vm.unit}", f"--working-directory={part.cwd}",
-            "--property=Type=exec", "--property=DefaultDependencies=no", "--property=Conflicts=shutdown.target",
-            "--property=Before=shutdown.target", *part.unit.words(), "--",
-            *(word.replace("$", "$$") for word in argv),  # systemd expands $NAME (systemd.service(5))
-        ])  # fmt: skip
+        """Start QEMU with this command line, in the VM's unit."""
+        Launch(self.sysfs, self.run, self.deadlines.start_s, self.sleep).start(vm, argv)
 
     def _connect(self, path: str) -> Qmp:
         return _qmp.connect(self.sysfs.real(path), self.deadlines.answer_s)
@@ -231,21 +216,11 @@ class QemuBackend:
     def _until_gone(self, pid: int, vm: ManifestVm) -> None:
         self._until(lambda: self.sysfs.link(f"/proc/{pid}/exe") is None, f"QEMU {pid} of VM {vm.name} to exit")
 
-    def _set_taps(self, vm: ManifestVm, guest: Guest) -> None:
+    def _set_again(self, vm: ManifestVm, guest: Guest) -> None:
+        """Set what others had set on the former QEMU."""
         part = QemuPart.of(vm)
         taps.set_again(self.sysfs, self.run, guest.qmp.pid, part.argv, part.taps)
-
-    def _await(self, needs: Iterable[Need], vm: ManifestVm) -> None:
-        """Wait for all that the host must have, for ``start_s`` at most.
-
-        A QEMU that is started before may open an older file below an absent mount.
-        """
-        until = time.monotonic() + self.deadlines.start_s
-        for need in needs:
-            while not need.met(self.sysfs):
-                if time.monotonic() >= until:
-                    raise DeadlineError(f"gave up waiting for {need} of VM {vm.name}")
-                self.sleep(MONITOR_PAUSE_S)
+        threads.pin(guest.qmp, self.run, part.pins)
 
     def _active(self, vm: ManifestVm) -> bool:
         state = self.run(["systemctl", "show", "--property=ActiveState", "--value", vm.unit]).strip()

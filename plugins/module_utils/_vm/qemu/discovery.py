@@ -20,6 +20,7 @@ from ..vm_facts import VmFacts
 from . import argv as _qemu_argv
 from . import needs as _needs
 from . import taps as _taps
+from . import threads as _threads
 from . import unit as _unit_settings
 from .facts import QemuFacts
 from .probe import Probe
@@ -84,8 +85,9 @@ def _facts(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState], pid: in
         probe=probe,
         probe_error=error,
         unit=_unit_settings.read(sysfs, run, pid, cgroup),
-        needs=_needs.read(sysfs, run, argv, cwd, qmp),
+        needs=_needs.read(sysfs, run, pid, argv, cwd, qmp),
         taps=_taps.read(sysfs, run, pid, argv),
+        pins=_threads.pinned(sysfs, pid, probe.threads if probe else {}),
     )
     service = service or f"kvmfleet-vm-{name}.service"
     memory = probe.memory_bytes if probe else _memory(argv)

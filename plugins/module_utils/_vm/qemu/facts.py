@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..vm_facts import VmFacts
@@ -20,7 +21,8 @@ class QemuFacts:
 
     ``qmp``: path of its monitor, None without one; ``probe`` or ``probe_error``: the answer of that. ``fragment``: file
     of its unit, ``restart``: Restart= of that; ``unit``: what it
-    grants; ``needs``: of the host; ``taps``: interfaces in bridges.
+    grants; ``needs``: of the host; ``taps``: interfaces in bridges; ``pins``:
+    CPUs of threads.
     """
 
     argv: tuple[str, ...]
@@ -36,6 +38,7 @@ class QemuFacts:
     unit: UnitSettings = field(default_factory=UnitSettings)
     needs: Needs = field(default_factory=Needs)
     taps: Taps = field(default_factory=Taps)
+    pins: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, vm: VmFacts) -> QemuFacts:

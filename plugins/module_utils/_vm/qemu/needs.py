@@ -52,6 +52,7 @@ class Need:
         if self.kind == BRIDGE:
             return sysfs.exists(f"{NETDEVS}/{self.what}")
         if self.kind == FILE_SYSTEM:
+            os.path.exists(sysfs.real(f"{self.what}/."))  # asks an automounter for it
             return (self.what, self.detail) in _mounts(sysfs)
         if self.kind == SOCKET:
             return self.what in _listeners(sysfs)
@@ -84,13 +85,15 @@ class Needs:
     problems: tuple[tuple[str, str], ...] = ()
 
 
-def read(sysfs: Sysfs, run: Run, argv: Sequence[str], cwd: str, own_monitor: str | None) -> Needs:
+def read(sysfs: Sysfs, run: Run, pid: int, argv: Sequence[str], cwd: str, own_monitor: str | None) -> Needs:
     """Read the needs of a running QEMU."""
     files = [path for path in _paths.files(argv, cwd) if os.path.exists(sysfs.real(path))]
     sockets = [path.replace("/var/run/", "/run/", 1) for path in _paths.client_sockets(argv)]
     mounts = {path: _mount_of(sysfs, path) for path in files}
     needs = [Need(FILE, path) for path in files]
-    needs += [Need(FILE_SYSTEM, *mount) for mount in [*mounts.values(), *_of_memory(sysfs, argv)] if _is_awaited(mount)]
+    needs += [
+        Need(FILE_SYSTEM, *mount) for mount in [*mounts.values(), *_behind(sysfs, pid, argv)] if _is_awaited(mount)
+    ]
     needs += [Need(SOCKET, path) for path in sockets]
     needs += [Need(HUGE_PAGES, size, f"{number} bytes") for size, number in _huge_pages(sysfs, argv)]
     return Needs(
@@ -165,9 +168,15 @@ def _is_awaited(mount: tuple[str, str]) -> bool:
     return mount[0] != "/" and mount[1] not in OF_THE_KERNEL
 
 
-def _of_memory(sysfs: Sysfs, argv: Sequence[str]) -> list[tuple[str, str]]:
-    """File systems of guest memory."""
-    return [_mount_of(sysfs, path) for path, _page, _bytes in _paths.huge_memory(argv) if path]
+def _behind(sysfs: Sysfs, pid: int, argv: Sequence[str]) -> list[tuple[str, str]]:
+    """File systems of guest memory and open files, backing files too."""
+    try:
+        targets = [sysfs.target(f"/proc/{pid}/fd/{name}") or "" for name in sysfs.names(f"/proc/{pid}/fd")]
+    except KernelError:  # it ends
+        targets = []
+    memory = [path for path, _page, _bytes in _paths.huge_memory(argv)]
+    found = [path for path in [*targets, *memory] if path.startswith("/") and not path.endswith(" (deleted)")]
+    return [_mount_of(sysfs, path) for path in found]
 
 
 def _huge_pages(sysfs: Sysfs, argv: Sequence[str]) -> Iterator[tuple[str, int]]:

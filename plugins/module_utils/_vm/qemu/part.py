@@ -19,7 +19,7 @@ from .needs import Need
 from .taps import Tap
 from .unit import UnitSettings
 
-OPTIONAL = ("unit", "needs", "taps")
+OPTIONAL = ("unit", "needs", "taps", "pins")
 """Keys that manifests of earlier versions lack."""
 
 
@@ -29,7 +29,8 @@ class QemuPart:
 
     ``argv``: its own command line; ``restore_argv``: of the QEMU that waits for the state; ``devices``: arguments of
     device_add that plug a VF again at the same place, by the VF's address; ``unit``: settings of its unit;
-    ``needs``: what the host must have before; ``taps``: its interfaces in bridges.
+    ``needs``: what the host must have before; ``taps``: its interfaces in bridges;
+    ``pins``: CPUs of its threads.
     """
 
     qmp: str
@@ -40,6 +41,7 @@ class QemuPart:
     unit: UnitSettings = field(default_factory=UnitSettings)
     needs: tuple[Need, ...] = ()
     taps: tuple[Tap, ...] = ()
+    pins: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def made(cls, vm: VmFacts) -> QemuPart:
@@ -60,6 +62,7 @@ class QemuPart:
             facts.unit,
             facts.needs.needs,
             facts.taps.taps,
+            facts.pins,
         )
 
     @classmethod
@@ -84,9 +87,11 @@ class QemuPart:
         unit = UnitSettings.parse(data.get("unit", {}), f"{where}.unit")
         needs = Need.parse(data.get("needs", ()), f"{where}.needs")
         taps = Tap.parse(data.get("taps", ()), f"{where}.taps")
-        return cls(
-            data["qmp"], tuple(data["argv"]), tuple(data["restore_argv"]), data["cwd"], devices, unit, needs, taps
-        )
+        pins = data.get("pins", {})
+        if not isinstance(pins, Mapping) or not all(isinstance(cpus, str) for cpus in pins.values()):
+            raise BadInputError(f"{where}.pins: expected an object of texts, found {pins!r}")
+        line, restore_line = tuple(data["argv"]), tuple(data["restore_argv"])
+        return cls(data["qmp"], line, restore_line, data["cwd"], devices, unit, needs, taps, pins)
 
     def require(self, vfs: Collection[str], where: str) -> None:
         """Require that each of these VFs can be plugged again.

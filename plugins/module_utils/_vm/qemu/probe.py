@@ -8,9 +8,10 @@ Read from the process itself; nothing is changed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from . import threads as _threads
 from .devices import GuestDevice, hotplugged_others, vfio_devices
 from .qmp import Qmp
 
@@ -19,7 +20,7 @@ from .qmp import Qmp
 class Probe:
     """Answers of a running QEMU.
 
-    ``status`` of query-status; ``problems``: reasons against saving it.
+    ``status`` of query-status; ``problems``: reasons against saving it; ``threads``: ids of its threads.
     """
 
     pid: int
@@ -29,6 +30,7 @@ class Probe:
     machines: dict[str, str]
     problems: tuple[str, ...]
     memory_bytes: int = 0
+    threads: Mapping[str, int] = field(default_factory=dict)
 
 
 def probe(qmp: Qmp, argv: Sequence[str]) -> Probe:
@@ -42,6 +44,7 @@ def probe(qmp: Qmp, argv: Sequence[str]) -> Probe:
         machines=_machines(qmp),
         problems=tuple(_problems(qmp, devices)),
         memory_bytes=_memory(qmp),
+        threads=_threads.read(qmp),
     )
 
 

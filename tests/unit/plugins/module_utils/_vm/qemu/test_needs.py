@@ -111,6 +111,18 @@ def test_what_is_missing_is_named(node: FakeNode, pf: FakePf, absent: Callable[[
     assert (claim(node).state, node.live_vm("web1")) == ("failed", None)
 
 
+def test_a_backing_file_is_on_its_file_system(node: FakeNode, pf: FakePf) -> None:
+    """Of the files that are open, the command line names the uppermost."""
+    start(node)
+    folder = node.host.root / f"proc/{live(node).pid}/fd"
+    folder.mkdir(exist_ok=True)
+    (folder / "9").symlink_to("/srv/vms/base.qcow2")
+    (folder / "10").symlink_to("/run/x.log")
+    jump(node)
+    assert resume.resume(node.live) == "failed"
+    assert "gave up waiting for file system /srv/vms (nfs4) of VM web1" in result(node)["vms"][0]["error"]
+
+
 def refusals(node: FakeNode) -> list[str]:
     return [str(item) for item in _live_arm.examine(node.live, request())[1].refusals]
 
