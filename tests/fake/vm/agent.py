@@ -10,7 +10,8 @@ import json
 import os
 import socket
 import threading
-from typing import Any, BinaryIO
+from io import BufferedRWPair
+from typing import Any
 
 REFUSAL = {"error": {"class": "GenericError", "desc": "Failed to set system time: \x1b[1mno\x1b[0m"}}
 
@@ -46,7 +47,7 @@ class FakeAgent:
                 if self.manner != "silent":
                     self._answer(stream, json.loads(line.lstrip(b"\xff")))
 
-    def _answer(self, stream: BinaryIO, request: dict[str, Any]) -> None:
+    def _answer(self, stream: BufferedRWPair, request: dict[str, Any]) -> None:
         arguments = request["arguments"]
         if request["execute"] == "guest-sync-delimited":
             answer = b"\xff" + json.dumps({"return": arguments["id"]}).encode()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -158,7 +159,7 @@ GIVEN = {
 
 def test_what_a_device_was_given_is_read_from_itself(machine: Machine) -> None:
     """A network device in place of vfio-pci."""
-    given = {name: value for name, value in GIVEN.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in GIVEN.items() if value is not None}
     with _qmp.connect(machine.qmp) as qmp:
         properties = DeviceProperties.read(qmp, NIC)
         qmp.execute("device_add", driver=NIC, id="n0", bus="rp1", **given)

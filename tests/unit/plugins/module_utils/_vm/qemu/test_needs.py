@@ -201,6 +201,7 @@ def test_sockets_of_a_command_line(words: tuple[str, ...], found: list[str]) -> 
 def test_needs_of_a_manifest() -> None:
     need = {"kind": "file", "what": "/a", "detail": ""}
     assert Need.parse([need], "x") == (Need("file", "/a"),)
-    for wrong in ({}, [1], [{**need, "kind": "shell"}], [{"kind": "file"}]):
+    wrongs: tuple[object, ...] = ({}, [1], [{**need, "kind": "shell"}], [{"kind": "file"}])
+    for wrong in wrongs:
         with pytest.raises(BadInputError, match=r"x(\[0\])?: expected"):
             Need.parse(wrong, "x")

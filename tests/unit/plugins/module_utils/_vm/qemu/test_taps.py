@@ -111,13 +111,14 @@ def test_traffic_control_is_refused(node: FakeNode, pf: FakePf, kind: str) -> No
 @pytest.mark.parametrize("answer", ["nonsense", "{}", '[{"vlans": 3}]', "[1]"])
 def test_what_cannot_be_read_is_refused(node: FakeNode, pf: FakePf, answer: str) -> None:
     start(node, "bridge,id=n0,br=br1")
-    node.bridges.run = lambda _words: answer  # type: ignore[method-assign]  # a tool of another version
+    node.bridges.run = lambda words: answer  # type: ignore[method-assign]  # a tool of another version
     assert any("its tap interfaces cannot be examined" in text for text in refusals(node)) == (answer != "{}")
 
 
 def test_taps_of_a_manifest() -> None:
     tap = {"name": "", "bridge": "br0", "mtu": "1500", "port": {"isolated": True}, "vlans": {"20": ["PVID"]}}
     assert Tap.parse([tap], "x")[0].vlans == {"20": ["PVID"]}
-    for wrong in ({}, [1], [{**tap, "port": 1}], [{"name": ""}]):
+    wrongs: tuple[object, ...] = ({}, [1], [{**tap, "port": 1}], [{"name": ""}])
+    for wrong in wrongs:
         with pytest.raises(BadInputError, match=r"x(\[0\])?: expected"):
             Tap.parse(wrong, "x")

@@ -76,6 +76,7 @@ def test_virtual_cpus_of_a_real_qemu() -> None:
 
 def test_pins_of_a_manifest() -> None:
     part = {"qmp": "/run/q", "argv": ["q"], "restore_argv": ["q"], "cwd": "/", "devices": {}}
-    for wrong in ([], {"CPU 0": 1}):
+    wrongs: tuple[object, ...] = ([], {"CPU 0": 1})
+    for wrong in wrongs:
         with pytest.raises(BadInputError, match=r"x\.pins: expected an object of texts"):
             QemuPart.parse({**part, "pins": wrong}, "x")
