@@ -35,7 +35,7 @@ from .launch import Launch
 from .part import QemuPart
 from .probe import Probe
 from .qmp import Qmp
-from .unplug import Unplug
+from .unplug import NOTE, Unplug
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,8 @@ class QemuBackend:
         self.set_clock(vm)
 
     def settle(self, vm: ManifestVm, state: str) -> str | None:
+        if not os.path.exists(f"{state}{NOTE}"):  # its monitor may be busy, and has nothing to say
+            return None
         with self._guest(vm) as guest:
             return _unplug(guest, state).settle()
 
@@ -235,4 +237,4 @@ class QemuBackend:
 
 
 def _unplug(guest: Guest, state: str) -> Unplug:
-    return Unplug(guest, f"{state}.unplug")
+    return Unplug(guest, f"{state}{NOTE}")

@@ -27,6 +27,9 @@ from .devices import GuestDevice
 from .guest import Guest
 from .qmp import Message, QmpError
 
+NOTE = ".unplug"
+"""End of a note's name, after that of the VM's state."""
+
 
 @dataclass(frozen=True)
 class Unplug:
@@ -57,7 +60,7 @@ class Unplug:
         Those that are gone need no note any more.
         """
         asked = self._asked()
-        left = asked & {device.address for device in self.guest.devices()}
+        left = asked & {device.address for device in self.guest.devices()} if asked else asked
         if left != asked:
             self._remember(left)
         return left

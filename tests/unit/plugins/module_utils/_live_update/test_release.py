@@ -178,6 +178,17 @@ def test_a_late_answer_is_plugged_again(four: FakeNode, pf: FakePf, monkeypatch:
     assert "was asked to release VF" not in result(four)["error"]
 
 
+def test_an_answer_is_awaited_for_a_while(four: FakeNode) -> None:
+    """It comes after the first look."""
+    arm(four)
+    misbehave(four, unplug="late", late_s=1000)
+    patience(four, unplug_s=1.0)
+    object.__setattr__(four.qemu, "sleep", lambda _seconds: live(four).answer_late())
+    assert save.run(four.live) == "aborted"
+    assert (len(live(four).devices), plugs(four).count("web1")) == (1, 1)
+    assert "was asked to release VF" not in result(four)["error"]
+
+
 def test_what_may_still_be_released_is_said(four: FakeNode, pf: FakePf) -> None:
     """With what a person can type then."""
     arm(four)
@@ -201,6 +212,7 @@ def test_nothing_is_awaited_of_guests_that_answered(four: FakeNode) -> None:
     misbehave(four, migrate="fails")
     assert save.run(four.live) == "aborted"
     assert not list(Path(four.live.folder.path).glob("vms/*/*.unplug"))
+    assert [live(four, name).commands[-1] for name in NAMES] == ["migrate-set-parameters"] * 4
     assert "was asked to release" not in result(four)["error"]
 
 
