@@ -18,6 +18,7 @@ from ..progress import LabError, say
 
 FLEET = "demo"
 FOLDER = REPOSITORY / "build" / "demo"
+REPORT = FOLDER / "latest"
 # Everything is emulated, guests twice: what takes seconds on hardware takes a minute here.
 PATIENCE = {
     "live_update_budget_s": 900, "live_update_timeout_s": 1500, "live_update_life_timeout_s": 300,
@@ -79,10 +80,10 @@ def demo(keep: bool) -> None:
         playbooks(path, extra, "sriov")
         operations.start_vms(FLEET)
         playbooks(path, extra, "kernel_deploy", "live_update")
-        check(FOLDER / "report.json")
+        check(REPORT / "report.json")
     finally:
         if keep:
             say(f"the fleet goes on running: python -m lab ssh {FLEET} hv1; end it with: python -m lab down {FLEET}")
         else:
             operations.down(FLEET)
-    say(f"report: {FOLDER / 'report.html'}, {FOLDER / 'report.json'}, raw logs below {FOLDER / 'evidence'}")
+    say(f"report: {REPORT / 'report.html'}, {REPORT / 'report.json'}, raw logs below {REPORT / 'evidence'}")

@@ -57,7 +57,7 @@ KILLS = (
     Kill("collect", "Read the guests' logs", 1, ENDED),
     Kill("finish", "The units of its VMs are active", 1, ENDED),
     Kill("bless", "Set it", 0.5, ENDED),
-    Kill("report", "Write it", 0.3, ENDED),
+    Kill("report", "Write the report of all hosts that were asked for", 0.3, ENDED),
     Kill("forget", "Forget the update, the states of its VMs are no longer needed", 1, ENDED | NOTHING),
 )
 
@@ -79,7 +79,7 @@ def kills() -> None:
         for kill in KILLS:
             survive(host, path, extra, kill)
         demo.playbooks(path, extra, "live_update")
-        (report,) = json.loads((FOLDER / "report.json").read_text())["hosts"]
+        (report,) = json.loads((FOLDER / "latest/report.json").read_text())["hosts"]
         demo.check_host(report)
         default = host.ssh.run("grub-editenv /boot/grub/grubenv list")
         if f"saved_entry=linux-{kernel.release}" not in default or phase(host):

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import failures, report, text
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import failures, report, secrecy
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import rollout as _rollout
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report.html import page
 
 
 def last_heartbeat(log: str, pattern: str = report.PATTERN) -> float:
@@ -33,7 +32,7 @@ class FilterModule:
             "finding": finding,
             "failure": failures.reason,
             "rollout": _rollout.rollout,
-            "report_from_evidence": report.report_from_evidence,
-            "report_timeline": text.lines,
-            "report_html": page,
+            "public_manifest": secrecy.public_manifest,
+            "without_secrets": secrecy.without_secrets,
+            "heartbeats_alone": secrecy.heartbeats_alone,
         }

@@ -32,7 +32,7 @@ SIGN = (
 
 @dataclass(frozen=True)
 class Rules:
-    """Rules of the running kernel, by default those of one that has none.
+    """Rules of the running kernel, by default none.
 
     ``lockdown``: its mode, ``none`` without one; ``limit``: loads that are left, negative for any number;
     ``signatures``: ``checked`` (a bad one is refused under lockdown), ``required``, or ``unread``.
@@ -77,7 +77,7 @@ def _signatures(config: str) -> str:
 
 
 def is_signed(head: bytes, tail: bytes) -> bool:
-    """Whether an image that begins and ends so has a signature, of whomever.
+    """Whether an image has a signature, of whomever, by its ends.
 
     In the certificate table of its PE header (Microsoft PE format, data directory 4), or appended as modules have it.
     """

@@ -16,6 +16,8 @@ from typing import Any
 
 LARGEST = 64 << 20
 """Most bytes of one file of evidence."""
+LATEST = 1e11
+"""Latest time in seconds since the epoch, year 5138."""
 NUMBERS = ("vfs_enabled", "vfs_present_at_end")
 IDS = ("used_ids", "present_ids_at_first_restore", "present_ids_at_last_restore")
 TEXTS = ("kernel_before", "kernel_after", "interface", "result", "error")
@@ -66,12 +68,16 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _is_time(value: Any) -> bool:  # noqa: ANN401 - as in the file
+    return _is_number(value) and 0 <= value <= LATEST
+
+
 def _is_phase(phase: object) -> bool:
     return (
         isinstance(phase, Mapping)
         and isinstance(phase.get("name"), str)
-        and _is_number(phase.get("start"))
-        and (phase.get("end") is None or _is_number(phase.get("end")))
+        and _is_time(phase.get("start"))
+        and (phase.get("end") is None or _is_time(phase.get("end")))
     )
 
 
@@ -80,5 +86,6 @@ def _is_vm(vm: object) -> bool:
         isinstance(vm, Mapping)
         and isinstance(vm.get("name"), str)
         and isinstance(vm.get("vfs"), list)
-        and all(name in vm and (vm[name] is None or _is_number(vm[name])) for name in ("paused_at", "resumed_at"))
+        and all(isinstance(vf, str) for vf in vm["vfs"])
+        and all(name in vm and (vm[name] is None or _is_time(vm[name])) for name in ("paused_at", "resumed_at"))
     )

@@ -14,7 +14,7 @@ SAYS_NOTHING = ("One or more items failed", "non-zero return code", "")
 
 
 def reason(result: Mapping[str, Any], task: str) -> str:
-    """What a failed result says, with its items and what the program printed.
+    """What a failed result, its items and its program say.
 
     The name of ``task`` stands before, but for assertions, which are sentences of their own.
     """
@@ -29,6 +29,9 @@ def _said(result: Mapping[str, Any]) -> Iterator[str]:
     elif result.get("rc"):
         printed = str(result.get("stderr") or result.get("stdout") or "").strip()
         yield f"{' '.join(map(str, result.get('cmd', ())))} ended with {result['rc']}: {printed}"
+    elif result.get("attempts"):
+        name = result.get("item", {}).get("name") if isinstance(result.get("item"), Mapping) else None
+        yield f"{f'{name}: ' if name else ''}still not after {result['attempts']} attempts"
     for item in result.get("results", ()):
         if item.get("failed") or item.get("unreachable"):
             yield from _said(item)

@@ -1,9 +1,9 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Report of a live update as one HTML page.
+"""Report of a live update as HTML.
 
-Timelines are inline SVG; there is no script, and nothing comes from the network.
+One page, or one for each host. Timelines are inline SVG; there is no script, and nothing comes from the network.
 """
 
 from __future__ import annotations
@@ -43,28 +43,56 @@ code { font: .85em ui-monospace, monospace; }
 """
 
 
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+"""Content-Security-Policy of the pages: no script runs."""
+
+
+GOOD = ("updated", "nothing to do")
+"""Results of hosts that are as they should be."""
+
+
 def page(report: Mapping[str, Any]) -> str:
-    """Page of a report by `report.report_from_evidence`."""
+    """Page of a report by `report.report_from_evidence`, with all its hosts."""
     hosts = report["hosts"]
-    body = "".join(_host(host) for host in hosts)
+    return document(
+        f"Live update of {len(hosts)} hosts", f"{escape(summary(hosts))}; {_run(report)}",
+        f"{_fleet(report)}{''.join(_host(host) for host in hosts)}",
+    )  # fmt: skip
+
+
+def host_page(host: Mapping[str, Any], report: Mapping[str, Any]) -> str:
+    """Page of one host, in a folder below the index."""
+    back = f"<a href='../report.html'>all hosts</a>; {_run(report)}"
+    return document(f"Live update of {host['name']}", back, _host(host))
+
+
+def _run(report: Mapping[str, Any]) -> str:
+    return f"run <code>{escape(report['run'])}</code>"
+
+
+def document(title: str, below: str, body: str, policy: str = POLICY, more: str = "") -> str:
+    """A whole document.
+
+    ``title`` is text, the rest is markup, ``more`` ends the head.
+    """
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Live update of {len(hosts)} hosts</title><style>{CSS}{timeline.CSS}</style></head><body><main>"
-        f"<h1>Live update</h1><p class='sub'>{escape(_summary(hosts))}</p>"
-        f"{_fleet(report)}{body}"
+        f"<title>{escape(title)}</title><style>{CSS}{timeline.CSS}</style>{more}</head><body><main>"
+        f"<h1>Live update</h1><p class='sub'>{below}</p>{body}"
         "<p class='dim'>Outages are the largest gaps in the guests' own logs. All figures can be computed again from "
-        "the folder <code>evidence</code> beside this file.</p></main></body></html>\n"
+        "the folder <code>evidence</code> of this run.</p></main></body></html>\n"
     )
 
 
-def _summary(hosts: list[Mapping[str, Any]]) -> str:
+def summary(hosts: list[Mapping[str, Any]]) -> str:
     good = sum(host["result"] == "updated" for host in hosts)
     vms = [vm for host in hosts for vm in host["vms"]]
     outages = [vm["outage_s"] for vm in vms if vm["outage_s"] is not None]
     worst = f", longest outage {max(outages):.2f} s" if outages else ""
-    went_on = sum(_went_on(vm) for vm in vms)
-    return f"{good} of {len(hosts)} hosts updated; {went_on} of {len(vms)} VMs went on where they were{worst}"
+    alive = sum(went_on(vm) for vm in vms)
+    return f"{good} of {len(hosts)} hosts updated; {alive} of {len(vms)} VMs went on where they were{worst}"
 
 
 def _fleet(report: Mapping[str, Any]) -> str:
@@ -77,16 +105,40 @@ def _fleet(report: Mapping[str, Any]) -> str:
 
 def _host(host: Mapping[str, Any]) -> str:
     span = timeline.span(host)
-    good = host["result"] == "updated"
+    good = host["result"] in GOOD
     began = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(span[0])) if span else ""
     return (
         f"<section><header><h2>{escape(host['name'])}</h2>"
         f"<span class='badge {'good' if good else 'bad'}'>{escape(str(host['result']))}</span>"
-        f"<span class='dim'>{escape(str(host['kernel_before']))} &rarr; {escape(str(host['kernel_after']))}, "
-        f"interface {escape(str(host['interface']))}, {began}</span></header>"
+        f"<span class='dim'>{_kernels(host)}{began}</span></header>"
+        f"{_error(host['error'])}{_details(host, span)}</section>"
+    )
+
+
+def _kernels(host: Mapping[str, Any]) -> str:
+    """Kernels, interface and the update's id.
+
+    It is the one that ``sriovctl live-update status`` shows on that host.
+    """
+    if host["kernel_before"] is None:
+        return ""
+    return (
+        f"{escape(str(host['kernel_before']))} &rarr; {escape(str(host['kernel_after']))}, interface "
+        f"{escape(str(host['interface']))}, update <code>{escape(str(host['update']))}</code>, "
+    )
+
+
+def _error(text: str | None) -> str:
+    return f"<p class='bad'>{escape(text)}</p>" if text else ""
+
+
+def _details(host: Mapping[str, Any], span: tuple[float, float] | None) -> str:
+    """What its evidence shows of a host; nothing without any."""
+    if span is None and not host["vms"] and not host["pfs"]:
+        return ""
+    return (
         f"{_tiles(host, span)}<div class='scroll'>{timeline.of_host(host)}</div>"
         f"{_later(host)}{_vm_table(host)}{_pf_table(host)}"
-        "</section>"
     )
 
 
@@ -124,8 +176,9 @@ def _vm_table(host: Mapping[str, Any]) -> str:
 
 def _vm_row(vm: Mapping[str, Any]) -> str:
     outage = "-" if vm["outage_s"] is None else f"{vm['outage_s']:.2f} s"
-    good = _went_on(vm)
+    good = went_on(vm)
     verdict = f"<span class='{'good' if good else 'bad'}'>{'went on' if good else 'did not go on'}</span>"
+    verdict += f" {escape(str(vm['error']))}" if vm["error"] else ""
     return (
         f"<tr><td>{escape(vm['name'])}</td><td><code>{escape(', '.join(vm['vfs']))}</code></td>"
         f"<td class='number'>{outage}</td><td>{vm['counter_before']} &rarr; {vm['counter_after']}</td>"
@@ -158,5 +211,5 @@ def _count(ids: Mapping[str, list[int]]) -> int:
     return sum(len(found) for found in ids.values())
 
 
-def _went_on(vm: Mapping[str, Any]) -> bool:
+def went_on(vm: Mapping[str, Any]) -> bool:
     return vm["boot_id_before"] is not None and vm["boot_id_before"] == vm["boot_id_after"]

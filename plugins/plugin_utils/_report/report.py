@@ -26,6 +26,8 @@ COPIED = (
     "kernel_before", "kernel_after", "interface", "pfs", "vfs_enabled", "used_ids", "present_ids_at_first_restore",
     "present_ids_at_last_restore", "vfs_present_at_end", "phases",
 )  # fmt: skip
+NO_PART = ("refused", "unreachable", "not begun", "nothing to do")
+"""Results of hosts that were in no batch."""
 STAMP = re.compile(r"(\d{1,12}\.\d{1,9}) ", re.ASCII)
 LONGEST_COUNTER = 18
 """Most digits of a heartbeat's counter."""
@@ -48,10 +50,15 @@ def parse_log(text: str, pattern: str = PATTERN) -> list[Heartbeat]:
     wanted = re.compile(pattern)
     found = []
     for line in text.split("\n"):  # a guest may print the other line breaks of Unicode, and forge a stamp behind them
-        stamp, match = STAMP.match(line), wanted.search(line)
-        if stamp and match and _is_counter(match.group(1)):
-            found.append(Heartbeat(float(stamp.group(1)), int(match.group(1)), match.group(2)))
+        match = wanted.search(line) if is_heartbeat(line, wanted) else None
+        if match:
+            found.append(Heartbeat(float(line.split(" ", 1)[0]), int(match.group(1)), match.group(2)))
     return sorted(found, key=lambda heartbeat: heartbeat.time)
+
+
+def is_heartbeat(line: str, wanted: re.Pattern[str]) -> bool:
+    match = wanted.search(line)
+    return match is not None and STAMP.match(line) is not None and _is_counter(match.group(1))
 
 
 def _is_counter(text: str | None) -> bool:
@@ -76,6 +83,8 @@ def vm_report(vm: Mapping[str, Any], heartbeats: Sequence[Heartbeat]) -> dict[st
         "vfs": vm["vfs"],
         "paused_at": vm["paused_at"],
         "resumed_at": vm["resumed_at"],
+        "result": vm.get("result"),
+        "error": vm.get("error"),
         "outage_s": None if gap is None else round(gap[1].time - gap[0].time, 6),
         "boot_id_before": before.boot_id if before else None,
         "boot_id_after": after.boot_id if after else None,
@@ -107,7 +116,10 @@ def host_report(
     vms = [
         vm_report(vm, parse_log(logs.get(vm["name"], ""), patterns.get(vm["name"], PATTERN))) for vm in result["vms"]
     ]
-    return {"name": name, **{key: result[key] for key in COPIED}, "vms": vms, "result": result["result"]}
+    return {
+        "name": name, "update": result.get("manifest"), **{key: result[key] for key in COPIED}, "vms": vms,
+        "result": result["result"] or "unfinished", "error": result.get("error") or "",
+    }  # fmt: skip
 
 
 def batches(begun: Iterable[tuple[float, Sequence[str]]], names: Iterable[str]) -> list[list[str]]:
@@ -123,41 +135,64 @@ def batches(begun: Iterable[tuple[float, Sequence[str]]], names: Iterable[str]) 
     return ordered
 
 
-def report_from_evidence(folder: str, names: Iterable[str] | None = None) -> dict[str, Any]:
-    """Report of the hosts ``names``, or of all, from ``folder``.
+def report_from_evidence(
+    folder: str, run: str = "", hosts: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Report of one run from its ``folder`` of evidence.
 
-    The folder has one of each host, with result.json, host.json (name, batch, patterns) and guest-VM.log of each VM.
+    That has a folder of each host, with result.json, host.json (name, batch, patterns) and guest-VM.log of each VM, or
+    failure.json, what the controller says of a failure. ``hosts`` are all that were asked for, with result and error
+    where there is no evidence; every one is in the report, lost ones first. Without it, those with evidence are.
     """
-    wanted = None if names is None else set(names)
-    hosts, begun = [], []
-    for path in sorted(item.parent for item in Path(folder).glob("*/result.json")):
-        found = _host_from(path, wanted)
-        if found is not None:
-            host, batch = found
-            hosts.append(host)
-            begun.append((min((phase["start"] for phase in host["phases"]), default=0.0), batch))
-    return {"hosts": hosts, "batches": batches(begun, [host["name"] for host in hosts])}
+    seen = [_host_from(path) for path in sorted(Path(folder).glob("*")) if path.is_dir()]
+    found = {host["name"]: host for host, _batch in seen if hosts is None or host["name"] in hosts}
+    for name, known in (hosts or {}).items():
+        if name not in found:
+            found[name] = {**host_report(name, evidence.EMPTY, {}, {}), **known}
+    begun = [(min((p["start"] for p in host["phases"]), default=0.0), batch) for host, batch in seen if host["phases"]]
+    ordered = sorted(found.values(), key=lambda host: (_rank(host), host["name"]))
+    took_part = [host["name"] for host in ordered if host["result"] not in NO_PART]
+    return {"run": run, "hosts": ordered, "batches": batches(begun, took_part)}
 
 
-def _host_from(path: Path, wanted: set[str] | None) -> tuple[dict[str, Any], list[str]] | None:
+def _rank(host: Mapping[str, Any]) -> int:
+    """Place of a host: lost, not begun, well."""
+    return {"not begun": 1, "updated": 2, "nothing to do": 3}.get(host["result"], 0)
+
+
+def _host_from(path: Path) -> tuple[dict[str, Any], list[str]]:
     """Report and batch of the host with evidence in ``path``.
 
-    None for one that is not wanted. Evidence that cannot be read makes a host of result ``unreadable``, named after
-    its folder where nothing better is known.
+    Evidence that cannot be read makes a host of result ``unreadable evidence``, named after its folder where nothing
+    better is known. What the controller says of its failure counts, whatever the host says.
     """
     name, batch = path.name, [path.name]
+    failure = _failure(path)
+    if failure and not (path / "result.json").exists():
+        return {**host_report(name, evidence.EMPTY, {}, {}), "result": "failed", "error": failure}, batch
     try:
         about = evidence.read_json(path / "host.json")
         name, batch = str(about["name"]), [str(one) for one in about["batch"]]
-        if wanted is not None and name not in wanted:
-            return None
         result = evidence.checked(evidence.read_json(path / "result.json"))
         logs = {file.stem[6:]: _log(file) for file in path.glob("guest-*.log")}
-        return host_report(name, result, logs, about.get("patterns", {})), batch
+        host = host_report(name, result, logs, about.get("patterns", {}))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, re.error) as error:
-        if wanted is not None and name not in wanted:
-            return None
-        return {**host_report(name, evidence.EMPTY, {}, {}), "result": f"unreadable evidence: {error}"}, batch
+        host = {**host_report(name, evidence.EMPTY, {}, {}), "result": f"unreadable evidence: {error}"}
+    if failure:
+        good = host["result"] == "updated"
+        more = "" if not host["error"] or host["error"] in failure else f"{host['error']}; "
+        host |= {"result": "failed" if good else host["result"], "error": more + failure}
+    return host, batch
+
+
+def _failure(path: Path) -> str:
+    """Why the controller counts a host as failed, or empty."""
+    try:
+        return str(evidence.read_json(path / "failure.json")["error"])
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"failure.json cannot be read: {error}"
 
 
 def _log(file: Path) -> str:

@@ -35,8 +35,9 @@ def rollout(
 
     ``meant``: those that ``live_update_hosts`` matches, as the hosts themselves see it; all by default.
 
-    ``batches`` are lists of hosts, ``sizes`` their lengths; ``stopped`` says why no host may be touched, and is empty
-    otherwise. ``hosts`` has result and error of every host as they are now; ``lines`` predict what will be done.
+    ``batches`` are lists of hosts, ``sizes`` what divides all of ``names`` so; ``stopped`` says why no host may be
+    touched, and is empty otherwise. ``hosts`` has result and error of every host as they are now; ``lines`` predict
+    what will be done.
     """
     seen = {name: dict(facts[name]["live_update_verdict"]) for name in names}
     settings = {member: _one(seen, member) for member in SAME}
@@ -54,7 +55,7 @@ def rollout(
     lines += [_left_line(name, one) for name, one in seen.items() if one["result"] != "not begun"]
     return {
         "batches": [] if stopped else found,
-        "sizes": [] if stopped else [len(batch) for batch in found],
+        "sizes": [] if stopped else sizes(names, found),
         "stopped": stopped,
         "hosts": {name: {"result": one["result"], "error": one["error"]} for name, one in seen.items()},
         "lines": lines,
@@ -132,6 +133,20 @@ def predicted_batches(names: Sequence[str], ramp: Sequence[int | str]) -> list[l
         found.append(left[:size])
         left = left[size:]
     return found
+
+
+def sizes(names: Sequence[str], found: Sequence[Sequence[str]]) -> list[int]:
+    """Sizes that divide all ``names`` so that each part has one batch.
+
+    A host that is in no batch does nothing, and stands in the part where it comes by its order.
+    """
+    ends = {batch[-1] for batch in found[:-1]}
+    parts = [0] if found else []
+    for name in names if found else ():
+        parts[-1] += 1
+        if name in ends:
+            parts.append(0)
+    return parts
 
 
 def _size(number: int | str, total: int) -> int:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,10 +20,22 @@ def lines(report: Mapping[str, Any], width: int = 46) -> list[str]:
     return found
 
 
+def lost(report: Mapping[str, Any], most: int = 50) -> list[str]:
+    """Counts of results, and lost hosts with their reasons."""
+    hosts = report["hosts"]
+    counts = Counter(str(host["result"]).split(":", 1)[0] for host in hosts)
+    bad = [host for host in hosts if host["result"] not in ("updated", "nothing to do", "not begun")]
+    found = [", ".join(f"{number} {result}" for result, number in counts.items())]
+    found += [f"{host['name']}: {host['result']}: {host['error']}" for host in bad[:most]]
+    return [*found, f"and {len(bad) - most} more, see the report"] if len(bad) > most else found
+
+
 def _host_lines(host: Mapping[str, Any], width: int) -> list[str]:
     phases = [phase for phase in host["phases"] if phase["end"] is not None]
-    kernels = f"{host['kernel_before']} -> {host['kernel_after']} ({host['interface']})"
-    found = [f"{host['name']}: {host['result']}, {kernels}"]
+    known = host["kernel_before"] is not None
+    kernels = f", {host['kernel_before']} -> {host['kernel_after']} ({host['interface']})" if known else ""
+    why = f": {host['error']}" if host["error"] else ""
+    found = [f"{host['name']}: {host['result']}{kernels}{why}"]
     if not phases:
         return found
     start, end = phases[0]["start"], max(phase["end"] for phase in phases)

@@ -68,7 +68,9 @@ def of_batches(report: Mapping[str, Any]) -> str:
 def of_host(host: Mapping[str, Any]) -> str:
     """Phases and VMs of one host; empty when no phase has ended."""
     bars = [
-        Bar(LABELS.get(p["name"], p["name"]), p["start"], p["end"], p["name"], f"{p['end'] - p['start']:.2f} s")
+        Bar(
+            LABELS.get(p["name"], p["name"]), p["start"], p["end"], _colour(p["name"]), f"{p['end'] - p['start']:.2f} s"
+        )
         for p in host["phases"]
         if p["end"] is not None
     ]
@@ -77,6 +79,14 @@ def of_host(host: Mapping[str, Any]) -> str:
             outage = "" if vm["outage_s"] is None else f"outage {vm['outage_s']:.2f} s"
             bars.append(Bar(f"VM {vm['name']}", vm["paused_at"], vm["resumed_at"], "vm", outage))
     return _chart(bars, f"Timeline of {host['name']}") if bars else ""
+
+
+def _colour(phase: str) -> str:
+    """Colour of a phase.
+
+    Names come from the host, and not all of them are safe in a style.
+    """
+    return phase if phase in LABELS else "filling"
 
 
 def span(host: Mapping[str, Any]) -> tuple[float, float] | None:

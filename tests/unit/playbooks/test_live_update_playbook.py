@@ -26,7 +26,8 @@ pytestmark = pytest.mark.slow  # runs of ansible-playbook
 ROOT = Path(__file__).resolve().parents[3]
 REAL = (
     "roles", "playbooks", "meta", "plugins/filter", "plugins/plugin_utils", "plugins/module_utils",
-    "plugins/action/live_update_wait.py",
+    "plugins/action/live_update_wait.py", "plugins/action/live_update_report.py",
+    "plugins/modules/live_update_report.py",
 )  # fmt: skip
 NEW = "6.12-new"
 PF = "0000:03:00.0"
@@ -179,7 +180,7 @@ class Fleet:
         (folder / "status.json").write_text("{}")
         (folder / "result.json").write_text(json.dumps(state["result"]))
         lives = [f"{stamp}.0 h q: life n={stamp - 1000} boot=b1" for stamp in (1000, 1001, 1031)]
-        (folder / "guest.log").write_text("\n".join(lives))
+        (folder / "guest.log").write_text("\n".join(["999.0 h q: the tenant's words", *lives]))
         (folder / "grubenv").write_text("")
         self.hosts[name] = {
             "ansible_connection": "played", "ansible_become": False, "ansible_python_interpreter": f"{folder}/python",
@@ -208,7 +209,7 @@ class Fleet:
         return list(json.loads((self.folder / "hosts" / name / "state.json").read_text())["log"])
 
     def report(self) -> dict[str, Any]:
-        return dict(json.loads((self.folder / "out/report.json").read_text()))
+        return dict(json.loads((self.folder / "out/latest/report.json").read_text()))
 
     def _variables(self, variables: dict[str, Any]) -> dict[str, Any]:
         vm = {"name": "web1", "heartbeat": {"journal_unit": "kvmfleet-vm-web1.service"}}
@@ -224,13 +225,16 @@ class Fleet:
 
 
 def manifest() -> dict[str, Any]:
-    return {"created": 1000.5, "vms": [{"name": "web1", "unit": "kvmfleet-vm-web1.service"}]}
+    part = {"argv": ["qemu-system-x86_64", "-object", "secret,id=s,data=hunter2"], "environment": {"TOKEN": "hunter2"}}
+    vm = {"name": "web1", "unit": "kvmfleet-vm-web1.service", "part": part}
+    return {"created": 1000.5, "vms": [vm, {**vm, "name": "other", "unit": "kvmfleet-vm-other.service"}]}
 
 
 def result(name: str, outcome: str) -> dict[str, Any]:
     error = None if outcome == "updated" else "VM web1: the guest refused"
     return {
-        "host": name, "kernel_before": "6.12-old", "kernel_after": NEW, "interface": "vf-id", "pfs": [PF],
+        "manifest": "0123", "host": name, "kernel_before": "6.12-old", "kernel_after": NEW, "interface": "vf-id",
+        "pfs": [PF],
         "vfs_enabled": {PF: 7}, "used_ids": {PF: [6]}, "present_ids_at_first_restore": {PF: [6]},
         "present_ids_at_last_restore": {PF: [6]}, "vfs_present_at_end": {PF: 7}, "result": outcome, "error": error,
         "phases": [{"name": "saving", "start": 1001.0, "end": 1030.5}],
@@ -247,7 +251,7 @@ def fleet(tmp_path: Path) -> Fleet:
 def test_canary_then_the_rest_then_the_report(fleet: Fleet) -> None:
     for name in ("h1", "h2", "h3"):
         fleet.host(name)
-    done = fleet.run("-e", "live_update_bless=true")
+    done = fleet.run("-v", "-e", "live_update_bless=true")
     assert done.returncode == 0, done.stdout + done.stderr
     for name in ("h1", "h2", "h3"):
         assert fleet.log(name) == ["armed", "started", "saving", "kexec", "resuming", "done", "acknowledged"]
@@ -256,15 +260,18 @@ def test_canary_then_the_rest_then_the_report(fleet: Fleet) -> None:
     assert report["batches"] == [["h1"], ["h2", "h3"]]
     assert [host["result"] for host in report["hosts"]] == ["updated"] * 3
     assert report["hosts"][0]["vms"][0]["outage_s"] == 30.0
-    assert "<svg" in (fleet.folder / "out/report.html").read_text()
-    assert (fleet.folder / "out/evidence/h3/node.log").read_text()
-    kept = sorted((fleet.folder / "out/evidence/h3").iterdir())
-    assert {path.name: path.stat().st_mode & 0o777 for path in kept if path.name in ("node.log", "host.json")} == {
-        "node.log": 0o600,
-        "host.json": 0o600,
-    }
-    assert (fleet.folder / "out/evidence/h3").stat().st_mode & 0o777 == 0o700
+    assert "<svg" in (fleet.folder / "out/latest/report.html").read_text()
+    assert (fleet.folder / "out/latest/evidence/h3/node.log").read_text()
+    for path in (fleet.folder / "out").rglob("*"):
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
+    (run,) = [path.name for path in (fleet.folder / "out").iterdir() if not path.is_symlink()]
+    assert report["run"] == run
+    assert report["hosts"][0]["update"] == "0123"
     assert "outage 30.00 s, it went on, counter 1 -> 31" in done.stdout
+    kept = "".join(path.read_text() for path in (fleet.folder / "out").rglob("*.*") if path.is_file())
+    for secret in ("hunter2", "the tenant's words", "TOKEN"):
+        assert secret not in kept
+        assert secret not in done.stdout
 
 
 def test_check_predicts_and_touches_nothing(fleet: Fleet) -> None:
@@ -290,7 +297,7 @@ def test_check_predicts_and_touches_nothing(fleet: Fleet) -> None:
 def test_batches_are_those_that_were_predicted(
     fleet: Fleet, inventory: object, arguments: list[str], expected: list[list[str]]
 ) -> None:
-    """Play-level words see extra variables alone, so that the inventory's were predicted and not used."""
+    """A play sees extra variables alone: the inventory's were predicted, not used."""
     for name in ("h1", "h2", "h3", "h4"):
         fleet.host(name)
     done = fleet.run(*arguments, live_update_serial=inventory)
@@ -312,7 +319,7 @@ def test_settings_of_one_host_alone_are_refused(fleet: Fleet) -> None:
 
 
 def test_skipped_hosts_do_not_stop_the_others(fleet: Fleet) -> None:
-    """The canary is the first host that takes part, not one that does nothing."""
+    """The canary is the first host that takes part."""
     for name in ("h1", "h2", "h3", "h4"):
         fleet.host(name)
     fleet.host("h5", refusals=[{"code": "x", "problem": "VM web1 is paused, not running", "fix": "let it run"}])
@@ -325,7 +332,15 @@ def test_skipped_hosts_do_not_stop_the_others(fleet: Fleet) -> None:
     assert "h5 refused: h5 cannot be updated. VM web1 is paused, not running: let it run" in done.stdout
     assert [fleet.log(name) for name in ("h1", "h5")] == [[], []]
     assert [fleet.log(name)[-1] for name in ("h2", "h3", "h4")] == ["acknowledged"] * 3
-    assert fleet.report()["batches"] == [["h2"], ["h3", "h4"]]
+    report = fleet.report()
+    assert report["batches"] == [["h2"], ["h3", "h4"]]
+    assert [(host["name"], host["result"]) for host in report["hosts"]][:3] == [
+        ("h1", "unreachable"),
+        ("h5", "refused"),
+        ("h2", "updated"),
+    ]
+    assert "no route to host" in report["hosts"][0]["error"]
+    assert "VM web1 is paused" in report["hosts"][1]["error"]
 
 
 def test_an_unreachable_host_stops_the_run_by_default(fleet: Fleet) -> None:
@@ -348,6 +363,14 @@ def test_a_host_that_goes_away_while_it_is_armed_is_not_started(fleet: Fleet) ->
     assert (fleet.log("h1"), fleet.log("h2")) == ([], [])
 
 
+def test_syntax_and_hosts_are_known_before_any_host_is_asked(fleet: Fleet) -> None:
+    """Editors and linters ask for them; there are no batches yet."""
+    fleet.host("h1")
+    for word in ("--syntax-check", "--list-hosts"):
+        done = fleet.run(word)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_one_refusal_stops_the_run_before_any_host_is_touched(fleet: Fleet) -> None:
     fleet.host("h1")
     fleet.host("h2", refusals=[{"code": "x", "problem": "PF a is in switchdev mode", "fix": "leave it out"}])
@@ -366,7 +389,9 @@ def test_a_canary_that_fails_keeps_the_others_untouched(fleet: Fleet, outcome: s
     assert f"h1 {outcome}: VM web1: the guest refused" in done.stdout
     assert fleet.log("h2") == []
     assert ("acknowledged" in fleet.log("h1")) == (outcome == "aborted")
-    assert fleet.report()["hosts"][0]["result"] == outcome
+    lost, later = fleet.report()["hosts"]
+    assert (lost["name"], lost["result"], later["name"], later["result"]) == ("h1", outcome, "h2", "not begun")
+    assert "VM web1: the guest refused" in lost["error"]
 
 
 def test_an_update_that_was_begun_is_only_collected(fleet: Fleet) -> None:
@@ -376,7 +401,10 @@ def test_an_update_that_was_begun_is_only_collected(fleet: Fleet) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert fleet.log("h1") == ["kexec", "resuming", "done", "acknowledged"]
     assert fleet.log("h2") == []
-    assert [host["name"] for host in fleet.report()["hosts"]] == ["h1"]
+    assert [(host["name"], host["result"]) for host in fleet.report()["hosts"]] == [
+        ("h1", "updated"),
+        ("h2", "nothing to do"),
+    ]
 
 
 def test_an_update_is_forgotten_last(fleet: Fleet) -> None:
@@ -386,10 +414,27 @@ def test_an_update_is_forgotten_last(fleet: Fleet) -> None:
     program.write_text("#!/bin/sh\nexit 1\n")
     assert fleet.run("-e", "live_update_bless=true").returncode != 0
     assert "acknowledged" not in fleet.log("h1")
-    (fleet.folder / "out/report.json").unlink()
+    (fleet.folder / "out/latest/report.json").unlink()
     program.write_text(works)
     done = fleet.run("-e", "live_update_bless=true")
     assert done.returncode == 0, done.stdout + done.stderr
     assert fleet.log("h1")[-1] == "acknowledged"
     assert (fleet.folder / "hosts/h1/boot_default").exists()
     assert fleet.report()["hosts"][0]["result"] == "updated"
+
+
+def test_a_host_that_is_lost_is_in_the_report_without_older_evidence(fleet: Fleet) -> None:
+    """What an earlier run has kept is no evidence of this."""
+    fleet.host("h1")
+    assert fleet.run().returncode == 0
+    first = fleet.report()
+    state = fleet.folder / "hosts/h1/state.json"
+    again = json.loads(state.read_text()) | {"started": False, "away_at": "started"}
+    state.write_text(json.dumps(again))
+    assert fleet.run(live_update_timeout_s=3).returncode != 0
+    (lost,) = fleet.report()["hosts"]
+    assert (lost["result"], lost["vms"], lost["kernel_after"]) == ("failed", [], None)
+    assert "no route to host" in lost["error"]
+    assert fleet.report()["run"] != first["run"]
+    kept = json.loads((fleet.folder / "out" / first["run"] / "report.json").read_text())
+    assert kept == first

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reasons of failed tasks: of the task itself, of its items, of a program."""
+"""Reasons of failed tasks, their items and programs."""
 
 from __future__ import annotations
 
@@ -27,9 +27,15 @@ RC = {"msg": "non-zero return code", "rc": 3, "cmd": ["systemctl", "is-active", 
             "Save: b; systemctl is-active a ended with 3: failed",
         ),
         ({"msg": "One or more items failed", "results": [{"msg": "away", "unreachable": True}] * 9}, "Save: away"),
+        (
+            {"msg": "One or more items failed",
+             "results": [{"failed": True, "attempts": 60, "item": {"name": "web1"}}],
+            },
+            "Save: web1: still not after 60 attempts",
+        ),
         ({}, "Save: it gave no reason"),
     ],
-    ids=["message", "assertion", "program", "stderr first", "items", "the same once", "nothing"],
+    ids=["message", "assertion", "program", "stderr first", "items", "the same once", "attempts", "nothing"],
 )  # fmt: skip
 def test_reasons(result: dict[str, Any], text: str) -> None:
     assert failures.reason(result, "Save") == text

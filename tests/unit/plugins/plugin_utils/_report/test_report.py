@@ -22,10 +22,11 @@ from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report.report impo
 KEYS = {
     "name", "kernel_before", "kernel_after", "interface", "pfs", "vfs_enabled", "used_ids",
     "present_ids_at_first_restore", "present_ids_at_last_restore", "vfs_present_at_end", "phases", "vms", "result",
+    "error", "update",
 }  # fmt: skip
 VM_KEYS = {
     "name", "vfs", "paused_at", "resumed_at", "outage_s", "boot_id_before", "boot_id_after", "counter_before",
-    "counter_after",
+    "counter_after", "result", "error",
 }  # fmt: skip
 PF = "0000:03:00.0"
 
@@ -67,7 +68,7 @@ def evidence(folder: Path, name: str = "h1", batch: list[str] | None = None, **c
 def test_report_has_exactly_the_keys_of_the_issue(tmp_path: Path) -> None:
     evidence(tmp_path)
     report = _report.report_from_evidence(str(tmp_path))
-    assert set(report) == {"hosts", "batches"}
+    assert set(report) == {"run", "hosts", "batches"}
     assert set(report["hosts"][0]) == KEYS
     assert set(report["hosts"][0]["vms"][0]) == VM_KEYS
     assert json.loads(json.dumps(report)) == report
@@ -78,7 +79,8 @@ def test_figures_come_from_the_guests_own_log(tmp_path: Path) -> None:
     vm = _report.report_from_evidence(str(tmp_path))["hosts"][0]["vms"][0]
     assert vm == {
         "name": "web1", "vfs": ["0000:04:11.4"], "paused_at": 1011.0, "resumed_at": 1050.2, "outage_s": 37.25,
-        "boot_id_before": "b1", "boot_id_after": "b1", "counter_before": 2, "counter_after": 4,
+        "boot_id_before": "b1", "boot_id_after": "b1", "counter_before": 2, "counter_after": 4, "result": "restored",
+        "error": None,
     }  # fmt: skip
 
 
@@ -116,8 +118,59 @@ def test_batches_are_in_the_order_in_which_they_began(tmp_path: Path) -> None:
     evidence(tmp_path, "h3", ["h1", "h3"], phases=later)
     evidence(tmp_path, "h1", ["h1", "h3"], phases=later)
     evidence(tmp_path, "h2", ["h2"])
-    evidence(tmp_path, "old", ["old", "gone"])
-    assert _report.report_from_evidence(str(tmp_path), ["h1", "h2", "h3"])["batches"] == [["h2"], ["h1", "h3"]]
+    evidence(tmp_path, "other", ["other", "gone"])
+    asked = {name: {"result": "not begun", "error": ""} for name in ("h1", "h2", "h3")}
+    assert _report.report_from_evidence(str(tmp_path), "r", asked)["batches"] == [["h2"], ["h1", "h3"]]
+
+
+def test_every_host_that_was_asked_for_is_there_lost_ones_first(tmp_path: Path) -> None:
+    evidence(tmp_path, "good")
+    evidence(tmp_path, "bad", result="aborted", error="VM web1: the guest refused")
+    evidence(tmp_path, "ill")
+    evidence(tmp_path, "late", result=None)
+    (tmp_path / "ill/failure.json").write_text('{"error": "ping: nobody answers"}')
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "gone/failure.json").write_text('{"error": "no route to host"}')
+    asked = {name: {"result": "not begun", "error": ""} for name in ("good", "bad", "ill", "late", "gone", "next")}
+    asked |= {
+        "away": {"result": "unreachable", "error": "no answer"},
+        "same": {"result": "nothing to do", "error": ""},
+        "paused": {"result": "refused", "error": "VM web1 is paused"},
+    }
+    report = _report.report_from_evidence(str(tmp_path), "r", asked)
+    assert [(host["name"], host["result"], host["error"]) for host in report["hosts"]] == [
+        ("away", "unreachable", "no answer"),
+        ("bad", "aborted", "VM web1: the guest refused"),
+        ("gone", "failed", "no route to host"),
+        ("ill", "failed", "ping: nobody answers"),
+        ("late", "unfinished", ""),
+        ("paused", "refused", "VM web1 is paused"),
+        ("next", "not begun", ""),
+        ("good", "updated", ""),
+        ("same", "nothing to do", ""),
+    ]
+    shown = page(report)
+    for words in ("no route to host", "VM web1 is paused", "nobody answers", "the guest refused"):
+        assert words in shown
+        assert words in "\n".join(text.lines(report))
+    assert "1 of 9 hosts updated" in shown
+    lost = text.lost(report, most=2)
+    assert lost[1:] == [
+        "away: unreachable: no answer",
+        "bad: aborted: VM web1: the guest refused",
+        "and 4 more, see the report",
+    ]
+
+
+def test_a_failure_counts_whatever_the_evidence_is_like(tmp_path: Path) -> None:
+    evidence(tmp_path, "h1", result="aborted", error="the guest refused")
+    (tmp_path / "h1/failure.json").write_text('{"error": "h1 aborted: the guest refused"}')
+    evidence(tmp_path, "h2")
+    (tmp_path / "h2/failure.json").write_text("[]")
+    first, second = _report.report_from_evidence(str(tmp_path))["hosts"]
+    assert (first["result"], first["error"]) == ("aborted", "h1 aborted: the guest refused")
+    assert second["result"] == "failed"
+    assert "failure.json cannot be read" in second["error"]
 
 
 def test_lines_are_to_scale(tmp_path: Path) -> None:
@@ -169,7 +222,10 @@ DAMAGED: list[tuple[bytes, str]] = [
         json.dumps({**RESULT, "phases": [{"name": "a", "start": float("inf"), "end": 1}]}).encode(),
         "a phases that is none",
     ),
+    (json.dumps({**RESULT, "phases": [{"name": "a", "start": 1e300, "end": 1e301}]}).encode(), "a phases that is none"),
+    (json.dumps({**RESULT, "phases": [{"name": "a", "start": -1, "end": 1}]}).encode(), "a phases that is none"),
     (json.dumps({**RESULT, "vms": [7]}).encode(), "a vms that is none"),
+    (json.dumps({**RESULT, "vms": [{**RESULT["vms"][0], "vfs": [7]}]}).encode(), "a vms that is none"),
     (json.dumps({**RESULT, "vfs_enabled": {"a": "7"}}).encode(), "a vfs_enabled that is none"),
     (json.dumps({**RESULT, "used_ids": {"a": 7}}).encode(), "a used_ids that is none"),
     (json.dumps({**RESULT, "pfs": [[]]}).encode(), "a pfs that is none"),
@@ -206,6 +262,7 @@ def test_page_is_whole_and_self_contained(tmp_path: Path) -> None:
     text = page(_report.report_from_evidence(str(tmp_path)))
     assert "h&lt;1&gt;" in text
     assert "h<1>" not in text
+    assert "Content-Security-Policy" in text
     for outside in ("http://", "https://", "<script", "@import"):
         assert outside not in text
     assert not re.search(r"url\((?!#)", text)
@@ -215,6 +272,13 @@ def test_page_is_whole_and_self_contained(tmp_path: Path) -> None:
     for svg in [part.split("</svg>")[0] for part in text.split("<svg")[1:]]:
         ElementTree.fromstring("<svg" + svg + "</svg>")
     assert "1 of 2 hosts updated; 1 of 1 VMs went on where they were, longest outage 37.25 s" in text
+
+
+def test_no_phase_leaves_its_attribute(tmp_path: Path) -> None:
+    evidence(tmp_path, "h1", phases=[{"name": 'x"><script>a', "start": 1.0, "end": 2.0}])
+    text = page(_report.report_from_evidence(str(tmp_path)))
+    assert 'x"' not in text
+    assert "<script" not in text
 
 
 @pytest.mark.parametrize(
@@ -231,4 +295,4 @@ def test_filters() -> None:
     assert filters["last_heartbeat"](LOG) == 1050.75
     assert filters["last_heartbeat"]("nothing") == 0.0
     assert filters["finding"]({"problem": "x is y", "fix": "do z"}) == "x is y: do z"
-    assert set(filters) >= {"report_from_evidence", "report_html", "report_timeline", "rollout"}
+    assert set(filters) >= {"rollout", "failure", "public_manifest", "without_secrets", "heartbeats_alone"}

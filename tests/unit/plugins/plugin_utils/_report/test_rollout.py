@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hosts and batches of a rollout, from what each host says after its preflight."""
+"""Hosts and batches of a rollout, from what each host says."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_prediction_reports_the_outage_of_each_host() -> None:
         "  b: its update was begun before, it is waited for",
         "c: runs the kernel already, nothing to do",
     ]
-    assert (found["batches"], found["sizes"], found["stopped"]) == ([["a"], ["b"]], [1, 1], "")
+    assert (found["batches"], found["sizes"], found["stopped"]) == ([["a"], ["b"]], [1, 2], "")
 
 
 @pytest.mark.parametrize("kind", ["refused", "unreachable"])
@@ -81,8 +81,28 @@ def test_a_skipped_host_leaves_the_canary_to_another(kind: str) -> None:
     """A batch of hosts that do nothing would be no canary."""
     skip = {"on_refused": "skip", "on_unreachable": "skip"}
     found = roll(a={**skip, "result": kind}, b=skip, c={**skip, "result": "nothing to do"}, d=skip, e=skip)
-    assert (found["stopped"], found["batches"]) == ("", [["b"], ["d", "e"]])
+    assert (found["stopped"], found["batches"], found["sizes"]) == ("", [["b"], ["d", "e"]], [2, 3])
     assert set(found["hosts"]) == set("abcde")
+
+
+@pytest.mark.parametrize(
+    ("names", "batches", "sizes"),
+    [
+        ("abc", ["a", "bc"], [1, 2]),
+        ("abcdef", ["b", "cd"], [2, 4]),
+        ("abcdef", ["ac", "e", "f"], [3, 2, 1]),
+        ("abc", ["c"], [3]),
+        ("abc", [], []),
+        ("", [], []),
+    ],
+)
+def test_sizes_divide_all_hosts(names: str, batches: list[str], sizes: list[int]) -> None:
+    assert _rollout.sizes(names, batches) == sizes
+    left = list(names)
+    for size, batch in zip(sizes, batches):
+        assert [name for name in left[:size] if name in "".join(batches)] == list(batch)
+        left = left[size:]
+    assert left == ([] if sizes else list(names))
 
 
 def test_each_policy_is_for_its_own_kind() -> None:
@@ -112,7 +132,7 @@ def test_a_setting_of_the_run_that_differs_is_refused(member: str, name: str, ot
 
 
 def test_hosts_that_the_inventory_leaves_out_are_refused() -> None:
-    """The play has taken them all the same, as it sees extra variables alone."""
+    """The play has taken them: it sees extra variables alone."""
     with pytest.raises(ValueError, match="live_update_hosts in the inventory leaves out b, c, of this run"):
         _rollout.rollout(["a", "b", "c"], facts(a={}, b={}, c={}), 30, ["a", "elsewhere"])
 
