@@ -76,7 +76,8 @@ options:
       - C(fill_chunk) and C(fill_pause_s), how fast the remaining VFs are added.
       - C(orderly), whether systemd stops all units before the kexec.
       - C(confirm_not_elsewhere), a program with arguments that gets a VM's name and fails when the VM must not start
-        here.
+        here. Needed by VMs with images on shared storage or on a network, which are refused without it.
+      - C(restore_within), the age in seconds up to which a saved VM is started without C(confirm_not_elsewhere).
     type: dict
     default: {}
 """

@@ -17,9 +17,15 @@ from typing import Any
 
 from .._model.errors import BadInputError, RefusedError
 from .._system import durable
+from .._vm import images as _images
+from .._vm.images import Image
 from .._vm.state_file import Fingerprint
 
-SCHEMA = 1
+SCHEMA = 2
+"""Version of a claim's form.
+
+1 had no images, so nobody could tell whether its memory fits them.
+"""
 SAVED, CLAIMED, RUNNING = "saved", "claimed", "running"
 FAILED, COLD, ACKNOWLEDGED = "failed", "needs-cold-start", "acknowledged"
 TRANSITIONS: dict[str, tuple[str, ...]] = {
@@ -47,6 +53,7 @@ class Claim:
     """One VM's claim.
 
     ``boot_id``: of the kernel that wrote the last step; ``unit``: the service that runs, or will run, the VM.
+    ``images``: as they were when it was saved.
     """
 
     manifest: str
@@ -59,6 +66,7 @@ class Claim:
     sha256: str
     paused_at: float
     saved_at: float
+    images: tuple[Image, ...] = ()
     error: str | None = None
 
     @property
@@ -117,8 +125,12 @@ def load(vm_folder: str) -> Claim | None:
     if data is None:
         return None
     durable.require_private(file)
-    if data.pop("schema", None) != SCHEMA:
-        raise BadInputError(f"{file}: not a claim of schema {SCHEMA}")
+    schema = data.pop("schema", None)
+    if schema != SCHEMA:
+        raise BadInputError(
+            f"{file}: schema {str(schema)[:20]}, this version knows {SCHEMA}; finish that update with the version that "
+            "saved the VM, or start the VM from its disks"
+        )
     return _from_dict(file, data)
 
 
@@ -126,7 +138,10 @@ def _from_dict(file: str, data: dict[str, Any]) -> Claim:
     names = {field.name for field in fields(Claim)}
     if set(data) != names:
         raise BadInputError(f"{file}: not a claim: keys {sorted(set(data) ^ names)}")
+    data["images"] = _images.parse(data["images"], f"{file}.images")
     for name, value in data.items():
+        if name == "images":
+            continue
         kinds = NUMBERS.get(name, (str,)) if name != "error" else (str, type(None))
         if not isinstance(value, kinds) or isinstance(value, bool):
             raise BadInputError(f"{file}.{name}: {value!r} is not {' or '.join(kind.__name__ for kind in kinds)}")

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from .._model.deadlines import BOOT_S, DRIVERS_S, FILL_PAUSE_S
+from .._model.deadlines import BOOT_S, DRIVERS_S, FILL_PAUSE_S, RESTORE_WITHIN_S
 from .._model.errors import BadInputError
 from .._vm.backend import Deadlines
 
@@ -28,7 +28,8 @@ class Options(Deadlines):
     systemd stop units before the kexec. ``allow_writers``: files that write sriov_numvfs but are ordered after the
     fill. ``allow_missing_modules``: loaded modules the new kernel may lack. ``host_services``: units that have KVM,
     VFIO or vDPA devices open and are no VMs. ``confirm_not_elsewhere``: argv run with a VM's name before its start;
-    failure keeps it stopped. ``interface``: of the new kernel's SR-IOV files, ``auto`` for its System.map's.
+    failure keeps it stopped. ``restore_within``: age of a state up to which it is loaded without that hook.
+    ``interface``: of the new kernel's SR-IOV files, ``auto`` for its System.map's.
     """
 
     orderly: bool = False
@@ -38,6 +39,7 @@ class Options(Deadlines):
     restore_at_once: int = 8
     fill_chunk: int = 16
     fill_pause_s: float = FILL_PAUSE_S
+    restore_within: float = RESTORE_WITHIN_S
     interface: str = "auto"
     allow_writers: tuple[str, ...] = field(default_factory=tuple)
     allow_missing_modules: tuple[str, ...] = field(default_factory=tuple)

@@ -17,9 +17,10 @@ from .._system.update_folder import ARMED
 from .._vm.backend import Backend
 from .._vm.candidates import in_the_way
 from .._vm.vm_facts import VmFacts
-from . import kexec_rules
+from . import elsewhere, kexec_rules
 from .estimate import estimate, interface_after
 from .facts import Facts
+from .finding import Finding
 from .manifest import NAME
 from .options import Options
 
@@ -29,21 +30,6 @@ SPARE_DISK = 64 * MIB
 """Bytes for a VM's devices, and for the host's own writing."""
 SPARE_MEMORY = 64 * MIB
 """Bytes for loading a kernel, beside its image and initrd."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A refusal or a warning.
-
-    ``code`` for programs, ``problem`` and ``fix`` for people.
-    """
-
-    code: str
-    problem: str
-    fix: str
-
-    def __str__(self) -> str:
-        return f"{self.problem}: {self.fix}"
 
 
 @dataclass(frozen=True)
@@ -74,6 +60,7 @@ def judge(facts: Facts, backends: Mapping[str, Backend], options: Options, budge
     refusals = [finding for check in CHECKS for finding in check(facts, options)]
     refusals.extend(finding for vm in facts.vms for finding in _vm(vm, backends[vm.backend]))
     refusals.extend(_over_budget(facts, options, guess, budget_s))
+    refusals.extend(elsewhere.check(facts.vms, options, guess["total"]))
     return Verdict(tuple(refusals), tuple(_warnings(facts, options)), guess)
 
 

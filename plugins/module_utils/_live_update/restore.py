@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 from .._model.errors import RefusedError
 from .._system import durable
-from .._vm import state_file
+from .._vm import images, state_file
 from .._vm.backend import NeverRanError
 from .._vm.record import ManifestVm
 from . import claim as _claim
+from . import elsewhere
 from .claim import Claim
 from .machine import FAILURES, LiveHost
 from .manifest import Manifest
@@ -72,7 +73,7 @@ class Restorer:
             raise RefusedError(f"VM {vm.name}: {MESSAGES[action]}")
         if action == _claim.NOTHING:
             return {"result": "ended", "error": None}
-        self._confirm(vm)
+        self._confirm(vm, claim if action == _claim.START else None)
         if action == _claim.COLD_START:
             return self._cold_start(vm, claim)
         return self._from_state(vm, claim, start=action == _claim.START)
@@ -80,7 +81,9 @@ class Restorer:
     def _from_state(self, vm: ManifestVm, claim: Claim, start: bool) -> dict[str, object]:
         state = self.host.folder.state(vm.name)
         if start:
+            self.host.backend(vm).ready(vm)
             state_file.verify(state, claim.fingerprint)
+            self._require_images(vm, claim)
             claim = self._advance(vm, claim, _claim.CLAIMED)
         try:
             self.host.backend(vm).restore(vm, state, start, lambda: self._mark_running(vm))
@@ -90,6 +93,19 @@ class Restorer:
         self._mark_running(vm)
         return {"resumed_at": self.host.now(), "result": "restored", "error": None,
                 "clock": self.host.backend(vm).set_clock(vm)}  # fmt: skip
+
+    def _require_images(self, vm: ManifestVm, claim: Claim) -> None:
+        """Require that every image is as the claim has it.
+
+        Nothing overrides this: old memory over newer disks destroys them.
+        """
+        found = [(image.name, images.difference(self.host.sysfs, image)) for image in claim.images]
+        changed = [f"image {name}: {reason}" for name, reason in found if reason is not None]
+        if changed:
+            raise RefusedError(
+                f"VM {vm.name}: its memory is not loaded, as its disks are not those that it was saved with "
+                f"({'; '.join(changed)}); if it was started elsewhere, go on there, otherwise start it from its disks"
+            )
 
     def _mark_running(self, vm: ManifestVm) -> None:
         """Advance the claim to running, durably.
@@ -117,12 +133,20 @@ class Restorer:
         self.host.backend(vm).cold_start(vm)
         return {"resumed_at": self.host.now(), "result": "cold-started", "error": None}
 
-    def _confirm(self, vm: ManifestVm) -> None:
+    def _confirm(self, vm: ManifestVm, claim: Claim | None) -> None:
         """Run the operator's hook, which confirms that a start is safe.
 
-        An HA manager may have started the VM on another host meanwhile.
+        An HA manager may have started the VM on another host meanwhile. ``claim``: of the state that would be loaded;
+        where there are doubts, nothing is loaded without the hook.
         """
-        hook = parse(self.manifest.options).confirm_not_elsewhere
+        options = parse(self.manifest.options)
+        hook = options.confirm_not_elsewhere
+        doubts = [] if claim is None else elsewhere.doubts(claim, options, self.host.now())
+        if doubts and not hook:
+            raise RefusedError(
+                f"VM {vm.name} could have been started elsewhere, as {'; '.join(doubts)}, and the update was armed "
+                "without confirm_not_elsewhere: its state is kept, nothing is started"
+            )
         if hook:
             self.host.run([*hook, vm.name])
 

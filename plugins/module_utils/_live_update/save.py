@@ -125,7 +125,7 @@ def _save(host: LiveHost, manifest: Manifest, progress: Progress, vm: ManifestVm
     claim = Claim(
         manifest=manifest.id, vm=vm.name, state=_claim.SAVED, boot_id=manifest.boot_id, unit=vm.unit,
         time=saved.saved_at, size=saved.fingerprint.size, sha256=saved.fingerprint.sha256,
-        paused_at=progress.vm(vm.name)["paused_at"] or saved.stopped_at, saved_at=saved.saved_at,
+        paused_at=progress.vm(vm.name)["paused_at"] or saved.stopped_at, saved_at=saved.saved_at, images=saved.images,
     )  # fmt: skip
     _claim.store(host.folder.vm(vm.name), claim)
     times = {"paused_at": claim.paused_at, "stopped_at": saved.stopped_at, "saved_at": saved.saved_at}

@@ -75,6 +75,12 @@ BOOT_S = 10.0
 DRIVERS_S = 180.0
 """Deadline for drivers of PFs to be ready after the kexec."""
 
+RESTORE_WITHIN_S = 900.0
+"""Age of a saved VM that is still restored without a confirmation.
+
+Whoever missed it for longer may have started it elsewhere.
+"""
+
 LINK_ATTEMPTS = 50
 """Attempts to bring up a PF's network interface, which udev may rename."""
 

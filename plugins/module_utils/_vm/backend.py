@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from .._model.deadlines import ANSWER_S, MIGRATE_S, SHUTDOWN_S, START_S, UNPLUG_S
 from .._model.errors import SriovError
 from .._model.state import PfState
+from .images import Image
 from .record import ManifestVm
 from .state_file import Fingerprint
 from .vm_facts import VmFacts
@@ -30,14 +31,16 @@ class Deadlines:
 
 @dataclass(frozen=True)
 class Saved:
-    """Times and fingerprint of a saved VM.
+    """Times and fingerprint of a saved VM, and its images.
 
     ``stopped_at``: when the guest was stopped; ``saved_at``: when the state was durable; in seconds since the epoch.
+    ``images``: as they were after the last flush, all of them.
     """
 
     stopped_at: float
     saved_at: float
     fingerprint: Fingerprint
+    images: tuple[Image, ...] = ()
 
 
 class NeverRanError(SriovError):
@@ -139,6 +142,12 @@ class Backend(Protocol):
         """End a saved VM and wait until it is gone.
 
         Its VFs are released then.
+        """
+
+    def ready(self, vm: ManifestVm) -> None:
+        """Wait for what a VM needs of the host before its start.
+
+        Its images are compared after that.
         """
 
     def restore(self, vm: ManifestVm, state: str, start: bool, before_run: Callable[[], None]) -> None:

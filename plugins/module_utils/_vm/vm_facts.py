@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .images import Image
+
 
 @dataclass(frozen=True)
 class UsedVf:
@@ -20,7 +22,8 @@ class VmFacts:
     """A running VM.
 
     ``started``: in clock ticks since boot (`candidates.started`); ``unknown_devices``: addresses of passed-through
-    devices that are no VFs of this host; ``detail``: facts for its backend alone.
+    devices that are no VFs of this host; ``images``: all that it has open; ``detail``: facts for its
+    backend alone.
     """
 
     name: str
@@ -32,3 +35,4 @@ class VmFacts:
     vfs: tuple[UsedVf, ...] = ()
     unknown_devices: tuple[str, ...] = ()
     memory_bytes: int = 0
+    images: tuple[Image, ...] = ()

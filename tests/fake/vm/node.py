@@ -28,7 +28,7 @@ from ..linux.pf import FakePf, FakeVf
 from ..linux.sysfs import FakeSysfs
 from .bridges import FakeBridges
 from .granted import Granted
-from .qemu import FakeQemu, QemuRefusalError, Script
+from .qemu import FakeQemu, QemuRefusalError, Script, drives
 
 OLD, NEW = "6.12.0-old", "6.12.0-new"
 DEADLINES = Deadlines(unplug_s=0.3, shutdown_s=0.3, migrate_s=1.0, start_s=1.0, answer_s=0.7)
@@ -65,15 +65,16 @@ class NodeSysfs(FakeSysfs):
 class FakeNode:
     """A host for live updates; ``live`` is what the live update takes.
 
-    ``scripts``: faults, by VM; ``commands``: of all monitors, with the VM's name. ``reboot_errno``: how the kexec is
-    refused. ``on_run``: called with each argv before it runs. ``granted``: what each unit has; ``slices``: files of
-    slices' settings; ``unit_files``: states of unit files.
+    ``scripts``: faults, by VM; ``commands``: of all monitors, with the VM's name. ``images``: paths of the disks of VMs
+    to come. ``reboot_errno``: how the kexec is refused. ``on_run``: called with each argv before it runs. ``granted``:
+    what each unit has; ``slices``: files of slices' settings; ``unit_files``: states of unit files.
     """
 
     def __init__(self, root: Path, interface: str = "vf-id") -> None:
         self.host = FakeHost(root, interface)
         self.host.sysfs = NodeSysfs(self.host)
         self.scripts: dict[str, Script] = {}
+        self.images: dict[str, Sequence[str]] = {}
         self.qemus: list[FakeQemu] = []
         self.plugged: list[tuple[str, str, dict[str, object]]] = []
         self.calls: list[list[str]] = []
@@ -129,9 +130,19 @@ class FakeNode:
             pf.properties[vf_id].update(properties)
             self.host.draw()
             argv += ["-device", "pcie-root-port,id=rp1", "-device", f"vfio-pci,id=vf0,bus=rp1,host={vf.address}"]
+        for number, image in enumerate(self.images.get(name, ())):
+            self.put(image, f"disk {number} of {name}")
+            argv += ["-drive", f"if=none,id=d{number},file={image}", "-device", f"virtio-blk-pci,drive=d{number}"]
         argv += ["-qmp", f"unix:/run/kvmfleet-vm/{name}.qmp,server=on,wait=off"]
         (self.host.root / "run/kvmfleet-vm").mkdir(parents=True, exist_ok=True)
         return self._start(argv, f"kvmfleet-vm-{name}.service")
+
+    def open_images(self, pid: int, argv: list[str]) -> None:
+        """Let a process have the images of a command line open."""
+        folder = self.host.root / f"proc/{pid}/fd"
+        folder.mkdir(exist_ok=True)
+        for number, drive in enumerate(drives(argv)):
+            os.symlink(self.host.sysfs.real(drive["file"]), folder / str(number))
 
     def process(
         self, program: str, *words: str, uid: int = 0, group: str = "/system.slice/x.service", holds: Sequence[str] = ()
@@ -225,7 +236,9 @@ class FakeNode:
         for path, text in {
             "/proc/cmdline": "BOOT_IMAGE=/vmlinuz root=/dev/vda ro quiet\n", "/proc/sys/kernel/osrelease": OLD + "\n",
             "/proc/sys/kernel/random/boot_id": str(uuid.uuid4()) + "\n", "/sys/kernel/kexec_loaded": "0\n",
-            "/proc/mounts": "/dev/vda / ext4 rw 0 0\n", "/proc/meminfo": "MemAvailable:  4000000 kB\n",
+            "/proc/mounts": "/dev/vda / ext4 rw 0 0\n",
+            "/proc/self/mountinfo": "1 0 254:0 / / rw - ext4 /dev/vda rw\n",
+            "/proc/meminfo": "MemAvailable:  4000000 kB\n",
             "/proc/sysrq-trigger": "", "/proc/modules": "", f"/boot/vmlinuz-{NEW}": "kernel",
             f"/boot/initrd.img-{NEW}": "initrd", f"/boot/System.map-{NEW}":
             "0 t sriov_numvfs_show\n0 t sriov_scan_vf_id\n0 t sriov_numvfs_no_scan\n0 t sriov_remove_vf_id\n",
@@ -249,6 +262,7 @@ class FakeNode:
         for name, text in self.granted[unit].files(pid, unit).items():
             (proc / name).write_text(text)
         (proc / "cmdline").write_text("\0".join(argv) + "\0")
+        self.open_images(pid, argv)
         qemu = FakeQemu(self, argv, unit, pid)
         self.bridges.attach(pid, argv)
         self.qemus.append(qemu)

@@ -91,6 +91,8 @@ class FakeQemu:
         self.pending: set[str] = set()
         self.lock = threading.RLock()
         self.stream: TextIO | None = None
+        self.moved: dict[str, str] = {}
+        self.jobs: list[dict[str, str]] = []
         self.plugged_bytes = 0
         self.plugged_later: set[str] = set()
         self.alive = True
@@ -197,6 +199,25 @@ class FakeQemu:
 
     def do_query_memory_size_summary(self) -> dict[str, int]:
         return {"base-memory": int(_after(self.argv, "-m")) << 20, "plugged-memory": self.plugged_bytes}
+
+    @property
+    def disks(self) -> dict[str, str]:
+        """Images by drive, those that were ``moved`` among them."""
+        named = {drive.get("id", f"virtio{n}"): drive["file"] for n, drive in enumerate(drives(self.argv))}
+        return {**named, **self.moved}
+
+    def do_query_block(self) -> list[dict[str, Any]]:
+        return [
+            {"device": name, "qdev": f"/machine/peripheral/{name}-disk/virtio-backend",
+             "inserted": {"file": path, "image": {"filename": path, "format": "raw"}}}
+            for name, path in self.disks.items()
+        ]  # fmt: skip
+
+    def do_query_named_block_nodes(self) -> list[dict[str, Any]]:
+        return [{"node-name": f"#{name}", "drv": "file", "file": path} for name, path in self.disks.items()]
+
+    def do_query_block_jobs(self) -> list[dict[str, str]]:
+        return self.jobs
 
     def do_device_list_properties(self, typename: str) -> list[dict[str, Any]]:
         return [
@@ -333,6 +354,14 @@ class FakeQemu:
         elif self.script.quit == "lingers":
             self.alive = False
             self.server.close()
+
+
+def drives(argv: list[str]) -> list[dict[str, str]]:
+    """Options of each -drive."""
+    return [
+        dict(part.partition("=")[::2] for part in value.split(","))
+        for option, value in zip(argv, argv[1:]) if option == "-drive"
+    ]  # fmt: skip
 
 
 def _send(stream: TextIO, value: dict[str, Any]) -> None:

@@ -87,6 +87,9 @@ class ToyBackend:
             raise SriovError(f"VM {vm.name} runs")
         del self.table[vm.name]
 
+    def ready(self, vm: ManifestVm) -> None:
+        pass
+
     def restore(self, vm: ManifestVm, state: str, start: bool, before_run: Callable[[], None]) -> None:
         before_run()
         n = json.loads(Path(state).read_text())["n"]

@@ -11,6 +11,7 @@ and fingerprinted.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from .. import state_file
 from ..backend import Deadlines, Saved
 from ..record import ManifestVm
 from ..vm_facts import VmFacts
-from . import agent, discovery, migration, refusals, taps, threads
+from . import agent, discovery, disks, migration, refusals, taps, threads
 from . import argv as _qemu_argv
 from . import probe as _qemu_probe
 from . import qmp as _qmp
@@ -85,6 +86,7 @@ class QemuBackend:
         with self._guest(vm) as guest:
             devices = guest.devices()
             guest.require_as_armed(devices)
+            disks.require(self.sysfs, guest.qmp, guest.part.restore_argv, guest.part.cwd)
             _unplug(guest, state).release(devices)
 
     def save(self, vm: ManifestVm, state: str) -> Saved:
@@ -94,11 +96,13 @@ class QemuBackend:
         """
         with self._guest(vm) as guest:
             guest.require_released()
+            disks.require(self.sysfs, guest.qmp, guest.part.restore_argv, guest.part.cwd)
             migration.set_for_save(guest.qmp, f"{state}.settings")
             stopped_at = self.now()
             guest.migrate(state)
+            images = disks.read(self.sysfs, guest.qmp, guest.part.restore_argv, guest.part.cwd)
         fingerprint = state_file.seal(state)
-        return Saved(stopped_at, self.now(), fingerprint)
+        return Saved(stopped_at, self.now(), fingerprint, images)
 
     def undo(self, vm: ManifestVm, state: str) -> None:
         """Undo release and save in the QEMU that is still there.
@@ -132,6 +136,9 @@ class QemuBackend:
             if status != "postmigrate":
                 raise SriovError(f"VM {vm.name} is {status} after its save: it is not ended")
             self._quit(guest.qmp, vm)
+
+    def ready(self, vm: ManifestVm) -> None:
+        self._launch().wait(vm, QemuPart.of(vm).restore_argv)
 
     def restore(self, vm: ManifestVm, state: str, start: bool, before_run: Callable[[], None]) -> None:
         """Restore a guest in a started, or adopted, QEMU.
@@ -180,7 +187,10 @@ class QemuBackend:
 
     def start(self, vm: ManifestVm, argv: Sequence[str]) -> None:
         """Start QEMU with this command line, in the VM's unit."""
-        Launch(self.sysfs, self.run, self.deadlines.start_s, self.sleep).start(vm, argv)
+        self._launch().start(vm, argv)
+
+    def _launch(self) -> Launch:
+        return Launch(self.sysfs, self.run, self.deadlines.start_s, self.sleep)
 
     def _connect(self, path: str) -> Qmp:
         return _qmp.connect(self.sysfs.real(path), self.deadlines.answer_s)

@@ -18,6 +18,7 @@ from ..assigned import assigned
 from ..candidates import PROGRAM, control_group, program, started, trusted, unit, user
 from ..vm_facts import VmFacts
 from . import argv as _qemu_argv
+from . import disks
 from . import needs as _needs
 from . import taps as _taps
 from . import threads as _threads
@@ -71,8 +72,8 @@ def _facts(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState], pid: in
     service, cgroup = _unit(sysfs, pid)
     shown = _show(run, service)
     vfs, others = assigned(sysfs, pfs, [device.address for device in probe.devices] if probe else [])
-    name = _name(pid, argv)
-    cwd = sysfs.target(f"/proc/{pid}/cwd") or "/"
+    name, cwd = _name(pid, argv), sysfs.target(f"/proc/{pid}/cwd") or "/"
+    images, replaced = disks.find(sysfs, pid, probe.images if probe else (), cwd)
     detail = QemuFacts(
         argv=argv,
         cwd=cwd,
@@ -85,13 +86,14 @@ def _facts(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState], pid: in
         probe=probe,
         probe_error=error,
         unit=_unit_settings.read(sysfs, run, pid, cgroup),
+        replaced=replaced,
         needs=_needs.read(sysfs, run, pid, argv, cwd, qmp),
         taps=_taps.read(sysfs, run, pid, argv),
         pins=_threads.pinned(sysfs, pid, probe.threads if probe else {}),
     )
     service = service or f"kvmfleet-vm-{name}.service"
     memory = probe.memory_bytes if probe else _memory(argv)
-    return VmFacts(name, NAME, pid, started(sysfs, pid), service, detail, vfs, others, memory)
+    return VmFacts(name, NAME, pid, started(sysfs, pid), service, detail, vfs, others, memory, images)
 
 
 def _name(pid: int, argv: Sequence[str]) -> str:

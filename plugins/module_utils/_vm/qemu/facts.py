@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..vm_facts import VmFacts
+from .block_graph import Problem
 from .needs import Needs
 from .probe import Probe
 from .taps import Taps
@@ -20,9 +21,8 @@ class QemuFacts:
     """Facts of a QEMU process.
 
     ``qmp``: path of its monitor, None without one; ``probe`` or ``probe_error``: the answer of that. ``fragment``: file
-    of its unit, ``restart``: Restart= of that; ``unit``: what it
-    grants; ``needs``: of the host; ``taps``: interfaces in bridges; ``pins``:
-    CPUs of threads.
+    of its unit, ``restart``: Restart= of that; ``unit``: what it grants; ``needs``: of the host; ``taps``: interfaces
+    in bridges; ``pins``: CPUs of threads; ``replaced``: problems with the files at its images' paths.
     """
 
     argv: tuple[str, ...]
@@ -36,6 +36,7 @@ class QemuFacts:
     probe: Probe | None
     probe_error: str | None
     unit: UnitSettings = field(default_factory=UnitSettings)
+    replaced: tuple[Problem, ...] = ()
     needs: Needs = field(default_factory=Needs)
     taps: Taps = field(default_factory=Taps)
     pins: Mapping[str, str] = field(default_factory=dict)

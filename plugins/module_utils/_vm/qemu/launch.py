@@ -35,7 +35,7 @@ class Launch:
         A child of the resume unit would end with it.
         """
         part = QemuPart.of(vm)
-        self._await([*(Need(BRIDGE, name) for name in _argv.bridges(argv)), *part.needs], vm)
+        self.wait(vm, argv)
         for folder in _argv.run_folders(argv):
             os.makedirs(self.sysfs.real(folder), mode=0o755, exist_ok=True)
         if self.sysfs.exists(part.qmp):
@@ -47,13 +47,13 @@ class Launch:
             *(word.replace("$", "$$") for word in argv),  # systemd expands $NAME (systemd.service(5))
         ])  # fmt: skip
 
-    def _await(self, needs: Sequence[Need], vm: ManifestVm) -> None:
+    def wait(self, vm: ManifestVm, argv: Sequence[str]) -> None:
         """Wait for all that the host must have.
 
         A QEMU that is started before may open an older file below an absent mount.
         """
         until = time.monotonic() + self.start_s
-        for need in needs:
+        for need in [*(Need(BRIDGE, name) for name in _argv.bridges(argv)), *QemuPart.of(vm).needs]:
             while not need.met(self.sysfs):
                 if time.monotonic() >= until:
                     raise DeadlineError(f"gave up waiting for {need} of VM {vm.name}")

@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from . import disks
 from . import threads as _threads
+from .block_graph import Problem
 from .devices import GuestDevice, hotplugged_others, vfio_devices
 from .qmp import Qmp
 
@@ -20,7 +22,8 @@ from .qmp import Qmp
 class Probe:
     """Answers of a running QEMU.
 
-    ``status`` of query-status; ``problems``: reasons against saving it; ``threads``: ids of its threads.
+    ``status`` of query-status; ``problems``: reasons against saving it; ``threads``: ids of its threads; ``images``:
+    names of all that are open; ``moved``: where these differ from its command line.
     """
 
     pid: int
@@ -31,11 +34,14 @@ class Probe:
     problems: tuple[str, ...]
     memory_bytes: int = 0
     threads: Mapping[str, int] = field(default_factory=dict)
+    images: tuple[str, ...] = ()
+    moved: tuple[Problem, ...] = ()
 
 
 def probe(qmp: Qmp, argv: Sequence[str]) -> Probe:
     """Probe a running QEMU; ``argv`` is its command line."""
     devices = vfio_devices(qmp, argv)
+    images, moved = disks.ask(qmp, argv)
     return Probe(
         pid=qmp.pid,
         version=qmp.version,
@@ -45,6 +51,8 @@ def probe(qmp: Qmp, argv: Sequence[str]) -> Probe:
         problems=tuple(_problems(qmp, devices)),
         memory_bytes=_memory(qmp),
         threads=_threads.read(qmp),
+        images=images,
+        moved=moved,
     )
 
 

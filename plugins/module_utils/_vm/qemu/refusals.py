@@ -79,3 +79,5 @@ def _monitor(facts: QemuFacts) -> Iterator[tuple[str, str]]:
             yield f"it is {facts.probe.status}, not running", "let it run, or shut it down"
         for problem in facts.probe.problems:
             yield problem, "or leave this host out"
+        yield from facts.probe.moved
+        yield from facts.replaced

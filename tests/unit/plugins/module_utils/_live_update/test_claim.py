@@ -116,7 +116,8 @@ def test_round_trip_on_disk(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": 2}, "not a claim of schema 1"),
+        ({"schema": 1}, "schema 1, this version knows 2; finish that update with the version that saved the VM"),
+        ({"schema": None}, "schema None, this version knows 2"),
         ({"state": "eaten"}, "'eaten' is no state"),
         ({"more": 1}, "not a claim"),
         ({"sha256": None}, "not a claim"),

@@ -25,7 +25,7 @@ from tests.fake.linux.pf import FakePf
 from tests.fake.vm.node import FakeNode
 from tests.fake.vm.update import arm, jump, live, phase, request, result
 
-GARBAGE = [b"", b"not JSON", b"[]", b"{}", b"[" * 100_000, b"\xff\xfe", b'{"schema": 1, "state": []}', b'{"schema": 1}']
+GARBAGE = [b"", b"not JSON", b"[]", b"{}", b"[" * 100_000, b"\xff\xfe", b'{"schema": 2, "state": []}', b'{"schema": 1}']
 
 
 @pytest.fixture
@@ -72,7 +72,18 @@ def test_abort_with_a_damaged_claim(other: FakeNode, text: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("state", []), ("state", "gone"), ("time", "now"), ("size", 1.5), ("size", True), ("vm", None), ("error", 3)],
+    [
+        ("state", []),
+        ("state", "gone"),
+        ("time", "now"),
+        ("size", 1.5),
+        ("size", True),
+        ("vm", None),
+        ("error", 3),
+        ("images", {}),
+        ("images", [3]),
+        ("images", [{"name": "/a"}]),
+    ],
 )
 def test_a_claim_of_wrong_types(tmp_path: Path, key: str, value: object) -> None:
     good = _claim.Claim("m", "web1", "saved", "b", "u", 1.0, 2, "ab", 0.5, 0.7)
@@ -80,7 +91,7 @@ def test_a_claim_of_wrong_types(tmp_path: Path, key: str, value: object) -> None
     assert _claim.load(str(tmp_path)) == good
     path = _claim.path(str(tmp_path))
     durable.write_json(path, {**json.loads(Path(path).read_text()), key: value})
-    with pytest.raises(BadInputError, match=rf"claim\.json\.{key}: "):
+    with pytest.raises(BadInputError, match=rf"claim\.json\.{key}(\[0\])?: "):
         _claim.load(str(tmp_path))
 
 

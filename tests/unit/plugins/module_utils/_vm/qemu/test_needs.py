@@ -40,7 +40,9 @@ def start(node: FakeNode, *words: str) -> None:
     qemu.argv += words
     node.put(f"/proc/{qemu.pid}/cmdline", "\0".join([*qemu.argv, ""]))
     node.put("/proc/mounts", MOUNTS)
-    node.put("/srv/vms/a.qcow2", "image")
+    for image in ("/srv/vms/a.qcow2", "/run/a.img"):
+        node.put(image, "image")
+    node.open_images(qemu.pid, qemu.argv)
     node.put("/dev/hugepages/web1", "")
     node.put(FREE, "0\n")
     node.put("/sys/class/net/br7/flags", "0x1003\n")
@@ -53,13 +55,13 @@ def boot(node: FakeNode) -> None:
     """The new kernel, before anything of the host has started."""
     jump(node)
     node.put("/proc/net/unix", UNIX)
-    for path in (node.host.root / "sys/class/net/br7/flags", node.host.root / "srv/vms/a.qcow2"):
-        path.unlink()
+    (node.host.root / "sys/class/net/br7/flags").unlink()
+    (node.host.root / "srv/vms").rename(node.host.root / "srv/later")
     (node.host.root / "sys/class/net/br7").rmdir()
 
 
 def images(node: FakeNode) -> None:
-    node.put("/srv/vms/a.qcow2", "image")
+    (node.host.root / "srv/later").rename(node.host.root / "srv/vms")
 
 
 def mounts(node: FakeNode) -> None:
@@ -108,7 +110,7 @@ def test_what_is_missing_is_named(node: FakeNode, pf: FakePf, absent: Callable[[
             act(node)
     assert resume.resume(node.live) == "failed"
     assert f"gave up waiting for {text} of VM web1" in result(node)["vms"][0]["error"]
-    assert (claim(node).state, node.live_vm("web1")) == ("failed", None)
+    assert (claim(node).state, node.live_vm("web1")) == ("saved", None)
 
 
 def test_a_backing_file_is_on_its_file_system(node: FakeNode, pf: FakePf) -> None:
@@ -136,7 +138,7 @@ def refusals(node: FakeNode) -> list[str]:
         (("-monitor", "telnet:localhost:99,server=on"), "until somebody connects (localhost:99)"),
         (("-chardev", "socket,id=c1,path=/run/none"), "nobody listens at its socket /run/none"),
         (("-serial", "unix:/run/none"), "nobody listens at its socket /run/none"),
-        (("-drive", "file=/run/kvmfleet-vm/web1.qmp,if=none"), "is on tmpfs, which a kexec empties"),
+        (("-drive", "file=/run/a.img,if=none"), "is on tmpfs, which a kexec empties"),
     ],
 )
 def test_what_does_not_come_back_by_itself(node: FakeNode, pf: FakePf, words: tuple[str, ...], text: str) -> None:
@@ -158,13 +160,19 @@ def test_a_helper_that_no_boot_starts(node: FakeNode, pf: FakePf, state: str) ->
     "words",
     [
         ("-chardev", "socket,id=c1,path=/run/a,server=on,wait=off"), ("-serial", "unix:/run/b,server,nowait"),
-        ("-serial", "stdio"), ("-drive", "file=nbd://10.0.0.1/x,if=none"), ("-bios", "bios-256k.bin"),
+        ("-serial", "stdio"), ("-bios", "bios-256k.bin"),
         ("-blockdev", "driver=qcow2,node-name=d,file=f0"), ("-netdev", "user,id=n0"),
     ],
 )  # fmt: skip
 def test_what_needs_nothing(node: FakeNode, pf: FakePf, words: tuple[str, ...]) -> None:
     start(node, *words)
     assert refusals(node) == []
+
+
+def test_an_image_on_a_network_needs_no_file(node: FakeNode, pf: FakePf) -> None:
+    start(node, "-drive", "file=nbd://10.0.0.1/x,if=none")
+    (found,) = refusals(node)
+    assert "set confirm_not_elsewhere" in found
 
 
 @pytest.mark.parametrize(

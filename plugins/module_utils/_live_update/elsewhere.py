@@ -1,0 +1,57 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reasons to think that a saved VM was started on another host.
+
+Then its memory is loaded only after the operator's hook has agreed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from .._vm.images import BLOCK, UNCHECKED, Image
+from .._vm.storage import MEMORY, SHARED
+from .._vm.vm_facts import VmFacts
+from .claim import Claim
+from .finding import Finding
+from .options import Options
+
+
+def doubts(claim: Claim, options: Options, now: float) -> list[str]:
+    """Doubts about a saved VM, in words.
+
+    ``now``: seconds since the epoch. A clock that was set, back too, makes the age unknown.
+    """
+    found = [f"image {image.name} {why}" for image in claim.images for why in _doubtful(image)]
+    age = now - claim.saved_at
+    if abs(age) > options.restore_within:
+        found.append(f"its state is {age:.0f} s old by this clock, restore_within is {options.restore_within:g} s")
+    return found
+
+
+def check(vms: Sequence[VmFacts], options: Options, outage_s: float) -> Iterator[Finding]:
+    """Find the VMs that a resume would not start by itself.
+
+    ``outage_s``: as estimated.
+    """
+    for vm in vms:
+        for image in vm.images:
+            who = f"VM {vm.name} (process {vm.pid}): image {image.name}"
+            if image.storage == MEMORY and image.kind == BLOCK:
+                yield Finding("image-volatile", f"{who} is in memory, which a kexec empties", "put it on a disk")
+            for why in _doubtful(image) if not options.confirm_not_elsewhere else ():
+                yield Finding("elsewhere", f"{who} {why}", "set confirm_not_elsewhere")
+    if vms and outage_s > options.restore_within and not options.confirm_not_elsewhere:
+        yield Finding(
+            "restore-within",
+            f"the outage is estimated at {outage_s:g} s, states are loaded within {options.restore_within:g} s only",
+            "raise restore_within, or set confirm_not_elsewhere",
+        )
+
+
+def _doubtful(image: Image) -> Iterator[str]:
+    if image.storage == SHARED:
+        yield "is on shared storage, where another host could have started the VM"
+    elif image.kind == UNCHECKED:
+        yield "is no file and no disk that could be compared"

@@ -1,0 +1,154 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a path lies: mount, file system's UUID, block device.
+
+Device numbers move between kernels, so nothing here rests on them for long.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .._model.errors import KernelError
+from .._model.paths import BLOCK_DEVICES
+from .._system.sysfs import Sysfs
+
+MOUNTS, UUIDS, NUMBERS = "/proc/self/mountinfo", "/dev/disk/by-uuid", "/sys/dev/block"
+LOCAL, SHARED, MEMORY, UNKNOWN = "local", "shared", "memory", "unknown"
+SHARED_KINDS = re.compile(
+    r"nfs4?|cifs|smb3?|smbfs|ceph|glusterfs|fuse(\..*)?|gfs2|ocfs2|9p|virtiofs|lustre|gpfs|beegfs|afs|orangefs|coda"
+)
+"""File systems that other hosts may write to.
+
+A FUSE may be any.
+"""
+MEMORY_KINDS = re.compile(r"tmpfs|ramfs|rootfs")
+"""File systems that a kexec empties."""
+SHARED_DISKS = re.compile(r"/(rbd|nbd|drbd)\d+(/|$)|/session\d+/|/rport-")
+"""Paths in /sys of disks on a network.
+
+rbd, nbd, drbd, iSCSI and Fibre Channel.
+"""
+MEMORY_DISKS = re.compile(r"/z?ram\d+(/|$)")
+FABRICS = ("tcp", "rdma", "fc", "loop")
+"""Transports of NVMe over Fabrics (/sys/class/nvme/nvmeX/transport)."""
+DEEPEST = 20
+"""Block devices on top of each other."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """The file system of a path.
+
+    ``kind``: as in mountinfo; ``identity``: UUID, or the source of a network file system, empty when unknown;
+    ``storage``: local, shared or memory.
+    """
+
+    kind: str
+    identity: str
+    storage: str
+
+
+def of_path(sysfs: Sysfs, path: str) -> Place:
+    """Find the file system of an existing path, its links followed."""
+    path = os.path.realpath(sysfs.real(path))[len(os.path.realpath(sysfs.real("/")).rstrip("/")) :] or "/"
+    number, kind, source = _mount(sysfs, path)
+    device = _device(sysfs, number, source)
+    return Place(kind, _identity(sysfs, device, source), _storage(sysfs, kind, device))
+
+
+def of_device(sysfs: Sysfs, number: str) -> str:
+    """Storage of a block device, by its MAJOR:MINOR: shared, memory or unknown.
+
+    Others may reach a disk in a shared shelf too.
+    """
+    paths = list(_below(sysfs, number))
+    if any(MEMORY_DISKS.search(path) for path in paths):
+        return MEMORY
+    return SHARED if any(_is_shared(sysfs, path) for path in paths) else UNKNOWN
+
+
+def _mount(sysfs: Sysfs, path: str) -> tuple[str, str, str]:
+    """(MAJOR:MINOR, kind, source) of the last mount around a path."""
+    found, longest = ("", "unknown", ""), -1
+    for line in sysfs.read(MOUNTS).splitlines() if sysfs.exists(MOUNTS) else []:
+        before, _dash, after = line.partition(" - ")
+        fields, kind = before.split(" "), after.split(" ")
+        point = _decoded(fields[4]).rstrip("/")
+        if f"{path}/".startswith(f"{point}/") and len(point) >= longest:
+            found, longest = (fields[2], kind[0], _decoded(kind[1])), len(point)
+    return found
+
+
+def _decoded(text: str) -> str:
+    """Text of mountinfo, whose blanks are octal (proc(5))."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
+
+
+def _device(sysfs: Sysfs, number: str, source: str) -> str:
+    """MAJOR:MINOR of the disk below a file system, empty without one.
+
+    btrfs shows a number of its own: the source has the disk.
+    """
+    if sysfs.exists(f"{NUMBERS}/{number}"):
+        return number
+    name = _node(sysfs, source) if source.startswith("/dev/") else ""
+    return _read(sysfs, f"{BLOCK_DEVICES}/{name}/dev") if name else ""
+
+
+def _node(sysfs: Sysfs, path: str) -> str:
+    """Kernel's name of a device node, behind its link."""
+    try:
+        return sysfs.link(path) or os.path.basename(path)
+    except KernelError:
+        return os.path.basename(path)
+
+
+def _identity(sysfs: Sysfs, device: str, source: str) -> str:
+    for uuid in sysfs.names(UUIDS) if device else []:
+        if _read(sysfs, f"{BLOCK_DEVICES}/{_node(sysfs, f'{UUIDS}/{uuid}')}/dev") == device:
+            return uuid
+    return "" if device or source.startswith("/dev/") else source
+
+
+def _storage(sysfs: Sysfs, kind: str, device: str) -> str:
+    if MEMORY_KINDS.fullmatch(kind):
+        return MEMORY
+    if SHARED_KINDS.fullmatch(kind):
+        return SHARED
+    below = of_device(sysfs, device) if device else UNKNOWN
+    return LOCAL if below == UNKNOWN else below
+
+
+def _below(sysfs: Sysfs, number: str, depth: int = 0) -> Iterator[str]:
+    """Paths in /sys of a block device and those below it."""
+    path = sysfs.target(f"{NUMBERS}/{number}")
+    if path is None or depth > DEEPEST:
+        return
+    yield path
+    for folder in (path, os.path.dirname(path)):  # a partition's are its disk's
+        slaves = f"{BLOCK_DEVICES}/{os.path.basename(folder)}/slaves"
+        for name in sysfs.names(slaves) if sysfs.exists(slaves) else []:
+            yield from _below(sysfs, _read(sysfs, f"{BLOCK_DEVICES}/{name}/dev"), depth + 1)
+
+
+def _is_shared(sysfs: Sysfs, path: str) -> bool:
+    if SHARED_DISKS.search(path):
+        return True
+    name = re.search(r"/(nvme\d+)(c\d+)?n\d+(/|$)", path)
+    subsystem = re.search(r"/(nvme-subsys\d+)/", path)
+    controllers = [name[1]] if name else []
+    if subsystem:  # multipath: the namespace is below the subsystem, its controllers beside it
+        controllers = [one for one in sysfs.names(f"/sys/class/nvme-subsystem/{subsystem[1]}") if one[4:].isdigit()]
+    return any(_read(sysfs, f"/sys/class/nvme/{one}/transport") in FABRICS for one in controllers)
+
+
+def _read(sysfs: Sysfs, path: str) -> str:
+    try:
+        return sysfs.read(path)
+    except KernelError:
+        return ""
