@@ -99,8 +99,9 @@ def test_host_that_refuses_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) ->
 def test_host_that_never_answers_is_an_error_that_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     made = waiting(monkeypatch, "answer", *[AWAY] * 10_000)
     made.validate_argument_spec = lambda _spec: ({}, {"until": "answer", "timeout": 0.05, "interval": 0})
-    with pytest.raises(AnsibleActionFail, match=r"the host does not answer after .* Data could not be sent"):
+    with pytest.raises(AnsibleActionFail, match=r"the host does not answer after .* Data could not be sent") as caught:
         made.run()
+    assert caught.value.result["answered"] is False
 
 
 def test_host_that_is_busy_with_its_guests_is_only_asked_for_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
