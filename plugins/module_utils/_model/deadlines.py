@@ -85,13 +85,8 @@ LINK_ATTEMPTS = 50
 """Attempts to bring up a PF's network interface, which udev may rename."""
 
 AGENT_S = 10.0
-"""Deadline for a guest's agent to set the clock."""
-
 CARRIER_S = 60.0
-"""Deadline for carrier, counted from a VM's return.
-
-Autonegotiation, spanning tree and link aggregation take seconds each.
-"""
+"""Deadlines for a guest's agent, and for a port's carrier."""
 
 LOCK_PAUSE_S = 0.05
 NETDEV_PAUSE_S = 0.02
