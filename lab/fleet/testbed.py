@@ -41,8 +41,10 @@ def ready(name: str = FLEET, only: Collection[str] = ()) -> list[host.Running]:
     operations.build([flavour for flavour in flavours if flavour not in STANDARD])
     stamp = RUNS / name / "ready.json"
     if all(entry.pid() for entry in hosts) and stamp.exists() and stamp.read_text() == _facts(hosts, flavours):
-        say(f"fleet {name} is up already")
-        return hosts
+        mine = [entry for entry in hosts if entry.host.flavour in flavours]
+        if all(_running(entry) == packages.built(entry.host.flavour).release for entry in mine):
+            say(f"fleet {name} is up already")
+            return hosts
     operations.down(name)
     with building():
         images = {flavour: kernel_image.build(rootfs.build(), packages.built(flavour)) for flavour in flavours}
@@ -57,9 +59,19 @@ def ready(name: str = FLEET, only: Collection[str] = ()) -> list[host.Running]:
 
 def _require_kernel(entry: host.Running) -> None:
     """Raise LabError unless a host runs the kernel of its flavour."""
-    running, wanted = entry.ssh.run("uname -r").strip(), packages.built(entry.host.flavour).release
+    running, wanted = _running(entry), packages.built(entry.host.flavour).release
     if running != wanted:
         raise LabError(f"{entry.host.name} runs {running}, not {wanted}: see its console.log")
+
+
+def _running(entry: host.Running) -> str:
+    """Release of the kernel that a host runs."""
+    return entry.ssh.run("uname -r").strip()
+
+
+def _is_last(scenario: str) -> tuple[bool, str]:
+    """Order of scenarios: last is the one that reboots hosts."""
+    return scenario == "boot", scenario
 
 
 def _facts(hosts: list[host.Running], flavours: tuple[str, ...]) -> str:
@@ -111,7 +123,7 @@ def molecule(scenarios: list[str], keep: bool) -> int:
     All of them by default.
     """
     ready()
-    names = scenarios or sorted(path.parent.name for path in SCENARIOS.glob("*/molecule.yml"))
+    names = scenarios or sorted((path.parent.name for path in SCENARIOS.glob("*/molecule.yml")), key=_is_last)
     if not names:
         raise LabError(f"no scenario in {SCENARIOS}")
     work = lanes({name: hosts_of(name) for name in names})

@@ -67,7 +67,7 @@ class Work:
     jumps: list[str] | None
 
     def shared(self, hosts: int) -> list[Work]:
-        """A part for each of the hosts of one flavour: a second one takes the jumps."""
+        """A part for each host of a flavour; jumps for the second."""
         if hosts == 1:
             return [self]
         return [Work(self.runs, None), Work([], self.jumps), *[Work([], None)] * (hosts - 2)]

@@ -51,8 +51,7 @@ ENDED = frozenset(["done"])
 KILLS = (
     Kill("preflight", "Examine the host and its VMs", 1, NOTHING),
     Kill("arm, before anything", "Install the node program of this very collection", 1, NOTHING),
-    Kill("arm", "Write the manifest and load the kernel", 3, ARMED),
-    Kill("start", "Start the update", 2, ARMED | UNDER_WAY),
+    Kill("arm", "Write the manifest, load the kernel and start the update", 3, ARMED | UNDER_WAY),
     Kill("start, or wait", "Wait until the host has ended its update", 3, UNDER_WAY),
     Kill("collect", "Read the guests' logs", 1, ENDED),
     Kill("finish", "The units of its VMs are active", 1, ENDED),

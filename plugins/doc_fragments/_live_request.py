@@ -28,6 +28,16 @@ options:
     description: A name for this host in the manifest and the report, usually C(inventory_hostname).
     type: str
     default: ""
+  owner:
+    description:
+      - Who reserves the host, from arming until the update is forgotten. Another owner is refused meanwhile, for
+        C(reserve_s) of O(options) at most.
+    type: str
+    default: ""
+  take_over:
+    description: Act on a host that another owner has reserved.
+    type: bool
+    default: false
   vms:
     description:
       - What to know about VMs that cannot be read from them. VMs that are not listed are updated, too.
@@ -57,6 +67,15 @@ options:
         type: str
         choices: [leave, shutdown]
         default: leave
+      on_other_kernel:
+        description:
+          - What the host does by itself with this VM, saved, when it finds itself on another kernel than the one that
+            was meant, as after a panic of that one or a power cut.
+          - V(restore) loads its memory, V(cold-start) starts it from its disk and gives its memory up, V(leave) starts
+            nothing. C(sriovctl live-update restore) on the host restores it in any case.
+        type: str
+        choices: [restore, cold-start, leave]
+        default: restore
       heartbeat:
         description: Where the guest logs its heartbeat. Only the report uses it.
         type: dict
@@ -71,6 +90,7 @@ options:
         SPDK or Open vSwitch. Every other such process must be a VM that is saved, or the host is not updated.
       - C(interface), the new kernel's SR-IOV interface where V(auto) cannot tell, by its name in
         RV(kvmfleet.sriov.sriov_info#module:pfs[].interface).
+      - C(reserve_s), seconds until others may take the host over.
       - C(restore_at_once), how many VMs read their states from the disk at the same time, those of higher priority
         first.
       - C(fill_chunk) and C(fill_pause_s), how fast the remaining VFs are added.

@@ -41,8 +41,10 @@ options:
       - With V(armed) the preflight is done, the manifest is written and the kernel is loaded. An earlier armed update
         that differs is replaced.
       - With V(started) the armed update begins two seconds later, in the unit C(kvmfleet-live-update.service). The
-        task does not wait for it. A host whose update has begun or ended already is left alone.
-      - With V(acknowledged) an update that has ended is forgotten, its state files are deleted.
+        task does not wait for it. A host whose update has begun or ended already is left alone. With O(kernel) the
+        update is armed first, under the same lock, so that nobody else can arm in between.
+      - With V(acknowledged) an update that has ended is forgotten, its state files are deleted. Refused while a VM does
+        not run from its state. C(sriovctl live-update restore) on the host brings such a VM back.
       - With V(cancelled) an armed update that has not begun is forgotten, its kernel is unloaded.
     type: str
     required: true
@@ -53,9 +55,18 @@ options:
       - Required with O(state=armed).
     type: str
   force:
-    description: With O(state=acknowledged), also delete states of VMs that do not run. Their memory is lost then.
+    description:
+      - With O(state=acknowledged), give up the memory of all VMs that do not run from their states, as if each of them
+        were named in O(discard_memory).
     type: bool
     default: false
+  discard_memory:
+    description:
+      - With O(state=acknowledged), names of VMs whose memory is given up. Their states are moved to
+        C(/var/lib/kvmfleet-sriov/discarded) and stay there for 7 days.
+    type: list
+    elements: str
+    default: []
 seealso:
   - module: kvmfleet.sriov.live_update_info
   - module: kvmfleet.sriov.kexec_image
@@ -124,6 +135,7 @@ def main(host: LiveHost | None = None) -> None:
         argument_spec={
             "state": {"type": "str", "required": True, "choices": ["armed", "started", "acknowledged", "cancelled"]},
             "force": {"type": "bool", "default": False},
+            "discard_memory": {"type": "list", "elements": "str", "default": []},
             **live_update_module.REQUEST_OPTIONS,
         },
         required_if=[("state", "armed", ["kernel"])],

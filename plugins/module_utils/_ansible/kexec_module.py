@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._engine.update_guard import refuse_during_update
 from .._live_update.kexec import Image, Kexec, command_line
 from .._model.paths import COMMAND_LINE, UPDATE_PARAMETER
 from .._system.sysfs import Sysfs
+from .._system.update_guard import refuse_during_update
 from .module import Module
 
 

@@ -10,25 +10,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._live_update import arm, machine, options
-from .._live_update import claim as _claim
+from .._live_update import act_lock, arm, kept_states, machine, options, reservation, way_out
 from .._live_update.arm import Request
 from .._live_update.estimate import interface_after
 from .._live_update.facts import Facts
 from .._live_update.machine import LiveHost
 from .._live_update.manifest import Manifest
-from .._model.deadlines import BUDGET_S, RUN_DELAY_S
-from .._model.errors import BadInputError, RefusedError, SriovError
-from .._model.paths import LIVE_UPDATE, PROGRAM
+from .._model.errors import RefusedError, SriovError
+from .._model.paths import PROGRAM
+from .._model.update_deadlines import BUDGET_S, RUN_DELAY_S
 from .._system import update_folder
 from .._system.sysfs import Sysfs
-from .._vm.record import LEAVE, STRAGGLERS
+from .._vm.record import LEAVE, POLICIES, RESTORE, STRAGGLERS
 from .module import Module
 
 RUN_UNIT = "kvmfleet-live-update.service"
 
 VM_OPTIONS: dict[str, Any] = {
     "name": {"type": "str", "required": True},
+    "on_other_kernel": {"type": "str", "choices": list(POLICIES), "default": RESTORE},
     "priority": {"type": "int", "default": 0},
     "cold_start": {"type": "bool", "default": False},
     "straggler": {"type": "str", "choices": list(STRAGGLERS), "default": LEAVE},
@@ -40,6 +40,8 @@ REQUEST_OPTIONS: dict[str, Any] = {
     "command_line": {"type": "str", "default": ""},
     "budget_s": {"type": "float", "default": BUDGET_S},
     "host": {"type": "str", "default": ""},
+    "owner": {"type": "str", "default": ""},
+    "take_over": {"type": "bool", "default": False},
     "vms": {"type": "list", "elements": "dict", "options": VM_OPTIONS, "default": []},
     "options": {"type": "dict", "default": {}},
 }
@@ -63,13 +65,20 @@ def request(params: dict[str, Any]) -> Request:
         budget_s=params["budget_s"],
         options=options.parse(params["options"]),
         vms=arm.by_name(params["vms"]),
+        owner=params["owner"],
+        take_over=params["take_over"],
     )
 
 
 def declare(module: Module, host: LiveHost) -> dict[str, Any]:
-    """Bring the live update to a state; returns the result of `live_update`."""
+    """Bring the live update to a state; returns the result of `live_update`.
+
+    Others act before or after, never meanwhile, and not where they have not reserved the host.
+    """
     states = {"armed": _armed, "started": _started, "acknowledged": _acknowledged, "cancelled": _cancelled}
-    answer = states[module.params["state"]](module, host)
+    with act_lock.held(host.sysfs):
+        reservation.require_mine(host.folder, module.params["owner"], host.now(), module.params["take_over"])
+        answer = states[module.params["state"]](module, host)
     status = host.folder.read_status() or {}
     return {"phase": status.get("phase"), "manifest_id": status.get("manifest"), **answer}
 
@@ -95,13 +104,16 @@ def info(module: Module, host: LiveHost) -> dict[str, Any]:
 
 def _armed(module: Module, host: LiveHost) -> dict[str, Any]:
     wanted = request(module.params)
+    if _unit_state(host) in ("active", "activating"):
+        raise RefusedError(f"{RUN_UNIT} is running: an update of this host has begun")
+    arm.require_free(host, wanted)
     facts, verdict = arm.examine(host, wanted)
     if verdict.refusals:
         raise RefusedError("; ".join(str(item) for item in verdict.refusals))
     manifest = arm.plan(host, wanted, facts)
     same = arm.armed(host, manifest)
     if same is None and not module.check_mode:
-        arm.arm(host, manifest)
+        arm.arm(host, manifest, wanted)
     return {
         "changed": same is None,
         "preflight": {**verdict.to_dict(), **_facts_of(facts, wanted)},
@@ -110,11 +122,19 @@ def _armed(module: Module, host: LiveHost) -> dict[str, Any]:
 
 
 def _started(module: Module, host: LiveHost) -> dict[str, Any]:
+    """Start the armed update; one that names a kernel is armed first.
+
+    Both under one lock, so that nobody else arms in between.
+    """
     status = host.folder.read_status()
-    if status is None:
-        raise RefusedError("nothing is armed on this host: use state: armed first")
-    if status["phase"] != update_folder.ARMED or _unit_state(host) in ("active", "activating"):
+    phase = (status or {}).get("phase", update_folder.ARMED)
+    if phase != update_folder.ARMED or _unit_state(host) in ("active", "activating"):
         return {"changed": False}
+    armed = _armed(module, host) if module.params["kernel"] else {}
+    if module.check_mode and armed.get("changed"):
+        return armed
+    if host.folder.read_status() is None:
+        raise RefusedError("nothing is armed on this host: name the kernel, or use state: armed first")
     if not host.kexec.loaded():
         raise RefusedError("the armed kernel is not loaded any more: use state: armed again")
     if not module.check_mode:
@@ -126,7 +146,7 @@ def _started(module: Module, host: LiveHost) -> dict[str, Any]:
             f"--property=ExecStopPost={program} live-update recover", "--property=TimeoutStopSec=infinity",
             "--", program, "live-update", "run",
         ])  # fmt: skip
-    return {"changed": True}
+    return {**armed, "changed": True}
 
 
 def _acknowledged(module: Module, host: LiveHost) -> dict[str, Any]:
@@ -135,14 +155,10 @@ def _acknowledged(module: Module, host: LiveHost) -> dict[str, Any]:
         return {"changed": False}
     if status["phase"] not in update_folder.FINAL:
         raise RefusedError(f"the live update is in phase {status['phase']}: it can be acknowledged when it has ended")
-    kept = _unfinished(host)
-    if kept and not module.params["force"]:
-        raise RefusedError(
-            f"the saved states of {', '.join(kept)} would be lost, these VMs do not run from them: "
-            "see to them, then use force: true"
-        )
+    given_up = kept_states.needed(host) if module.params["force"] else module.params["discard_memory"]
+    kept_states.require_none(host, given_up)
     if not module.check_mode:
-        host.folder.forget()
+        way_out.forget(host, given_up)
     return {"changed": True, "phase": None, "manifest_id": status["manifest"]}
 
 
@@ -153,24 +169,6 @@ def _cancelled(module: Module, host: LiveHost) -> dict[str, Any]:
     if _unit_state(host) in ("active", "activating"):
         raise RefusedError(f"{RUN_UNIT} is running: stop it first, it then brings the VMs back")
     return {"changed": arm.cancel(host)}
-
-
-def _unfinished(host: LiveHost) -> list[str]:
-    """VMs of which only the state file is left."""
-    names = host.sysfs.names(f"{LIVE_UPDATE}/vms")
-    return [name for name in names if _is_needed(host, name)]
-
-
-def _is_needed(host: LiveHost, name: str) -> bool:
-    """Whether a VM's state may be all that is left of it.
-
-    A damaged claim does not show the contrary.
-    """
-    try:
-        claim = _claim.load(host.folder.vm(name))
-    except BadInputError:
-        return True
-    return claim is not None and claim.state not in (_claim.RUNNING, _claim.ACKNOWLEDGED)
 
 
 def _unit_state(host: LiveHost) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 from .._document.document import HostDocument, validate
 from .._engine.converge import Report, converge
 from .._engine.last_apply import recorded
-from .._engine.update_guard import refuse_during_update
 from .._model.vf_ids import describe
 from .._system.process import Run
 from .._system.sysfs import Sysfs
+from .._system.update_guard import refuse_during_update
 from .module import Module
 
 VF_OPTIONS: dict[str, Any] = {

@@ -121,7 +121,7 @@ def _read_alone(
     That needs no lock where nothing is to be done; where it fails while other runs are at work, it is repeated when
     they have ended.
     """
-    from . import update_guard  # late: without anything to do there is nothing to guard
+    from .._system import update_guard  # late: without anything to do there is nothing to guard
 
     try:
         states, resolved, reached = read_host(sysfs, run, document, details=False)

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Abort of a live update before its kexec: every VM runs again here."""
+"""Abort of a live update before its kexec: every VM runs again."""
 
 from __future__ import annotations
 

@@ -14,16 +14,16 @@ from typing import Any
 
 from .._engine import reading
 from .._model import vf_ids
-from .._model.deadlines import BUDGET_S
 from .._model.errors import BadInputError, RefusedError
 from .._model.paths import NETDEVS, UPDATE_PARAMETER
 from .._model.properties import VfProperties
 from .._model.state import PfState
+from .._model.update_deadlines import BUDGET_S
 from .._system import update_folder
-from .._vm.record import LEAVE, SHUTDOWN, STRAGGLERS, ManifestVf, ManifestVm
+from .._vm.record import LEAVE, POLICIES, RESTORE, SHUTDOWN, STRAGGLERS, ManifestVf, ManifestVm
 from .._vm.vm_facts import VmFacts
 from . import facts as _facts
-from . import kexec, manifest_file, preflight
+from . import kept_states, kexec, manifest_file, preflight, reservation
 from . import manifest as _manifest
 from . import status as _live_status
 from .facts import Facts
@@ -31,15 +31,17 @@ from .machine import LiveHost
 from .manifest import Kernel, Manifest, ManifestPf
 from .options import Options
 from .preflight import Verdict
+from .reservation import Reservation
 
-ANNOTATIONS = ("name", "priority", "cold_start", "straggler", "heartbeat")
+ANNOTATIONS = ("name", "priority", "cold_start", "straggler", "on_other_kernel", "heartbeat")
 
 
 @dataclass(frozen=True)
 class Request:
     """The operator's request for a live update.
 
-    ``vms``: annotations by VM name; ``initrd``: a path, None, or ``auto``.
+    ``vms``: annotations by VM name; ``initrd``: a path, None, or ``auto``; ``owner``: who reserves the host;
+    ``take_over``: also one that somebody else has reserved.
     """
 
     host: str
@@ -49,6 +51,8 @@ class Request:
     budget_s: float = BUDGET_S
     options: Options = field(default_factory=Options)
     vms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    owner: str = ""
+    take_over: bool = False
 
 
 def by_name(items: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -64,6 +68,8 @@ def by_name(items: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         if not isinstance(item.get("priority", 0), int) or not isinstance(item.get("cold_start", False), bool):
             raise BadInputError(f"vms[{number}]: priority is a whole number, cold_start true or false")
         _require_straggler(f"vms[{number}]", item)
+        if item.get("on_other_kernel", RESTORE) not in POLICIES:
+            raise BadInputError(f"vms[{number}].on_other_kernel: {item['on_other_kernel']!r} is none of {POLICIES}")
         annotations[item["name"]] = item
     return annotations
 
@@ -134,12 +140,27 @@ def armed(host: LiveHost, manifest: Manifest) -> Manifest | None:
     return current if current.to_dict() == same.to_dict() else None
 
 
-def arm(host: LiveHost, manifest: Manifest) -> None:
-    """Load the kernel, then write manifest and status.
+def require_free(host: LiveHost, request: Request) -> None:
+    """Require a host on which a new update loses nothing.
 
-    In this order, since a kernel started without a manifest restores nothing.
+    Raises `RefusedError` for one that is reserved by others, updated just now, or has states of VMs.
     """
+    reservation.require_mine(host.folder, request.owner, host.now(), request.take_over)
+    phase = (host.folder.read_status() or {}).get("phase", update_folder.ARMED)
+    if phase not in (update_folder.ARMED, *update_folder.FINAL):
+        raise RefusedError(f"a live update is in phase {phase} on this host: `sriovctl live-update status` says more")
+    kept_states.require_none(host)
+
+
+def arm(host: LiveHost, manifest: Manifest, request: Request) -> None:
+    """Reserve the host, load the kernel, then write manifest and status.
+
+    In this order, since a kernel started without a manifest restores nothing. Raises `RefusedError` as `require_free`.
+    """
+    require_free(host, request)
     host.folder.forget()
+    until = manifest.created + request.options.reserve_s
+    reservation.store(host.folder, Reservation(request.owner, manifest.id, manifest.created, until))
     kernel = manifest.kernel
     host.kexec.load(kernel.image, kernel.initrd, kernel.cmdline)
     manifest_file.store(host.folder.path, manifest)
@@ -203,6 +224,7 @@ def _vm(
         unit=vm.unit,
         cold_start=bool(annotations.get("cold_start", False)),
         straggler=str(annotations.get("straggler", LEAVE)),
+        on_other_kernel=str(annotations.get("on_other_kernel", RESTORE)),
         vfs=tuple(ManifestVf(vf.pf, vf.id, vf.address, properties[vf.pf].get(vf.id, VfProperties())) for vf in vm.vfs),
         part=host.backends[vm.backend].prepare(vm),
     )

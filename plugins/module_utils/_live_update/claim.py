@@ -4,9 +4,9 @@
 """Claims of saved VMs: the right to start each once.
 
 saved -> claimed (boot id and unit, durable before the start) -> running (durable before the guest's first instruction)
--> acknowledged. From claimed or running, another boot id means that the memory is gone: needs-cold-start. A restore
-that failed before the guest's first instruction, with its QEMU seen gone, is failed: the state file is still good. See
-docs/live_update.md, "Never lost, never doubled".
+-> acknowledged. Until running the guest has executed nothing since its save: once no process of it lives, its state may
+be loaded again, under any boot id. A running one's state is history, which nothing loads: under another boot id its
+memory is gone, needs-cold-start. See docs/live_update.md, "Never lost, never doubled".
 """
 
 from __future__ import annotations
@@ -29,13 +29,15 @@ SCHEMA = 2
 SAVED, CLAIMED, RUNNING = "saved", "claimed", "running"
 FAILED, COLD, ACKNOWLEDGED = "failed", "needs-cold-start", "acknowledged"
 TRANSITIONS: dict[str, tuple[str, ...]] = {
-    SAVED: (CLAIMED, ACKNOWLEDGED),
-    CLAIMED: (RUNNING, FAILED, COLD, ACKNOWLEDGED),
+    SAVED: (CLAIMED, COLD, ACKNOWLEDGED),
+    CLAIMED: (CLAIMED, RUNNING, FAILED, COLD, ACKNOWLEDGED),
     RUNNING: (COLD, FAILED, ACKNOWLEDGED),
-    FAILED: (SAVED, COLD, ACKNOWLEDGED),
+    FAILED: (CLAIMED, COLD, ACKNOWLEDGED),
     COLD: (RUNNING, ACKNOWLEDGED),
     ACKNOWLEDGED: (),
 }
+LOADABLE = (SAVED, CLAIMED, FAILED)
+"""States in which the guest has executed nothing since its save."""
 
 # What to do with a VM; see decide().
 START, ADOPT, COLD_START, NOTHING, LOST, CONFLICT, KEEP = (
@@ -84,26 +86,25 @@ def advance(claim: Claim, state: str, boot_id: str, time: float, error: str | No
     return replace(claim, state=state, boot_id=boot_id, time=time, error=error)
 
 
-def decide(claim: Claim | None, manifest: str, boot_id: str, live: bool, cold_start: bool) -> str:
+def decide(claim: Claim | None, manifest: str, boot_id: str, live: bool, cold_start: bool, again: bool = False) -> str:
     """Decide the action for a VM from its claim.
 
-    ``live``: a QEMU of this name runs now; ``cold_start``: the operator's policy.
+    ``live``: a QEMU of this name runs now; ``cold_start``: the operator's policy; ``again``: failed restores are tried
+    once more.
 
     start: from its state file. adopt: finish what an interrupted restore began, never start a second. cold-start:
-    memory gone, policy allows it. lost: memory gone or QEMU vanished, an operator decides. conflict: somebody else
-    started it. keep: its restore failed, state kept. nothing: it runs or is finished.
+    memory gone, policy allows it. lost: memory gone, an operator decides. conflict: somebody else started it. keep: its
+    restore failed, state kept. nothing: it runs or is finished.
     """
     if claim is None or claim.state == ACKNOWLEDGED:
         return NOTHING
     if claim.manifest != manifest:
         return CONFLICT if live else LOST
     same = claim.boot_id == boot_id
-    if claim.state == SAVED:
-        return CONFLICT if live else START
-    if claim.state == FAILED:
-        return CONFLICT if live else KEEP
-    if same and claim.state == CLAIMED:
-        return ADOPT if live else LOST
+    if claim.state == CLAIMED and same and live:
+        return ADOPT
+    if claim.state in LOADABLE:
+        return CONFLICT if live else KEEP if claim.state == FAILED and not again else START
     if same and claim.state == RUNNING:
         return ADOPT if live else NOTHING
     if live:

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 
 from .._model import kernel_interface
 from .._model.errors import KernelError, SriovError
-from .._model.paths import BOOT_ID, COMMAND_LINE, LIVE_UPDATE, PROGRAM, RELEASE, RESUME_ENABLED
+from .._model.paths import BOOT_ID, COMMAND_LINE, LIVE_UPDATE, PROGRAM, RELEASE
 from .._model.state import PfState
+from .._model.update_paths import RESUME_ENABLED
 from .._readers.pfs import read_pfs
 from .._system.process import Run
 from .._system.sysfs import Sysfs

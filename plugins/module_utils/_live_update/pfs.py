@@ -17,10 +17,11 @@ from .._document.document import HostDocument, PfSpec
 from .._document.vf_spec import VfSpec
 from .._engine import converge
 from .._model import vf_ids
-from .._model.deadlines import DRIVERS_PAUSE_S, LINK_ATTEMPTS, LINK_PAUSE_S
+from .._model.deadlines import DRIVERS_PAUSE_S, LINK_PAUSE_S
 from .._model.errors import DeadlineError, SriovError
 from .._model.paths import DEVICES
 from .._model.state import PfState
+from .._model.update_deadlines import LINK_ATTEMPTS
 from .._readers.pfs import read_pfs
 from .._vm.record import ManifestVm
 from .machine import FAILURES, LiveHost
@@ -199,7 +200,7 @@ class PfSet:
     def _bring(self, document: HostDocument) -> None:
         """Converge PFs without locks.
 
-        VMs wait, and during an update no other run changes PFs (`_engine/update_guard`).
+        VMs wait, and during an update no other run changes PFs (`_system/update_guard`).
         """
         converge.converge(self.host.sysfs, self.host.run, document, lock_s=None)
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from .._model.paths import LIVE_UPDATE, RESUME_UNIT
+from .._model.paths import LIVE_UPDATE
+from .._model.update_paths import RESUME_UNIT
 from .._system.update_folder import ARMED
 from .._vm.backend import Backend
 from .._vm.candidates import in_the_way

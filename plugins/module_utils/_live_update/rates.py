@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from .._document.document import PfSpec
 from .._document.vf_spec import VfSpec
 from .._model import vf_ids
-from .._model.deadlines import CARRIER_S, LINK_PAUSE_S
+from .._model.deadlines import LINK_PAUSE_S
 from .._model.errors import KernelError, SriovError
 from .._model.paths import DEVICES, NETDEVS
+from .._model.update_deadlines import CARRIER_S
 from .machine import LiveHost
 
 RATES = ("max_tx_rate", "min_tx_rate")

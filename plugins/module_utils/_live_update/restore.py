@@ -25,7 +25,7 @@ from .options import parse
 from .status import Progress
 
 MESSAGES = {
-    _claim.LOST: "its memory is gone, or its process vanished after it was started: it needs a cold start",
+    _claim.LOST: "its memory is gone: it needs a cold start",
     _claim.CONFLICT: "another VM of this name runs already: it is left alone, the saved state is kept",
     _claim.KEEP: "its restore failed before and its state is kept",
 }
@@ -33,12 +33,16 @@ MESSAGES = {
 
 @dataclass(frozen=True)
 class Restorer:
-    """Restorer of one manifest's VMs under the running kernel ``boot_id``."""
+    """Restorer of one manifest's VMs under the running kernel ``boot_id``.
+
+    ``again``: restores that have failed before are tried once more.
+    """
 
     host: LiveHost
     manifest: Manifest
     progress: Progress
     boot_id: str
+    again: bool = False
 
     def restore(self, vm: ManifestVm) -> bool:
         """Restore a VM; True when it runs.
@@ -61,14 +65,20 @@ class Restorer:
     def claim(self, vm: ManifestVm) -> Claim | None:
         return _claim.load(self.host.folder.vm(vm.name))
 
+    def give_up_memory(self, vm: ManifestVm) -> None:
+        """Advance a claim whose state shall not be loaded any more."""
+        claim = self.claim(vm)
+        if claim is not None:
+            self._advance(vm, claim, _claim.COLD, "its policy on another kernel is a cold start")
+
     def _restore(self, vm: ManifestVm) -> dict[str, object]:
         claim = self.claim(vm)
         live = self.host.pid(vm) is not None
-        action = _claim.decide(claim, self.manifest.id, self.boot_id, live, vm.cold_start)
+        action = _claim.decide(claim, self.manifest.id, self.boot_id, live, vm.cold_start, self.again)
         if claim is None:
             raise RefusedError(f"VM {vm.name} was never saved: nothing can be restored")
         if action in MESSAGES:
-            if action == _claim.LOST and claim.state in (_claim.CLAIMED, _claim.RUNNING):
+            if action == _claim.LOST and claim.state == _claim.RUNNING:
                 self._advance(vm, claim, _claim.COLD, MESSAGES[action])
             raise RefusedError(f"VM {vm.name}: {MESSAGES[action]}")
         if action == _claim.NOTHING:

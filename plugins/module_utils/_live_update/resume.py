@@ -36,7 +36,7 @@ def resume(host: LiveHost) -> str | None:
     if status.get("manifest") == manifest.id and status.get("phase") in update_folder.FINAL:
         host.log(f"live update {manifest.id} is {status['phase']} already")
         return None
-    work = _Resume(host, manifest)
+    work = Resume(host, manifest)
     try:
         return work.run()
     except FAILURES as error:
@@ -55,9 +55,18 @@ def _require(host: LiveHost) -> Manifest:
 
 
 @dataclass
-class _Resume:
+class Resume:
+    """One resume of a manifest's VMs.
+
+    ``vms``: those to restore, all by default; ``again``: failed restores too; ``reason``: why the host is not updated
+    even if all VMs come back.
+    """
+
     host: LiveHost
     manifest: Manifest
+    vms: tuple[ManifestVm, ...] | None = None
+    again: bool = False
+    reason: str | None = None
     progress: Progress = field(init=False)
     restorer: Restorer = field(init=False)
     pfs: PfSet = field(init=False)
@@ -66,7 +75,7 @@ class _Resume:
 
     def __post_init__(self) -> None:
         self.progress = self._progress()
-        self.restorer = Restorer(self.host, self.manifest, self.progress, self.host.boot_id())
+        self.restorer = Restorer(self.host, self.manifest, self.progress, self.host.boot_id(), self.again)
         self.pfs = PfSet(self.host, self.manifest, parse(self.manifest.options))
 
     def run(self) -> str:
@@ -120,8 +129,9 @@ class _Resume:
 
         Returns the names of the VMs that run at the end.
         """
-        pending = sorted(self.manifest.vms, key=lambda vm: (-vm.priority, vm.name))
-        good: set[str] = set()
+        wanted = self.manifest.vms if self.vms is None else self.vms
+        pending = sorted(wanted, key=lambda vm: (-vm.priority, vm.name))
+        good = {vm.name for vm in self.manifest.vms if vm not in wanted and self.host.pid(vm) is not None}
         running: dict[str, Future[bool]] = {}
         with ThreadPoolExecutor(max(1, min(len(pending), parse(self.manifest.options).restore_at_once))) as pool:
             while pending:
@@ -166,9 +176,12 @@ class _Resume:
         lost = [vm.name for vm in self.manifest.vms if vm.name not in good]
         if lost:
             problems = [f"VMs not restored: {', '.join(lost)}", *problems]
+        outcome = "failed" if problems else "updated"
+        if self.reason is not None:
+            outcome, problems = "returned", [self.reason, *problems]
         self.progress.finish(
             update_folder.FAILED if problems else update_folder.DONE,
-            "failed" if problems else "updated",
+            outcome,
             "; ".join(problems) or None,
             interface=next((state.interface for state in mine.values()), None),
             pfs=[pf.pf for pf in self.manifest.pfs],

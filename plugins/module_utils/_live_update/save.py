@@ -99,7 +99,7 @@ def _require_alone(host: LiveHost, known: Sequence[tuple[int, int]], host_servic
 def _armed(host: LiveHost) -> Manifest:
     """Require an armed manifest that may be run now.
 
-    Since it was armed no other run begins to change PFs (`_engine/update_guard`); one that had begun must have ended.
+    Since it was armed no other run begins to change PFs (`_system/update_guard`); one that had begun must have ended.
     """
     manifest = manifest_file.load(host.folder.path)
     status = host.folder.read_status()

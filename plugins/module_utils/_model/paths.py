@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Paths and fixed names on the managed host, all in one place.
+"""Paths and fixed names on the managed host; more: `update_paths`.
 
 Roles and units repeat some of them: tests/unit/plugins/module_utils/_model/test_paths.py holds them equal.
 """
@@ -23,9 +23,6 @@ HOST_DOCUMENT = "/etc/kvmfleet-sriov/host.json"
 """The host document that role `sriov` writes and the boot unit applies."""
 
 PROGRAM = "/usr/local/sbin/sriovctl"
-RESUME_UNIT = "kvmfleet-sriov-resume.service"
-RESUME_ENABLED = f"/etc/systemd/system/sysinit.target.wants/{RESUME_UNIT}"
-"""The link of `systemctl enable` for WantedBy=sysinit.target (systemctl(1))."""
 
 PF_LOCKS = "/run/kvmfleet-sriov/pfs"
 """One lock file a PF, locked by the run that changes it.

@@ -10,10 +10,10 @@ import argparse
 from .._document.document import HostDocument
 from .._engine.converge import Report
 from .._engine.last_apply import recorded
-from .._engine.update_guard import live_update_phase, refuse_during_update
 from .._model.errors import BadInputError
 from .._system.process import Run
 from .._system.sysfs import Sysfs
+from .._system.update_guard import live_update_phase, refuse_during_update
 from . import invocation
 from .output import remark
 from .plan_command import converge_as_asked, show_report

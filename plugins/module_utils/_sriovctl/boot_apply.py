@@ -13,11 +13,11 @@ from .._document.document import HostDocument
 from .._document.selector import Selector
 from .._engine.apply import ApplyError
 from .._engine.converge import Report
-from .._engine.update_guard import refuse_during_update
 from .._model.deadlines import BOOT_PAUSE_S
 from .._model.errors import BadInputError, DeadlineError, SriovError
 from .._system.process import Run
 from .._system.sysfs import Sysfs
+from .._system.update_guard import refuse_during_update
 from .boot import Arrivals, Missing, Ready, read_arrivals
 
 

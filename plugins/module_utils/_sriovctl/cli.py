@@ -160,3 +160,12 @@ def _add_live_update(commands: _Commands[argparse.ArgumentParser]) -> None:
     status = _command(steps, "status", handler, "show where the live update of this host stands")
     status.add_argument("--json", action="store_true", help="print status.json")
     _command(steps, "result", handler, "print what the last live update did, as JSON")
+    restore = _command(steps, "restore", handler, "bring saved VMs back, on whatever kernel this is")
+    restore.add_argument("vm", nargs="*", help="only these, by name")
+    forget = _command(steps, "forget", handler, "forget the update, once all its VMs run")
+    forget.add_argument(
+        "--discard-memory", action="append", default=[], metavar="VM", help="give up its memory; kept aside for 7 days"
+    )
+    for command in (restore, forget):
+        command.add_argument("--take-over", action="store_true", help="also where somebody else has reserved the host")
+    _command(steps, "come-back", handler, "second attempt, later in the boot (unit kvmfleet-sriov-come-back)")

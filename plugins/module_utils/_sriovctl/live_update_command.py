@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 
-from .._live_update import abort, machine, manifest_file, save
+from .._live_update import abort, act_lock, kept_states, machine, manifest_file, reservation, save, way_out
 from .._live_update import resume as _live_resume
 from .._live_update.machine import LiveHost
 from .._live_update.options import Options, parse
 from .._model.errors import SriovError
 from .._model.paths import HOST_DOCUMENT
+from .._model.update_deadlines import LATE_S
 from .._system import process, update_folder
 from .._system.sysfs import Sysfs
 from .._system.update_folder import Folder
@@ -27,7 +29,10 @@ APPLY_UNIT = "kvmfleet-sriov-apply.service"
 
 def live_update(arguments: argparse.Namespace) -> int:
     """One step of the live update, named in ``arguments.step``."""
-    steps = {"run": run, "recover": recover, "status": status, "result": result}
+    steps = {
+        "run": run, "recover": recover, "status": status, "result": result, "restore": restore, "forget": forget,
+        "come-back": come_back,
+    }  # fmt: skip
     return steps[arguments.step](arguments)
 
 
@@ -37,10 +42,50 @@ def resume(args: argparse.Namespace) -> int:
     The host document is applied afterwards.
     """
     host = _host(args)
-    phase = _live_resume.resume(host)
+    with act_lock.held(host.sysfs, LATE_S):
+        phase = _live_resume.resume(host)
+    return _ended(host, phase)
+
+
+def come_back(args: argparse.Namespace) -> int:
+    """Second attempt, or first on another kernel, later in the boot."""
+    host = _host(args)
+    with act_lock.held(host.sysfs, LATE_S):
+        phase = way_out.come_back(host)
+    return _ended(host, phase)
+
+
+def restore(args: argparse.Namespace) -> int:
+    """Bring saved VMs back by hand."""
+    host = _host(args)
+    with act_lock.held(host.sysfs):
+        _take_over(host, args)
+        phase = way_out.restore(host, args.vm)
+    for line in _table(host.folder.read_result() or {}):
+        answer(line)
+    return 0 if _ended(host, phase) == 0 or phase == update_folder.ABORTED else 1
+
+
+def forget(args: argparse.Namespace) -> int:
+    """Forget the update; states of single VMs are given up by name."""
+    host = _host(args)
+    with act_lock.held(host.sysfs):
+        _take_over(host, args)
+        answer("the live update is forgotten" if way_out.forget(host, args.discard_memory) else "no live update")
+    return 0
+
+
+def _ended(host: LiveHost, phase: str | None) -> int:
     if phase is not None:
         _apply_document(host)
     return 0 if phase in (None, update_folder.DONE) else 1
+
+
+def _take_over(host: LiveHost, args: argparse.Namespace) -> None:
+    found = reservation.load(host.folder)
+    reservation.require_mine(host.folder, f"{sys.argv[0]} on this host", host.now(), args.take_over)
+    if found is not None and args.take_over:
+        host.log(f"taken over: this host was {found}")
 
 
 def _apply_document(host: LiveHost) -> None:
@@ -57,11 +102,15 @@ def _apply_document(host: LiveHost) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    return 0 if save.run(_host(args)) == update_folder.KEXEC else 1
+    host = _host(args)
+    with act_lock.held(host.sysfs):
+        return 0 if save.run(host) == update_folder.KEXEC else 1
 
 
 def recover(args: argparse.Namespace) -> int:
-    return 0 if abort.recover(_host(args)) in (None, update_folder.ABORTED) else 1
+    host = _host(args)
+    with act_lock.held(host.sysfs, LATE_S):
+        return 0 if abort.recover(host) in (None, update_folder.ABORTED) else 1
 
 
 def status(args: argparse.Namespace) -> int:
@@ -78,9 +127,21 @@ def status(args: argparse.Namespace) -> int:
         answer("no live update")
         return 0
     answer(f"live update {found['manifest']}: {found['phase']}  {found['message']}".rstrip())
-    for line in _table(folder.read_result() or {}):
+    for line in [*_table(folder.read_result() or {}), *_advice(_host(args))]:
         answer(line)
     return 0
+
+
+def _advice(host: LiveHost) -> list[str]:
+    """Who has reserved the host, and commands for its saved VMs."""
+    found, left = reservation.load(host.folder), kept_states.needed(host)
+    lines = [f"  {found}"] if found else []
+    if left:
+        lines += [
+            f"  saved and not running: {', '.join(left)}", "  sriovctl live-update restore [VM ...]  brings them back",
+            "  sriovctl live-update forget --discard-memory VM  gives up the memory of one",
+        ]  # fmt: skip
+    return lines
 
 
 def result(args: argparse.Namespace) -> int:

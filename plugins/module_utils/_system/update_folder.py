@@ -20,6 +20,7 @@ ARMED, UNPLUGGING, SAVING, SAVED, KEXEC, RESUMING, RESTORING, FILLING = (
 
 
 DONE, ABORTED, FAILED = "done", "aborted", "failed"
+RESERVATION = "reservation.json"
 
 
 FINAL = (DONE, ABORTED, FAILED)
@@ -52,9 +53,9 @@ class Folder:
     def forget(self) -> None:
         """Delete all files of the update.
 
-        The order keeps a manifest from outliving its status.
+        The order keeps a manifest from outliving its status, and either from outliving the reservation.
         """
-        for name in ("manifest.json", "status.json", "result.json"):
+        for name in ("manifest.json", "status.json", "result.json", RESERVATION):
             durable.remove(os.path.join(self.path, name))
         shutil.rmtree(os.path.join(self.path, "vms"), ignore_errors=True)
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .._model.deadlines import ANSWER_S, MIGRATE_S, SHUTDOWN_S, START_S, UNPLUG_S
 from .._model.errors import SriovError
 from .._model.state import PfState
+from .._model.update_deadlines import ANSWER_S, MIGRATE_S, SHUTDOWN_S, START_S, UNPLUG_S
 from .images import Image
 from .record import ManifestVm
 from .state_file import Fingerprint

@@ -11,8 +11,12 @@ from typing import Any
 
 from .._model.properties import VfProperties
 
-LEAVE, SHUTDOWN = "leave", "shutdown"
+LEAVE, SHUTDOWN, RESTORE, COLD_START = "leave", "shutdown", "restore", "cold-start"
 STRAGGLERS = (LEAVE, SHUTDOWN)
+"""Policies for a VM that does not release its VFs in time."""
+
+POLICIES = (RESTORE, COLD_START, LEAVE)
+"""Policies for a saved VM on another kernel than the armed one."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,7 @@ class ManifestVf:
 class ManifestVm:
     """A VM's state while arming.
 
-    ``straggler``: what becomes of a VM that does not release its VFs in time, one of `STRAGGLERS`; ``part``: data for
-    its backend alone.
+    ``straggler``: one of `STRAGGLERS`; ``on_other_kernel``: one of `POLICIES`; ``part``: data for its backend alone.
     """
 
     name: str
@@ -41,5 +44,6 @@ class ManifestVm:
     unit: str
     cold_start: bool
     straggler: str
+    on_other_kernel: str
     vfs: tuple[ManifestVf, ...]
     part: Mapping[str, Any]

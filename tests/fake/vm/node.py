@@ -197,7 +197,7 @@ class FakeNode:
         shutil.rmtree(self.host.root / "run", ignore_errors=True)
         for pf in self.host.pfs.values():
             pf.enabled, pf.vfs, pf.properties, pf.autoprobe = 0, {}, {}, True
-            self._drivers[pf.address], pf.driver = pf.driver, None
+            self._drivers[pf.address], pf.driver = pf.driver or self._drivers.get(pf.address), None
         self.host.drivers.discard("vfio-pci")
         self.host.draw()
         self.put("/proc/cmdline", (self.loaded or "" if cmdline is None else cmdline) + "\n")

@@ -34,7 +34,7 @@ def arm(node: FakeNode, **changes: object) -> Manifest:
     facts, verdict = _live_arm.examine(node.live, request(**changes))
     assert [str(item) for item in verdict.refusals] == []
     manifest = _live_arm.plan(node.live, request(**changes), facts)
-    _live_arm.arm(node.live, manifest)
+    _live_arm.arm(node.live, manifest, request(**changes))
     return manifest
 
 

@@ -62,7 +62,7 @@ def advance(state):
 
 def main():
     spec = {name: {"type": "raw"} for name in ("state", "kernel", "initrd", "command_line", "budget_s", "host", "vms",
-            "options", "force", "dest")}
+            "options", "force", "dest", "owner", "take_over")}
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     state = load()
     if NAME == "live_update_info":
@@ -81,10 +81,9 @@ def main():
         wanted = module.params["state"]
         state["log"].append(wanted)
         go_away(state, wanted)
-        if wanted == "armed":
-            state["phase"] = "armed"
-        elif wanted == "started":
-            state["started"] = True
+        if wanted == "started":
+            assert module.params["kernel"] and module.params["owner"], module.params
+            state["phase"], state["started"] = "armed", True
         elif wanted == "acknowledged":
             state["phase"] = None
         answer = {"phase": state["phase"]}
@@ -254,7 +253,7 @@ def test_canary_then_the_rest_then_the_report(fleet: Fleet) -> None:
     done = fleet.run("-v", "-e", "live_update_bless=true")
     assert done.returncode == 0, done.stdout + done.stderr
     for name in ("h1", "h2", "h3"):
-        assert fleet.log(name) == ["armed", "started", "saving", "kexec", "resuming", "done", "acknowledged"]
+        assert fleet.log(name) == ["started", "saving", "kexec", "resuming", "done", "acknowledged"]
         assert "linux-6.12-new" in (fleet.folder / "hosts" / name / "boot_default").read_text()
     report = fleet.report()
     assert report["batches"] == [["h1"], ["h2", "h3"]]

@@ -34,7 +34,7 @@ PROGRAM_ITSELF = {"_model.deadlines", "_sriovctl.cli", "_sriovctl.output", "_mod
 COMPARISON = {name for name in NEEDED if not name.startswith("_ansible.")}
 """The compliance check, as `sriov_pf` needs it."""
 RECORD = {"_engine.last_apply", "_system.durable"}
-GUARD = {"_engine.update_guard"}
+GUARD = {"_system.update_guard"}
 PLAN = (COMPARISON - RECORD - GUARD) | PROGRAM_ITSELF | {"_sriovctl.invocation", "_sriovctl.plan_command"}
 FACTS = {
     "_holders.block_devices", "_holders.domains", "_holders.holders", "_holders.interfaces", "_holders.namespaces",

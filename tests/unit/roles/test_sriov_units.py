@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import paths
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import paths, update_paths
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._sriovctl import cli, live_update_command
 from tests.fake.linux.units import ROLE, names, render, unit
 
@@ -80,3 +80,12 @@ def test_rule() -> None:
         "TEST": paths.LAST_APPLY,
         "RUN": f"/bin/systemctl --no-block start {ONE.replace('@', '@$kernel')}",
     }
+
+
+def test_come_back_is_late_and_only_where_a_live_update_was() -> None:
+    one = unit(update_paths.COME_BACK_UNIT)
+    assert one["ConditionPathExists"] == [paths.LIVE_UPDATE_STATUS]
+    assert {update_paths.RESUME_UNIT, "remote-fs.target", "network-online.target"} <= set(one["After"])
+    assert "Before" not in one
+    assert cli.parser().parse_args(one["ExecStart"][1:]).step == "come-back"
+    assert one["KillMode"] == ["process"], "systemd would end the VMs with it"

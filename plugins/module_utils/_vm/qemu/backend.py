@@ -18,9 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from ..._model.deadlines import AGENT_S, MONITOR_PAUSE_S, UNIT_PAUSE_S
+from ..._model.deadlines import MONITOR_PAUSE_S, UNIT_PAUSE_S
 from ..._model.errors import DeadlineError, SriovError
 from ..._model.state import PfState
+from ..._model.update_deadlines import AGENT_S
 from ..._system.process import Run
 from ..._system.sysfs import Sysfs
 from .. import state_file

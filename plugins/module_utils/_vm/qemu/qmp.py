@@ -16,8 +16,9 @@ import struct
 import time
 from typing import Any, Callable
 
-from ..._model.deadlines import ANSWER_S, MONITOR_PAUSE_S
+from ..._model.deadlines import MONITOR_PAUSE_S
 from ..._model.errors import DeadlineError, SriovError
+from ..._model.update_deadlines import ANSWER_S
 
 Answer = Any
 """The ``return`` member of an answer.

@@ -151,7 +151,9 @@ def test_states_that_are_still_needed_are_not_deleted(node: FakeNode, call: Call
     resume.resume(node.live)
     assert "the saved states of web1 would be lost" in call(live_update.main, state="acknowledged")["msg"]
     assert Path(node.live.folder.state("web1")).exists()
-    assert "phase failed" in call(live_update.main, **ARM)["msg"]
+    assert "the saved states of web1 would be lost" in call(live_update.main, **ARM)["msg"]
+    assert "no saved state" in call(live_update.main, state="acknowledged", discard_memory=["web1", "web9"])["msg"]
+    assert Path(node.live.folder.state("web1")).exists()
     assert call(live_update.main, state="acknowledged", force=True)["changed"]
 
 

@@ -150,7 +150,7 @@ NEEDED = {
     "_engine.compliance",
     "_engine.converge",
     "_engine.last_apply",
-    "_engine.update_guard",
+    "_system.update_guard",
     "_model.deadlines",
     "_model.errors",
     "_model.kernel_interface",

@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import arm as _live_arm
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import manifest_file, status
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import paths
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import update_paths
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import (
     BadInputError,
     KernelError,
@@ -69,7 +69,7 @@ def test_only_what_has_not_begun_is_cancelled(node: FakeNode, pf: FakePf, phase:
 
 
 def test_nothing_is_armed_without_a_unit_that_resumes(node: FakeNode, pf: FakePf) -> None:
-    (node.host.root / paths.RESUME_ENABLED.lstrip("/")).unlink()
+    (node.host.root / update_paths.RESUME_ENABLED.lstrip("/")).unlink()
     _facts, verdict = _live_arm.examine(node.live, request())
     assert [item.code for item in verdict.refusals] == ["not-installed"]
 

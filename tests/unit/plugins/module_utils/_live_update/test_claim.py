@@ -20,10 +20,11 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
 
 STATES = ("saved", "claimed", "running", "failed", "needs-cold-start", "acknowledged")
 ALLOWED = {
-    ("saved", "claimed"), ("saved", "acknowledged"), ("claimed", "running"), ("claimed", "failed"),
+    ("saved", "claimed"), ("saved", "needs-cold-start"), ("saved", "acknowledged"), ("claimed", "claimed"),
+    ("claimed", "running"), ("claimed", "failed"),
     ("claimed", "needs-cold-start"), ("claimed", "acknowledged"), ("running", "needs-cold-start"),
     ("running", "acknowledged"), ("running", "failed"),
-    ("failed", "saved"), ("failed", "needs-cold-start"), ("failed", "acknowledged"),
+    ("failed", "claimed"), ("failed", "needs-cold-start"), ("failed", "acknowledged"),
     ("needs-cold-start", "running"), ("needs-cold-start", "acknowledged"),
 }  # fmt: skip
 
@@ -46,6 +47,7 @@ def test_every_step(old: str, new: str) -> None:
 def test_a_saved_guest_is_never_running_without_a_claim() -> None:
     assert ("saved", "running") not in ALLOWED
     assert all(old != "running" for old, new in ALLOWED if new in ("saved", "claimed"))
+    assert all(old not in ("running", "needs-cold-start") for old, new in ALLOWED if new == "claimed")
 
 
 # state, claim's boot id is this one's, a QEMU of this name runs, cold start allowed -> action
@@ -55,10 +57,10 @@ TABLE = [
     ("saved", False, True, False, "conflict"),
     ("saved", True, True, True, "conflict"),
     ("claimed", True, True, False, "adopt"),
-    ("claimed", True, False, False, "lost"),
-    ("claimed", True, False, True, "lost"),
-    ("claimed", False, False, False, "lost"),
-    ("claimed", False, False, True, "cold-start"),
+    ("claimed", True, False, False, "start"),
+    ("claimed", True, False, True, "start"),
+    ("claimed", False, False, False, "start"),
+    ("claimed", False, False, True, "start"),
     ("claimed", False, True, True, "conflict"),
     ("running", True, True, False, "adopt"),
     ("running", True, False, False, "nothing"),
@@ -91,9 +93,17 @@ def test_never_two_of_a_vm(state: str, same: bool, live: bool, cold: bool) -> No
     if live:
         assert action not in ("start", "cold-start")
     if action == "start":
-        assert state == "saved"
+        assert state in ("saved", "claimed")
     if action == "cold-start":
         assert cold
+        assert state in ("running", "needs-cold-start")
+
+
+@pytest.mark.parametrize(("same", "live"), list(itertools.product((True, False), (True, False))))
+@pytest.mark.parametrize("state", STATES)
+def test_another_attempt_is_only_for_a_guest_that_never_ran(state: str, same: bool, live: bool) -> None:
+    action = _claim.decide(claim(state, "this" if same else "another"), "m1", "this", live, False, again=True)
+    assert (action == "start") is (state in ("saved", "claimed", "failed") and not live)
 
 
 @pytest.mark.parametrize(("live", "action"), [(True, "conflict"), (False, "lost")])

@@ -39,7 +39,7 @@ PF = "0000:03:00.0"
 VF: dict[str, Any] = {"pf": PF, "id": 6, "address": "0000:04:11.4", "properties": {"vlan": 9}}
 VM: dict[str, Any] = {
     "name": "web1", "backend": "qemu", "priority": 0, "pid": 77, "started": 770, "unit": "u",
-    "cold_start": False, "straggler": "leave", "vfs": [VF],
+    "cold_start": False, "straggler": "leave", "on_other_kernel": "restore", "vfs": [VF],
     "part": {"qmp": "/run/q", "argv": ["qemu"], "restore_argv": ["qemu"], "cwd": "/",
              "devices": {"0000:04:11.4": {"host": "x"}}},
 }  # fmt: skip
@@ -83,6 +83,7 @@ def test_good_manifest_round_trips(tmp_path: Path) -> None:
     [
         ("schema", 2, "manifest.schema: 2, this version knows 3; arm the update again"),
         ("schema", 4, "manifest.schema: 4, this version knows 3"),
+        ("vms.0.on_other_kernel", "hope", "on_other_kernel: 'hope' is none of restore, cold-start, leave"),
         ("id", "xyz", "is not 32 hexadecimal digits"),
         ("created", "now", "manifest.created: expected number, found 'now'"),
         ("budget_s", True, "manifest.budget_s: expected number, found True"),

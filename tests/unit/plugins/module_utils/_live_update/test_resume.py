@@ -24,7 +24,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
 from tests.fake.linux.pf import FakePf
 from tests.fake.vm.node import NEW, OLD, FakeNode, Rebooted
-from tests.fake.vm.update import OPTIONS, PROPERTIES, Killed, arm, claim, jump, live, phase, request, result, updated
+from tests.fake.vm.update import OPTIONS, PROPERTIES, Killed, arm, claim, jump, live, phase, result, updated
 
 
 def test_vm_goes_on_and_its_vf_is_as_it_was(node: FakeNode, pf: FakePf) -> None:
@@ -277,7 +277,9 @@ def test_second_kexec_amid_resume_means_the_memory_is_gone(
     folder = node.live.folder.vm("web1")
     found = claim(node)
     assert found is not None
-    _claim.store(folder, _claim.advance(found, "claimed", "another-boot", 1.0))
+    _claim.store(
+        folder, _claim.advance(_claim.advance(found, "claimed", "another-boot", 1.0), "running", "another-boot", 2.0)
+    )
     node.kexec(cmdline)
     node._drivers[pf.address] = "igb"
     assert resume.resume(node.live) == ("done" if cold_start else "failed")
@@ -318,10 +320,7 @@ def test_somebody_elses_start_is_left_alone(node: FakeNode, pf: FakePf) -> None:
 
 def test_hook_can_keep_a_vm_stopped(node: FakeNode, pf: FakePf) -> None:
     options = Options(**{**vars(OPTIONS), "confirm_not_elsewhere": ("/usr/bin/ha-check",)})
-    facts, _verdict = _live_arm.examine(node.live, request())
-    _live_arm.arm(
-        node.live, _live_arm.plan(node.live, _live_arm.Request(host="h1", release=NEW, options=options), facts)
-    )
+    arm(node, options=options)
     with pytest.raises(Rebooted):
         save.run(node.live)
     assert resume.resume(node.live) == "failed"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from .._model.errors import RefusedError
 from .._model.paths import BOOT_ID, COMMAND_LINE, LIVE_UPDATE_STATUS, UPDATE_PARAMETER
-from .._system.sysfs import Sysfs
+from .sysfs import Sysfs
 
 
 def live_update_phase(sysfs: Sysfs) -> str | None:
@@ -20,7 +20,7 @@ def live_update_phase(sysfs: Sysfs) -> str | None:
     """
     if not sysfs.exists(LIVE_UPDATE_STATUS):
         return None
-    from .._system.update_folder import FINAL, Folder
+    from .update_folder import FINAL, Folder
 
     status = Folder.of(sysfs).read_status()
     if not status or status.get("phase") in FINAL:

@@ -1,0 +1,79 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Saved states of VMs, perhaps all that is left of their memory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Collection
+
+from .._model.errors import BadInputError, KernelError, RefusedError
+from .._model.paths import LIVE_UPDATE
+from .._model.update_paths import LIVE_UPDATE_DISCARDED
+from .._system import durable
+from . import claim as _claim
+from .machine import LiveHost
+
+KEEP_S = 7 * 86400.0
+"""Time that a discarded state is kept aside, in seconds."""
+
+
+def needed(host: LiveHost) -> list[str]:
+    """Names of VMs that do not run from their state.
+
+    Those with a damaged claim among them.
+    """
+    return [name for name in host.sysfs.names(f"{LIVE_UPDATE}/vms") if _is_needed(host, name)]
+
+
+def require_none(host: LiveHost, besides: Collection[str] = ()) -> None:
+    """Raise `RefusedError` while states are needed, with the ways out."""
+    left = [name for name in needed(host) if name not in besides]
+    if left:
+        raise RefusedError(
+            f"the saved states of {', '.join(left)} would be lost, these VMs do not run from them: "
+            "`sriovctl live-update restore` brings them back, `sriovctl live-update forget --discard-memory NAME` "
+            "gives up the memory of one"
+        )
+
+
+def discard(host: LiveHost, names: Collection[str]) -> None:
+    """Move states of VMs aside, where they are kept for `KEEP_S`.
+
+    Raises `BadInputError` for a name that has none.
+    """
+    unknown = sorted(set(names) - set(host.sysfs.names(f"{LIVE_UPDATE}/vms")))
+    if unknown:
+        raise BadInputError(f"VM {unknown[0]} has no saved state here; there are: {', '.join(needed(host)) or 'none'}")
+    aside = host.sysfs.real(LIVE_UPDATE_DISCARDED)
+    durable.make_private_folder(aside)
+    _delete_old(aside, host.now())
+    for name in sorted(names):
+        target = os.path.join(aside, f"{name}-{host.now():.0f}")
+        try:
+            os.rename(host.folder.vm(name), target)
+        except OSError as error:
+            raise KernelError("move", host.folder.vm(name), error.errno or 0) from error
+        host.log(f"VM {name}: its state is given up; it stays in {target} for {KEEP_S / 86400:g} days")
+    durable.sync_folder(aside)
+
+
+def _delete_old(aside: str, now: float) -> None:
+    for name in os.listdir(aside):
+        path = os.path.join(aside, name)
+        if now - os.lstat(path).st_ctime > KEEP_S:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_needed(host: LiveHost, name: str) -> bool:
+    """Whether a VM's state may be all that is left of it.
+
+    A damaged claim does not show the contrary.
+    """
+    try:
+        claim = _claim.load(host.folder.vm(name))
+    except BadInputError:
+        return True
+    return claim is not None and claim.state not in (_claim.RUNNING, _claim.ACKNOWLEDGED)

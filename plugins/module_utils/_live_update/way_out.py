@@ -1,0 +1,129 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ways out for VMs that an update has left saved.
+
+By hand on any kernel but a crash kernel, in any phase; by itself when the host is back on another kernel than the one
+that was meant, or for what was not ready at the first attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from .._model.errors import BadInputError, RefusedError
+from .._model.paths import COMMAND_LINE, RELEASE
+from .._system import update_folder
+from .._vm.record import COLD_START, LEAVE, ManifestVm
+from . import abort, kept_states, manifest_file, reservation
+from . import claim as _claim
+from .machine import LiveHost
+from .manifest import Manifest
+from .restore import Restorer
+from .resume import Resume
+
+
+def restore(host: LiveHost, names: Collection[str]) -> str:
+    """Bring saved VMs back, all or those of ``names``; returns the phase.
+
+    On the kernel that saved them, in their own processes where those are still there. Raises `BadInputError` for a name
+    that the update does not have, and without an update.
+    """
+    manifest = _require(host)
+    unknown = sorted(set(names) - {vm.name for vm in manifest.vms})
+    if unknown:
+        raise BadInputError(
+            f"the update has no VM {unknown[0]}; it has: {', '.join(vm.name for vm in manifest.vms) or 'none'}"
+        )
+    status = host.folder.read_status() or {}
+    if status.get("phase") == update_folder.ARMED:
+        raise RefusedError("the update is armed and has not begun: no VM was saved; `sriovctl live-update forget`")
+    if manifest.boot_id == host.boot_id():
+        return abort.abort(host, manifest, abort.progress_of(host, manifest), "VMs were brought back by hand")
+    vms = tuple(vm for vm in _stopped(host, manifest.vms) if not names or vm.name in names)
+    return Resume(host, manifest, vms, again=True, reason=_other_kernel(host, manifest)).run()
+
+
+def come_back(host: LiveHost) -> str | None:
+    """Act by itself on saved VMs, later in a boot.
+
+    Under the kernel of the update it is the second attempt for VMs whose first has failed. On another kernel, into
+    which a panic, a reset or a power cut has led, each VM's policy decides. Returns the phase, None when there is
+    nothing to do: then nothing is written.
+    """
+    status, manifest = host.folder.read_status(), manifest_file.load(host.folder.path)
+    if status is None or manifest is None or manifest.boot_id == host.boot_id():
+        return None
+    manifest_file.refuse_crash_kernel(host.sysfs.read(COMMAND_LINE))
+    why, phase = _other_kernel(host, manifest), status.get("phase")
+    if why is None:
+        failed = [vm for vm in _stopped(host, manifest.vms) if _loadable(host, vm)]
+        return Resume(host, manifest, tuple(failed), again=True).run() if failed else None
+    if phase in (update_folder.ARMED, *update_folder.FINAL):
+        return None
+    work = Resume(host, manifest, tuple(_by_policy(host, manifest)), reason=why)
+    for vm in manifest.vms:
+        if vm.on_other_kernel == LEAVE:
+            work.progress.update_vm(vm.name, result="left", error="its policy is to leave it saved")
+    return work.run()
+
+
+def forget(host: LiveHost, give_up: Collection[str]) -> bool:
+    """Forget the update; False when there is none.
+
+    Refuses while VMs do not run from their states, but for the VMs of ``give_up``.
+    """
+    status = host.folder.read_status()
+    if status is None and not kept_states.needed(host) and reservation.load(host.folder) is None:
+        return False
+    phase = (status or {}).get("phase", update_folder.ARMED)
+    if (status or {}).get("boot_id") == host.boot_id() and phase not in (update_folder.ARMED, *update_folder.FINAL):
+        raise RefusedError(
+            f"the update stopped in phase {phase}: `sriovctl live-update restore` brings its VMs back first"
+        )
+    if phase == update_folder.ARMED and host.kexec.loaded():
+        host.kexec.unload()
+    kept_states.require_none(host, give_up)
+    if give_up:
+        kept_states.discard(host, give_up)
+    host.folder.forget()
+    return True
+
+
+def _require(host: LiveHost) -> Manifest:
+    manifest = manifest_file.load(host.folder.path)
+    if manifest is None:
+        raise BadInputError("there is no live update on this host: nothing to restore")
+    manifest_file.refuse_crash_kernel(host.sysfs.read(COMMAND_LINE))
+    return manifest
+
+
+def _other_kernel(host: LiveHost, manifest: Manifest) -> str | None:
+    """Reason why this boot is not the update's; None when it is."""
+    if manifest_file.token_of(host.sysfs.read(COMMAND_LINE)) == manifest.id:
+        return None
+    wanted, found = manifest.kernel.release_after, host.sysfs.read(RELEASE)
+    return f"the host came back on kernel {found} by an ordinary boot, not by the update into {wanted}"
+
+
+def _stopped(host: LiveHost, vms: Sequence[ManifestVm]) -> list[ManifestVm]:
+    return [vm for vm in vms if host.pid(vm) is None]
+
+
+def _loadable(host: LiveHost, vm: ManifestVm) -> bool:
+    claim = _claim.load(host.folder.vm(vm.name))
+    return claim is not None and claim.state in _claim.LOADABLE
+
+
+def _by_policy(host: LiveHost, manifest: Manifest) -> list[ManifestVm]:
+    """VMs to bring back on another kernel.
+
+    Claims of those to start cold are advanced.
+    """
+    progress = abort.progress_of(host, manifest)
+    restorer = Restorer(host, manifest, progress, host.boot_id())
+    wanted = [vm for vm in _stopped(host, manifest.vms) if vm.on_other_kernel != LEAVE]
+    for vm in wanted:
+        if vm.on_other_kernel == COLD_START and _loadable(host, vm):
+            restorer.give_up_memory(vm)
+    return wanted

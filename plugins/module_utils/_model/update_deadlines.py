@@ -1,0 +1,65 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Deadlines of the live update, in seconds; others: `deadlines`."""
+
+from __future__ import annotations
+
+RUN_DELAY_S = 2
+"""Delay before a live update begins, for its task's answer.
+
+The network goes with the update.
+"""
+
+ACT_LOCK_S = 10.0
+"""Deadline for another act on this host's live update to end."""
+
+LATE_S = 3600.0
+"""Deadline of units for the act before theirs on the live update."""
+
+RESERVE_S = 4 * 3600.0
+"""Time until others may take over an armed host."""
+
+BUDGET_S = 60.0
+"""Default budget of a live update's outage."""
+
+UNPLUG_S = 20.0
+"""Deadline for all guests of a host to release their VFs.
+
+pciehp waits 5 s after the button is pressed. The VMs that are ready wait as long for the others, without their VFs.
+After an abort a guest's late answer is awaited as long again.
+"""
+
+SHUTDOWN_S = 60.0
+"""Deadline for a guest to shut down, where its policy allows that."""
+
+MIGRATE_S = 600.0
+"""Deadline for a VM's state to be written, or read."""
+
+START_S = 180.0
+"""Deadline for a VM's program to start and be ready.
+
+An emulated host needs 20 times as long as hardware.
+"""
+
+ANSWER_S = 60.0
+"""Deadline for an answer of a VM's monitor."""
+
+BOOT_S = 10.0
+"""Assumed time from kexec to resume unit, until it is rehearsed."""
+
+DRIVERS_S = 180.0
+"""Deadline for drivers of PFs to be ready after the kexec."""
+
+LINK_ATTEMPTS = 50
+"""Attempts to bring up a PF's network interface, which udev may rename."""
+
+AGENT_S = 10.0
+CARRIER_S = 60.0
+"""Deadlines for a guest's agent, and for a port's carrier."""
+
+RESTORE_WITHIN_S = 900.0
+"""Age of a saved VM that is still restored without a confirmation.
+
+Whoever missed it for longer may have started it elsewhere.
+"""

@@ -1,0 +1,17 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Paths and names that the live update alone uses; others: `paths`."""
+
+from __future__ import annotations
+
+RESUME_UNIT = "kvmfleet-sriov-resume.service"
+COME_BACK_UNIT = "kvmfleet-sriov-come-back.service"
+RESUME_ENABLED = f"/etc/systemd/system/sysinit.target.wants/{RESUME_UNIT}"
+"""The link of `systemctl enable` for WantedBy=sysinit.target (systemctl(1))."""
+
+LIVE_UPDATE_DISCARDED = "/var/lib/kvmfleet-sriov/discarded"
+"""Private folder for states of VMs that an operator has given up."""
+
+LIVE_UPDATE_LOCK = "/run/kvmfleet-sriov/live-update.lock"
+"""Lock file of acts on the live update; it holds "PID COMMAND"."""
