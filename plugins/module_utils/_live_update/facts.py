@@ -13,9 +13,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from .._model import kernel_interface
-from .._model.errors import KernelError, SriovError
-from .._model.paths import BOOT_ID, COMMAND_LINE, LIVE_UPDATE, PROGRAM, RELEASE
+from .._model.errors import SriovError
+from .._model.paths import LIVE_UPDATE, PROGRAM
 from .._model.state import PfState
 from .._model.update_paths import RESUME_ENABLED
 from .._readers.pfs import read_pfs
@@ -25,38 +24,10 @@ from .._system.update_folder import Folder
 from .._vm.backend import Backend
 from .._vm.candidates import Candidate, strangers
 from .._vm.vm_facts import VmFacts
-from . import conflicts, kernel_modules, kexec, kexec_rules
+from . import conflicts, kernel_facts, kernel_modules
 from .conflicts import Writer
+from .kernel_facts import KernelFacts
 from .kernel_modules import ModuleFacts
-
-HEAD_BYTES = 0x10000
-"""Bytes of a bzImage that hold its header and version text."""
-
-
-@dataclass(frozen=True)
-class KernelFacts:
-    """Facts of the running and of the new kernel.
-
-    ``image_bytes`` is None when there is no such file. ``image_release`` and ``interface`` (of its SR-IOV files) are
-    None when the files do not show them; so is ``image_signed``. ``keeps_vfs``: the new kernel keeps VFs enabled across
-    kexec, by its series and its command line. ``rules``: those of the running kernel.
-    """
-
-    running: str
-    boot_id: str
-    cmdline: str
-    kexec_built_in: bool
-    kexec_loaded: bool
-    release: str
-    image: str
-    image_bytes: int | None
-    image_release: str | None
-    initrd: str | None
-    initrd_bytes: int | None
-    interface: str | None
-    keeps_vfs: bool = False
-    rules: kexec_rules.Rules = field(default_factory=kexec_rules.Rules)
-    image_signed: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +80,7 @@ def gather(
     kind, free = _disk(sysfs)
     vms = tuple(vm for backend in backends for vm in backend.probe(pfs))
     return Facts(
-        kernel=kernel_facts(sysfs, release, initrd, cmdline_extra),
+        kernel=kernel_facts.read(sysfs, release, initrd, cmdline_extra),
         modules=kernel_modules.facts(sysfs, release, pfs),
         pfs=pfs,
         vms=vms,
@@ -124,77 +95,6 @@ def gather(
         journal_persistent=sysfs.exists("/var/log/journal"),
         strangers=tuple(strangers(sysfs, [(vm.pid, vm.started) for vm in vms])),
     )
-
-
-def kernel_facts(sysfs: Sysfs, release: str, initrd: str | None, cmdline_extra: str = "") -> KernelFacts:
-    image = f"/boot/vmlinuz-{release}"
-    if initrd == "auto":
-        initrd, own = f"/boot/initrd.img-{release}", f"/boot/initrd.img-{sysfs.read(RELEASE)}"
-        initrd = initrd if sysfs.exists(initrd) or sysfs.exists(own) else None
-    symbols = _symbols(sysfs, f"/boot/System.map-{release}")
-    interface, cmdline = kernel_interface.of_symbols(symbols), sysfs.read(COMMAND_LINE)
-    return KernelFacts(
-        running=sysfs.read(RELEASE),
-        boot_id=sysfs.read(BOOT_ID),
-        cmdline=cmdline,
-        kexec_built_in=sysfs.exists(kexec.LOADED),
-        kexec_loaded=sysfs.exists(kexec.LOADED) and sysfs.read(kexec.LOADED) == "1",
-        release=release,
-        image=image,
-        image_bytes=_size(sysfs, image),
-        image_release=_image_release(sysfs, image),
-        initrd=initrd,
-        initrd_bytes=None if initrd is None else _size(sysfs, initrd),
-        interface=interface.name if interface else None,
-        keeps_vfs="pci_sriov_keep_vfs" in symbols and _keeps_vfs(f"{cmdline} {cmdline_extra}"),
-        rules=kexec_rules.read(sysfs),
-        image_signed=_image_signed(sysfs, image),
-    )
-
-
-def _size(sysfs: Sysfs, path: str) -> int | None:
-    try:
-        return os.stat(sysfs.real(path)).st_size
-    except FileNotFoundError:
-        return None
-
-
-def _image_release(sysfs: Sysfs, path: str) -> str | None:
-    found = _ends(sysfs, path)
-    return None if found is None else kexec.image_release(found[0])
-
-
-def _image_signed(sysfs: Sysfs, path: str) -> bool | None:
-    found = _ends(sysfs, path)
-    return None if found is None else kexec_rules.is_signed(*found)
-
-
-def _ends(sysfs: Sysfs, path: str) -> tuple[bytes, bytes] | None:
-    """Begin and end of an image, None when it cannot be read."""
-    try:
-        with open(sysfs.real(path), "rb") as file:
-            head = file.read(HEAD_BYTES)
-            file.seek(-min(len(head), kexec_rules.MARK_BYTES), os.SEEK_END)
-            return head, file.read()
-    except OSError:
-        return None
-
-
-def _symbols(sysfs: Sysfs, path: str) -> str:
-    """Read the text of a System.map, empty without one."""
-    try:
-        return sysfs.read(path)
-    except KernelError:
-        return ""
-
-
-def _keeps_vfs(cmdline: str) -> bool:
-    """Whether `pci=` has the series' option `sriov_keep_vfs`.
-
-    It may stand alone or have a list of devices.
-    """
-    options = [one for word in cmdline.split() if word.startswith("pci=") for one in word[4:].split(",")]
-    return any(one.split("=")[0] == "sriov_keep_vfs" for one in options)
 
 
 def _eswitch(run: Run, pfs: Mapping[str, PfState]) -> dict[str, str]:

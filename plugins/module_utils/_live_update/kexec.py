@@ -243,15 +243,3 @@ def command_line(running: str, manifest_id: str | None, token: str, extra: str =
     if manifest_id is not None:
         words.append(f"{token}={manifest_id}")
     return " ".join(words)
-
-
-def image_release(head: bytes) -> str | None:
-    """Release of an x86 bzImage, None when unknown.
-
-    From its header's kernel_version (Documentation/arch/x86/boot.rst).
-    """
-    if len(head) < 0x210 or head[0x202:0x206] != b"HdrS":
-        return None
-    offset = int.from_bytes(head[0x20E:0x210], "little") + 0x200
-    text = head[offset : offset + 256].split(b"\0")[0].decode(errors="replace")
-    return text.split(" ")[0] or None

@@ -128,10 +128,7 @@ class QemuBackend:
             self._until_gone(guest.qmp.pid, vm)
 
     def discard(self, vm: ManifestVm) -> None:
-        """End the QEMU of a VM whose state is safe.
-
-        Returns once its process is gone.
-        """
+        """End the QEMU of a VM whose state is safe, until it is gone."""
         with self._guest(vm) as guest:
             status = guest.status()
             if status != "postmigrate":
@@ -142,10 +139,7 @@ class QemuBackend:
         self._launch().wait(vm, QemuPart.of(vm).restore_argv)
 
     def restore(self, vm: ManifestVm, state: str, start: bool, before_run: Callable[[], None]) -> None:
-        """Restore a guest in a started, or adopted, QEMU.
-
-        ``before_run`` precedes its first instruction.
-        """
+        """Restore a guest in a started, or adopted, QEMU."""
         if start:
             self.start(vm, QemuPart.of(vm).restore_argv)
         with self._wait_for_guest(vm) as guest:
@@ -229,6 +223,9 @@ class QemuBackend:
     def _until_gone(self, pid: int, vm: ManifestVm) -> None:
         self._until(lambda: self.sysfs.link(f"/proc/{pid}/exe") is None, f"QEMU {pid} of VM {vm.name} to exit")
 
+    def _until_gone(self, pid: int, vm: ManifestVm) -> None:
+        self._until(lambda: self.sysfs.link(f"/proc/{pid}/exe") is None, f"QEMU {pid} of VM {vm.name} to exit")
+
     def _set_again(self, vm: ManifestVm, guest: Guest) -> None:
         """Set what others had set on the former QEMU."""
         part = QemuPart.of(vm)
@@ -236,8 +233,8 @@ class QemuBackend:
         threads.pin(guest.qmp, self.run, part.pins)
 
     def _active(self, vm: ManifestVm) -> bool:
-        state = self.run(["systemctl", "show", "--property=ActiveState", "--value", vm.unit]).strip()
-        return state not in ("inactive", "failed")
+        state = self.run(["systemctl", "show", "--property=ActiveState", "--value", vm.unit])
+        return state.strip() not in ("inactive", "failed")
 
     def _until(self, done: Callable[[], bool], what: str) -> None:
         until = time.monotonic() + self.deadlines.answer_s

@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import (
     conflicts,
     facts,
+    kernel_facts,
     kernel_modules,
     kexec,
 )
@@ -214,7 +215,7 @@ def test_interface_of_a_kernel_that_does_not_run(node: FakeNode, symbols: str | 
     (node.host.root / path.lstrip("/")).unlink()
     if symbols is not None:
         node.put(path, symbols)
-    assert facts.kernel_facts(node.host.sysfs, NEW, "auto").interface == interface
+    assert kernel_facts.read(node.host.sysfs, NEW, "auto").interface == interface
 
 
 @pytest.mark.parametrize(
@@ -231,7 +232,7 @@ def test_a_kernel_keeps_vfs_when_it_can_and_its_command_line_says_so(
     node: FakeNode, symbols: str, extra: str, keeps: bool
 ) -> None:
     node.put(f"/boot/System.map-{NEW}", symbols)
-    assert facts.kernel_facts(node.host.sysfs, NEW, "auto", extra).keeps_vfs is keeps
+    assert kernel_facts.read(node.host.sysfs, NEW, "auto", extra).keeps_vfs is keeps
 
 
 def test_release_inside_a_bzimage() -> None:
@@ -239,9 +240,9 @@ def test_release_inside_a_bzimage() -> None:
     head[0x202:0x206] = b"HdrS"
     head[0x20E:0x210] = (0x600).to_bytes(2, "little")
     head[0x800:0x820] = b"6.12.0-new (a@b) #1 SMP".ljust(32, b"\0")
-    assert kexec.image_release(bytes(head)) == "6.12.0-new"
-    assert kexec.image_release(b"MZ" + bytes(0x1000)) is None
-    assert kexec.image_release(b"") is None
+    assert kernel_facts.image_release(bytes(head)) == "6.12.0-new"
+    assert kernel_facts.image_release(b"MZ" + bytes(0x1000)) is None
+    assert kernel_facts.image_release(b"") is None
 
 
 def test_watchdogs_disk_memory_and_phase(node: FakeNode) -> None:

@@ -16,9 +16,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import kexec as _kexec
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import kernel_facts, manifest_file
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import manifest as _manifest
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import manifest_file
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import options as _live_options
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kexec import Kexec
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.status import Progress, new_result
@@ -393,4 +392,4 @@ def test_sriovctl_with_nothing_to_do(
 
 
 def test_release_that_is_no_kernel() -> None:
-    assert _kexec.image_release(b"\0" * 0x300) is None
+    assert kernel_facts.image_release(b"\0" * 0x300) is None

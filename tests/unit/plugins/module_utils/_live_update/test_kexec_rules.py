@@ -9,7 +9,7 @@ import errno
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import facts, kexec, kexec_rules
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import kernel_facts, kexec, kexec_rules
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kexec_rules import Rules
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import KernelError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import process
@@ -47,11 +47,11 @@ def image(certificates: int = 0, *, pe32_plus: bool = True, end: bytes = b"") ->
 def test_signatures_are_seen(node: FakeNode, data: bytes, signed: bool) -> None:
     with open(node.host.sysfs.real(f"/boot/vmlinuz-{NEW}"), "wb") as file:
         file.write(data)
-    assert facts.kernel_facts(node.host.sysfs, NEW, None).image_signed is signed
+    assert kernel_facts.read(node.host.sysfs, NEW, None).image_signed is signed
 
 
 def test_an_image_that_is_missing_is_neither(node: FakeNode) -> None:
-    assert facts.kernel_facts(node.host.sysfs, "9.9", None).image_signed is None
+    assert kernel_facts.read(node.host.sysfs, "9.9", None).image_signed is None
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_an_image_that_is_missing_is_neither(node: FakeNode) -> None:
 def test_rules_are_read(node: FakeNode, files: dict[str, str], rules: Rules) -> None:
     for path, text in files.items():
         node.put(path, text)
-    assert facts.kernel_facts(node.host.sysfs, NEW, None).rules == rules
+    assert kernel_facts.read(node.host.sysfs, NEW, None).rules == rules
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import preflight
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.conflicts import Writer
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.estimate import estimate
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.facts import Facts, KernelFacts, Watchdog
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.facts import Facts, Watchdog
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kernel_facts import KernelFacts
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kernel_modules import ModuleFacts
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kexec_rules import Rules
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.options import Options
