@@ -223,9 +223,6 @@ class QemuBackend:
     def _until_gone(self, pid: int, vm: ManifestVm) -> None:
         self._until(lambda: self.sysfs.link(f"/proc/{pid}/exe") is None, f"QEMU {pid} of VM {vm.name} to exit")
 
-    def _until_gone(self, pid: int, vm: ManifestVm) -> None:
-        self._until(lambda: self.sysfs.link(f"/proc/{pid}/exe") is None, f"QEMU {pid} of VM {vm.name} to exit")
-
     def _set_again(self, vm: ManifestVm, guest: Guest) -> None:
         """Set what others had set on the former QEMU."""
         part = QemuPart.of(vm)
