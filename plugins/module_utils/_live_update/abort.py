@@ -78,7 +78,9 @@ def _bring_back_by_claim(restorer: Restorer, vm: ManifestVm) -> bool:
     if host.pid(vm) is None:
         if claim is not None:
             return restorer.restore(vm)
-        restorer.progress.update_vm(vm.name, result="ended", error="it ended by itself before it was saved")
+        if vm.cold_start:
+            return restorer.start_cold(vm)
+        restorer.progress.update_vm(vm.name, result="ended", error="it ended before it was saved")
         return True
     if claim is not None and claim.state not in (_claim.SAVED, _claim.FAILED, _claim.COLD):
         return restorer.restore(vm)

@@ -58,6 +58,17 @@ class Restorer:
         self.host.log(f"VM {vm.name}: {result['result']}")
         return result["result"] in ("restored", "cold-started")
 
+    def start_cold(self, vm: ManifestVm) -> bool:
+        """Start a VM that ended before it had a claim; True when it runs.
+
+        Its process is gone and nothing of its memory was kept.
+        """
+        self._confirm(vm, None)
+        self.host.backend(vm).cold_start(vm)
+        self.progress.update_vm(vm.name, resumed_at=self.host.now(), result="cold-started", error=None)
+        self.host.log(f"VM {vm.name}: it ended before it was saved, and was started from its disk")
+        return True
+
     def failed(self, vm: ManifestVm, error: Exception) -> None:
         self.host.log(f"VM {vm.name}: {error}")
         self.progress.update_vm(vm.name, result="failed", error=str(error))

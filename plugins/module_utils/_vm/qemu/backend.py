@@ -128,7 +128,7 @@ class QemuBackend:
             self._until_gone(guest.qmp.pid, vm)
 
     def discard(self, vm: ManifestVm) -> None:
-        """End the QEMU of a VM whose state is safe, until it is gone."""
+        """End the QEMU of a saved VM, until it is gone."""
         with self._guest(vm) as guest:
             status = guest.status()
             if status != "postmigrate":

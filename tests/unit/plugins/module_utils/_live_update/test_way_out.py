@@ -212,3 +212,24 @@ def test_forgetting_an_armed_update_unloads_its_kernel(node: FakeNode, pf: FakeP
     arm(node)
     assert way_out.forget(node.live, [])
     assert node.loaded is None
+
+
+@pytest.mark.parametrize(("cold_start", "found"), [(True, "cold-started"), (False, "ended")])
+def test_a_vm_that_is_killed_while_it_is_saved(
+    node: FakeNode, pf: FakePf, cold_start: bool, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has its memory: it starts from its disk, if allowed."""
+    before = memory(node)
+    arm(node, vms={"web1": {"name": "web1", "cold_start": cold_start}})
+
+    def dies(*_arguments: object) -> None:
+        live(node).end()
+        raise RefusedError("QEMU is gone")
+
+    monkeypatch.setattr(type(node.qemu), "save", dies)
+    assert save.run(node.live) == "aborted"
+    assert [vm["result"] for vm in result(node)["vms"]] == [found]
+    if cold_start:
+        assert memory(node) != before
+    else:
+        assert node.live_vm("web1") is None
