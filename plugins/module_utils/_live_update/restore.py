@@ -59,7 +59,7 @@ class Restorer:
         return result["result"] in ("restored", "cold-started")
 
     def start_cold(self, vm: ManifestVm) -> bool:
-        """Start a VM that ended before it had a claim; True when it runs.
+        """Start a VM that ended before its claim; True if it runs.
 
         Its process is gone and nothing of its memory was kept.
         """

@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from ..._model.deadlines import BUSY_PAUSE_S
-from ..._model.errors import DeadlineError
+from ..._model.errors import DeadlineError, SriovError
 from ..._system import durable
 from ..backend import StragglerError
 from .devices import GuestDevice
@@ -92,10 +92,11 @@ class Unplug:
             try:
                 self.guest.qmp.execute("device_del", id=device.handle)
                 return
-            except QmpError as error:
-                if "already in the process of unplug" in error.description:
+            except SriovError as error:
+                said = error.description if isinstance(error, QmpError) else ""
+                if "already in the process of unplug" in said:
                     return
-                if "guest is busy" not in error.description:
+                if "guest is busy" not in said:
                     raise
                 if time.monotonic() >= until:
                     raise StragglerError(f"VF {device.address} ({device.handle}) is not released: {error}") from error
