@@ -66,9 +66,18 @@ class Qmp:
         self._buffer, self._last = b"", 0
         self.events: list[Message] = []
         self.pid = _peer_pid(connection)
-        greeting = self._message(time.monotonic() + timeout, "the greeting of QEMU (another QMP client may hold it)")
-        self.version: tuple[int, int, int] = _version(greeting)
+        self.version: tuple[int, int, int] = _version(self._greeting(time.monotonic() + timeout))
         self.execute("qmp_capabilities")
+
+    def _greeting(self, until: float) -> Message:
+        """Wait for the greeting.
+
+        An event that QEMU was sending to the client before may come first.
+        """
+        while True:
+            message = self._message(until, "the greeting of QEMU (another QMP client may hold it)")
+            if "event" not in message:
+                return message
 
     def close(self) -> None:
         self._socket.close()

@@ -155,7 +155,14 @@ GREETING = b'{"QMP": {"version": {"qemu": {"major": 10, "minor": 0, "micro": 2}}
 def test_what_is_no_monitor(monitor: tuple[str, list[bytes]], data: bytes, words: str) -> None:
     monitor[1].append(data)
     with pytest.raises(SriovError, match=words):
-        qmp.connect(monitor[0], 5.0)
+        qmp.connect(monitor[0], 60.0)
+
+
+def test_an_event_may_come_before_the_greeting(monitor: tuple[str, list[bytes]]) -> None:
+    """QEMU was sending it to the client before."""
+    monitor[1].extend([b'{"event": "BLOCK_JOB_COMPLETED", "data": {}}\n', GREETING])
+    with qmp.connect(monitor[0], 60.0) as connected:
+        assert connected.version == (10, 0, 2)
 
 
 def test_a_chatty_qemu_takes_no_memory(monitor: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch) -> None:
