@@ -12,6 +12,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import run_folder
 
+IDLE = "nothing to do"
 SPEC = {
     "path": {"type": "path", "required": True},
     "run": {"type": "str", "required": True},
@@ -30,6 +31,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
         _result, arguments = self.validate_argument_spec(SPEC)
         if self._task.check_mode:
             return {"changed": False, "skipped": True}
+        asked = arguments["hosts"]
+        if asked and all(one.get("result") == IDLE for one in asked.values()):
+            lines = [f"{name}: {IDLE}" for name in asked]
+            return {"changed": False, "folder": "", "lines": lines, "results": asked}
         try:
             report, changed = run_folder.write(arguments["path"], arguments["run"], arguments["hosts"])
         except (OSError, ValueError) as error:

@@ -13,6 +13,7 @@ description:
   - Writes C(report.json) and C(report.html) of one run of the playbook, from the evidence that was kept of it.
   - Every host that was asked for is in it, lost ones first, each with the reason.
   - With more than 30 hosts C(report.html) is a table of all hosts, and each host has a page in C(hosts).
+  - A run in which no host has anything to do leaves no report, and C(latest) as it was.
   - All files are their owner's alone.
 author:
   - The kvmfleet.sriov contributors (@kvmfleet)
@@ -54,7 +55,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 folder:
-  description: Folder of this run.
+  description: Folder of this run, empty where no host has anything to do.
   returned: success
   type: str
   sample: /srv/reports/20261129T131500Z-0a1b2c

@@ -436,3 +436,14 @@ def test_a_host_that_is_lost_is_in_the_report_without_older_evidence(fleet: Flee
     assert fleet.report()["run"] != first["run"]
     kept = json.loads((fleet.folder / "out" / first["run"] / "report.json").read_text())
     assert kept == first
+
+
+def test_a_run_with_nothing_to_do_changes_nothing(fleet: Fleet) -> None:
+    """The report of the run before stays the latest."""
+    for name in ("h1", "h2"):
+        fleet.host(name, kernel=NEW)
+    done = fleet.run()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.findall(r"changed=(\d+)", done.stdout) == ["0", "0"]
+    assert "h2: nothing to do" in done.stdout
+    assert not (fleet.folder / "out").exists()
