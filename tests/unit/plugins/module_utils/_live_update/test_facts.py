@@ -242,6 +242,7 @@ def test_release_inside_a_bzimage() -> None:
     head[0x800:0x820] = b"6.12.0-new (a@b) #1 SMP".ljust(32, b"\0")
     assert kernel_facts.image_release(bytes(head)) == "6.12.0-new"
     assert kernel_facts.image_release(b"MZ" + bytes(0x1000)) is None
+    assert kernel_facts.image_release(b"\0" * 0x300) is None
     assert kernel_facts.image_release(b"") is None
 
 

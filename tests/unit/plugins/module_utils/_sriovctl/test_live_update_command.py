@@ -1,0 +1,55 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands of ``sriovctl live-update``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.status import Progress, new_result
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._sriovctl import cli
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import update_folder
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.update_folder import Folder
+
+
+def test_sriovctl_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = ["--root", str(tmp_path)]
+    assert cli.main([*root, "live-update", "status"]) == 0
+    assert cli.main([*root, "live-update", "status", "--json"]) == 0
+    assert capsys.readouterr().out == "no live update\nnull\n"
+    folder = tmp_path / "var/lib/kvmfleet-sriov/live-update"
+    folder.mkdir(parents=True)
+    progress = Progress(Folder(str(folder)), "m1", "b1", new_result("m1", "h1", "old"), iter([1.0, 3.5]).__next__)
+    progress.enter(update_folder.SAVING)
+    progress.update_vm("web1", result="save-failed", error="it said no")
+    progress.enter(update_folder.KEXEC, "jump")
+    assert cli.main([*root, "live-update", "status"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "live update m1: kexec  jump",
+        "  saving          2.50 s",
+        "  kexec          running",
+        "  VM web1                 save-failed  it said no",
+    ]
+    assert cli.main([*root, "live-update", "result"]) == 0
+    assert json.loads(capsys.readouterr().out)["manifest"] == "m1"
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "message"),
+    [
+        (["resume"], 0, "nothing to resume"),
+        (["live-update", "run"], 2, "nothing is armed on this host"),
+        (["live-update", "recover"], 0, ""),
+    ],
+)
+def test_sriovctl_with_nothing_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str], status: int, message: str
+) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cmdline").write_text("root=/dev/vda\n")
+    assert cli.main(["--root", str(tmp_path), *command]) == status
+    assert message in capsys.readouterr().err
