@@ -18,7 +18,7 @@ from .. import playbook
 from ..images import kernel_image, rootfs
 from ..kernels import packages
 from ..kernels.flavour import FLAVOURS, STANDARD
-from ..machine import host, slots
+from ..machine import host
 from ..paths import REPOSITORY, RUNS, building
 from ..progress import LabError, say, step
 from . import fleet, inventory, operations
@@ -129,7 +129,7 @@ def molecule(scenarios: list[str], keep: bool) -> int:
     work = lanes({name: hosts_of(name) for name in names})
     say(f"side by side: {'; '.join(', '.join(lane) for lane in work)}")
     try:
-        with ThreadPoolExecutor(len(work)) as pool:
+        with ThreadPoolExecutor(min(len(work), host.AT_WORK)) as pool:
             passed = sum(pool.map(lambda lane: sum([run(name) for name in lane]), work))
     finally:
         if not keep:
@@ -153,7 +153,7 @@ def run(scenario: str) -> bool:
     }
     environment = {key: value for key, value in playbook.environment().items() if key != "ANSIBLE_CONFIG"} | more
     argv = [str(playbook.BIN / "molecule"), "test", "--scenario-name", scenario]
-    with slots.slot(f"scenario {scenario}"), step(f"molecule scenario {scenario} (log: {log})"), log.open("wb") as file:
+    with step(f"molecule scenario {scenario} (log: {log})"), log.open("wb") as file:
         done = subprocess.run(
             argv, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT
         )

@@ -21,6 +21,13 @@ from . import qemu
 from .accelerator import accelerator
 from .ssh import Ssh
 
+AT_WORK = os.cpu_count() or 1
+"""Number of hosts that one run keeps at work.
+
+A host waits for half of its time: two runs can go on beside each other. With more of them on a CPU they starve
+one another until they miss deadlines.
+"""
+
 
 @dataclass(frozen=True)
 class Running:

@@ -6,7 +6,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial, reduce
 from pathlib import Path
@@ -16,8 +16,7 @@ from ..fleet import testbed
 from ..kernels import evidence, many_vfs, packages, selftest
 from ..kernels.base import named
 from ..kernels.flavour import FLAVOURS, STANDARD
-from ..machine import slots
-from ..machine.host import Running
+from ..machine.host import AT_WORK, Running
 from ..paths import REPOSITORY, building
 from ..progress import LabError, say, step
 from . import jumps
@@ -127,9 +126,10 @@ def selects(words: list[str]) -> str:
 
 
 def rows_of(fleet: str, works: dict[str, Work], keep: Callable[[str, Rows], None]) -> Iterator[tuple[str, Rows]]:
-    """Each flavour and its rows, in the order of their ends.
+    """Each flavour and its rows.
 
-    On the hosts of a fleet that run a flavour, which share its work.
+    On the hosts of a fleet that run a flavour, which share its work. They begin in the fleet's order, `AT_WORK` at
+    once.
     """
     hosts: dict[str, list[Running]] = {}
     for entry in testbed.ready(fleet, works):
@@ -139,22 +139,19 @@ def rows_of(fleet: str, works: dict[str, Work], keep: Callable[[str, Rows], None
         modules = {name: many_vfs.build(name) for name in hosts}
 
     def part(entry: Running, work: Work) -> Rows:
-        with slots.slot(f"{entry.host.name} of fleet {fleet}"):
-            name = entry.host.flavour
-            return run_on(entry, work, modules[name], partial(keep, name))
+        name = entry.host.flavour
+        return run_on(entry, work, modules[name], partial(keep, name))
 
-    def whole(name: str) -> Rows:
-        shared = works[name].shared(len(hosts[name]))
-        with ThreadPoolExecutor(len(shared)) as pool:
-            return reduce(jumps.merged, pool.map(part, hosts[name], shared))
-
-    with step("conformance cases on real kernels"), ThreadPoolExecutor(len(hosts) or 1) as pool:
-        running = {pool.submit(whole, name): name for name in hosts}
-        for done in as_completed(running):
-            rows = done.result()
+    with step("conformance cases on real kernels"), ThreadPoolExecutor(AT_WORK) as pool:
+        running = {
+            name: [pool.submit(part, entry, work) for entry, work in zip(mine, works[name].shared(len(mine)))]
+            for name, mine in hosts.items()
+        }
+        for name, parts in running.items():
+            rows = reduce(jumps.merged, [one.result() for one in parts])
             if not rows:
-                raise LabError(f"no cases were run on {running[done]}")
-            yield running[done], rows
+                raise LabError(f"no cases were run on {name}")
+            yield name, rows
 
 
 def conformance(only: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -71,6 +72,29 @@ def test_a_second_host_of_a_flavour_takes_the_jumps(monkeypatch: pytest.MonkeyPa
     assert ran == {"stock": work, "series": conformance.Work([[]], None), "jumps": conformance.Work([], [])}
     assert [row["result"] for row in rows["series"]] == ["skip", "pass"]
     assert rows["stock"] == rows["series"]
+
+
+def test_hosts_work_in_the_order_of_the_fleet_a_few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["longest", "long", "short", "shortest"]
+    hosts = [SimpleNamespace(host=SimpleNamespace(name=name, flavour=name)) for name in names]
+    begun: list[str] = []
+    at_work: list[int] = [0]
+    both_work = threading.Barrier(2, timeout=10)
+
+    def run_on(entry: SimpleNamespace, *_more: object) -> list[dict[str, Any]]:
+        begun.append(entry.host.name)
+        at_work.append(at_work[-1] + 1)
+        both_work.wait()
+        at_work.append(at_work[-1] - 1)
+        return [row("add", entry.host.flavour, "pass")]
+
+    monkeypatch.setattr(conformance, "AT_WORK", 2)
+    monkeypatch.setattr(conformance, "run_on", run_on)
+    monkeypatch.setattr(testbed, "ready", lambda *_: hosts)
+    monkeypatch.setattr(many_vfs, "build", lambda _flavour: Path())
+    works = dict.fromkeys(names, conformance.selection([]))
+    assert [name for name, _rows in conformance.rows_of("kernels", works, lambda *_: None)] == names
+    assert (sorted(begun[:2]), max(at_work)) == (["long", "longest"], 2)
 
 
 class FakeHosts:
