@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 
 from .._model import kernel_interface
 from .._model.errors import KernelError
-from .._model.paths import BOOT_ID, COMMAND_LINE, RELEASE
+from .._model.paths import BOOT_ID, COMMAND_LINE, RELEASE, UPDATE_PARAMETER
 from .._system.sysfs import Sysfs
 from . import kexec, kexec_rules
 
@@ -24,7 +25,9 @@ class KernelFacts:
 
     ``image_bytes`` is None when there is no such file. ``image_release`` and ``interface`` (of its SR-IOV files) are
     None when the files do not show them; so is ``image_signed``. ``keeps_vfs``: the new kernel keeps VFs enabled across
-    kexec, by its series and its command line. ``rules``: those of the running kernel.
+    kexec, by its series and its command line. ``rules``: those of the running kernel. ``image_build``: uname -v of the
+    image; ``cmdline_after``: of the new kernel, without the manifest's id; ``initrd_before``: of the running kernel,
+    None without a file.
     """
 
     running: str
@@ -42,13 +45,16 @@ class KernelFacts:
     keeps_vfs: bool = False
     rules: kexec_rules.Rules = field(default_factory=kexec_rules.Rules)
     image_signed: bool | None = None
+    image_build: str | None = None
+    cmdline_after: str = ""
+    initrd_before: str | None = None
 
 
 def read(sysfs: Sysfs, release: str, initrd: str | None, cmdline_extra: str = "") -> KernelFacts:
     """Read the facts of the running kernel, and of ``release`` from /boot."""
-    image = f"/boot/vmlinuz-{release}"
+    image, own = f"/boot/vmlinuz-{release}", f"/boot/initrd.img-{sysfs.read(RELEASE)}"
     if initrd == "auto":
-        initrd, own = f"/boot/initrd.img-{release}", f"/boot/initrd.img-{sysfs.read(RELEASE)}"
+        initrd = f"/boot/initrd.img-{release}"
         initrd = initrd if sysfs.exists(initrd) or sysfs.exists(own) else None
     symbols = _symbols(sysfs, f"/boot/System.map-{release}")
     interface, cmdline = kernel_interface.of_symbols(symbols), sysfs.read(COMMAND_LINE)
@@ -68,6 +74,9 @@ def read(sysfs: Sysfs, release: str, initrd: str | None, cmdline_extra: str = ""
         keeps_vfs="pci_sriov_keep_vfs" in symbols and _keeps_vfs(f"{cmdline} {cmdline_extra}"),
         rules=kexec_rules.read(sysfs),
         image_signed=_image_signed(sysfs, image),
+        image_build=_image_build(sysfs, image),
+        cmdline_after=kexec.command_line(cmdline, None, UPDATE_PARAMETER, cmdline_extra),
+        initrd_before=own if sysfs.exists(own) else None,
     )
 
 
@@ -81,6 +90,11 @@ def _size(sysfs: Sysfs, path: str) -> int | None:
 def _image_release(sysfs: Sysfs, path: str) -> str | None:
     found = _ends(sysfs, path)
     return None if found is None else image_release(found[0])
+
+
+def _image_build(sysfs: Sysfs, path: str) -> str | None:
+    found = _ends(sysfs, path)
+    return None if found is None else image_build(found[0])
 
 
 def _image_signed(sysfs: Sysfs, path: str) -> bool | None:
@@ -121,8 +135,20 @@ def image_release(head: bytes) -> str | None:
 
     From its header's kernel_version (Documentation/arch/x86/boot.rst).
     """
+    return _version_text(head).split(" ")[0] or None
+
+
+def image_build(head: bytes) -> str | None:
+    """Version text of an x86 bzImage (uname -v), None when unknown.
+
+    It follows release and builder, ``RELEASE (BY@HOST) #1 SMP ...`` (arch/x86/boot/version.c).
+    """
+    found = re.search(r" \(.*?\) (#.+)", _version_text(head))
+    return found.group(1) if found else None
+
+
+def _version_text(head: bytes) -> str:
     if len(head) < 0x210 or head[0x202:0x206] != b"HdrS":
-        return None
+        return ""
     offset = int.from_bytes(head[0x20E:0x210], "little") + 0x200
-    text = head[offset : offset + 256].split(b"\0")[0].decode(errors="replace")
-    return text.split(" ")[0] or None
+    return head[offset : offset + 256].split(b"\0")[0].decode(errors="replace")

@@ -22,11 +22,11 @@ from .._model.properties import VfProperties
 from .._vm import registry
 from .._vm.record import POLICIES, STRAGGLERS, ManifestVf, ManifestVm
 
-SCHEMA = 3
+SCHEMA = 4
 """Version of the manifest's form.
 
 1 had QEMU's data among the members of a VM, 2 has a part for the VM's backend, 3 its policies as a
-straggler and on another kernel.
+straggler and on another kernel, 4 the build of the new kernel, and the previous one.
 """
 
 ID = re.compile(r"[0-9a-f]{32}")
@@ -39,11 +39,20 @@ KINDS: dict[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class Kernel:
+    """The kernels of an update.
+
+    ``build_after``: version text (uname -v) of the image, None where it does not show it; ``initrd_before`` and
+    ``cmdline_before``: what leads back, with the image of ``release_before``.
+    """
+
     release_before: str
     release_after: str
     image: str
     initrd: str | None
     cmdline: str
+    build_after: str | None = None
+    initrd_before: str | None = None
+    cmdline_before: str = ""
 
 
 @dataclass(frozen=True)
@@ -161,6 +170,7 @@ def _take(data: object, where: str, kinds: Mapping[str, str]) -> dict[str, Any]:
 def _kernel(data: object, where: str) -> Kernel:
     return Kernel(**_take(data, where, {
         "release_before": "text", "release_after": "text", "image": "text", "initrd": "text or null", "cmdline": "text",
+        "build_after": "text or null", "initrd_before": "text or null", "cmdline_before": "text",
     }))  # fmt: skip
 
 

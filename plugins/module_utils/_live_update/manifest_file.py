@@ -12,12 +12,6 @@ from .._model.paths import UPDATE_PARAMETER
 from .._system import durable
 from .manifest import Manifest, validate
 
-CRASH_PARAMETER = "elfcorehdr="
-"""A crash kernel's parameter, besides those of the crashed kernel.
-
-Documentation/admin-guide/kdump/kdump.rst
-"""
-
 
 def path(folder: str) -> str:
     return os.path.join(folder, "manifest.json")
@@ -55,19 +49,12 @@ def token_of(cmdline: str) -> str | None:
     return ids[-1] if ids else None
 
 
-def refuse_crash_kernel(cmdline: str) -> None:
-    """Raise `BadInputError` in a crash kernel."""
-    if any(word.startswith(CRASH_PARAMETER) for word in cmdline.split()):
-        raise BadInputError("this is a crash kernel, whose little memory is for a dump: nothing is restored")
-
-
 def require_match(manifest: Manifest | None, cmdline: str, boot_id: str) -> Manifest:
     """Require the manifest that this kernel was started for.
 
     Raises `BadInputError` for none, a stale or a foreign one.
     """
     token = token_of(cmdline)
-    refuse_crash_kernel(cmdline)
     if token is None:
         raise BadInputError(
             f"the kernel command line has no {UPDATE_PARAMETER}=: an ordinary boot, nothing is restored"

@@ -16,7 +16,7 @@ from .._model.errors import BadInputError, SriovError
 from .._model.paths import COMMAND_LINE, RELEASE
 from .._system import update_folder
 from .._vm.record import ManifestVm
-from . import manifest_file
+from . import manifest_file, meant_kernel
 from .machine import FAILURES, LiveHost
 from .manifest import Manifest
 from .options import parse
@@ -46,9 +46,11 @@ def resume(host: LiveHost) -> str | None:
 
 def _require(host: LiveHost) -> Manifest:
     cmdline = host.sysfs.read(COMMAND_LINE)
-    manifest = manifest_file.load(host.folder.path)
     try:
-        return manifest_file.require_match(manifest, cmdline, host.boot_id())
+        meant_kernel.refuse_crash_kernel(host.sysfs)
+        found = manifest_file.require_match(manifest_file.load(host.folder.path), cmdline, host.boot_id())
+        meant_kernel.require(host.sysfs, found.kernel)
+        return found
     except BadInputError as error:
         host.log(str(error))
         raise

@@ -15,7 +15,7 @@ from .._model.errors import BadInputError, RefusedError
 from .._model.paths import COMMAND_LINE, RELEASE
 from .._system import update_folder
 from .._vm.record import COLD_START, LEAVE, ManifestVm
-from . import abort, kept_states, manifest_file, reservation
+from . import abort, kept_states, manifest_file, meant_kernel, reservation
 from . import claim as _claim
 from .machine import LiveHost
 from .manifest import Manifest
@@ -54,7 +54,7 @@ def come_back(host: LiveHost) -> str | None:
     status, manifest = host.folder.read_status(), manifest_file.load(host.folder.path)
     if status is None or manifest is None or manifest.boot_id == host.boot_id():
         return None
-    manifest_file.refuse_crash_kernel(host.sysfs.read(COMMAND_LINE))
+    meant_kernel.refuse_crash_kernel(host.sysfs)
     why, phase = _other_kernel(host, manifest), status.get("phase")
     if why is None:
         failed = [vm for vm in _stopped(host, manifest.vms) if _loadable(host, vm)]
@@ -94,14 +94,14 @@ def _require(host: LiveHost) -> Manifest:
     manifest = manifest_file.load(host.folder.path)
     if manifest is None:
         raise BadInputError("there is no live update on this host: nothing to restore")
-    manifest_file.refuse_crash_kernel(host.sysfs.read(COMMAND_LINE))
+    meant_kernel.refuse_crash_kernel(host.sysfs)
     return manifest
 
 
 def _other_kernel(host: LiveHost, manifest: Manifest) -> str | None:
     """Reason why this boot is not the update's; None when it is."""
     if manifest_file.token_of(host.sysfs.read(COMMAND_LINE)) == manifest.id:
-        return None
+        return meant_kernel.difference(host.sysfs, manifest.kernel)
     wanted, found = manifest.kernel.release_after, host.sysfs.read(RELEASE)
     return f"the host came back on kernel {found} by an ordinary boot, not by the update into {wanted}"
 

@@ -10,6 +10,12 @@ COME_BACK_UNIT = "kvmfleet-sriov-come-back.service"
 RESUME_ENABLED = f"/etc/systemd/system/sysinit.target.wants/{RESUME_UNIT}"
 """The link of `systemctl enable` for WantedBy=sysinit.target (systemctl(1))."""
 
+VERSION = "/proc/sys/kernel/version"
+"""Version text of the running kernel (uname -v), with its build."""
+
+VMCORE = "/proc/vmcore"
+"""Memory of the crashed kernel, in a crash kernel alone (fs/proc/vmcore.c)."""
+
 LIVE_UPDATE_DISCARDED = "/var/lib/kvmfleet-sriov/discarded"
 """Private folder for states of VMs that an operator has given up."""
 

@@ -26,9 +26,10 @@ VM: dict[str, Any] = {
              "devices": {"0000:04:11.4": {"host": "x"}}},
 }  # fmt: skip
 GOOD: dict[str, Any] = {
-    "schema": 3, "id": "0" * 32, "created": 1.5, "host": "h1", "boot_id": "b1", "budget_s": 60, "options": {},
+    "schema": 4, "id": "0" * 32, "created": 1.5, "host": "h1", "boot_id": "b1", "budget_s": 60, "options": {},
     "modules": ["tun"],
-    "kernel": {"release_before": "a", "release_after": "b", "image": "/i", "initrd": None, "cmdline": "c"},
+    "kernel": {"release_before": "a", "release_after": "b", "image": "/i", "initrd": None, "cmdline": "c",
+               "build_after": "#1 SMP", "initrd_before": None, "cmdline_before": "c"},
     "pfs": [{"pf": PF, "driver": "igb", "netdev": "eth0", "netdev_up": True, "hardware_vfs": 7, "present_vfs": "0-6",
              "drivers_autoprobe": False, "interface": "vf-id"}],
     "vms": [VM],
@@ -63,8 +64,8 @@ def test_good_manifest_round_trips(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("schema", 2, "manifest.schema: 2, this version knows 3; arm the update again"),
-        ("schema", 4, "manifest.schema: 4, this version knows 3"),
+        ("schema", 3, "manifest.schema: 3, this version knows 4; arm the update again"),
+        ("schema", 5, "manifest.schema: 5, this version knows 4"),
         ("vms.0.on_other_kernel", "hope", "on_other_kernel: 'hope' is none of restore, cold-start, leave"),
         ("id", "xyz", "is not 32 hexadecimal digits"),
         ("created", "now", "manifest.created: expected number, found 'now'"),
@@ -112,7 +113,6 @@ def test_token(cmdline: str, token: str | None) -> None:
     ("cmdline", "boot_id", "has", "message"),
     [
         ("root=x", "b2", True, "an ordinary boot, nothing is restored"),
-        (f"kvmfleet.update={'0' * 32} elfcorehdr=0x8000000", "b2", True, "this is a crash kernel"),
         (f"kvmfleet.update={'0' * 32}", "b2", False, "there is no manifest here"),
         (f"kvmfleet.update={'1' * 32}", "b2", True, "the command line says 1111"),
         (f"kvmfleet.update={'0' * 32}", "b1", True, "was armed by this very kernel"),
