@@ -97,6 +97,10 @@ options:
       - C(orderly), whether systemd stops all units before the kexec.
       - C(confirm_not_elsewhere), a program with arguments that gets a VM's name and fails when the VM must not start
         here. Needed by VMs with images on shared storage or on a network, which are refused without it.
+      - C(allow_passphrase), encrypted volumes at whose boot somebody is there to open them. Any other at which the new
+        kernel would wait for a person is refused.
+      - C(panic), V(warn) (the default) or V(refuse) when the new kernel's command line would leave the host hanging
+        after a panic.
       - C(restore_within), the age in seconds up to which a saved VM is started without C(confirm_not_elsewhere).
     type: dict
     default: {}

@@ -24,10 +24,11 @@ from .._system.update_folder import Folder
 from .._vm.backend import Backend
 from .._vm.candidates import Candidate, strangers
 from .._vm.vm_facts import VmFacts
-from . import conflicts, kernel_facts, kernel_modules
+from . import conflicts, kernel_facts, kernel_modules, locked_volumes
 from .conflicts import Writer
 from .kernel_facts import KernelFacts
 from .kernel_modules import ModuleFacts
+from .locked_volumes import Locked
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Facts:
     not_installed: tuple[str, ...] = ()
     journal_persistent: bool = True
     strangers: tuple[Candidate, ...] = ()
+    locked: tuple[Locked, ...] = ()
 
 
 def gather(
@@ -79,8 +81,9 @@ def gather(
     status = Folder.of(sysfs).read_status()
     kind, free = _disk(sysfs)
     vms = tuple(vm for backend in backends for vm in backend.probe(pfs))
+    kernel = kernel_facts.read(sysfs, release, initrd, cmdline_extra)
     return Facts(
-        kernel=kernel_facts.read(sysfs, release, initrd, cmdline_extra),
+        kernel=kernel,
         modules=kernel_modules.facts(sysfs, release, pfs),
         pfs=pfs,
         vms=vms,
@@ -94,6 +97,7 @@ def gather(
         phase=None if status is None else str(status.get("phase")),
         journal_persistent=sysfs.exists("/var/log/journal"),
         strangers=tuple(strangers(sysfs, [(vm.pid, vm.started) for vm in vms])),
+        locked=tuple(locked_volumes.find(sysfs, run, kernel.initrd, kernel.cmdline_after)),
     )
 
 

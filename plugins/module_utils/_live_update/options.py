@@ -18,6 +18,9 @@ from .._model.errors import BadInputError
 from .._model.update_deadlines import BOOT_S, DRIVERS_S, RESERVE_S, RESTORE_WITHIN_S
 from .._vm.backend import Deadlines
 
+CHOICES = {"panic": ("warn", "refuse")}
+"""Values of options that have no others."""
+
 
 @dataclass(frozen=True)
 class Options(Deadlines):
@@ -31,6 +34,9 @@ class Options(Deadlines):
     lack. ``host_services``: units that have KVM, VFIO or vDPA devices open and are no VMs. ``confirm_not_elsewhere``:
     argv run with a VM's name before its start; failure keeps it stopped. ``restore_within``: age of a state up to which
     it is loaded without that hook. ``interface``: of the new kernel's SR-IOV files, ``auto`` for its System.map's.
+
+    ``allow_passphrase``: encrypted volumes at whose boot somebody is there. ``panic``: warn or refuse when a panic of
+    the new kernel would leave the host hanging.
     """
 
     orderly: bool = False
@@ -43,8 +49,10 @@ class Options(Deadlines):
     fill_pause_s: float = FILL_PAUSE_S
     restore_within: float = RESTORE_WITHIN_S
     interface: str = "auto"
+    panic: str = "warn"
     allow_writers: tuple[str, ...] = field(default_factory=tuple)
     allow_missing_modules: tuple[str, ...] = field(default_factory=tuple)
+    allow_passphrase: tuple[str, ...] = field(default_factory=tuple)
     host_services: tuple[str, ...] = field(default_factory=tuple)
     confirm_not_elsewhere: tuple[str, ...] = field(default_factory=tuple)
 
@@ -66,6 +74,8 @@ def parse(data: Mapping[str, Any] | None, where: str = "options") -> Options:
             raise BadInputError(f"{where}.{key}: unknown key{f', did you mean {near[0]}?' if near else ''}")
         if value is not None:
             values[key] = _value(f"{where}.{key}", value, known[key])
+            if key in CHOICES and value not in CHOICES[key]:
+                raise BadInputError(f"{where}.{key}: {value!r} is none of {', '.join(CHOICES[key])}")
     return Options(**values)
 
 

@@ -18,7 +18,7 @@ from .._system.update_folder import ARMED
 from .._vm.backend import Backend
 from .._vm.candidates import in_the_way
 from .._vm.vm_facts import VmFacts
-from . import elsewhere, kexec_rules
+from . import boot_rules, elsewhere, kexec_rules
 from .estimate import estimate, interface_after
 from .facts import Facts
 from .finding import Finding
@@ -62,7 +62,9 @@ def judge(facts: Facts, backends: Mapping[str, Backend], options: Options, budge
     refusals.extend(finding for vm in facts.vms for finding in _vm(vm, backends[vm.backend]))
     refusals.extend(_over_budget(facts, options, guess, budget_s))
     refusals.extend(elsewhere.check(facts.vms, options, guess["total"]))
-    return Verdict(tuple(refusals), tuple(_warnings(facts, options)), guess)
+    refusals.extend(boot_rules.check(facts, options))
+    warnings = (*_warnings(facts, options), *boot_rules.warnings(facts, options))
+    return Verdict(tuple(refusals), warnings, guess)
 
 
 def _over_budget(facts: Facts, options: Options, guess: Mapping[str, float], budget_s: float) -> Iterator[Finding]:

@@ -45,6 +45,9 @@ An emulated host needs 20 times as long as hardware.
 ANSWER_S = 60.0
 """Deadline for an answer of a VM's monitor."""
 
+PANIC_S = 300
+"""Longest wait of a panicked kernel before it resets the host."""
+
 BOOT_S = 10.0
 """Assumed time from kexec to resume unit, until it is rehearsed."""
 

@@ -55,8 +55,7 @@ class Place:
 
 def of_path(sysfs: Sysfs, path: str) -> Place:
     """Find the file system of an existing path, its links followed."""
-    path = os.path.realpath(sysfs.real(path))[len(os.path.realpath(sysfs.real("/")).rstrip("/")) :] or "/"
-    number, kind, source = _mount(sysfs, path)
+    number, kind, source = _mount(sysfs, _inside(sysfs, path))
     device = _device(sysfs, number, source)
     return Place(kind, _identity(sysfs, device, source), _storage(sysfs, kind, device))
 
@@ -70,6 +69,33 @@ def of_device(sysfs: Sysfs, number: str) -> str:
     if any(MEMORY_DISKS.search(path) for path in paths):
         return MEMORY
     return SHARED if any(_is_shared(sysfs, path) for path in paths) else UNKNOWN
+
+
+def devices_of(sysfs: Sysfs, path: str) -> list[str]:
+    """Kernel's names of all block devices below a path's file system.
+
+    Of every member of a btrfs; layers (LVM, RAID, dm-crypt) are followed down to the disks. None for a file system
+    without a disk.
+    """
+    number, _kind, source = _mount(sysfs, _inside(sysfs, path))
+    first = _device(sysfs, number, source)
+    numbers = [first, *_members(sysfs, first)] if first else []
+    return list(dict.fromkeys(os.path.basename(found) for one in numbers for found in _below(sysfs, one)))
+
+
+def _members(sysfs: Sysfs, number: str) -> list[str]:
+    """MAJOR:MINOR of all members of a device's btrfs."""
+    for uuid in sysfs.names("/sys/fs/btrfs"):
+        folder = f"/sys/fs/btrfs/{uuid}/devices"
+        found = [_read(sysfs, f"{folder}/{name}/dev") for name in sysfs.names(folder)]
+        if number in found:
+            return found
+    return []
+
+
+def _inside(sysfs: Sysfs, path: str) -> str:
+    """A path with its links followed, as the host sees it."""
+    return os.path.realpath(sysfs.real(path))[len(os.path.realpath(sysfs.real("/")).rstrip("/")) :] or "/"
 
 
 def _mount(sysfs: Sysfs, path: str) -> tuple[str, str, str]:

@@ -43,6 +43,7 @@ def test_every_option_is_documented() -> None:
         ({"orderly": "yes"}, "is not true or false"),
         ({"allow_writers": "/etc/x"}, "is not a list of texts"),
         ({"interface": 3}, "is not a text"),
+        ({"panic": "hope"}, "options.panic: 'hope' is none of warn, refuse"),
     ],
 )
 def test_wrong_options(data: dict[str, Any], message: str) -> None:

@@ -20,6 +20,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.facts 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kernel_facts import KernelFacts
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kernel_modules import ModuleFacts
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kexec_rules import Rules
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.locked_volumes import Locked
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.options import Options
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import process
@@ -36,6 +37,7 @@ KERNEL = KernelFacts(
     running="6.12.0-old", boot_id="b", cmdline="root=/dev/vda", kexec_built_in=True, kexec_loaded=False,
     release="6.12.0-new", image="/boot/vmlinuz-6.12.0-new", image_bytes=8 * MIB,
     image_release="6.12.0-new", initrd="/boot/initrd.img-6.12.0-new", initrd_bytes=30 * MIB, interface="vf-id",
+    cmdline_after="root=/dev/vda panic=30",
 )  # fmt: skip
 MODULES = ModuleFacts({"igb": f"PF {PF}"}, frozenset({"igb", "psmouse"}), frozenset({"igb", "psmouse", "virtio_net"}))
 QEMU = QemuFacts(
@@ -116,6 +118,11 @@ TABLE: list[tuple[dict[str, Any], str, str]] = [
     ({"disk_free_bytes": MIB}, "disk-full", "states may need 192 MiB"),
     ({"memory_free_bytes": MIB}, "memory", "loading the kernel needs 102 MiB, 1 MiB are free"),
     ({"watchdogs": (Watchdog("watchdog0", "iTCO", True, 12.0),)}, "watchdog", "set its timeout to at least 15 s"),
+    (
+        {"locked": (Locked("root_crypt", "sda2", ("/",), early=True),)},
+        "passphrase",
+        "wait for a person: / is on encrypted volume root_crypt: nothing but a passphrase opens it: give it a key",
+    ),
     ({"phase": "saving"}, "in-progress", "an earlier live update is in phase saving: run the playbook"),
     ({"phase": "done"}, "in-progress", "an earlier live update is in phase done"),
     ({"not_installed": ("/usr/local/sbin/sriovctl",)}, "not-installed", "apply role kvmfleet.sriov.sriov"),
@@ -232,6 +239,7 @@ def test_budget_is_refused_with_what_the_kernel_lacks() -> None:
         ({"journal_persistent": False}, "journal"),
         ({"modules": replace(MODULES, loaded=frozenset({"igb", "floppy"}))}, "modules-lost"),
         (kernel(interface=None), "interface"),
+        (kernel(cmdline_after="panic=0"), "panic"),
     ],
 )
 def test_warnings(change: dict[str, Any], code: str) -> None:

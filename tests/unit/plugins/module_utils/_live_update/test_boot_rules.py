@@ -1,0 +1,62 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rules for the boot of a new kernel, which nobody watches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import boot_rules, kernel_facts
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.crypttab import Entry
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.facts import Facts
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.locked_volumes import Locked
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.options import Options
+from tests.fake.vm.node import NEW, FakeNode
+from tests.fake.vm.update import request
+from tests.unit.plugins.module_utils._live_update.test_preflight import GOOD
+
+ASKS = Locked("root_crypt", "sda2", ("/",), early=True, entry=Entry("root_crypt", "UUID=u"))
+
+
+def with_line(good: Facts, cmdline: str) -> Facts:
+    return replace(good, kernel=replace(good.kernel, cmdline_after=cmdline))
+
+
+@pytest.mark.parametrize(
+    ("cmdline", "seconds", "how_long"),
+    [
+        ("root=/dev/vda panic=0", 0, "for ever"),
+        ("root=/dev/vda", 0, "for ever"),
+        ("panic=30 panic=soon", 0, "for ever"),
+        ("panic=0 panic=100000", 100000, "100000 s"),
+        ("panic=0 panic=30", 30, ""),
+        ("panic=-1", -1, ""),
+        ("panic=300", 300, ""),
+    ],
+)
+def test_a_panic_leads_back_soon(cmdline: str, seconds: int, how_long: str) -> None:
+    found = with_line(GOOD, cmdline)
+    assert boot_rules.panic_s(cmdline) == seconds
+    for options in (Options(), Options(panic="refuse")):
+        both = list(boot_rules.check(found, options)), list(boot_rules.warnings(found, options))
+        named, other = both if options.panic == "refuse" else both[::-1]
+        assert (other, [item.code for item in named]) == ([], ["panic"] if how_long else [])
+        assert all(f"hanging {how_long}: its command line has panic={seconds}" in item.problem for item in named)
+
+
+def test_a_passphrase_is_a_refusal_unless_it_is_allowed() -> None:
+    found = replace(GOOD, locked=(ASKS,))
+    assert [item.code for item in boot_rules.check(found, Options())] == ["passphrase"]
+    assert list(boot_rules.check(found, Options(allow_passphrase=("root_crypt",)))) == []
+
+
+def test_the_line_is_that_of_the_new_kernel(node: FakeNode) -> None:
+    """Whoever asks for another value gets it: the last word counts."""
+    node.put("/proc/cmdline", "root=/dev/vda panic=0 kvmfleet.update=old\n")
+    release = request().release
+    read = kernel_facts.read(node.host.sysfs, release, "auto", "panic=10")
+    assert read.cmdline_after == "root=/dev/vda panic=0 panic=10"
+    assert boot_rules.panic_s(kernel_facts.read(node.host.sysfs, NEW, "auto").cmdline_after) == 0
