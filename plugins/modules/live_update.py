@@ -42,7 +42,7 @@ options:
         that differs is replaced.
       - With V(started) the armed update begins two seconds later, in the unit C(kvmfleet-live-update.service). The
         task does not wait for it. A host whose update has begun or ended already is left alone. With O(kernel) the
-        update is armed first, under the same lock, so that nobody else can arm in between.
+        update is armed first, under the same lock, so that no other controller can arm in between.
       - With V(acknowledged) an update that has ended is forgotten, its state files are deleted. Refused while a VM does
         not run from its state. C(sriovctl live-update restore) on the host brings such a VM back.
       - With V(cancelled) an armed update that has not begun is forgotten, its kernel is unloaded.

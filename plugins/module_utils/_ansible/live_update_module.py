@@ -8,6 +8,8 @@ From arguments to the node's functions, and from their answers to the exit.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from .._live_update import act_lock, arm, kept_states, machine, options, reservation, way_out
@@ -76,11 +78,22 @@ def declare(module: Module, host: LiveHost) -> dict[str, Any]:
     Others act before or after, never meanwhile, and not where they have not reserved the host.
     """
     states = {"armed": _armed, "started": _started, "acknowledged": _acknowledged, "cancelled": _cancelled}
-    with act_lock.held(host.sysfs):
+    with _alone(module, host):
         reservation.require_mine(host.folder, module.params["owner"], host.now(), module.params["take_over"])
         answer = states[module.params["state"]](module, host)
     status = host.folder.read_status() or {}
     return {"phase": status.get("phase"), "manifest_id": status.get("manifest"), **answer}
+
+
+@contextmanager
+def _alone(module: Module, host: LiveHost) -> Iterator[None]:
+    """Lock acts; check mode, which writes nothing, waits for others' end."""
+    if module.check_mode:
+        act_lock.wait_until_free(host.sysfs)
+        yield
+    else:
+        with act_lock.held(host.sysfs):
+            yield
 
 
 def info(module: Module, host: LiveHost) -> dict[str, Any]:
@@ -124,7 +137,7 @@ def _armed(module: Module, host: LiveHost) -> dict[str, Any]:
 def _started(module: Module, host: LiveHost) -> dict[str, Any]:
     """Start the armed update; one that names a kernel is armed first.
 
-    Both under one lock, so that nobody else arms in between.
+    Both under one lock, so that no other controller arms in between.
     """
     status = host.folder.read_status()
     phase = (status or {}).get("phase", update_folder.ARMED)

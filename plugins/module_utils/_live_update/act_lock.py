@@ -3,15 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Lock of acts on a live update: one at a time.
 
-Arming, saving, resuming, restoring by hand and forgetting are such acts. The lock is flock(2): it ends with its
-process, also by a kexec; what must survive that is the reservation.
+Arming, saving, resuming, restoring by hand and forgetting are such acts. The lock is flock(2), as that of a PF
+(`pf_lock`): it ends with its process, also by a kexec; what must survive that is the reservation.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,10 +18,8 @@ from .._model.deadlines import LOCK_PAUSE_S
 from .._model.errors import BusyError, KernelError
 from .._model.update_deadlines import ACT_LOCK_S
 from .._model.update_paths import LIVE_UPDATE_LOCK
+from .._system import pf_lock
 from .._system.sysfs import Sysfs
-
-_COMMAND = 200
-"""The most characters of a command line to keep."""
 
 
 @contextmanager
@@ -31,18 +27,33 @@ def held(sysfs: Sysfs, wait_s: float = ACT_LOCK_S) -> Iterator[None]:
     """Hold the lock; `BusyError` names who has it after ``wait_s`` seconds."""
     until, handle = time.monotonic() + wait_s, _open(sysfs)
     try:
-        while not _taken(handle):
-            if time.monotonic() >= until:
-                raise BusyError(
-                    f"{_who(handle)} acts on this host's live update and has not ended within {wait_s:g} s: wait for "
-                    "its end, then try again"
-                )
-            time.sleep(LOCK_PAUSE_S)
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()} {' '.join(sys.argv)[:_COMMAND]}".encode(errors="replace"), 0)
+        while not pf_lock.taken(handle, LIVE_UPDATE_LOCK):
+            _pause(sysfs, until, wait_s)
+        pf_lock.sign(handle)
         yield
     finally:
         os.close(handle)
+
+
+def wait_until_free(sysfs: Sysfs, wait_s: float = ACT_LOCK_S) -> None:
+    """Wait for the end of another act, for check mode.
+
+    Without a file or a lock of its own, as check mode writes nothing. Raises `BusyError` as `held`. An act may begin
+    at any time after that: what is read then is a prediction.
+    """
+    until = time.monotonic() + wait_s
+    while sysfs.exists(LIVE_UPDATE_LOCK) and sysfs.locked(LIVE_UPDATE_LOCK):
+        _pause(sysfs, until, wait_s)
+
+
+def _pause(sysfs: Sysfs, until: float, wait_s: float) -> None:
+    if time.monotonic() >= until:
+        who = pf_lock.holder(sysfs, LIVE_UPDATE_LOCK)
+        raise BusyError(
+            f"{who[0] if who else 'another process'} acts on this host's live update and has not ended within "
+            f"{wait_s:g} s: wait for its end, then try again"
+        )
+    time.sleep(LOCK_PAUSE_S)
 
 
 def _open(sysfs: Sysfs) -> int:
@@ -52,18 +63,3 @@ def _open(sysfs: Sysfs) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise KernelError("open", LIVE_UPDATE_LOCK, error.errno or 0) from error
-
-
-def _taken(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise KernelError("lock", LIVE_UPDATE_LOCK, error.errno or 0) from error
-    return True
-
-
-def _who(handle: int) -> str:
-    pid, _blank, command = os.pread(handle, 4096, 0).decode(errors="replace").partition(" ")
-    return f"process {pid} ('{command}')" if pid else "another process"

@@ -20,4 +20,7 @@ LIVE_UPDATE_DISCARDED = "/var/lib/kvmfleet-sriov/discarded"
 """Private folder for states of VMs that an operator has given up."""
 
 LIVE_UPDATE_LOCK = "/run/kvmfleet-sriov/live-update.lock"
-"""Lock file of acts on the live update; it holds "PID COMMAND"."""
+"""Lock file of acts on the live update.
+
+It holds "PID TIME COMMAND" (`pf_lock`).
+"""

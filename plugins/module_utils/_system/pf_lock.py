@@ -39,14 +39,14 @@ def held(sysfs: Sysfs, addresses: Iterable[str], wait_s: float = LOCK_S) -> Iter
         for address in wanted:
             handle = _open(sysfs, address)
             stack.callback(os.close, handle)
-            while not _taken(handle, address):
+            while not taken(handle, f"{PF_LOCKS}/{address}"):
                 if time.monotonic() >= until:
                     raise BusyError(
                         f"{_who(sysfs, address)}; it has not ended within {wait_s:g} s. Nothing was changed: wait for "
                         "its end, or end it, and try again"
                     )
                 time.sleep(LOCK_PAUSE_S)
-            _sign(handle)
+            sign(handle)
         yield wanted
 
 
@@ -75,17 +75,18 @@ def _open(sysfs: Sysfs, address: str) -> int:
         raise KernelError("open", f"{PF_LOCKS}/{address}", error.errno or 0) from error
 
 
-def _taken(handle: int, address: str) -> bool:
+def taken(handle: int, path: str) -> bool:
+    """Whether this call has locked an open file; never waits."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:
-        raise KernelError("lock", f"{PF_LOCKS}/{address}", error.errno or 0) from error
+        raise KernelError("lock", path, error.errno or 0) from error
     return True
 
 
-def _sign(handle: int) -> None:
+def sign(handle: int) -> None:
     """Write process, time and command into a lock file, if possible.
 
     People alone read it, so a failure is ignored.
@@ -96,13 +97,23 @@ def _sign(handle: int) -> None:
         os.pwrite(handle, f"{os.getpid()} {time.time():.3f} {command}".encode(errors="replace"), 0)
 
 
-def _who(sysfs: Sysfs, address: str) -> str:
+def holder(sysfs: Sysfs, path: str) -> tuple[str, float] | None:
+    """(process in words, seconds since it signed) of a lock file.
+
+    None when nobody could sign it.
+    """
     from . import proc  # late, as it is rarely needed
 
     try:
-        pid, since, command = sysfs.read(f"{PF_LOCKS}/{address}").split(" ", 2)
+        pid, since, command = sysfs.read(path).split(" ", 2)
         seconds = max(0.0, time.time() - float(since))
-        state = proc.where(int(pid))
+        return f"process {int(pid)} ({proc.where(int(pid))}), '{command}',", seconds
     except (KernelError, ValueError):
+        return None
+
+
+def _who(sysfs: Sysfs, address: str) -> str:
+    found = holder(sysfs, f"{PF_LOCKS}/{address}")
+    if found is None:
         return f"PF {address}: another run is changing it"
-    return f"PF {address}: process {pid} ({state}), '{command}', has been changing it for {seconds:.0f} s"
+    return f"PF {address}: {found[0]} has been changing it for {found[1]:.0f} s"

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Images of a VM's disks, told apart from later ones.
+"""Images of a VM's disks, distinguished from later ones.
 
 Old memory must never meet newer disks: the guest's file system would be destroyed without a word.
 """
@@ -89,7 +89,7 @@ def read(sysfs: Sysfs, name: str, cwd: str = "/") -> Image:
 def difference(sysfs: Sysfs, before: Image) -> str | None:
     """What of an image is not as it was; None for nothing.
 
-    A file system without a known UUID, early in a boot, is told by the rest.
+    A file system without a known UUID, early in a boot, is recognised by the rest.
     """
     try:
         now = read(sysfs, before.name)

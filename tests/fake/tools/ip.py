@@ -130,10 +130,10 @@ def _vfinfo(pf: FakePf, vf_id: int, p: dict[str, object]) -> dict[str, object]:
     rate = {"tx_rate": p["max_tx_rate"]} if p["max_tx_rate"] else {}
     guids = {"node guid": p["node_guid"], "port guid": p["port_guid"]} if infiniband else {}
     flags = {"spoofchk": "spoofchk", "trust": "trust", "query_rss_en": "query_rss"}
-    told = {key: p[name] for key, name in flags.items() if name not in pf.unreported and not infiniband}
+    shown = {key: p[name] for key, name in flags.items() if name not in pf.unreported and not infiniband}
     return {
         "vf": vf_id, "link_type": pf.link_type, "address": pf.mac if infiniband else p["mac"],
         "broadcast": "ff:ff:ff:ff:ff:ff", "vlan_list": [tagged], **rate,
         "rate": {"max_tx": p["max_tx_rate"], "min_tx": p["min_tx_rate"]}, **guids, "link_state": p["link_state"],
-        **told,
+        **shown,
     }  # fmt: skip

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A guest of one sector, which answers unplugs when told.
+"""A guest of one sector, which answers unplugs on demand.
 
 For a real QEMU of type q35. It ejects through the registers of ACPI PCI hot-plug, as an operating system's AML does
 (docs/specs/acpi_pci_hotplug.rst of QEMU; at 0xcc0 on q35, by `info mtree`): select a bus, read PCID, write what is set

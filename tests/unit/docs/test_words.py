@@ -16,8 +16,13 @@ ROOT = Path(__file__).resolve().parents[3]
 FOLDERS = ("plugins", "lab", "tools", "bench", "tests")
 LONGEST = 12
 """Words of a docstring's first line (CONTRIBUTING.md, "Style")."""
-PRIVATE = re.compile(r"\b(wish(es|ed)?|glances?|doors?|through 0|lets? go of|signs of life|owed|owes)\b", re.IGNORECASE)
+PRIVATE = re.compile(
+    r"\b(wish(es|ed)?|glances?|doors?|through 0|lets? go of|signs of life|owed|owes|nobody else|told)\b", re.IGNORECASE
+)
 """What the glossary has better words for."""
+MARK = re.compile(r"#\s*(?:type:\s*ignore\b|noqa\b)|pytest\.mark\.(?:skip|skipif|xfail)\b|pytest\.skip\(")
+REASONED = re.compile(r"# type: ignore\[[\w,-]+\]  # \S|# noqa: [A-Z0-9, ]+ - \S|\breason=|pytest\.skip\(\s*f?[\"'\w]")
+"""Marks that keep a check from judging a line, and such with a reason."""
 
 
 def files(folder: str) -> Iterator[Path]:
@@ -48,6 +53,19 @@ def test_first_lines_of_docstrings_are_short(folder: str) -> None:
     found = [(path, line, text) for path in files(folder) for line, text in docstrings(path)]
     assert len(found) > 10
     assert [f"{path}:{line}: {text.split(chr(10))[0]}" for path, line, text in found if too_long(text)] == []
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_what_is_not_checked_has_a_reason_beside_it(folder: str) -> None:
+    found = []
+    for path in files(folder):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for number, line in enumerate(lines):
+            mark = MARK.search(line)
+            text = line if mark is None or mark[0].startswith("#") else " ".join(lines[number : number + 3])
+            if mark and not REASONED.search(text):
+                found.append(f"{path}:{number + 1}: {line.strip()}")
+    assert found == []
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -115,6 +115,35 @@ def test_what_cannot_be_armed_changes_nothing(node: FakeNode, call: Call, change
     assert not node.live.kexec.loaded()
 
 
+def files(root: Path) -> dict[str, tuple[int, bytes]]:
+    """Mode and contents of all that is on a host, sockets without."""
+    found = ((path, path.lstat()) for path in sorted(root.rglob("*")) if not path.is_socket())
+    return {
+        str(path): (one.st_mode, path.read_bytes() if path.is_file() and not path.is_symlink() else b"")
+        for path, one in found
+    }
+
+
+def test_check_mode_writes_nothing_at_all(node: FakeNode, call: Call) -> None:
+    """Neither the lock's file nor its folder."""
+
+    def check(**args: object) -> None:
+        before = files(node.host.root)
+        call(live_update.main, **args, _ansible_check_mode=True)
+        assert files(node.host.root) == before
+
+    shutil.rmtree(node.host.root / "run/kvmfleet-sriov", ignore_errors=True)
+    for state in (ARM, {**ARM, "state": "started"}, {"state": "cancelled"}, {"state": "acknowledged"}):
+        check(**state)
+    call(live_update.main, **ARM)
+    for state in (ARM, {"state": "started"}, {"state": "cancelled"}):
+        check(**state)
+    with pytest.raises(Rebooted):
+        save.run(node.live)
+    assert resume.resume(node.live) == "done"
+    check(state="acknowledged")
+
+
 def test_starting(node: FakeNode, call: Call) -> None:
     assert "nothing is armed" in call(live_update.main, state="started")["msg"]
     call(live_update.main, **ARM)

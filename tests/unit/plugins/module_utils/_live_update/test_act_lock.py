@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -16,29 +19,53 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.update_paths
 from tests.fake.vm.node import FakeNode
 
 PROGRAM = """
-import fcntl, sys
-file = open(sys.argv[1], "w")
-fcntl.flock(file, fcntl.LOCK_EX)
-file.write("77 sriovctl live-update run")
-file.flush()
-print(flush=True)
-sys.stdin.read()
+import sys, time
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import act_lock
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
+sys.argv[0] = "sriovctl live-update run"
+with act_lock.held(Sysfs(sys.argv[1])):
+    print(flush=True)
+    sys.stdin.read()
 """
 
 
-def test_a_second_act_is_told_who_is_first(node: FakeNode) -> None:
-    with act_lock.held(node.live.sysfs):
-        pass
-    path = node.live.sysfs.real(LIVE_UPDATE_LOCK)
-    other = subprocess.Popen([sys.executable, "-c", PROGRAM, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert other.stdout is not None
-    other.stdout.readline()
-    with pytest.raises(BusyError, match=r"process 77 .'sriovctl live-update run'. acts on this host's live update"):
+@contextmanager
+def other(node: FakeNode) -> Iterator[subprocess.Popen[bytes]]:
+    """Another process that holds the lock."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(node.host.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.readline()
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def begin(node: FakeNode, check_mode: bool) -> None:
+    if check_mode:
+        act_lock.wait_until_free(node.live.sysfs, 0.1)
+    else:
         act_lock.held(node.live.sysfs, 0.1).__enter__()
-    other.kill()
-    other.communicate()
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_a_second_act_names_the_first(node: FakeNode, check_mode: bool) -> None:
+    with other(node) as process:
+        words = rf"process {process.pid} \(state .*\), 'sriovctl live-update run .*', acts on this host's live update"
+        with pytest.raises(BusyError, match=words):
+            begin(node, check_mode)
+    act_lock.wait_until_free(node.live.sysfs, 0.1)
     with act_lock.held(node.live.sysfs, 0.1):
         pass
+
+
+def test_a_lock_that_nobody_could_sign(node: FakeNode) -> None:
+    with other(node):
+        (node.host.root / LIVE_UPDATE_LOCK.lstrip("/")).write_text("")
+        with pytest.raises(BusyError, match="another process acts on this host's live update"):
+            act_lock.held(node.live.sysfs, 0.1).__enter__()
 
 
 def test_the_lock_is_private_and_free_after_a_failure(node: FakeNode) -> None:

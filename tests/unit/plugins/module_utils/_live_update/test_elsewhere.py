@@ -120,7 +120,7 @@ def test_a_snapshot_taken_while_the_guest_unplugs(disked: FakeNode) -> None:
         qemu.moved["d0"] = "/vm/snap"
         stop()
 
-    qemu.do_stop = late  # type: ignore[method-assign]
+    qemu.do_stop = late  # type: ignore[method-assign]  # one QEMU alone is late
     assert save.run(disked.live) == "aborted"
     assert live(disked) is qemu
     assert qemu.status == "running"

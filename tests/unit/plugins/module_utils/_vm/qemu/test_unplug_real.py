@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Unplugging on a real QEMU, whose guest answers when told.
+"""Unplugging on a real QEMU, whose guest answers on demand.
 
 A small device is in place of a VF.
 """
