@@ -73,6 +73,8 @@ options:
             was meant, as after a panic of that one or a power cut.
           - V(restore) loads its memory, V(cold-start) starts it from its disk and gives its memory up, V(leave) starts
             nothing. C(sriovctl live-update restore) on the host restores it in any case.
+          - V(cold-start) needs C(cold_start=true). The memory is given up only when the VM's VFs are there again and
+            C(confirm_not_elsewhere) has agreed.
         type: str
         choices: [restore, cold-start, leave]
         default: restore
@@ -96,7 +98,8 @@ options:
       - C(fill_chunk) and C(fill_pause_s), how fast the remaining VFs are added.
       - C(orderly), whether systemd stops all units before the kexec.
       - C(confirm_not_elsewhere), a program with arguments that gets a VM's name and fails when the VM must not start
-        here. Needed by VMs with images on shared storage or on a network, which are refused without it.
+        here. Needed by VMs with images on shared storage or on a network, which are refused without it. For a VM of an
+        update without it, C(sriovctl live-update restore VM --confirm-not-elsewhere) is typed in its place.
       - C(allow_passphrase), encrypted volumes at whose boot somebody is there to open them. Any other at which the new
         kernel would wait for a person is refused.
       - C(panic), V(warn) (the default) or V(refuse) when the new kernel's command line would leave the host hanging

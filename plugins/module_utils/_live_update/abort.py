@@ -18,8 +18,10 @@ from .claim import Claim
 from .machine import FAILURES, LiveHost
 from .manifest import Manifest
 from .restore import Restorer, drop_claim
-from .status import Progress, new_result
+from .status import Progress, progress_of
 
+BACK = ("resumed-here", "restored", "cold-started", "ended", "replaced")
+"""Results of VMs that need nothing more after an abort."""
 UNDONE_ALONE = (update_folder.UNPLUGGING, update_folder.SAVING, update_folder.SAVED, update_folder.KEXEC)
 
 
@@ -38,27 +40,34 @@ def recover(host: LiveHost) -> str | None:
     return abort(host, manifest, progress_of(host, manifest), f"the run ended in phase {status['phase']}")
 
 
-def progress_of(host: LiveHost, manifest: Manifest) -> Progress:
-    result = host.folder.read_result()
-    if result is None or result.get("manifest") != manifest.id:
-        result = new_result(manifest.id, manifest.host, manifest.kernel.release_before)
-        result["pfs"] = [pf.pf for pf in manifest.pfs]
-        result["used_ids"] = {pf: sorted(ids) for pf, ids in manifest.used_ids().items()}
-    return Progress(host.folder, manifest.id, host.boot_id(), result, host.now)
-
-
 def abort(host: LiveHost, manifest: Manifest, progress: Progress, why: str) -> str:
-    """Bring every VM back on this kernel; returns the final phase.
+    """Bring every VM back on this kernel; returns the final phase."""
+    return bring_back(Restorer(host, manifest, progress, host.boot_id()), manifest.vms, why)
 
-    In the QEMU that is still there, else from its state.
+
+def bring_back(restorer: Restorer, vms: Sequence[ManifestVm], why: str) -> str:
+    """Bring VMs back on the kernel that saved them; returns the phase.
+
+    In the QEMU that is still there, else from its state. It is a final phase once no other VM waits for that.
     """
-    restorer = Restorer(host, manifest, progress, host.boot_id())
-    lost = _each_quietly(manifest.vms, lambda vm: _bring_back(restorer, vm))
+    host, progress = restorer.host, restorer.progress
+    _each_quietly(vms, lambda vm: _bring_back(restorer, vm))
     if host.kexec.loaded():
         quietly(host, host.kexec.unload)
-    left = release.settle(host, manifest, progress)
+    left = release.settle(host, vms, progress)
+    return _finish(restorer, vms, [why, *left])
+
+
+def _finish(restorer: Restorer, vms: Sequence[ManifestVm], why: Sequence[str]) -> str:
+    """Finish the update, or keep its phase while other VMs are saved."""
+    host, manifest, progress = restorer.host, restorer.manifest, restorer.progress
+    lost = [vm.name for vm in manifest.vms if progress.vm(vm.name)["result"] not in BACK]
+    current = str((host.folder.read_status() or {}).get("phase"))
+    if current not in update_folder.FINAL and set(lost) - {vm.name for vm in vms}:
+        progress.note(current, "; ".join([*why, f"VMs still to be brought back: {', '.join(lost)}"]))
+        return current
     phase = update_folder.FAILED if lost else update_folder.ABORTED
-    error = "; ".join([why, *([f"VMs that did not come back: {', '.join(lost)}"] if lost else []), *left])
+    error = "; ".join([why[0], *([f"VMs that did not come back: {', '.join(lost)}"] if lost else []), *why[1:]])
     progress.finish(phase, "failed" if lost else "aborted", error, kernel_after=manifest.kernel.release_before)
     return phase
 
@@ -74,19 +83,29 @@ def _bring_back(restorer: Restorer, vm: ManifestVm) -> bool:
 
 def _bring_back_by_claim(restorer: Restorer, vm: ManifestVm) -> bool:
     host = restorer.host
-    claim = _claim_of(restorer, vm)
-    if host.pid(vm) is None:
+    claim, pid = _claim_of(restorer, vm), host.pid(vm)
+    if pid is None:
         if claim is not None:
             return restorer.restore(vm)
         if vm.cold_start:
             return restorer.start_cold(vm)
         restorer.progress.update_vm(vm.name, result="ended", error="it ended before it was saved")
         return True
-    if claim is not None and claim.state not in (_claim.SAVED, _claim.FAILED, _claim.COLD):
+    if claim is not None and (pid != vm.pid or claim.state not in (_claim.SAVED, _claim.COLD)):
         return restorer.restore(vm)
+    if pid != vm.pid:
+        return _leave_alone(restorer, vm, pid)
     host.backend(vm).undo(vm, host.folder.state(vm.name))
     drop_claim(host, vm)
     restorer.progress.update_vm(vm.name, resumed_at=host.now(), result="resumed-here")
+    return True
+
+
+def _leave_alone(restorer: Restorer, vm: ManifestVm, pid: int) -> bool:
+    """Leave a process alone that was not armed, and has no claim."""
+    if restorer.progress.vm(vm.name)["result"] not in BACK:
+        why = f"it is process {pid} now, not {vm.pid} as armed: it was started again, and is left alone"
+        restorer.progress.update_vm(vm.name, result="replaced", error=why)
     return True
 
 

@@ -20,7 +20,7 @@ from .._model.properties import VfProperties
 from .._model.state import PfState
 from .._model.update_deadlines import BUDGET_S
 from .._system import update_folder
-from .._vm.record import LEAVE, POLICIES, RESTORE, SHUTDOWN, STRAGGLERS, ManifestVf, ManifestVm
+from .._vm.record import COLD_START, LEAVE, POLICIES, RESTORE, SHUTDOWN, STRAGGLERS, ManifestVf, ManifestVm
 from .._vm.vm_facts import VmFacts
 from . import facts as _facts
 from . import kept_states, kexec, manifest_file, preflight, reservation
@@ -68,8 +68,7 @@ def by_name(items: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         if not isinstance(item.get("priority", 0), int) or not isinstance(item.get("cold_start", False), bool):
             raise BadInputError(f"vms[{number}]: priority is a whole number, cold_start true or false")
         _require_straggler(f"vms[{number}]", item)
-        if item.get("on_other_kernel", RESTORE) not in POLICIES:
-            raise BadInputError(f"vms[{number}].on_other_kernel: {item['on_other_kernel']!r} is none of {POLICIES}")
+        _require_policy(f"vms[{number}]", item)
         annotations[item["name"]] = item
     return annotations
 
@@ -85,6 +84,18 @@ def _require_straggler(where: str, item: Mapping[str, Any]) -> None:
     if policy == SHUTDOWN and item.get("cold_start") is not True:
         raise BadInputError(
             f"{where}.straggler: a VM that is shut down starts from its disk afterwards: say cold_start: true too"
+        )
+
+
+def _require_policy(where: str, item: Mapping[str, Any]) -> None:
+    """Require a policy on another kernel that is known and allowed."""
+    policy = item.get("on_other_kernel", RESTORE)
+    if policy not in POLICIES:
+        raise BadInputError(f"{where}.on_other_kernel: {policy!r} is none of {', '.join(POLICIES)}")
+    if policy == COLD_START and item.get("cold_start") is not True:
+        raise BadInputError(
+            f"{where}.on_other_kernel: a cold start gives up the VM's memory and must be allowed: say cold_start: true "
+            f"too, or choose {RESTORE} or {LEAVE}"
         )
 
 
@@ -180,6 +191,7 @@ def cancel(host: LiveHost) -> bool:
         return False
     if status.get("phase") != update_folder.ARMED:
         raise RefusedError(f"the live update is in phase {status.get('phase')}: only an armed one can be cancelled")
+    kept_states.require_none(host)
     if host.kexec.loaded():
         host.kexec.unload()
     host.folder.forget()

@@ -23,11 +23,19 @@ def doubts(claim: Claim, options: Options, now: float) -> list[str]:
 
     ``now``: seconds since the epoch. A clock that was set, back too, makes the age unknown.
     """
-    found = [f"image {image.name} {why}" for image in claim.images for why in _doubtful(image)]
+    found = shared(claim)
     age = now - claim.saved_at
     if abs(age) > options.restore_within:
         found.append(f"its state is {age:.0f} s old by this clock, restore_within is {options.restore_within:g} s")
     return found
+
+
+def shared(claim: Claim) -> list[str]:
+    """Images of a saved VM that other hosts may use, in words.
+
+    They are a doubt about every start, from its disks too.
+    """
+    return [f"image {image.name} {why}" for image in claim.images for why in _doubtful(image)]
 
 
 def check(vms: Sequence[VmFacts], options: Options, outage_s: float) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Collection
 
-from .._model.errors import BadInputError, KernelError, RefusedError
+from .._model.errors import BadInputError, KernelError, RefusedError, SriovError
 from .._model.paths import LIVE_UPDATE
 from .._model.update_paths import LIVE_UPDATE_DISCARDED
 from .._system import durable
@@ -39,14 +39,19 @@ def require_none(host: LiveHost, besides: Collection[str] = ()) -> None:
         )
 
 
-def discard(host: LiveHost, names: Collection[str]) -> None:
-    """Move states of VMs aside, where they are kept for `KEEP_S`.
-
-    Raises `BadInputError` for a name that has none.
-    """
+def require_known(host: LiveHost, names: Collection[str]) -> None:
+    """Raise `BadInputError` for a name that has no state here."""
     unknown = sorted(set(names) - set(host.sysfs.names(f"{LIVE_UPDATE}/vms")))
     if unknown:
         raise BadInputError(f"VM {unknown[0]} has no saved state here; there are: {', '.join(needed(host)) or 'none'}")
+
+
+def discard(host: LiveHost, names: Collection[str]) -> None:
+    """Move states of VMs aside, where they are kept for `KEEP_S`.
+
+    Raises `BadInputError` for a name that has none, before any is moved.
+    """
+    require_known(host, names)
     aside = host.sysfs.real(LIVE_UPDATE_DISCARDED)
     durable.make_private_folder(aside)
     _delete_old(aside, host.now())
@@ -74,6 +79,6 @@ def _is_needed(host: LiveHost, name: str) -> bool:
     """
     try:
         claim = _claim.load(host.folder.vm(name))
-    except BadInputError:
+    except SriovError:
         return True
     return claim is not None and claim.state not in (_claim.RUNNING, _claim.ACKNOWLEDGED)

@@ -40,7 +40,7 @@ def release_all(host: LiveHost, manifest: Manifest, progress: Progress) -> tuple
     return tuple(vm for vm in manifest.vms if vm not in down)
 
 
-def settle(host: LiveHost, manifest: Manifest, progress: Progress) -> list[str]:
+def settle(host: LiveHost, vms: Sequence[ManifestVm], progress: Progress) -> list[str]:
     """After an abort, plug again what guests release late.
 
     Returns what is left to a person; a VM that is gone has no such thing.
@@ -51,7 +51,7 @@ def settle(host: LiveHost, manifest: Manifest, progress: Progress) -> list[str]:
         if left is not None:
             raise SriovError(left)
 
-    errors = failures(manifest.vms, one)
+    errors = failures(vms, one)
     for name, error in errors.items():
         host.log(f"VM {name}: {error}")
         progress.update_vm(name, error=str(error))

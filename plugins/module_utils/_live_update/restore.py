@@ -9,9 +9,10 @@ The claim decides, whatever was interrupted before; the backend acts.
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from .._model.errors import RefusedError
+from .._model.errors import BadInputError, RefusedError
 from .._system import durable
 from .._vm import images, state_file
 from .._vm.backend import NeverRanError
@@ -30,12 +31,20 @@ MESSAGES = {
     _claim.KEEP: "its restore failed before and its state is kept",
 }
 
+DAMAGED = (
+    "whether the VM ran since its save is unknown, so it is not started: `sriovctl live-update forget "
+    "--discard-memory {}` moves its state aside, then start it from its disks"
+)
+"""Advice for a VM, by name, whose claim cannot be read."""
+
 
 @dataclass(frozen=True)
 class Restorer:
     """Restorer of one manifest's VMs under the running kernel ``boot_id``.
 
-    ``again``: restores that have failed before are tried once more.
+    ``again``: restores that have failed before are tried once more. ``cold``: names of VMs that start from their disks
+    by the operator's policy, whatever of their memory is left; ``confirmed``: names of VMs of which a person has said
+    that they run nowhere else.
     """
 
     host: LiveHost
@@ -43,6 +52,8 @@ class Restorer:
     progress: Progress
     boot_id: str
     again: bool = False
+    cold: Collection[str] = ()
+    confirmed: Collection[str] = ()
 
     def restore(self, vm: ManifestVm) -> bool:
         """Restore a VM; True when it runs.
@@ -63,7 +74,7 @@ class Restorer:
 
         Its process is gone and nothing of its memory was kept.
         """
-        self._confirm(vm, None)
+        self._confirm(vm, [])
         self.host.backend(vm).cold_start(vm)
         self.progress.update_vm(vm.name, resumed_at=self.host.now(), result="cold-started", error=None)
         self.host.log(f"VM {vm.name}: it ended before it was saved, and was started from its disk")
@@ -74,18 +85,17 @@ class Restorer:
         self.progress.update_vm(vm.name, result="failed", error=str(error))
 
     def claim(self, vm: ManifestVm) -> Claim | None:
-        return _claim.load(self.host.folder.vm(vm.name))
-
-    def give_up_memory(self, vm: ManifestVm) -> None:
-        """Advance a claim whose state shall not be loaded any more."""
-        claim = self.claim(vm)
-        if claim is not None:
-            self._advance(vm, claim, _claim.COLD, "its policy on another kernel is a cold start")
+        """Read a VM's claim; a damaged one concerns it alone."""
+        try:
+            return _claim.load(self.host.folder.vm(vm.name))
+        except BadInputError as error:
+            raise BadInputError(f"{error}; {DAMAGED.format(vm.name)}") from error
 
     def _restore(self, vm: ManifestVm) -> dict[str, object]:
         claim = self.claim(vm)
         live = self.host.pid(vm) is not None
-        action = _claim.decide(claim, self.manifest.id, self.boot_id, live, vm.cold_start, self.again)
+        again = self.again or vm.name in self.cold
+        action = _claim.decide(claim, self.manifest.id, self.boot_id, live, vm.cold_start, again)
         if claim is None:
             raise RefusedError(f"VM {vm.name} was never saved: nothing can be restored")
         if action in MESSAGES:
@@ -94,8 +104,9 @@ class Restorer:
             raise RefusedError(f"VM {vm.name}: {MESSAGES[action]}")
         if action == _claim.NOTHING:
             return {"result": "ended", "error": None}
-        self._confirm(vm, claim if action == _claim.START else None)
-        if action == _claim.COLD_START:
+        cold = action == _claim.COLD_START or (action == _claim.START and vm.name in self.cold)
+        self._confirm(vm, self._doubts(claim, live, cold))
+        if cold:
             return self._cold_start(vm, claim)
         return self._from_state(vm, claim, start=action == _claim.START)
 
@@ -148,28 +159,48 @@ class Restorer:
             self._advance(vm, claim, _claim.FAILED, str(error))
 
     def _cold_start(self, vm: ManifestVm, claim: Claim) -> dict[str, object]:
+        if not vm.cold_start:
+            raise RefusedError(
+                f"VM {vm.name} is not started from its disks, as it was armed without cold_start: true: its state is "
+                f"kept; `sriovctl live-update restore {vm.name}` loads it"
+            )
         if claim.state != _claim.COLD:
-            claim = self._advance(vm, claim, _claim.COLD, "the kernel that ran it is gone")
+            why = "its policy on another kernel is a cold start" if vm.name in self.cold else "its memory is gone"
+            claim = self._advance(vm, claim, _claim.COLD, why)
         self._advance(vm, claim, _claim.RUNNING)
         self.host.backend(vm).cold_start(vm)
         return {"resumed_at": self.host.now(), "result": "cold-started", "error": None}
 
-    def _confirm(self, vm: ManifestVm, claim: Claim | None) -> None:
+    def _doubts(self, claim: Claim, live: bool, cold: bool) -> list[str]:
+        """Reasons why a VM could run elsewhere.
+
+        None for one that runs here. The age of its state counts only where its memory would be loaded.
+        """
+        if live and claim.state == _claim.RUNNING:
+            return []
+        return (
+            elsewhere.shared(claim) if cold else elsewhere.doubts(claim, parse(self.manifest.options), self.host.now())
+        )
+
+    def _confirm(self, vm: ManifestVm, doubts: Sequence[str]) -> None:
         """Run the operator's hook, which confirms that a start is safe.
 
-        An HA manager may have started the VM on another host meanwhile. ``claim``: of the state that would be loaded;
-        where there are doubts, nothing is loaded without the hook.
+        An HA manager may have started the VM on another host meanwhile. Where there are ``doubts``, nothing is started
+        without the hook, or a person in its place.
         """
-        options = parse(self.manifest.options)
-        hook = options.confirm_not_elsewhere
-        doubts = [] if claim is None else elsewhere.doubts(claim, options, self.host.now())
-        if doubts and not hook:
-            raise RefusedError(
-                f"VM {vm.name} could have been started elsewhere, as {'; '.join(doubts)}, and the update was armed "
-                "without confirm_not_elsewhere: its state is kept, nothing is started"
-            )
+        hook = parse(self.manifest.options).confirm_not_elsewhere
         if hook:
             self.host.run([*hook, vm.name])
+        elif doubts and vm.name not in self.confirmed:
+            raise RefusedError(
+                f"VM {vm.name} could have been started elsewhere, as {'; '.join(doubts)}, and the update was armed "
+                "without confirm_not_elsewhere: its state is kept, nothing is started. Once you have seen that it runs "
+                f"nowhere else: `sriovctl live-update restore {vm.name} --confirm-not-elsewhere`"
+            )
+        elif doubts:
+            self.host.log(
+                f"VM {vm.name}: a person has confirmed that it runs nowhere else, although {'; '.join(doubts)}"
+            )
 
     def _advance(self, vm: ManifestVm, claim: Claim, state: str, error: str | None = None) -> Claim:
         step = _claim.advance(claim, state, self.boot_id, self.host.now(), error)

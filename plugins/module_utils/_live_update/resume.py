@@ -8,7 +8,7 @@ PFs, the VFs that VMs own, the VMs; then everything else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ from .manifest import Manifest
 from .options import parse
 from .pfs import PfSet
 from .restore import Restorer
-from .status import Progress, new_result
+from .status import Progress, progress_of
 
 
 def resume(host: LiveHost) -> str | None:
@@ -60,15 +60,17 @@ def _require(host: LiveHost) -> Manifest:
 class Resume:
     """One resume of a manifest's VMs.
 
-    ``vms``: those to restore, all by default; ``again``: failed restores too; ``reason``: why the host is not updated
-    even if all VMs come back.
+    ``vms``: those to restore, all by default; ``reason``: why the host is not updated even if all VMs come back;
+    ``again``, ``cold``, ``confirmed``: of the `Restorer`.
     """
 
     host: LiveHost
     manifest: Manifest
     vms: tuple[ManifestVm, ...] | None = None
-    again: bool = False
     reason: str | None = None
+    again: bool = False
+    cold: Collection[str] = ()
+    confirmed: Collection[str] = ()
     progress: Progress = field(init=False)
     restorer: Restorer = field(init=False)
     pfs: PfSet = field(init=False)
@@ -76,8 +78,11 @@ class Resume:
     started: bool = False
 
     def __post_init__(self) -> None:
-        self.progress = self._progress()
-        self.restorer = Restorer(self.host, self.manifest, self.progress, self.host.boot_id(), self.again)
+        self.progress = progress_of(self.host, self.manifest)
+        self.progress.result["kernel_after"] = self.host.sysfs.read(RELEASE)
+        self.restorer = Restorer(
+            self.host, self.manifest, self.progress, self.host.boot_id(), self.again, self.cold, self.confirmed
+        )
         self.pfs = PfSet(self.host, self.manifest, parse(self.manifest.options))
 
     def run(self) -> str:
@@ -117,14 +122,6 @@ class Resume:
         Built-in modules without parameters have none either, but modprobe knows them (modules.builtin).
         """
         return [name for name in self.manifest.modules if not self.host.sysfs.exists(f"/sys/module/{name}")]
-
-    def _progress(self) -> Progress:
-        result = self.host.folder.read_result()
-        if result is None or result.get("manifest") != self.manifest.id:
-            result = new_result(self.manifest.id, self.manifest.host, self.manifest.kernel.release_before)
-        result["used_ids"] = {pf: sorted(ids) for pf, ids in self.manifest.used_ids().items()}
-        result["kernel_after"] = self.host.sysfs.read(RELEASE)
-        return Progress(self.host.folder, self.manifest.id, self.host.boot_id(), result, self.host.now)
 
     def _restore_all(self) -> set[str]:
         """Restore each VM once its own VFs are right.

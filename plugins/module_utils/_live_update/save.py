@@ -19,13 +19,13 @@ from .._vm.candidates import in_the_way, strangers
 from .._vm.record import ManifestVm
 from . import claim as _claim
 from . import manifest_file, release
-from .abort import abort, progress_of, quietly
+from .abort import abort, quietly
 from .at_once import each
 from .claim import Claim
 from .machine import FAILURES, LiveHost
 from .manifest import Manifest
 from .options import parse
-from .status import Progress
+from .status import Progress, progress_of
 
 
 def run(host: LiveHost) -> str:

@@ -17,6 +17,8 @@ from typing import Any
 
 from .._system import durable
 from .._system.update_folder import FINAL, Folder
+from .machine import LiveHost
+from .manifest import Manifest
 
 
 @dataclass
@@ -75,6 +77,11 @@ class Progress:
             self.result.update(result=result, error=error, **facts)
             self._write(phase, stamp, error or "")
 
+    def note(self, phase: str, message: str) -> None:
+        """Write both files in the phase that is under way."""
+        with self._lock:
+            self._write(phase, self.now(), message)
+
     def _close(self, stamp: float) -> None:
         for item in self.result["phases"]:
             if item["end"] is None:
@@ -88,6 +95,19 @@ class Progress:
 def write_status(folder: Folder, manifest: str, phase: str, boot_id: str, stamp: float, message: str = "") -> None:
     value = {"manifest": manifest, "phase": phase, "boot_id": boot_id, "time": stamp, "message": message}
     durable.write_json(os.path.join(folder.path, "status.json"), value)
+
+
+def progress_of(host: LiveHost, manifest: Manifest) -> Progress:
+    """Continue the result of this update; begin one where there is none.
+
+    Every phase begins with this, whichever process and kernel it runs in.
+    """
+    result = host.folder.read_result()
+    if result is None or result.get("manifest") != manifest.id:
+        result = new_result(manifest.id, manifest.host, manifest.kernel.release_before)
+        result["pfs"] = [pf.pf for pf in manifest.pfs]
+    result["used_ids"] = {pf: sorted(ids) for pf, ids in manifest.used_ids().items()}
+    return Progress(host.folder, manifest.id, host.boot_id(), result, host.now)
 
 
 def new_result(manifest: str, host: str, kernel_before: str) -> dict[str, Any]:

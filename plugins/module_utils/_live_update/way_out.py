@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from .._model.errors import BadInputError, RefusedError
+from .._model.errors import BadInputError, RefusedError, SriovError
 from .._model.paths import COMMAND_LINE, RELEASE
 from .._system import update_folder
 from .._vm.record import COLD_START, LEAVE, ManifestVm
@@ -19,29 +19,31 @@ from . import abort, kept_states, manifest_file, meant_kernel, reservation
 from . import claim as _claim
 from .machine import LiveHost
 from .manifest import Manifest
-from .restore import Restorer
+from .restore import DAMAGED, Restorer
 from .resume import Resume
+from .status import progress_of
 
 
-def restore(host: LiveHost, names: Collection[str]) -> str:
+def restore(host: LiveHost, names: Collection[str], confirmed: bool = False) -> str:
     """Bring saved VMs back, all or those of ``names``; returns the phase.
 
-    On the kernel that saved them, in their own processes where those are still there. Raises `BadInputError` for a name
-    that the update does not have, and without an update.
+    On the kernel that saved them, in their own processes where those are still there. ``confirmed``: a person says
+    that the VMs of ``names`` run nowhere else. Raises `BadInputError` for a name that the update does not have, for a
+    confirmation without names, and without an update.
     """
     manifest = _require(host)
-    unknown = sorted(set(names) - {vm.name for vm in manifest.vms})
-    if unknown:
-        raise BadInputError(
-            f"the update has no VM {unknown[0]}; it has: {', '.join(vm.name for vm in manifest.vms) or 'none'}"
-        )
+    _require_names(manifest, names, confirmed)
     status = host.folder.read_status() or {}
     if status.get("phase") == update_folder.ARMED:
         raise RefusedError("the update is armed and has not begun: no VM was saved; `sriovctl live-update forget`")
+    mine = tuple(vm for vm in manifest.vms if not names or vm.name in names)
+    sure = frozenset(names) if confirmed else frozenset()
     if manifest.boot_id == host.boot_id():
-        return abort.abort(host, manifest, abort.progress_of(host, manifest), "VMs were brought back by hand")
-    vms = tuple(vm for vm in _stopped(host, manifest.vms) if not names or vm.name in names)
-    return Resume(host, manifest, vms, again=True, reason=_other_kernel(host, manifest)).run()
+        progress = progress_of(host, manifest)
+        restorer = Restorer(host, manifest, progress, host.boot_id(), again=True, confirmed=sure)
+        return abort.bring_back(restorer, mine, "VMs were brought back by hand")
+    why = _other_kernel(host, manifest)
+    return Resume(host, manifest, _stopped(host, mine), reason=why, again=True, confirmed=sure).run()
 
 
 def come_back(host: LiveHost) -> str | None:
@@ -57,15 +59,11 @@ def come_back(host: LiveHost) -> str | None:
     meant_kernel.refuse_crash_kernel(host.sysfs)
     why, phase = _other_kernel(host, manifest), status.get("phase")
     if why is None:
-        failed = [vm for vm in _stopped(host, manifest.vms) if _loadable(host, vm)]
-        return Resume(host, manifest, tuple(failed), again=True).run() if failed else None
+        failed = tuple(vm for vm in _stopped(host, manifest.vms) if _is_loadable(host, vm))
+        return Resume(host, manifest, failed, again=True).run() if failed else None
     if phase in (update_folder.ARMED, *update_folder.FINAL):
         return None
-    work = Resume(host, manifest, tuple(_by_policy(host, manifest)), reason=why)
-    for vm in manifest.vms:
-        if vm.on_other_kernel == LEAVE:
-            work.progress.update_vm(vm.name, result="left", error="its policy is to leave it saved")
-    return work.run()
+    return _by_policy(host, manifest, why)
 
 
 def forget(host: LiveHost, give_up: Collection[str]) -> bool:
@@ -81,9 +79,10 @@ def forget(host: LiveHost, give_up: Collection[str]) -> bool:
         raise RefusedError(
             f"the update stopped in phase {phase}: `sriovctl live-update restore` brings its VMs back first"
         )
+    kept_states.require_none(host, give_up)
+    kept_states.require_known(host, give_up)
     if phase == update_folder.ARMED and host.kexec.loaded():
         host.kexec.unload()
-    kept_states.require_none(host, give_up)
     if give_up:
         kept_states.discard(host, give_up)
     host.folder.forget()
@@ -106,24 +105,40 @@ def _other_kernel(host: LiveHost, manifest: Manifest) -> str | None:
     return f"the host came back on kernel {found} by an ordinary boot, not by the update into {wanted}"
 
 
-def _stopped(host: LiveHost, vms: Sequence[ManifestVm]) -> list[ManifestVm]:
-    return [vm for vm in vms if host.pid(vm) is None]
+def _require_names(manifest: Manifest, names: Collection[str], confirmed: bool) -> None:
+    unknown = sorted(set(names) - {vm.name for vm in manifest.vms})
+    if unknown:
+        raise BadInputError(
+            f"the update has no VM {unknown[0]}; it has: {', '.join(vm.name for vm in manifest.vms) or 'none'}"
+        )
+    if confirmed and not names:
+        raise BadInputError("--confirm-not-elsewhere is said of VMs by name: `sriovctl live-update restore VM ...`")
 
 
-def _loadable(host: LiveHost, vm: ManifestVm) -> bool:
-    claim = _claim.load(host.folder.vm(vm.name))
+def _stopped(host: LiveHost, vms: Sequence[ManifestVm]) -> tuple[ManifestVm, ...]:
+    return tuple(vm for vm in vms if host.pid(vm) is None)
+
+
+def _is_loadable(host: LiveHost, vm: ManifestVm) -> bool:
+    """Whether a VM's memory may still be loaded.
+
+    A damaged claim concerns that VM alone: the first attempt has reported it.
+    """
+    try:
+        claim = _claim.load(host.folder.vm(vm.name))
+    except SriovError as error:
+        host.log(f"VM {vm.name} is left as it is: {error}; {DAMAGED.format(vm.name)}")
+        return False
     return claim is not None and claim.state in _claim.LOADABLE
 
 
-def _by_policy(host: LiveHost, manifest: Manifest) -> list[ManifestVm]:
-    """VMs to bring back on another kernel.
-
-    Claims of those to start cold are advanced.
-    """
-    progress = abort.progress_of(host, manifest)
-    restorer = Restorer(host, manifest, progress, host.boot_id())
-    wanted = [vm for vm in _stopped(host, manifest.vms) if vm.on_other_kernel != LEAVE]
-    for vm in wanted:
-        if vm.on_other_kernel == COLD_START and _loadable(host, vm):
-            restorer.give_up_memory(vm)
-    return wanted
+def _by_policy(host: LiveHost, manifest: Manifest, why: str) -> str:
+    """Do with each saved VM what its policy on another kernel says."""
+    stopped = _stopped(host, manifest.vms)
+    wanted = tuple(vm for vm in stopped if vm.on_other_kernel != LEAVE)
+    cold = frozenset(vm.name for vm in wanted if vm.on_other_kernel == COLD_START)
+    work = Resume(host, manifest, wanted, reason=why, again=True, cold=cold)
+    for vm in stopped:
+        if vm.on_other_kernel == LEAVE:
+            work.progress.update_vm(vm.name, result="left", error="its policy is to leave it saved")
+    return work.run()

@@ -162,6 +162,10 @@ def _add_live_update(commands: _Commands[argparse.ArgumentParser]) -> None:
     _command(steps, "result", handler, "print what the last live update did, as JSON")
     restore = _command(steps, "restore", handler, "bring saved VMs back, on whatever kernel this is")
     restore.add_argument("vm", nargs="*", help="only these, by name")
+    restore.add_argument(
+        "--confirm-not-elsewhere", action="store_true",
+        help="the VMs named here run nowhere else: in place of an update's hook, where it has none",
+    )  # fmt: skip
     forget = _command(steps, "forget", handler, "forget the update, once all its VMs run")
     forget.add_argument(
         "--discard-memory", action="append", default=[], metavar="VM", help="give up its memory; kept aside for 7 days"

@@ -60,7 +60,7 @@ def restore(args: argparse.Namespace) -> int:
     host = _host(args)
     with act_lock.held(host.sysfs):
         _take_over(host, args)
-        phase = way_out.restore(host, args.vm)
+        phase = way_out.restore(host, args.vm, args.confirm_not_elsewhere)
     for line in _table(host.folder.read_result() or {}):
         answer(line)
     return 0 if _ended(host, phase) == 0 or phase == update_folder.ABORTED else 1
