@@ -68,4 +68,12 @@ def _pf(host: Host, index: int) -> dict[str, Any]:
 
 
 def _vm(entry: Vm) -> dict[str, Any]:
-    return {"name": entry.name, "heartbeat": {"journal_unit": vm.unit(entry), "pattern": vm.HEARTBEAT.pattern}}
+    """Annotations of a VM, which its host pings through the VF.
+
+    A nested guest needs most of a minute for its VF.
+    """
+    return {
+        "name": entry.name,
+        "heartbeat": {"journal_unit": vm.unit(entry), "pattern": vm.HEARTBEAT.pattern},
+        "check": {"ping": vm.guest_address(entry), "from": "host", "within_s": 300},
+    }

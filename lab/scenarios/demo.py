@@ -63,6 +63,9 @@ def check_host(host: dict[str, Any]) -> None:
     for vm in host["vms"]:
         _hold(vm["boot_id_before"] == vm["boot_id_after"], f"{name}: VM {vm['name']} was booted anew")
         _hold(vm["counter_after"] > vm["counter_before"], f"{name}: VM {vm['name']} does not count on")
+        _hold(vm["state"] == "went on", f"{name}: VM {vm['name']} {vm['state']}: {vm['not_seen']}")
+        unexplained = [part for part in vm["parts"] if part["name"] == "unexplained"]
+        _hold(vm["is_over"] and not unexplained, f"{name}: VM {vm['name']} has {unexplained} of {vm['outage_s']} s")
 
 
 def _hold(true: bool, text: str) -> None:

@@ -81,6 +81,40 @@ options:
       heartbeat:
         description: Where the guest logs its heartbeat. Only the report uses it.
         type: dict
+      check:
+        description:
+          - How the VFs of the VM are seen to work when it is back, by one of C(agent), C(arp), C(command) and C(ping).
+          - Those of the host are done by the host itself, and their times are in the result. C(command), and a ping
+            from the controller, concern M(kvmfleet.sriov.live_update_verify) alone.
+        type: dict
+        suboptions:
+          agent:
+            description:
+              - The guest agent, to which QEMU serves a socket, reports for each VF an interface with its MAC address,
+                with an IP address that is not link-local, and with a counter of received packets that grows.
+            type: bool
+          arp:
+            description:
+              - An IPv4 address. Who has it is asked by ARP at O(vms[].check.interface). The answer must come from a MAC
+                address of the VM's VFs, where they have one.
+            type: str
+          interface:
+            description: Network interface of the host in the VF's network, for O(vms[].check.arp).
+            type: str
+          ping:
+            description: An IP address of the guest that answers a ping.
+            type: str
+          from:
+            description: Where O(vms[].check.ping) comes from, V(controller) by default.
+            type: str
+            choices: [controller, host]
+          command:
+            description: Program with arguments on the controller, which succeeds when the VFs work. There is no shell.
+            type: list
+            elements: str
+          within_s:
+            description: Seconds from the VM's return, or for the controller from the update's end, 60 by default.
+            type: float
   options:
     description:
       - Deadlines in seconds. C(unplug_s), C(shutdown_s), C(migrate_s), C(start_s), C(answer_s) and C(drivers_s).

@@ -97,7 +97,7 @@ RETURN = r"""
 phase:
   description:
     - Where the live update stands. One of V(armed), V(unplugging), V(saving), V(saved), V(kexec), V(resuming),
-      V(restoring), V(filling), V(done), V(aborted), V(failed), or null when there is none.
+      V(restoring), V(filling), V(checking), V(done), V(aborted), V(failed), or null when there is none.
   returned: success
   type: str
   sample: armed

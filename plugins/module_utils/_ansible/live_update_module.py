@@ -14,6 +14,7 @@ from typing import Any
 
 from .._live_update import act_lock, arm, kept_states, machine, options, reservation, way_out
 from .._live_update.arm import Request
+from .._live_update.checks import PLACES
 from .._live_update.estimate import interface_after
 from .._live_update.facts import Facts
 from .._live_update.machine import LiveHost
@@ -28,6 +29,15 @@ from .module import Module
 
 RUN_UNIT = "kvmfleet-live-update.service"
 
+CHECK_OPTIONS: dict[str, Any] = {
+    "agent": {"type": "bool"},
+    "arp": {"type": "str"},
+    "command": {"type": "list", "elements": "str"},
+    "ping": {"type": "str"},
+    "from": {"type": "str", "choices": list(PLACES)},
+    "interface": {"type": "str"},
+    "within_s": {"type": "float"},
+}
 VM_OPTIONS: dict[str, Any] = {
     "name": {"type": "str", "required": True},
     "on_other_kernel": {"type": "str", "choices": list(POLICIES), "default": RESTORE},
@@ -35,6 +45,7 @@ VM_OPTIONS: dict[str, Any] = {
     "cold_start": {"type": "bool", "default": False},
     "straggler": {"type": "str", "choices": list(STRAGGLERS), "default": LEAVE},
     "heartbeat": {"type": "dict"},
+    "check": {"type": "dict", "options": CHECK_OPTIONS},
 }
 REQUEST_OPTIONS: dict[str, Any] = {
     "kernel": {"type": "str"},

@@ -19,8 +19,10 @@ from .machine import FAILURES, LiveHost
 from .manifest import Manifest
 from .restore import Restorer, drop_claim
 from .status import Progress, progress_of
+from .vf_watch import VfWatch
 
-BACK = ("resumed-here", "restored", "cold-started", "ended", "replaced")
+RUN = ("resumed-here", "restored", "cold-started")
+BACK = (*RUN, "ended", "replaced")
 """Results of VMs that need nothing more after an abort."""
 UNDONE_ALONE = (update_folder.UNPLUGGING, update_folder.SAVING, update_folder.SAVED, update_folder.KEXEC)
 
@@ -51,10 +53,15 @@ def bring_back(restorer: Restorer, vms: Sequence[ManifestVm], why: str) -> str:
     In the QEMU that is still there, else from its state. It is a final phase once no other VM waits for that.
     """
     host, progress = restorer.host, restorer.progress
+    watch = VfWatch(host, progress)
     _each_quietly(vms, lambda vm: _bring_back(restorer, vm))
+    for vm in vms:
+        if progress.vm(vm.name)["result"] in RUN:
+            watch.begin(vm)
     if host.kexec.loaded():
         quietly(host, host.kexec.unload)
     left = release.settle(host, vms, progress)
+    watch.finish()
     return _finish(restorer, vms, [why, *left])
 
 

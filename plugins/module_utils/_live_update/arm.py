@@ -22,8 +22,8 @@ from .._model.update_deadlines import BUDGET_S
 from .._system import update_folder
 from .._vm.record import COLD_START, LEAVE, POLICIES, RESTORE, SHUTDOWN, STRAGGLERS, ManifestVf, ManifestVm
 from .._vm.vm_facts import VmFacts
+from . import checks, kept_states, kexec, manifest_file, preflight, reservation
 from . import facts as _facts
-from . import kept_states, kexec, manifest_file, preflight, reservation
 from . import manifest as _manifest
 from . import status as _live_status
 from .facts import Facts
@@ -33,7 +33,7 @@ from .options import Options
 from .preflight import Verdict
 from .reservation import Reservation
 
-ANNOTATIONS = ("name", "priority", "cold_start", "straggler", "on_other_kernel", "heartbeat")
+ANNOTATIONS = ("name", "priority", "cold_start", "straggler", "on_other_kernel", "heartbeat", "check")
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ def by_name(items: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
             raise BadInputError(f"vms[{number}]: priority is a whole number, cold_start true or false")
         _require_straggler(f"vms[{number}]", item)
         _require_policy(f"vms[{number}]", item)
+        checks.parse(item.get("check"), f"vms[{number}].check")
         annotations[item["name"]] = item
     return annotations
 
@@ -240,6 +241,7 @@ def _vm(
         cold_start=bool(annotations.get("cold_start", False)),
         straggler=str(annotations.get("straggler", LEAVE)),
         on_other_kernel=str(annotations.get("on_other_kernel", RESTORE)),
+        check=checks.of_host(annotations.get("check")),
         vfs=tuple(ManifestVf(vf.pf, vf.id, vf.address, properties[vf.pf].get(vf.id, VfProperties())) for vf in vm.vfs),
         part=host.backends[vm.backend].prepare(vm),
     )

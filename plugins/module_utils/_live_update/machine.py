@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from .._model.paths import BOOT_ID
-from .._system import process
+from .._system import arp, icmp, process
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .._system.update_folder import Folder
@@ -41,6 +41,8 @@ class LiveHost:
     log: Callable[[str], None]
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
+    ping: Callable[[str, float], bool] = icmp.ping
+    arp: Callable[[str, str, float], str | None] = arp.ask
 
     @property
     def folder(self) -> Folder:

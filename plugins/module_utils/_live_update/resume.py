@@ -23,6 +23,7 @@ from .options import parse
 from .pfs import PfSet
 from .restore import Restorer
 from .status import Progress, progress_of
+from .vf_watch import VfWatch
 
 
 def resume(host: LiveHost) -> str | None:
@@ -74,6 +75,7 @@ class Resume:
     progress: Progress = field(init=False)
     restorer: Restorer = field(init=False)
     pfs: PfSet = field(init=False)
+    watch: VfWatch = field(init=False)
     first: dict[str, list[int]] | None = None
     started: bool = False
 
@@ -84,6 +86,7 @@ class Resume:
             self.host, self.manifest, self.progress, self.host.boot_id(), self.again, self.cold, self.confirmed
         )
         self.pfs = PfSet(self.host, self.manifest, parse(self.manifest.options))
+        self.watch = VfWatch(self.host, self.progress)
 
     def run(self) -> str:
         """Restore VMs, then fill; returns the final phase.
@@ -101,6 +104,9 @@ class Resume:
         self.progress.result["present_ids_at_last_restore"] = last
         self.progress.enter(update_folder.FILLING)
         problems = self.pfs.fill(self._owned_by_failed(good))
+        if self.watch.open:
+            self.progress.enter(update_folder.CHECKING)
+        self.watch.finish()
         return self._finish(good, problems)
 
     def _load_modules(self) -> None:
@@ -138,8 +144,14 @@ class Resume:
                 pending = [vm for vm in pending if vm not in group]
                 for vm in self._prepare(group):
                     self._note_first()
-                    running[vm.name] = pool.submit(self.restorer.restore, vm)
+                    running[vm.name] = pool.submit(self._restore, vm)
         good.update(name for name, future in running.items() if future.result())
+        return good
+
+    def _restore(self, vm: ManifestVm) -> bool:
+        good = self.restorer.restore(vm)
+        if good:
+            self.watch.begin(vm)
         return good
 
     def _prepare(self, group: Sequence[ManifestVm]) -> list[ManifestVm]:

@@ -66,3 +66,10 @@ RESTORE_WITHIN_S = 900.0
 
 Whoever missed it for longer may have started it elsewhere.
 """
+
+SEEN_S = 60.0
+"""Deadline for a VM's VF to work, from the VM's return."""
+
+ATTEMPT_S = 1.0
+ATTEMPT_PAUSE_S = 0.2
+"""Deadline of one answer through a VF, and pause between questions."""

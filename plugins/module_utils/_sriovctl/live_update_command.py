@@ -156,8 +156,17 @@ def _table(found: dict[str, list[dict[str, object]]]) -> list[str]:
         start, end = phase["start"], phase["end"]
         seconds = f"{end - start:8.2f} s" if isinstance(start, float) and isinstance(end, float) else "   running"
         lines.append(f"  {phase['name']:<12}{seconds}")
-    lines.extend(f"  VM {vm['name']:<20} {vm['result']}  {vm['error'] or ''}".rstrip() for vm in found.get("vms", []))
+    lines.extend(
+        f"  VM {vm['name']:<20} {vm['result']}{_seen(vm)}  {vm['error'] or ''}".rstrip() for vm in found.get("vms", [])
+    )
     return lines
+
+
+def _seen(vm: dict[str, object]) -> str:
+    """Whether its VFs were seen to work, where its host looks."""
+    if vm.get("seen_by") is None:
+        return ""
+    return f", VF seen by {vm['seen_by']}" if vm.get("seen_at") else f", VF not seen: {vm.get('not_seen')}"
 
 
 def _host(args: argparse.Namespace) -> LiveHost:

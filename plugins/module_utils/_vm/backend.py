@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from .._model.errors import SriovError
 from .._model.state import PfState
 from .._model.update_deadlines import ANSWER_S, MIGRATE_S, SHUTDOWN_S, START_S, UNPLUG_S
+from .guest_interface import GuestInterface
 from .images import Image
 from .record import ManifestVm
 from .state_file import Fingerprint
@@ -161,6 +162,12 @@ class Backend(Protocol):
         """Set the clock of a guest that was stopped; never fails.
 
         Returns `set`, or `not set` with the reason.
+        """
+
+    def networks(self, vm: ManifestVm) -> Sequence[GuestInterface]:
+        """The network interfaces that the guest itself reports.
+
+        Raises `SriovError` or `OSError` when nothing in the guest can be asked.
         """
 
     def withdraw(self, vm: ManifestVm) -> bool:

@@ -33,7 +33,8 @@ class ManifestVf:
 class ManifestVm:
     """A VM's state while arming.
 
-    ``straggler``: one of `STRAGGLERS`; ``on_other_kernel``: one of `POLICIES`; ``part``: data for its backend alone.
+    ``straggler``: one of `STRAGGLERS`; ``on_other_kernel``: one of `POLICIES`; ``check``: how the host sees that its
+    VFs work, empty where it does not; ``part``: data for its backend alone.
     """
 
     name: str
@@ -45,5 +46,6 @@ class ManifestVm:
     cold_start: bool
     straggler: str
     on_other_kernel: str
+    check: Mapping[str, Any]
     vfs: tuple[ManifestVf, ...]
     part: Mapping[str, Any]

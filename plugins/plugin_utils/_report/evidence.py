@@ -59,9 +59,23 @@ def checked(result: Any) -> dict[str, Any]:  # noqa: ANN401 - as in the file
     return result
 
 
-def _require(true: bool, name: str) -> None:
+def seen(data: Any) -> dict[str, dict[str, Any]]:  # noqa: ANN401 - as in the file
+    """A seen.json whose members are what the report takes them for."""
+    _require(isinstance(data, dict) and all(isinstance(one, dict) for one in data.values()), "seen", "seen.json")
+    for one in data.values():
+        _require(set(one) == {"seen_at", "seen_by", "not_seen"} and _is_seen(one), "seen", "seen.json")
+    return dict(data)
+
+
+def _is_seen(vm: Mapping[str, Any]) -> bool:
+    return (vm.get("seen_at") is None or _is_time(vm["seen_at"])) and all(
+        isinstance(vm.get(name), (str, type(None))) for name in ("seen_by", "not_seen", "result")
+    )
+
+
+def _require(true: bool, name: str, file: str = "result.json") -> None:
     if not true:
-        raise ValueError(f"result.json has a {name} that is none")
+        raise ValueError(f"{file} has a {name} that is none")
 
 
 def _is_number(value: object) -> bool:
@@ -88,4 +102,6 @@ def _is_vm(vm: object) -> bool:
         and isinstance(vm.get("vfs"), list)
         and all(isinstance(vf, str) for vf in vm["vfs"])
         and all(name in vm and (vm[name] is None or _is_time(vm[name])) for name in ("paused_at", "resumed_at"))
+        and (vm.get("stopped_at") is None or _is_time(vm["stopped_at"]))
+        and _is_seen(vm)
     )

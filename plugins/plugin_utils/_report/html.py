@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from . import timeline
+from . import outage, timeline
 
 CSS = """
 :root { color-scheme: light dark; --bg: #f6f7f9; --card: #fff; --ink: #1c2330; --dim: #647084; --line: #dfe3ea;
@@ -38,7 +38,7 @@ header { display: flex; gap: .75rem; align-items: baseline; flex-wrap: wrap; mar
 table { border-collapse: collapse; width: 100%; font-size: .9rem; margin-top: 1rem; }
 th, td { text-align: left; padding: .35rem .6rem; border-top: 1px solid var(--line); white-space: nowrap; }
 th { color: var(--dim); font-weight: 500; border-top: 0; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.parts { white-space: normal; min-width: 16rem; } td.number { text-align: right; font-variant-numeric: tabular-nums; }
 code { font: .85em ui-monospace, monospace; }
 """
 
@@ -81,7 +81,8 @@ def document(title: str, below: str, body: str, policy: str = POLICY, more: str 
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{CSS}{timeline.CSS}</style>{more}</head><body><main>"
         f"<h1>Live update</h1><p class='sub'>{below}</p>{body}"
-        "<p class='dim'>Outages are the largest gaps in the guests' own logs. All figures can be computed again from "
+        "<p class='dim'>An outage lasts from the request for a VM's VFs until they were seen to work; it is at least "
+        "as long where nobody has looked. All figures can be computed again from "
         "the folder <code>evidence</code> of this run.</p></main></body></html>\n"
     )
 
@@ -91,8 +92,7 @@ def summary(hosts: list[Mapping[str, Any]]) -> str:
     vms = [vm for host in hosts for vm in host["vms"]]
     outages = [vm["outage_s"] for vm in vms if vm["outage_s"] is not None]
     worst = f", longest outage {max(outages):.2f} s" if outages else ""
-    alive = sum(went_on(vm) for vm in vms)
-    return f"{good} of {len(hosts)} hosts updated; {alive} of {len(vms)} VMs went on where they were{worst}"
+    return f"{good} of {len(hosts)} hosts updated; {outage.summary(vms)}{worst}"
 
 
 def _fleet(report: Mapping[str, Any]) -> str:
@@ -170,18 +170,22 @@ def _vm_table(host: Mapping[str, Any]) -> str:
     if not host["vms"]:
         return ""
     rows = "".join(_vm_row(vm) for vm in host["vms"])
-    head = "".join(f"<th>{name}</th>" for name in ("VM", "VFs", "outage", "counter", "boot id", ""))
+    head = "".join(
+        f"<th>{name}</th>" for name in ("VM", "VFs", "outage", "pause", "made of", "seen by", "counter", "boot id", "")
+    )
     return f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
 
 
 def _vm_row(vm: Mapping[str, Any]) -> str:
-    outage = "-" if vm["outage_s"] is None else f"{vm['outage_s']:.2f} s"
-    good = went_on(vm)
-    verdict = f"<span class='{'good' if good else 'bad'}'>{'went on' if good else 'did not go on'}</span>"
-    verdict += f" {escape(str(vm['error']))}" if vm["error"] else ""
+    verdict = f"<span class='{'good' if outage.went_on(vm) else 'bad'}'>{escape(vm['state'])}</span>"
+    verdict += "".join(f" {escape(str(vm[name]))}" for name in ("not_seen", "error") if vm[name])
+    names = timeline.LABELS
+    parts = ", ".join(f"{escape(names.get(part['name'], part['name']))} {part['s']:.2f} s" for part in vm["parts"])
+    pause = "-" if vm["pause_s"] is None else f"{vm['pause_s']:.2f} s"
     return (
         f"<tr><td>{escape(vm['name'])}</td><td><code>{escape(', '.join(vm['vfs']))}</code></td>"
-        f"<td class='number'>{outage}</td><td>{vm['counter_before']} &rarr; {vm['counter_after']}</td>"
+        f"<td class='number'>{outage.shown(vm)}</td><td class='number'>{pause}</td><td class='parts'>{parts}</td>"
+        f"<td>{escape(vm['seen_by'] or '-')}</td><td>{vm['counter_before']} &rarr; {vm['counter_after']}</td>"
         f"<td><code>{escape(str(vm['boot_id_after'])[:8])}</code></td><td>{verdict}</td></tr>"
     )
 
@@ -209,7 +213,3 @@ def _pf_table(host: Mapping[str, Any]) -> str:
 
 def _count(ids: Mapping[str, list[int]]) -> int:
     return sum(len(found) for found in ids.values())
-
-
-def went_on(vm: Mapping[str, Any]) -> bool:
-    return vm["boot_id_before"] is not None and vm["boot_id_before"] == vm["boot_id_after"]

@@ -18,7 +18,7 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from . import html, timeline
+from . import html, outage, timeline
 
 ON_ONE_PAGE = 30
 """Most hosts that are shown on one page together."""
@@ -107,7 +107,7 @@ def _row(host: Mapping[str, Any]) -> str:
         f"<a href='{link}'>{escape(host['name'])}</a>",
         f"<span class={good}>{escape(_kind(host))}</span>",
         str(len(host["vms"])),
-        str(sum(map(html.went_on, host["vms"]))),
+        str(sum(map(outage.went_on, host["vms"]))),
         f"{max(outages):.2f}" if outages else "",
         f"{span[1] - span[0]:.1f}" if span else "",
         time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(span[0])) if span else "",

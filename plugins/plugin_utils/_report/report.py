@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import evidence
+from . import evidence, outage
 
 PATTERN = r"life n=(\d+) boot=(\S+)"
 """Pattern of a heartbeat in a log.
@@ -71,50 +71,70 @@ def largest_gap(heartbeats: Sequence[Heartbeat]) -> tuple[Heartbeat, Heartbeat] 
     return max(pairs, key=lambda pair: pair[1].time - pair[0].time) if pairs else None
 
 
-def vm_report(vm: Mapping[str, Any], heartbeats: Sequence[Heartbeat]) -> dict[str, Any]:
+def vm_report(
+    vm: Mapping[str, Any], heartbeats: Sequence[Heartbeat], phases: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
     """Report of one VM.
 
-    ``outage_s`` is the largest gap in its own log; before and after are the neighbours of its pause.
+    ``phases``: of its host. Counters and boot ids before and after are those around its pause.
     """
-    gap = largest_gap(heartbeats)
-    before, after = _around(vm, heartbeats)
-    return {
+    before, after, gap_s = _around(vm, heartbeats)
+    found = {
         "name": vm["name"],
         "vfs": vm["vfs"],
         "paused_at": vm["paused_at"],
+        "stopped_at": vm.get("stopped_at"),
         "resumed_at": vm["resumed_at"],
+        "seen_at": vm.get("seen_at"),
+        "seen_by": vm.get("seen_by"),
+        "not_seen": vm.get("not_seen"),
         "result": vm.get("result"),
         "error": vm.get("error"),
-        "outage_s": None if gap is None else round(gap[1].time - gap[0].time, 6),
+        "gap_s": gap_s,
+        **outage.of(vm, phases, gap_s),
         "boot_id_before": before.boot_id if before else None,
         "boot_id_after": after.boot_id if after else None,
         "counter_before": before.counter if before else None,
         "counter_after": after.counter if after else None,
     }
+    return {**found, "state": outage.state(found)}
 
 
-def _around(vm: Mapping[str, Any], heartbeats: Sequence[Heartbeat]) -> tuple[Heartbeat | None, Heartbeat | None]:
-    """Heartbeats before the pause and after the gap that followed.
+def _around(
+    vm: Mapping[str, Any], heartbeats: Sequence[Heartbeat]
+) -> tuple[Heartbeat | None, Heartbeat | None, float | None]:
+    """Heartbeats around the gap of the pause, and the gap in seconds.
 
     The node stamps the resume when QEMU has answered; the guest may have sent one a moment earlier.
     """
     if vm["paused_at"] is None:
-        return None, None
+        return None, None, None
     before = [one for one in heartbeats if one.time <= vm["paused_at"]]
     start = before[-1].time if before else vm["paused_at"]
     gap = largest_gap([one for one in heartbeats if one.time >= start])
-    return (before[-1] if before else None), (gap[1] if gap else None)
+    seconds = None if gap is None else round(gap[1].time - gap[0].time, 6)
+    return (before[-1] if before else None), (gap[1] if gap else None), seconds
 
 
 def host_report(
-    name: str, result: Mapping[str, Any], logs: Mapping[str, str], patterns: Mapping[str, str]
+    name: str,
+    result: Mapping[str, Any],
+    logs: Mapping[str, str],
+    patterns: Mapping[str, str],
+    seen: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Report of one host.
 
-    ``logs``: text of each VM's log by its name; ``patterns``: those of their heartbeats.
+    ``logs``: text of each VM's log by its name; ``patterns``: those of their heartbeats; ``seen``: what was seen of
+    the VMs' VFs, which counts more than what the result says of it.
     """
     vms = [
-        vm_report(vm, parse_log(logs.get(vm["name"], ""), patterns.get(vm["name"], PATTERN))) for vm in result["vms"]
+        vm_report(
+            {**vm, **(seen or {}).get(vm["name"], {})},
+            parse_log(logs.get(vm["name"], ""), patterns.get(vm["name"], PATTERN)),
+            result["phases"],
+        )
+        for vm in result["vms"]
     ]
     return {
         "name": name, "update": result.get("manifest"), **{key: result[key] for key in COPIED}, "vms": vms,
@@ -140,9 +160,10 @@ def report_from_evidence(
 ) -> dict[str, Any]:
     """Report of one run from its ``folder`` of evidence.
 
-    That has a folder of each host, with result.json, host.json (name, batch, patterns) and guest-VM.log of each VM, or
-    failure.json, what the controller says of a failure. ``hosts`` are all that were asked for, with result and error
-    where there is no evidence; every one is in the report, lost ones first. Without it, those with evidence are.
+    That has a folder of each host, with result.json, host.json (name, batch, patterns), seen.json (what was seen of
+    VFs) and guest-VM.log of each VM, or failure.json, what the controller says of a failure. ``hosts`` are all that
+    were asked for, with result and error where there is no evidence; every one is in the report, lost ones first.
+    Without it, those with evidence are.
     """
     seen = [_host_from(path) for path in sorted(Path(folder).glob("*")) if path.is_dir()]
     found = {host["name"]: host for host, _batch in seen if hosts is None or host["name"] in hosts}
@@ -175,7 +196,7 @@ def _host_from(path: Path) -> tuple[dict[str, Any], list[str]]:
         name, batch = str(about["name"]), [str(one) for one in about["batch"]]
         result = evidence.checked(evidence.read_json(path / "result.json"))
         logs = {file.stem[6:]: _log(file) for file in path.glob("guest-*.log")}
-        host = host_report(name, result, logs, about.get("patterns", {}))
+        host = host_report(name, result, logs, about.get("patterns", {}), _seen(path))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, re.error) as error:
         host = {**host_report(name, evidence.EMPTY, {}, {}), "result": f"unreadable evidence: {error}"}
     if failure:
@@ -193,6 +214,12 @@ def _failure(path: Path) -> str:
         return ""
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"failure.json cannot be read: {error}"
+
+
+def _seen(path: Path) -> dict[str, dict[str, Any]]:
+    """What was seen of the VMs' VFs; nothing where nobody has looked."""
+    file = path / "seen.json"
+    return evidence.seen(evidence.read_json(file)) if file.exists() else {}
 
 
 def _log(file: Path) -> str:

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from . import outage
+
 
 def lines(report: Mapping[str, Any], width: int = 46) -> list[str]:
     """A bar per phase and VM, on one time axis per host."""
@@ -25,7 +27,8 @@ def lost(report: Mapping[str, Any], most: int = 50) -> list[str]:
     hosts = report["hosts"]
     counts = Counter(str(host["result"]).split(":", 1)[0] for host in hosts)
     bad = [host for host in hosts if host["result"] not in ("updated", "nothing to do", "not begun")]
-    found = [", ".join(f"{number} {result}" for result, number in counts.items())]
+    vms = [vm for host in hosts for vm in host["vms"]]
+    found = [", ".join(f"{number} {result}" for result, number in counts.items()), outage.summary(vms)]
     found += [f"{host['name']}: {host['result']}: {host['error']}" for host in bad[:most]]
     return [*found, f"and {len(bad) - most} more, see the report"] if len(bad) > most else found
 
@@ -44,9 +47,7 @@ def _host_lines(host: Mapping[str, Any], width: int) -> list[str]:
         found.append(f"  {phase['name']:<14}|{drawn}| {phase['end'] - phase['start']:8.2f} s")
     for vm in host["vms"]:
         if vm["paused_at"] is not None and vm["resumed_at"] is not None:
-            drawn = _bar(vm["paused_at"] - start, vm["resumed_at"] - start, end - start, width, "#")
-            outage = "unknown" if vm["outage_s"] is None else f"{vm['outage_s']:.2f} s"
-            found.append(f"  VM {vm['name']:<11}|{drawn}| outage {outage}, {_went_on(vm)}")
+            found.extend(_vm_lines(vm, start, end - start, width))
     enabled, present = sum(host["vfs_enabled"].values()), sum(host["vfs_present_at_end"].values())
     first = sum(len(ids) for ids in host["present_ids_at_first_restore"].values())
     last = sum(len(ids) for ids in host["present_ids_at_last_restore"].values())
@@ -60,9 +61,13 @@ def _bar(start: float, end: float, total: float, width: int, mark: str) -> str:
     return (" " * first + mark * (last - first)).ljust(width)[:width]
 
 
-def _went_on(vm: Mapping[str, Any]) -> str:
-    if vm["boot_id_before"] is None or vm["boot_id_after"] is None:
-        return "no heartbeats in its log"
-    if vm["boot_id_before"] != vm["boot_id_after"]:
-        return "it was started anew"
-    return f"it went on, counter {vm['counter_before']} -> {vm['counter_after']}"
+def _vm_lines(vm: Mapping[str, Any], start: float, total: float, width: int) -> list[str]:
+    """Bar of a VM's outage, with its state and parts."""
+    end = vm["paused_at"] + (vm["outage_s"] or 0.0)
+    drawn = _bar(vm["paused_at"] - start, min(end - start, total), total, width, "#")
+    counted = "" if vm["counter_after"] is None else f", counter {vm['counter_before']} -> {vm['counter_after']}"
+    why = f": {vm['not_seen']}" if vm["not_seen"] else ""
+    by = f", seen by {vm['seen_by']}" if vm["seen_at"] is not None else ""
+    parts = " + ".join(f"{part['name']} {part['s']:.2f}" for part in vm["parts"])
+    made = [f"  {'':<14} = {parts}"] if parts else []
+    return [f"  VM {vm['name']:<11}|{drawn}| outage {outage.shown(vm)}, {vm['state']}{why}{by}{counted}", *made]

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from . import outage
+
 WIDTH, LEFT, RIGHT, ROW, TOP = 1000, 150, 20, 28, 26
 LETTER = 6.6
 """Rough width of a letter at 12 px.
@@ -20,9 +22,11 @@ It only decides on which side of a bar its text goes.
 
 CSS = """
 :root { --unplugging: #b7791f; --saving: #3b6fd4; --saved: #6a5acd; --kexec: #d9622b; --resuming: #0f8b8d;
-  --restoring: #2e9e5b; --filling: #98a2b3; --vm: #c2255c; --vf: #3b6fd4; }
+  --restoring: #2e9e5b; --filling: #98a2b3;
+  --checking: #7d5ba6; --vm: #c2255c; --vf: #3b6fd4; }
 @media (prefers-color-scheme: dark) { :root { --unplugging: #e0a93b; --saving: #6f9bf0; --saved: #9c8ff0;
-  --kexec: #f08a55; --resuming: #3fbfc1; --restoring: #5ccb87; --filling: #6b7688; --vm: #f06595; --vf: #6f9bf0; } }
+  --kexec: #f08a55; --resuming: #3fbfc1; --restoring: #5ccb87; --filling: #6b7688;
+  --checking: #b794f4; --vm: #f06595; --vf: #6f9bf0; } }
 svg { width: 100%; height: auto; display: block; } svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
 svg text.dim { fill: var(--dim); } svg line { stroke: var(--line); }
 """
@@ -33,6 +37,7 @@ svg text.dim { fill: var(--dim); } svg line { stroke: var(--line); }
 LABELS = {
     "unplugging": "unplug VFs", "saving": "save VMs", "saved": "release VMs", "kexec": "kexec and boot",
     "resuming": "enable VFs", "restoring": "restore VMs", "filling": "add other VFs",
+    "checking": "look at VFs",
 }  # fmt: skip
 
 
@@ -76,8 +81,9 @@ def of_host(host: Mapping[str, Any]) -> str:
     ]
     for vm in host["vms"]:
         if vm["paused_at"] is not None and vm["resumed_at"] is not None:
-            outage = "" if vm["outage_s"] is None else f"outage {vm['outage_s']:.2f} s"
-            bars.append(Bar(f"VM {vm['name']}", vm["paused_at"], vm["resumed_at"], "vm", outage))
+            text = "" if vm["outage_s"] is None else f"outage {outage.shown(vm)}"
+            end = vm["paused_at"] + (vm["outage_s"] or vm["resumed_at"] - vm["paused_at"])
+            bars.append(Bar(f"VM {vm['name']}", vm["paused_at"], end, "vm", text))
     return _chart(bars, f"Timeline of {host['name']}") if bars else ""
 
 

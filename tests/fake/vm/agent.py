@@ -19,12 +19,14 @@ REFUSAL = {"error": {"class": "GenericError", "desc": "Failed to set system time
 class FakeAgent:
     """``manner``: ok, refuses, silent, closes, chatty or floods.
 
-    ``times``: what the guest's clock was set to, in nanoseconds.
+    ``times``: what the guest's clock was set to, in nanoseconds; ``interfaces``: its answers about them, question by
+    question, the last for ever.
     """
 
     def __init__(self, path: str, manner: str = "ok") -> None:
         self.path, self.manner = path, manner
         self.times: list[int] = []
+        self.interfaces: list[object] = [[]]
         self.server = socket.socket(socket.AF_UNIX)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
@@ -33,7 +35,11 @@ class FakeAgent:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
-        connection, _address = self.server.accept()
+        while True:
+            connection, _address = self.server.accept()
+            self._talk(connection)
+
+    def _talk(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection, connection.makefile("rwb") as stream:
             if self.manner == "floods":
                 while True:
@@ -53,6 +59,9 @@ class FakeAgent:
             answer = b"\xff" + json.dumps({"return": arguments["id"]}).encode()
         elif self.manner == "refuses":
             answer = json.dumps(REFUSAL).encode()
+        elif request["execute"] == "guest-network-get-interfaces":
+            found = self.interfaces.pop(0) if len(self.interfaces) > 1 else self.interfaces[0]
+            answer = json.dumps({"return": found}).encode()
         else:
             self.times.append(arguments["time"])
             answer = b'{"return": {}}'

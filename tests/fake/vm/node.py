@@ -68,6 +68,7 @@ class FakeNode:
     ``scripts``: faults, by VM; ``commands``: of all monitors, with the VM's name. ``images``: paths of the disks of VMs
     to come. ``reboot_errno``: how the kexec is refused. ``on_run``: called with each argv before it runs. ``granted``:
     what each unit has; ``slices``: files of slices' settings; ``unit_files``: states of unit files.
+    ``answers``: who answers for an address, question by question, the last for ever.
     """
 
     def __init__(self, root: Path, interface: str = "vf-id") -> None:
@@ -88,6 +89,7 @@ class FakeNode:
         self.unit_files: dict[str, str] = {}
         self.on_run: Callable[[list[str]], None] = lambda argv: None
         self.log: list[str] = []
+        self.answers: dict[str, list[str | OSError | None]] = {}
         self.bridges = FakeBridges(root)
         self._pids = itertools.count(1000)
         self._drivers: dict[str, str | None] = {}
@@ -95,7 +97,7 @@ class FakeNode:
         self.live = LiveHost(
             sysfs=self.host.sysfs, run=self.run, backends=backends(self.host.sysfs, self.run, DEADLINES),
             kexec=Kexec(self.host.sysfs, self.run, "x86_64", self._load, self._reboot, lambda: None),
-            log=self.log.append,
+            log=self.log.append, ping=self._ping, arp=self._arp,
         )  # fmt: skip
 
     @property
@@ -107,6 +109,16 @@ class FakeNode:
         target = self.host.root / path.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
+
+    def _arp(self, address: str, _interface: str, _deadline_s: float) -> str | None:
+        answers = self.answers.get(address, [None])
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    def _ping(self, address: str, deadline_s: float) -> bool:
+        return self._arp(address, "", deadline_s) is not None
 
     def boot_id(self) -> str:
         return (self.host.root / "proc/sys/kernel/random/boot_id").read_text().strip()

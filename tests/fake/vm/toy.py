@@ -19,6 +19,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs impor
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import state_file
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.assigned import assigned
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Deadlines, Saved
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.guest_interface import GuestInterface
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.vm_facts import VmFacts
 
@@ -97,6 +98,9 @@ class ToyBackend:
 
     def set_clock(self, vm: ManifestVm) -> str:
         return "not set: no guest agent"
+
+    def networks(self, vm: ManifestVm) -> list[GuestInterface]:
+        return []
 
     def withdraw(self, vm: ManifestVm) -> bool:
         return self.table.pop(vm.name, None) is None

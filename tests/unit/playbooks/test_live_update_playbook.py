@@ -27,7 +27,8 @@ ROOT = Path(__file__).resolve().parents[3]
 REAL = (
     "roles", "playbooks", "meta", "plugins/filter", "plugins/plugin_utils", "plugins/module_utils",
     "plugins/action/live_update_wait.py", "plugins/action/live_update_report.py",
-    "plugins/modules/live_update_report.py",
+    "plugins/modules/live_update_report.py", "plugins/action/live_update_verify.py",
+    "plugins/modules/live_update_verify.py",
 )  # fmt: skip
 NEW = "6.12-new"
 PF = "0000:03:00.0"
@@ -266,11 +267,36 @@ def test_canary_then_the_rest_then_the_report(fleet: Fleet) -> None:
     (run,) = [path.name for path in (fleet.folder / "out").iterdir() if not path.is_symlink()]
     assert report["run"] == run
     assert report["hosts"][0]["update"] == "0123"
-    assert "outage 30.00 s, it went on, counter 1 -> 31" in done.stdout
+    assert "outage at least 30.00 s, resumed, VF not checked, counter 1 -> 31" in done.stdout
     kept = "".join(path.read_text() for path in (fleet.folder / "out").rglob("*.*") if path.is_file())
     for secret in ("hunter2", "the tenant's words", "TOKEN"):
         assert secret not in kept
         assert secret not in done.stdout
+
+
+def test_a_vf_that_is_not_seen_fails_its_host(fleet: Fleet) -> None:
+    """Later batches are not begun, and its states are not forgotten."""
+    fleet.host("h1")
+    fleet.host("h2")
+    looked = fleet.folder / "looked"
+    vms = [{"name": "web1", "check": {"command": ["touch", str(looked)], "within_s": 0.1}}]
+    fleet.hosts["h2"]["live_update_vms"] = vms
+    fleet.hosts["h1"]["live_update_vms"] = [{"name": "web1", "check": {"command": ["false"], "within_s": 0.1}}]
+    done = fleet.run(live_update_serial=[1])
+    assert done.returncode != 0
+    words = "h1: VM web1 runs, its VF was not seen to work by command false on the controller: false ended with 1"
+    assert words in done.stdout
+    assert "acknowledged" not in fleet.log("h1")
+    assert (fleet.log("h2"), looked.exists()) == ([], False)
+    lost = fleet.report()["hosts"][0]
+    assert (lost["result"], lost["vms"][0]["state"]) == ("failed", "resumed, VF not seen")
+    assert words.split(": ", 1)[1] in lost["error"]
+    fleet.hosts["h1"]["live_update_vms"] = vms
+    done = fleet.run(live_update_serial=[1])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [fleet.log(name)[-1] for name in ("h1", "h2")] == ["acknowledged"] * 2
+    states = [vm["state"] for host in fleet.report()["hosts"] for vm in host["vms"]]
+    assert (states, looked.exists()) == (["went on"] * 2, True)
 
 
 def test_check_predicts_and_touches_nothing(fleet: Fleet) -> None:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The guest agent of a VM, behind a socket of its QEMU.
 
-Protocol: docs/interop/qemu-ga-ref of QEMU. What it answers is a guest's word: nothing of it is used but whether a
-command went well.
+Protocol: docs/interop/qemu-ga-ref of QEMU. What it answers is a guest's word, and says something about that
+guest alone.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..._model.errors import DeadlineError, SriovError
+from .. import guest_interface
+from ..guest_interface import GuestInterface
 from . import argv as _argv
 from .paths import ON
 
@@ -41,15 +43,32 @@ def set_time(path: str, now: Callable[[], float], deadline_s: float) -> None:
 
     Raises `SriovError` when the agent refuses or does not answer in time, `OSError` when nobody is there.
     """
+    _ask(path, deadline_s, "guest-set-time", lambda: {"time": int(now() * 1e9)})
+
+
+def networks(argv: Sequence[str], real: Callable[[str], str], deadline_s: float) -> list[GuestInterface]:
+    """The guest's network interfaces; raises as `set_time`.
+
+    ``real``: makes the agent's path one that this machine sees.
+    """
+    path = socket_path(argv)
+    if path is None:
+        raise SriovError("its QEMU serves no socket of a guest agent")
+    return guest_interface.parse(_ask(real(path), deadline_s, "guest-network-get-interfaces", dict))
+
+
+def _ask(path: str, deadline_s: float, command: str, arguments: Callable[[], Mapping[str, object]]) -> object:
+    """What the agent returns; ``arguments`` are made when it listens."""
     until = time.monotonic() + deadline_s
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as connection:
         connection.settimeout(deadline_s)
         connection.connect(path)
         _synchronize(connection, until)
-        _send(connection, "guest-set-time", time=int(now() * 1e9))
+        _send(connection, command, **arguments())
         answer = _answer(connection, until)
         if "return" not in answer:
-            raise SriovError(f"the guest agent refused guest-set-time: {_description(answer)}")
+            raise SriovError(f"the guest agent refused {command}: {_description(answer)}")
+        return answer["return"]
 
 
 def _synchronize(connection: socket.socket, until: float) -> None:

@@ -26,6 +26,7 @@ from ..._system.process import Run
 from ..._system.sysfs import Sysfs
 from .. import state_file
 from ..backend import Deadlines, Saved
+from ..guest_interface import GuestInterface
 from ..record import ManifestVm
 from ..vm_facts import VmFacts
 from . import agent, discovery, disks, migration, refusals, taps, threads
@@ -154,6 +155,9 @@ class QemuBackend:
         """Set the clock of a guest that was stopped, by its agent."""
         path = agent.socket_path(QemuPart.of(vm).argv)
         return agent.clock(path, self.sysfs.real(path or ""), self.now, AGENT_S)
+
+    def networks(self, vm: ManifestVm) -> list[GuestInterface]:
+        return agent.networks(QemuPart.of(vm).argv, self.sysfs.real, AGENT_S)
 
     def withdraw(self, vm: ManifestVm) -> bool:
         """End a QEMU whose guest has not executed anything.

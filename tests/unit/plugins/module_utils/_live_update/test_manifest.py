@@ -21,7 +21,7 @@ PF = "0000:03:00.0"
 VF: dict[str, Any] = {"pf": PF, "id": 6, "address": "0000:04:11.4", "properties": {"vlan": 9}}
 VM: dict[str, Any] = {
     "name": "web1", "backend": "qemu", "priority": 0, "pid": 77, "started": 770, "unit": "u",
-    "cold_start": False, "straggler": "leave", "on_other_kernel": "restore", "vfs": [VF],
+    "cold_start": False, "straggler": "leave", "on_other_kernel": "restore", "check": {}, "vfs": [VF],
     "part": {"qmp": "/run/q", "argv": ["qemu"], "restore_argv": ["qemu"], "cwd": "/",
              "devices": {"0000:04:11.4": {"host": "x"}}},
 }  # fmt: skip
@@ -66,6 +66,7 @@ def test_good_manifest_round_trips(tmp_path: Path) -> None:
     [
         ("schema", 3, "manifest.schema: 3, this version knows 4; arm the update again"),
         ("schema", 5, "manifest.schema: 5, this version knows 4"),
+        ("vms.0.check", {"ping": "x"}, r"vms\[0\].check.ping: 'x' is no IP address"),
         ("vms.0.on_other_kernel", "hope", "on_other_kernel: 'hope' is none of restore, cold-start, leave"),
         ("id", "xyz", "is not 32 hexadecimal digits"),
         ("created", "now", "manifest.created: expected number, found 'now'"),

@@ -25,10 +25,12 @@ KEYS = {
     "error", "update",
 }  # fmt: skip
 VM_KEYS = {
-    "name", "vfs", "paused_at", "resumed_at", "outage_s", "boot_id_before", "boot_id_after", "counter_before",
+    "name", "vfs", "paused_at", "stopped_at", "resumed_at", "seen_at", "seen_by", "not_seen", "gap_s", "outage_s",
+    "is_over", "pause_s", "parts", "state", "boot_id_before", "boot_id_after", "counter_before",
     "counter_after", "result", "error",
 }  # fmt: skip
 PF = "0000:03:00.0"
+PING = "ping of 10.77.1.16 from the host"
 
 
 def line(stamp: float, counter: int, boot: str = "b1") -> str:
@@ -46,11 +48,12 @@ RESULT: dict[str, Any] = {
     "present_ids_at_last_restore": {PF: [6]}, "vfs_present_at_end": {PF: 7},
     "phases": [
         {"name": "saving", "start": 1011.0, "end": 1015.0}, {"name": "kexec", "start": 1015.0, "end": 1045.0},
-        {"name": "filling", "start": 1050.2, "end": 1052.0},
+        {"name": "restoring", "start": 1045.0, "end": 1050.2}, {"name": "filling", "start": 1050.2, "end": 1052.0},
     ],
     "vms": [
-        {"name": "web1", "vfs": ["0000:04:11.4"], "paused_at": 1011.0, "saved_at": 1015.0, "resumed_at": 1050.2,
-         "result": "restored", "error": None},
+        {"name": "web1", "vfs": ["0000:04:11.4"], "paused_at": 1011.0, "stopped_at": 1013.0, "saved_at": 1015.0,
+         "resumed_at": 1050.2, "seen_at": 1051.5, "seen_by": PING, "not_seen": None, "result": "restored",
+         "error": None},
     ],
     "result": "updated", "error": None,
 }  # fmt: skip
@@ -78,28 +81,33 @@ def test_figures_come_from_the_guests_own_log(tmp_path: Path) -> None:
     evidence(tmp_path)
     vm = _report.report_from_evidence(str(tmp_path))["hosts"][0]["vms"][0]
     assert vm == {
-        "name": "web1", "vfs": ["0000:04:11.4"], "paused_at": 1011.0, "resumed_at": 1050.2, "outage_s": 37.25,
+        "name": "web1", "vfs": ["0000:04:11.4"], "paused_at": 1011.0, "stopped_at": 1013.0, "resumed_at": 1050.2,
+        "seen_at": 1051.5, "seen_by": PING, "not_seen": None, "gap_s": 37.25, "outage_s": 40.5, "is_over": True,
+        "pause_s": 37.2, "state": "went on",
+        "parts": [{"name": "saving", "s": 4.0}, {"name": "kexec", "s": 30.0}, {"name": "restoring", "s": 5.2},
+                  {"name": "guest until its VF answers", "s": 1.3}],
         "boot_id_before": "b1", "boot_id_after": "b1", "counter_before": 2, "counter_after": 4, "result": "restored",
         "error": None,
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("text", "outage", "before", "after"),
+    ("text", "gap", "before", "after"),
     [
         ("", None, None, None),
         (log(line(1010.0, 1)), None, 1, None),
         (log(line(1010.0, 1), line(1050.0, 2)), 40.0, 1, 2),
         (log(line(1050.0, 2), line(1010.0, 1)), 40.0, 1, 2),
         (log(line(1010.0, 9), line(1060.0, 1, "b2")), 50.0, 9, 1),
-        (log(line(900.0, 1), line(1010.0, 2), line(1050.0, 3)), 110.0, 2, 3),
+        (log(line(900.0, 1), line(1010.0, 2), line(1050.0, 3)), 40.0, 2, 3),
         ("not a log at all\n1010.0 h1 x: life n=x boot=", None, None, None),
     ],
     ids=["empty", "silent after", "plain", "unsorted", "another boot", "a longer gap before", "noise"],
 )
-def test_logs(text: str, outage: float | None, before: int | None, after: int | None) -> None:
+def test_logs(text: str, gap: float | None, before: int | None, after: int | None) -> None:
     vm = _report.vm_report(RESULT["vms"][0], _report.parse_log(text))
-    assert (vm["outage_s"], vm["counter_before"], vm["counter_after"]) == (outage, before, after)
+    assert (vm["gap_s"], vm["counter_before"], vm["counter_after"]) == (gap, before, after)
+    assert vm["outage_s"] == max(gap or 0, 40.5)
 
 
 def test_vm_that_was_never_paused_has_no_before_and_after() -> None:
@@ -155,7 +163,8 @@ def test_every_host_that_was_asked_for_is_there_lost_ones_first(tmp_path: Path) 
         assert words in "\n".join(text.lines(report))
     assert "1 of 9 hosts updated" in shown
     lost = text.lost(report, most=2)
-    assert lost[1:] == [
+    assert lost[1] == "4 of 4 VMs went on where they were"
+    assert lost[2:] == [
         "away: unreachable: no answer",
         "bad: aborted: VM web1: the guest refused",
         "and 4 more, see the report",
@@ -182,8 +191,9 @@ def test_lines_are_to_scale(tmp_path: Path) -> None:
     assert bars["saving"] == "====".ljust(41)
     assert bars["kexec"] == "    " + "=" * 30 + " " * 7
     assert bars["VM web1"].index("#") == 0
-    assert bars["VM web1"].count("#") == 39
-    assert "outage 37.25 s, it went on, counter 2 -> 4" in "\n".join(lines)
+    assert bars["VM web1"].count("#") == 40
+    assert f"outage 40.50 s, went on, seen by {PING}, counter 2 -> 4" in "\n".join(lines)
+    assert "= saving 4.00 + kexec 30.00 + restoring 5.20 + guest until its VF answers 1.30" in "\n".join(lines)
     assert lines[-1] == "  VFs: 7 enabled; present: 1 at the first restore, 1 at the last, 7 at the end"
 
 
@@ -268,10 +278,10 @@ def test_page_is_whole_and_self_contained(tmp_path: Path) -> None:
     assert not re.search(r"url\((?!#)", text)
     assert text.count("<svg") == 3
     assert text.count("6 of 7 VFs were added after the last VM had returned") == 2
-    assert "37.25 s" in text
+    assert "40.50 s" in text
     for svg in [part.split("</svg>")[0] for part in text.split("<svg")[1:]]:
         ElementTree.fromstring("<svg" + svg + "</svg>")
-    assert "1 of 2 hosts updated; 1 of 1 VMs went on where they were, longest outage 37.25 s" in text
+    assert "1 of 2 hosts updated; 1 of 1 VMs went on where they were, longest outage 40.50 s" in text
 
 
 def test_no_phase_leaves_its_attribute(tmp_path: Path) -> None:

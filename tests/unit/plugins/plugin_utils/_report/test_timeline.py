@@ -18,7 +18,7 @@ SPACE = timeline.WIDTH - timeline.LEFT - timeline.RIGHT
 def host(**vm: object) -> dict[str, Any]:
     """A host that saves for 5 s of 50, with one VM."""
     phases = [{"name": "saving", "start": 100.0, "end": 105.0}, {"name": "filling", "start": 140.0, "end": 150.0}]
-    usual = {"name": "web1", "paused_at": 101.0, "resumed_at": 141.0, "outage_s": 38.5}
+    usual = {"name": "web1", "paused_at": 101.0, "resumed_at": 141.0, "outage_s": 40.0, "is_over": True}
     return {"name": "h1", "phases": phases, "vms": [{**usual, **vm}]}
 
 
@@ -41,8 +41,8 @@ def test_bars_are_to_scale() -> None:
 def test_a_vms_bar_is_marked_and_labelled() -> None:
     svg = timeline.of_host(host())
     assert ["--vm" in bar.attrib["style"] for bar in drawn(svg, "rect")] == [False, False, True]
-    assert {"VM web1", "outage 38.50 s", "save VMs", "5.00 s"} <= set(texts(svg))
-    assert "outage 38.50 s" not in texts(timeline.of_host(host(outage_s=None)))
+    assert {"VM web1", "outage 40.00 s", "save VMs", "5.00 s"} <= set(texts(svg))
+    assert "outage 40.00 s" not in texts(timeline.of_host(host(outage_s=None)))
 
 
 @pytest.mark.parametrize("missing", ["paused_at", "resumed_at"])
