@@ -138,6 +138,9 @@ options:
         kernel would wait for a person is refused.
       - C(panic), V(warn) (the default) or V(refuse) when the new kernel's command line would leave the host hanging
         after a panic.
+      - C(watchdog), whether a watchdog of the hardware guards the jump. V(auto) (the default) arms one that the new
+        kernel can feed, V(require) refuses a host without one, V(off) arms none. One that systemd or another program
+        has open is left to it. C(watchdog_boots), its shortest timeout in boots of C(boot_s), 3 by default.
       - C(restore_within), the age in seconds up to which a saved VM is started without C(confirm_not_elsewhere).
     type: dict
     default: {}

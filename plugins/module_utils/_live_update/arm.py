@@ -22,7 +22,7 @@ from .._model.update_deadlines import BUDGET_S
 from .._system import update_folder
 from .._vm.record import COLD_START, LEAVE, POLICIES, RESTORE, SHUTDOWN, STRAGGLERS, ManifestVf, ManifestVm
 from .._vm.vm_facts import VmFacts
-from . import checks, kept_states, kexec, manifest_file, preflight, reservation
+from . import checks, kept_states, kexec, manifest_file, preflight, reservation, watchdog_plan
 from . import facts as _facts
 from . import manifest as _manifest
 from . import status as _live_status
@@ -118,6 +118,7 @@ def plan(host: LiveHost, request: Request, facts: Facts) -> Manifest:
     """Make the manifest of this update, as it would be armed now."""
     update_id = _manifest.new_id()
     kernel = facts.kernel
+    watchdog = watchdog_plan.choose(facts.watchdogs, facts.modules.available, request.options)
     return Manifest(
         id=update_id,
         created=host.now(),
@@ -137,6 +138,7 @@ def plan(host: LiveHost, request: Request, facts: Facts) -> Manifest:
         options=request.options.to_dict(),
         pfs=tuple(_pf(host, pf) for pf in facts.pfs.values() if pf.enabled),
         vms=tuple(_vms(host, request, facts)),
+        watchdog=watchdog.to_dict() if watchdog else {},
         modules=tuple(name for name in _modules(host) if name in facts.modules.loaded),
     )
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from .._model.update_deadlines import PANIC_S
-from . import passphrases
+from . import passphrases, watchdog_plan
 from .facts import Facts
 from .finding import Finding
 from .options import Options
@@ -18,12 +18,14 @@ from .options import Options
 def check(facts: Facts, options: Options) -> Iterator[Finding]:
     """Refusals, each with its fix."""
     yield from passphrases.check(facts.locked, options.allow_passphrase)
+    yield from watchdog_plan.check(facts.watchdogs, facts.modules.available, options)
     if options.panic == "refuse":
         yield from _panic(facts)
 
 
 def warnings(facts: Facts, options: Options) -> Iterator[Finding]:
     yield from passphrases.warnings(facts.locked, options.allow_passphrase)
+    yield from watchdog_plan.warnings(facts.watchdogs, facts.modules.available, options)
     if options.panic != "refuse":
         yield from _panic(facts)
 

@@ -24,19 +24,12 @@ from .._system.update_folder import Folder
 from .._vm.backend import Backend
 from .._vm.candidates import Candidate, strangers
 from .._vm.vm_facts import VmFacts
-from . import conflicts, kernel_facts, kernel_modules, locked_volumes
+from . import conflicts, kernel_facts, kernel_modules, locked_volumes, watchdog_facts
 from .conflicts import Writer
 from .kernel_facts import KernelFacts
 from .kernel_modules import ModuleFacts
 from .locked_volumes import Locked
-
-
-@dataclass(frozen=True)
-class Watchdog:
-    name: str
-    identity: str
-    active: bool
-    timeout_s: float
+from .watchdog_facts import Watchdog
 
 
 @dataclass(frozen=True)
@@ -89,7 +82,7 @@ def gather(
         vms=vms,
         eswitch=_eswitch(run, pfs),
         writers=tuple(conflicts.find(sysfs)),
-        watchdogs=tuple(_watchdogs(sysfs)),
+        watchdogs=tuple(watchdog_facts.find(sysfs, run)),
         disk_free_bytes=free,
         disk_kind=kind,
         memory_free_bytes=_memory(sysfs),
@@ -118,26 +111,6 @@ def _eswitch(run: Run, pfs: Mapping[str, PfState]) -> dict[str, str]:
         if match:
             modes[address] = match.group(1)
     return modes
-
-
-def _watchdogs(sysfs: Sysfs) -> list[Watchdog]:
-    """Read the watchdogs (Documentation/ABI/testing/sysfs-class-watchdog).
-
-    Their state and timeout exist with CONFIG_WATCHDOG_SYSFS.
-    """
-    watchdogs = []
-    for name in sysfs.names("/sys/class/watchdog"):
-        folder = f"/sys/class/watchdog/{name}"
-        if sysfs.exists(f"{folder}/state") and sysfs.exists(f"{folder}/timeout"):
-            watchdogs.append(
-                Watchdog(
-                    name=name,
-                    identity=sysfs.read(f"{folder}/identity") if sysfs.exists(f"{folder}/identity") else "",
-                    active=sysfs.read(f"{folder}/state") == "active",
-                    timeout_s=float(sysfs.read(f"{folder}/timeout")),
-                )
-            )
-    return watchdogs
 
 
 def _disk(sysfs: Sysfs) -> tuple[str, int]:

@@ -21,7 +21,7 @@ from .._model.paths import PCI_ADDRESS
 from .._model.properties import VfProperties
 from .._vm import registry
 from .._vm.record import POLICIES, STRAGGLERS, ManifestVf, ManifestVm
-from . import checks
+from . import checks, watchdog_plan
 
 SCHEMA = 4
 """Version of the manifest's form.
@@ -78,7 +78,8 @@ class ManifestPf:
 class Manifest:
     """The manifest's members.
 
-    ``created``: seconds since the epoch; ``boot_id``: of the arming kernel; ``modules``: to be loaded for QEMU.
+    ``created``: seconds since the epoch; ``boot_id``: of the arming kernel; ``modules``: to be loaded for QEMU;
+    ``watchdog``: a `watchdog_plan.Plan`, empty for none.
     """
 
     id: str
@@ -91,6 +92,7 @@ class Manifest:
     pfs: tuple[ManifestPf, ...]
     vms: tuple[ManifestVm, ...]
     modules: tuple[str, ...] = ()
+    watchdog: Mapping[str, Any] = field(default_factory=dict)
     schema: int = field(default=SCHEMA)
 
     def to_dict(self) -> dict[str, Any]:
@@ -123,7 +125,7 @@ def validate(data: Mapping[str, Any], where: str = "manifest") -> Manifest:
     top = _take(data, where, {
         "schema": "whole number", "id": "text", "created": "number", "host": "text", "boot_id": "text",
         "kernel": "object", "budget_s": "number", "options": "object", "pfs": "list", "vms": "list",
-        "modules": "list",
+        "modules": "list", "watchdog": "object",
     })  # fmt: skip
     if top["schema"] != SCHEMA:
         raise BadInputError(f"{where}.schema: {top['schema']}, this version knows {SCHEMA}; arm the update again")
@@ -134,6 +136,7 @@ def validate(data: Mapping[str, Any], where: str = "manifest") -> Manifest:
            "pfs": tuple(_pf(item, f"{where}.pfs[{n}]") for n, item in enumerate(top["pfs"])),
            "vms": tuple(_vm(item, f"{where}.vms[{n}]") for n, item in enumerate(top["vms"]))}
     )  # fmt: skip
+    watchdog_plan.parse(manifest.watchdog, f"{where}.watchdog")
     _cross_check(manifest, where)
     return manifest
 

@@ -18,7 +18,7 @@ from .._model.errors import BadInputError
 from .._model.update_deadlines import BOOT_S, DRIVERS_S, RESERVE_S, RESTORE_WITHIN_S
 from .._vm.backend import Deadlines
 
-CHOICES = {"panic": ("warn", "refuse")}
+CHOICES = {"panic": ("warn", "refuse"), "watchdog": ("auto", "off", "require")}
 """Values of options that have no others."""
 
 
@@ -36,7 +36,8 @@ class Options(Deadlines):
     it is loaded without that hook. ``interface``: of the new kernel's SR-IOV files, ``auto`` for its System.map's.
 
     ``allow_passphrase``: encrypted volumes at whose boot somebody is there. ``panic``: warn or refuse when a panic of
-    the new kernel would leave the host hanging.
+    the new kernel would leave the host hanging. ``watchdog``: whether one guards the jump, with a timeout of
+    ``watchdog_boots`` times ``boot_s``.
     """
 
     orderly: bool = False
@@ -50,6 +51,8 @@ class Options(Deadlines):
     restore_within: float = RESTORE_WITHIN_S
     interface: str = "auto"
     panic: str = "warn"
+    watchdog: str = "auto"
+    watchdog_boots: float = 3.0
     allow_writers: tuple[str, ...] = field(default_factory=tuple)
     allow_missing_modules: tuple[str, ...] = field(default_factory=tuple)
     allow_passphrase: tuple[str, ...] = field(default_factory=tuple)

@@ -140,7 +140,7 @@ def _pfs(facts: Facts, _options: Options) -> Iterator[Finding]:
             yield Finding("pf-driver", f"PF {address} has VFs enabled, but no driver", "bind it, or disable its VFs")
 
 
-def _resources(facts: Facts, options: Options) -> Iterator[Finding]:
+def _resources(facts: Facts, _options: Options) -> Iterator[Finding]:
     need = sum(vm.memory_bytes + SPARE_DISK for vm in facts.vms)
     if facts.vms and facts.disk_kind in VOLATILE:
         yield Finding(
@@ -159,13 +159,6 @@ def _resources(facts: Facts, options: Options) -> Iterator[Finding]:
             "memory", f"loading the kernel needs {image // MIB} MiB, {facts.memory_free_bytes // MIB} MiB are free",
             "free memory",
         )  # fmt: skip
-    for dog in facts.watchdogs:
-        if dog.active and dog.timeout_s < 1.5 * options.boot_s:
-            yield Finding(
-                "watchdog",
-                f"{dog.name} ({dog.identity}) fires after {dog.timeout_s:g} s, the boot takes {options.boot_s:g} s",
-                f"set its timeout to at least {1.5 * options.boot_s:g} s, or stop it for the update",
-            )  # fmt: skip
 
 
 def _progress(facts: Facts, _options: Options) -> Iterator[Finding]:

@@ -203,6 +203,7 @@ class Restorer:
             )
 
     def _advance(self, vm: ManifestVm, claim: Claim, state: str, error: str | None = None) -> Claim:
+        self.progress.on_step(state == _claim.RUNNING)
         step = _claim.advance(claim, state, self.boot_id, self.host.now(), error)
         return _claim.store(self.host.folder.vm(vm.name), step)
 

@@ -16,7 +16,7 @@ from .._model.errors import BadInputError, SriovError
 from .._model.paths import COMMAND_LINE, RELEASE
 from .._system import update_folder
 from .._vm.record import ManifestVm
-from . import manifest_file, meant_kernel
+from . import manifest_file, meant_kernel, watchdog_guard
 from .machine import FAILURES, LiveHost
 from .manifest import Manifest
 from .options import parse
@@ -93,6 +93,14 @@ class Resume:
 
         VMs of higher priority come first, then by name.
         """
+        guard = watchdog_guard.taken(self.host, self.manifest)
+        self.progress.on_step = guard.step
+        try:
+            return self._run()
+        finally:
+            guard.release()
+
+    def _run(self) -> str:
         self.progress.enter(update_folder.RESUMING)
         self._load_modules()
         threads = self.pfs.enable_all()

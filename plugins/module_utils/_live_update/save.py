@@ -18,7 +18,7 @@ from .._system import pf_lock, update_folder
 from .._vm.candidates import in_the_way, strangers
 from .._vm.record import ManifestVm
 from . import claim as _claim
-from . import manifest_file, release
+from . import manifest_file, release, watchdog_guard
 from .abort import abort, quietly
 from .at_once import each
 from .claim import Claim
@@ -48,7 +48,8 @@ def run(host: LiveHost) -> str:
         _require_alone(host, [], options.host_services)
         progress.enter(update_folder.KEXEC)
         _sync_journal(host)
-        host.kexec.start(options.orderly)
+        with watchdog_guard.armed(host, manifest):
+            host.kexec.start(options.orderly)
     except FAILURES as error:
         host.log(f"not updated: {error}")
         return abort(host, manifest, progress, str(error))

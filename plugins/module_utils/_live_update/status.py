@@ -26,7 +26,8 @@ class Progress:
     """Writer of both files as the update goes on.
 
     The result keeps phases and VMs of the part before the kexec. ``boot_id`` is that of the kernel that runs this part;
-    times are seconds since the epoch (realtime clock: the monotonic one restarts at kexec).
+    times are seconds since the epoch (realtime clock: the monotonic one restarts at kexec). ``on_step``: called at each
+    step, with whether a guest is about to run.
     """
 
     folder: Folder
@@ -34,10 +35,12 @@ class Progress:
     boot_id: str
     result: dict[str, Any]
     now: Callable[[], float] = time.time
+    on_step: Callable[[bool], None] = lambda _guest_runs: None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def enter(self, phase: str, message: str = "") -> None:
         """End the open phase, begin ``phase``; durable before it returns."""
+        self.on_step(False)
         with self._lock:
             stamp = self.now()
             self._close(stamp)
@@ -55,6 +58,7 @@ class Progress:
 
         Kept in memory until the next `enter` or `finish`.
         """
+        self.on_step(False)
         with self._lock:
             self._vm(name).update(values)
 

@@ -27,7 +27,7 @@ VM: dict[str, Any] = {
 }  # fmt: skip
 GOOD: dict[str, Any] = {
     "schema": 4, "id": "0" * 32, "created": 1.5, "host": "h1", "boot_id": "b1", "budget_s": 60, "options": {},
-    "modules": ["tun"],
+    "modules": ["tun"], "watchdog": {"name": "watchdog0", "identity": "i", "module": "m", "timeout_s": 30},
     "kernel": {"release_before": "a", "release_after": "b", "image": "/i", "initrd": None, "cmdline": "c",
                "build_after": "#1 SMP", "initrd_before": None, "cmdline_before": "c"},
     "pfs": [{"pf": PF, "driver": "igb", "netdev": "eth0", "netdev_up": True, "hardware_vfs": 7, "present_vfs": "0-6",
@@ -68,6 +68,10 @@ def test_good_manifest_round_trips(tmp_path: Path) -> None:
         ("schema", 5, "manifest.schema: 5, this version knows 4"),
         ("vms.0.check", {"ping": "x"}, r"vms\[0\].check.ping: 'x' is no IP address"),
         ("vms.0.on_other_kernel", "hope", "on_other_kernel: 'hope' is none of restore, cold-start, leave"),
+        ("watchdog.timeout_s", 0, r"manifest.watchdog: .* is no watchdog with name, identity, module and timeout_s"),
+        ("watchdog.timeout_s", True, "is no watchdog with name"),
+        ("watchdog.module", None, "is no watchdog with name"),
+        ("watchdog.name", "../sda", "manifest.watchdog.name: '../sda' is no name of a watchdog"),
         ("id", "xyz", "is not 32 hexadecimal digits"),
         ("created", "now", "manifest.created: expected number, found 'now'"),
         ("budget_s", True, "manifest.budget_s: expected number, found True"),

@@ -16,12 +16,13 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import preflight
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.conflicts import Writer
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.estimate import estimate
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.facts import Facts, Watchdog
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.facts import Facts
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kernel_facts import KernelFacts
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kernel_modules import ModuleFacts
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kexec_rules import Rules
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.locked_volumes import Locked
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.options import Options
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.watchdog_facts import Watchdog
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import process
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
@@ -117,7 +118,7 @@ TABLE: list[tuple[dict[str, Any], str, str]] = [
     ({"disk_kind": "tmpfs"}, "disk-volatile", "is on tmpfs, which a kexec empties: put it on a disk"),
     ({"disk_free_bytes": MIB}, "disk-full", "states may need 192 MiB"),
     ({"memory_free_bytes": MIB}, "memory", "loading the kernel needs 102 MiB, 1 MiB are free"),
-    ({"watchdogs": (Watchdog("watchdog0", "iTCO", True, 12.0),)}, "watchdog", "set its timeout to at least 15 s"),
+    ({"watchdogs": (Watchdog("watchdog0", "iTCO", True, 12.0),)}, "watchdog", "set its timeout to at least 30 s"),
     (
         {"locked": (Locked("root_crypt", "sda2", ("/",), early=True),)},
         "passphrase",
@@ -169,6 +170,7 @@ def test_good_host() -> None:
         ({"writers": (Writer("netplan", "/etc/netplan/a.yaml"),)}, Options(allow_writers=("/etc/netplan/a.yaml",))),
         ({"modules": replace(MODULES, available=frozenset({"psmouse"}))}, Options(allow_missing_modules=("igb",))),
         ({"watchdogs": (Watchdog("watchdog0", "iTCO", False, 12.0),)}, Options()),
+        ({"watchdogs": (Watchdog("watchdog0", "iTCO", True, 12.0, stops=True),)}, Options()),
         ({"watchdogs": (Watchdog("watchdog0", "iTCO", True, 120.0),)}, Options()),
         ({"eswitch": {PF: "legacy"}}, Options()),
         ({"phase": "armed"}, Options()),

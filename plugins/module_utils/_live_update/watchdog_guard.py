@@ -1,0 +1,131 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A watchdog around the jump: armed, fed, stopped in time.
+
+Whatever hangs in between, the host resets, the firmware starts the boot default, and saved VMs go by their policies
+there. From a guest's first instruction on a reset would lose its memory, so the watchdog is stopped before that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .._model.errors import RefusedError, SriovError
+from . import watchdog_facts, watchdog_plan
+from .machine import LiveHost
+from .manifest import Manifest
+from .options import Options, parse
+from .watchdog import Dog, Feeder
+from .watchdog_plan import REQUIRE, Plan
+
+PROPERTY = (
+    "busctl", "set-property", "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+    "org.freedesktop.systemd1.Manager", "RuntimeWatchdogUSec", "t",
+)  # fmt: skip
+"""How systemd is made to feed a watchdog until the next boot.
+
+org.freedesktop.systemd1(5)
+"""
+
+
+class Guard:
+    """A watchdog that is fed while a resume moves, or none."""
+
+    def __init__(self, feeder: Feeder | None = None) -> None:
+        self._feeder = feeder
+
+    def step(self, guest_runs: bool) -> None:
+        """Note a step; ``guest_runs``: a guest is about to run."""
+        if self._feeder is not None:
+            if guest_runs:
+                self._feeder.release()
+            else:
+                self._feeder.moved()
+
+    def release(self) -> None:
+        if self._feeder is not None:
+            self._feeder.release()
+
+
+def stall_s(options: Options) -> float:
+    """Longest time without a step: all its deadlines."""
+    return options.drivers_s + options.start_s + options.migrate_s
+
+
+@contextmanager
+def armed(host: LiveHost, manifest: Manifest) -> Iterator[None]:
+    """Arm the planned watchdog for the jump.
+
+    A failure before it stops it.
+
+    Raises `RefusedError` when it cannot be armed and is required.
+    """
+    plan, options = watchdog_plan.parse(manifest.watchdog, "manifest.watchdog"), parse(manifest.options)
+    guard = Guard()
+    if plan is not None:
+        try:
+            guard = Guard(_open(host, plan, plan.name, options))
+        except (SriovError, OSError) as error:
+            if options.watchdog == REQUIRE:
+                raise RefusedError(f"the watchdog that guards the jump was not armed: {error}") from error
+            host.log(f"no watchdog guards the jump: {error}")
+    try:
+        yield
+    except Exception:
+        guard.release()
+        raise
+
+
+def taken(host: LiveHost, manifest: Manifest) -> Guard:
+    """Take over the watchdog that was armed before the jump.
+
+    One that somebody else feeds already is theirs; one that nobody could stop (nowayout) is handed to systemd. Where
+    VMs of the update run already it is stopped at once.
+    """
+    plan, options = watchdog_plan.parse(manifest.watchdog, "manifest.watchdog"), parse(manifest.options)
+    if plan is None:
+        return Guard()
+    try:
+        host.run(["modprobe", "--quiet", "--all", plan.module])
+    except SriovError as error:
+        host.log(f"watchdog {plan.identity}: {error}")
+    try:
+        guard = _take(host, plan, options)
+        if any(host.pid(vm) is not None for vm in manifest.vms):
+            guard.release()
+        return guard
+    except (SriovError, OSError) as error:
+        host.log(f"watchdog {plan.identity} is not fed by the resume: {error}")
+        return Guard()
+
+
+def _take(host: LiveHost, plan: Plan, options: Options) -> Guard:
+    mine = [dog for dog in watchdog_facts.find(host.sysfs, host.run) if dog.identity == plan.identity]
+    if not mine:
+        raise RefusedError("this kernel has no such watchdog")
+    if mine[0].active:
+        host.log(f"watchdog {mine[0]} is fed by {mine[0].holder}")
+        return Guard()
+    if mine[0].nowayout:
+        host.run([*PROPERTY, str(plan.timeout_s * 1_000_000)])
+        host.log(f"watchdog {mine[0]} is systemd's from now on, as nobody could stop it")
+        return Guard()
+    return Guard(_open(host, plan, mine[0].name, options))
+
+
+def _open(host: LiveHost, plan: Plan, name: str, options: Options) -> Feeder:
+    """Open and feed a watchdog.
+
+    One that takes no such timeout is stopped."""
+    dog = Dog(host.sysfs, name)
+    try:
+        made = dog.set_timeout(plan.timeout_s)
+        if made < plan.timeout_s:
+            raise RefusedError(f"{dog.path} has made {made} s of a timeout of {plan.timeout_s} s")
+    except SriovError:
+        dog.release()
+        raise
+    host.log(f"watchdog {name} ({plan.identity}) resets this host unless it is fed every {made} s")
+    return Feeder(dog, made, stall_s(options), host.log)
