@@ -117,7 +117,10 @@ options:
             type: float
   options:
     description:
-      - Deadlines in seconds. C(unplug_s), C(shutdown_s), C(migrate_s), C(start_s), C(answer_s) and C(drivers_s).
+      - Deadlines in seconds. C(unplug_s), C(shutdown_s), C(copy_s), C(migrate_s), C(start_s), C(answer_s) and
+        C(drivers_s). Memory is copied for C(copy_s) at most while the guests run, then they are stopped.
+      - C(whole_hash), whether all of a saved state is read again to compare it, not its header and samples. It takes as
+        long as writing the state, twice, with the guest stopped.
       - What the estimate assumes. C(boot_s), seconds from the kexec to the resume unit, and C(rate_mib_s), disk
         speed.
       - What is allowed. C(allow_writers), files that write C(sriov_numvfs) but are ordered after the update, and

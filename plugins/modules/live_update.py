@@ -96,8 +96,8 @@ EXAMPLES = r"""
 RETURN = r"""
 phase:
   description:
-    - Where the live update stands. One of V(armed), V(unplugging), V(saving), V(saved), V(kexec), V(resuming),
-      V(restoring), V(filling), V(checking), V(done), V(aborted), V(failed), or null when there is none.
+    - Where the live update stands. One of V(armed), V(unplugging), V(copying), V(saving), V(saved), V(kexec),
+      V(resuming), V(restoring), V(filling), V(checking), V(done), V(aborted), V(failed), or null when there is none.
   returned: success
   type: str
   sample: armed

@@ -24,7 +24,9 @@ from .vf_watch import VfWatch
 RUN = ("resumed-here", "restored", "cold-started")
 BACK = (*RUN, "ended", "replaced")
 """Results of VMs that need nothing more after an abort."""
-UNDONE_ALONE = (update_folder.UNPLUGGING, update_folder.SAVING, update_folder.SAVED, update_folder.KEXEC)
+UNDONE_ALONE = (
+    update_folder.UNPLUGGING, update_folder.COPYING, update_folder.SAVING, update_folder.SAVED, update_folder.KEXEC,
+)  # fmt: skip
 
 
 def recover(host: LiveHost) -> str | None:

@@ -12,7 +12,8 @@ memory is gone, needs-cold-start. See docs/live_update.md, "Never lost, never do
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from .._model.errors import BadInputError, RefusedError
@@ -21,10 +22,10 @@ from .._vm import images as _images
 from .._vm.images import Image
 from .._vm.state_file import Fingerprint
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of a claim's form.
 
-1 had no images, so nobody could tell whether its memory fits them.
+1 had no images, so nobody could tell whether its memory fits them; 2 not how the state is written.
 """
 SAVED, CLAIMED, RUNNING = "saved", "claimed", "running"
 FAILED, COLD, ACKNOWLEDGED = "failed", "needs-cold-start", "acknowledged"
@@ -45,7 +46,7 @@ START, ADOPT, COLD_START, NOTHING, LOST, CONFLICT, KEEP = (
 )  # fmt: skip
 
 NUMBERS: dict[str, tuple[type, ...]] = {
-    "time": (int, float), "paused_at": (int, float), "saved_at": (int, float), "size": (int,),
+    "time": (int, float), "paused_at": (int, float), "saved_at": (int, float), "form": (dict,),
 }  # fmt: skip
 """Members of a claim that are no text."""
 
@@ -55,7 +56,7 @@ class Claim:
     """One VM's claim.
 
     ``boot_id``: of the kernel that wrote the last step; ``unit``: the service that runs, or will run, the VM.
-    ``images``: as they were when it was saved.
+    ``images``: as they were when it was saved; ``form``: how its backend wrote the state, for that alone.
     """
 
     manifest: str
@@ -64,16 +65,12 @@ class Claim:
     boot_id: str
     unit: str
     time: float
-    size: int
-    sha256: str
+    fingerprint: Fingerprint
     paused_at: float
     saved_at: float
     images: tuple[Image, ...] = ()
+    form: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        return Fingerprint(self.size, self.sha256)
 
 
 def advance(claim: Claim, state: str, boot_id: str, time: float, error: str | None = None) -> Claim:
@@ -140,8 +137,9 @@ def _from_dict(file: str, data: dict[str, Any]) -> Claim:
     if set(data) != names:
         raise BadInputError(f"{file}: not a claim: keys {sorted(set(data) ^ names)}")
     data["images"] = _images.parse(data["images"], f"{file}.images")
+    data["fingerprint"] = Fingerprint.parse(data["fingerprint"], f"{file}.fingerprint")
     for name, value in data.items():
-        if name == "images":
+        if name in ("images", "fingerprint"):
             continue
         kinds = NUMBERS.get(name, (str,)) if name != "error" else (str, type(None))
         if not isinstance(value, kinds) or isinstance(value, bool):

@@ -14,6 +14,7 @@ from .._model.errors import SriovError
 from .._system import update_folder
 from .._vm.backend import StragglerError
 from .._vm.record import SHUTDOWN, ManifestVm
+from .._vm.state_file import NO_FILE
 from . import claim as _claim
 from .at_once import each, failures
 from .claim import Claim
@@ -85,7 +86,7 @@ def _shut_down(host: LiveHost, manifest: Manifest, progress: Progress, vm: Manif
     stamp = host.now()
     claim = Claim(
         manifest=manifest.id, vm=vm.name, state=_claim.COLD, boot_id=manifest.boot_id, unit=vm.unit, time=stamp,
-        size=0, sha256="", paused_at=stamp, saved_at=stamp, error="it did not release its VFs and was shut down",
+        fingerprint=NO_FILE, paused_at=stamp, saved_at=stamp, error="it did not release its VFs and was shut down",
     )  # fmt: skip
     _claim.store(host.folder.vm(vm.name), claim)
     try:

@@ -118,7 +118,7 @@ class Restorer:
             self._require_images(vm, claim)
             claim = self._advance(vm, claim, _claim.CLAIMED)
         try:
-            self.host.backend(vm).restore(vm, state, start, lambda: self._mark_running(vm))
+            self.host.backend(vm).restore(vm, state, claim.form, start, lambda: self._mark_running(vm))
         except FAILURES as error:
             self._give_up(vm, error)
             raise

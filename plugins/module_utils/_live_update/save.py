@@ -18,7 +18,7 @@ from .._system import pf_lock, update_folder
 from .._vm.candidates import in_the_way, strangers
 from .._vm.record import ManifestVm
 from . import claim as _claim
-from . import manifest_file, release, watchdog_guard
+from . import copy, manifest_file, release, watchdog_guard
 from .abort import abort, quietly
 from .at_once import each
 from .claim import Claim
@@ -41,6 +41,7 @@ def run(host: LiveHost) -> str:
         _look_again(host, manifest, options.host_services)
         manifest = _with_properties_of_now(host, manifest)
         released = release.release_all(host, manifest, progress)
+        copy.copy_all(host, released, progress)
         progress.enter(update_folder.SAVING)
         each(released, lambda vm: _save(host, manifest, progress, vm))
         progress.enter(update_folder.SAVED)
@@ -125,7 +126,7 @@ def _save(host: LiveHost, manifest: Manifest, progress: Progress, vm: ManifestVm
         raise
     claim = Claim(
         manifest=manifest.id, vm=vm.name, state=_claim.SAVED, boot_id=manifest.boot_id, unit=vm.unit,
-        time=saved.saved_at, size=saved.fingerprint.size, sha256=saved.fingerprint.sha256,
+        time=saved.saved_at, fingerprint=saved.fingerprint, form=saved.form,
         paused_at=progress.vm(vm.name)["paused_at"] or saved.stopped_at, saved_at=saved.saved_at, images=saved.images,
     )  # fmt: skip
     _claim.store(host.folder.vm(vm.name), claim)

@@ -33,6 +33,12 @@ After an abort a guest's late answer is awaited as long again.
 SHUTDOWN_S = 60.0
 """Deadline for a guest to shut down, where its policy allows that."""
 
+COPY_S = 600.0
+"""Deadline for copying a VM's memory while it runs.
+
+It is stopped then, whatever is left. Once it is stopped MIGRATE_S counts.
+"""
+
 MIGRATE_S = 600.0
 """Deadline for a VM's state to be written, or read."""
 

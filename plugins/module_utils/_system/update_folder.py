@@ -14,8 +14,8 @@ from .._model.paths import LIVE_UPDATE
 from . import durable
 from .sysfs import Sysfs
 
-ARMED, UNPLUGGING, SAVING, SAVED, KEXEC, RESUMING, RESTORING, FILLING, CHECKING = (
-    "armed", "unplugging", "saving", "saved", "kexec", "resuming", "restoring", "filling", "checking",
+ARMED, UNPLUGGING, COPYING, SAVING, SAVED, KEXEC, RESUMING, RESTORING, FILLING, CHECKING = (
+    "armed", "unplugging", "copying", "saving", "saved", "kexec", "resuming", "restoring", "filling", "checking",
 )  # fmt: skip
 
 

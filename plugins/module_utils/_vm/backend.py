@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .._model.errors import SriovError
 from .._model.state import PfState
-from .._model.update_deadlines import ANSWER_S, MIGRATE_S, SHUTDOWN_S, START_S, UNPLUG_S
+from .._model.update_deadlines import ANSWER_S, COPY_S, MIGRATE_S, SHUTDOWN_S, START_S, UNPLUG_S
 from .guest_interface import GuestInterface
 from .images import Image
 from .record import ManifestVm
@@ -21,13 +21,19 @@ from .vm_facts import VmFacts
 
 @dataclass(frozen=True)
 class Deadlines:
-    """Deadlines of the waits for a VM, in seconds."""
+    """Deadlines for a VM in seconds, and a choice of its save.
+
+    ``copy_s``: for copying memory while the guest runs, after which it is stopped all the same; ``whole_hash``: all of
+    a state is read twice, not samples.
+    """
 
     unplug_s: float = UNPLUG_S
     shutdown_s: float = SHUTDOWN_S
+    copy_s: float = COPY_S
     migrate_s: float = MIGRATE_S
     start_s: float = START_S
     answer_s: float = ANSWER_S
+    whole_hash: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,13 +41,15 @@ class Saved:
     """Times and fingerprint of a saved VM, and its images.
 
     ``stopped_at``: when the guest was stopped; ``saved_at``: when the state was durable; in seconds since the epoch.
-    ``images``: as they were after the last flush, all of them.
+    ``images``: as they were after the last flush, all of them; ``form``: how the state is written, for `restore`, of
+    JSON types only.
     """
 
     stopped_at: float
     saved_at: float
     fingerprint: Fingerprint
     images: tuple[Image, ...] = ()
+    form: Mapping[str, Any] = field(default_factory=dict)
 
 
 class NeverRanError(SriovError):
@@ -115,6 +123,13 @@ class Backend(Protocol):
         notes for `undo` may be beside it.
         """
 
+    def copy(self, vm: ManifestVm, state: str) -> None:
+        """Copy the memory of a VM that runs, without VFs.
+
+        As far as the backend can: nothing is all right. Called again, what was written to since. In at most ``copy_s``;
+        `undo` can undo it.
+        """
+
     def save(self, vm: ManifestVm, state: str) -> Saved:
         """Stop a VM that has no VF and seal its state.
 
@@ -151,11 +166,13 @@ class Backend(Protocol):
         Its images are compared after that.
         """
 
-    def restore(self, vm: ManifestVm, state: str, start: bool, before_run: Callable[[], None]) -> None:
+    def restore(
+        self, vm: ManifestVm, state: str, form: Mapping[str, Any], start: bool, before_run: Callable[[], None]
+    ) -> None:
         """Bring a VM back from its state, with its VFs.
 
-        ``before_run`` precedes its first instruction. ``start``: nothing runs yet. Else an interrupted restore began
-        it, which is finished.
+        ``form``: of `Saved`. ``before_run`` precedes its first instruction. ``start``: nothing runs yet. Else an
+        interrupted restore began it, which is finished.
         """
 
     def set_clock(self, vm: ManifestVm) -> str:

@@ -21,11 +21,11 @@ It only decides on which side of a bar its text goes.
 """
 
 CSS = """
-:root { --unplugging: #b7791f; --saving: #3b6fd4; --saved: #6a5acd; --kexec: #d9622b; --resuming: #0f8b8d;
-  --restoring: #2e9e5b; --filling: #98a2b3;
+:root { --unplugging: #b7791f; --copying: #8a9a3b; --saving: #3b6fd4; --saved: #6a5acd; --kexec: #d9622b;
+  --resuming: #0f8b8d; --restoring: #2e9e5b; --filling: #98a2b3;
   --checking: #7d5ba6; --vm: #c2255c; --vf: #3b6fd4; }
-@media (prefers-color-scheme: dark) { :root { --unplugging: #e0a93b; --saving: #6f9bf0; --saved: #9c8ff0;
-  --kexec: #f08a55; --resuming: #3fbfc1; --restoring: #5ccb87; --filling: #6b7688;
+@media (prefers-color-scheme: dark) { :root { --unplugging: #e0a93b; --copying: #b9c96a; --saving: #6f9bf0;
+  --saved: #9c8ff0; --kexec: #f08a55; --resuming: #3fbfc1; --restoring: #5ccb87; --filling: #6b7688;
   --checking: #b794f4; --vm: #f06595; --vf: #6f9bf0; } }
 svg { width: 100%; height: auto; display: block; } svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
 svg text.dim { fill: var(--dim); } svg line { stroke: var(--line); }
@@ -35,8 +35,8 @@ svg text.dim { fill: var(--dim); } svg line { stroke: var(--line); }
 ``--ink``, ``--dim`` and ``--line`` are those of the page around them.
 """
 LABELS = {
-    "unplugging": "unplug VFs", "saving": "save VMs", "saved": "release VMs", "kexec": "kexec and boot",
-    "resuming": "enable VFs", "restoring": "restore VMs", "filling": "add other VFs",
+    "unplugging": "unplug VFs", "copying": "copy memory", "saving": "save VMs", "saved": "release VMs",
+    "kexec": "kexec and boot", "resuming": "enable VFs", "restoring": "restore VMs", "filling": "add other VFs",
     "checking": "look at VFs",
 }  # fmt: skip
 

@@ -37,6 +37,7 @@ With type and default, None without one.
 UNSET = {"bootindex": -1, "romfile": "", "failover_pair_id": "", "x-nv-gpudirect-clique": 255, "vf-token":
          "00000000-0000-0000-0000-000000000000"}  # fmt: skip
 """Values of properties without a default that nobody has set."""
+CAPABILITIES = ("auto-converge", "mapped-ram", "multifd", "x-ignore-shared")
 VERSION = {"qemu": {"major": 10, "minor": 0, "micro": 2}, "package": ""}
 
 
@@ -62,8 +63,20 @@ class Script:
     cont: str = "ok"
     blinks: int = 0
     blocked: list[str] = field(default_factory=list)
+    lacks: tuple[str, ...] = ()
+    copy: str = "busy"
     hotplugged: list[str] = field(default_factory=list)
     answers: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass
+class LiveCopy:
+    """A copy of a running guest, under way."""
+
+    path: str
+    offset: int
+    passes: int = 0
+    written: int = 0
 
 
 class QemuRefusalError(Exception):
@@ -84,9 +97,13 @@ class FakeQemu:
         incoming = "-incoming" in argv
         self.status = "inmigrate" if incoming else "running"
         self.guest: dict[str, Any] | None = None if incoming else {"boot": str(uuid.uuid4()), "n": 1}
-        self.migration: dict[str, str] = {}
-        self.capabilities = {"multifd": False, "mapped-ram": False}
-        self.parameters: dict[str, object] = {"max-bandwidth": 1 << 27, "mode": "normal", "tls-creds": ""}
+        self.migration: dict[str, Any] = {}
+        self.capabilities = dict.fromkeys(CAPABILITIES, False)
+        self.parameters: dict[str, Any] = {
+            "max-bandwidth": 1 << 27, "mode": "normal", "tls-creds": "", "multifd-channels": 2, "direct-io": False,
+            "downtime-limit": 300, "avail-switchover-bandwidth": 0,
+        }  # fmt: skip
+        self.copy: LiveCopy | None = None
         self.devices: dict[str, dict[str, Any]] = {}
         self.pending: set[str] = set()
         self.lock = threading.RLock()
@@ -304,10 +321,14 @@ class FakeQemu:
         self.status = "running"
 
     def do_migrate_set_capabilities(self, capabilities: list[dict[str, Any]]) -> None:
+        unknown = [one["capability"] for one in capabilities if one["capability"] in self.script.lacks]
+        if unknown:
+            raise QemuRefusalError(f"Parameter 'capability' does not accept value '{unknown[0]}'")
         self.capabilities |= {one["capability"]: one["state"] for one in capabilities}
 
     def do_query_migrate_capabilities(self) -> list[dict[str, Any]]:
-        return [{"capability": name, "state": on} for name, on in self.capabilities.items()]
+        have = {name: on for name, on in self.capabilities.items() if name not in self.script.lacks}
+        return [{"capability": name, "state": on} for name, on in have.items()]
 
     def do_query_migrate_parameters(self) -> dict[str, Any]:
         return dict(self.parameters)
@@ -318,23 +339,53 @@ class FakeQemu:
     def do_query_migrate(self) -> dict[str, Any]:
         if self.script.blocked and not self.migration:
             return {"blocked-reasons": self.script.blocked}
+        if self.copy is not None:
+            self._copy_on(self.copy)
         return dict(self.migration)
 
+    def _copy_on(self, copy: LiveCopy) -> None:
+        """Write for the time between two questions."""
+        held = int(self.parameters["max-bandwidth"]) < 1 << 20
+        if self.script.copy == "fails" and copy.passes > 1:
+            self.copy, self.migration = None, {"status": "failed", "error-desc": "No space left on device"}
+        elif self.status == "paused" or (self.script.copy == "idle" and copy.passes > 1):
+            self.copy = None
+            self._write(copy.path, copy.offset)
+        elif not held:
+            size = 64 << 20 if self.script.copy == "hot" else 256 << 20 >> min(28, 4 * copy.passes)
+            copy.passes, copy.written = copy.passes + 1, copy.written + size
+            self.migration = {"status": "active", "ram": {
+                "dirty-sync-count": copy.passes, "transferred": copy.written, "remaining": size,
+            }}  # fmt: skip
+
     def do_migrate(self, uri: str) -> None:
-        path = uri.removeprefix("file:")
+        path, offset = _file(uri)
         if self.script.migrate == "refused" or not os.path.isdir(os.path.dirname(path)):
             raise QemuRefusalError(f"Could not create '{path}': No such file or directory")
         if self.script.migrate == "fails":
             self.migration = {"status": "failed", "error-desc": "No space left on device"}
             return
         assert not self.devices, "a guest with VFs attached cannot be migrated"
-        assert not any(self.capabilities.values()), "the state would be of another form"
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(self.guest, file)
+        on = {name for name, state in self.capabilities.items() if state}
+        assert on <= {"mapped-ram", "multifd"}, "the state would be of another form"
+        if "mapped-ram" in on and self.status == "running":
+            self.copy = LiveCopy(path, offset)
+            self.migration = {"status": "setup"}
+            return
+        self._write(path, offset)
+
+    def _write(self, path: str, offset: int) -> None:
+        """Write the guest as it is now, behind what is there."""
+        state = {"guest": self.guest, "form": sorted(name for name, on in self.capabilities.items() if on)}
+        with open(path, "r+b" if os.path.exists(path) else "wb") as file:
+            file.truncate(offset)
+            file.seek(offset)
+            file.write(json.dumps(state).encode())
         self.migration = {"status": "completed"}
         self.status = "paused" if self.script.migrate == "stays" else "postmigrate"
 
     def do_migrate_cancel(self) -> None:
+        self.copy = None
         self.migration = {"status": "cancelled"}
 
     def do_migrate_incoming(self, uri: str, **_extra: object) -> None:
@@ -344,8 +395,15 @@ class FakeQemu:
         if self.script.incoming == "fails":
             self.migration = {"status": "failed", "error-desc": "load of migration failed: Invalid argument"}
             return
-        with open(uri.removeprefix("file:"), encoding="utf-8") as file:
-            self.guest = json.load(file)
+        path, offset = _file(uri)
+        with open(path, "rb") as file:
+            file.seek(offset)
+            state = json.load(file)
+        on = sorted(name for name, turned in self.capabilities.items() if turned)
+        if state["form"] != on:
+            self.migration = {"status": "failed", "error-desc": f"capabilities are {state['form']}, here {on}"}
+            return
+        self.guest = state["guest"]
         self.migration, self.status = {"status": "completed"}, "paused"
 
     def do_quit(self) -> None:
@@ -367,6 +425,12 @@ def drives(argv: list[str]) -> list[dict[str, str]]:
 def _send(stream: TextIO, value: dict[str, Any]) -> None:
     stream.write(json.dumps(value) + "\r\n")
     stream.flush()
+
+
+def _file(uri: str) -> tuple[str, int]:
+    """(path, offset) of a file: URI."""
+    path, _comma, offset = uri.removeprefix("file:").partition(",offset=")
+    return path, int(offset or 0)
 
 
 def _after(argv: list[str], option: str) -> str:

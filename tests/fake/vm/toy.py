@@ -68,11 +68,16 @@ class ToyBackend:
     def release(self, vm: ManifestVm, state: str) -> None:
         self.table[vm.name].released = True
 
+    def copy(self, vm: ManifestVm, state: str) -> None:
+        assert self.table[vm.name].released
+
     def save(self, vm: ManifestVm, state: str) -> Saved:
         assert self.table[vm.name].released
         self.table[vm.name].running = False
-        Path(state).write_text(json.dumps({"n": self.table[vm.name].n}))
-        return Saved(time.time(), time.time(), state_file.seal(state))
+        state_file.create(state)
+        with open(state, "ab") as file:
+            file.write(json.dumps({"n": self.table[vm.name].n}).encode())
+        return Saved(time.time(), time.time(), state_file.seal(state), form={"toy": True})
 
     def undo(self, vm: ManifestVm, state: str) -> None:
         self.table[vm.name].running, self.table[vm.name].released = True, False
@@ -91,9 +96,12 @@ class ToyBackend:
     def ready(self, vm: ManifestVm) -> None:
         pass
 
-    def restore(self, vm: ManifestVm, state: str, start: bool, before_run: Callable[[], None]) -> None:
+    def restore(
+        self, vm: ManifestVm, state: str, form: Mapping[str, Any], start: bool, before_run: Callable[[], None]
+    ) -> None:
+        assert form == {"toy": True}
         before_run()
-        n = json.loads(Path(state).read_text())["n"]
+        n = json.loads(Path(state).read_bytes()[state_file.HEADER :])["n"]
         self.table[vm.name] = ToyVm(n, vm.part["color"], vm.vfs[0].address)
 
     def set_clock(self, vm: ManifestVm) -> str:

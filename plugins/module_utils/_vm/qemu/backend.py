@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """VM backend `qemu`: saves VMs to files, with their VFs unplugged.
 
-VFs are unplugged while the guest runs; a save stops it and writes its state; a restore starts QEMU anew, loads the
-state, plugs the VFs and lets the guest run. Each step does what is left, by QEMU's own status, so that an interrupted
-save can be undone and an interrupted restore finished. Nothing here ends a QEMU whose state is not complete, durable
-and fingerprinted.
+VFs are unplugged while the guest runs, and its memory is copied where QEMU can do that; a save stops it and writes the
+rest of its state; a restore starts QEMU anew, loads the state, plugs the VFs and lets the guest run. Each step does
+what is left, by QEMU's own status, so that an interrupted save can be undone and an interrupted restore finished.
+Nothing here ends a QEMU whose state is not complete, durable and fingerprinted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from ..._model.deadlines import MONITOR_PAUSE_S, UNIT_PAUSE_S
+from ..._model.deadlines import UNIT_PAUSE_S
 from ..._model.errors import DeadlineError, SriovError
 from ..._model.state import PfState
 from ..._model.update_deadlines import AGENT_S
@@ -33,11 +33,13 @@ from . import agent, discovery, disks, migration, refusals, taps, threads
 from . import argv as _qemu_argv
 from . import probe as _qemu_probe
 from . import qmp as _qmp
-from .guest import Guest
+from .guest import STOPPED, Guest
 from .launch import Launch
+from .live_copy import LiveCopy
 from .part import QemuPart
 from .probe import Probe
 from .qmp import Qmp
+from .state_form import StateForm
 from .unplug import NOTE, Unplug
 
 
@@ -91,20 +93,26 @@ class QemuBackend:
             disks.require(self.sysfs, guest.qmp, guest.part.restore_argv, guest.part.cwd)
             _unplug(guest, state).release(devices)
 
+    def copy(self, vm: ManifestVm, state: str) -> None:
+        with self._guest(vm) as guest:
+            copy = _copy(guest, state)
+            guest.require_released(copied=copy.under_way())
+            copy.copy()
+
     def save(self, vm: ManifestVm, state: str) -> Saved:
         """Stop the guest, write and seal its state.
 
         QEMU stays: `undo` can undo it.
         """
         with self._guest(vm) as guest:
-            guest.require_released()
+            copy = _copy(guest, state)
+            guest.require_released(copy.under_way())
             disks.require(self.sysfs, guest.qmp, guest.part.restore_argv, guest.part.cwd)
-            migration.set_for_save(guest.qmp, f"{state}.settings")
-            stopped_at = self.now()
-            guest.migrate(state)
+            stopped_at = copy.finish(self.now)
+            form = migration.now(guest.qmp)
             images = disks.read(self.sysfs, guest.qmp, guest.part.restore_argv, guest.part.cwd)
-        fingerprint = state_file.seal(state)
-        return Saved(stopped_at, self.now(), fingerprint, images)
+        fingerprint = state_file.seal(state, self.deadlines.whole_hash)
+        return Saved(stopped_at, self.now(), fingerprint, images, form.to_dict())
 
     def undo(self, vm: ManifestVm, state: str) -> None:
         """Undo release and save in the QEMU that is still there.
@@ -114,7 +122,7 @@ class QemuBackend:
         with self._guest(vm) as guest:
             guest.cancel_migration()
             guest.go_on(may_leave=_unplug(guest, state).left())
-            migration.put_back(guest.qmp, f"{state}.settings")
+            migration.put_back(guest.qmp, f"{state}{migration.NOTE}")
         self.set_clock(vm)
 
     def settle(self, vm: ManifestVm, state: str) -> str | None:
@@ -132,15 +140,18 @@ class QemuBackend:
         """End the QEMU of a saved VM, until it is gone."""
         with self._guest(vm) as guest:
             status = guest.status()
-            if status != "postmigrate":
+            if status != STOPPED:
                 raise SriovError(f"VM {vm.name} is {status} after its save: it is not ended")
             self._quit(guest.qmp, vm)
 
     def ready(self, vm: ManifestVm) -> None:
         self._launch().wait(vm, QemuPart.of(vm).restore_argv)
 
-    def restore(self, vm: ManifestVm, state: str, start: bool, before_run: Callable[[], None]) -> None:
+    def restore(
+        self, vm: ManifestVm, state: str, form: Mapping[str, Any], start: bool, before_run: Callable[[], None]
+    ) -> None:
         """Restore a guest in a started, or adopted, QEMU."""
+        written = StateForm.parse(form, f"form of VM {vm.name}")
         if start:
             self.start(vm, QemuPart.of(vm).restore_argv)
         with self._wait_for_guest(vm) as guest:
@@ -148,7 +159,7 @@ class QemuBackend:
             if guest.status() != "running":
                 self._set_again(vm, guest)
             if incoming:
-                guest.load(state)
+                guest.load(state, written)
             guest.go_on(before_run, loaded=incoming)
 
     def set_clock(self, vm: ManifestVm) -> str:
@@ -170,7 +181,7 @@ class QemuBackend:
                     return False
                 self._quit(guest.qmp, vm)
         except SriovError:
-            return not self._active(vm)
+            return not self._launch().active(vm)
         return True
 
     def cold_start(self, vm: ManifestVm) -> None:
@@ -203,20 +214,8 @@ class QemuBackend:
     @contextmanager
     def _wait_for_guest(self, vm: ManifestVm) -> Iterator[Guest]:
         part = QemuPart.of(vm)
-        with self._wait_for_qmp(vm, part.qmp) as qmp:
+        with self._launch().monitor(vm, lambda: self._connect(part.qmp)) as qmp:
             yield Guest(qmp, vm, part, self.deadlines, self.sleep)
-
-    def _wait_for_qmp(self, vm: ManifestVm, path: str) -> Qmp:
-        until = time.monotonic() + self.deadlines.start_s
-        while True:
-            try:
-                return self._connect(path)
-            except SriovError as error:
-                if time.monotonic() >= until:
-                    raise DeadlineError(f"VM {vm.name}: {error} after {self.deadlines.start_s:g} s") from error
-                if not self._active(vm):
-                    raise SriovError(f"VM {vm.name}: its QEMU ended at once; see journalctl -u {vm.unit}") from error
-                self.sleep(MONITOR_PAUSE_S)
 
     def _quit(self, qmp: Qmp, vm: ManifestVm) -> None:
         pid = qmp.pid
@@ -233,16 +232,16 @@ class QemuBackend:
         taps.set_again(self.sysfs, self.run, guest.qmp.pid, part.argv, part.taps)
         threads.pin(guest.qmp, self.run, part.pins)
 
-    def _active(self, vm: ManifestVm) -> bool:
-        state = self.run(["systemctl", "show", "--property=ActiveState", "--value", vm.unit])
-        return state.strip() not in ("inactive", "failed")
-
     def _until(self, done: Callable[[], bool], what: str) -> None:
         until = time.monotonic() + self.deadlines.answer_s
         while not done():
             if time.monotonic() >= until:
                 raise DeadlineError(f"gave up waiting for {what}")
             self.sleep(UNIT_PAUSE_S)
+
+
+def _copy(guest: Guest, state: str) -> LiveCopy:
+    return LiveCopy(guest, state, f"{state}{migration.NOTE}")
 
 
 def _unplug(guest: Guest, state: str) -> Unplug:

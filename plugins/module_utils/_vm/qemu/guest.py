@@ -15,13 +15,18 @@ from dataclasses import dataclass
 
 from ..._model.deadlines import MONITOR_PAUSE_S
 from ..._model.errors import DeadlineError, SriovError
+from .. import state_file
 from ..backend import Deadlines, NeverRanError
 from ..record import ManifestVm
+from . import migration
 from . import qmp as _qmp
 from .devices import GuestDevice, vfio_devices
 from .part import QemuPart
 from .qmp import Qmp, QmpClosedError, QmpError
+from .state_form import StateForm
 
+STOPPED, FINISHING = "postmigrate", "finish-migrate"
+"""Status of a guest whose state is complete, and a moment before."""
 MIGRATING = ("active", "setup", "device", "pre-switchover")
 
 
@@ -54,29 +59,36 @@ class Guest:
             )
         self._require_running()
 
-    def require_released(self) -> None:
+    def require_released(self, copied: bool = False) -> None:
         """Require a running VM without any VF.
 
-        Raises `SriovError`: somebody plugged one again, or stopped it.
+        ``copied``: its memory is being copied, at whose end QEMU stops it. Raises `SriovError`: somebody plugged one
+        again, or stopped it.
         """
         have = sorted(f"{device.address} ({device.handle})" for device in self.devices())
         if have:
             raise SriovError(f"VM {self.vm.name} has VF {', '.join(have)} although it released all: it is not saved")
-        self._require_running()
+        self._require_running((STOPPED, FINISHING) if copied else ())
 
-    def _require_running(self) -> None:
+    def _require_running(self, others: Collection[str] = ()) -> None:
         status = self.status()
-        if status != "running":
+        if status != "running" and status not in others:
             raise SriovError(f"VM {self.vm.name} is {status}, not running: it is not saved")
 
     def migrate(self, state: str) -> None:
         """Stop the guest and write it to the file ``state``."""
         self.qmp.execute("stop")
-        self.qmp.execute("migrate", uri=f"file:{state}")
+        self.qmp.execute("migrate", uri=uri(state))
+        self.finish_migration()
+
+    def finish_migration(self) -> None:
+        """Wait until the state of a stopped guest is complete."""
         _qmp.poll_migration(self.qmp, self.deadlines.migrate_s, self.sleep)
-        status = self.status()
-        if status != "postmigrate":
-            raise SriovError(f"the migration is complete but QEMU is {status}, expected postmigrate")
+        until = time.monotonic() + self.deadlines.answer_s
+        while (status := self.status()) == FINISHING and time.monotonic() < until:
+            self.sleep(MONITOR_PAUSE_S)  # it says completed a moment before
+        if status != STOPPED:
+            raise SriovError(f"the migration is complete but QEMU is {status}, expected {STOPPED}")
 
     def power_down(self) -> None:
         """Press the power button, and wait until QEMU ends.
@@ -103,14 +115,15 @@ class Guest:
         except SriovError:
             return
 
-    def load(self, state: str) -> None:
+    def load(self, state: str, form: StateForm) -> None:
         """Load the guest from the file ``state``, waiting for the end.
 
         A load that has begun already is not begun again.
         """
         if self.qmp.execute("query-migrate").get("status", "none") == "none":
+            migration.set_for_load(self.qmp, form)
             extra = {"exit-on-error": False} if self.qmp.version >= (9, 1, 0) else {}
-            self.qmp.execute("migrate-incoming", uri=f"file:{state}", **extra)
+            self.qmp.execute("migrate-incoming", uri=uri(state), **extra)
         _qmp.poll_migration(self.qmp, self.deadlines.migrate_s, self.sleep)
 
     def go_on(
@@ -166,3 +179,8 @@ class Guest:
                 if "busy" not in error.description or time.monotonic() >= until:
                     raise
                 self.sleep(MONITOR_PAUSE_S)
+
+
+def uri(state: str) -> str:
+    """QEMU's name of a state behind our header (docs/devel/migration/main.rst of QEMU)."""
+    return f"file:{state},offset={state_file.HEADER}"

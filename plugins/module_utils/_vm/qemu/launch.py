@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..._model.deadlines import MONITOR_PAUSE_S
-from ..._model.errors import DeadlineError
+from ..._model.errors import DeadlineError, SriovError
 from ..._system.process import Run
 from ..._system.sysfs import Sysfs
 from ..record import ManifestVm
 from . import argv as _argv
 from .needs import BRIDGE, Need
 from .part import QemuPart
+from .qmp import Qmp
 
 
 @dataclass(frozen=True)
@@ -58,3 +59,24 @@ class Launch:
                 if time.monotonic() >= until:
                     raise DeadlineError(f"gave up waiting for {need} of VM {vm.name}")
                 self.sleep(MONITOR_PAUSE_S)
+
+    def monitor(self, vm: ManifestVm, connect: Callable[[], Qmp]) -> Qmp:
+        """Wait for the monitor of a QEMU that was started.
+
+        Raises `DeadlineError` after ``start_s``, `SriovError` for one that has ended.
+        """
+        until = time.monotonic() + self.start_s
+        while True:
+            try:
+                return connect()
+            except SriovError as error:
+                if time.monotonic() >= until:
+                    raise DeadlineError(f"VM {vm.name}: {error} after {self.start_s:g} s") from error
+                if not self.active(vm):
+                    raise SriovError(f"VM {vm.name}: its QEMU ended at once; see journalctl -u {vm.unit}") from error
+                self.sleep(MONITOR_PAUSE_S)
+
+    def active(self, vm: ManifestVm) -> bool:
+        """Whether the VM's unit runs, by systemd."""
+        state = self.run(["systemctl", "show", "--property=ActiveState", "--value", vm.unit])
+        return state.strip() not in ("inactive", "failed")

@@ -13,34 +13,63 @@ from typing import Any
 from ..._model.errors import SriovError
 from ..._system import durable
 from .qmp import Qmp
+from .state_form import STREAM, StateForm, capabilities
 
+NOTE = ".settings"
+"""End of the name of a note with the settings before."""
 FAST = 10**12
 """Bytes a second for a stopped guest.
 
 The default of 128 MiB/s is for networks.
 """
 PARAMETERS: dict[str, Any] = {
-    "max-bandwidth": FAST, "mode": "normal", "tls-creds": "", "tls-hostname": "", "direct-io": False,
+    "max-bandwidth": FAST, "mode": "normal", "tls-creds": "", "tls-hostname": "", "multifd-compression": "none",
+    "zero-page-detection": "multifd", "downtime-limit": 1, "avail-switchover-bandwidth": 1000,
 }  # fmt: skip
 """Parameters of a save to a file (qapi/migration.json).
 
-Those that a QEMU lacks are left out.
+Those that a QEMU lacks are left out. By the last two QEMU never takes the rest for small enough to stop the guest for
+it: it is stopped when all VMs are copied.
 """
 
 
-def set_for_save(qmp: Qmp, note: str) -> None:
-    """Turn all capabilities off and set `PARAMETERS`.
+def set_for_save(qmp: Qmp, note: str, form: StateForm = STREAM) -> None:
+    """Set all capabilities and parameters for a form, others off.
 
     Different ones are in the file ``note`` before. A note that is there already is of an earlier try, and stays.
     """
-    capabilities = {one["capability"]: one["state"] for one in qmp.execute("query-migrate-capabilities")}
-    parameters = qmp.execute("query-migrate-parameters")
-    before = {name: parameters[name] for name, value in PARAMETERS.items() if parameters.get(name, value) != value}
+    have, parameters = capabilities(qmp), qmp.execute("query-migrate-parameters")
+    wanted = {**PARAMETERS, **form.parameters()}
+    before = {name: parameters[name] for name, value in wanted.items() if parameters.get(name, value) != value}
     if durable.read_json(note) is None:
-        durable.write_json(note, {"on": [name for name, on in capabilities.items() if on], "parameters": before})
-    qmp.execute("migrate-set-capabilities", capabilities=[_capability(name, False) for name in capabilities])
+        durable.write_json(note, {"on": [name for name, on in have.items() if on], "parameters": before})
+    _set(qmp, have, form)
     if before:
-        qmp.execute("migrate-set-parameters", **{name: PARAMETERS[name] for name in before})
+        qmp.execute("migrate-set-parameters", **{name: wanted[name] for name in before})
+
+
+def set_for_load(qmp: Qmp, form: StateForm) -> None:
+    """Set what a QEMU needs to load a state.
+
+    Raises `SriovError` when it lacks something.
+    """
+    form.require(qmp)
+    _set(qmp, capabilities(qmp), form)
+    parameters, wanted = qmp.execute("query-migrate-parameters"), form.parameters()
+    different = {name: value for name, value in wanted.items() if parameters.get(name, value) != value}
+    if different:
+        qmp.execute("migrate-set-parameters", **different)
+
+
+def now(qmp: Qmp) -> StateForm:
+    """The form that is set now."""
+    on = tuple(name for name, state in capabilities(qmp).items() if state)
+    parameters = qmp.execute("query-migrate-parameters")
+    channels = int(parameters.get("multifd-channels", 0)) if "multifd" in on else 0
+    return StateForm.parse(
+        {"capabilities": sorted(on), "channels": channels, "direct": parameters.get("direct-io", False)},
+        f"QEMU {qmp.pid}",
+    )
 
 
 def put_back(qmp: Qmp, note: str) -> None:
@@ -49,7 +78,8 @@ def put_back(qmp: Qmp, note: str) -> None:
     if before is None:
         return
     try:
-        qmp.execute("migrate-set-capabilities", capabilities=[_capability(name, True) for name in before["on"]])
+        names = capabilities(qmp)
+        qmp.execute("migrate-set-capabilities", capabilities=[_one(name, name in before["on"]) for name in names])
         if before["parameters"]:
             qmp.execute("migrate-set-parameters", **before["parameters"])
     except SriovError as error:
@@ -57,5 +87,10 @@ def put_back(qmp: Qmp, note: str) -> None:
     durable.remove(note)
 
 
-def _capability(name: str, on: bool) -> dict[str, Any]:
+def _set(qmp: Qmp, have: dict[str, bool], form: StateForm) -> None:
+    """Set all capabilities at once, as QEMU judges their combination."""
+    qmp.execute("migrate-set-capabilities", capabilities=[_one(name, name in form.capabilities) for name in have])
+
+
+def _one(name: str, on: bool) -> dict[str, Any]:
     return {"capability": name, "state": on}

@@ -20,6 +20,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
     RefusedError,
 )
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import update_folder
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.state_file import NO_FILE
 from tests.fake.linux.pf import FakePf
 from tests.fake.vm.node import FakeNode
 from tests.fake.vm.update import arm, request
@@ -84,7 +85,7 @@ def test_cancelling_looks_before_it_undoes(node: FakeNode, pf: FakePf) -> None:
     """A state that somebody needs is not deleted, whoever left it."""
     arm(node)
     node.live.folder.make_vm("old")
-    _claim.store(node.live.folder.vm("old"), _claim.Claim("m", "old", "saved", "b", "u", 1.0, 2, "ab", 0.5, 0.7))
+    _claim.store(node.live.folder.vm("old"), _claim.Claim("m", "old", "saved", "b", "u", 1.0, NO_FILE, 0.5, 0.7))
     with pytest.raises(RefusedError, match="saved states of old would be lost"):
         _live_arm.cancel(node.live)
     assert node.live.kexec.loaded()

@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import claim as _claim
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.claim import Claim
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, RefusedError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.state_file import Fingerprint
 
 STATES = ("saved", "claimed", "running", "failed", "needs-cold-start", "acknowledged")
 ALLOWED = {
@@ -27,10 +28,11 @@ ALLOWED = {
     ("failed", "claimed"), ("failed", "needs-cold-start"), ("failed", "acknowledged"),
     ("needs-cold-start", "running"), ("needs-cold-start", "acknowledged"),
 }  # fmt: skip
+SEALED = Fingerprint(10, "cd" * 16, "ab" * 32, False, 5, 6)
 
 
 def claim(state: str = "saved", boot_id: str = "old", manifest: str = "m1") -> Claim:
-    return Claim(manifest, "web1", state, boot_id, "web1.service", 5.0, 10, "ab" * 32, 3.0, 4.0)
+    return Claim(manifest, "web1", state, boot_id, "web1.service", 5.0, SEALED, 3.0, 4.0, form={"a": 1})
 
 
 @pytest.mark.parametrize(("old", "new"), list(itertools.product(STATES, STATES)))
@@ -38,7 +40,7 @@ def test_every_step(old: str, new: str) -> None:
     if (old, new) in ALLOWED:
         after = _claim.advance(claim(old), new, "new", 9.0, "why")
         assert (after.state, after.boot_id, after.time, after.error) == (new, "new", 9.0, "why")
-        assert (after.sha256, after.paused_at) == ("ab" * 32, 3.0)
+        assert (after.fingerprint, after.form, after.paused_at) == (SEALED, {"a": 1}, 3.0)
     else:
         with pytest.raises(RefusedError, match=f"its claim is {old}, it cannot become {new}"):
             _claim.advance(claim(old), new, "new", 9.0)
@@ -126,19 +128,19 @@ def test_round_trip_on_disk(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": 1}, "schema 1, this version knows 2; finish that update with the version that saved the VM"),
-        ({"schema": None}, "schema None, this version knows 2"),
+        ({"schema": 2}, "schema 2, this version knows 3; finish that update with the version that saved the VM"),
+        ({"schema": None}, "schema None, this version knows 3"),
         ({"state": "eaten"}, "'eaten' is no state"),
         ({"more": 1}, "not a claim"),
-        ({"sha256": None}, "not a claim"),
+        ({"form": None}, "not a claim"),
     ],
 )
 def test_damaged_claims_are_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
     _claim.store(str(tmp_path), claim())
     path = tmp_path / "claim.json"
     data = {**json.loads(path.read_text()), **change}
-    if data["sha256"] is None:
-        del data["sha256"]
+    if data["form"] is None:
+        del data["form"]
     path.write_text(json.dumps(data))
     with pytest.raises(BadInputError, match=message):
         _claim.load(str(tmp_path))

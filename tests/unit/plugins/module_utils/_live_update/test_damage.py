@@ -21,6 +21,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, SriovError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import durable
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.state_file import NO_FILE
 from tests.fake.linux.pf import FakePf
 from tests.fake.vm.node import FakeNode
 from tests.fake.vm.update import arm, jump, live, phase, request, result
@@ -76,8 +77,10 @@ def test_abort_with_a_damaged_claim(other: FakeNode, text: bytes) -> None:
         ("state", []),
         ("state", "gone"),
         ("time", "now"),
-        ("size", 1.5),
-        ("size", True),
+        ("form", 1.5),
+        ("form", True),
+        ("fingerprint", 3),
+        ("fingerprint", {"size": 1}),
         ("vm", None),
         ("error", 3),
         ("images", {}),
@@ -86,7 +89,7 @@ def test_abort_with_a_damaged_claim(other: FakeNode, text: bytes) -> None:
     ],
 )
 def test_a_claim_of_wrong_types(tmp_path: Path, key: str, value: object) -> None:
-    good = _claim.Claim("m", "web1", "saved", "b", "u", 1.0, 2, "ab", 0.5, 0.7)
+    good = _claim.Claim("m", "web1", "saved", "b", "u", 1.0, NO_FILE, 0.5, 0.7)
     _claim.store(str(tmp_path), good)
     assert _claim.load(str(tmp_path)) == good
     path = _claim.path(str(tmp_path))

@@ -21,6 +21,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.claim 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.options import Options
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import ToolError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.images import Image
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.state_file import NO_FILE
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.vm_facts import VmFacts
 from tests.fake.vm.node import FakeNode, Rebooted
 from tests.fake.vm.update import OPTIONS, arm, claim, jump, live, phase, request, result
@@ -271,7 +272,7 @@ def test_an_aborted_save_compares_nothing(disked: FakeNode) -> None:
 
 
 def test_doubts_about_each_kind_of_image() -> None:
-    base = Claim("m", "v", _claim.SAVED, "b", "u", 1.0, 2, "ab", 100.0, 100.0)
+    base = Claim("m", "v", _claim.SAVED, "b", "u", 1.0, NO_FILE, 100.0, 100.0)
     images = {
         Image("/a", "file", "local"): 0, Image("/a", "file", "shared"): 1, Image("/dev/a", "block", "unknown"): 0,
         Image("/dev/a", "block", "shared"): 1, Image("rbd:p/i", "unchecked", "shared"): 1,

@@ -21,7 +21,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.backend im
 
 
 def test_options_are_the_deadlines_of_backends(tmp_path: Path) -> None:
-    given = {item.name: number + 0.5 for number, item in enumerate(fields(Deadlines))}
+    given = {item.name: number + 0.5 if item.type == "float" else True for number, item in enumerate(fields(Deadlines))}
     host = machine.real(Sysfs(str(tmp_path)), parse(given), lambda _line: None)
     (backend,) = host.backends.values()
     assert isinstance(backend, QemuBackend)

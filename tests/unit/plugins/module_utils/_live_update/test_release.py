@@ -43,7 +43,7 @@ def four(node: FakeNode, pf: FakePf) -> FakeNode:
 
 def patience(node: FakeNode, **seconds: float) -> None:
     """Set deadlines of the backend, with time for a busy machine."""
-    usual = {"shutdown_s": 20.0, "migrate_s": 20.0, "start_s": 20.0, "answer_s": 20.0}
+    usual: dict[str, Any] = {"shutdown_s": 20.0, "migrate_s": 20.0, "start_s": 20.0, "answer_s": 20.0}
     object.__setattr__(node.qemu, "deadlines", replace(DEADLINES, **{**usual, **seconds}))
 
 

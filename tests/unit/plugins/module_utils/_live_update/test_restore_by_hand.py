@@ -22,6 +22,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
     ToolError,
 )
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.state_file import NO_FILE
 from tests.fake.linux.pf import FakePf
 from tests.fake.vm.node import FakeNode, Rebooted
 from tests.fake.vm.update import OPTIONS, Killed, arm, claim, jump, live, phase, result
@@ -236,7 +237,7 @@ def test_forgetting_looks_before_it_undoes(pair: FakeNode, why: str) -> None:
     arm(pair)
     if why == "states":
         pair.live.folder.make_vm("old")
-        _claim.store(pair.live.folder.vm("old"), _claim.Claim("m", "old", "saved", "b", "u", 1.0, 2, "ab", 0.5, 0.7))
+        _claim.store(pair.live.folder.vm("old"), _claim.Claim("m", "old", "saved", "b", "u", 1.0, NO_FILE, 0.5, 0.7))
     with pytest.raises(SriovError, match=r"saved states of old would be lost|VM web9 has no saved state here"):
         way_out.forget(pair.live, ["web9"] if why == "names" else [])
     assert pair.live.kexec.loaded()

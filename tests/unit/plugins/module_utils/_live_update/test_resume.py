@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,7 +72,7 @@ def test_result_has_what_the_report_needs(node: FakeNode, pf: FakePf) -> None:
     assert found["present_ids_at_last_restore"] == {pf.address: [6], nvme.address: []}
     assert found["vfs_present_at_end"] == {pf.address: 7, nvme.address: 5}
     names = [item["name"] for item in found["phases"]]
-    assert names == ["unplugging", "saving", "saved", "kexec", "resuming", "restoring", "filling"]
+    assert names == ["unplugging", "copying", "saving", "saved", "kexec", "resuming", "restoring", "filling"]
     times = [moment for item in found["phases"] for moment in (item["start"], item["end"])]
     assert times == sorted(times)
     vm = found["vms"][0]
@@ -116,13 +117,15 @@ def test_so_many_vms_are_restored_at_once(node: FakeNode) -> None:
     restore, lock, order, most = node.qemu.restore, threading.Lock(), list[str](), list[int]()
     running: set[str] = set()
 
-    def watched(vm: ManifestVm, state: str, start: bool, before_run: Callable[[], None]) -> None:
+    def watched(
+        vm: ManifestVm, state: str, form: Mapping[str, Any], start: bool, before_run: Callable[[], None]
+    ) -> None:
         with lock:
             order.append(vm.name)
             running.add(vm.name)
             most.append(len(running))
         time.sleep(0.1)
-        restore(vm, state, start, before_run)
+        restore(vm, state, form, start, before_run)
         with lock:
             running.remove(vm.name)
 
@@ -213,11 +216,11 @@ def test_damaged_state_is_never_loaded(node: FakeNode, pf: FakePf) -> None:
     jump(node)
     state = Path(node.live.folder.state("web1"))
     data = bytearray(state.read_bytes())
-    data[3] ^= 1
+    data[-3] ^= 1
     state.write_bytes(data)
     assert resume.resume(node.live) == "failed"
     assert node.live_vm("web1") is None
-    assert "sha256" in result(node)["vms"][0]["error"]
+    assert "it was written to, or put there" in result(node)["vms"][0]["error"]
     assert claim(node).state == "saved"
 
 
@@ -251,8 +254,10 @@ def test_resume_killed_when_the_guest_goes_on_never_restores_it_again(node: Fake
     jump(node)
     restore = node.qemu.restore
 
-    def restore_and_die(vm: ManifestVm, state: str, start: bool, before_run: Callable[[], None]) -> None:
-        restore(vm, state, start, before_run)
+    def restore_and_die(
+        vm: ManifestVm, state: str, form: Mapping[str, Any], start: bool, before_run: Callable[[], None]
+    ) -> None:
+        restore(vm, state, form, start, before_run)
         raise Killed
 
     object.__setattr__(node.qemu, "restore", restore_and_die)

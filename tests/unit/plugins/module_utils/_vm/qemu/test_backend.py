@@ -49,10 +49,10 @@ def test_save_undo_save_release_restore(machine: Machine) -> None:
     machine.processes[0].wait(10)
     state_file.verify(state, saved.fingerprint)
     order: list[str] = []
-    machine.backend.restore(vm, state, True, lambda: order.append("before"))
+    machine.backend.restore(vm, state, {}, True, lambda: order.append("before"))
     assert order == ["before"]
     assert machine.status() == "running"
-    machine.backend.restore(vm, state, False, lambda: order.append("again"))
+    machine.backend.restore(vm, state, {}, False, lambda: order.append("again"))
     assert order == ["before"]
 
 
@@ -65,15 +65,15 @@ def test_damaged_state_is_an_error_with_qemus_words_and_can_be_tried_again(machi
     with pytest.raises(BadInputError, match="were saved"):
         state_file.verify(str(state), saved.fingerprint)
     with pytest.raises(SriovError):
-        machine.backend.restore(vm, str(state), True, lambda: None)
+        machine.backend.restore(vm, str(state), {}, True, lambda: None)
     assert machine.backend.withdraw(vm)
     state.write_bytes(good)
-    machine.backend.restore(vm, str(state), True, lambda: None)
+    machine.backend.restore(vm, str(state), {}, True, lambda: None)
 
 
 def test_save_to_a_place_that_does_not_exist_leaves_it_to_be_continued(machine: Machine) -> None:
     vm = machine.vm({})
-    with pytest.raises(SriovError, match=r"cannot write .*none/state"):
+    with pytest.raises(SriovError, match=r"cannot create .*none/state"):
         machine.backend.save(vm, str(machine.folder / "none/state"))
     machine.backend.undo(vm, str(machine.folder / "none/state"))
     assert machine.status() == "running"
@@ -106,7 +106,7 @@ def test_what_others_left_on_is_not_inherited(machine: Machine) -> None:
     machine.backend.save(vm, state)
     assert capabilities(machine) == set()
     machine.backend.discard(vm)
-    machine.backend.restore(vm, state, True, lambda: None)
+    machine.backend.restore(vm, state, {}, True, lambda: None)
     assert machine.status() == "running"
 
 
@@ -197,4 +197,4 @@ def test_wrong_argv_ends_at_once_with_where_to_look(machine: Machine) -> None:
     machine.backend.discard(vm)
     machine.backend.start(vm, [*QemuPart.of(vm).restore_argv, "-no-such-option"])
     with pytest.raises(SriovError, match=r"its QEMU ended at once; see journalctl -u real\.service"):
-        machine.backend.restore(vm, str(machine.folder / "state"), False, lambda: None)
+        machine.backend.restore(vm, str(machine.folder / "state"), {}, False, lambda: None)

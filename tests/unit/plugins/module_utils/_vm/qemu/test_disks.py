@@ -194,11 +194,11 @@ def test_nothing_changes_from_the_last_flush_to_the_first_instruction(machine: M
         raise SriovError("not now")
 
     with pytest.raises(SriovError, match="not now"):
-        machine.backend.restore(vm, state, True, never)
+        machine.backend.restore(vm, state, {}, True, never)
     assert machine.backend.withdraw(vm)
     machine.processes[-1].wait(10)
     assert changed(saved) == []
-    machine.backend.restore(vm, state, True, lambda: None)
+    machine.backend.restore(vm, state, {}, True, lambda: None)
     settled(machine, lambda: changed(saved) == ["over.qcow2"])
 
 

@@ -19,7 +19,7 @@ from tests.fake.vm.update import arm, claim, jump, live, result
 
 
 def saved(node: FakeNode) -> tuple[Manifest, Path]:
-    """The VM, saved by itself; its manifest and its state."""
+    """The VM, saved as a stream; its manifest and its state."""
     manifest = arm(node)
     state = node.host.root / "state"
     node.qemu.release(manifest.vms[0], str(state))
@@ -104,7 +104,7 @@ def test_a_start_that_is_refused_later_is_no_proof(node: FakeNode, pf: FakePf) -
     manifest = manifest_file.load(node.live.folder.path)
     assert manifest is not None
     with pytest.raises(QmpError):
-        node.qemu.restore(manifest.vms[0], node.live.folder.state("web1"), False, lambda: None)
+        node.qemu.restore(manifest.vms[0], node.live.folder.state("web1"), {}, False, lambda: None)
     assert claim(node).state == "running"
 
 
@@ -123,8 +123,8 @@ def test_before_run_is_called_once(node: FakeNode, pf: FakePf) -> None:
     manifest, state = saved(node)
     node.qemu.discard(manifest.vms[0])
     calls: list[str] = []
-    node.qemu.restore(manifest.vms[0], str(state), True, lambda: calls.append(live(node).status))
-    node.qemu.restore(manifest.vms[0], str(state), False, lambda: calls.append("again"))
+    node.qemu.restore(manifest.vms[0], str(state), {}, True, lambda: calls.append(live(node).status))
+    node.qemu.restore(manifest.vms[0], str(state), {}, False, lambda: calls.append("again"))
     assert calls == ["paused"]
 
 

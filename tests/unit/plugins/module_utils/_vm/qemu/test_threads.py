@@ -69,7 +69,7 @@ def test_virtual_cpus_of_a_real_qemu() -> None:
         machine.backend.save(vm, state)
         machine.reap()
         machine.backend.discard(vm)
-        machine.backend.restore(vm, state, True, lambda: None)
+        machine.backend.restore(vm, state, {}, True, lambda: None)
         with _qmp.connect(machine.qmp) as qmp:
             assert threads.pinned(Sysfs(), machine.processes[-1].pid, threads.read(qmp)) == {"CPU 0": "0"}
 

@@ -1,0 +1,28 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Copying the memory of all VMs while they run.
+
+The VMs share a disk. Whoever is copied first would stand still until the last one is, so all run on until all are
+copied; then what they have written to meanwhile is copied, in a short time of which all have the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .._system import update_folder
+from .._vm.record import ManifestVm
+from .at_once import each
+from .machine import LiveHost
+from .status import Progress
+
+
+def copy_all(host: LiveHost, vms: Sequence[ManifestVm], progress: Progress) -> None:
+    """Copy memory of all VMs, twice where there are several.
+
+    Raises `SriovError` with the failures of all; nobody was stopped then.
+    """
+    progress.enter(update_folder.COPYING)
+    for _again in range(min(2, len(vms))):
+        each(vms, lambda vm: host.backend(vm).copy(vm, host.folder.state(vm.name)))

@@ -1,0 +1,152 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Copying a guest's memory to its file while it runs.
+
+QEMU writes all of it, then again what the guest has written to meanwhile, pass after pass. Once passes are short, or
+do not get shorter, it is held: nearly nothing is written until the guest is stopped, with the others. QEMU cannot be
+kept from ending by itself when a whole pass found nothing (migration/migration.c, migration_iteration_run): a guest
+that does nothing stands still as soon as it is copied. Measured on QEMU 10.0.2 (`test_live_copy_real.py`).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ..._model.deadlines import MONITOR_PAUSE_S
+from ..._model.errors import SriovError
+from .. import state_file
+from . import migration, state_form
+from .guest import FINISHING, MIGRATING, STOPPED, Guest, uri
+
+SMALL = 32 << 20
+"""Bytes of a pass few enough for the pause."""
+SHORTER, PASSES = 0.7, 10
+"""Part of the pass before: one no shorter is the last.
+
+So is the tenth.
+"""
+HELD = 10
+"""Bytes a second of a migration that is held.
+
+0 would be no limit.
+"""
+WINDOW_S = 0.12
+"""QEMU looks at a new limit once in 100 ms (migration/migration.c, BUFFER_DELAY)."""
+
+
+class Pass(NamedTuple):
+    """A pass over memory.
+
+    ``number``: from 1 on; ``written``: bytes until its begin; ``length``: bytes of the one before it.
+    """
+
+    number: int
+    written: int
+    length: float
+
+    def after(self, answer: Mapping[str, Any]) -> Pass:
+        """The pass of an answer of query-migrate, maybe this one still."""
+        ram = answer.get("ram", {})
+        number, written = int(ram.get("dirty-sync-count", 0)), int(ram.get("transferred", 0))
+        ended = number - self.number
+        return Pass(number, written, (written - self.written) / ended) if ended > 0 else self
+
+    def is_last(self, before: Pass, first: int) -> bool:
+        """Whether more passes after it would not help."""
+        return self.length <= SMALL or self.length > SHORTER * before.length or self.number - first >= PASSES
+
+
+@dataclass(frozen=True)
+class LiveCopy:
+    """``state``: the file; ``note``: of the migration settings before."""
+
+    guest: Guest
+    state: str
+    note: str
+
+    def under_way(self) -> bool:
+        """Whether this guest's memory is being copied, or is complete.
+
+        A migration that was undone, or that somebody else began, is no copy of ours.
+        """
+        if not os.path.exists(self.note) or not state_form.capabilities(self.guest.qmp).get(state_form.MAPPED):
+            return False
+        status = self._query().get("status")
+        return status in MIGRATING or (status == "completed" and self.guest.status() in (STOPPED, FINISHING))
+
+    def copy(self) -> None:
+        """Copy memory until little is left, then make that durable.
+
+        Again, when it is held already: what was written to since. Nothing where QEMU cannot do it.
+        """
+        if not self.under_way() and not self._begin():
+            return
+        self._limit(migration.FAST)
+        self._until_short()
+        self._limit(HELD)
+        state_file.flush(self.state)
+
+    def finish(self, now: Callable[[], float]) -> float:
+        """Stop the guest and write the rest, or all of it.
+
+        ``now``: clock in seconds since the epoch; returns when it stopped.
+        """
+        if self.under_way():
+            return self._end(now)
+        state_file.create(self.state)
+        migration.set_for_save(self.guest.qmp, self.note)
+        stopped_at = now()
+        self.guest.migrate(self.state)
+        return stopped_at
+
+    def _end(self, now: Callable[[], float]) -> float:
+        """End a copy: what was written to while it was held, first."""
+        self._limit(migration.FAST)
+        self.guest.sleep(WINDOW_S)
+        ran, stopped_at = self.guest.status() == "running", now()
+        if ran:
+            self.guest.qmp.execute("stop")
+        self.guest.finish_migration()
+        return stopped_at if ran else min(stopped_at, os.stat(self.state).st_mtime)
+
+    def _begin(self) -> bool:
+        qmp = self.guest.qmp
+        form = state_form.best(qmp, os.path.dirname(self.state))
+        if not form.live:
+            return False
+        state_file.create(self.state)
+        migration.set_for_save(qmp, self.note, form)
+        qmp.execute("migrate", uri=uri(self.state))
+        return True
+
+    def _until_short(self) -> None:
+        """Wait for the last pass, or for the deadline.
+
+        Raises `SriovError` with QEMU's reason for a copy that failed.
+        """
+        until, first, seen = time.monotonic() + self.guest.deadlines.copy_s, -1, Pass(0, 0, math.inf)
+        while time.monotonic() < until:
+            answer = self._query()
+            if answer.get("status") == "completed":
+                return
+            if answer.get("status") not in MIGRATING:
+                raise SriovError(f"copying its memory {answer.get('status')}: {answer.get('error-desc', 'no reason')}")
+            now = seen.after(answer)
+            first = now.number if first < 0 else first
+            if now.number > max(2, first + 1) and now.number != seen.number and now.is_last(seen, first):
+                return
+            seen = now
+            self.guest.sleep(MONITOR_PAUSE_S)
+
+    def _query(self) -> dict[str, Any]:
+        return dict(self.guest.qmp.execute("query-migrate"))
+
+    def _limit(self, rate: int) -> None:
+        """Set bytes a second; for a migration under way too."""
+        self.guest.qmp.execute("migrate-set-parameters", **{"max-bandwidth": rate})
