@@ -227,7 +227,7 @@ failed_pfs:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._ansible import sriov_module
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._ansible import sriov_module, vf_module
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._ansible.module import finish
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import process
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
@@ -243,7 +243,7 @@ def main(sysfs: Sysfs | None = None, run: process.Run = process.run) -> None:
         },
         supports_check_mode=True,
     )
-    finish(module, lambda: sriov_module.change(module, sysfs or Sysfs(), run))
+    finish(module, lambda: vf_module.change(module, sysfs or Sysfs(), run))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Results and options of `sriov_pf`, `sriov_vf` and `sriov_info`."""
+"""Result of `sriov_pf`, and options that `sriov_vf` shares with it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 from .._document.document import HostDocument, validate
 from .._engine.converge import Report, converge
 from .._engine.last_apply import recorded
-from .._model.vf_ids import describe
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .._system.update_guard import refuse_during_update
@@ -63,20 +62,10 @@ def declare(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
 
 def _declared(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
     document = validate({"pfs": module.params["pfs"]})
-    return {**_converge(module, sysfs, run, document).to_dict(), "document": document.to_dict()}
+    return {**converged(module, sysfs, run, document).to_dict(), "document": document.to_dict()}
 
 
-def change(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
-    """Result of `sriov_vf`, the same in check mode, less the times."""
-    from .._document import vf_request
-
-    document = vf_request.validate({key: value for key, value in module.params.items() if key not in ALLOW_OPTIONS})
-    report = _converge(module, sysfs, run, document)
-    present = {plan.current.address: describe(plan.goal.target.present) for plan in report.plan.plans}
-    return {**report.to_dict(), "present_vfs": present}
-
-
-def _converge(module: Module, sysfs: Sysfs, run: Run, document: HostDocument) -> Report:
+def converged(module: Module, sysfs: Sysfs, run: Run, document: HostDocument) -> Report:
     """Converge, or plan in check mode.
 
     Notes that ask for an action become warnings.
@@ -88,15 +77,3 @@ def _converge(module: Module, sysfs: Sysfs, run: Run, document: HostDocument) ->
     for warning in report.plan.warnings:
         module.warn(warning)
     return report
-
-
-def info(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
-    """Result of `sriov_info`."""
-    from .._document import selector  # late: other modules need none of these
-    from .._readers import identity
-    from .._report import info as _info
-
-    given = module.params["pfs"]
-    names = None if given is None else [selector.validate(name, f"pfs[{i}]") for i, name in enumerate(given)]
-    pfs = _info.gather(sysfs, run, names, properties=module.params["properties"], vfs=module.params["vfs"])
-    return {"changed": False, "pfs": pfs, "kernel": identity.kernel(sysfs)}

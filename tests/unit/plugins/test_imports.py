@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._node_program import pack
-from tests.fake.tools.payload import sent
+from tests.fake.tools.payload import packed, sent
 from tests.unit.plugins.modules.test_unchanged_host import NEEDED, PLAIN, large, of_each
 
 PROGRAM = """
@@ -83,3 +83,9 @@ def test_payload_of_sriov_pf(tmp_path: Path) -> None:
     """The size beyond that of ping, which differs between ansible-core versions."""
     module, ping = sent(tmp_path, "kvmfleet.sriov.sriov_pf", "ansible.builtin.ping")
     assert module - ping <= BUDGET
+
+
+def test_sriov_pf_packs_nothing_that_only_reports() -> None:
+    found = packed("sriov_pf")
+    assert [name for name in found if name.startswith(("_report", "_sriovctl", "_live_update", "_vm"))] == []
+    assert "_report.info" in packed("sriov_info")

@@ -1,0 +1,23 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Result of `sriov_vf`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._document import vf_request
+from .._model.vf_ids import describe
+from .._system.process import Run
+from .._system.sysfs import Sysfs
+from .module import Module
+from .sriov_module import ALLOW_OPTIONS, converged
+
+
+def change(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
+    """Result of `sriov_vf`, the same in check mode, less the times."""
+    document = vf_request.validate({key: value for key, value in module.params.items() if key not in ALLOW_OPTIONS})
+    report = converged(module, sysfs, run, document)
+    present = {plan.current.address: describe(plan.goal.target.present) for plan in report.plan.plans}
+    return {**report.to_dict(), "present_vfs": present}
