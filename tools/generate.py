@@ -89,7 +89,8 @@ REGIONS: dict[str, Callable[[int], list[str]]] = {
 FILES = (
     "plugins/module_utils/_model/properties.py", "plugins/module_utils/_model/vf_device.py",
     "plugins/module_utils/_model/settings.py", "plugins/module_utils/_ansible/sriov_module.py",
-    "plugins/modules/sriov_pf.py", "plugins/modules/sriov_vf.py", "plugins/modules/sriov_info.py",
+    "plugins/modules/sriov_pf.py", "plugins/doc_fragments/_declared_pfs.py",
+    "plugins/modules/sriov_vf.py", "plugins/modules/sriov_info.py",
     "roles/sriov/meta/argument_specs.yml",
     "docs/declaring_vfs.md",
 )  # fmt: skip

@@ -42,7 +42,7 @@ def _named(name: str, states: Mapping[str, PfState], altnames: Mapping[str, str]
     lower = name.lower()
     netdev = altnames.get(name, name)
     for address, pf in states.items():
-        if address in (lower, f"0000:{lower}") or (pf.netdev is not None and pf.netdev == netdev):
+        if address in (lower, f"0000:{lower}") or netdev in (pf.netdev, *pf.netdevs):
             return pf
     raise BadInputError(f"PF '{name}' is not on this host; PFs of this host: {rows(in_order(states), ())}")
 

@@ -64,6 +64,9 @@ def _resolve_pf(spec: PfSpec, state: PfState) -> PfSpec:
     if state.netdev is None and needs_netdev:
         named = ", ".join(sorted(needs_netdev))
         raise BadInputError(f"PF {name}: {named} cannot be set: it has no network interface; leave them out")
+    if needs_netdev and name in state.netdevs[1:]:
+        named = ", ".join(sorted(needs_netdev))
+        raise BadInputError(f"PF {name}: {named} would be set through its interface {state.netdev}: name that one")
     resolved = spec._replace(
         pf=state.address,
         hardware_vfs=None if spec.hardware_vfs is None else number,

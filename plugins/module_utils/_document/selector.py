@@ -60,8 +60,13 @@ class Selector:
 
     def matches(self, pf: PfState) -> bool:
         """Whether ``pf``, whose `facts` were read, has all the wanted facts."""
-        have = values(pf)
-        return all(_is(name, wanted, have.get(name)) for name, wanted in self.wanted)
+        have, netdevs = values(pf), pf.netdevs or (pf.netdev,)
+        return all(
+            any(one is not None and fnmatchcase(one, str(wanted)) for one in netdevs)
+            if name == "netdev"
+            else _is(name, wanted, have.get(name))
+            for name, wanted in self.wanted
+        )
 
     def may_match_later(self, pf: PfState) -> bool:
         """Whether only a missing driver or interface keeps ``pf`` from matching.
@@ -158,6 +163,4 @@ def values(pf: PfState) -> dict[str, Any]:
 
 
 def _is(name: str, wanted: str | int, value: str | int | None) -> bool:
-    if name == "netdev":
-        return value is not None and fnmatchcase(str(value), str(wanted))
     return str(value).startswith(str(wanted)) if name == "class" else value == wanted

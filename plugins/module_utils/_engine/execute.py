@@ -12,8 +12,7 @@ from .._model.actions import Action, Command, ReadBack, SetEswitch, SetMtu, Writ
 from .._model.deadlines import NETDEV_PAUSE_S, NETDEV_S, WRITE_S, WRITE_VF_S
 from .._model.errors import DeadlineError, KernelError, PropertyError, ToolError, VerifyError
 from .._model.properties import VfProperties
-from .._readers import details, vf_properties
-from .._readers.pfs import uplink
+from .._readers import details, netdevs, vf_properties
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .._tools import devlink, tool_errors
@@ -59,8 +58,7 @@ def _set_mtu(sysfs: Sysfs, pf: str, action: SetMtu, seconds: float | None) -> No
     until = time.monotonic() + NETDEV_S
     while True:
         try:
-            path = f"{action.folder}/net/{_netdev_of(sysfs, action.folder)}/mtu"
-            return _send(sysfs, pf, path, str(action.mtu), seconds)
+            return _send(sysfs, pf, f"{_netdev_of(sysfs, action.folder)}/mtu", str(action.mtu), seconds)
         except KernelError as error:
             if error.errno not in details.RENAMED or time.monotonic() >= until:
                 raise
@@ -121,11 +119,11 @@ def _property_error(given: VfProperties, error: ToolError) -> PropertyError:
 
 
 def _netdev_of(sysfs: Sysfs, folder: str) -> str:
+    """Folder of the interface of the device ``folder``, once it is there."""
     until = time.monotonic() + NETDEV_S
     while True:
-        netdev = uplink(sysfs, folder, sysfs.names(f"{folder}/net"))
-        if netdev is not None:
-            return netdev
+        if found := netdevs.paths(sysfs, folder):
+            return found[0]
         if time.monotonic() >= until:
             raise DeadlineError(f"no network interface appeared in {folder}/net within {NETDEV_S:g} s")
         time.sleep(NETDEV_PAUSE_S)

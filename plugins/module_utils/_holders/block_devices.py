@@ -42,12 +42,14 @@ def users(sysfs: Sysfs, addresses: Iterable[str]) -> dict[str, str]:
     for name, address in disks.items():
         for words in _uses(sysfs, name, mounts, swaps):
             found.setdefault(address, words)
-    nodes = {f"/dev/{name}": address for name, address in disks.items() if address not in found}
-    for node, process in processes.users(sysfs, nodes).items():
-        found.setdefault(nodes[node], f"{process}, which has {node} open")
-    for node, address in nodes.items():
-        if address not in found and sysfs.claimed(node):
-            found[address] = f"something that has claimed {node} for itself"
+    free = {name: address for name, address in disks.items() if address not in found}
+    numbers = {f"b {sysfs.read(f'{BLOCK_DEVICES}/{name}/dev')}": name for name in free}
+    for number, process in processes.users(sysfs, numbers).items():
+        name = numbers[number]
+        found.setdefault(free[name], f"{process}, which has /dev/{name} open")
+    for name, address in free.items():
+        if address not in found and sysfs.claimed(f"/dev/{name}"):
+            found[address] = f"something that has claimed /dev/{name} for itself"
     return found
 
 

@@ -59,22 +59,22 @@ class Libvirt:
     domains: tuple[Domain, ...] = ()
     pools: Mapping[str, tuple[Pool, ...]] = field(default_factory=dict)
 
-    def user(self, address: str, netdev: str | None, pf_netdev: str | None) -> tuple[str, bool] | None:
+    def user(self, address: str, netdevs: frozenset[str], pfs: frozenset[str]) -> tuple[str, bool] | None:
         """Holder of the VF, in words, and whether it runs.
 
         None for a VF that no domain refers to.
         """
         for domain in self.domains:
-            by = self._by(domain, address, netdev, pf_netdev)
+            by = self._by(domain, address, netdevs, pfs)
             if by is not None:
                 return f"libvirt domain {domain.name} ({'running' if domain.pid else 'defined'}){by}", domain.pid > 0
         return None
 
-    def _by(self, domain: Domain, address: str, netdev: str | None, pf_netdev: str | None) -> str | None:
-        if address in domain.addresses or netdev in domain.netdevs:
+    def _by(self, domain: Domain, address: str, netdevs: frozenset[str], pfs: frozenset[str]) -> str | None:
+        if address in domain.addresses or netdevs & domain.netdevs:
             return ""
         for network in sorted(domain.networks):
-            if any(address in pool.addresses or pf_netdev in pool.pfs for pool in self.pools.get(network, ())):
+            if any(address in pool.addresses or pfs & pool.pfs for pool in self.pools.get(network, ())):
                 return f" through network {network}"
         return None
 

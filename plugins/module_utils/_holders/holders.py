@@ -12,13 +12,17 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from .._model.errors import KernelError, RefusedError
-from .._model.paths import DEVICES
 from .._model.state import PfState, VfState
 from .._readers.pfs import read_vfs
 from .._system.process import Run
 from .._system.sysfs import Sysfs
+
+if TYPE_CHECKING:
+    from .device_tree import Tree
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ def read_holders(
         known = {**pf.vfs, **read_vfs(sysfs, pf, present - set(pf.vfs)).vfs}
         for vf_id in present & set(known):
             address = known[vf_id].address
-            found.vfs[address], found.pf_netdevs[address], keys[address] = known[vf_id], pf.netdev, (pf_address, vf_id)
+            found.vfs[address], keys[address] = known[vf_id], (pf_address, vf_id)
+            found.pf_netdevs[address] = frozenset(pf.netdevs)
     holders: dict[str, Holder] = {}
     for source in (_processes, _domains, _interfaces, _disks):
         for address, holder in _given(source, found, lenient).items():
@@ -66,7 +71,18 @@ class _Vfs:
     sysfs: Sysfs
     run: Run
     vfs: dict[str, VfState]
-    pf_netdevs: dict[str, str | None]
+    pf_netdevs: dict[str, frozenset[str]]
+
+    @cached_property
+    def trees(self) -> dict[str, Tree]:
+        """What comes and goes with each VF."""
+        from . import device_tree
+
+        return {address: device_tree.read(self.sysfs, address) for address in self.vfs}
+
+    def netdevs(self, address: str) -> frozenset[str]:
+        """Names of a VF's interfaces in this namespace."""
+        return frozenset(name for folder in self.trees[address].nets for name in self.sysfs.names(folder))
 
     def bound(self, vfio: bool) -> dict[str, VfState]:
         """VFs bound to a driver for VFIO, or to another one."""
@@ -86,38 +102,25 @@ def _given(source: Callable[[_Vfs], dict[str, Holder]], vfs: _Vfs, lenient: bool
 
 
 def _processes(vfs: _Vfs) -> dict[str, Holder]:
-    """Processes that have a VFIO group or device open."""
-    from . import processes
+    """Processes that have a device file of a VF open."""
+    from . import device_files
 
-    nodes: dict[str, list[str]] = {}
-    for address, vf in vfs.bound(vfio=True).items():
-        for node in _nodes(vfs.sysfs, address, vf.iommu_group):
-            nodes.setdefault(node, []).append(address)
-    users = processes.users(vfs.sysfs, nodes)
-    return {address: Holder(str(process)) for node, process in users.items() for address in nodes[node]}
-
-
-def _nodes(sysfs: Sysfs, address: str, group: str | None) -> list[str]:
-    """Device nodes of a VF: its VFIO group and its character device.
-
-    The group's node has another name without an IOMMU (drivers/vfio, iommufd).
-    """
-    cdevs = [f"/dev/vfio/devices/{name}" for name in sysfs.names(f"{DEVICES}/{address}/vfio-dev")]
-    return cdevs + ([f"/dev/vfio/{group}", f"/dev/vfio/noiommu-{group}"] if group else [])
+    users = device_files.users(vfs.sysfs, vfs.trees)
+    return {address: Holder(text) for address, text in users.items()}
 
 
 def _domains(vfs: _Vfs) -> dict[str, Holder]:
     from . import domains
 
     libvirt = domains.read(vfs.sysfs) if vfs.vfs else domains.Libvirt()
-    users = {a: libvirt.user(a, vf.netdev, vfs.pf_netdevs[a]) for a, vf in vfs.vfs.items()}
+    users = {a: libvirt.user(a, vfs.netdevs(a), vfs.pf_netdevs[a]) for a in vfs.vfs}
     return {address: Holder(user[0], later=not user[1]) for address, user in users.items() if user}
 
 
 def _interfaces(vfs: _Vfs) -> dict[str, Holder]:
     from . import interfaces
 
-    users = interfaces.users(vfs.sysfs, vfs.run, vfs.bound(vfio=False))
+    users = interfaces.users(vfs.sysfs, vfs.run, {a: vfs.trees[a].nets for a in vfs.bound(vfio=False)})
     return {address: Holder(text) for address, text in users.items()}
 
 

@@ -6,16 +6,23 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from .._model.errors import KernelError
+from .._model.paths import PCI_ADDRESS
 from .._system.sysfs import Sysfs
 
 _GONE = (errno.ENOENT, errno.ESRCH)
 # udev opens a node that has just appeared, or a symbolic link's target, for a moment while it applies its rules.
 _PASSING = ("(udev-worker)", "systemd-udevd")
 _ENDED = "ended meanwhile"
+_RESOURCE = re.compile(rf"/({PCI_ADDRESS})/resource\d+(?:_wc)?$", re.ASCII)
+"""Registers of a PCI device, which programs map without any driver (drivers/pci/pci-sysfs.c)."""
+_MOUNT = re.compile(r"^mnt_id:\s*(\d+)$", re.MULTILINE)
+_FAR = re.compile(r"nfs|cifs|smb|ceph|9p|fuse|lustre|gluster|afs|gpfs|beegfs")
+"""Beginnings of the types of file systems that others answer for."""
 
 
 @dataclass(frozen=True)
@@ -31,18 +38,61 @@ class Process:
         return f"VM {self.vm}, {process}" if self.vm else process
 
 
-def users(sysfs: Sysfs, nodes: Collection[str]) -> dict[str, Process]:
-    """A process for each of the device ``nodes`` that is open.
+def users(sysfs: Sysfs, numbers: Collection[str], devices: Collection[str] = ()) -> dict[str, Process]:
+    """A process for each of the device ``numbers`` that is open (`Sysfs.device_number`).
 
-    Reads /proc only when there are nodes.
+    And for each PCI address of ``devices`` that has a resource file in /sys open. Reads /proc only when it has to.
     """
     found: dict[str, Process] = {}
-    for pid, _path, target in open_files(sysfs) if nodes else ():
-        if target in nodes and target not in found:
+    remote = _Remote(sysfs)
+    for pid, path, target in open_files(sysfs) if numbers or devices else ():
+        if not target.startswith("/"):
+            continue  # sockets, pipes and the like
+        resource = _RESOURCE.search(target)
+        key = resource.group(1) if resource else None if remote.has(pid, path) else sysfs.device_number(path)
+        if key is not None and key not in found and (key in devices if resource else key in numbers):
             process = describe(sysfs, pid)
             if process.command not in (*_PASSING, _ENDED):
-                found[target] = process
+                found[key] = process
     return found
+
+
+class _Remote:
+    """Open files on file systems of others, which may not answer.
+
+    Nothing is asked of those: a process would wait as long as the server is away.
+    """
+
+    def __init__(self, sysfs: Sysfs) -> None:
+        self._sysfs = sysfs
+        self._mounts: dict[str, frozenset[str]] = {}
+
+    def has(self, pid: int, path: str) -> bool:
+        """Whether an open file of a process is on one."""
+        mounts = self._of(pid)
+        return bool(mounts) and _matched(_MOUNT, self._text(path.replace("/fd/", "/fdinfo/"))) in mounts
+
+    def _of(self, pid: int) -> frozenset[str]:
+        """Numbers of the mounts of these in a process's namespace (proc(5))."""
+        try:
+            namespace = self._sysfs.target(f"/proc/{pid}/ns/mnt") or str(pid)
+        except KernelError:
+            namespace = str(pid)
+        if namespace not in self._mounts:
+            rows = [line.split(" ") for line in self._text(f"/proc/{pid}/mountinfo").splitlines()]
+            self._mounts[namespace] = frozenset(row[0] for row in rows if _FAR.match(row[row.index("-") + 1]))
+        return self._mounts[namespace]
+
+    def _text(self, path: str) -> str:
+        try:
+            return self._sysfs.read(path)
+        except KernelError:
+            return ""
+
+
+def _matched(pattern: re.Pattern[str], text: str) -> str:
+    found = pattern.search(text)
+    return found.group(1) if found else ""
 
 
 def pids(sysfs: Sysfs) -> list[int]:

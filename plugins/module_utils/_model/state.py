@@ -49,9 +49,10 @@ class PfState(NamedTuple):
 
     ``vfs`` has an entry for each present id whose details were read; ``properties`` for each enabled id, when they were
     read (`_readers.vf_properties.read_vfs`). ``interface`` is a name of `kernel_interface.INTERFACES`; ``netdev`` is
-    the first network interface of the PF, None for NVMe and the like; ``offset`` and ``stride`` count routing ids and
-    hold while VFs are enabled; ``bus_drivers`` are the PCI drivers registered on the host. ``facts`` has those of
-    `FACTS` that were read: ids as sysfs has them (``0x8086``), numa_node as a number, -1 for none.
+    the first network interface of the PF, None for NVMe and the like, ``netdevs`` all of them; ``offset`` and
+    ``stride`` count routing ids and hold while VFs are enabled; ``bus_drivers`` are the PCI drivers registered on the
+    host. ``facts`` has those of `FACTS` that were read: ids as sysfs has them (``0x8086``), numa_node as a number, -1
+    for none.
 
     Read where needed (`_readers.details`, `_tools.ip`): ``settings``, ``devices`` of present VFs by id with
     ``total_msix``, the vectors that they share, and ``link``, the network interface.
@@ -83,6 +84,7 @@ class PfState(NamedTuple):
     link: Link | None = None
     unfinished: JournalEntry | None = None
     needs_all_vfs: bool = False
+    netdevs: tuple[str, ...] = ()
 
     @property
     def abilities(self) -> Abilities:

@@ -20,6 +20,7 @@ from .._model.vf_device import VfDevice
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .._tools import devlink
+from . import netdevs
 
 RENAMED = (errno.ENOENT, errno.ENODEV)
 """Errnos of files of an interface that was renamed."""
@@ -62,7 +63,7 @@ def read_total_msix(sysfs: Sysfs, address: str) -> int:
 
 
 def read_mtu(sysfs: Sysfs, address: str, netdev: str) -> int:
-    return _number(sysfs, f"{DEVICES}/{address}/net/{netdev}/mtu")
+    return _number(sysfs, f"{netdevs.path_of(sysfs, f'{DEVICES}/{address}', netdev)}/mtu")
 
 
 def _read_device(sysfs: Sysfs, pf: PfState, vf_id: int, names: Collection[str]) -> VfDevice:
@@ -82,7 +83,7 @@ def _vf_mtu(sysfs: Sysfs, address: str, netdev: str) -> int | None:
     except KernelError as error:
         if error.errno not in RENAMED:
             raise
-    names = sysfs.names(f"{DEVICES}/{address}/net")
+    names = netdevs.names(sysfs, f"{DEVICES}/{address}")
     return read_mtu(sysfs, address, names[0]) if names else None
 
 

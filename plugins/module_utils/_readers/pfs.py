@@ -9,7 +9,6 @@ Each file is read at most once per reading.
 from __future__ import annotations
 
 import errno
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,10 +19,9 @@ from .._model.state import FACTS, PfState, VfState, vf_addresses
 from .._system import blocked as _blocked
 from .._system.read_once import ReadOnce
 from .._system.sysfs import Sysfs
+from . import netdevs as _netdevs
 
 _NUMBERS = ("sriov_totalvfs", "sriov_drivers_autoprobe", "sriov_offset", "sriov_stride")
-
-_REPRESENTOR = r"(c\d+)?pf\d+"
 
 
 def read_pfs(
@@ -161,11 +159,12 @@ def _names(sysfs: Sysfs, address: str, files: frozenset[str], facts: frozenset[s
     Reading them waits for no lock of the PF.
     """
     folder = f"{DEVICES}/{address}"
-    netdevs = sysfs.names(f"{folder}/net") if "net" in files else []
+    netdevs = _netdevs.names(sysfs, folder, files)
     return {
         "address": address,
         "driver": sysfs.link(f"{folder}/driver") if "driver" in files else None,
-        "netdev": uplink(sysfs, folder, netdevs),
+        "netdev": netdevs[0] if netdevs else None,
+        "netdevs": netdevs,
         "facts": {name: _fact(sysfs, folder, name, files) for name in FACTS if name in facts},
     }
 
@@ -177,32 +176,10 @@ def _fact(sysfs: Sysfs, folder: str, name: str, files: frozenset[str]) -> str | 
     return sysfs.read(f"{folder}/{name}")
 
 
-def uplink(sysfs: Sysfs, folder: str, netdevs: Sequence[str]) -> str | None:
-    """A PF's own interface among those in its folder.
-
-    In switchdev mode, representors of VFs are there as well. Those have a port name like ``pf0vf3``
-    (net/devlink/port.c, __devlink_port_phys_port_name_get).
-    """
-    if len(netdevs) < 2:
-        return netdevs[0] if netdevs else None
-    return next((n for n in netdevs if not re.match(_REPRESENTOR, _port_name(sysfs, folder, n))), netdevs[0])
-
-
-def _port_name(sysfs: Sysfs, folder: str, netdev: str) -> str:
-    """Port name of an interface, empty where its driver has none.
-
-    Reading it is an error then (net/core/net-sysfs.c, phys_port_name_show).
-    """
-    try:
-        return sysfs.read(f"{folder}/net/{netdev}/phys_port_name")
-    except KernelError:
-        return ""
-
-
 def _read_vf(sysfs: Sysfs, address: str) -> VfState:
     folder = f"{DEVICES}/{address}"
     files = set(sysfs.names(folder))
-    netdevs = sysfs.names(f"{folder}/net") if "net" in files else []
+    netdevs = _netdevs.names(sysfs, folder, files)
     return VfState(
         address=address,
         driver=sysfs.link(f"{folder}/driver") if "driver" in files else None,

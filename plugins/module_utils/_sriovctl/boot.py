@@ -15,6 +15,7 @@ from .._engine.converge import altnames
 from .._model.errors import BadInputError, KernelError
 from .._model.paths import DEVICES
 from .._model.state import PfState
+from .._readers import netdevs
 from .._readers.pfs import read_known
 from .._system.process import Run
 from .._system.sysfs import Sysfs
@@ -137,7 +138,7 @@ def _unnamed(sysfs: Sysfs, spec: PfSpec, pf: PfState) -> str:
     if not sysfs.exists(f"{UDEV}/control"):
         return ""
     try:
-        index = sysfs.read(f"{DEVICES}/{pf.address}/net/{pf.netdev}/ifindex")
+        index = sysfs.read(f"{netdevs.path_of(sysfs, f'{DEVICES}/{pf.address}', pf.netdev)}/ifindex")
     except KernelError:
         index = ""  # renamed just now
     return "" if index and sysfs.exists(f"{UDEV}/data/n{index}") else f"udev's name for the interface of {pf.address}"

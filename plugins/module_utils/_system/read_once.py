@@ -65,6 +65,12 @@ class ReadOnce(Sysfs):
     def names(self, path: str) -> list[str]:
         return self._answers.of(("names", path), lambda: self._sysfs.names(path))
 
+    def entries(self, path: str) -> dict[str, bool]:
+        return self._answers.of(("entries", path), lambda: self._sysfs.entries(path))
+
+    def device_number(self, path: str) -> str | None:
+        return self._answers.of(("device_number", path), lambda: self._sysfs.device_number(path))
+
     def target(self, path: str) -> str | None:
         return self._answers.of(("target", path), lambda: self._sysfs.target(path))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import threading
 from typing import TYPE_CHECKING
 
@@ -165,6 +166,31 @@ class Sysfs:
             return []
         except OSError as error:
             raise KernelError("list", path, error.errno or 0) from error
+
+    def entries(self, path: str) -> dict[str, bool]:
+        """Names in a folder, and whether each is a folder.
+
+        A link to a folder is none.
+        """
+        try:
+            with os.scandir(self.real(path)) as found:
+                return {one.name: one.is_dir(follow_symlinks=False) for one in found}
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise KernelError("list", path, error.errno or 0) from error
+
+    def device_number(self, path: str) -> str | None:
+        """Number of the device that a file, or an open one, is.
+
+        ``c MAJOR:MINOR``, with ``b`` for a block device; None for any other file, and for one that is gone.
+        """
+        try:
+            found = os.stat(self.real(path))
+        except OSError:
+            return None
+        kind = "c" if stat.S_ISCHR(found.st_mode) else "b" if stat.S_ISBLK(found.st_mode) else ""
+        return f"{kind} {os.major(found.st_rdev)}:{os.minor(found.st_rdev)}" if kind else None
 
     def link(self, path: str) -> str | None:
         """The last component of a symbolic link's target, None without a link.

@@ -130,6 +130,33 @@ def case_users_vlan(pf: Pf) -> None:
     goes(pf)
 
 
+@case(interfaces=ENGINE)
+def case_users_address_of_the_host(pf: Pf) -> None:
+    """A VF whose interface has an address of the host's own network."""
+    netdev = interface_of(pf, 1)
+    try:
+        ip(pf, "address", "add", "192.0.2.77/32", "dev", netdev)
+    except errors.ToolError as error:
+        raise SkippedError(f"needs a kernel with IPv4: {error}") from error
+    pf.undo.append(partial(ip, pf, "address", "del", "192.0.2.77/32", "dev", netdev))
+    stays(pf, f"this host's own network: address 192.0.2.77/32 on interface {netdev}")
+    goes(pf)
+
+
+@case(interfaces=ENGINE, real_only=True)
+def case_users_registers(pf: Pf) -> None:
+    """A VF whose registers this process has open."""
+    declare(pf, {"hardware_vfs": 2, "present_vfs": "0-1", "drivers_autoprobe": True})
+    path = f"{DEVICES}/{pf.vf(1)}/resource0"
+    if not os.path.exists(path) or not pf.files.link(f"{DEVICES}/{pf.vf(1)}/driver"):
+        raise SkippedError("needs a VF with registers and a driver")
+    handle = os.open(path, os.O_RDWR)
+    pf.undo.append(partial(os.close, handle))
+    command = pf.files.read(f"/proc/{os.getpid()}/comm")
+    stays(pf, f"process {os.getpid()} ({command}), which has its registers open")
+    goes(pf)
+
+
 @case(interfaces=ENGINE, real_only=True)
 def case_users_that_block_the_kernel(pf: Pf) -> None:
     """A forced unbind of a VF that this process has open.

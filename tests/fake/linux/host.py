@@ -35,7 +35,8 @@ class FakeHost:
     of each action, one of within (a deadline), write, program. ``struck``: the files and programs that failed.
 
     ``drivers`` are registered on the PCI bus, ``reluctant`` ones take no device. ``namespaces``: by path of a network
-    namespace, its interfaces by PCI address (see `users`).
+    namespace, its interfaces by PCI address (see `users`). ``addresses`` of interfaces by name and ``routes`` are
+    those of the host's own network, as `ip` shows them.
     """
 
     def __init__(self, root: Path, interface: str = "vf-id", drivers: Iterable[str] = ("igb", "igbvf", "nvme")) -> None:
@@ -53,6 +54,9 @@ class FakeHost:
         self._groups = 0
         self.namespaces: dict[str, dict[str, str]] = {}
         self.locks: dict[str, TextIO] = {}
+        self.addresses: dict[str, list[str]] = {}
+        self.routes: list[dict[str, Any]] = []
+        self._nodes: dict[str, str] = {}
         self.kernel = FakeKernel(self, interface)
         self.sysfs = FakeSysfs(self)
         self.run = FakeTools(self)
@@ -125,6 +129,16 @@ class FakeHost:
         (proc / "comm").write_text(command[:15] + "\n")
         (proc / "cmdline").write_text("\0".join([command, "-name", f"guest={name},debug-threads=on", ""]))
         os.symlink(f"/dev/vfio/{pf.vfs[vf_id].group}", proc / "fd" / "31")
+
+    @property
+    def nodes(self) -> dict[str, str]:
+        """Numbers of character devices by path, VFIO groups among them."""
+        groups = {f"/dev/vfio/{vf.group}": f"c 235:{vf.group}" for pf in self.pfs.values() for vf in pf.vfs.values()}
+        return {**groups, **self._nodes}
+
+    def node(self, path: str, number: str) -> None:
+        """Have the node of a character device at ``path``."""
+        self._nodes[path] = f"c {number}"
 
     def block(self, pf: FakePf, path: str, value: str) -> None:
         """Leave a writer process waiting in the kernel, with its lock.
@@ -214,6 +228,7 @@ class FakeHost:
             for vf_id, vf in pf.vfs.items():
                 own = _vf_files(pf, vf_id, vf)
                 files.update({f"{bus}/devices/{vf.address}/{name}": text for name, text in own.items()})
+                files[f"sys/class/vfio/{vf.group}/dev"] = f"235:{vf.group}\n"
         return files
 
     def _pf_group(self, pf: FakePf) -> int:
@@ -257,12 +272,18 @@ class FakeHost:
                 "ifindex": f"{list(self.pfs).index(pf.address) + 2}\n",
                 "flags": f"{0x1002 | pf.up:#x}\n",
             }
-            files.update({f"net/{pf.netdev}/{name}": text for name, text in own.items()})
+            for netdev in (pf.netdev, *pf.more_netdevs):
+                files.update({f"{_folder(pf.below)}net/{netdev}/{name}": text for name, text in own.items()})
         if pf.netdev and pf.eswitch == "switchdev":
             files[f"net/{pf.netdev}/phys_port_name"] = "p0\n"
             for vf_id in range(pf.enabled):
                 files[f"net/enp3s0f0npf0vf{vf_id}/phys_port_name"] = f"pf0vf{vf_id}\n"
         return files
+
+
+def _folder(name: str) -> str:
+    """A folder below a device as the beginning of a path."""
+    return f"{name}/" if name else ""
 
 
 def _listed(ids: set[int]) -> str:
@@ -285,9 +306,10 @@ def _vf_files(pf: FakePf, vf_id: int, vf: FakeVf) -> dict[str, str]:
     if vf.driver:
         files["driver"] = f"-> ../../drivers/{vf.driver}"
     for name in vf.interface_names(pf):
-        shown = {f"net/{name}/upper_{upper}": f"-> ../../../../virtual/net/{upper}" for upper in vf.uppers}
-        shown.update({f"net/{name}/address": "52:54:00:00:00:02\n", f"net/{name}/mtu": f"{vf.mtu}\n"})
-        files.update({"net/": ""} if vf.elsewhere else shown)
+        folder = f"{_folder(pf.vf_below)}net/"
+        shown = {f"{folder}{name}/upper_{upper}": f"-> ../../../../virtual/net/{upper}" for upper in vf.uppers}
+        shown.update({f"{folder}{name}/address": "52:54:00:00:00:02\n", f"{folder}{name}/mtu": f"{vf.mtu}\n"})
+        files.update({folder: ""} if vf.elsewhere else shown)
     return files
 
 

@@ -96,6 +96,14 @@ def _set_up(host: FakeHost, netdev: str, up: bool) -> None:
     next(pf for pf in host.pfs.values() if pf.netdev == netdev).up = up
 
 
+def _add_address(host: FakeHost, address: str, netdev: str) -> None:
+    host.addresses.setdefault(netdev, []).append(address)
+
+
+def _del_address(host: FakeHost, address: str, netdev: str) -> None:
+    host.addresses[netdev].remove(address)
+
+
 ACTIONS: dict[str, Callable[..., None]] = {
     "netns add NAME": _add_namespace,
     "netns del NAME": _del_namespace,
@@ -105,6 +113,8 @@ ACTIONS: dict[str, Callable[..., None]] = {
     "link set dev NETDEV master NAME": _add_port,
     "link add link NETDEV name NAME type vlan id VLAN": _add_vlan,
     "link del dev NAME": _del_upper,
+    "address add ADDRESS dev NETDEV": _add_address,
+    "address del ADDRESS dev NETDEV": _del_address,
     "link set dev NETDEV up": partial(_set_up, up=True),
     "link set dev NETDEV down": partial(_set_up, up=False),
 }

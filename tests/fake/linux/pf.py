@@ -52,6 +52,9 @@ class FakePf:
     those that it does not report; ``vlan_protos``: VLAN protocols that it supports. ``pending``: a write that the
     kernel has blocked; it has this PF's lock. ``ids`` are vendor, device, and those of the subsystem.
 
+    ``below``: the device below it, such as virtio3, that is the parent of its interface, ``vf_below`` of those of VFs;
+    ``more_netdevs``: further interfaces of it.
+
     ``link_type``, ``mac`` and ``permanent`` are of its network interface, ``max_mtu`` of VFs' interfaces too.
     ``devlink``: whether devlink knows it; ``eswitch``: its mode, None for a driver without one; ``vfs_first``: its
     driver changes to switchdev only with VFs enabled, as mlx5 once did; ``by_port``: its VFs are configured by
@@ -70,6 +73,9 @@ class FakePf:
     driver: str | None = "igb"
     netdev: str | None = None
     altname: str | None = None
+    below: str = ""
+    vf_below: str = ""
+    more_netdevs: tuple[str, ...] = ()
     vf_driver: str | None = "igbvf"
     offset: int = 384
     stride: int = 2

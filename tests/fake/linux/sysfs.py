@@ -50,6 +50,14 @@ class FakeSysfs(Sysfs):
         self.reads[path] = self.reads.get(path, 0) + 1
         return super().read_bytes(path, limit)
 
+    def device_number(self, path: str) -> str | None:
+        """Number of a node; files of a fake host are plain ones."""
+        node = self.target(path) or path
+        disk = f"/sys/class/block/{os.path.basename(node)}/dev"
+        if node in self.host.nodes or not self.exists(disk):
+            return self.host.nodes.get(node)
+        return f"b {self.read(disk)}"
+
     def driver_info(self, netdev: str) -> bytes:
         for pf in self.host.pfs.values():
             if pf.netdev == netdev and pf.drvinfo:
@@ -129,12 +137,13 @@ class FakeSysfs(Sysfs):
         elif name == "sriov_vf_msix_count":
             self.host.kernel.set_msix(*self._vf(owner), value)
         elif name == "mtu":
-            self._set_mtu(os.path.basename(os.path.dirname(os.path.dirname(folder))), value)
+            self._set_mtu(folder, value)
         else:
             raise OSError(errno.EACCES, path)
 
-    def _set_mtu(self, device: str, value: str) -> None:
-        """Set the MTU of the interface in the folder of ``device``."""
+    def _set_mtu(self, folder: str, value: str) -> None:
+        """Set the MTU of the interface at ``folder``, below its device's."""
+        device = next(part for part in reversed(folder.split("/")) if part.count(":") == 2)
         if device in self.host.pfs:
             self.host.kernel.set_mtu(self.host.pfs[device], None, value)
         else:

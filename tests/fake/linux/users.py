@@ -83,6 +83,18 @@ def process(host: FakeHost, pid: int | str, comm: str, net: str = "net:[1]", mnt
     put(host, f"proc/{pid}/mountinfo", "1 0 254:0 / / rw - ext4 /dev/vda rw\n")
 
 
+def device_file(host: FakeHost, pf: FakePf, vf_id: int, folder: str, number: str, node: str) -> None:
+    """Give a VF a character device in ``folder``, with a ``node``."""
+    put(host, f"{BUS}/{pf.vf_address(vf_id)}/{folder}/dev", f"{number}\n")
+    host.node(node, number)
+
+
+def opens(host: FakeHost, pid: int, comm: str, target: str) -> None:
+    """Have a process with ``target`` open."""
+    process(host, pid, comm)
+    os.symlink(target, host.root / f"proc/{pid}/fd/9")
+
+
 def disk(host: FakeHost, pf: FakePf, vf_id: int, *names: str, below: str = "") -> None:
     """Add block devices to the VF's NVMe controller.
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import ToolError
@@ -68,6 +68,17 @@ def link(pf: FakePf, details: bool) -> dict[str, object]:
         entry.update({"promiscuity": 0, "min_mtu": 68, "max_mtu": pf.max_mtu})
         entry.update({} if pf.by_port else {"vfinfo_list": vfs})
     return {**entry, "altnames": [pf.altname] if pf.altname else []}
+
+
+def addresses(of: Mapping[str, list[str]]) -> list[dict[str, object]]:
+    """The entries of `ip -json address show`, with link-local addresses."""
+    own = [{"family": "inet6", "local": "fe80::5054:ff:fe00:1", "prefixlen": 64, "scope": "link"}]
+    rows: list[dict[str, object]] = [{}]
+    for name, texts in of.items():
+        pairs = [text.split("/") for text in texts]
+        info = [{"local": local, "prefixlen": int(length), "scope": "global"} for local, length in pairs]
+        rows.append({"ifname": name, "addr_info": [*own, *info]})
+    return rows
 
 
 def _attributes(found: dict[str, object], words: list[str]) -> dict[str, dict[str, object]]:

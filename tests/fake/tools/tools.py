@@ -71,6 +71,10 @@ class FakeTools:
             return json.dumps([{}, ip.link(self._pf(words, words[-1]), "-details" in words)])
         if words == ["ip", "-json", "-details", "link", "show"]:
             return json.dumps([ip.link(pf, details=True) for pf in self.host.pfs.values() if pf.netdev])
+        if words == ["ip", "-json", "address", "show"]:
+            return json.dumps(ip.addresses(self.host.addresses))
+        if words[:2] == ["ip", "-json"] and words[-4:] == ["route", "show", "table", "all"]:
+            return json.dumps([{}, *(one for one in self.host.routes if (":" in str(one)) is ("-6" in words))])
         raise ToolError(words, 127, "the fake host has no such program")
 
     def _change(self, words: list[str], act: Callable[[], None]) -> str:

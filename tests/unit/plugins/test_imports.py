@@ -37,7 +37,8 @@ RECORD = {"_engine.last_apply", "_system.durable"}
 GUARD = {"_system.update_guard"}
 PLAN = (COMPARISON - RECORD - GUARD) | PROGRAM_ITSELF | {"_sriovctl.invocation", "_sriovctl.plan_command"}
 FACTS = {
-    "_holders.block_devices", "_holders.domains", "_holders.holders", "_holders.interfaces", "_holders.namespaces",
+    "_holders.block_devices", "_holders.device_files", "_holders.device_tree",
+    "_holders.domains", "_holders.holders", "_holders.interfaces", "_holders.namespaces",
     "_holders.namespaces_child", "_holders.processes", "_document.selector", "_readers.identity", "_report.drift",
     "_report.info",
 }  # fmt: skip

@@ -17,10 +17,11 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.kvmfleet.sriov.plugins.doc_fragments._declared_pfs import ModuleDocFragment
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._ansible.sriov_module import VF_OPTIONS
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import last_apply
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.vf_ids import parse
-from ansible_collections.kvmfleet.sriov.plugins.modules import sriov_pf, sriov_vf
+from ansible_collections.kvmfleet.sriov.plugins.modules import sriov_vf
 from tests.fake.linux import users
 from tests.fake.linux.host import FakeHost
 from tests.fake.linux.pf import FakePf
@@ -293,7 +294,7 @@ def test_takes_the_same_specs_as_the_document() -> None:
     These have texts of their own: here no VF can be enabled but absent.
     """
     alone = yaml.safe_load(sriov_vf.DOCUMENTATION)["options"]
-    inside = yaml.safe_load(sriov_pf.DOCUMENTATION)["options"]["pfs"]["suboptions"]["vfs"]["suboptions"]
+    inside = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]["pfs"]["suboptions"]["vfs"]["suboptions"]
     assert set(inside) == set(VF_OPTIONS)
     assert set(alone) == {"pf", "state", "allow_disruptive", "force", *VF_OPTIONS}
     for name in set(inside) - {"ids", "driver"}:

@@ -163,6 +163,7 @@ NEEDED = {
     "_plan.plan",
     "_plan.presence",
     "_plan.shortfall",
+    "_readers.netdevs",
     "_readers.pfs",
     "_system.blocked",
     "_system.durable",

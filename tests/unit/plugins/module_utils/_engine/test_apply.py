@@ -193,7 +193,7 @@ def test_vfs_in_use_are_refused_before_anything(host: FakeHost) -> None:
     assert host.sysfs.writes == []
 
 
-def test_processes_are_read_only_when_a_vfio_vf_would_go(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_are_read_only_when_a_vf_would_go(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     listed: list[str] = []
     names = host.sysfs.names
 
@@ -203,7 +203,7 @@ def test_processes_are_read_only_when_a_vfio_vf_would_go(host: FakeHost, monkeyp
 
     monkeypatch.setattr(host.sysfs, "names", noted)
     host.setup(host.pfs[IGB], 7, [0, 1], "igbvf")
-    apply_host(host.sysfs, plan(host, {"pf": IGB, "present_vfs": "0,2"}), run=host.run)
+    apply_host(host.sysfs, plan(host, {"pf": IGB, "present_vfs": "0-2"}), run=host.run)
     assert "/proc" not in listed
 
 

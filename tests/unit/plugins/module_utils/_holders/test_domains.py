@@ -140,11 +140,11 @@ HOLDERS: list[tuple[tuple[Domain, ...], dict[str, tuple[Pool, ...]], tuple[str, 
 def test_holders(
     domains: tuple[Domain, ...], pools: dict[str, tuple[Pool, ...]], holder: tuple[str, bool] | None
 ) -> None:
-    assert Libvirt(domains, pools).user(VF, "v1", "eth0") == holder
+    assert Libvirt(domains, pools).user(VF, frozenset({"v1"}), frozenset({"eth0"})) == holder
 
 
 def test_a_vf_without_interfaces_matches_no_name() -> None:
-    assert Libvirt((MACVTAP, POOL), {"pool": (Pool(pfs=frozenset({""})),)}).user(VF, None, None) is None
+    assert Libvirt((MACVTAP, POOL), {"pool": (Pool(pfs=frozenset({""})),)}).user(VF, frozenset(), frozenset()) is None
 
 
 def test_files(tmp_path: Path) -> None:

@@ -51,7 +51,10 @@ def read(host: FakeHost) -> dict[int, str]:
 
 @pytest.mark.parametrize("node", ["/dev/vfio/2", "/dev/vfio/noiommu-2", "/dev/vfio/devices/vfio0"])
 def test_nodes(host: FakeHost, node: str) -> None:
-    (host.root / "sys/bus/pci/devices/0000:04:11.4/vfio-dev/vfio0").mkdir(parents=True)
+    users.put(host, "sys/bus/pci/devices/0000:04:11.4/vfio-dev/vfio0/dev", "511:0\n")
+    users.put(host, "sys/class/vfio/noiommu-2/dev", "235:20\n")
+    host.node("/dev/vfio/devices/vfio0", "511:0")
+    host.node("/dev/vfio/noiommu-2", "235:20")
     process(host, 77, node)
     assert read(host) == {6: "process 77 (prog)"}
 

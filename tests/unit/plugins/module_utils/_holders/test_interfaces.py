@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._holders import interfaces
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._holders import device_tree, interfaces
 from tests.fake.linux import users
 from tests.fake.linux.host import FakeHost
 
@@ -22,6 +22,11 @@ def host(tmp_path: Path) -> FakeHost:
     host = FakeHost(tmp_path)
     host.setup(host.igb(PF), 7, [1, 2], "igbvf")
     return host
+
+
+def found(host: FakeHost, *addresses: str) -> dict[str, str]:
+    nets = {address: device_tree.read(host.sysfs, address).nets for address in addresses}
+    return interfaces.users(host.sysfs, host.run, nets)
 
 
 # DEVTYPE of what is above, words
@@ -36,26 +41,24 @@ UPPERS = [
 @pytest.mark.parametrize(("devtype", "words"), UPPERS)
 def test_uppers(host: FakeHost, devtype: str, words: str) -> None:
     users.enslave(host, host.pfs[PF], 1, "br0", devtype)
-    assert interfaces.users(host.sysfs, host.run, [VF, OTHER]) == {VF: words}
+    assert found(host, VF, OTHER) == {VF: words}
 
 
 def test_an_interface_by_itself_is_free(host: FakeHost) -> None:
-    assert interfaces.users(host.sysfs, host.run, [VF, OTHER]) == {}
+    assert found(host, VF, OTHER) == {}
     assert "/proc/self/mountinfo" not in host.sysfs.reads
 
 
 def test_a_driver_without_interfaces_is_free(host: FakeHost) -> None:
     shutil.rmtree(host.root / "sys/bus/pci/devices" / VF / "net")
-    assert interfaces.users(host.sysfs, host.run, [VF, "0000:09:00.0"]) == {}
+    assert found(host, VF, "0000:09:00.0") == {}
 
 
 def test_an_empty_folder_is_an_interface_elsewhere(host: FakeHost) -> None:
     users.process(host, "self", "sriovctl")
     users.process(host, 812, "nginx", "net:[77]")
     users.move(host, host.pfs[PF], 1, "/proc/812/ns/net")
-    assert interfaces.users(host.sysfs, host.run, [VF, OTHER]) == {
-        VF: "the network namespace of process 812 (nginx), as interface net1"
-    }
+    assert found(host, VF, OTHER) == {VF: "the network namespace of process 812 (nginx), as interface net1"}
 
 
 def test_virtio_has_its_interface_a_level_below(host: FakeHost) -> None:
@@ -63,4 +66,4 @@ def test_virtio_has_its_interface_a_level_below(host: FakeHost) -> None:
     shutil.rmtree(folder / "net")
     (folder / "virtio3/net").mkdir(parents=True)
     (folder / "virtio4").mkdir()
-    assert list(interfaces.users(host.sysfs, host.run, [VF])) == [VF]
+    assert list(found(host, VF)) == [VF]

@@ -16,7 +16,6 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import kerne
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, KernelError, SriovError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import vf_address
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers import pfs as _state
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from tests.fake.linux.host import FakeHost
 from tests.fake.linux.pf import FakePf
 
@@ -107,26 +106,6 @@ def test_address_of_absent_vfs(tmp_path: Path, offset: int, stride: int) -> None
     assert [vf_address(pf, i) for i in range(250)] == [fake.vf_address(i) for i in range(250)]
     with pytest.raises(BadInputError, match="VF 250 is not enabled in hardware"):
         vf_address(pf, 250)
-
-
-# interfaces of a PF with their port names (None: the driver has none), the PF's own
-UPLINKS: list[tuple[dict[str, str | None], str | None]] = [
-    ({}, None),
-    ({"eth0": None}, "eth0"),
-    ({"a": "pf0vf1", "b": "p0", "c": "pf0vf0"}, "b"),
-    ({"a": "c1pf0vf1", "b": "pf0sf2", "c": None}, "c"),
-    ({"a": None, "b": None}, "a"),
-    ({"a": "pf0vf0", "b": "pf0vf1"}, "a"),
-]
-
-
-@pytest.mark.parametrize(("netdevs", "expected"), UPLINKS)
-def test_uplink_among_representors(tmp_path: Path, netdevs: dict[str, str | None], expected: str | None) -> None:
-    for name, port in netdevs.items():
-        (tmp_path / "net" / name).mkdir(parents=True)
-        if port is not None:
-            (tmp_path / "net" / name / "phys_port_name").write_text(f"{port}\n")
-    assert _state.uplink(Sysfs(str(tmp_path)), "", sorted(netdevs)) == expected
 
 
 def test_one_interface_is_not_asked_for_its_port(host: FakeHost) -> None:
