@@ -34,6 +34,10 @@ class Reservation:
     since: float
     expires: float
 
+    def keeps_out(self, owner: str, now: float) -> bool:
+        """Whether it is somebody else's, and not expired."""
+        return self.owner != owner and now < self.expires
+
     def __str__(self) -> str:
         return f"reserved by '{self.owner or 'nobody by name'}' since {_utc(self.since)} until {_utc(self.expires)}"
 
@@ -60,7 +64,7 @@ def require_mine(folder: Folder, owner: str, now: float, take_over: bool) -> Non
     An expired reservation is in nobody's way.
     """
     found = load(folder)
-    if found is None or found.owner == owner or take_over or now >= found.expires:
+    if found is None or take_over or not found.keeps_out(owner, now):
         return
     raise RefusedError(
         f"this host is {found}, and this is '{owner}': wait, or take it over (take_over: true, or --take-over)"

@@ -83,7 +83,7 @@ def _ended(host: LiveHost, phase: str | None) -> int:
 
 def _take_over(host: LiveHost, args: argparse.Namespace) -> None:
     found = reservation.load(host.folder)
-    reservation.require_mine(host.folder, f"{sys.argv[0]} on this host", host.now(), args.take_over)
+    reservation.require_mine(host.folder, _me(), host.now(), args.take_over)
     if found is not None and args.take_over:
         host.log(f"taken over: this host was {found}")
 
@@ -133,15 +133,25 @@ def status(args: argparse.Namespace) -> int:
 
 
 def _advice(host: LiveHost) -> list[str]:
-    """Who has reserved the host, and commands for its saved VMs."""
+    """Who has reserved the host, and commands for its saved VMs.
+
+    As they can be typed: where somebody else has reserved it, they say that they take it over.
+    """
     found, left = reservation.load(host.folder), kept_states.needed(host)
     lines = [f"  {found}"] if found else []
+    more = " --take-over" if found is not None and found.keeps_out(_me(), host.now()) else ""
     if left:
         lines += [
-            f"  saved and not running: {', '.join(left)}", "  sriovctl live-update restore [VM ...]  brings them back",
-            "  sriovctl live-update forget --discard-memory VM  gives up the memory of one",
-        ]  # fmt: skip
+            f"  saved and not running: {', '.join(left)}",
+            f"  sriovctl live-update restore{more} [VM ...]  brings them back",
+            f"  sriovctl live-update forget{more} --discard-memory VM  gives up the memory of one",
+        ]
     return lines
+
+
+def _me() -> str:
+    """The owner that a person at this host is."""
+    return f"{sys.argv[0]} on this host"
 
 
 def result(args: argparse.Namespace) -> int:

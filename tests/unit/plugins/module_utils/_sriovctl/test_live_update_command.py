@@ -6,10 +6,14 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import reservation
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.reservation import Reservation
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.status import Progress, new_result
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._sriovctl import cli
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import update_folder
@@ -36,6 +40,23 @@ def test_sriovctl_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     ]
     assert cli.main([*root, "live-update", "result"]) == 0
     assert json.loads(capsys.readouterr().out)["manifest"] == "m1"
+
+
+@pytest.mark.parametrize(("owner", "words"), [("controller", " --take-over"), ("sriovctl on this host", "")])
+def test_status_prints_commands_that_can_be_typed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, owner: str, words: str
+) -> None:
+    """Where somebody else has reserved the host, they take it over."""
+    monkeypatch.setattr(sys, "argv", ["sriovctl"])
+    folder = Folder(str(tmp_path / "var/lib/kvmfleet-sriov/live-update"))
+    folder.make_vm("web1")
+    reservation.store(folder, Reservation(owner, "m1", time.time(), time.time() + 100))
+    Progress(folder, "m1", "b1", new_result("m1", "h1", "old")).finish(update_folder.FAILED, "failed")
+    (Path(folder.vm("web1")) / "claim.json").write_text("{")
+    assert cli.main(["--root", str(tmp_path), "live-update", "status"]) == 0
+    shown = capsys.readouterr().out
+    assert f"  sriovctl live-update restore{words} [VM ...]  brings them back" in shown
+    assert f"  sriovctl live-update forget{words} --discard-memory VM  gives up" in shown
 
 
 @pytest.mark.parametrize(
