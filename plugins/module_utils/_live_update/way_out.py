@@ -43,21 +43,25 @@ def restore(host: LiveHost, names: Collection[str], confirmed: bool = False) -> 
         restorer = Restorer(host, manifest, progress, host.boot_id(), again=True, confirmed=sure)
         return abort.bring_back(restorer, mine, "VMs were brought back by hand")
     why = _other_kernel(host, manifest)
-    return Resume(host, manifest, _stopped(host, mine), reason=why, again=True, confirmed=sure).run()
+    begun = _begun_here(host)
+    left = tuple(vm for vm in mine if _is_left(host, vm, begun))
+    return Resume(host, manifest, left, reason=why, again=True, confirmed=sure).run()
 
 
 def come_back(host: LiveHost) -> str | None:
     """Act by itself on saved VMs, later in a boot.
 
-    Under the kernel of the update it is the second attempt for VMs whose first has failed. On another kernel, into
-    which a panic, a reset or a power cut has led, each VM's policy decides. Returns the phase, None when there is
-    nothing to do: then nothing is written.
+    Under the kernel of the update it finishes a resume that was killed, and is the second attempt for VMs whose first
+    has failed. On another kernel, into which a panic, a reset or a power cut has led, each VM's policy decides. Returns
+    the phase, None when there is nothing to do: then nothing is written.
     """
     status, manifest = host.folder.read_status(), manifest_file.load(host.folder.path)
     if status is None or manifest is None or manifest.boot_id == host.boot_id():
         return None
     meant_kernel.refuse_crash_kernel(host.sysfs)
     why, phase = _other_kernel(host, manifest), status.get("phase")
+    if why is None and phase not in update_folder.FINAL:
+        return Resume(host, manifest, again=True).run()
     if why is None:
         failed = tuple(vm for vm in _stopped(host, manifest.vms) if _is_loadable(host, vm))
         return Resume(host, manifest, failed, again=True).run() if failed else None
@@ -142,3 +146,25 @@ def _by_policy(host: LiveHost, manifest: Manifest, why: str) -> str:
         if vm.on_other_kernel == LEAVE:
             work.progress.update_vm(vm.name, result="left", error="its policy is to leave it saved")
     return work.run()
+
+
+def _begun_here(host: LiveHost) -> bool:
+    """Whether bringing VMs back was begun under this kernel, not ended.
+
+    By an act that was killed: this one has the lock.
+    """
+    status = host.folder.read_status() or {}
+    return status.get("boot_id") == host.boot_id() and status.get("phase") not in update_folder.FINAL
+
+
+def _is_left(host: LiveHost, vm: ManifestVm, begun: bool) -> bool:
+    """Whether a VM does not run, or waits since a killed act."""
+    if host.pid(vm) is None:
+        return True
+    if not begun:
+        return False
+    try:
+        claim = _claim.load(host.folder.vm(vm.name))
+    except BadInputError:
+        return False
+    return claim is not None and claim.boot_id == host.boot_id() and claim.state in (_claim.CLAIMED, _claim.RUNNING)

@@ -105,6 +105,46 @@ def test_a_resume_that_dies_and_a_host_that_returns(
         assert memory(node) == before
 
 
+@pytest.mark.parametrize("at", ["claimed", "running"])
+@pytest.mark.parametrize("way", ["by itself", "by hand"])
+def test_a_killed_resume_is_finished_in_the_same_boot(
+    node: FakeNode, pf: FakePf, at: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when its QEMU waits for the guest's first instruction."""
+    before = memory(node)
+    jump(node)
+    original = _claim.store
+
+    def dies(folder: str, one: _claim.Claim) -> _claim.Claim:
+        stored = original(folder, one)
+        if one.state == at:
+            raise Killed
+        return stored
+
+    monkeypatch.setattr(_claim, "store", dies)
+    with pytest.raises(Killed):
+        resume.resume(node.live)
+    monkeypatch.setattr(_claim, "store", original)
+    assert phase(node) == "restoring"
+    assert (way_out.come_back(node.live) if way == "by itself" else way_out.restore(node.live, [])) == "done"
+    assert memory(node) == before
+    assert live(node).status == "running"
+    assert way_out.come_back(node.live) is None
+
+
+def test_a_damaged_claim_keeps_no_other_vm_from_its_second_attempt(node: FakeNode, pf: FakePf) -> None:
+    node.vm("db1")
+    jump(node)
+    node.scripts["web1"].start = "exits"
+    node.scripts["db1"] = replace(node.scripts["web1"])
+    assert resume.resume(node.live) == "failed"
+    node.scripts["web1"].start = node.scripts["db1"].start = "runs"
+    node.put("/var/lib/kvmfleet-sriov/live-update/vms/web1/claim.json", "{")
+    way_out.come_back(node.live)
+    assert node.live_vm("db1") is not None
+    assert node.live_vm("web1") is None
+
+
 def test_second_attempt_later_in_the_boot(node: FakeNode, pf: FakePf) -> None:
     before = memory(node)
     jump(node)
