@@ -22,7 +22,7 @@ endif
 
 .PHONY: help setup venv pin src collection ruff mypy generate generated import-lint ansible-lint yamllint changelog lint format \
 	sanity unit unit-changed unit-slow test-fast \
-	mutants test-mutants lab-build conformance kernel-check kernel-bisect test-kernels evidence molecule test demo bench clean
+	mutants test-mutants lab-build conformance kernel-check kernel-bisect test-kernels evidence faults test-faults molecule test demo bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -118,11 +118,17 @@ test-kernels: setup collection ## conformance cases without a valid result; BASE
 evidence: venv ## what the record says of the series and the cases as they are; fails when it is stale
 	@$(BIN)/python -m lab evidence
 
+test-faults: venv src ## faults over the path of a live update without a valid result; ONLY= FRESH=1 (all: ten minutes)
+	@PYTHONPATH=build/src:. $(BIN)/python -m tests.faults.run $(ONLY:%=--only %) $(if $(FRESH),--fresh)
+
+faults: venv src # as a stage: what the record says of them, and some of each phase
+	@PYTHONPATH=build/src:. $(BIN)/python -m tests.faults.run --sample
+
 molecule: setup collection ## all molecule scenarios on one lab boot
 	@$(BIN)/python -m lab molecule
 
 test: setup venv src ## everything; what passed on identical inputs is not run again (FRESH=1 runs all)
-	@status=0; $(BIN)/python -m tools.stages ruff+mypy+import-lint+generated unit mutants kernel-check+evidence ansible-lint+sanity \
+	@status=0; $(BIN)/python -m tools.stages ruff+mypy+import-lint+generated unit mutants faults kernel-check+evidence ansible-lint+sanity \
 		yamllint+changelog unit-slow --then lab-build conformance+molecule || status=$$?; \
 	for fleet in kernels test; do \
 		if [[ -d build/lab/$$fleet ]]; then $(BIN)/python -m lab down $$fleet >build/test/down-$$fleet.log 2>&1; fi; \

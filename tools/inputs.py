@@ -27,6 +27,7 @@ from lab.paths import cache
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = "kernel/EVIDENCE.json"
+FAULTS_RECORD = "tests/faults/EVIDENCE.json"
 TOOLS = ("Makefile", "tools/*", "requirements/*", "pyproject.toml")
 PYTHON = ("*.py", "*.pyi", *TOOLS)
 TEXTS = ("*.md", "*.rst", "docs/*", "changelogs/*", "LICENSES/*", ".git-blame-ignore-revs")
@@ -46,7 +47,7 @@ class Inputs:
     """
 
     only: tuple[str, ...] = ("*",)
-    without: tuple[str, ...] = (RECORD,)
+    without: tuple[str, ...] = (RECORD, FAULTS_RECORD)
     lab: bool = False
 
     def takes(self, file: str) -> bool:
@@ -54,7 +55,9 @@ class Inputs:
         return matches(file, self.only) and not matches(file, self.without)
 
 
-HOSTS = (RECORD, *TEXTS, "tests/unit/*", "tests/mutants/*", "tests/sanity/*", "tests/fake/*", "bench/*")
+HOSTS = (
+    RECORD, *TEXTS, "tests/unit/*", "tests/mutants/*", "tests/sanity/*", "tests/fake/*", "tests/faults/*", "bench/*",
+)  # fmt: skip
 STAGES = {
     "ruff": Inputs(PYTHON),
     "mypy": Inputs(PYTHON),
@@ -62,6 +65,7 @@ STAGES = {
     "unit": Inputs(),
     "unit-slow": Inputs(),
     "mutants": Inputs(),
+    "faults": Inputs(("plugins/module_utils/*", "tests/faults/*", "tests/fake/*", "lab/*", *TOOLS), without=()),
     "kernel-check": Inputs(("kernel/*", "roles/kernel_build/*", "lab/*", *TOOLS)),
     "ansible-lint": Inputs(without=(RECORD, "tests/*", "lab/*", "changelogs/*")),
     "yamllint": Inputs(("*.yml", "*.yaml", ".yamllint", *TOOLS)),

@@ -90,7 +90,7 @@ def select(graph: Graph, changed: set[str]) -> Selection:
             continue
         if graph.closure(file) & changed:
             found.reached.append(file)
-        elif changed - {inputs.RECORD} and graph.open_ended(file):
+        elif changed - {inputs.RECORD, inputs.FAULTS_RECORD} and graph.open_ended(file):
             found.open_ended.append(file)
     return found
 

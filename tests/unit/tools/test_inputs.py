@@ -21,14 +21,22 @@ def test_every_stage_of_make_test_is_known_or_runs_always() -> None:
     assert set(inputs.STAGES) <= set(words)
 
 
+FAULTS = {"faults"}
 # file, stages that need not run again when it alone was edited
 RESTS = [
     ("plugins/module_utils/_model/vf_ids.py", {"yamllint", "changelog", "kernel-check"}),
-    ("README.md", {"ruff", "mypy", "import-lint", "yamllint", "changelog", "kernel-check", "conformance", "molecule"}),
+    (
+        "README.md",
+        {"ruff", "mypy", "import-lint", "yamllint", "changelog", "kernel-check", "conformance", "molecule"} | FAULTS,
+    ),
     (inputs.RECORD, set(inputs.STAGES)),
-    ("tests/conformance/harness.py", {"yamllint", "changelog", "kernel-check", "ansible-lint", "sanity", "molecule"}),
-    ("roles/kernel_build/files/series/6.12/series", {"ruff", "mypy", "import-lint", "yamllint", "changelog"}),
-    ("kernel/configs/debug.config", {"ruff", "mypy", "import-lint", "yamllint", "changelog", "sanity"}),
+    (inputs.FAULTS_RECORD, set(inputs.STAGES) - {"faults"}),
+    (
+        "tests/conformance/harness.py",
+        {"yamllint", "changelog", "kernel-check", "ansible-lint", "sanity", "molecule"} | FAULTS,
+    ),
+    ("roles/kernel_build/files/series/6.12/series", {"ruff", "mypy", "import-lint", "yamllint", "changelog", "faults"}),
+    ("kernel/configs/debug.config", {"ruff", "mypy", "import-lint", "yamllint", "changelog", "sanity", "faults"}),
     ("tools/stages.py", set()),
     ("requirements/dev.txt", set()),
 ]

@@ -1,0 +1,172 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Results of faults, kept in tests/faults/EVIDENCE.json: a line for each case.
+
+A result is valid as long as the texts that decided it are the same: the engine as far as a live update reaches it, what
+plays the host, and the case's own row. Comments and docstrings are left out.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.kernels.cases import bare
+from tools.import_graph import Graph
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FILE = REPOSITORY / "tests/faults/EVIDENCE.json"
+ENTRIES = (
+    "plugins/module_utils/_sriovctl/live_update_command.py", "plugins/module_utils/_sriovctl/resume_command.py",
+    "plugins/module_utils/_ansible/live_update_module.py",
+)  # fmt: skip
+"""Where a live update enters the engine; what they import counts."""
+NO_MATTER = ("record.py", "run.py")
+LOCAL, LAB = "local", "lab"
+"""Levels: real QEMUs with a played kernel, or an emulated host."""
+
+
+@functools.lru_cache(maxsize=1)
+def engine() -> str:
+    """Checksum of the engine, as far as a live update reaches it."""
+    names = [str(path.relative_to(REPOSITORY)) for path in sorted((REPOSITORY / "plugins/module_utils").rglob("*.py"))]
+    graph = Graph(REPOSITORY, names)
+    return _digest(
+        _text(REPOSITORY / name)
+        for name in sorted({*ENTRIES, *(one for entry in ENTRIES for one in graph.closure(entry))})
+    )
+
+
+@functools.lru_cache(maxsize=2)
+def harness(level: str) -> str:
+    """Checksum of what plays and judges a level's hosts.
+
+    The cases' rows left out."""
+    own = [path for path in sorted((REPOSITORY / "tests/faults").glob("*.py")) if not path.name.startswith("cases_")]
+    if level == LOCAL:
+        played = [
+            path for folder in ("linux", "tools") for path in sorted((REPOSITORY / "tests/fake" / folder).glob("*.py"))
+        ]
+        files = [*own, *played, REPOSITORY / "tests/fake/vm/node.py"]
+    else:
+        files = sorted((REPOSITORY / "lab/faults").glob("*.py"))
+    return _digest(_text(path) for path in files if path.name not in NO_MATTER)
+
+
+def row(fault: object) -> str:
+    """Checksum of a case's row.
+
+    Functions count by their names and what they close over."""
+    return _digest([repr(_plain(fault))])
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return [(one.name, _plain(getattr(value, one.name))) for one in fields(value)]
+    if isinstance(value, Mapping):
+        return sorted((str(name), repr(_plain(one))) for name, one in value.items())
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if callable(value):
+        cells = getattr(value, "__closure__", None) or ()
+        return [getattr(value, "__qualname__", str(value)), *(_plain(cell.cell_contents) for cell in cells)]
+    return value
+
+
+def _text(path: Path) -> str:
+    import ast
+
+    text = path.read_text(encoding="utf-8")
+    return "\n".join(filter(None, (line.rstrip() for line in bare(text, ast.parse(text)))))
+
+
+def _digest(texts: Iterable[str]) -> str:
+    found = hashlib.sha256()
+    for text in texts:
+        found.update(f"{len(text)}:{text}".encode())
+    return found.hexdigest()[:12]
+
+
+def load() -> dict[str, dict[str, dict[str, Any]]]:
+    """Results below the names of levels and cases."""
+    return dict(json.loads(FILE.read_text())) if FILE.exists() else {}
+
+
+def stale(level: str, rows: Mapping[str, object]) -> dict[str, str]:
+    """Cases without a valid result, each with the reason."""
+    known = load().get(level, {})
+    found = {name: _why(known.get(name), _now(level, one)) for name, one in rows.items()}
+    return {name: why for name, why in found.items() if why}
+
+
+def _now(level: str, fault: object) -> dict[str, str]:
+    return {"case": row(fault), "engine": engine(), "host": harness(level)}
+
+
+def _why(entry: dict[str, Any] | None, now: Mapping[str, str]) -> str:
+    if entry is None:
+        return "no result"
+    other = [name for name, digest in now.items() if entry.get(name) != digest]
+    return f"changed since: {', '.join(other)}" if other else ""
+
+
+def before(level: str, fault: object) -> Callable[[str, bool], None]:
+    """Take the checksums before a run; returns what records its result.
+
+    A failure forgets the result that there was. Somebody may edit during the run.
+    """
+    now = _now(level, fault)
+
+    def record(name: str, good: bool) -> None:
+        with _changed() as known:
+            entries = known.setdefault(level, {})
+            entries.pop(name, None)
+            if good:
+                entries[name] = {**now, "day": time.strftime("%Y-%m-%d", time.gmtime())}
+
+    return record
+
+
+def drop_unknown(level: str, names: Iterable[str]) -> None:
+    """Remove results of cases that are no more."""
+    there = set(names)
+    with _changed() as known:
+        known[level] = {name: one for name, one in known.get(level, {}).items() if name in there}
+
+
+@contextmanager
+def _changed() -> Iterator[dict[str, dict[str, dict[str, Any]]]]:
+    """Change the record in place; others that record meanwhile wait."""
+    folder = os.open(FILE.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        known = load()
+        yield known
+        aside = FILE.with_suffix(".new")
+        aside.write_text(text(known))
+        aside.replace(FILE)
+    finally:
+        os.close(folder)
+
+
+def text(known: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """The record as JSON, a line for each case."""
+    levels = []
+    for level, entries in sorted(known.items()):
+        lines = [
+            f"    {json.dumps(name)}: {json.dumps(entry, sort_keys=True)}" for name, entry in sorted(entries.items())
+        ]
+        levels.append(
+            f"  {json.dumps(level)}: {{\n" + ",\n".join(lines) + "\n  }" if lines else f"  {json.dumps(level)}: {{}}"
+        )
+    return "{\n" + ",\n".join(levels) + "\n}\n"

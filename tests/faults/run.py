@@ -1,0 +1,103 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run faults on played hosts, or check what is recorded of them.
+
+`make test-faults` runs the cases without a valid result; `make faults`, a stage of `make test`, checks the record and
+runs `SAMPLE`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+from . import cases_after, cases_before, cases_saving, path, record
+from .fault import Fault
+from .record import LOCAL, REPOSITORY
+from .session import Session
+
+CASES = {one.name: one for one in (*cases_before.CASES, *cases_saving.CASES, *cases_after.CASES)}
+SAMPLE = ("late_guest", "save_killed_after_quit", "jump_panic", "elsewhere_before_resume", "resume_killed_before_cont")
+"""Cases of each `make test`: one of each phase."""
+LOGS = REPOSITORY / "build/faults"
+SUBREAPER = 36
+"""PR_SET_CHILD_SUBREAPER (prctl(2)): QEMUs whose parent was killed become ours, not the machine's."""
+
+
+def run(fault: Fault) -> str:
+    """Run a case; why it failed, empty for a pass."""
+    shutil.rmtree(LOGS / fault.name, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix="kf"))
+    session = Session(fault, folder)
+    try:
+        path.walk(session)
+    except Exception as error:
+        (LOGS / fault.name).mkdir(parents=True)
+        for log in (*folder.glob("*.log"), *folder.glob("root/var/lib/kvmfleet-sriov/live-update/*.json")):
+            shutil.copy(log, LOGS / fault.name)
+        return f"{type(error).__name__}: {error}; see {(LOGS / fault.name).relative_to(REPOSITORY)}/"
+    finally:
+        session.close()
+        session.remove()
+    return ""
+
+
+def run_all(names: Collection[str], *, keep: bool) -> int:
+    """Run cases one by one, a line for each; number of failures."""
+    failed = 0
+    for number, name in enumerate(names, 1):
+        begin, result = time.monotonic(), record.before(LOCAL, CASES[name])
+        why = run(CASES[name])
+        failed += bool(why)
+        if keep:
+            result(name, not why)
+        print(f"[{number}/{len(names)}] {name}: {why or 'pass'} ({time.monotonic() - begin:.1f} s)", flush=True)
+    return failed
+
+
+def check(names: Collection[str]) -> int:
+    """Print what the record says; number of cases without a valid result."""
+    known = record.load()
+    old = record.stale(LOCAL, CASES)
+    for name, why in old.items():
+        print(f"{name}: {why}")
+    days = sorted({one["day"] for one in known.get(LOCAL, {}).values()} or {"never"})
+    when = " to ".join(dict.fromkeys((days[0], days[-1])))
+    print(f"faults, local: {len(CASES) - len(old)} of {len(CASES)} have a valid result, of {when}")
+    print(f"faults, local: {len(CASES) - len(names)} are not run here (`make test-faults`)")
+    return len(old)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", metavar="PATTERN", help="cases whose names fit")
+    parser.add_argument("--fresh", action="store_true", help="also those with a valid result")
+    parser.add_argument("--sample", action="store_true", help="check the record, and run some cases")
+    options = parser.parse_args()
+    ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
+    signal.signal(signal.SIGTERM, lambda *_unused: sys.exit(1))
+    if options.sample:
+        old = check(SAMPLE)
+        failed = run_all(SAMPLE, keep=False)
+        print(f"faults: {len(CASES) - old + len(SAMPLE) - failed} passed, {old + failed} failed")
+        return int(bool(old or failed))
+    wanted = [name for name in CASES if re.search(options.only, name)]
+    old_names = record.stale(LOCAL, CASES)
+    todo = [name for name in wanted if options.fresh or name in old_names]
+    failed = run_all(todo, keep=True)
+    record.drop_unknown(LOCAL, CASES)
+    print(f"faults: {len(todo) - failed} passed, {failed} failed; {len(wanted) - len(todo)} have valid results")
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The record of the faults."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.faults import others, record
+from tests.faults.fault import BOTH, Fault
+from tests.faults.record import LOCAL
+
+ROW = Fault("a", "what", BOTH, "done", before={"run": others.ends("web1")})
+
+
+@pytest.fixture(autouse=True)
+def own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "FILE", tmp_path / "EVIDENCE.json")
+
+
+def test_a_pass_is_valid_until_its_row_or_the_engine_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert record.stale(LOCAL, {"a": ROW}) == {"a": "no result"}
+    record.before(LOCAL, ROW)("a", True)
+    assert record.stale(LOCAL, {"a": ROW}) == {}
+    other = replace(ROW, before={"run": others.ends("db1")})
+    assert record.stale(LOCAL, {"a": other}) == {"a": "changed since: case"}
+    assert record.stale(LOCAL, {"a": replace(ROW, phase="failed")}) == {"a": "changed since: case"}
+    monkeypatch.setattr(record, "engine", lambda: "another")
+    assert record.stale(LOCAL, {"a": ROW}) == {"a": "changed since: engine"}
+
+
+def test_a_failure_forgets_the_pass_before() -> None:
+    record.before(LOCAL, ROW)("a", True)
+    record.before(LOCAL, ROW)("b", True)
+    record.before(LOCAL, ROW)("a", False)
+    assert list(record.load()[LOCAL]) == ["b"]
+    record.drop_unknown(LOCAL, ["a"])
+    assert record.load() == {LOCAL: {}}
+
+
+def test_a_line_for_each_case() -> None:
+    record.before(LOCAL, ROW)("a", True)
+    lines = record.FILE.read_text().splitlines()
+    assert len(lines) == 5
+    assert json.loads(lines[2].partition(":")[2])["engine"] == record.engine()
+
+
+def test_the_engine_counts_as_far_as_a_live_update_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And without comments and docstrings."""
+    read: list[str] = []
+
+    def text(path: Path) -> str:
+        read.append(str(path))
+        return ""
+
+    monkeypatch.setattr(record, "_text", text)
+    record.engine.__wrapped__()
+    assert any(name.endswith("_vm/qemu/guest.py") for name in read)
+    assert any(name.endswith("_live_update/way_out.py") for name in read)
+    assert not any("_kernel_build" in name for name in read)

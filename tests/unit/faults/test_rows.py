@@ -1,0 +1,41 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rows of the faults: each injects something; what they cover."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults import cases_after, cases_before, cases_saving, edges, run
+from tests.faults.fault import COLD, ENDED, GIVEN_UP, KEPT, MEMORY, OTHERS, VMS, Fault
+
+EVERY = [*cases_before.CASES, *cases_saving.CASES, *cases_after.CASES]
+
+
+@pytest.mark.parametrize("fault", EVERY, ids=lambda one: str(one.name))
+def test_a_row_injects_something_and_says_how_every_vm_ends(fault: Fault) -> None:
+    assert fault.strikes or fault.before or fault.lands or fault.delays
+    assert set(fault.ends) == set(VMS)
+    assert set(fault.ends.values()) <= {MEMORY, COLD, ENDED, KEPT, GIVEN_UP, OTHERS}
+    pauses = [one for one in fault.strikes if one.do == edges.PAUSE]
+    assert bool(pauses) == (fault.meanwhile is not None)
+
+
+def test_at_least_forty_faults_of_every_kind_at_every_phase() -> None:
+    assert len(EVERY) == len(run.CASES) >= 40
+    struck = {(one.step, one.do) for fault in EVERY for one in fault.strikes}
+    for step in ("arm", "run", "resume"):
+        assert {(step, edges.KILL), (step, edges.CUT), (step, edges.ERROR), (step, edges.LIE)} <= struck, step
+    assert {("recover", edges.KILL), ("come-back", edges.KILL)} <= struck
+
+
+def test_the_sample_is_of_every_phase() -> None:
+    for cases in (
+        cases_before.UNPLUGGING,
+        cases_saving.SAVING,
+        cases_saving.JUMP,
+        cases_saving.DISKS,
+        cases_after.RESUME,
+    ):
+        assert {one.name for one in cases} & set(run.SAMPLE)
