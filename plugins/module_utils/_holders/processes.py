@@ -100,12 +100,12 @@ def pids(sysfs: Sysfs) -> list[int]:
     return sorted(int(name) for name in sysfs.names("/proc") if name.isdigit())
 
 
-def open_files(sysfs: Sysfs) -> Iterator[tuple[int, str, str]]:
+def open_files(sysfs: Sysfs, among: Collection[int] | None = None) -> Iterator[tuple[int, str, str]]:
     """Open files as (process id, /proc/PID/fd/N, target).
 
-    What goes away meanwhile is left out.
+    Of all processes, or those ``among`` them. What goes away meanwhile is left out.
     """
-    for pid in pids(sysfs):
+    for pid in pids(sysfs) if among is None else among:
         try:
             for number in sysfs.names(f"/proc/{pid}/fd"):
                 path = f"/proc/{pid}/fd/{number}"

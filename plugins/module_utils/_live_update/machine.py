@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from .._model.paths import BOOT_ID
-from .._system import arp, icmp, process
+from .._system import arp, icmp, process, uevents
 from .._system.process import Run
 from .._system.sysfs import Sysfs
+from .._system.uevents import Uevents
 from .._system.update_folder import Folder
 from .._vm.backend import Backend
 from .._vm.record import ManifestVm
@@ -43,6 +44,7 @@ class LiveHost:
     sleep: Callable[[float], None] = time.sleep
     ping: Callable[[str, float], bool] = icmp.ping
     arp: Callable[[str, str, float], str | None] = arp.ask
+    listen: Callable[[], Uevents | None] = uevents.listen
 
     @property
     def folder(self) -> Folder:

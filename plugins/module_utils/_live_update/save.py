@@ -15,7 +15,6 @@ from .._engine import reading
 from .._model.errors import BadInputError, RefusedError
 from .._readers.pfs import read_pfs
 from .._system import pf_lock, update_folder
-from .._vm.candidates import in_the_way, strangers
 from .._vm.record import ManifestVm
 from . import claim as _claim
 from . import copy, manifest_file, release, watchdog_guard
@@ -24,6 +23,7 @@ from .at_once import each
 from .claim import Claim
 from .machine import FAILURES, LiveHost
 from .manifest import Manifest
+from .newcomers import Newcomers
 from .options import parse
 from .status import Progress, progress_of
 
@@ -38,15 +38,17 @@ def run(host: LiveHost) -> str:
     progress = progress_of(host, manifest)
     options = parse(manifest.options)
     try:
-        _look_again(host, manifest, options.host_services)
+        newcomers = _look_again(host, manifest, options.host_services)
         manifest = _with_properties_of_now(host, manifest)
         released = release.release_all(host, manifest, progress)
+        newcomers.look_meanwhile(_processes(manifest))
         copy.copy_all(host, released, progress)
+        newcomers.require_no_vm()
         progress.enter(update_folder.SAVING)
         each(released, lambda vm: _save(host, manifest, progress, vm))
         progress.enter(update_folder.SAVED)
         each(released, lambda vm: host.backend(vm).discard(vm))
-        _require_alone(host, [], options.host_services)
+        newcomers.require_none()
         progress.enter(update_folder.KEXEC)
         _sync_journal(host)
         with watchdog_guard.armed(host, manifest):
@@ -57,10 +59,10 @@ def run(host: LiveHost) -> str:
     return update_folder.KEXEC
 
 
-def _look_again(host: LiveHost, manifest: Manifest, host_services: Sequence[str]) -> None:
+def _look_again(host: LiveHost, manifest: Manifest, host_services: Sequence[str]) -> Newcomers:
     """Compare the running VMs with the armed ones.
 
-    Raises `RefusedError` for the first that differs.
+    Returns a watch for further ones. Raises `RefusedError` for the first that differs.
     """
     for vm in manifest.vms:
         pid = host.pid(vm)
@@ -68,7 +70,11 @@ def _look_again(host: LiveHost, manifest: Manifest, host_services: Sequence[str]
             raise RefusedError(
                 f"VM {vm.name} is process {pid}, it was {vm.pid} when the update was armed: arm it again"
             )
-    _require_alone(host, [(vm.pid, vm.started) for vm in manifest.vms], host_services)
+    return Newcomers.begin(host, host_services, _processes(manifest))
+
+
+def _processes(manifest: Manifest) -> list[tuple[int, int]]:
+    return [(vm.pid, vm.started) for vm in manifest.vms]
 
 
 def _with_properties_of_now(host: LiveHost, manifest: Manifest) -> Manifest:
@@ -89,13 +95,6 @@ def _with_properties_of_now(host: LiveHost, manifest: Manifest) -> Manifest:
     manifest_file.store(host.folder.path, changed)
     host.log("properties of VFs have changed since the update was armed: they are kept as they are now")
     return changed
-
-
-def _require_alone(host: LiveHost, known: Sequence[tuple[int, int]], host_services: Sequence[str]) -> None:
-    """Raise `RefusedError` for a process that could be an unknown VM."""
-    found = in_the_way(strangers(host.sysfs, known), host_services)
-    if found:
-        raise RefusedError(f"{found[0]} could be a VM, and is none that was armed: end it, or arm the update again")
 
 
 def _armed(host: LiveHost) -> Manifest:

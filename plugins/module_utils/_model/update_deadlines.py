@@ -73,6 +73,10 @@ RESTORE_WITHIN_S = 900.0
 Whoever missed it for longer may have started it elsewhere.
 """
 
+PROBE_S = 10.0
+PROBE_PAUSE_S = 0.1
+"""Time for a KVM VM without virtual CPUs to go, and pause."""
+
 SEEN_S = 60.0
 """Deadline for a VM's VF to work, from the VM's return."""
 

@@ -44,23 +44,26 @@ class Candidate:
         return f"process {self.pid} ({self.program}, {self.unit or 'no unit'}{held})"
 
 
-def candidates(sysfs: Sysfs) -> list[Candidate]:
+def candidates(sysfs: Sysfs, among: Collection[int] | None = None) -> list[Candidate]:
     """Find processes by their open files and, for QEMU, by their program.
 
-    Those that end meanwhile are left out.
+    Of all processes, or those ``among`` them. Those that end meanwhile are left out.
     """
     holds: dict[int, set[str]] = {}
-    for pid, _path, target in open_files(sysfs):
+    for pid, _path, target in open_files(sysfs, among):
         if HELD.fullmatch(target):
             holds.setdefault(pid, set()).add(target)
-    wanted = [pid for pid in pids(sysfs) if pid in holds or PROGRAM.fullmatch(program(sysfs, pid))]
+    every = pids(sysfs) if among is None else among
+    wanted = [pid for pid in every if pid in holds or PROGRAM.fullmatch(program(sysfs, pid))]
     found = (_read(sysfs, pid, holds.get(pid, ())) for pid in wanted)
     return [one for one in found if one is not None]
 
 
-def strangers(sysfs: Sysfs, known: Collection[tuple[int, int]]) -> list[Candidate]:
+def strangers(
+    sysfs: Sysfs, known: Collection[tuple[int, int]], among: Collection[int] | None = None
+) -> list[Candidate]:
     """Find candidates other than the ``known`` processes, by id and start."""
-    return [one for one in candidates(sysfs) if (one.pid, one.started) not in known]
+    return [one for one in candidates(sysfs, among) if (one.pid, one.started) not in known]
 
 
 def in_the_way(found: Collection[Candidate], host_services: Collection[str]) -> list[Candidate]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kexec import Kexec
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.machine import LiveHost
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import ToolError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.uevents import Uevents
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Backend, Deadlines
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.registry import backends
 
@@ -27,6 +28,7 @@ from ..linux.host import FakeHost
 from ..linux.pf import FakePf, FakeVf
 from ..linux.sysfs import FakeSysfs
 from .bridges import FakeBridges
+from .events import FakeUevents
 from .granted import Granted
 from .qemu import FakeQemu, QemuRefusalError, Script, drives
 
@@ -68,7 +70,8 @@ class FakeNode:
     ``scripts``: faults, by VM; ``commands``: of all monitors, with the VM's name. ``images``: paths of the disks of VMs
     to come. ``reboot_errno``: how the kexec is refused. ``on_run``: called with each argv before it runs. ``granted``:
     what each unit has; ``slices``: files of slices' settings; ``unit_files``: states of unit files.
-    ``answers``: who answers for an address, question by question, the last for ever.
+    ``events``: of the kernel, None where it cannot be heard. ``answers``: who answers for an address, question by
+    question, the last for ever.
     """
 
     def __init__(self, root: Path, interface: str = "vf-id") -> None:
@@ -89,6 +92,7 @@ class FakeNode:
         self.unit_files: dict[str, str] = {}
         self.on_run: Callable[[list[str]], None] = lambda argv: None
         self.log: list[str] = []
+        self.events: Uevents | None = FakeUevents()
         self.answers: dict[str, list[str | OSError | None]] = {}
         self.bridges = FakeBridges(root)
         self._pids = itertools.count(1000)
@@ -98,6 +102,7 @@ class FakeNode:
             sysfs=self.host.sysfs, run=self.run, backends=backends(self.host.sysfs, self.run, DEADLINES),
             kexec=Kexec(self.host.sysfs, self.run, "x86_64", self._load, self._reboot, lambda: None),
             log=self.log.append, ping=self._ping, arp=self._arp,
+            listen=lambda: self.events,
         )  # fmt: skip
 
     @property

@@ -74,7 +74,7 @@ def test_a_wrong_check_is_found_before_anything_is_armed() -> None:
 
 
 def test_only_the_hosts_own_checks_are_in_the_manifest(node: FakeNode, pf: FakePf) -> None:
-    """A command of the controller is nobody else's."""
+    """A command of the controller may have secrets."""
     node.vm("web2", pf, 2)
     ask = {"ping": "192.0.2.7", "from": "host", "within_s": 9}
     manifest = update.arm(
