@@ -37,7 +37,7 @@ svg text.dim { fill: var(--dim); } svg line { stroke: var(--line); }
 LABELS = {
     "unplugging": "unplug VFs", "copying": "copy memory", "saving": "save VMs", "saved": "release VMs",
     "kexec": "kexec and boot", "resuming": "enable VFs", "restoring": "restore VMs", "filling": "add other VFs",
-    "checking": "look at VFs",
+    "checking": "check VFs",
 }  # fmt: skip
 
 
