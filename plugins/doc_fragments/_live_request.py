@@ -78,6 +78,13 @@ options:
         type: str
         choices: [restore, cold-start, leave]
         default: restore
+      dry_start:
+        description:
+          - Whether the QEMU of the VM's restore is started once beside the running VM, without anything of its own, in
+            the preflight and when the update is armed. It ends before it has loaded or written anything.
+          - V(false) is for a VM whose dry start fails although its restore works.
+        type: bool
+        default: true
       heartbeat:
         description: Where the guest logs its heartbeat. Only the report uses it.
         type: dict

@@ -44,6 +44,7 @@ VM_OPTIONS: dict[str, Any] = {
     "priority": {"type": "int", "default": 0},
     "cold_start": {"type": "bool", "default": False},
     "straggler": {"type": "str", "choices": list(STRAGGLERS), "default": LEAVE},
+    "dry_start": {"type": "bool", "default": True},
     "heartbeat": {"type": "dict"},
     "check": {"type": "dict", "options": CHECK_OPTIONS},
 }

@@ -22,7 +22,7 @@ from .._model.update_deadlines import BUDGET_S
 from .._system import update_folder
 from .._vm.record import COLD_START, LEAVE, POLICIES, RESTORE, SHUTDOWN, STRAGGLERS, ManifestVf, ManifestVm
 from .._vm.vm_facts import VmFacts
-from . import checks, kept_states, kexec, manifest_file, preflight, reservation, watchdog_plan
+from . import checks, dry_starts, kept_states, kexec, manifest_file, preflight, reservation, watchdog_plan
 from . import facts as _facts
 from . import manifest as _manifest
 from . import status as _live_status
@@ -33,7 +33,7 @@ from .options import Options
 from .preflight import Verdict
 from .reservation import Reservation
 
-ANNOTATIONS = ("name", "priority", "cold_start", "straggler", "on_other_kernel", "heartbeat", "check")
+ANNOTATIONS = ("name", "priority", "cold_start", "straggler", "on_other_kernel", "dry_start", "heartbeat", "check")
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,7 @@ def examine(host: LiveHost, request: Request) -> tuple[Facts, Verdict]:
     for name in request.vms:
         if name not in names:
             raise BadInputError(f"no VM named '{name}' runs here; running: {', '.join(sorted(names)) or 'none'}")
+    facts = replace(facts, dry_starts=dry_starts.run(facts, host.backends, request.vms))
     return facts, preflight.judge(facts, host.backends, request.options, request.budget_s)
 
 

@@ -23,6 +23,7 @@ from .._system.sysfs import Sysfs
 from .._system.update_folder import Folder
 from .._vm.backend import Backend
 from .._vm.candidates import Candidate, strangers
+from .._vm.dry_start import DryStart
 from .._vm.vm_facts import VmFacts
 from . import conflicts, kernel_facts, kernel_modules, locked_volumes, watchdog_facts
 from .conflicts import Writer
@@ -37,7 +38,8 @@ class Facts:
     """All facts for the preflight.
 
     ``phase``: of an earlier update's status.json, None without one; ``not_installed``: files without which nothing
-    would resume the VMs; ``strangers``: processes that could be VMs and are none of ``vms``.
+    would resume the VMs; ``strangers``: processes that could be VMs and are none of ``vms``;
+    ``dry_starts``: by process id of the VM, made when all else was read.
     """
 
     kernel: KernelFacts
@@ -55,6 +57,7 @@ class Facts:
     journal_persistent: bool = True
     strangers: tuple[Candidate, ...] = ()
     locked: tuple[Locked, ...] = ()
+    dry_starts: Mapping[int, DryStart] = field(default_factory=dict)
 
 
 def gather(

@@ -18,7 +18,7 @@ from .._system.update_folder import ARMED
 from .._vm.backend import Backend
 from .._vm.candidates import in_the_way
 from .._vm.vm_facts import VmFacts
-from . import boot_rules, elsewhere, kexec_rules
+from . import boot_rules, dry_starts, elsewhere, kexec_rules
 from .estimate import estimate, interface_after
 from .facts import Facts
 from .finding import Finding
@@ -61,6 +61,7 @@ def judge(facts: Facts, backends: Mapping[str, Backend], options: Options, budge
     refusals = [finding for check in CHECKS for finding in check(facts, options)]
     refusals.extend(finding for vm in facts.vms for finding in _vm(vm, backends[vm.backend]))
     refusals.extend(_over_budget(facts, options, guess, budget_s))
+    refusals.extend(dry_starts.refusals(facts.vms, facts.dry_starts))
     refusals.extend(elsewhere.check(facts.vms, options, guess["total"]))
     refusals.extend(boot_rules.check(facts, options))
     warnings = (*_warnings(facts, options), *boot_rules.warnings(facts, options))
@@ -209,6 +210,7 @@ CHECKS: tuple[Callable[[Facts, Options], Iterator[Finding]], ...] = (
 
 
 def _warnings(facts: Facts, options: Options) -> Iterator[Finding]:
+    yield from dry_starts.warnings(facts.vms, facts.dry_starts)
     if not facts.journal_persistent:
         yield Finding(
             "journal", "the journal is in memory only: what guests said before the kexec will be lost",

@@ -54,6 +54,12 @@ ANSWER_S = 60.0
 PANIC_S = 300
 """Longest wait of a panicked kernel before it resets the host."""
 
+DRY_START_S = 45.0
+"""Deadline for a QEMU that is started dry; shorter than `PROGRAM_S`."""
+
+LOOK_S = 5.0
+"""Deadline for a look at an image on a network."""
+
 BOOT_S = 10.0
 """Assumed time from kexec to resume unit, until it is rehearsed."""
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from .._model.errors import SriovError
 from .._model.state import PfState
 from .._model.update_deadlines import ANSWER_S, COPY_S, MIGRATE_S, SHUTDOWN_S, START_S, UNPLUG_S
+from .dry_start import DryStart
 from .guest_interface import GuestInterface
 from .images import Image
 from .record import ManifestVm
@@ -94,6 +95,12 @@ class Backend(Protocol):
         """(problem, fix) for each reason against saving a VM.
 
         The preflight adds those that concern every backend.
+        """
+
+    def dry_start(self, vm: VmFacts) -> DryStart:
+        """Try a restore of a VM without problems, which runs on.
+
+        Without loading anything, and so that the VM feels nothing.
         """
 
     def prepare(self, vm: VmFacts) -> Mapping[str, Any]:

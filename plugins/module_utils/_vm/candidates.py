@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from .._holders.processes import open_files, pids
 from .._model.errors import KernelError
 from .._system.sysfs import Sysfs
+from . import dry_start
 
 PROGRAM = re.compile(r"qemu-system-\w+|qemu-kvm|kvm")
 """Names of QEMU's programs; under TCG it has none of `HELD` open."""
@@ -55,6 +56,7 @@ def candidates(sysfs: Sysfs, among: Collection[int] | None = None) -> list[Candi
             holds.setdefault(pid, set()).add(target)
     every = pids(sysfs) if among is None else among
     wanted = [pid for pid in every if pid in holds or PROGRAM.fullmatch(program(sysfs, pid))]
+    wanted = [pid for pid in wanted if not is_dry_start(sysfs, pid)]
     found = (_read(sysfs, pid, holds.get(pid, ())) for pid in wanted)
     return [one for one in found if one is not None]
 
@@ -86,6 +88,17 @@ def _read(sysfs: Sysfs, pid: int, holds: Collection[str]) -> Candidate | None:
 def trusted(sysfs: Sysfs, pid: int) -> bool:
     """Whether a process is root's, or a machine's below machine.slice."""
     return user(sysfs, pid) == 0 or control_group(sysfs, pid).startswith("/machine.slice/")
+
+
+def is_dry_start(sysfs: Sysfs, pid: int) -> bool:
+    """Whether a process is a dry start, as of another preflight.
+
+    Root's alone: whoever else calls itself so is a candidate like any other.
+    """
+    try:
+        return f"\0-name\0guest={dry_start.NAME}\0" in sysfs.read(f"/proc/{pid}/cmdline") and user(sysfs, pid) == 0
+    except KernelError:
+        return False
 
 
 def program(sysfs: Sysfs, pid: int) -> str:

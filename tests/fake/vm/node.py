@@ -9,6 +9,7 @@ A kexec forgets what a real one forgets.
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.machin
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import ToolError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.uevents import Uevents
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Backend, Deadlines
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.dry_run import CHILD
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.registry import backends
 
 from ..linux.host import FakeHost
@@ -72,6 +74,7 @@ class FakeNode:
     what each unit has; ``slices``: files of slices' settings; ``unit_files``: states of unit files.
     ``events``: of the kernel, None where it cannot be heard. ``answers``: who answers for an address, question by
     question, the last for ever.
+    ``dry_start``: answer of a dry start to its command line.
     """
 
     def __init__(self, root: Path, interface: str = "vf-id") -> None:
@@ -88,6 +91,7 @@ class FakeNode:
         self.going_down = False
         self.modules: set[str] = set()
         self.granted: dict[str, Granted] = {}
+        self.dry_start: Callable[[list[str]], dict[str, object]] = lambda argv: {"status": "inmigrate"}
         self.slices: dict[str, str] = {}
         self.unit_files: dict[str, str] = {}
         self.on_run: Callable[[list[str]], None] = lambda argv: None
@@ -229,24 +233,20 @@ class FakeNode:
         self.on_run(words)
         if words[0] == "systemd-run":
             return self._systemd_run(words)
+        if CHILD in words:
+            return json.dumps(self.dry_start(words[words.index(CHILD) + 2 :]))
         if words[0] == "taskset":
             return self._taskset(words[3], int(words[4]))
         if words[0] in ("bridge", "tc"):
             return self.bridges.run(words)
-        if words[:2] == ["systemctl", "show"]:
-            return self._show(words)
-        if words == ["systemctl", "is-system-running"]:
-            if self.going_down:
-                raise ToolError(words, 1, "stopping")
-            return "running\n"
+        if words[0] == "systemctl":
+            return self._systemctl(words)
         if words[0] == "modprobe" and words[1] == "--quiet":
             return self._modprobe_all(words) if words[2] == "--all" else self._modprobe(words[2])
         if words[0] == "mount":
             self.put("/proc/mounts", "/dev/vda / ext4 rw 0 0\n")
             return ""
-        if words[0] in ("journalctl", "systemctl", "busctl") or (
-            words[:3] == ["ip", "link", "set"] and words[-1] == "up"
-        ):
+        if words[0] in ("journalctl", "busctl") or (words[:3] == ["ip", "link", "set"] and words[-1] == "up"):
             return ""
         return self.host.run(argv)
 
@@ -302,6 +302,15 @@ class FakeNode:
         except QemuRefusalError as error:
             raise ToolError(words, 1, str(error)) from error
         return ""
+
+    def _systemctl(self, words: list[str]) -> str:
+        if words[1] == "show":
+            return self._show(words)
+        if words[1] != "is-system-running":
+            return ""
+        if self.going_down:
+            raise ToolError(words, 1, "stopping")
+        return "running\n"
 
     def _show(self, words: list[str]) -> str:
         unit = words[-1]

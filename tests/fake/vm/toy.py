@@ -19,6 +19,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs impor
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import state_file
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.assigned import assigned
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Deadlines, Saved
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.dry_start import DryStart
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.guest_interface import GuestInterface
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.vm_facts import VmFacts
@@ -53,6 +54,10 @@ class ToyBackend:
     def problems(self, vm: VmFacts) -> Iterator[tuple[str, str]]:
         if self.table[vm.name].color == "red":
             yield "it is red", "paint it"
+
+    def dry_start(self, vm: VmFacts) -> DryStart:
+        gold = self.table[vm.name].color == "gold"
+        return DryStart("no gold is left", "buy some", ("its frame",)) if gold else DryStart()
 
     def prepare(self, vm: VmFacts) -> dict[str, Any]:
         return {"color": self.table[vm.name].color}

@@ -26,10 +26,11 @@ from ..._system.process import Run
 from ..._system.sysfs import Sysfs
 from .. import state_file
 from ..backend import Deadlines, Saved
+from ..dry_start import DryStart
 from ..guest_interface import GuestInterface
 from ..record import ManifestVm
 from ..vm_facts import VmFacts
-from . import agent, discovery, disks, migration, refusals, taps, threads
+from . import agent, discovery, disks, dry_run, migration, refusals, taps, threads
 from . import argv as _qemu_argv
 from . import probe as _qemu_probe
 from . import qmp as _qmp
@@ -63,10 +64,7 @@ class QemuBackend:
         return discovery.discover(self.sysfs, self.run, self.ask, pfs)
 
     def ask(self, qmp_path: str, argv: Sequence[str]) -> Probe:
-        """Probe a running QEMU by its monitor.
-
-        Raises `SriovError` when it does not speak QMP.
-        """
+        """Probe a running QEMU; `SriovError` when it speaks no QMP."""
         with self._connect(qmp_path) as qmp:
             try:
                 return _qemu_probe.probe(qmp, argv)
@@ -75,6 +73,9 @@ class QemuBackend:
 
     def problems(self, vm: VmFacts) -> Iterator[tuple[str, str]]:
         return refusals.problems(vm)
+
+    def dry_start(self, vm: VmFacts) -> DryStart:
+        return dry_run.attempt(self.sysfs, self.run, vm)
 
     def prepare(self, vm: VmFacts) -> dict[str, Any]:
         return QemuPart.made(vm).to_dict()

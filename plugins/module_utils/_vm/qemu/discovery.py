@@ -15,7 +15,7 @@ from ..._model.state import PfState
 from ..._system.process import Run
 from ..._system.sysfs import Sysfs
 from ..assigned import assigned
-from ..candidates import PROGRAM, control_group, program, started, trusted, unit, user
+from ..candidates import PROGRAM, control_group, is_dry_start, program, started, trusted, unit, user
 from ..vm_facts import VmFacts
 from . import argv as _qemu_argv
 from . import disks
@@ -44,7 +44,7 @@ def processes(sysfs: Sysfs) -> Iterator[tuple[int, tuple[str, ...]]]:
     """
     for pid in pids(sysfs):
         try:
-            if PROGRAM.fullmatch(program(sysfs, pid)) and trusted(sysfs, pid):
+            if PROGRAM.fullmatch(program(sysfs, pid)) and trusted(sysfs, pid) and not is_dry_start(sysfs, pid):
                 text = sysfs.read(f"/proc/{pid}/cmdline")
                 if text:
                     yield pid, tuple(text.rstrip("\0").split("\0"))

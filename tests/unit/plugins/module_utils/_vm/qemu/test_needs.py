@@ -47,6 +47,7 @@ def start(node: FakeNode, *words: str) -> None:
     node.put(FREE, "0\n")
     node.put("/sys/class/net/br7/flags", "0x1003\n")
     node.put("/proc/net/unix", listener("/run/swtpm/s"))
+    node.put("/run/swtpm/s", "")
     node.process("swtpm", group="/system.slice/swtpm.service", holds=["socket:[55]"])
     node.unit_files["swtpm.service"] = "enabled"
 

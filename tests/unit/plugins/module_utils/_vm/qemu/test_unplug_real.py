@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -23,8 +22,9 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import argv as _argv
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp as _qmp
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVf, ManifestVm
-from tests.fake.vm.boot_sector import SWITCH, TICKS, boot_sector
+from tests.fake.vm.boot_sector import SWITCH, boot_sector
 from tests.fake.vm.real import PROGRAM, Machine, running
+from tests.fake.vm.ticking import monitor, wait_for_guest
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="qemu-system-x86_64 is not installed")
 SMALL = "virtio-rng-pci"
@@ -61,25 +61,6 @@ def vm_of(machine: Machine) -> ManifestVm:
     return replace(
         vm, vfs=(ManifestVf("0000:03:00.0", 0, "", VfProperties()),), part={**vm.part, "devices": {"": device}}
     )
-
-
-def monitor(machine: Machine, line: str) -> str:
-    with _qmp.connect(machine.qmp) as qmp:
-        arguments: dict[str, Any] = {"command-line": line}
-        return str(qmp.execute("human-monitor-command", **arguments))
-
-
-def ticks(machine: Machine) -> int:
-    return int(monitor(machine, f"xp /1wx {TICKS}").split()[-1], 16)
-
-
-def wait_for_guest(machine: Machine) -> None:
-    until = time.monotonic() + 60
-    before = ticks(machine)
-    while not before < ticks(machine) < before + 1000:  # memory has anything before the guest's own program runs
-        assert time.monotonic() < until, "the guest does not run"
-        before = ticks(machine)
-        time.sleep(0.2)
 
 
 def answer(machine: Machine) -> None:
