@@ -19,6 +19,7 @@ from .._plan.plan import HostPlan, plan_resolved
 from .._readers.pfs import read_known, read_pfs
 from .._system import pf_lock
 from .._system.blocked import refuse_these
+from .._system.process import patient
 from .._system.read_once import ReadOnce, once
 from . import compliance
 
@@ -72,6 +73,7 @@ def converge(
     A host that is as declared, and that no other run changes, is only read, without locks. The modules that make
     changes are not even imported: Ansible compiles a module and all that it imports at each run.
     """
+    run = patient(run)
     if allow_disruptive:
         document = HostDocument(tuple(pf._replace(allow_disruptive=True) for pf in document.pfs))
 

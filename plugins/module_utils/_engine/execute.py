@@ -13,6 +13,7 @@ from .._model.deadlines import NETDEV_PAUSE_S, NETDEV_S, WRITE_S, WRITE_VF_S
 from .._model.errors import DeadlineError, KernelError, PropertyError, ToolError, VerifyError
 from .._model.properties import VfProperties
 from .._readers import details, netdevs, vf_properties
+from .._system.patience import Patience, is_transient
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .._tools import devlink, tool_errors
@@ -65,11 +66,23 @@ def _set_mtu(sysfs: Sysfs, pf: str, action: SetMtu, seconds: float | None) -> No
 
 
 def _send(sysfs: Sysfs, pf: str, path: str, value: str, seconds: float | None) -> None:
-    """Write ``value``; without ``seconds``, wait however long it takes."""
-    if seconds is None:
-        sysfs.write(path, value)
-    else:
-        sysfs.write_within(path, value, pf, seconds)
+    """Write ``value``, again where the answer is transient.
+
+    Without ``seconds``, wait however long the kernel takes.
+    """
+
+    def write() -> None:
+        if seconds is None:
+            sysfs.write(path, value)
+        else:
+            sysfs.write_within(path, value, pf, seconds)
+
+    try:
+        write()
+    except KernelError as error:
+        if not is_transient(error):
+            raise
+        Patience().again(write, error)
 
 
 def _command(run: Run, action: Command) -> None:

@@ -38,6 +38,13 @@ Some drivers create it in the background (iavf).
 BOOT_WAIT_S = 60.0
 """Deadline at boot for late PFs; role sriov, sriov_apply_wait."""
 
+TRANSIENT_S = 10.0
+"""Deadline for what is transient, such as a VF in reset.
+
+i40e itself waits 0.3 s for one (i40e_virtchnl_pf.c, i40e_check_vf_init_timeout), and resets of a PF take seconds.
+"""
+
+TRANSIENT_PAUSE_S = 0.2
 LOCK_PAUSE_S = 0.05
 NETDEV_PAUSE_S = 0.02
 BOOT_PAUSE_S = 0.2

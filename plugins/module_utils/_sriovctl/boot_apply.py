@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from .._document.document import HostDocument
@@ -15,6 +15,7 @@ from .._engine.apply import ApplyError
 from .._engine.converge import Report
 from .._model.deadlines import BOOT_PAUSE_S
 from .._model.errors import BadInputError, DeadlineError, SriovError
+from .._system.patience import is_transient
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .._system.update_guard import refuse_during_update
@@ -40,6 +41,8 @@ class BootApply:
     _owners: dict[str, int] = field(default_factory=dict)
     _seen: set[tuple[int, str]] = field(default_factory=set)
     _errors: list[SriovError] = field(default_factory=list)
+    _passing: dict[str, SriovError] = field(default_factory=dict)
+    _until: float = 0.0
     _changed: bool = False
 
     def apply(self, document: HostDocument, wait_s: float) -> None:
@@ -50,6 +53,7 @@ class BootApply:
         Raises `RefusedError` when a live update begins meanwhile.
         """
         until, logged = self.clock() + wait_s, False
+        self._until = until
         while True:
             last = self.clock() >= until
             arrivals = self._read(document, last)
@@ -118,7 +122,7 @@ class BootApply:
             report = self.converge(HostDocument(tuple(one.spec for one in ones)))
         except ApplyError as error:
             self._changed = self._changed or bool(error.done)
-            self._errors.append(error)
+            self._failed(error)
         except SriovError as error:
             if len(ones) == 1:
                 self._errors.append(error)
@@ -126,10 +130,33 @@ class BootApply:
             for one in ones:
                 self._converge([one])
         else:
+            self._passed(report.states)
             self._changed = self._changed or report.plan.changed
             self.show(report)
 
+    def _failed(self, error: ApplyError) -> None:
+        """Keep the errors.
+
+        PFs whose failure may pass are tried again, while there is time.
+        """
+        self._passed(error.done)
+        known = {pf for _place, pf in self._seen}
+        again = {pf for pf, one in error.failures.items() if is_transient(one) and pf in known}
+        if not again or self.clock() >= self._until:
+            self._errors.append(error)
+            return
+        self._seen = {(place, pf) for place, pf in self._seen if pf not in again}
+        self._passing.update({pf: SriovError(f"PF {pf}: {error.failures[pf]}") for pf in again})
+        final = {pf: one for pf, one in error.failures.items() if pf not in again}
+        if final:
+            self._errors.append(ApplyError(final, error.done))
+
+    def _passed(self, pfs: Iterable[str]) -> None:
+        for address in pfs:
+            self._passing.pop(address, None)
+
     def _end(self) -> None:
+        self._errors += self._passing.values()
         if not self._errors:
             return
         if len(self._errors) == 1 and not self._changed:

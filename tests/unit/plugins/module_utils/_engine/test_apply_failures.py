@@ -22,7 +22,7 @@ from tests.fake.scenarios.transitions import TRANSITIONS, A, B, Scene, Transitio
 
 BACK = "the PF is back in its previous state"
 FAILED = "undoing it failed too: "
-NUMBERS = (errno.EIO, errno.EBUSY, errno.ENOMEM)
+NUMBERS = (errno.EIO, errno.EPERM, errno.ENOMEM)
 ALONE = [one for one in TRANSITIONS if len(one.starts) == 1]
 """With several PFs, the order of their steps is not known."""
 
