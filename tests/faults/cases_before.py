@@ -7,14 +7,21 @@ from __future__ import annotations
 
 import errno
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.dry_run import CHILD
+
 from . import others
 from .edges import AFTER, CUT, ERROR, KILL, LIE, PAUSE, Strike
 from .fault import BOTH, COLD, ENDED, MEMORY, Fault, Typed, each
 from .guest import DEAF
 
+DRY_START = f" {CHILD} "
 FORGET = Typed("live-update forget --take-over", 0, "forgotten")
 
 ARMING = (
+    Fault("arm_killed_at_dry_start", "the module is killed when a restore is started dry", BOTH, "",
+          strikes=(Strike("arm", DRY_START, KILL),)),
+    Fault("arm_dry_start_fails", "a QEMU of a restore does not come up", BOTH, "",
+          strikes=(Strike("arm", DRY_START, LIE, value='{"code": 1, "said": "gone"}'),)),
     Fault("arm_killed_before_manifest", "the module is killed before the manifest is there", BOTH, "",
           strikes=(Strike("arm", "file manifest.json", KILL),), typed=(FORGET,)),
     Fault("arm_killed_before_status", "the module is killed between manifest and status", BOTH, "",

@@ -19,7 +19,7 @@ from .._holders.processes import open_files, pids
 from .._model.errors import KernelError, RefusedError
 from .._model.update_deadlines import PROBE_PAUSE_S, PROBE_S
 from .._system.uevents import Uevents
-from .._vm.candidates import Candidate, control_group, in_the_way, started, strangers, unit
+from .._vm.candidates import Candidate, control_group, in_the_way, is_dry_start, started, strangers, unit
 from .machine import FAILURES, LiveHost
 
 KVM = "/devices/virtual/misc/kvm"
@@ -126,7 +126,7 @@ class Newcomers:
             pid = event.get("PID", "")
             if event.get("DEVPATH") == KVM and pid.isascii() and pid.isdecimal() and len(pid) < 11:
                 self._count(int(pid), event.get("EVENT"))
-        return [pid for pid, times in self.created.items() if times and not self._is_service(pid)]
+        return [pid for pid, times in self.created.items() if times and not self._is_harmless(pid)]
 
     def _count(self, pid: int, event: str | None) -> None:
         times = self.created.setdefault(pid, [])
@@ -135,8 +135,11 @@ class Newcomers:
         elif event == "destroy" and times:
             times.pop()
 
-    def _is_service(self, pid: int) -> bool:
+    def _is_harmless(self, pid: int) -> bool:
+        """Whether it is a declared service, or a dry start."""
         try:
+            if is_dry_start(self.host.sysfs, pid):
+                return True
             return unit(control_group(self.host.sysfs, pid)) in self.services
         except KernelError:
             return False

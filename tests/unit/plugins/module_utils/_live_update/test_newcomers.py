@@ -16,6 +16,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.newcomers import Newcomers
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.options import Options
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import uevents
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import dry_start
 from tests.fake.linux.pf import FakePf
 from tests.fake.vm.events import FakeUevents
 from tests.fake.vm.node import FakeNode, Rebooted
@@ -83,6 +84,15 @@ def test_libvirts_question_is_waited_for(node: FakeNode, pf: FakePf, monkeypatch
     with pytest.raises(Rebooted):
         save.run(node.live)
     assert len(sleeps) == 1
+
+
+def test_a_dry_start_of_another_preflight_is_none(node: FakeNode, pf: FakePf) -> None:
+    words = ["-name", f"guest={dry_start.NAME}"]
+    pid = node.process("qemu-system-x86_64", *words, holds=["/dev/kvm", "anon_inode:kvm-vcpu:0"])
+    arm(node)
+    at(node, "release", lambda: events(node).kvm("create", pid))
+    with pytest.raises(Rebooted):
+        save.run(node.live)
 
 
 def test_a_question_that_does_not_end_is_a_vm(node: FakeNode, pf: FakePf, monkeypatch: pytest.MonkeyPatch) -> None:
