@@ -138,7 +138,7 @@ options:
         RV(kvmfleet.sriov.sriov_info#module:pfs[].interface).
       - C(reserve_s), seconds until others may take the host over.
       - C(restore_at_once), how many VMs read their states from the disk at the same time, those of higher priority
-        first.
+        first; as many as the host has CPUs by default, from 2 to 8.
       - C(fill_chunk) and C(fill_pause_s), how fast the remaining VFs are added.
       - C(orderly), whether systemd stops all units before the kexec.
       - C(confirm_not_elsewhere), a program with arguments that gets a VM's name and fails when the VM must not start

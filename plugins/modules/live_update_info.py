@@ -61,13 +61,15 @@ run_unit:
 preflight:
   description:
     - What speaks against the update (C(refusals)), what to look at (C(warnings)), each with C(code), C(problem) and
-      C(fix), and the predicted outage in seconds by part (C(estimate)).
+      C(fix), and the predicted outage in seconds by part (C(estimate)). Of that, C(pause) is how long VMs stand still,
+      C(total) how long one may be without its VFs. C(estimate_vms) has both for each VM (C(pause_s), C(without_vf_s)),
+      in the order of their return, and whether its memory is copied while it runs (C(live)).
     - C(vms) and C(pfs) are those that take part. C(interface_after) is the SR-IOV interface expected of the new
       kernel.
     - Null without O(kernel).
   returned: success
   type: dict
-  sample: {refusals: [], warnings: [], estimate: {boot: 10.0, total: 18.3}}
+  sample: {refusals: [], warnings: [], estimate: {boot: 10.0, pause: 12.3, total: 18.3}, estimate_vms: []}
 kind:
   description: What kind of failure it is.
   returned: failure

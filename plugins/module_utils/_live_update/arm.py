@@ -112,7 +112,7 @@ def examine(host: LiveHost, request: Request) -> tuple[Facts, Verdict]:
         if name not in names:
             raise BadInputError(f"no VM named '{name}' runs here; running: {', '.join(sorted(names)) or 'none'}")
     facts = replace(facts, dry_starts=dry_starts.run(facts, host.backends, request.vms))
-    return facts, preflight.judge(facts, host.backends, request.options, request.budget_s)
+    return facts, preflight.judge(facts, host.backends, request.options, request.budget_s, request.vms)
 
 
 def plan(host: LiveHost, request: Request, facts: Facts) -> Manifest:

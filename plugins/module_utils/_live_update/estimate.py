@@ -1,9 +1,17 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Estimate of a live update's outage. Pure."""
+"""Estimate of a live update's outage, for host and VMs. Pure.
+
+Two figures: the pause, in which no instruction of a VM runs, and the time without VF, which begins before its memory is
+copied and is the whole outage of a VM without another NIC.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from .._model import drivers
 from .._model.kernel_interface import INTERFACES, STOCK, KernelInterface
@@ -11,30 +19,81 @@ from .facts import Facts
 from .options import Options
 
 MIB = 1 << 20
+REST = 32 * MIB
+"""Bytes of a copied VM that are left for its pause."""
+BEFORE = ("unplug", "copy")
+"""Parts in which VMs run, without their VFs."""
+
+
+@dataclass(frozen=True)
+class VmEstimate:
+    """Predicted seconds of one VM.
+
+    ``live``: its memory is copied while it runs; ``without_vf_s``: 0 for one that has none.
+    """
+
+    name: str
+    live: bool
+    pause_s: float
+    without_vf_s: float
 
 
 def estimate(facts: Facts, options: Options) -> dict[str, float]:
     """Estimate the longest outage of a VM, in seconds by part.
 
-    All VMs share the disk: the last one waits for the memory of all. From the waits of the kernel: one second at
-    enumeration for a PF that is found enabled, 100 ms to enable VFs, about 1 ms to add one, 100 ms to open one by VFIO.
+    All VMs share the disk of the states: the last one waits for the memory of all, written and read. From the waits of
+    the kernel: one second at enumeration for a PF that is found enabled, 100 ms to enable VFs, about 1 ms to add one,
+    100 ms to open one by VFIO. ``pause`` is the part of ``total`` in which VMs stand still.
     """
-    memory = sum(vm.memory_bytes for vm in facts.vms) / MIB
+    rate = options.rate_mib_s * MIB
     used = sum(len(vm.vfs) for vm in facts.vms)
     active = [pf for pf in facts.pfs.values() if pf.enabled]
     waiting = [pf for pf in active if not (facts.kernel.keeps_vfs and drivers.facts_of(pf.driver).adopts_kept_vfs)]
     chooses = interface_after(facts, options).abilities.enable_only
     parts = {
         "unplug": 6.0 if used else 0.0,
-        "save": memory / options.rate_mib_s,
+        "copy": sum(vm.memory_bytes for vm in facts.vms if vm.live) / rate,
+        "save": sum(min(vm.memory_bytes, REST) if vm.live else vm.memory_bytes for vm in facts.vms) / rate,
         "boot": options.boot_s,
         "enumerate": 1.0 * len(waiting),
         "enable": 0.1 * min(len(waiting), 1) if chooses else 0.1 * len(waiting),
         "add": 0.001 * (used if chooses else sum(pf.enabled for pf in active)),
-        "restore": memory / options.rate_mib_s,
+        "restore": sum(vm.memory_bytes for vm in facts.vms) / rate,
         "plug": 0.1 * max((len(vm.vfs) for vm in facts.vms), default=0),
     }
-    return {**{name: round(value, 3) for name, value in parts.items()}, "total": round(sum(parts.values()), 3)}
+    pause = sum(seconds for name, seconds in parts.items() if name not in BEFORE)
+    total = sum(parts.values()) if used else pause
+    return {name: round(seconds, 3) for name, seconds in {**parts, "pause": pause, "total": total}.items()}
+
+
+def of_vms(facts: Facts, options: Options, annotations: Mapping[str, Mapping[str, Any]]) -> Iterator[VmEstimate]:
+    """Estimate each VM, in the order of their return.
+
+    ``annotations``: by name, with priorities. The VMs that are restored with one share the disk with it.
+    """
+    parts = estimate(facts, options)
+    fixed = parts["pause"] - parts["restore"]
+    ordered = sorted(facts.vms, key=lambda vm: (-int(annotations.get(vm.name, {}).get("priority", 0)), vm.name))
+    for number, vm in enumerate(ordered):
+        read = sum(other.memory_bytes for other in ordered[: number + options.restore_at_once])
+        pause = fixed + read / MIB / options.rate_mib_s
+        without = pause + sum(parts[name] for name in BEFORE) if vm.vfs else 0.0
+        yield VmEstimate(vm.name, vm.live, round(pause, 3), round(without, 3))
+
+
+def to_shorten(facts: Facts, parts: Mapping[str, float]) -> str:
+    """Name what would shorten an outage that is mostly memory."""
+    stopped = [vm.name for vm in facts.vms if not vm.live and vm.memory_bytes]
+    memory = parts["copy"] + parts["save"] + parts["restore"]
+    if not facts.vms or memory < parts["total"] / 2:
+        return ""
+    ways = ["a faster disk (measure it, and set rate_mib_s)", "fewer VMs on this host"]
+    if stopped:
+        ways.insert(0, f"a QEMU with mapped-ram (9.0) for {_some(stopped)}")
+    if any(vm.vfs and vm.live for vm in facts.vms):
+        ways.append("a second NIC for guests, as their memory is copied while they run without VF")
+    size = sum(vm.memory_bytes for vm in facts.vms) // MIB
+    return f"{len(facts.vms)} VMs write {size} MiB to disk {facts.state_disk} and read it: {', or '.join(ways)}"
 
 
 def interface_after(facts: Facts, options: Options) -> KernelInterface:
@@ -44,3 +103,8 @@ def interface_after(facts: Facts, options: Options) -> KernelInterface:
     """
     name = facts.kernel.interface if options.interface == "auto" else options.interface
     return INTERFACES.get(name or "", STOCK)
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - 5
+    return ", ".join(names[:5]) + (f" and {more} more" if more > 0 else "")

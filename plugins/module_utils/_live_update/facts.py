@@ -38,7 +38,8 @@ class Facts:
     """All facts for the preflight.
 
     ``phase``: of an earlier update's status.json, None without one; ``not_installed``: files without which nothing
-    would resume the VMs; ``strangers``: processes that could be VMs and are none of ``vms``;
+    would resume the VMs; ``state_disk``: device of the folder of states;
+    ``strangers``: processes that could be VMs and are none of ``vms``;
     ``dry_starts``: by process id of the VM, made when all else was read.
     """
 
@@ -51,6 +52,7 @@ class Facts:
     watchdogs: tuple[Watchdog, ...] = ()
     disk_free_bytes: int = 0
     disk_kind: str = "ext4"
+    state_disk: str = ""
     memory_free_bytes: int = 0
     phase: str | None = None
     not_installed: tuple[str, ...] = ()
@@ -75,7 +77,7 @@ def gather(
     """
     pfs = read_pfs(sysfs, vfs=False)
     status = Folder.of(sysfs).read_status()
-    kind, free = _disk(sysfs)
+    kind, free, disk = _disk(sysfs)
     vms = tuple(vm for backend in backends for vm in backend.probe(pfs))
     kernel = kernel_facts.read(sysfs, release, initrd, cmdline_extra)
     return Facts(
@@ -88,6 +90,7 @@ def gather(
         watchdogs=tuple(watchdog_facts.find(sysfs, run)),
         disk_free_bytes=free,
         disk_kind=kind,
+        state_disk=disk,
         memory_free_bytes=_memory(sysfs),
         not_installed=tuple(path for path in (PROGRAM, RESUME_ENABLED) if not sysfs.exists(path)),
         phase=None if status is None else str(status.get("phase")),
@@ -116,16 +119,16 @@ def _eswitch(run: Run, pfs: Mapping[str, PfState]) -> dict[str, str]:
     return modes
 
 
-def _disk(sysfs: Sysfs) -> tuple[str, int]:
-    """(file system's kind, free bytes) below the live update's folder."""
+def _disk(sysfs: Sysfs) -> tuple[str, int, str]:
+    """(file system's kind, free bytes, MAJOR:MINOR) of the states' folder."""
     folder = LIVE_UPDATE
     while not sysfs.exists(folder):
         folder = os.path.dirname(folder)
-    stat = os.statvfs(sysfs.real(folder))
+    stat, device = os.statvfs(sysfs.real(folder)), os.stat(sysfs.real(folder)).st_dev
     mounts = [line.split() for line in sysfs.read("/proc/mounts").splitlines()]
     around = [line for line in mounts if folder == line[1] or folder.startswith(line[1].rstrip("/") + "/")]
     kind = max(around, key=lambda line: len(line[1]))[2] if around else "unknown"
-    return kind, stat.f_bavail * stat.f_frsize
+    return kind, stat.f_bavail * stat.f_frsize, f"{os.major(device)}:{os.minor(device)}"
 
 
 def _memory(sysfs: Sysfs) -> int:

@@ -9,6 +9,7 @@ Deadlines, assumptions of the estimate, and permissions of the operator.
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -20,6 +21,12 @@ from .._vm.backend import Deadlines
 
 CHOICES = {"panic": ("warn", "refuse"), "watchdog": ("auto", "off", "require")}
 """Values of options that have no others."""
+
+AT_ONCE = max(2, min(8, os.cpu_count() or 2))
+"""VMs that are restored at the same time: as many as CPUs.
+
+Each is a process that reads and a guest's devices that are loaded; more than eight only share the disk.
+"""
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ class Options(Deadlines):
     drivers_s: float = DRIVERS_S
     boot_s: float = BOOT_S
     rate_mib_s: float = 200.0
-    restore_at_once: int = 8
+    restore_at_once: int = AT_ONCE
     reserve_s: float = RESERVE_S
     fill_chunk: int = 16
     fill_pause_s: float = FILL_PAUSE_S

@@ -19,7 +19,7 @@ from .._vm.backend import Backend
 from .._vm.candidates import in_the_way
 from .._vm.vm_facts import VmFacts
 from . import boot_rules, dry_starts, elsewhere, kexec_rules
-from .estimate import estimate, interface_after
+from .estimate import VmEstimate, estimate, interface_after, of_vms, to_shorten
 from .facts import Facts
 from .finding import Finding
 from .manifest import NAME
@@ -37,25 +37,34 @@ SPARE_MEMORY = 64 * MIB
 class Verdict:
     """Result of the preflight.
 
-    ``estimate``: seconds of the predicted outage by part, ``total`` among them.
+    ``estimate``: seconds of the predicted outage by part, ``pause`` and ``total`` among them; ``vms``: of each VM, in
+    the order of their return.
     """
 
     refusals: tuple[Finding, ...]
     warnings: tuple[Finding, ...]
     estimate: Mapping[str, float]
+    vms: tuple[VmEstimate, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "refusals": [vars(item) for item in self.refusals],
             "warnings": [vars(item) for item in self.warnings],
             "estimate": dict(self.estimate),
+            "estimate_vms": [vars(item) for item in self.vms],
         }
 
 
-def judge(facts: Facts, backends: Mapping[str, Backend], options: Options, budget_s: float) -> Verdict:
+def judge(
+    facts: Facts,
+    backends: Mapping[str, Backend],
+    options: Options,
+    budget_s: float,
+    annotations: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Verdict:
     """Judge a host: every refusal at once, warnings, and the estimate.
 
-    So one round of fixing is enough. Each backend judges its own VMs.
+    So one round of fixing is enough. Each backend judges its own VMs. ``annotations``: of VMs by name.
     """
     guess = estimate(facts, options)
     refusals = [finding for check in CHECKS for finding in check(facts, options)]
@@ -65,21 +74,23 @@ def judge(facts: Facts, backends: Mapping[str, Backend], options: Options, budge
     refusals.extend(elsewhere.check(facts.vms, options, guess["total"]))
     refusals.extend(boot_rules.check(facts, options))
     warnings = (*_warnings(facts, options), *boot_rules.warnings(facts, options))
-    return Verdict(tuple(refusals), warnings, guess)
+    return Verdict(tuple(refusals), warnings, guess, tuple(of_vms(facts, options, annotations or {})))
 
 
 def _over_budget(facts: Facts, options: Options, guess: Mapping[str, float], budget_s: float) -> Iterator[Finding]:
     if guess["total"] <= budget_s:
         return
-    worst = sorted((name for name in guess if name != "total"), key=lambda name: -guess[name])[:3]
+    worst = sorted((name for name in guess if name not in ("total", "pause")), key=lambda name: -guess[name])[:3]
     parts = ", ".join(f"{name} {guess[name]:g} s" for name in worst)
     active = sum(1 for pf in facts.pfs.values() if pf.enabled)
     waits = active and not facts.kernel.keeps_vfs
     lacks = f"; {active} PFs x 1 s: the new kernel does not keep VFs enabled over kexec" if waits else ""
+    shorter = to_shorten(facts, guess)
     yield Finding(
         "budget",
-        f"the outage is estimated at {guess['total']:g} s, the budget is {budget_s:g} s (mostly {parts}{lacks})",
-        "raise live_update_budget_s, or lower what it is made of",
+        f"the outage is estimated at {guess['total']:g} s, {guess['pause']:g} s of them stopped, the budget is "
+        f"{budget_s:g} s (mostly {parts}{lacks})",
+        f"raise live_update_budget_s, or lower what it is made of{f'. {shorter}' if shorter else ''}",
     )
 
 

@@ -22,8 +22,8 @@ class VmFacts:
     """A running VM.
 
     ``started``: in clock ticks since boot (`candidates.started`); ``unknown_devices``: addresses of passed-through
-    devices that are no VFs of this host; ``images``: all that it has open; ``detail``: facts for its
-    backend alone.
+    devices that are no VFs of this host; ``images``: all that it has open; ``live``: its memory can
+    be copied while it runs; ``detail``: facts for its backend alone.
     """
 
     name: str
@@ -36,3 +36,4 @@ class VmFacts:
     unknown_devices: tuple[str, ...] = ()
     memory_bytes: int = 0
     images: tuple[Image, ...] = ()
+    live: bool = False

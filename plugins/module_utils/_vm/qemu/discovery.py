@@ -93,7 +93,8 @@ def _facts(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState], pid: in
     )
     service = service or f"kvmfleet-vm-{name}.service"
     memory = probe.memory_bytes if probe else _memory(argv)
-    return VmFacts(name, NAME, pid, started(sysfs, pid), service, detail, vfs, others, memory, images)
+    live = probe is not None and probe.live
+    return VmFacts(name, NAME, pid, started(sysfs, pid), service, detail, vfs, others, memory, images, live)
 
 
 def _name(pid: int, argv: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from . import disks
+from . import disks, state_form
 from . import threads as _threads
 from .block_graph import Problem
 from .devices import GuestDevice, hotplugged_others, vfio_devices
@@ -23,7 +23,8 @@ class Probe:
     """Answers of a running QEMU.
 
     ``status`` of query-status; ``problems``: reasons against saving it; ``threads``: ids of its threads; ``images``:
-    names of all that are open; ``moved``: where these differ from its command line.
+    names of all that are open; ``moved``: where these differ from its command line;
+    ``live``: it can write memory while the guest runs.
     """
 
     pid: int
@@ -36,6 +37,7 @@ class Probe:
     threads: Mapping[str, int] = field(default_factory=dict)
     images: tuple[str, ...] = ()
     moved: tuple[Problem, ...] = ()
+    live: bool = False
 
 
 def probe(qmp: Qmp, argv: Sequence[str]) -> Probe:
@@ -53,6 +55,7 @@ def probe(qmp: Qmp, argv: Sequence[str]) -> Probe:
         threads=_threads.read(qmp),
         images=images,
         moved=moved,
+        live=state_form.MAPPED in state_form.capabilities(qmp),
     )
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import preflight
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.conflicts import Writer
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.estimate import estimate
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.estimate import estimate, of_vms, to_shorten
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.facts import Facts
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kernel_facts import KernelFacts
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kernel_modules import ModuleFacts
@@ -200,28 +200,59 @@ VMS = tuple(
 )
 
 
+NO_PARTS = dict.fromkeys(("unplug", "copy", "save", "enumerate", "enable", "add", "restore", "plug"), 0.0)
+STOPPED = {"unplug": 6.0, "copy": 0.0, "save": 200.0, "boot": 1.0, "enumerate": 10.0, "enable": 0.1, "add": 0.1,
+           "restore": 200.0, "plug": 0.1, "pause": 411.3, "total": 417.3}  # fmt: skip
+LIVE = tuple(replace(vm, live=True) for vm in VMS)
+
+
 @pytest.mark.parametrize(
     ("facts", "options", "expected"),
     [
-        (replace(GOOD, pfs=PFS, vms=VMS), Options(rate_mib_s=1024.0, boot_s=1.0),
-         {"unplug": 6.0, "save": 200.0, "boot": 1.0, "enumerate": 10.0, "enable": 0.1, "add": 0.1, "restore": 200.0,
-          "plug": 0.1, "total": 417.3}),
+        (replace(GOOD, pfs=PFS, vms=VMS), Options(rate_mib_s=1024.0, boot_s=1.0), STOPPED),
         (replace(GOOD, pfs=PFS, vms=VMS), Options(rate_mib_s=1024.0, boot_s=1.0, interface="stock"),
-         {"unplug": 6.0, "save": 200.0, "boot": 1.0, "enumerate": 10.0, "enable": 1.0, "add": 2.5, "restore": 200.0,
-          "plug": 0.1, "total": 420.6}),
-        (replace(GOOD, pfs={}, vms=()), Options(boot_s=3.0),
-         {"unplug": 0.0, "save": 0.0, "boot": 3.0, "enumerate": 0.0, "enable": 0.0, "add": 0.0, "restore": 0.0,
-          "plug": 0.0, "total": 3.0}),
-        (replace(GOOD, pfs=PFS, vms=VMS, **kernel(keeps_vfs=True)), Options(rate_mib_s=1024.0, boot_s=1.0),
-         {"unplug": 6.0, "save": 200.0, "boot": 1.0, "enumerate": 10.0, "enable": 0.1, "add": 0.1, "restore": 200.0,
-          "plug": 0.1, "total": 417.3}),
+         {**STOPPED, "enable": 1.0, "add": 2.5, "pause": 414.6, "total": 420.6}),
+        (replace(GOOD, pfs={}, vms=()), Options(boot_s=3.0), {**NO_PARTS, "boot": 3.0, "pause": 3.0, "total": 3.0}),
+        (replace(GOOD, pfs=PFS, vms=VMS, **kernel(keeps_vfs=True)), Options(rate_mib_s=1024.0, boot_s=1.0), STOPPED),
         (replace(GOOD, pfs=NVME_PFS, vms=VMS, **kernel(keeps_vfs=True)), Options(rate_mib_s=1024.0, boot_s=1.0),
-         {"unplug": 6.0, "save": 200.0, "boot": 1.0, "enumerate": 0.0, "enable": 0.0, "add": 0.1, "restore": 200.0,
-          "plug": 0.1, "total": 407.2}),
+         {**STOPPED, "enumerate": 0.0, "enable": 0.0, "pause": 401.2, "total": 407.2}),
+        (replace(GOOD, pfs=PFS, vms=LIVE), Options(rate_mib_s=1024.0, boot_s=1.0),
+         {**STOPPED, "copy": 200.0, "save": 3.125, "pause": 214.425, "total": 420.425}),
+        (replace(GOOD, pfs={}, vms=tuple(replace(vm, vfs=()) for vm in LIVE)), Options(rate_mib_s=1024.0, boot_s=1.0),
+         {**NO_PARTS, "copy": 200.0, "save": 3.125, "boot": 1.0, "restore": 200.0, "pause": 204.125, "total": 204.125}),
     ],
 )  # fmt: skip
 def test_estimate(facts: Facts, options: Options, expected: dict[str, float]) -> None:
+    """Without VFs nothing but the pause is an outage."""
     assert estimate(facts, options) == pytest.approx(expected)
+
+
+def test_both_figures_of_each_vm() -> None:
+    """A VM of higher priority waits for less memory."""
+    vms = (replace(LIVE[0], vfs=()), replace(VMS[1], memory_bytes=1024 * MIB), LIVE[2])
+    facts, options = replace(GOOD, pfs={}, vms=vms), Options(rate_mib_s=1024.0, boot_s=1.0, restore_at_once=1)
+    found = {one.name: one for one in of_vms(facts, options, {"v2": {"priority": 9}})}
+    assert list(found) == ["v2", "v0", "v1"]
+    fixed = 1.0 + 2 * 32 / 1024 + 1.0 + 0.002 + 0.1  # boot, both rests, v1 as a whole, adding and plugging
+    assert [one.pause_s for one in found.values()] == pytest.approx([fixed + 2, fixed + 4, fixed + 5], abs=0.002)
+    assert [one.without_vf_s for one in found.values()] == pytest.approx([fixed + 12, 0, fixed + 15], abs=0.002)
+    assert [one.live for one in found.values()] == [True, True, False]
+    beside = list(of_vms(facts, replace(options, restore_at_once=2), {}))
+    assert [one.pause_s for one in beside] == pytest.approx([fixed + 3, fixed + 5, fixed + 5], abs=0.002)
+
+
+def test_an_outage_of_memory_says_what_would_shorten_it() -> None:
+    facts = replace(GOOD, pfs=PFS, vms=(*VMS[:2], *LIVE[2:4]), state_disk="254:3")
+    text = to_shorten(facts, estimate(facts, Options()))
+    assert text == (
+        "4 VMs write 8192 MiB to disk 254:3 and read it: a QEMU with mapped-ram (9.0) for v0, v1, or a faster disk"
+        " (measure it, and set rate_mib_s), or fewer VMs on this host, or a second NIC for guests, as their memory is"
+        " copied while they run without VF"
+    )
+    assert "for v0, v1, v2, v3, v4 and 95 more" in to_shorten(replace(facts, vms=VMS), {**STOPPED})
+    assert to_shorten(facts, estimate(facts, Options(boot_s=900.0))) == ""
+    (budget,) = [item for item in preflight.judge(facts, BACKENDS, Options(), 20.0).refusals if item.code == "budget"]
+    assert text in budget.fix
 
 
 def test_budget_is_refused_with_what_the_kernel_lacks() -> None:
