@@ -108,6 +108,10 @@ def plan_resolved(
             refusals.append(str(error))
     if refusals:
         raise RefusedError("; ".join(refusals))
+    if any(one.steps and one.goal.target.properties for one in plans):
+        from .addresses_once import refuse_shared
+
+        refuse_shared(plans)
     return HostPlan(tuple(plans), force)
 
 

@@ -135,12 +135,12 @@ def test_the_boot_unit_tries_again(host: FakeHost, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(patience, "TRANSIENT_S", 0.0)
     (host.root / "proc/cmdline").write_text("quiet\n")
     host.faults = dict.fromkeys(range(1, 5), errno.EAGAIN)
-    apply = BootApply(host.sysfs, host.run, lambda one: converge(host.sysfs, host.run, one), lambda _one: None, str)
+    apply = BootApply(host.sysfs, host.run, lambda one: converge(host.sysfs, host.run, one), lambda _one: None, print)
     apply.apply(DOCUMENT, 30.0)
     assert host.pfs[PF].enabled == 4
     host.faults = dict.fromkeys(range(host.actions, host.actions + 99), errno.EAGAIN)
     host.kernel.write_pf(host.pfs[PF], "sriov_numvfs", "0")
     host.draw()
-    late = BootApply(host.sysfs, host.run, lambda one: converge(host.sysfs, host.run, one), lambda _one: None, str)
+    late = BootApply(host.sysfs, host.run, lambda one: converge(host.sysfs, host.run, one), lambda _one: None, print)
     with pytest.raises(SriovError, match="EAGAIN"):
         late.apply(DOCUMENT, 0.0)
