@@ -129,7 +129,8 @@ options:
       - C(whole_hash), whether all of a saved state is read again to compare it, not its header and samples. It takes as
         long as writing the state, twice, with the guest stopped.
       - What the estimate assumes. C(boot_s), seconds from the kexec to the resume unit, and C(rate_mib_s), disk
-        speed.
+        speed. Without them what M(kvmfleet.sriov.live_update_rehearsal) has measured on the host counts, else a
+        default.
       - What is allowed. C(allow_writers), files that write C(sriov_numvfs) but are ordered after the update, and
         C(allow_missing_modules), modules the new kernel may lack.
       - C(host_services), units of services that have KVM, VFIO or vDPA devices open and are no VMs, like those of DPDK,

@@ -64,6 +64,8 @@ preflight:
       C(fix), and the predicted outage in seconds by part (C(estimate)). Of that, C(pause) is how long VMs stand still,
       C(total) how long one may be without its VFs. C(estimate_vms) has both for each VM (C(pause_s), C(without_vf_s)),
       in the order of their return, and whether its memory is copied while it runs (C(live)).
+    - C(estimate_basis) says on what its disk speed and its time of the boot rest. V(option), V(default), or a rehearsal
+      by M(kvmfleet.sriov.live_update_rehearsal).
     - C(vms) and C(pfs) are those that take part. C(interface_after) is the SR-IOV interface expected of the new
       kernel.
     - Null without O(kernel).

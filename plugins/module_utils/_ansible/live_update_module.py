@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .._live_update import act_lock, arm, kept_states, machine, options, reservation, way_out
+from .._live_update import act_lock, arm, kept_states, machine, options, rehearsal, reservation, way_out
 from .._live_update.arm import Request
 from .._live_update.checks import PLACES
 from .._live_update.estimate import interface_after
@@ -69,15 +69,18 @@ def this_host(module: Module, sysfs: Sysfs) -> LiveHost:
     return machine.real(sysfs, options.parse(module.params.get("options")), lambda _line: None)
 
 
-def request(params: dict[str, Any]) -> Request:
+def request(params: dict[str, Any], sysfs: Sysfs) -> Request:
+    """The operator's request, with what was rehearsed on the host."""
     initrd = {"none": None, "": None}.get(params["initrd"], params["initrd"])
+    parsed, basis = rehearsal.applied(sysfs, options.parse(params["options"]), params["options"], params["kernel"])
     return Request(
         host=params["host"],
         release=params["kernel"],
         initrd=initrd,
         cmdline_extra=params["command_line"],
         budget_s=params["budget_s"],
-        options=options.parse(params["options"]),
+        options=parsed,
+        basis=basis,
         vms=arm.by_name(params["vms"]),
         owner=params["owner"],
         take_over=params["take_over"],
@@ -121,14 +124,14 @@ def info(module: Module, host: LiveHost) -> dict[str, Any]:
         "preflight": None,
     }
     if module.params["kernel"]:
-        wanted = request(module.params)
+        wanted = request(module.params, host.sysfs)
         facts, verdict = arm.examine(host, wanted)
         answer["preflight"] = {**verdict.to_dict(), **_facts_of(facts, wanted)}
     return answer
 
 
 def _armed(module: Module, host: LiveHost) -> dict[str, Any]:
-    wanted = request(module.params)
+    wanted = request(module.params, host.sysfs)
     if _unit_state(host) in ("active", "activating"):
         raise RefusedError(f"{RUN_UNIT} is running: an update of this host has begun")
     arm.require_free(host, wanted)
@@ -208,6 +211,7 @@ def _facts_of(facts: Facts, wanted: Request) -> dict[str, Any]:
     return {
         "kernel_before": facts.kernel.running,
         "kernel_after": facts.kernel.release,
+        "estimate_basis": dict(wanted.basis),
         "interface_after": interface_after(facts, wanted.options).name,
         "vms": [
             {"name": vm.name, "pid": vm.pid, "unit": vm.unit, "vfs": [vf.address for vf in vm.vfs]} for vm in facts.vms

@@ -41,7 +41,7 @@ class Request:
     """The operator's request for a live update.
 
     ``vms``: annotations by VM name; ``initrd``: a path, None, or ``auto``; ``owner``: who reserves the host;
-    ``take_over``: also one that somebody else has reserved.
+    ``take_over``: also one that somebody else has reserved; ``basis``: what figures of the estimate rest on.
     """
 
     host: str
@@ -53,6 +53,7 @@ class Request:
     vms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     owner: str = ""
     take_over: bool = False
+    basis: Mapping[str, str] = field(default_factory=dict)
 
 
 def by_name(items: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -24,3 +24,6 @@ LIVE_UPDATE_LOCK = "/run/kvmfleet-sriov/live-update.lock"
 
 It holds "PID TIME COMMAND" (`pf_lock`).
 """
+
+REHEARSAL = "/var/lib/kvmfleet-sriov/rehearsal.json"
+"""What rehearsals have measured on this host."""

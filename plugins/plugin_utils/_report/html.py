@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from . import outage, timeline
+from . import estimate, outage, timeline
 
 CSS = """
 :root { color-scheme: light dark; --bg: #f6f7f9; --card: #fff; --ink: #1c2330; --dim: #647084; --line: #dfe3ea;
@@ -110,7 +110,7 @@ def _host(host: Mapping[str, Any]) -> str:
     return (
         f"<section><header><h2>{escape(host['name'])}</h2>"
         f"<span class='badge {'good' if good else 'bad'}'>{escape(str(host['result']))}</span>"
-        f"<span class='dim'>{_kernels(host)}{began}</span></header>"
+        f"<span class='dim'>{_kernels(host)}{began}{escape(estimate.shown(host))}</span></header>"
         f"{_error(host['error'])}{_details(host, span)}</section>"
     )
 

@@ -16,6 +16,8 @@ from typing import Any
 
 import yaml
 
+from . import estimate
+
 SAME = {
     "serial": "live_update_serial", "on_refused": "live_update_on_refused",
     "on_unreachable": "live_update_on_unreachable", "report_dir": "live_update_report_dir",
@@ -168,7 +170,10 @@ def _batch_lines(
             lines.append(f"  {name}: its update was begun before, it is waited for")
         else:
             seconds = float(seen[name]["predicted_s"])
-            lines.append(f"  {name}: outage of about {seconds:g} s expected, the budget is {float(budget_s):g} s")
+            rests = estimate.basis(seen[name].get("basis"))
+            lines.append(
+                f"  {name}: outage of about {seconds:g} s expected{rests}, the budget is {float(budget_s):g} s"
+            )
     return lines
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from . import outage
+from . import estimate, outage
 
 
 def lines(report: Mapping[str, Any], width: int = 46) -> list[str]:
@@ -38,7 +38,7 @@ def _host_lines(host: Mapping[str, Any], width: int) -> list[str]:
     known = host["kernel_before"] is not None
     kernels = f", {host['kernel_before']} -> {host['kernel_after']} ({host['interface']})" if known else ""
     why = f": {host['error']}" if host["error"] else ""
-    found = [f"{host['name']}: {host['result']}{kernels}{why}"]
+    found = [f"{host['name']}: {host['result']}{kernels}{estimate.shown(host)}{why}"]
     if not phases:
         return found
     start, end = phases[0]["start"], max(phase["end"] for phase in phases)

@@ -22,7 +22,7 @@ from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report.report impo
 KEYS = {
     "name", "kernel_before", "kernel_after", "interface", "pfs", "vfs_enabled", "used_ids",
     "present_ids_at_first_restore", "present_ids_at_last_restore", "vfs_present_at_end", "phases", "vms", "result",
-    "error", "update",
+    "error", "update", "predicted_s", "basis",
 }  # fmt: skip
 VM_KEYS = {
     "name", "vfs", "paused_at", "stopped_at", "resumed_at", "seen_at", "seen_by", "not_seen", "gap_s", "outage_s",
@@ -129,6 +129,21 @@ def test_batches_are_in_the_order_in_which_they_began(tmp_path: Path) -> None:
     evidence(tmp_path, "other", ["other", "gone"])
     asked = {name: {"result": "not begun", "error": ""} for name in ("h1", "h2", "h3")}
     assert _report.report_from_evidence(str(tmp_path), "r", asked)["batches"] == [["h2"], ["h1", "h3"]]
+
+
+def test_what_was_predicted_is_beside_what_was(tmp_path: Path) -> None:
+    """And on what that rested: a rehearsal, or a default."""
+    evidence(tmp_path)
+    basis = {"boot_s": "default", "rate_mib_s": "rehearsal of /x<b>"}
+    about = {"name": "h1", "batch": ["h1"], "patterns": {}, "predicted_s": 12.5, "basis": basis}
+    (tmp_path / "h1/host.json").write_text(json.dumps(about))
+    report = _report.report_from_evidence(str(tmp_path))
+    assert (report["hosts"][0]["predicted_s"], report["hosts"][0]["basis"]) == (12.5, basis)
+    words = ", 12.5 s of outage predicted (time of boot by default, disk speed by rehearsal of /x"
+    assert f"{words}<b>)" in text.lines(report)[1]
+    assert f"{words}&lt;b&gt;)" in page(report)
+    (tmp_path / "h1/host.json").write_text(json.dumps({**about, "predicted_s": "x", "basis": [7]}))
+    assert "predicted" not in page(_report.report_from_evidence(str(tmp_path)))
 
 
 def test_every_host_that_was_asked_for_is_there_lost_ones_first(tmp_path: Path) -> None:

@@ -1,0 +1,34 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Prediction of a preflight for a host, and its basis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+NAMES = {"boot_s": "time of boot", "rate_mib_s": "disk speed"}
+"""Figures of the estimate that may be rehearsed, in words."""
+
+
+def of(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Members of the report from what the controller has kept."""
+    seconds, rests = about.get("predicted_s"), about.get("basis")
+    good = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and math.isfinite(seconds)
+    known = {name: str(rests[name]) for name in NAMES if name in rests} if isinstance(rests, Mapping) else {}
+    return {"predicted_s": seconds if good else None, "basis": known}
+
+
+def basis(rests: object) -> str:
+    """Basis of an estimate in brackets; empty where it is unknown."""
+    known = rests if isinstance(rests, Mapping) else {}
+    words = ", ".join(f"{text} by {known[name]}" for name, text in NAMES.items() if name in known)
+    return f" ({words})" if words else ""
+
+
+def shown(host: Mapping[str, Any]) -> str:
+    if host["predicted_s"] is None:
+        return ""
+    return f", {host['predicted_s']:g} s of outage predicted{basis(host['basis'])}"
