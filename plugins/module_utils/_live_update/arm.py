@@ -118,8 +118,7 @@ def examine(host: LiveHost, request: Request) -> tuple[Facts, Verdict]:
 
 def plan(host: LiveHost, request: Request, facts: Facts) -> Manifest:
     """Make the manifest of this update, as it would be armed now."""
-    update_id = _manifest.new_id()
-    kernel = facts.kernel
+    update_id, kernel = _manifest.new_id(), facts.kernel
     watchdog = watchdog_plan.choose(facts.watchdogs, facts.modules.available, request.options)
     return Manifest(
         id=update_id,

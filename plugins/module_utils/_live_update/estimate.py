@@ -87,7 +87,7 @@ def to_shorten(facts: Facts, parts: Mapping[str, float]) -> str:
     memory = parts["copy"] + parts["save"] + parts["restore"]
     if not facts.vms or memory < parts["total"] / 2:
         return ""
-    ways = ["a faster disk (measure it by the playbook rehearse)", "fewer VMs on this host"]
+    ways = ["a faster disk (measure it: playbook rehearse)", "fewer VMs on this host"]
     if stopped:
         ways.insert(0, f"a QEMU with mapped-ram (9.0) for {_some(stopped)}")
     if any(vm.vfs and vm.live for vm in facts.vms):

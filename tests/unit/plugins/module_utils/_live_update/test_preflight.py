@@ -246,7 +246,7 @@ def test_an_outage_of_memory_says_what_would_shorten_it() -> None:
     text = to_shorten(facts, estimate(facts, Options()))
     assert text == (
         "4 VMs write 8192 MiB to disk 254:3 and read it: a QEMU with mapped-ram (9.0) for v0, v1, or a faster disk"
-        " (measure it, and set rate_mib_s), or fewer VMs on this host, or a second NIC for guests, as their memory is"
+        " (measure it: playbook rehearse), or fewer VMs on this host, or a second NIC for guests, as their memory is"
         " copied while they run without VF"
     )
     assert "for v0, v1, v2, v3, v4 and 95 more" in to_shorten(replace(facts, vms=VMS), {**STOPPED})
