@@ -9,7 +9,7 @@ Planned on that host it has no steps; on the same hardware it leads to the same 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from .._document.vf_groups import vf_groups
 from .._model import eswitch, vf_device, vf_ids
 from .._model.errors import BadInputError
 from .._model.properties import VfProperties
+from .._model.property_row import Property
+from .._model.property_table import VF_PROPERTIES
 from .._model.settings import LEGACY
 
 _NEVER_BY_ITSELF = ("vfio", "uio", "pci-stub")
@@ -125,8 +127,29 @@ def _given(pf: _Facts, vf: _Facts) -> dict[str, Any]:
 
 def _properties(pf: _Facts, vf: _Facts) -> dict[str, Any]:
     """Properties of a VF that can be declared."""
-    given = _given(pf, vf)
+    given = _declarable(VF_PROPERTIES, _given(pf, vf))
     return {name: value for name, value in given.items() if name not in ("qos", "vlan_proto") or "vlan" in given}
+
+
+def _declarable(rows: Iterable[Property], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the ``values`` that a document can have.
+
+    Drivers report others too, such as VLAN 4095 (mlx4), and one of them shall not end the export.
+    """
+    odd = _odd(rows, values)
+    return {name: value for name, value in values.items() if name not in odd}
+
+
+def _odd(rows: Iterable[Property], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The other ``values``."""
+    found = {}
+    for row in rows:
+        if row.name in values:
+            try:
+                row.kind.check(values[row.name], row.name)
+            except BadInputError:
+                found[row.name] = values[row.name]
+    return found
 
 
 def _notices(pf: _Facts) -> Iterator[str]:
@@ -146,6 +169,8 @@ def _kinds(pf: _Facts, vf: _Facts) -> Iterator[str]:
     if vf["present"]:
         yield from _driver_kinds(pf, vf)
     given = _given(pf, vf)
+    for name, value in _odd(VF_PROPERTIES, given).items():
+        yield f"have {name} {value}, which cannot be declared; it is left out"
     if "qos" in given and "vlan" not in given:
         yield f"have qos {given['qos']} without a VLAN, which cannot be declared"
 

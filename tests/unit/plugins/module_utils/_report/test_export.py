@@ -263,3 +263,20 @@ def test_no_steps_there_and_a_plan_to_get_there(history: tuple[Start, list[Any],
         assert differ <= {vf_id for vf_id in noted if pf.vfs[vf_id].driver is None}
         if not found.notices:
             assert exported(other, [PF]).document == found.document
+
+
+ODD = [("vlan", 4095), ("qos", 9), ("mac", "01:00:5e:00:00:01"), ("max_tx_rate", 2**32 - 1)]
+
+
+@pytest.mark.parametrize(("name", "value"), ODD)
+def test_one_odd_reading_ends_no_export(tmp_path: Path, name: str, value: object) -> None:
+    host, pf = make(tmp_path)
+    host.setup(pf, 3, [0])
+    pf.properties[1].update({"vlan": 7, name: value})
+    pf.properties[2].update(trust=True)
+    host.draw()
+    found = exported(host)
+    assert f"PF {PF}: VFs 1 have {name} {value}, which cannot be declared; it is left out" in found.notices
+    (one,) = found.document.to_dict()["pfs"]
+    assert {"ids": "2", "trust": True} in one["vfs"]
+    assert str(value) not in str(one)
