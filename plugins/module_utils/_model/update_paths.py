@@ -19,6 +19,9 @@ VMCORE = "/proc/vmcore"
 LIVE_UPDATE_DISCARDED = "/var/lib/kvmfleet-sriov/discarded"
 """Private folder for states of VMs that an operator has given up."""
 
+ENVIRONMENTS = "/run/kvmfleet-sriov/environment"
+"""Private folder of files with VMs' environments during their starts."""
+
 LIVE_UPDATE_LOCK = "/run/kvmfleet-sriov/live-update.lock"
 """Lock file of acts on the live update.
 

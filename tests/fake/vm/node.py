@@ -298,7 +298,7 @@ class FakeNode:
         if self.scripts.get(name, Script()).start == "exits":
             return ""
         try:
-            self._start(argv, unit, Granted(words[: words.index("--")]))
+            self._start(argv, unit, Granted(self._with_environment(words[: words.index("--")])))
         except QemuRefusalError as error:
             raise ToolError(words, 1, str(error)) from error
         return ""
@@ -311,6 +311,20 @@ class FakeNode:
         if self.going_down:
             raise ToolError(words, 1, "stopping")
         return "running\n"
+
+    def _with_environment(self, words: list[str]) -> list[str]:
+        """The words with the variables of an EnvironmentFile= as --setenv.
+
+        systemd reads that file before it starts the program, as root.
+        """
+        given = "--property=EnvironmentFile="
+        found = []
+        for path in [self.host.root / word.removeprefix(given).lstrip("/") for word in words if given in word]:
+            assert path.stat().st_mode & 0o777 == 0o600
+            assert path.parent.stat().st_mode & 0o777 == 0o700
+            pairs = re.findall(r'^([A-Za-z_]\w*)="((?:\\.|[^"\\])*)"$', path.read_text(), re.MULTILINE)
+            found += ["--setenv=" + re.sub(r"\\(.)", r"\1", f"{name}={value}") for name, value in pairs]
+        return [*(word for word in words if given not in word), *found]
 
     def _show(self, words: list[str]) -> str:
         unit = words[-1]

@@ -16,6 +16,7 @@ from ..._system.process import Run
 from ..._system.sysfs import Sysfs
 from ..record import ManifestVm
 from . import argv as _argv
+from . import environment_file
 from .needs import BRIDGE, Need
 from .part import QemuPart
 from .qmp import Qmp
@@ -41,12 +42,13 @@ class Launch:
             os.makedirs(self.sysfs.real(folder), mode=0o755, exist_ok=True)
         if self.sysfs.exists(part.qmp):
             os.unlink(self.sysfs.real(part.qmp))
-        self.run([
-            "systemd-run", "--quiet", "--collect", f"--unit={vm.unit}", f"--working-directory={part.cwd}",
-            "--property=Type=exec", "--property=DefaultDependencies=no", "--property=Conflicts=shutdown.target",
-            "--property=Before=shutdown.target", *part.unit.words(), "--",
-            *(word.replace("$", "$$") for word in argv),  # systemd expands $NAME (systemd.service(5))
-        ])  # fmt: skip
+        with environment_file.handed_over(self.sysfs, vm.name, part.unit.environment) as environment:
+            self.run([
+                "systemd-run", "--quiet", "--collect", f"--unit={vm.unit}", f"--working-directory={part.cwd}",
+                "--property=Type=exec", "--property=DefaultDependencies=no", "--property=Conflicts=shutdown.target",
+                "--property=Before=shutdown.target", *environment, *part.unit.words(), "--",
+                *(word.replace("$", "$$") for word in argv),  # systemd expands $NAME (systemd.service(5))
+            ])  # fmt: skip
 
     def wait(self, vm: ManifestVm, argv: Sequence[str]) -> None:
         """Wait for all that the host must have.

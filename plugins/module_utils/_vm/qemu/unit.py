@@ -82,10 +82,13 @@ class UnitSettings:
     lost: tuple[str, ...] = ()
 
     def words(self) -> list[str]:
-        """Words for systemd-run."""
+        """Words for systemd-run; its environment goes another way.
+
+        See `environment_file`.
+        """
         slices = [f"--slice={self.slice}"] if self.slice else []
         properties = [f"--property={text}" for text in self.properties]
-        return [*slices, *properties, *(f"--setenv={text}" for text in self.environment)]
+        return [*slices, *properties]
 
     @classmethod
     def parse(cls, data: object, where: str) -> UnitSettings:
