@@ -104,6 +104,10 @@ def _bring_back_by_claim(restorer: Restorer, vm: ManifestVm) -> bool:
         return restorer.restore(vm)
     if pid != vm.pid:
         return _leave_alone(restorer, vm, pid)
+    if claim is None and restorer.progress.vm(vm.name)["result"] in BACK:
+        host.backend(vm).plug_again(vm, host.folder.state(vm.name))
+        restorer.progress.update_vm(vm.name, error=None)
+        return True
     host.backend(vm).undo(vm, host.folder.state(vm.name))
     drop_claim(host, vm)
     restorer.progress.update_vm(vm.name, resumed_at=host.now(), result="resumed-here")

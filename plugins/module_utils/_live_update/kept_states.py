@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from .._model.errors import BadInputError, KernelError, RefusedError, SriovError
 from .._model.paths import LIVE_UPDATE
@@ -21,11 +21,12 @@ KEEP_S = 7 * 86400.0
 
 
 def needed(host: LiveHost) -> list[str]:
-    """Names of VMs that do not run from their state.
+    """Names of VMs that were not seen to run from their state.
 
     Those with a damaged claim among them.
     """
-    return [name for name in host.sysfs.names(f"{LIVE_UPDATE}/vms") if _is_needed(host, name)]
+    seen = _seen(host)
+    return [name for name in host.sysfs.names(f"{LIVE_UPDATE}/vms") if _is_needed(host, name, seen)]
 
 
 def require_none(host: LiveHost, besides: Collection[str] = ()) -> None:
@@ -33,7 +34,7 @@ def require_none(host: LiveHost, besides: Collection[str] = ()) -> None:
     left = [name for name in needed(host) if name not in besides]
     if left:
         raise RefusedError(
-            f"the saved states of {', '.join(left)} would be lost, these VMs do not run from them: "
+            f"the saved states of {', '.join(left)} would be lost, these VMs were not seen to run from them: "
             "`sriovctl live-update restore` brings them back, `sriovctl live-update forget --discard-memory NAME` "
             "gives up the memory of one"
         )
@@ -72,13 +73,24 @@ def _delete_old(aside: str, now: float) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _is_needed(host: LiveHost, name: str) -> bool:
+def _seen(host: LiveHost) -> dict[str, str]:
+    """Manifests of VMs that were seen to run, by name."""
+    try:
+        result = host.folder.read_result() or {}
+        return {vm["name"]: result["manifest"] for vm in result["vms"] if vm["resumed_at"] is not None}
+    except (SriovError, KeyError, TypeError):
+        return {}
+
+
+def _is_needed(host: LiveHost, name: str, seen: Mapping[str, str]) -> bool:
     """Whether a VM's state may be all that is left of it.
 
-    A damaged claim does not show the contrary.
+    A damaged claim does not show the contrary, nor does one that was running the moment before its guest was.
     """
     try:
         claim = _claim.load(host.folder.vm(name))
     except SriovError:
         return True
-    return claim is not None and claim.state not in (_claim.RUNNING, _claim.ACKNOWLEDGED)
+    if claim is None or claim.state == _claim.ACKNOWLEDGED:
+        return False
+    return claim.state != _claim.RUNNING or seen.get(name) != claim.manifest

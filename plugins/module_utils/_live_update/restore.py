@@ -96,6 +96,8 @@ class Restorer:
         live = self.host.pid(vm) is not None
         again = self.again or vm.name in self.cold
         action = _claim.decide(claim, self.manifest.id, self.boot_id, live, vm.cold_start, again)
+        if action == _claim.ADOPT and not self.host.backend(vm).is_own(vm):
+            action = _claim.CONFLICT
         if claim is None:
             raise RefusedError(f"VM {vm.name} was never saved: nothing can be restored")
         if action in MESSAGES:
@@ -118,13 +120,23 @@ class Restorer:
             self._require_images(vm, claim)
             claim = self._advance(vm, claim, _claim.CLAIMED)
         try:
-            self.host.backend(vm).restore(vm, state, claim.form, start, lambda: self._mark_running(vm))
+            self.host.backend(vm).restore(vm, state, claim.form, start, lambda: self._before_run(vm))
         except FAILURES as error:
             self._give_up(vm, error)
             raise
-        self._mark_running(vm)
+        self._mark_running(vm)  # for a guest that ran already
         return {"resumed_at": self.host.now(), "result": "restored", "error": None,
                 "clock": self.host.backend(vm).set_clock(vm)}  # fmt: skip
+
+    def _before_run(self, vm: ManifestVm) -> None:
+        """Compare the images once more, then advance the claim.
+
+        They may have been written to while the state was loaded, or since an interrupted restore has loaded it.
+        """
+        claim = self.claim(vm)
+        if claim is not None:
+            self._require_images(vm, claim)
+        self._mark_running(vm)
 
     def _require_images(self, vm: ManifestVm, claim: Claim) -> None:
         """Require that every image is as the claim has it.
@@ -133,11 +145,18 @@ class Restorer:
         """
         found = [(image.name, images.difference(self.host.sysfs, image)) for image in claim.images]
         changed = [f"image {name}: {reason}" for name, reason in found if reason is not None]
-        if changed:
+        if not changed:
+            return
+        what = f"its disks are not those that it was saved with ({'; '.join(changed)})"
+        if claim.state == _claim.RUNNING:
             raise RefusedError(
-                f"VM {vm.name}: its memory is not loaded, as its disks are not those that it was saved with "
-                f"({'; '.join(changed)}); if it was started elsewhere, go on there, otherwise start it from its disks"
+                f"VM {vm.name} stands still and is not continued: {what}. If that was the VM itself, which may have "
+                "run, `cont` at its monitor continues it; if it was started elsewhere, go on there and end it here"
             )
+        raise RefusedError(
+            f"VM {vm.name}: its memory is not loaded, as {what}; if it was started elsewhere, go on there, otherwise "
+            "start it from its disks"
+        )
 
     def _mark_running(self, vm: ManifestVm) -> None:
         """Advance the claim to running, durably.

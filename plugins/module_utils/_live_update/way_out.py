@@ -43,9 +43,7 @@ def restore(host: LiveHost, names: Collection[str], confirmed: bool = False) -> 
         restorer = Restorer(host, manifest, progress, host.boot_id(), again=True, confirmed=sure)
         return abort.bring_back(restorer, mine, "VMs were brought back by hand")
     why = _other_kernel(host, manifest)
-    begun = _begun_here(host)
-    left = tuple(vm for vm in mine if _is_left(host, vm, begun))
-    return Resume(host, manifest, left, reason=why, again=True, confirmed=sure).run()
+    return Resume(host, manifest, _waiting(host, mine), reason=why, again=True, confirmed=sure).run()
 
 
 def come_back(host: LiveHost) -> str | None:
@@ -63,7 +61,7 @@ def come_back(host: LiveHost) -> str | None:
     if why is None and phase not in update_folder.FINAL:
         return Resume(host, manifest, again=True).run()
     if why is None:
-        failed = tuple(vm for vm in _stopped(host, manifest.vms) if _is_loadable(host, vm))
+        failed = tuple(vm for vm in _waiting(host, manifest.vms) if host.pid(vm) or _is_loadable(host, vm))
         return Resume(host, manifest, failed, again=True).run() if failed else None
     if phase in (update_folder.ARMED, *update_folder.FINAL):
         return None
@@ -119,8 +117,10 @@ def _require_names(manifest: Manifest, names: Collection[str], confirmed: bool) 
         raise BadInputError("--confirm-not-elsewhere is said of VMs by name: `sriovctl live-update restore VM ...`")
 
 
-def _stopped(host: LiveHost, vms: Sequence[ManifestVm]) -> tuple[ManifestVm, ...]:
-    return tuple(vm for vm in vms if host.pid(vm) is None)
+def _waiting(host: LiveHost, vms: Sequence[ManifestVm]) -> tuple[ManifestVm, ...]:
+    """VMs that do not run, or whose restore was interrupted."""
+    unseen = kept_states.needed(host)
+    return tuple(vm for vm in vms if host.pid(vm) is None or (vm.name in unseen and host.backend(vm).is_own(vm)))
 
 
 def _is_loadable(host: LiveHost, vm: ManifestVm) -> bool:
@@ -138,33 +138,11 @@ def _is_loadable(host: LiveHost, vm: ManifestVm) -> bool:
 
 def _by_policy(host: LiveHost, manifest: Manifest, why: str) -> str:
     """Do with each saved VM what its policy on another kernel says."""
-    stopped = _stopped(host, manifest.vms)
-    wanted = tuple(vm for vm in stopped if vm.on_other_kernel != LEAVE)
+    waiting = _waiting(host, manifest.vms)
+    wanted = tuple(vm for vm in waiting if vm.on_other_kernel != LEAVE)
     cold = frozenset(vm.name for vm in wanted if vm.on_other_kernel == COLD_START)
     work = Resume(host, manifest, wanted, reason=why, again=True, cold=cold)
-    for vm in stopped:
+    for vm in waiting:
         if vm.on_other_kernel == LEAVE:
             work.progress.update_vm(vm.name, result="left", error="its policy is to leave it saved")
     return work.run()
-
-
-def _begun_here(host: LiveHost) -> bool:
-    """Whether bringing VMs back was begun under this kernel, not ended.
-
-    By an act that was killed: this one has the lock.
-    """
-    status = host.folder.read_status() or {}
-    return status.get("boot_id") == host.boot_id() and status.get("phase") not in update_folder.FINAL
-
-
-def _is_left(host: LiveHost, vm: ManifestVm, begun: bool) -> bool:
-    """Whether a VM does not run, or waits since a killed act."""
-    if host.pid(vm) is None:
-        return True
-    if not begun:
-        return False
-    try:
-        claim = _claim.load(host.folder.vm(vm.name))
-    except BadInputError:
-        return False
-    return claim is not None and claim.boot_id == host.boot_id() and claim.state in (_claim.CLAIMED, _claim.RUNNING)

@@ -123,6 +123,12 @@ class Backend(Protocol):
         Whoever started it.
         """
 
+    def is_own(self, vm: ManifestVm) -> bool:
+        """Whether the VM that runs was started by `restore` or `cold_start`.
+
+        Not by somebody else under the same name.
+        """
+
     def release(self, vm: ManifestVm, state: str) -> None:
         """Unplug all VFs of a VM, which goes on running.
 
@@ -147,6 +153,12 @@ class Backend(Protocol):
         """Let a VM run with its VFs again.
 
         However far `release` or `save` came.
+        """
+
+    def plug_again(self, vm: ManifestVm, state: str) -> None:
+        """Plug the VFs that a VM has released since `undo`.
+
+        It runs, or stands, as before.
         """
 
     def settle(self, vm: ManifestVm, state: str) -> str | None:

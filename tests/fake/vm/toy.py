@@ -70,6 +70,9 @@ class ToyBackend:
     def pid(self, name: str) -> int | None:
         return 9 if name in self.table else None
 
+    def is_own(self, vm: ManifestVm) -> bool:
+        return True
+
     def release(self, vm: ManifestVm, state: str) -> None:
         self.table[vm.name].released = True
 
@@ -86,6 +89,9 @@ class ToyBackend:
 
     def undo(self, vm: ManifestVm, state: str) -> None:
         self.table[vm.name].running, self.table[vm.name].released = True, False
+
+    def plug_again(self, vm: ManifestVm, state: str) -> None:
+        self.table[vm.name].released = False
 
     def settle(self, vm: ManifestVm, state: str) -> str | None:
         return None

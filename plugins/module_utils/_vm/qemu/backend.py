@@ -31,7 +31,6 @@ from ..guest_interface import GuestInterface
 from ..record import ManifestVm
 from ..vm_facts import VmFacts
 from . import agent, discovery, disks, dry_run, migration, refusals, taps, threads
-from . import argv as _qemu_argv
 from . import probe as _qemu_probe
 from . import qmp as _qmp
 from .guest import STOPPED, Guest
@@ -87,6 +86,9 @@ class QemuBackend:
     def pid(self, name: str) -> int | None:
         return discovery.find_live(self.sysfs, name)
 
+    def is_own(self, vm: ManifestVm) -> bool:
+        return discovery.runs(self.sysfs, vm.name, QemuPart.of(vm).own())
+
     def release(self, vm: ManifestVm, state: str) -> None:
         with self._guest(vm) as guest:
             devices = guest.devices()
@@ -126,6 +128,10 @@ class QemuBackend:
             migration.put_back(guest.qmp, f"{state}{migration.NOTE}")
         self.set_clock(vm)
 
+    def plug_again(self, vm: ManifestVm, state: str) -> None:
+        with self._guest(vm) as guest:
+            guest.plug_missing(may_leave=_unplug(guest, state).left())
+
     def settle(self, vm: ManifestVm, state: str) -> str | None:
         if not os.path.exists(f"{state}{NOTE}"):  # its monitor may be busy, and has nothing to say
             return None
@@ -138,7 +144,6 @@ class QemuBackend:
             self._until_gone(guest.qmp.pid, vm)
 
     def discard(self, vm: ManifestVm) -> None:
-        """End the QEMU of a saved VM, until it is gone."""
         with self._guest(vm) as guest:
             status = guest.status()
             if status != STOPPED:
@@ -172,10 +177,6 @@ class QemuBackend:
         return agent.networks(QemuPart.of(vm).argv, self.sysfs.real, AGENT_S)
 
     def withdraw(self, vm: ManifestVm) -> bool:
-        """End a QEMU whose guest has not executed anything.
-
-        True when it is gone for certain.
-        """
         try:
             with self._guest(vm) as guest:
                 if guest.qmp.execute("query-status")["running"]:
@@ -190,8 +191,7 @@ class QemuBackend:
 
         First those of its command line, then those plugged later.
         """
-        part = QemuPart.of(vm)
-        self.start(vm, [*_qemu_argv.for_cold_start(part.argv), *(["-S"] if part.taps or part.pins else [])])
+        self.start(vm, QemuPart.of(vm).cold_argv())
         with self._wait_for_guest(vm) as guest:
             self._set_again(vm, guest)
             guest.go_on()
@@ -225,20 +225,17 @@ class QemuBackend:
         self._until_gone(pid, vm)
 
     def _until_gone(self, pid: int, vm: ManifestVm) -> None:
-        self._until(lambda: self.sysfs.link(f"/proc/{pid}/exe") is None, f"QEMU {pid} of VM {vm.name} to exit")
+        until = time.monotonic() + self.deadlines.answer_s
+        while self.sysfs.link(f"/proc/{pid}/exe") is not None:
+            if time.monotonic() >= until:
+                raise DeadlineError(f"gave up waiting for QEMU {pid} of VM {vm.name} to exit")
+            self.sleep(UNIT_PAUSE_S)
 
     def _set_again(self, vm: ManifestVm, guest: Guest) -> None:
         """Set what others had set on the former QEMU."""
         part = QemuPart.of(vm)
         taps.set_again(self.sysfs, self.run, guest.qmp.pid, part.argv, part.taps)
         threads.pin(guest.qmp, self.run, part.pins)
-
-    def _until(self, done: Callable[[], bool], what: str) -> None:
-        until = time.monotonic() + self.deadlines.answer_s
-        while not done():
-            if time.monotonic() >= until:
-                raise DeadlineError(f"gave up waiting for {what}")
-            self.sleep(UNIT_PAUSE_S)
 
 
 def _copy(guest: Guest, state: str) -> LiveCopy:

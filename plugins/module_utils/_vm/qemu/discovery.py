@@ -57,6 +57,15 @@ def find_live(sysfs: Sysfs, name: str) -> int | None:
     return next((pid for pid, argv in processes(sysfs) if _name(pid, argv) == name), None)
 
 
+def runs(sysfs: Sysfs, name: str, lines: Sequence[Sequence[str]]) -> bool:
+    """Whether VM ``name`` runs with one of these command lines.
+
+    The program may be another path: systemd-run finds it.
+    """
+    known = [list(line[1:]) for line in lines]
+    return any(_name(pid, argv) == name and list(argv[1:]) in known for pid, argv in processes(sysfs))
+
+
 def discover(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState]) -> list[VmFacts]:
     """Read the facts of each VM, its VFs from QEMU itself.
 

@@ -118,7 +118,8 @@ class Guest:
     def load(self, state: str, form: StateForm) -> None:
         """Load the guest from the file ``state``, waiting for the end.
 
-        A load that has begun already is not begun again.
+        A load that has begun already is not begun again. Images stay inactive until the guest runs, as in QEMU 10.0 by
+        default, so that they can be compared until then.
         """
         if self.qmp.execute("query-migrate").get("status", "none") == "none":
             migration.set_for_load(self.qmp, form)
@@ -138,11 +139,7 @@ class Guest:
         ``loaded``: its state was loaded by this very call. ``may_leave``: VFs that the guest may release meanwhile.
         Raises `NeverRanError` when QEMU refuses to start it then.
         """
-        wanted = {vf.address for vf in self.vm.vfs}.difference(may_leave)
-        plugged = {device.address for device in self.devices()}
-        for vf in self.vm.vfs:
-            if vf.address in wanted - plugged:
-                self.plug(vf.address)
+        wanted = self.plug_missing(may_leave)
         if not self.qmp.execute("query-status")["running"]:
             before_run()
             self._continue(loaded)
@@ -151,6 +148,15 @@ class Guest:
         if not status["running"] or missing:
             lost = ", ".join(sorted(missing)) or "none"
             raise SriovError(f"VM {self.vm.name} is {status['status']}, VFs missing: {lost}")
+
+    def plug_missing(self, may_leave: Collection[str] = frozenset()) -> set[str]:
+        """Plug the VFs that the VM lacks; returns those it must have."""
+        wanted = {vf.address for vf in self.vm.vfs}.difference(may_leave)
+        plugged = {device.address for device in self.devices()}
+        for vf in self.vm.vfs:
+            if vf.address in wanted - plugged:
+                self.plug(vf.address)
+        return wanted
 
     def _continue(self, loaded: bool) -> None:
         """Continue the guest.

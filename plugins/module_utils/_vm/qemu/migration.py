@@ -31,6 +31,7 @@ PARAMETERS: dict[str, Any] = {
 Those that a QEMU lacks are left out. By the last two QEMU never takes the rest for small enough to stop the guest for
 it: it is stopped when all VMs are copied.
 """
+LATE = "late-block-activate"
 
 
 def set_for_save(qmp: Qmp, note: str, form: StateForm = STREAM) -> None:
@@ -51,10 +52,11 @@ def set_for_save(qmp: Qmp, note: str, form: StateForm = STREAM) -> None:
 def set_for_load(qmp: Qmp, form: StateForm) -> None:
     """Set what a QEMU needs to load a state.
 
-    Raises `SriovError` when it lacks something.
+    Its images stay inactive until the guest runs, so that they can be compared until then: QEMU 10.0 does so by itself,
+    older ones where `LATE` is on. Raises `SriovError` when it lacks something.
     """
     form.require(qmp)
-    _set(qmp, capabilities(qmp), form)
+    _set(qmp, capabilities(qmp), form, LATE)
     parameters, wanted = qmp.execute("query-migrate-parameters"), form.parameters()
     different = {name: value for name, value in wanted.items() if parameters.get(name, value) != value}
     if different:
@@ -87,9 +89,10 @@ def put_back(qmp: Qmp, note: str) -> None:
     durable.remove(note)
 
 
-def _set(qmp: Qmp, have: dict[str, bool], form: StateForm) -> None:
+def _set(qmp: Qmp, have: dict[str, bool], form: StateForm, *more: str) -> None:
     """Set all capabilities at once, as QEMU judges their combination."""
-    qmp.execute("migrate-set-capabilities", capabilities=[_one(name, name in form.capabilities) for name in have])
+    on = {*form.capabilities, *more}
+    qmp.execute("migrate-set-capabilities", capabilities=[_one(name, name in on) for name in have])
 
 
 def _one(name: str, on: bool) -> dict[str, Any]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -101,6 +101,17 @@ class QemuPart:
         lost = sorted(set(vfs) - self.devices.keys())
         if lost:
             raise BadInputError(f"{where}.devices: no arguments of device_add for VF {', '.join(lost)}")
+
+    def cold_argv(self) -> list[str]:
+        """Command line that starts the VM from its disks.
+
+        Paused where something is set before it runs.
+        """
+        return [*_argv.for_cold_start(self.argv), *(["-S"] if self.taps or self.pins else [])]
+
+    def own(self) -> list[Sequence[str]]:
+        """Command lines of the QEMUs that this part starts."""
+        return [self.restore_argv, self.cold_argv()]
 
     @classmethod
     def of(cls, vm: ManifestVm) -> QemuPart:

@@ -130,7 +130,8 @@ class Unplug:
         say = f"printf '%s\\n' {' '.join(shlex.quote(line) for line in lines)}"
         return (
             f"the guest was asked to release VF {', '.join(addresses)} and may do so at any time, at the latest when it"
-            f" is rebooted. Once it has, plug again: ({say}; sleep 2) | socat - UNIX-CONNECT:{shlex.quote(part.qmp)}"
+            f" is rebooted. Once it has, `sriovctl live-update restore {self.guest.vm.name}` plugs it again; after the "
+            f"update is forgotten: ({say}; sleep 2) | socat - UNIX-CONNECT:{shlex.quote(part.qmp)}"
         )
 
 

@@ -242,3 +242,32 @@ def test_forgetting_looks_before_it_undoes(pair: FakeNode, why: str) -> None:
         way_out.forget(pair.live, ["web9"] if why == "names" else [])
     assert pair.live.kexec.loaded()
     assert phase(pair) == "armed"
+
+
+def test_a_vf_that_was_released_after_the_watch_is_plugged_again(pair: FakeNode) -> None:
+    """By hand, and nothing else is done to that VM."""
+    arm(pair)
+    pair.scripts["web1"].unplug, pair.scripts["web1"].late_s = "late", 1000.0
+    assert save.run(pair.live) == "aborted"
+    qemu = live(pair)
+    error = str({vm["name"]: vm["error"] for vm in result(pair)["vms"]}["web1"])
+    assert "Once it has, `sriovctl live-update restore web1` plugs it again; after the update is forgotten: (" in error
+    qemu.answer_late()
+    assert qemu.devices == {}
+    qemu.status = "paused"  # by its owner
+    qemu.commands.clear()
+    assert way_out.restore(pair.live, ["web1"]) == "aborted"
+    assert len(qemu.devices) == 1
+    assert qemu.status == "paused"
+    assert not {"cont", "stop", "migrate_cancel", "migrate-set-capabilities"} & set(qemu.commands)
+    assert {vm["name"]: vm["error"] for vm in result(pair)["vms"]} == {"web1": None, "web2": None}
+
+
+def test_a_request_that_is_still_open_is_still_said(pair: FakeNode) -> None:
+    """The watch begins once more, and ends without an answer."""
+    arm(pair)
+    pair.scripts["web1"].unplug, pair.scripts["web1"].late_s = "late", 1000.0
+    assert save.run(pair.live) == "aborted"
+    assert way_out.restore(pair.live, []) == "aborted"
+    assert "and may do so at any time" in str({vm["name"]: vm["error"] for vm in result(pair)["vms"]}["web1"])
+    assert len(live(pair).devices) == 1
