@@ -1,0 +1,107 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The file system that a boot loader reads its files from, as the host has it mounted."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from .._system.sysfs import Sysfs
+from .unknown import UnknownBootError
+
+MOUNTS = "/proc/self/mountinfo"
+WRITABLE = ("ext2", "ext3", "ext4", "xfs", "vfat")
+"""File systems whose blocks GRUB can write again (`save_env`: a list of plain sectors)."""
+PLAIN_DISK = re.compile(r"(sd[a-z]+|vd[a-z]+|xvd[a-z]+|hd[a-z]+)\d*|nvme\d+n\d+(p\d+)?|mmcblk\d+(p\d+)?")
+"""Names of disks and partitions that firmware writes by itself: no LVM, RAID or encryption between."""
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A mounted file system.
+
+    ``inside``: path of the mount point within the file system; other than / for subvolumes and bind mounts.
+    """
+
+    mount_point: str
+    inside: str
+    kind: str
+    source: str
+    device: str
+    uuids: tuple[str, ...]
+
+    def to_loader(self, path: str) -> str:
+        """The path of a file of the host within the file system."""
+        below = path if self.mount_point == "/" else path[len(self.mount_point) :]
+        return (self.inside.rstrip("/") + below) or "/"
+
+    def to_host(self, path: str) -> str | None:
+        """The host's path of a file, None for one that the mount does not show."""
+        inside = self.inside.rstrip("/")
+        if not path.startswith(inside + "/"):
+            return None
+        return os.path.normpath(self.mount_point.rstrip("/") + path[len(inside) :])
+
+    def not_writable(self) -> str | None:
+        """Why GRUB cannot write to it, None where it can."""
+        if self.kind not in WRITABLE:
+            return f"GRUB cannot write to {self.kind} ({self.mount_point})"
+        if not PLAIN_DISK.fullmatch(self.device):
+            return f"GRUB cannot write to {self.source} ({self.device}), as it is no plain partition"
+        return None
+
+
+def volume_of(sysfs: Sysfs, path: str) -> Volume:
+    """The file system that holds ``path``, an absolute path without links."""
+    best: list[str] = []
+    for line in sysfs.read(MOUNTS).splitlines():
+        words = line.split()
+        place = _plain(words[4])
+        if path == place or path.startswith(place.rstrip("/") + "/"):
+            best = words if not best or len(place) >= len(_plain(best[4])) else best
+    if not best:
+        raise UnknownBootError(f"no mount of {MOUNTS} holds {path}")
+    at = best.index("-")
+    kind, source = best[at + 1], _plain(best[at + 2])
+    device = _device(sysfs, best[2], source)
+    inside = _plain(best[3])
+    if kind == "zfs":
+        inside = "/" + source.partition("/")[2] + "@" + inside
+    return Volume(_plain(best[4]), inside, kind, source, device, _uuids(sysfs, device))
+
+
+def require_mounted(sysfs: Sysfs, *places: str) -> None:
+    """Refuse where /etc/fstab mounts one of ``places`` and it is not mounted.
+
+    What is in the folder below is not what the boot loader reads.
+    """
+    mounted = {_plain(line.split()[4]) for line in sysfs.read(MOUNTS).splitlines()}
+    table = sysfs.read("/etc/fstab") if sysfs.exists("/etc/fstab") else ""
+    for line in table.splitlines():
+        words = line.split()
+        if len(words) > 1 and not words[0].startswith("#") and words[1] in places and words[1] not in mounted:
+            raise UnknownBootError(f"/etc/fstab has {words[1]}, which is not mounted: mount {words[1]}")
+
+
+def _plain(text: str) -> str:
+    """A path of mountinfo, where blanks are octal (proc_pid_mountinfo(5))."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), text)
+
+
+def _device(sysfs: Sysfs, number: str, source: str) -> str:
+    """The kernel's name of a mount's block device; btrfs has a number of its own."""
+    name = sysfs.link(f"/sys/dev/block/{number}")
+    if name is not None:
+        return name
+    try:
+        return os.path.basename(os.path.realpath(sysfs.real(source))) if source.startswith("/dev/") else source
+    except OSError:
+        return source
+
+
+def _uuids(sysfs: Sysfs, device: str) -> tuple[str, ...]:
+    folder = "/dev/disk/by-uuid"
+    return tuple(name for name in sysfs.names(folder) if sysfs.link(f"{folder}/{name}") == device)

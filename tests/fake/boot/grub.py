@@ -1,0 +1,169 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A root whose grub.cfg the real grub-mkconfig writes, and a disk that the real GRUB boots.
+
+grub-mkconfig of this machine runs in a mount namespace of its own, with the root's `/boot`, `/etc/default` and
+`/etc/grub.d`. Played: grub-probe and grub-mkrelpath, which would look at this machine's disks.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
+
+from . import kernel
+
+UUID = "11111111-2222-4333-8444-555555555555"
+OLD, NEW = "6.1.0-18-amd64", "6.12.9-kvmfleet1"
+ADVANCED = f"gnulinux-advanced-{UUID}"
+SIMPLE = f"gnulinux-simple-{UUID}"
+MODULES = Path("/usr/lib/grub/i386-pc")
+CORE = (
+    "biosdisk", "ext2", "normal", "linux", "loadenv", "regexp", "test", "echo", "minicmd", "search", "search_fs_uuid",
+    "gzio", "part_msdos", "configfile", "gfxterm", "all_video", "true", "sleep", "serial", "terminal",
+)  # fmt: skip
+TOOLS = ("grub-mkconfig", "grub-mkimage", "grub-editenv", "mke2fs", "qemu-system-x86_64", "unshare")
+PROBE = f"""#!/bin/sh
+while [ $# -gt 0 ]; do
+  case $1 in -t) target=$2; shift;; --target=*) target=${{1#--target=}};; esac
+  shift
+done
+case $target in
+  device) echo /dev/vdb;; fs_uuid) echo {UUID};; fs) echo ext2;; drive) echo '(hd1)';; compatibility_hint) echo hd1;;
+  hints_string) echo --hint-bios=hd1;;
+esac
+"""
+HIDE = """set -e
+mount --bind "$1/boot" /boot
+mount --bind "$1/etc/default" /etc/default
+mount --bind "$1/etc/grub.d" /etc/grub.d
+mount --bind "$1/grub-probe" /usr/sbin/grub-probe
+mount --bind "$1/grub-mkrelpath" /usr/bin/grub-mkrelpath
+shift
+exec "$@"
+"""
+
+
+def entry(release: str) -> str:
+    """The path of an entry, as `grub-set-default` takes it."""
+    return f"{ADVANCED}>gnulinux-{release}-advanced-{UUID}"
+
+
+def missing() -> list[str]:
+    """Programs and files that this machine lacks for it."""
+    lacking = [name for name in TOOLS if shutil.which(name) is None]
+    return lacking + ([] if (MODULES / "boot.img").exists() else [str(MODULES)])
+
+
+@dataclass
+class GrubRoot:
+    """A folder with what a Debian root has of GRUB."""
+
+    folder: Path
+
+    @classmethod
+    def make(cls, folder: Path, *releases: str) -> GrubRoot:
+        root = cls(folder)
+        for name in ("boot/grub", "etc/default/grub.d"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        shutil.copytree("/etc/grub.d", folder / "etc/grub.d")
+        (folder / "grub-probe").write_text(PROBE)
+        (folder / "grub-mkrelpath").write_text('#!/bin/sh\necho "$1"\n')
+        for name in ("grub-probe", "grub-mkrelpath"):
+            (folder / name).chmod(0o755)
+        (folder / "etc/default/grub").write_text("")
+        for release in releases or (OLD, NEW):
+            root.install(release)
+        return root
+
+    def install(self, release: str) -> None:
+        (self.folder / f"boot/vmlinuz-{release}").write_bytes(kernel.image(release))
+        (self.folder / f"boot/initrd.img-{release}").write_bytes(b"initrd")
+
+    def settings(self, text: str, file: str = "etc/default/grub") -> None:
+        """Write settings of grub-mkconfig, with a menu that does not wait."""
+        (self.folder / file).write_text(text)
+
+    def within(self, argv: Sequence[str]) -> str:
+        """Run a program of GRUB as on the root's own machine."""
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", HIDE, "sh", str(self.folder), *argv], capture_output=True, text=True
+        )
+        if done.returncode != 0:
+            raise AssertionError(f"{argv}: {done.stderr}")
+        return done.stdout
+
+    def update(self) -> str:
+        """Write grub.cfg, as `update-grub` does; returns it."""
+        self.within(["grub-mkconfig", "-o", "/boot/grub/grub.cfg"])
+        return (self.folder / "boot/grub/grub.cfg").read_text()
+
+    def host(self) -> Sysfs:
+        """The root as a host whose file system is the second disk, without partitions."""
+        files = {
+            "proc/self/mountinfo": "1 0 254:16 / / rw - ext4 /dev/vdb rw",
+            "etc/fstab": f"UUID={UUID} / ext4 rw 0 1",
+        }
+        for name, text in files.items():
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).write_text(text + "\n")
+        for name, target in ((f"dev/disk/by-uuid/{UUID}", "../../vdb"), ("sys/dev/block/254:16", "../../block/vdb")):
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).unlink(missing_ok=True)
+            (self.folder / name).symlink_to(target)
+        for number, disk in enumerate(("vda", "vdb")):
+            (self.folder / "sys/block" / disk).mkdir(parents=True, exist_ok=True)
+            sector = (MODULES / "boot.img").read_bytes() if number == 0 and MODULES.exists() else bytes(512)
+            (self.folder / "dev" / disk).write_bytes(sector)
+        return Sysfs(str(self.folder))
+
+    def environment(self, *settings: str) -> None:
+        """Write the environment block anew."""
+        block = self.folder / "boot/grub/grubenv"
+        block.unlink(missing_ok=True)
+        subprocess.run(["grub-editenv", block, "create"], check=True)
+        if settings:
+            subprocess.run(["grub-editenv", block, "set", *settings], check=True)
+
+    def disk(self) -> Disk:
+        """A disk with this root, beside one with GRUB alone."""
+        core, boot, image = (self.folder / name for name in ("core.img", "boot.raw", "root.ext4"))
+        subprocess.run(
+            ["grub-mkimage", "-O", "i386-pc", "-d", MODULES, "-p", "(hd1)/boot/grub", "-o", core, *CORE], check=True
+        )
+        boot.write_bytes(((MODULES / "boot.img").read_bytes() + core.read_bytes()).ljust(1 << 20, b"\0"))
+        tree = self.folder / "tree"
+        shutil.rmtree(tree, ignore_errors=True)
+        shutil.copytree(self.folder / "boot", tree / "boot")
+        image.unlink(missing_ok=True)
+        options = ["-q", "-t", "ext4", "-O", "^metadata_csum", "-U", UUID, "-d", str(tree)]
+        subprocess.run(["mke2fs", *options, str(image), "16M"], check=True)
+        return Disk(boot, image)
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Disks of a machine that does nothing but boot."""
+
+    boot: Path
+    image: Path
+
+    def start(self) -> str:
+        """The release of the kernel that the real GRUB starts; the disk keeps what GRUB writes."""
+        drives = [f"file={path},format=raw,if=ide,index={at}" for at, path in enumerate((self.boot, self.image))]
+        argv = ["qemu-system-x86_64", "-accel", "tcg", "-M", "pc", "-m", "64", "-nodefaults", "-display", "none"]
+        argv += ["-serial", "stdio", "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
+        argv += [word for drive in drives for word in ("-drive", drive)]
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=90)
+        text = done.stdout.decode(errors="replace")
+        match = re.search(r"started (\S+)", text)
+        if match is None:
+            raise AssertionError(f"GRUB started nothing: {text[-500:]} {done.stderr.decode()[-500:]}")
+        return match.group(1)

@@ -1,0 +1,50 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A kernel that says on the serial port which one it is, and ends the machine.
+
+A bzImage by the 32-bit boot protocol (Linux, Documentation/arch/x86/boot.rst), so that a real GRUB loads it.
+"""
+
+from __future__ import annotations
+
+import struct
+
+EXIT_PORT = 0xF4
+"""QEMU's isa-debug-exit."""
+
+
+def image(name: str) -> bytes:
+    """A kernel that writes ``started NAME``."""
+    text = f"started {name}\r\n".encode() + b"\0"
+    code = (
+        b"\xe8\x00\x00\x00\x00"  # call the next instruction
+        b"\x5e"  # pop esi: where it is
+        b"\x83\xc6\x24"  # add esi, 36: the text, 41 bytes from the begin less 5
+        b"\x66\xba\xfd\x03"  # mov dx, 0x3fd: line status
+        b"\xec\xa8\x20\x74\xfb"  # in al, dx; test al, 0x20; jz: until it can take a byte
+        b"\x66\xba\xf8\x03"  # mov dx, 0x3f8
+        b"\xac\x84\xc0\x74\x03"  # lodsb; test al, al; jz end
+        b"\xee\xeb\xeb"  # out dx, al; jmp to the line status
+    )
+    code += b"\x66\xba" + struct.pack("<H", EXIT_PORT) + b"\xee\xf4"  # out dx, al; hlt
+    return bytes(_setup()) + code.ljust(41, b"\x90") + text.ljust(4096, b"\0")
+
+
+def _setup() -> bytearray:
+    """Two sectors: the boot sector and one of setup code, with the header."""
+    head = bytearray(1024)
+    head[0x1F1] = 1  # setup_sects
+    struct.pack_into("<H", head, 0x1FE, 0xAA55)
+    head[0x200:0x202] = b"\xeb\x6a"
+    head[0x202:0x206] = b"HdrS"
+    struct.pack_into("<H", head, 0x206, 0x020C)  # version
+    head[0x211] = 1  # LOADED_HIGH
+    struct.pack_into("<I", head, 0x214, 0x100000)  # code32_start
+    struct.pack_into("<I", head, 0x22C, 0x7FFFFFFF)  # initrd_addr_max
+    struct.pack_into("<I", head, 0x230, 0x1000)  # kernel_alignment
+    head[0x234] = 1  # relocatable
+    struct.pack_into("<I", head, 0x238, 255)  # cmdline_size
+    struct.pack_into("<Q", head, 0x258, 0x100000)  # pref_address
+    struct.pack_into("<I", head, 0x260, 0x10000)  # init_size
+    return head

@@ -1,0 +1,100 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is said of grub.cfg, against the kernel that the real GRUB starts.
+
+The real grub-mkconfig writes each grub.cfg, the real GRUB reads it under TCG; kernels are played.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot import grub_reading
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot.answer import Answer
+from tests.fake.boot.grub import ADVANCED, NEW, OLD, SIMPLE, UUID, GrubRoot, entry, missing
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(missing()), reason=f"not on this machine: {', '.join(missing())}"),
+]
+TITLE = "Debian GNU/Linux, with Linux"
+SUBMENU = "Advanced options for Debian GNU/Linux"
+FORMS: dict[str, tuple[str, str, bool]] = {
+    # settings of grub-mkconfig, saved_entry, whether the default is pinned
+    "nothing": ("", "", False),
+    "a number": ("GRUB_DEFAULT=1\n", "", False),
+    "a number that is too high": ("GRUB_DEFAULT=17\n", "", False),
+    "a number in octal": ("GRUB_DEFAULT='1>02'\n", "", False),
+    "a path of numbers": ('GRUB_DEFAULT="1>2"\n', "", False),
+    "a path of numbers, 1>0": ('GRUB_DEFAULT="1>0"\n', "", False),
+    "a submenu by its name, an entry by its number": (f'GRUB_DEFAULT="{ADVANCED}>2"\n', "", False),
+    "an id": (f'GRUB_DEFAULT="{entry(OLD)}"\n', "", True),
+    "an id without its submenu": (f"GRUB_DEFAULT=gnulinux-{OLD}-advanced-{UUID}\n", "", False),
+    "the submenu alone": (f"GRUB_DEFAULT={ADVANCED}\n", "", False),
+    "the submenu's title alone": (f'GRUB_DEFAULT="{SUBMENU}"\n', "", False),
+    "titles": (f'GRUB_DEFAULT="{SUBMENU}>{TITLE} {OLD}"\n', "", True),
+    "a title of old": (f'GRUB_DEFAULT="{TITLE} {OLD}"\n', "", True),
+    "the title of the newest": ('GRUB_DEFAULT="Debian GNU/Linux"\n', "", False),
+    "the id of the newest": (f"GRUB_DEFAULT={SIMPLE}\n", "", False),
+    "saved, an id": ("GRUB_DEFAULT=saved\n", entry(OLD), True),
+    "saved, a number": ("GRUB_DEFAULT=saved\n", "1>2", False),
+    "saved, nothing": ("GRUB_DEFAULT=saved\n", "", False),
+    "saved, an id that is gone": ("GRUB_DEFAULT=saved\n", entry("6.1.0-7-amd64"), False),
+    "saved, not asked for": ("GRUB_DEFAULT=0\n", entry(OLD), False),
+    "twice, the last counts": ("GRUB_DEFAULT=saved\nGRUB_DEFAULT=0\n", entry(OLD), False),
+    "a later export": ("GRUB_DEFAULT=saved\nexport GRUB_DEFAULT=0\n", entry(OLD), False),
+    "without submenus": (f'GRUB_DISABLE_SUBMENU=y\nGRUB_DEFAULT="gnulinux-{OLD}-advanced-{UUID}"\n', "", True),
+    "without submenus, a path with one": (f'GRUB_DISABLE_SUBMENU=y\nGRUB_DEFAULT="{entry(OLD)}"\n', "", False),
+    "savedefault": ("GRUB_DEFAULT=saved\nGRUB_SAVEDEFAULT=true\n", entry(OLD), True),
+    "savedefault of a number": ("GRUB_DEFAULT=saved\nGRUB_SAVEDEFAULT=true\n", "1>2", True),
+    "no recovery entries": ('GRUB_DISABLE_RECOVERY=true\nGRUB_DEFAULT="1>1"\n', "", False),
+    "quotes": (f"GRUB_DEFAULT='gnulinux-advanced-{UUID}'\">gnulinux-{OLD}-advanced-{UUID}\"\n", "", True),
+}
+
+
+def root_of(folder: Path, settings: str, saved: str) -> GrubRoot:
+    root = GrubRoot.make(folder)
+    root.settings("GRUB_TIMEOUT=0\nGRUB_DISTRIBUTOR=Debian\n" + settings)
+    root.update()
+    root.environment(*([f"saved_entry={saved}"] if saved else []))
+    return root
+
+
+def answer_of(root: GrubRoot) -> Answer:
+    return grub_reading.read(root.host(), "/boot/grub").answer(())
+
+
+@pytest.mark.parametrize(("settings", "saved", "pinned"), FORMS.values(), ids=FORMS.keys())
+def test_the_kernel_that_grub_starts(tmp_path: Path, settings: str, saved: str, pinned: bool) -> None:
+    root = root_of(tmp_path / "root", settings, saved)
+    answer = answer_of(root)
+    assert (answer.next.kernel, answer.default.missing) == (answer.default.kernel, ())
+    disk = root.disk()
+    started = disk.start()
+    assert answer.default.release == started
+    assert answer.default.kernel == f"/boot/vmlinuz-{started}"
+    assert answer.default.pinned is pinned
+
+
+def test_a_kernel_tried_once(tmp_path: Path) -> None:
+    root = root_of(tmp_path / "root", "GRUB_DEFAULT=saved\n", entry(OLD))
+    root.environment(f"saved_entry={entry(OLD)}", f"next_entry={entry(NEW)}")
+    answer = answer_of(root)
+    assert (answer.next.release, answer.default.release, answer.no_once) == (NEW, OLD, None)
+    disk = root.disk()
+    assert [disk.start(), disk.start()] == [NEW, OLD]
+
+
+def test_settings_of_a_file_that_is_not_read(tmp_path: Path) -> None:
+    """grub-mkconfig reads files named .cfg; grub.cfg shows what came of it."""
+    root = GrubRoot.make(tmp_path / "root")
+    root.settings("GRUB_TIMEOUT=0\n")
+    root.settings(f'GRUB_DEFAULT="{entry(OLD)}"\n', "etc/default/grub.d/pin.conf")
+    root.update()
+    assert answer_of(root).default.release == NEW == root.disk().start()
+    root.settings(f'GRUB_DEFAULT="{entry(OLD)}"\n', "etc/default/grub.d/pin.cfg")
+    root.update()
+    assert answer_of(root).default.release == OLD == root.disk().start()
