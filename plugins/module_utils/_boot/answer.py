@@ -16,9 +16,15 @@ from typing import Any, Protocol
 from .._model.errors import RefusedError
 
 RELEASE = re.compile(r"(?:vmlinuz|vmlinux|kernel|linux)-(.+?)(?:\.efi)?(?:\.signed)?$")
-"""Names of kernel files, as the tools of boot loaders find them (/etc/grub.d/10_linux)."""
+"""Names of kernel files, as tools of boot loaders find them.
+
+/etc/grub.d/10_linux.
+"""
 KERNEL_RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~_-]{0,63}")
-"""What `uname -r` may say (64 characters, include/uapi/linux/utsname.h) and a file's name may hold."""
+"""What `uname -r` may say and a file's name may hold.
+
+64 characters: include/uapi/linux/utsname.h.
+"""
 
 
 @dataclass(frozen=True)
@@ -87,8 +93,8 @@ class Loader(Protocol):
     and look again; they raise with everything as before where the answer is not what it should be.
     """
 
-    name: str
-
+    @property
+    def name(self) -> str: ...
     def answer(self) -> Answer: ...
     def updated(self) -> Answer | None: ...
     def set_default(self, start: Start) -> None: ...

@@ -25,7 +25,10 @@ HARMLESS = (
     "help", "list_env", "initrdefi", "net_bootp", "net_dhcp", "trust", "verify_detached", "nativedisk", "parttool",
     "gptsync", "usb", "bli",
 )  # fmt: skip
-"""They change no variable, menu or environment; what they answer only the boot shows."""
+"""They change no variable, menu or environment.
+
+What they answer only the boot shows.
+"""
 
 LOADERS = (
     "linux", "linux16", "linuxefi", "multiboot", "multiboot2", "chainloader", "xen_hypervisor", "xen_module",
@@ -120,7 +123,10 @@ def _save_env(runner: Runner, words: Sequence[Text], command: Command) -> Answer
 
 
 def _search(runner: Runner, words: Sequence[Text], command: Command) -> Answer:
-    """`search` sets root, or the variable that it names, to a device that is named by its mark here."""
+    """`search` sets root, or the variable that it names.
+
+    The device is named by its mark here.
+    """
     plain = [word for word in words if word is None or not word.startswith("-")]
     options = [word for word in words if word is not None and word.startswith("-")]
     variable = next((one.partition("=")[2] for one in options if one.startswith("--set=")), "root")

@@ -17,7 +17,10 @@ from .grub_state import Text
 from .volume import Volume
 
 BOOT = "boot"
-"""Name of the device that GRUB has its folder on, in place of one of the firmware's."""
+"""Name of the device that GRUB has its folder on.
+
+In place of one of the firmware's.
+"""
 DISK = re.compile(r"(hd|vd|lvm|md|cryptouuid|mduuid)[^()]*")
 MAX_BYTES = 1 << 20
 
@@ -30,9 +33,10 @@ class HostFiles:
     volume: Volume
 
     def to_host(self, path: str, root: Text) -> str | None:
-        """The host's path of ``path``; None for one of another file system, or where that is not known.
+        """The host's path of ``path``.
 
-        A device that the firmware numbers (hd0,gpt2) is taken for this one: `search` comes after it.
+        None for one of another file system, or where that is not known. A device that the firmware numbers (hd0,gpt2)
+        is taken for this one: `search` comes after it.
         """
         match = re.match(r"\(([^()]*)\)(.*)", path)
         device, inside = (match.group(1), match.group(2)) if match else (root, path)
@@ -58,7 +62,10 @@ class HostFiles:
         return kind == "-e" or (stat.S_ISREG(found.st_mode) and (kind == "-f" or found.st_size > 0))
 
     def glob(self, pattern: str, root: Text) -> list[str] | None:
-        """Paths that fit a pattern in its last part alone, None where the folder is not known."""
+        """Paths that fit a pattern in its last part alone.
+
+        None where the folder is not known.
+        """
         folder, _, last = pattern.rpartition("/")
         host = self.to_host(folder + "/", root)
         if host is None or "*" in folder or "?" in folder:
@@ -66,7 +73,10 @@ class HostFiles:
         return [f"{folder}/{name}" for name in self.sysfs.names(host) if fnmatch.fnmatchcase(name, last)]
 
     def text(self, path: str, root: Text) -> str | None:
-        """The text of a file that is read on, None where it is not known."""
+        """The text of a file that is read on.
+
+        None where it is not known.
+        """
         host = self.to_host(path, root)
         try:
             return None if host is None else self.sysfs.read_bytes(host, MAX_BYTES).decode(errors="surrogateescape")

@@ -39,7 +39,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Menu:
-    """A configuration that was read to its end: the menu, and the state that it leaves."""
+    """A configuration that was read to its end.
+
+    The menu, and the state that it leaves.
+    """
 
     state: State
     files: Files
@@ -51,9 +54,9 @@ class Menu:
         return _follow(self.state.copy(), self.files, self.state.variables.get("default"), (), (), ())
 
     def fallback(self) -> Choice | None:
-        """The entry that starts when the default cannot be loaded, None without one.
+        """The entry that starts when the default cannot be loaded.
 
-        Only a number is understood: versions of GRUB differ in what else they take.
+        None without one. Only a number is understood: versions of GRUB differ in what else they take.
         """
         text = self.state.variables.get("fallback", "")
         if text == "":
@@ -127,9 +130,10 @@ def _walk(state: State, files: Files, ids: tuple[Text, ...], titles: tuple[str, 
 
 
 def position(state: State, wanted: str | None) -> tuple[int, str]:
-    """Number of the entry that `default` means in a menu, and by what it was found.
+    """Number of the entry that `default` means in a menu.
 
-    GRUB takes text that begins with a digit for a number; some distributions' GRUB looks for ids first.
+    And by what it was found. GRUB takes text that begins with a digit for a number; some distributions' GRUB looks for
+    ids first.
     """
     match = NUMBER.match(wanted or "")
     named = _named(state.menu, wanted) if wanted else None
@@ -146,7 +150,10 @@ def position(state: State, wanted: str | None) -> tuple[int, str]:
 
 
 def _named(menu: list[Entry], wanted: str) -> int | None:
-    """Number of the first entry whose title or id is the first part of ``wanted``."""
+    """Number of the first entry with a title or id.
+
+    It is the first part of ``wanted``.
+    """
     for number, entry in enumerate(menu):
         if entry.title is None or entry.id is None:
             raise UnknownBootError("the name of an entry depends on what only the boot shows")
@@ -156,7 +163,10 @@ def _named(menu: list[Entry], wanted: str) -> int | None:
 
 
 def _first(path: str) -> str:
-    """The first part of a path: up to a single `>`; `>>` stands for one in a name."""
+    """The first part of a path: up to a single `>`.
+
+    `>>` stands for one in a name.
+    """
     return path[: _end(path)].replace(">>", ">")
 
 

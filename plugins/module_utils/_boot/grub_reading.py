@@ -27,7 +27,10 @@ MAX_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class Configuration:
-    """GRUB's files of a host: the text of grub.cfg, the environment block, and who reads them."""
+    """GRUB's files of a host.
+
+    The text of grub.cfg, the environment block, and who reads them.
+    """
 
     text: str
     environment: dict[str, str]
@@ -55,7 +58,10 @@ class Configuration:
         )  # fmt: skip
 
     def _after(self, choice: Choice) -> dict[str, str]:
-        """The environment block that a boot leaves: as before, where GRUB cannot write to it."""
+        """The environment block that a boot leaves.
+
+        As before, where GRUB cannot write to it.
+        """
         if self.not_writable is not None:
             return self.environment
         if None in choice.environment.values():
@@ -88,7 +94,10 @@ class Configuration:
         return found if target is None or found is None else f"{found.rpartition('/')[0]}/{target}"
 
     def with_environment(self, **changes: str) -> Configuration:
-        """The same with other values in the environment block; an empty one is taken out."""
+        """The same with other values in the environment block.
+
+        An empty one is taken out.
+        """
         environment = {name: value for name, value in {**self.environment, **changes}.items() if value}
         return replace(self, environment=environment)
 
@@ -105,7 +114,10 @@ def _link(sysfs: Sysfs, path: str) -> str | None:
 
 
 def _names(text: str, release: str) -> bool:
-    """Whether a name has a release, and no longer one: 6.1.0-1 is not in 6.1.0-18."""
+    """Whether a name has a release, and no longer one.
+
+    6.1.0-1 is not in 6.1.0-18.
+    """
     at = text.find(release)
     while at >= 0:
         around = text[at - 1 : at] + text[at + len(release) : at + len(release) + 1]
@@ -116,7 +128,10 @@ def _names(text: str, release: str) -> bool:
 
 
 def read(sysfs: Sysfs, folder: str) -> Configuration:
-    """Read GRUB's files in ``folder``; raises `UnknownBootError` with the file for what cannot be read."""
+    """Read GRUB's files in ``folder``.
+
+    Raises `UnknownBootError` with the file for what cannot be read.
+    """
     require_mounted(sysfs, "/boot", folder)
     volume = volume_of(sysfs, folder)
     files = HostFiles(sysfs, volume)

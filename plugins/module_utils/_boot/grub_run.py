@@ -1,10 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs grub.cfg as GRUB does, without a boot: what it decides, or that it is not known.
+"""Runs grub.cfg as GRUB does, without a boot.
 
-Where a condition depends on what only the boot shows, both ways are gone, and what differs afterwards is not known.
-Commands that may decide what starts and are not known here end the reading.
+What it decides, or that it is not known. Where a condition depends on what only the boot shows, both ways are gone, and
+what differs afterwards is not known. Commands that may decide what starts and are not known here end the reading.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ MAX_COMMANDS = 50_000
 
 
 class Files(Protocol):
-    """Files as GRUB sees them; ``root`` is the device of paths without one. None: cannot be told."""
+    """Files as GRUB sees them.
+
+    ``root`` is the device of paths without one. None: cannot be told.
+    """
 
     def present(self, kind: str, path: str, root: Text) -> bool | None: ...
     def glob(self, pattern: str, root: Text) -> list[str] | None: ...
@@ -41,7 +44,10 @@ class Runner:
         self._depth = self._count = 0
 
     def run(self, block: Block) -> Answer:
-        """Run statements; returns the status of the last one, as of a condition."""
+        """Run statements.
+
+        Returns the status of the last one, as of a condition.
+        """
         status: Answer = True
         for statement in block:
             status = self._statement(statement)

@@ -90,7 +90,10 @@ class _Parser:
         self._next()
 
     def _list(self, ends: tuple[str, ...]) -> tuple[Statement, ...]:
-        """Statements up to one of the words ``ends``, a '}' or the end."""
+        """Statements up to one of the words ``ends``.
+
+        A '}' or the end.
+        """
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise self._error(f"is more than {MAX_DEPTH} blocks deep")

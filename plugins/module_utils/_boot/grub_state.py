@@ -41,7 +41,10 @@ class Entry(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """What an entry loads: the words after `linux` and `initrd`, and the root device at that time."""
+    """What an entry loads.
+
+    The words after `linux` and `initrd`, and the root device at that time.
+    """
 
     command: str
     words: tuple[Text, ...]
@@ -91,7 +94,10 @@ class State:
         return inner
 
     def merge(self, other: State, line: int) -> None:
-        """Become what is known of both states; a menu that differs is not known."""
+        """Become what is known of both states.
+
+        A menu that differs is not known.
+        """
         if self.menu != other.menu or self.functions != other.functions:
             raise UnknownBootError(f"line {line}: the menu depends on what only the boot shows")
         if self.loaded != other.loaded:

@@ -26,7 +26,10 @@ FILES = ("-e", "-f", "-d", "-s")
 
 
 def test(words: Sequence[Text], present: Callable[[str, str], Answer]) -> Answer:
-    """The answer to `[ WORDS ]`; ``present`` takes -e, -f, -d or -s and a path."""
+    """The answer to `[ WORDS ]`.
+
+    ``present`` takes -e, -f, -d or -s and a path.
+    """
     if "(" in words or ")" in words:
         return None
     alternatives = [_all(part, present) for part in _split(words, "-o")]

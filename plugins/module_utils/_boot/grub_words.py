@@ -29,7 +29,10 @@ class Part(NamedTuple):
 
 
 class Token(NamedTuple):
-    """A word (``parts``), or a mark: end of line, ``;``, ``{``, ``}``, and "" at the end."""
+    """A word (``parts``), or a mark.
+
+    End of line, ``;``, ``{``, ``}``, and "" at the end.
+    """
 
     mark: str | None
     parts: tuple[Part, ...]

@@ -9,4 +9,7 @@ from .._model.errors import RefusedError
 
 
 class UnknownBootError(RefusedError):
-    """What a boot loader would start cannot be told: says what was looked at."""
+    """What a boot loader would start is not known.
+
+    The error says what was read.
+    """

@@ -1,7 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The file system that a boot loader reads its files from, as the host has it mounted."""
+"""The file system that a boot loader reads its files from.
+
+It is described as the host has it mounted.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,15 @@ from .unknown import UnknownBootError
 
 MOUNTS = "/proc/self/mountinfo"
 WRITABLE = ("ext2", "ext3", "ext4", "xfs", "vfat")
-"""File systems whose blocks GRUB can write again (`save_env`: a list of plain sectors)."""
+"""File systems whose blocks GRUB can write again.
+
+`save_env` writes to a list of plain sectors.
+"""
 PLAIN_DISK = re.compile(r"(sd[a-z]+|vd[a-z]+|xvd[a-z]+|hd[a-z]+)\d*|nvme\d+n\d+(p\d+)?|mmcblk\d+(p\d+)?")
-"""Names of disks and partitions that firmware writes by itself: no LVM, RAID or encryption between."""
+"""Names of disks and partitions that firmware writes by itself.
+
+No LVM, RAID or encryption is between.
+"""
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,10 @@ class Volume:
         return (self.inside.rstrip("/") + below) or "/"
 
     def to_host(self, path: str) -> str | None:
-        """The host's path of a file, None for one that the mount does not show."""
+        """The host's path of a file.
+
+        None for one that the mount does not show.
+        """
         inside = self.inside.rstrip("/")
         if not path.startswith(inside + "/"):
             return None
@@ -92,7 +104,10 @@ def _plain(text: str) -> str:
 
 
 def _device(sysfs: Sysfs, number: str, source: str) -> str:
-    """The kernel's name of a mount's block device; btrfs has a number of its own."""
+    """The kernel's name of a mount's block device.
+
+    Btrfs has a number of its own.
+    """
     name = sysfs.link(f"/sys/dev/block/{number}")
     if name is not None:
         return name

@@ -6,17 +6,14 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, field
 
 from .._model import kernel_interface
 from .._model.errors import KernelError
 from .._model.paths import BOOT_ID, COMMAND_LINE, RELEASE, UPDATE_PARAMETER
+from .._readers.kernel_image import HEAD_BYTES, image_build, image_release
 from .._system.sysfs import Sysfs
 from . import kexec, kexec_rules
-
-HEAD_BYTES = 0x10000
-"""Bytes of a bzImage that hold its header and version text."""
 
 
 @dataclass(frozen=True)
@@ -128,27 +125,3 @@ def _keeps_vfs(cmdline: str) -> bool:
     """
     options = [one for word in cmdline.split() if word.startswith("pci=") for one in word[4:].split(",")]
     return any(one.split("=")[0] == "sriov_keep_vfs" for one in options)
-
-
-def image_release(head: bytes) -> str | None:
-    """Release of an x86 bzImage, None when unknown.
-
-    From its header's kernel_version (Documentation/arch/x86/boot.rst).
-    """
-    return _version_text(head).split(" ")[0] or None
-
-
-def image_build(head: bytes) -> str | None:
-    """Version text of an x86 bzImage (uname -v), None when unknown.
-
-    It follows release and builder, ``RELEASE (BY@HOST) #1 SMP ...`` (arch/x86/boot/version.c).
-    """
-    found = re.search(r" \(.*?\) (#.+)", _version_text(head))
-    return found.group(1) if found else None
-
-
-def _version_text(head: bytes) -> str:
-    if len(head) < 0x210 or head[0x202:0x206] != b"HdrS":
-        return ""
-    offset = int.from_bytes(head[0x20E:0x210], "little") + 0x200
-    return head[offset : offset + 256].split(b"\0")[0].decode(errors="replace")

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A root whose grub.cfg the real grub-mkconfig writes, and a disk that the real GRUB boots.
+"""Roots with a real grub.cfg, and disks for the real GRUB.
 
 grub-mkconfig of this machine runs in a mount namespace of its own, with the root's `/boot`, `/etc/default` and
 `/etc/grub.d`. Played: grub-probe and grub-mkrelpath, which would look at this machine's disks.
@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import process
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 
 from . import kernel
@@ -30,6 +31,9 @@ CORE = (
     "gzio", "part_msdos", "configfile", "gfxterm", "all_video", "true", "sleep", "serial", "terminal",
 )  # fmt: skip
 TOOLS = ("grub-mkconfig", "grub-mkimage", "grub-editenv", "mke2fs", "qemu-system-x86_64", "unshare")
+WRITTEN: dict[str, str] = {}
+"""What grub-mkconfig has written, by what it reads."""
+
 PROBE = f"""#!/bin/sh
 while [ $# -gt 0 ]; do
   case $1 in -t) target=$2; shift;; --target=*) target=${{1#--target=}};; esac
@@ -102,19 +106,39 @@ class GrubRoot:
 
     def update(self) -> str:
         """Write grub.cfg, as `update-grub` does; returns it."""
-        self.within(["grub-mkconfig", "-o", "/boot/grub/grub.cfg"])
-        return (self.folder / "boot/grub/grub.cfg").read_text()
+        text = self.mkconfig()
+        (self.folder / "boot/grub/grub.cfg").write_text(text)
+        return text
 
-    def host(self) -> Sysfs:
-        """The root as a host whose file system is the second disk, without partitions."""
+    def mkconfig(self) -> str:
+        """What the real grub-mkconfig writes.
+
+        The same settings and kernels give the same, once a process.
+        """
+        files = sorted(path for path in (self.folder / "etc").rglob("*") if path.is_file() and path.name != "fstab")
+        names = sorted(path.name for path in (self.folder / "boot").iterdir())
+        key = repr([names, [(str(path.relative_to(self.folder)), path.read_bytes()) for path in files]])
+        if key not in WRITTEN:
+            WRITTEN[key] = self.within(["grub-mkconfig"])
+        return WRITTEN[key]
+
+    def host(self, running: str = OLD, bootloader: int = 114, kind: str = "ext4", device: str = "vdb") -> Sysfs:
+        """The root as a host, on its second disk without partitions.
+
+        ``bootloader``: the running kernel's bootloader_type, 114 for GRUB and 208 for kexec.
+        """
         files = {
-            "proc/self/mountinfo": "1 0 254:16 / / rw - ext4 /dev/vdb rw",
-            "etc/fstab": f"UUID={UUID} / ext4 rw 0 1",
+            "proc/self/mountinfo": f"1 0 254:16 / / rw - {kind} /dev/{device} rw",
+            "etc/fstab": f"UUID={UUID} / {kind} rw 0 1",
+            "proc/sys/kernel/osrelease": running,
+            "proc/sys/kernel/version": kernel.version(running),
+            "proc/sys/kernel/bootloader_type": str(bootloader),
         }
         for name, text in files.items():
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_text(text + "\n")
-        for name, target in ((f"dev/disk/by-uuid/{UUID}", "../../vdb"), ("sys/dev/block/254:16", "../../block/vdb")):
+        links = ((f"dev/disk/by-uuid/{UUID}", f"../../{device}"), ("sys/dev/block/254:16", f"../../block/{device}"))
+        for name, target in links:
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / name).unlink(missing_ok=True)
             (self.folder / name).symlink_to(target)
@@ -123,6 +147,18 @@ class GrubRoot:
             sector = (MODULES / "boot.img").read_bytes() if number == 0 and MODULES.exists() else bytes(512)
             (self.folder / "dev" / disk).write_bytes(sector)
         return Sysfs(str(self.folder))
+
+    def run(self, argv: Sequence[str]) -> str:
+        """Programs as on the host.
+
+        Grub-mkconfig with the root's files, the others as they are.
+        """
+        if argv[0] != "grub-mkconfig":
+            return process.run(argv)
+        if list(argv[1:]) == ["-o", "/boot/grub/grub.cfg"]:
+            self.update()
+            return ""
+        return self.mkconfig()
 
     def environment(self, *settings: str) -> None:
         """Write the environment block anew."""
@@ -156,7 +192,10 @@ class Disk:
     image: Path
 
     def start(self) -> str:
-        """The release of the kernel that the real GRUB starts; the disk keeps what GRUB writes."""
+        """The release of the kernel that the real GRUB starts.
+
+        The disk keeps what GRUB writes.
+        """
         drives = [f"file={path},format=raw,if=ide,index={at}" for at, path in enumerate((self.boot, self.image))]
         argv = ["qemu-system-x86_64", "-accel", "tcg", "-M", "pc", "-m", "64", "-nodefaults", "-display", "none"]
         argv += ["-serial", "stdio", "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]

@@ -1,9 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A kernel that says on the serial port which one it is, and ends the machine.
+"""A kernel that writes its name to the serial port.
 
-A bzImage by the 32-bit boot protocol (Linux, Documentation/arch/x86/boot.rst), so that a real GRUB loads it.
+Then it ends the machine. A bzImage by the 32-bit boot protocol (Linux, Documentation/arch/x86/boot.rst), so that a real
+GRUB loads it.
 """
 
 from __future__ import annotations
@@ -28,11 +29,19 @@ def image(name: str) -> bytes:
         b"\xee\xeb\xeb"  # out dx, al; jmp to the line status
     )
     code += b"\x66\xba" + struct.pack("<H", EXIT_PORT) + b"\xee\xf4"  # out dx, al; hlt
-    return bytes(_setup()) + code.ljust(41, b"\x90") + text.ljust(4096, b"\0")
+    return bytes(_setup(name)) + code.ljust(41, b"\x90") + text.ljust(4096, b"\0")
 
 
-def _setup() -> bytearray:
-    """Two sectors: the boot sector and one of setup code, with the header."""
+def version(name: str) -> str:
+    """What `uname -v` would say of it."""
+    return f"#1 SMP {name.rpartition('-')[2]} (2026-11-29)"
+
+
+def _setup(name: str) -> bytearray:
+    """Two sectors.
+
+    The boot sector and one of setup code, with the header.
+    """
     head = bytearray(1024)
     head[0x1F1] = 1  # setup_sects
     struct.pack_into("<H", head, 0x1FE, 0xAA55)
@@ -47,4 +56,7 @@ def _setup() -> bytearray:
     struct.pack_into("<I", head, 0x238, 255)  # cmdline_size
     struct.pack_into("<Q", head, 0x258, 0x100000)  # pref_address
     struct.pack_into("<I", head, 0x260, 0x10000)  # init_size
+    text = f"{name} (builder@host) {version(name)}".encode()
+    struct.pack_into("<H", head, 0x20E, 0x300 - 0x200)  # kernel_version
+    head[0x300 : 0x300 + len(text)] = text
     return head

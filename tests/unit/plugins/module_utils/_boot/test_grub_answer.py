@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is said of grub.cfg, against the kernel that the real GRUB starts.
+"""Answers about grub.cfg, against the kernel that GRUB starts.
 
 The real grub-mkconfig writes each grub.cfg, the real GRUB reads it under TCG; kernels are played.
 """
@@ -36,7 +36,7 @@ FORMS: dict[str, tuple[str, str, bool]] = {
     "the submenu alone": (f"GRUB_DEFAULT={ADVANCED}\n", "", False),
     "the submenu's title alone": (f'GRUB_DEFAULT="{SUBMENU}"\n', "", False),
     "titles": (f'GRUB_DEFAULT="{SUBMENU}>{TITLE} {OLD}"\n', "", True),
-    "a title of old": (f'GRUB_DEFAULT="{TITLE} {OLD}"\n', "", True),
+    "a title of old": (f'GRUB_DEFAULT="{TITLE} {OLD}"\n', "", False),
     "the title of the newest": ('GRUB_DEFAULT="Debian GNU/Linux"\n', "", False),
     "the id of the newest": (f"GRUB_DEFAULT={SIMPLE}\n", "", False),
     "saved, an id": ("GRUB_DEFAULT=saved\n", entry(OLD), True),

@@ -235,17 +235,6 @@ def test_a_kernel_keeps_vfs_when_it_can_and_its_command_line_says_so(
     assert kernel_facts.read(node.host.sysfs, NEW, "auto", extra).keeps_vfs is keeps
 
 
-def test_release_inside_a_bzimage() -> None:
-    head = bytearray(0x1000)
-    head[0x202:0x206] = b"HdrS"
-    head[0x20E:0x210] = (0x600).to_bytes(2, "little")
-    head[0x800:0x820] = b"6.12.0-new (a@b) #1 SMP".ljust(32, b"\0")
-    assert kernel_facts.image_release(bytes(head)) == "6.12.0-new"
-    assert kernel_facts.image_release(b"MZ" + bytes(0x1000)) is None
-    assert kernel_facts.image_release(b"\0" * 0x300) is None
-    assert kernel_facts.image_release(b"") is None
-
-
 def test_watchdogs_disk_memory_and_phase(node: FakeNode) -> None:
     node.put("/sys/class/watchdog/watchdog0/state", "active\n")
     node.put("/sys/class/watchdog/watchdog0/timeout", "30\n")

@@ -1,0 +1,78 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module `boot_entry`: what starts next and by default, and setting it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from .._boot import loaders, proof
+from .._boot.answer import KERNEL_RELEASE, Answer, Loader, Start
+from .._model.errors import BadInputError
+from .._system.process import Run
+from .._system.sysfs import Sysfs
+from .module import Module
+
+
+def declare(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
+    """Read, plan, set and read again; returns the result of `boot_entry`."""
+    loader = loaders.find(sysfs, run)
+    before = loader.answer()
+    default = _default(module, sysfs, before)
+    after = before if default is None else replace(before, default=default, next=_next(before, default))
+    changes = [] if default is None else ["default"]
+    once = module.params["once"]
+    if once is not None:
+        tried = after.default if once == "" else after.choice(_release(once))
+        if tried.kernel != after.next.kernel or (once == "" and after.next.entry != after.default.entry):
+            changes.append("once")
+            after = replace(after, next=tried)
+    if changes and not module.check_mode:
+        _change(loader, changes, after, once)
+        after = loader.answer()
+    updated = loader.updated() if module.params["after_update"] else None
+    return {
+        "changed": bool(changes),
+        "diff": {"before": _shown(before), "after": _shown(after)},
+        "booted_by": proof.booted_by(sysfs),
+        "after_update": None if updated is None else {"default": vars(updated.default)},
+        **after.to_dict(),
+    }
+
+
+def _default(module: Module, sysfs: Sysfs, answer: Answer) -> Start | None:
+    """The default to be set, None where it is as wanted."""
+    if module.params["default"] is None:
+        return None
+    wanted = answer.choice(_release(module.params["default"]))
+    if wanted.kernel == answer.default.kernel and answer.default.pinned:
+        return None
+    proof.require_proof(sysfs, answer, wanted, module.params["allow_unproven"])
+    return wanted
+
+
+def _next(before: Answer, default: Start) -> Start:
+    """What starts next with another default.
+
+    A kernel that is to be tried once stays so.
+    """
+    return default if before.next == before.default else before.next
+
+
+def _change(loader: Loader, changes: list[str], after: Answer, once: str | None) -> None:
+    if "default" in changes:
+        loader.set_default(after.default)
+    if "once" in changes:
+        loader.set_once(after.next if once else None)
+
+
+def _release(text: str) -> str:
+    if KERNEL_RELEASE.fullmatch(text) is None:
+        raise BadInputError(f"'{text}' is no release of a kernel, as `uname -r` says it")
+    return text
+
+
+def _shown(answer: Answer) -> dict[str, Any]:
+    return {"default": answer.default.entry, "next": answer.next.entry}

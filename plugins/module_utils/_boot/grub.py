@@ -1,0 +1,163 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""GRUB: setting the kernel of the next boot, and the default.
+
+Planned by running through grub.cfg with the environment block as it will be; done by GRUB's own tools, and read again.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from .._model.errors import KernelError, RefusedError, SriovError, VerifyError
+from .._system import durable
+from .._system.process import Run
+from .._system.sysfs import Sysfs
+from . import grub_reading
+from .answer import Answer, Start
+from .grub_reading import Configuration
+
+SETTINGS = "/etc/default/grub.d/zz-kvmfleet-sriov.cfg"
+"""Ours, and the last one that Debian's grub-mkconfig reads: GRUB_DEFAULT=saved."""
+TEXT = "# The default is in grubenv (kvmfleet.sriov.boot_entry, grub-set-default).\nGRUB_DEFAULT=saved\n"
+
+
+@dataclass(frozen=True)
+class Grub:
+    """GRUB with its files in ``folder``.
+
+    ``evidence``: what shows that it is what boots.
+    """
+
+    sysfs: Sysfs
+    run: Run
+    folder: str
+    evidence: tuple[str, ...]
+    name: str = "grub"
+
+    def answer(self) -> Answer:
+        return self._read().answer(self.evidence)
+
+    def updated(self) -> Answer | None:
+        """What would start after `update-grub`, None without grub-mkconfig."""
+        after = grub_reading.regenerated(self._read(), self.run)
+        return None if after is None else after.answer(self.evidence)
+
+    def set_default(self, start: Start) -> None:
+        """Make ``start`` the default.
+
+        grub.cfg is written again only where it does not read the environment block.
+        """
+        now = self._read()
+        kept = self._keep()
+        planned = now.with_environment(saved_entry=start.entry, prev_saved_entry="")
+        try:
+            if not _starts(planned, start):
+                self._read_the_block(planned, start)
+            self._edit("set", f"saved_entry={start.entry}")
+            if "prev_saved_entry" in now.environment:
+                self._edit("unset", "prev_saved_entry")
+            os.sync()
+            found = self.answer().default
+            if (found.kernel, found.pinned) != (start.kernel, True):
+                raise VerifyError(f"GRUB's default was set to {start.entry}, and is {found.entry} ({found.kernel})")
+        except BaseException:
+            self._restore(kept)
+            raise
+
+    def set_once(self, start: Start | None) -> None:
+        """Try ``start`` at the next boot alone.
+
+        Or with None nothing but the default.
+        """
+        now = self._read()
+        before, kept = now.answer(self.evidence), self._keep()
+        if start is not None:
+            if now.not_writable is not None:
+                raise RefusedError(
+                    f"kernel {start.release} cannot be tried once: {now.not_writable}, so it would start at every "
+                    "boot. Put grubenv on a plain partition, or try the kernel by kexec"
+                )
+            planned = now.with_environment(next_entry=start.entry).answer(self.evidence)
+            if (planned.next.kernel, planned.default.kernel) != (start.kernel, before.default.kernel):
+                raise RefusedError(
+                    f"{self.folder}/grub.cfg does not start `next_entry` once: with {start.entry} in it "
+                    f"{planned.next.kernel} would start, then {planned.default.kernel}. Write it again: update-grub"
+                )
+        try:
+            self._edit(*(("unset", "next_entry") if start is None else ("set", f"next_entry={start.entry}")))
+            os.sync()
+            found = self.answer()
+            wanted = before.default if start is None else start
+            if (found.next.kernel, found.default.kernel) != (wanted.kernel, before.default.kernel):
+                raise VerifyError(f"the next boot was set to {wanted.kernel}, and is {found.next.kernel}")
+        except BaseException:
+            self._restore(kept)
+            raise
+
+    def _read(self) -> Configuration:
+        return grub_reading.read(self.sysfs, self.folder)
+
+    def _read_the_block(self, planned: Configuration, start: Start) -> None:
+        """Let grub.cfg take the default from the environment block.
+
+        By a file of settings of ours.
+        """
+        path = self.sysfs.real(SETTINGS)
+        if not self.sysfs.exists(os.path.dirname(SETTINGS)):
+            raise RefusedError(
+                f"{self.folder}/grub.cfg does not read the default from grubenv, and this GRUB has no "
+                f"{os.path.dirname(SETTINGS)}: set GRUB_DEFAULT=saved and write grub.cfg again"
+            )
+        durable.write_text(path, TEXT, 0o644)
+        after = grub_reading.regenerated(planned, self.run)
+        if after is None or not _starts(after, start):
+            raise RefusedError(
+                f"with GRUB_DEFAULT=saved in {SETTINGS} grub-mkconfig writes a grub.cfg that does not start "
+                f"{start.entry}: something in /etc/grub.d or a later file of settings decides otherwise"
+            )
+        self.run(["grub-mkconfig", "-o", f"{self.folder}/grub.cfg"])
+
+    def _edit(self, *words: str) -> None:
+        block = self.sysfs.real(f"{self.folder}/grubenv")
+        if not os.path.exists(block):
+            self.run(["grub-editenv", block, "create"])
+        self.run(["grub-editenv", block, *words])
+
+    def _keep(self) -> dict[str, bytes | None]:
+        names = (f"{self.folder}/grub.cfg", f"{self.folder}/grubenv", SETTINGS)
+        return {name: self.sysfs.read_bytes(name, 4 << 20) if self.sysfs.exists(name) else None for name in names}
+
+    def _restore(self, kept: dict[str, bytes | None]) -> None:
+        """Put the files back, in place.
+
+        GRUB knows the environment block by its sectors at each boot anew.
+        """
+        for name, data in kept.items():
+            path = self.sysfs.real(name)
+            if data is None:
+                durable.remove(path)
+            elif self.sysfs.read_bytes(name, 4 << 20) != data:
+                _write(path, data)
+        os.sync()
+
+
+def _starts(configuration: Configuration, start: Start) -> bool:
+    try:
+        default = configuration.answer(()).default
+    except SriovError:
+        return False
+    return (default.kernel, default.pinned) == (start.kernel, True)
+
+
+def _write(path: str, data: bytes) -> None:
+    try:
+        with open(path, "r+b") as file:
+            file.write(data)
+            file.truncate()
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise KernelError("write", path, error.errno or 0) from error

@@ -1,0 +1,111 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which boot loader a host has, by what it has booted with.
+
+Files of a boot loader that is not what boots are no evidence: many hosts have left-over ones.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from .._model.errors import KernelError
+from .._system.process import Run
+from .._system.sysfs import Sysfs
+from . import efi
+from .answer import Loader
+from .grub import Grub
+from .systemd_boot import SystemdBoot
+from .unknown import UnknownBootError
+from .volume import require_mounted, volume_of
+
+GRUB_FOLDERS = ("/boot/grub", "/boot/grub2")
+ESPS = ("/boot/efi", "/efi", "/boot")
+PROXMOX_ESPS = "/etc/kernel/proxmox-boot-uuids"
+SECTOR = 512
+NOT_A_DISK = ("loop", "ram", "zram", "dm-", "md", "sr", "fd", "nbd", "zd")
+STUB = re.compile(
+    r"search\.fs_uuid (?P<uuid>\S+) root\b.*?\bset prefix=\(\$root\)['\"]?(?P<path>/[^'\"\s]*)['\"]?.*?\bconfigfile ",
+    re.DOTALL,
+)
+"""What Debian's grub-install writes beside a signed GRUB.
+
+Its own prefix is the folder on the ESP.
+"""
+
+
+def find(sysfs: Sysfs, run: Run) -> Loader:
+    """The boot loader of this host.
+
+    Raises `UnknownBootError` with what was looked at.
+    """
+    if sysfs.exists(PROXMOX_ESPS) and sysfs.read(PROXMOX_ESPS).split():
+        raise UnknownBootError(
+            f"{PROXMOX_ESPS} has ESPs that proxmox-boot-tool keeps, with kernels and configurations of their own: what "
+            "they start is not read yet. Left-over files in /boot say nothing about it"
+        )
+    return _of_efi(sysfs, run) if efi.is_efi(sysfs) else _of_bios(sysfs, run)
+
+
+def _of_efi(sysfs: Sysfs, run: Run) -> Loader:
+    info = efi.text(sysfs, "LoaderInfo")
+    if info is not None and info.startswith("systemd-boot"):
+        return SystemdBoot(sysfs, run, (f"LoaderInfo: {info}",))
+    file = efi.booted_file(sysfs)
+    name = os.path.basename(file).lower()
+    if not name.startswith(("grub", "shim")) and not (info or "").startswith("GRUB"):
+        raise UnknownBootError(
+            f"the boot loader is not known: LoaderInfo says {info or 'nothing'}, the firmware started {file}; known "
+            "are GRUB, systemd-boot and Proxmox's boot tool"
+        )
+    require_mounted(sysfs, "/boot", "/boot/efi", "/efi")
+    folder = _folder(sysfs)
+    return Grub(sysfs, run, folder, (f"the firmware started {file}", *_stub(sysfs, file, folder)))
+
+
+def _stub(sysfs: Sysfs, file: str, folder: str) -> tuple[str, ...]:
+    """Compare where a signed GRUB goes on with ``folder``."""
+    places = [f"{esp}{os.path.dirname(file)}/grub.cfg" for esp in ESPS]
+    path = next((place for place in places if sysfs.exists(place)), None)
+    if path is None:
+        return ("no grub.cfg beside it",)
+    match = STUB.search(sysfs.read_bytes(path, 1 << 16).decode(errors="replace"))
+    volume = volume_of(sysfs, folder)
+    if match is None:
+        raise UnknownBootError(f"{path}, which the firmware's GRUB reads first, is not understood")
+    if match["uuid"] not in volume.uuids or match["path"].rstrip("/") != volume.to_loader(folder):
+        raise UnknownBootError(
+            f"{path} leads to {match['path']} of file system {match['uuid']}; {folder} is {volume.to_loader(folder)} "
+            f"of {', '.join(volume.uuids) or volume.source}"
+        )
+    return (f"{path} leads to {folder}",)
+
+
+def _of_bios(sysfs: Sysfs, run: Run) -> Loader:
+    disks = [name for name in sysfs.names("/sys/block") if not name.startswith(NOT_A_DISK)]
+    with_grub = [name for name in disks if _has_grub(sysfs, name)]
+    if not with_grub:
+        raise UnknownBootError(
+            f"the boot loader is not known: no {efi.FOLDER}, and no boot sector of GRUB on "
+            f"{', '.join(disks) or 'any disk'}"
+        )
+    require_mounted(sysfs, "/boot")
+    return Grub(sysfs, run, _folder(sysfs), (f"boot sector of GRUB on {', '.join(with_grub)}",))
+
+
+def _has_grub(sysfs: Sysfs, disk: str) -> bool:
+    """Whether boot.img of GRUB is in the first sector (grub-core/boot/i386/pc/boot.S: its messages)."""
+    try:
+        return b"GRUB \0Geom\0" in sysfs.read_bytes(f"/dev/{disk}", SECTOR)
+    except KernelError:
+        return False
+
+
+def _folder(sysfs: Sysfs) -> str:
+    found = [folder for folder in GRUB_FOLDERS if sysfs.exists(f"{folder}/grub.cfg")]
+    if len(found) != 1:
+        looked = " and ".join(f"{folder}/grub.cfg" for folder in GRUB_FOLDERS)
+        raise UnknownBootError(f"GRUB boots this host; of {looked} {len(found)} exist, expected one")
+    return found[0]

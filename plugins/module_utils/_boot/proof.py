@@ -1,0 +1,68 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a kernel has shown that it boots.
+
+By the firmware and the boot loader, not by kexec alone. A kernel that was only entered by kexec has met neither its
+entry, nor the command line that is in it.
+"""
+
+from __future__ import annotations
+
+from .._model.errors import KernelError, RefusedError
+from .._model.paths import RELEASE
+from .._readers.kernel_image import HEAD_BYTES, image_build
+from .._system.sysfs import Sysfs
+from .answer import Answer, Start
+
+BOOTLOADER = "/proc/sys/kernel/bootloader_type"
+VERSION = "/proc/sys/kernel/version"
+KEXEC = 0xD
+"""Type of the boot loader of kexec (Documentation/arch/x86/boot.rst, type_of_loader)."""
+
+FIRMWARE, BY_KEXEC, NOT_KNOWN = "firmware", "kexec", "unknown"
+
+
+def booted_by(sysfs: Sysfs) -> str:
+    """How the running kernel was started.
+
+    ``firmware``, ``kexec`` or ``unknown`` (not on x86).
+    """
+    if not sysfs.exists(BOOTLOADER):
+        return NOT_KNOWN
+    text = sysfs.read(BOOTLOADER).strip()
+    if not text.isdigit() or len(text) > 6:
+        return NOT_KNOWN
+    return BY_KEXEC if int(text) >> 4 == KEXEC else FIRMWARE
+
+
+def require_proof(sysfs: Sysfs, answer: Answer, wanted: Start, allow_unproven: bool) -> None:
+    """Refuse a default that has not been seen to boot.
+
+    Proof is the running kernel, started by the firmware, with the version that the file has; or that it is the default
+    already.
+    """
+    if allow_unproven or wanted.kernel == answer.default.kernel:
+        return
+    running, how = sysfs.read(RELEASE), booted_by(sysfs)
+    if running != wanted.release:
+        problem = f"{running} runs"
+    elif how != FIRMWARE:
+        problem = f"it runs, but was started by {how if how == BY_KEXEC else 'something that does not say so'}"
+    elif not _same_build(sysfs, wanted):
+        problem = f"a kernel of that release runs, with another version than {wanted.kernel} has"
+    else:
+        return
+    raise RefusedError(
+        f"kernel {wanted.release} has not shown that it boots through the firmware ({problem}): boot it once "
+        "(`once`), or, where it has and where kexec is enough for you, set allow_unproven"
+    )
+
+
+def _same_build(sysfs: Sysfs, wanted: Start) -> bool:
+    """Whether the file's version is that of the running kernel (uname -v)."""
+    try:
+        build = image_build(sysfs.read_bytes(wanted.kernel or "", HEAD_BYTES))
+        return build is not None and build == sysfs.read(VERSION).strip()
+    except KernelError:
+        return False

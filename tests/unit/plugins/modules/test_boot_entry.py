@@ -1,0 +1,273 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module `boot_entry` on roots with GRUB.
+
+Real: grub-mkconfig, grub-editenv. Played: disks, and programs that fail.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import ToolError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
+from ansible_collections.kvmfleet.sriov.plugins.modules import boot_entry
+from tests.fake.boot.grub import NEW, OLD, GrubRoot, entry, missing
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not on this machine: {', '.join(missing())}")
+OURS = "etc/default/grub.d/zz-kvmfleet-sriov.cfg"
+Call = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> GrubRoot:
+    """Debian's settings.
+
+    The newest kernel is the default, and the environment block is empty.
+    """
+    made = GrubRoot.make(tmp_path / "root")
+    made.settings("GRUB_DEFAULT=0\nGRUB_TIMEOUT=0\nGRUB_DISTRIBUTOR=Debian\n")
+    made.update()
+    made.environment()
+    made.host()
+    return made
+
+
+@pytest.fixture
+def call(root: GrubRoot, capsys: pytest.CaptureFixture[str]) -> Call:
+    def run(run: Callable[[Sequence[str]], str] = root.run, **args: object) -> dict[str, Any]:
+        with patch_module_args(args), pytest.raises(SystemExit):
+            boot_entry.main(Sysfs(str(root.folder)), run)
+        return dict(json.loads(capsys.readouterr().out))
+
+    return run
+
+
+def files(root: GrubRoot) -> dict[str, bytes]:
+    return {
+        str(path): path.read_bytes()
+        for folder in ("boot", "etc")
+        for path in (root.folder / folder).rglob("*")
+        if path.is_file()
+    }
+
+
+def test_what_starts_is_only_read(root: GrubRoot, call: Call) -> None:
+    before = files(root)
+    found = call()
+    assert (found["changed"], found["loader"], found["evidence"]) == (False, "grub", ["boot sector of GRUB on vda"])
+    assert (found["default"]["kernel"], found["default"]["pinned"]) == (f"/boot/vmlinuz-{NEW}", False)
+    assert (found["next"], found["on_failure"], found["booted_by"]) == (found["default"], None, "firmware")
+    assert found["default"]["initrd"] == [f"/boot/initrd.img-{NEW}"]
+    assert files(root) == before
+
+
+def test_a_default_stays_when_a_newer_kernel_is_installed(root: GrubRoot, call: Call) -> None:
+    """GRUB_DEFAULT=0 does not read the environment block, so settings are needed."""
+    before = files(root)
+    check = call(default=OLD, _ansible_check_mode=True)
+    assert files(root) == before
+    done = call(default=OLD)
+    assert [check["changed"], done["changed"]] == [True, True]
+    assert check["diff"] == done["diff"]
+    assert done["default"] == check["default"]
+    assert (done["default"]["entry"], done["default"]["pinned"]) == (entry(OLD), True)
+    again = files(root)
+    assert call(default=OLD)["changed"] is False
+    assert files(root) == again
+    root.install("6.13.1-amd64")
+    root.update()
+    assert call()["default"]["release"] == OLD
+    assert call(after_update=True)["after_update"]["default"]["release"] == OLD
+
+
+def test_a_kernel_that_was_not_seen_to_boot_is_no_default(root: GrubRoot, call: Call) -> None:
+    call(default=OLD)
+    before = files(root)
+    for running, bootloader, problem in ((OLD, 114, f"{OLD} runs"), (NEW, 208, "was started by kexec")):
+        root.host(running=running, bootloader=bootloader)
+        refused = call(default=NEW)
+        assert (refused["failed"], refused["kind"]) == (True, "RefusedError")
+        assert problem in refused["msg"]
+    root.host(running=NEW)
+    (root.folder / "proc/sys/kernel/version").write_text("#1 SMP another build\n")
+    assert "with another version" in call(default=NEW)["msg"]
+    assert files(root) == before
+    root.host(running=NEW)
+    assert call(default=NEW)["default"]["release"] == NEW
+
+
+def test_the_operator_may_say_that_kexec_is_enough(root: GrubRoot, call: Call) -> None:
+    call(default=OLD)
+    root.host(running=NEW, bootloader=208)
+    done = call(default=NEW, allow_unproven=True)
+    assert (done["changed"], done["default"]["release"], done["booted_by"]) == (True, NEW, "kexec")
+
+
+def test_a_kernel_is_tried_once(root: GrubRoot, call: Call) -> None:
+    call(default=OLD)
+    check = call(once=NEW, _ansible_check_mode=True)
+    done = call(once=NEW)
+    assert [check["changed"], done["changed"], call(once=NEW)["changed"]] == [True, True, False]
+    assert [done["next"]["release"], done["default"]["release"]] == [NEW, OLD]
+    assert check["diff"] == done["diff"]
+    assert call(default=OLD)["changed"] is False
+    taken_back = call(once="")
+    assert (taken_back["changed"], taken_back["next"]["release"], call(once="")["changed"]) == (True, OLD, False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "device", "reason"),
+    [("btrfs", "sda2", "btrfs"), ("ext4", "dm-0", "no plain partition"), ("ext4", "md0", "no plain partition")],
+)
+def test_what_grub_could_not_forget_is_not_tried(
+    root: GrubRoot, call: Call, kind: str, device: str, reason: str
+) -> None:
+    call(default=OLD)
+    root.host(kind=kind, device=device)
+    before = files(root)
+    assert reason in call()["no_once"]
+    refused = call(once=NEW)
+    assert "cannot be tried once" in refused["msg"]
+    assert files(root) == before
+    root.environment(f"saved_entry={entry(OLD)}", f"next_entry={entry(NEW)}")
+    assert call()["default"]["release"] == NEW  # for ever
+    assert call(default=NEW, allow_unproven=True)["default"]["release"] == NEW
+
+
+def test_settings_that_win_over_ours_are_refused(root: GrubRoot, call: Call) -> None:
+    root.settings("GRUB_DEFAULT=0\n", "etc/default/grub.d/zzz.cfg")
+    before = files(root)
+    refused = call(default=OLD)
+    assert "something in /etc/grub.d or a later file of settings" in refused["msg"]
+    assert files(root) == before
+
+
+@pytest.mark.parametrize("at", ["grub-editenv", "grub-mkconfig -o"])
+def test_everything_is_as_before_when_a_tool_fails(root: GrubRoot, call: Call, at: str) -> None:
+    before = files(root)
+
+    def fails(argv: Sequence[str]) -> str:
+        if " ".join(argv).startswith(at):
+            raise ToolError(argv, 1, "no space left on device")
+        return root.run(argv)
+
+    refused = call(fails, default=OLD)
+    assert (refused["failed"], refused["kind"]) == (True, "ToolError")
+    assert files(root) == before
+
+
+def test_a_tool_that_does_nothing_is_noticed(root: GrubRoot, call: Call) -> None:
+    call(default=OLD)
+    before = files(root)
+    refused = call(lambda argv: "", default=NEW, allow_unproven=True)
+    assert refused["kind"] == "VerifyError"
+    assert "is " + entry(OLD) in refused["msg"]
+    assert call(lambda argv: "", once=NEW)["kind"] == "VerifyError"
+    assert files(root) == before
+
+
+def test_a_kernel_without_an_entry(call: Call) -> None:
+    assert f"it has: {OLD}, {NEW}" in call(default="6.6.1")["msg"]
+    assert call(once="$(reboot)")["kind"] == "BadInputError"
+
+
+def test_a_kernel_whose_initrd_is_gone(root: GrubRoot, call: Call) -> None:
+    (root.folder / f"boot/initrd.img-{OLD}").unlink()
+    assert f"needs /boot/initrd.img-{OLD}, which does not exist" in call(default=OLD)["msg"]
+
+
+def custom(root: GrubRoot, text: str) -> None:
+    """Lines of /boot/grub/custom.cfg, which 41_custom reads."""
+    (root.folder / "boot/grub/custom.cfg").write_text(text)
+
+
+def not_mounted(root: GrubRoot) -> None:
+    (root.folder / "etc/fstab").write_text("/dev/sda1 /boot ext4 rw 0 2\n")
+
+
+def other_folder(root: GrubRoot) -> None:
+    (root.folder / "boot/grub2").mkdir()
+    (root.folder / "boot/grub2/grub.cfg").write_text("")
+
+
+def linked_block(root: GrubRoot) -> None:
+    (root.folder / "boot/grub/grubenv").unlink()
+    (root.folder / "boot/grub/grubenv").symlink_to("../efi/EFI/debian/grubenv")
+
+
+def no_boot_sector(root: GrubRoot) -> None:
+    (root.folder / "dev/vda").write_bytes(bytes(512))
+
+
+def damaged_block(root: GrubRoot) -> None:
+    (root.folder / "boot/grub/grubenv").write_bytes(b"saved_entry=0\n")
+
+
+DAMAGED: dict[str, tuple[Callable[[GrubRoot], None], str]] = {
+    "no boot sector": (no_boot_sector, "no boot sector of GRUB on vda, vdb"),
+    "/boot is not mounted": (not_mounted, "/etc/fstab has /boot, which is not mounted: mount /boot"),
+    "two folders": (other_folder, "2 exist, expected one"),
+    "a damaged environment block": (damaged_block, "it is no environment block"),
+    "an environment block on the ESP": (linked_block, "is a link"),
+}
+MOVES = """load_env
+if [ "$turn" = 1 ]; then set default=0; set turn=; else set default='1>2'; set turn=1; fi
+save_env turn
+"""
+NOT_KNOWN = {
+    "entries of another tool": ("blscfg", "command 'blscfg' is not understood"),
+    "a default by a key": ("if keystatus --shift; then set default=1; fi", "depends on what only the boot shows"),
+    "a menu by the machine": ("if cpuid -l; then\nmenuentry x { true\n}\nfi", "the menu depends on what only the boot"),
+    "a file that is not there": ("source /boot/grub/more.cfg", "which is not read"),
+    "a name that is a number": ("set default=6.1.0", "some versions of GRUB"),
+    "a quote": ("set default='", "a quote is not closed"),
+    "a loop": ("function f { f\n}\nf", "functions or files in one another"),
+    "a password": ("set superusers=root", "asks for the password"),
+    "a default that moves": (MOVES, "moves with each boot"),
+}
+UNKNOWN = DAMAGED | {
+    name: (lambda root, text=text: custom(root, text + "\n"), words) for name, (text, words) in NOT_KNOWN.items()
+}
+
+
+@pytest.mark.parametrize(("damage", "words"), UNKNOWN.values(), ids=UNKNOWN.keys())
+def test_an_unknown_answer_is_refused_and_nothing_changed(
+    root: GrubRoot, call: Call, damage: Callable[[GrubRoot], object], words: str
+) -> None:
+    damage(root)
+    before = files(root)
+    for arguments in ({}, {"default": OLD}, {"once": OLD}):
+        refused = call(**arguments)
+        assert (refused.get("failed"), refused.get("kind")) == (True, "UnknownBootError"), refused
+        assert words in refused["msg"]
+    assert files(root) == before
+
+
+def test_a_kernel_of_another_system_is_none_of_ours(root: GrubRoot, call: Call) -> None:
+    custom(
+        root,
+        "set default=other\nmenuentry Other --id other {\nsearch --fs-uuid --set=root aaaa-bbbb\n"
+        f"linux /boot/vmlinuz-{OLD}\n}}\n",
+    )
+    found = call()["default"]
+    assert (found["entry"], found["kernel"], found["release"]) == ("other", None, None)
+
+
+def test_the_block_has_the_size_that_grub_needs(root: GrubRoot, call: Call) -> None:
+    (root.folder / "boot/grub/grubenv").unlink()
+    call(default=OLD)
+    block = root.folder / "boot/grub/grubenv"
+    assert block.stat().st_size == 1024
+    assert (
+        f"saved_entry={entry(OLD)}"
+        in subprocess.run(["grub-editenv", block, "list"], capture_output=True, text=True, check=True).stdout
+    )
