@@ -29,7 +29,8 @@ PATIENCE = {
 def settings(kernel: packages.Kernel) -> dict[str, object]:
     """Variables of the playbooks, for their command line."""
     manifest = str(kernel.folder / "manifest.json")
-    update = {"live_update_kernel": kernel.release, "live_update_report_dir": str(FOLDER), "live_update_bless": True}
+    update: dict[str, object] = {"live_update_kernel": kernel.release, "live_update_report_dir": str(FOLDER)}
+    update["live_update_confirm_after_kexec"] = True
     update["live_update_initrd"] = "none"  # Debian's kernel has one, the lab's need none
     return {"kernel_deploy_manifest": manifest, **update, **PATIENCE}
 

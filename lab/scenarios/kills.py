@@ -55,7 +55,7 @@ KILLS = (
     Kill("start, or wait", "Wait until the host has ended its update", 3, UNDER_WAY),
     Kill("collect", "Read the guests' logs", 1, ENDED),
     Kill("finish", "The units of its VMs are active", 1, ENDED),
-    Kill("bless", "Set it", 0.5, ENDED),
+    Kill("confirm", "Make it the boot default", 0.5, ENDED),
     Kill("report", "Write the report of all hosts that were asked for", 0.3, ENDED),
     Kill("forget", "Forget the update, the states of its VMs are no longer needed", 1, ENDED | NOTHING),
 )

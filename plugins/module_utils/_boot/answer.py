@@ -89,7 +89,7 @@ class Answer:
 class Loader(Protocol):
     """A boot loader of a host.
 
-    `answer` raises `UnknownBootError` where what starts cannot be told. `set_default` and `set_once` change the host
+    `answer` raises `UnknownBootError` where what starts is not known. `set_default` and `set_once` change the host
     and look again; they raise with everything as before where the answer is not what it should be.
     """
 

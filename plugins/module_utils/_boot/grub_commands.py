@@ -48,7 +48,7 @@ class Runner(Protocol):
     def test(self, words: Sequence[Text]) -> Answer: ...
 
 
-class ReturnSignal(Exception):  # noqa: N818  # it is no error
+class ReturnSignal(Exception):  # noqa: N818 - it is no error
     """`return` of a function."""
 
 

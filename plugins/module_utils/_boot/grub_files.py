@@ -42,6 +42,7 @@ class HostFiles:
         device, inside = (match.group(1), match.group(2)) if match else (root, path)
         if device is None or not inside.startswith("/"):
             return None
+        device = device.strip("()")  # `set root=(hd1)` means the same
         by, _, mark = device.partition(":")
         own = device == BOOT or (by in ("fs-uuid", "u") and (mark in self.volume.uuids or not self.volume.uuids))
         if not own and DISK.fullmatch(device) is None:

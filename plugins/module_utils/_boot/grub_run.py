@@ -28,7 +28,7 @@ MAX_COMMANDS = 50_000
 class Files(Protocol):
     """Files as GRUB sees them.
 
-    ``root`` is the device of paths without one. None: cannot be told.
+    ``root`` is the device of paths without one. None: not known.
     """
 
     def present(self, kind: str, path: str, root: Text) -> bool | None: ...

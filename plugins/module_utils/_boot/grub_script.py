@@ -4,7 +4,7 @@
 """The language of grub.cfg: from words to statements.
 
 Grammar: grub-core/script/parser.y of GRUB 2.06 and 2.12. `while` and `until` are left out: no generator writes them,
-and their end cannot be told.
+and their end is not known without a boot.
 """
 
 from __future__ import annotations

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from .._model.errors import KernelError, RefusedError
 from .._model.paths import RELEASE
+from .._model.update_paths import VERSION
 from .._readers.kernel_image import HEAD_BYTES, image_build
 from .._system.sysfs import Sysfs
 from .answer import Answer, Start
 
 BOOTLOADER = "/proc/sys/kernel/bootloader_type"
-VERSION = "/proc/sys/kernel/version"
 KEXEC = 0xD
 """Type of the boot loader of kexec (Documentation/arch/x86/boot.rst, type_of_loader)."""
 

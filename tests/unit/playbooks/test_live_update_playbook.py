@@ -93,14 +93,23 @@ def main():
 
 main()
 '''
+BOOT_ENTRY = """#!/usr/bin/python
+import os
+from ansible.module_utils.basic import AnsibleModule
+module = AnsibleModule(argument_spec={"default": {"type": "str"}, "allow_unproven": {"type": "bool"}})
+folder = os.environ["FAKE_HOST"]
+if os.path.exists(os.path.join(folder, "boot_entry_fails")):
+    module.fail_json(msg="the boot loader is not known")
+with open(os.path.join(folder, "boot_default"), "w") as file:
+    file.write("%s %s" % (module.params["default"], module.params["allow_unproven"]))
+module.exit_json(changed=True)
+"""
 PROGRAMS = {
     "journalctl": """case "$*" in
 *kvmfleet-vm-*) cat "$FAKE_HOST/guest.log" ;;
 *) echo "1000.0 $(basename "$FAKE_HOST") sriovctl: said" ;;
 esac""",
     "systemctl": 'echo "$*" >>"$FAKE_HOST/systemctl"; echo active',
-    "grub-editenv": "echo saved_entry=linux-old",
-    "grub-set-default": 'echo "$*" >"$FAKE_HOST/boot_default"',
 }
 CONNECTION = '''
 DOCUMENTATION = """
@@ -146,6 +155,7 @@ class Fleet:
             os.symlink(ROOT / name, self.collection / name)
         for name in ("live_update", "live_update_info", "node_program", "live_update_wait"):
             (self.collection / f"plugins/modules/{name}.py").write_text(MODULE % name)
+        (self.collection / "plugins/modules/boot_entry.py").write_text(BOOT_ENTRY)
         (folder / "connection").mkdir()
         (folder / "connection/played.py").write_text(CONNECTION)
         self.hosts: dict[str, dict[str, Any]] = {}
@@ -181,10 +191,9 @@ class Fleet:
         (folder / "result.json").write_text(json.dumps(state["result"]))
         lives = [f"{stamp}.0 h q: life n={stamp - 1000} boot=b1" for stamp in (1000, 1001, 1031)]
         (folder / "guest.log").write_text("\n".join(["999.0 h q: the tenant's words", *lives]))
-        (folder / "grubenv").write_text("")
         self.hosts[name] = {
             "ansible_connection": "played", "ansible_become": False, "ansible_python_interpreter": f"{folder}/python",
-            "fake_folder": str(folder), "live_update_grub_folder": str(folder),
+            "fake_folder": str(folder),
         }  # fmt: skip
 
     def run(self, *arguments: str, **variables: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401 - keyword arguments of several types
@@ -251,11 +260,11 @@ def fleet(tmp_path: Path) -> Fleet:
 def test_canary_then_the_rest_then_the_report(fleet: Fleet) -> None:
     for name in ("h1", "h2", "h3"):
         fleet.host(name)
-    done = fleet.run("-v", "-e", "live_update_bless=true")
+    done = fleet.run("-v", "-e", "live_update_confirm_after_kexec=true")
     assert done.returncode == 0, done.stdout + done.stderr
     for name in ("h1", "h2", "h3"):
         assert fleet.log(name) == ["started", "saving", "kexec", "resuming", "done", "acknowledged"]
-        assert "linux-6.12-new" in (fleet.folder / "hosts" / name / "boot_default").read_text()
+        assert (fleet.folder / "hosts" / name / "boot_default").read_text() == "6.12-new True"
     report = fleet.report()
     assert report["batches"] == [["h1"], ["h2", "h3"]]
     assert [host["result"] for host in report["hosts"]] == ["updated"] * 3
@@ -433,14 +442,13 @@ def test_an_update_that_was_begun_is_only_collected(fleet: Fleet) -> None:
 
 def test_an_update_is_forgotten_last(fleet: Fleet) -> None:
     fleet.host("h1")
-    program = fleet.folder / "hosts/h1/bin/grub-set-default"
-    works = program.read_text()
-    program.write_text("#!/bin/sh\nexit 1\n")
-    assert fleet.run("-e", "live_update_bless=true").returncode != 0
+    fails = fleet.folder / "hosts/h1/boot_entry_fails"
+    fails.write_text("")
+    assert fleet.run("-e", "live_update_confirm_after_kexec=true").returncode != 0
     assert "acknowledged" not in fleet.log("h1")
     (fleet.folder / "out/latest/report.json").unlink()
-    program.write_text(works)
-    done = fleet.run("-e", "live_update_bless=true")
+    fails.unlink()
+    done = fleet.run("-e", "live_update_confirm_after_kexec=true")
     assert done.returncode == 0, done.stdout + done.stderr
     assert fleet.log("h1")[-1] == "acknowledged"
     assert (fleet.folder / "hosts/h1/boot_default").exists()

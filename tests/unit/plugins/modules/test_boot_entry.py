@@ -264,10 +264,24 @@ def test_a_kernel_of_another_system_is_none_of_ours(root: GrubRoot, call: Call) 
 
 def test_the_block_has_the_size_that_grub_needs(root: GrubRoot, call: Call) -> None:
     (root.folder / "boot/grub/grubenv").unlink()
-    call(default=OLD)
+    done = call(default=OLD)
+    assert done.get("changed"), done
     block = root.folder / "boot/grub/grubenv"
     assert block.stat().st_size == 1024
     assert (
         f"saved_entry={entry(OLD)}"
         in subprocess.run(["grub-editenv", block, "list"], capture_output=True, text=True, check=True).stdout
     )
+
+
+def test_the_configuration_of_the_lab(root: GrubRoot, call: Call) -> None:
+    """It is written by hand, with a loop over files."""
+    lab = Path(__file__).parents[4] / "lab/images/rootfs.d/boot/grub/grub.cfg"
+    (root.folder / "boot/grub/grub.cfg").write_text(lab.read_text())
+    root.environment()
+    assert call()["default"]["pinned"] is False
+    root.environment(f"saved_entry=linux-{OLD}")
+    found = call(default=NEW, allow_unproven=True)
+    assert (found["default"]["entry"], found["default"]["pinned"]) == (f"linux-{NEW}", True)
+    assert not (root.folder / OURS).exists()
+    assert call(once=OLD)["next"]["release"] == OLD
