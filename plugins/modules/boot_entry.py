@@ -52,7 +52,7 @@ options:
   after_update:
     description:
       - Whether to return also what would start after C(grub.cfg) is written again, as installing a kernel does.
-      - C(grub-mkconfig) runs for it, and writes nothing.
+      - C(grub-mkconfig) runs for it, to its standard output.
     type: bool
     default: false
 seealso:

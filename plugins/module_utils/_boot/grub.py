@@ -50,10 +50,11 @@ class Grub:
 
         grub.cfg is written again only where it does not read the environment block.
         """
-        now = self._read()
         kept = self._keep()
-        planned = now.with_environment(saved_entry=start.entry, prev_saved_entry="")
         try:
+            self._make_block()
+            now = self._read()
+            planned = now.with_environment(saved_entry=start.entry, prev_saved_entry="")
             if not _starts(planned, start):
                 self._read_the_block(planned, start)
             self._edit("set", f"saved_entry={start.entry}")
@@ -72,30 +73,34 @@ class Grub:
 
         Or with None nothing but the default.
         """
-        now = self._read()
-        before, kept = now.answer(self.evidence), self._keep()
-        if start is not None:
-            if now.not_writable is not None:
-                raise RefusedError(
-                    f"kernel {start.release} cannot be tried once: {now.not_writable}, so it would start at every "
-                    "boot. Put grubenv on a plain partition, or try the kernel by kexec"
-                )
-            planned = now.with_environment(next_entry=start.entry).answer(self.evidence)
-            if (planned.next.kernel, planned.default.kernel) != (start.kernel, before.default.kernel):
-                raise RefusedError(
-                    f"{self.folder}/grub.cfg does not start `next_entry` once: with {start.entry} in it "
-                    f"{planned.next.kernel} would start, then {planned.default.kernel}. Write it again: update-grub"
-                )
+        kept = self._keep()
         try:
+            self._make_block()
+            before = self.answer()
+            if start is not None:
+                self._require_once(before, start)
             self._edit(*(("unset", "next_entry") if start is None else ("set", f"next_entry={start.entry}")))
             os.sync()
-            found = self.answer()
-            wanted = before.default if start is None else start
+            found, wanted = self.answer(), before.default if start is None else start
             if (found.next.kernel, found.default.kernel) != (wanted.kernel, before.default.kernel):
                 raise VerifyError(f"the next boot was set to {wanted.kernel}, and is {found.next.kernel}")
         except BaseException:
             self._restore(kept)
             raise
+
+    def _require_once(self, before: Answer, start: Start) -> None:
+        """Refuse what would start at every boot, or not at all."""
+        if before.no_once is not None:
+            raise RefusedError(
+                f"kernel {start.release} cannot be tried once: {before.no_once}, so it would start at every boot. Put "
+                "grubenv on a plain partition, or try the kernel by kexec"
+            )
+        planned = self._read().with_environment(next_entry=start.entry).answer(self.evidence)
+        if (planned.next.kernel, planned.default.kernel) != (start.kernel, before.default.kernel):
+            raise RefusedError(
+                f"{self.folder}/grub.cfg does not start `next_entry` once: with {start.entry} in it "
+                f"{planned.next.kernel} would start, then {planned.default.kernel}. Write it again: update-grub"
+            )
 
     def _read(self) -> Configuration:
         return grub_reading.read(self.sysfs, self.folder)
@@ -120,11 +125,13 @@ class Grub:
             )
         self.run(["grub-mkconfig", "-o", f"{self.folder}/grub.cfg"])
 
+    def _make_block(self) -> None:
+        """Create the environment block, without which grub.cfg does not load it."""
+        if not self.sysfs.exists(f"{self.folder}/grubenv"):
+            self.run(["grub-editenv", self.sysfs.real(f"{self.folder}/grubenv"), "create"])
+
     def _edit(self, *words: str) -> None:
-        block = self.sysfs.real(f"{self.folder}/grubenv")
-        if not os.path.exists(block):
-            self.run(["grub-editenv", block, "create"])
-        self.run(["grub-editenv", block, *words])
+        self.run(["grub-editenv", self.sysfs.real(f"{self.folder}/grubenv"), *words])
 
     def _keep(self) -> dict[str, bytes | None]:
         names = (f"{self.folder}/grub.cfg", f"{self.folder}/grubenv", SETTINGS)
