@@ -13,25 +13,25 @@ from .._model.errors import BadInputError
 from .._model.properties import ADDRESSES, NO_GUID, NO_MAC
 
 if TYPE_CHECKING:
-    from .plan import Plan
+    from .._model.state import PfState
+    from .goal import Goal
 
 
-def refuse_shared(plans: Iterable[Plan]) -> None:
+def refuse_shared(pfs: Iterable[tuple[PfState, Goal]]) -> None:
     """Raise `BadInputError` naming both that would have one address.
 
     Of all PFs of a document: bases that ids are added to may meet, and bridges and switches know one port an address.
     What is set already, and not declared, counts too; an address that no plan sets is nobody's mistake here.
     """
     found: dict[tuple[str, str], tuple[str, bool]] = {}
-    for name, address, holder, declared in (one for plan in plans for one in _given(plan)):
+    for name, address, holder, declared in (one for current, goal in pfs for one in _given(current, goal)):
         other, too = found.setdefault((name, address), (holder, declared))
         if other != holder and (declared or too):
             raise BadInputError(f"{name} {address} would be that of {other} and of {holder}; give one of them another")
 
 
-def _given(plan: Plan) -> Iterator[tuple[str, str, str, bool]]:
+def _given(current: PfState, goal: Goal) -> Iterator[tuple[str, str, str, bool]]:
     """Kind, address, holder in words, and whether the document says so."""
-    current, goal = plan.current, plan.goal
     if current.link and current.link.permanent:
         yield "mac", current.link.permanent, f"PF {current.address} itself", False
     kept = {} if goal.disruption.disables_all else current.properties
