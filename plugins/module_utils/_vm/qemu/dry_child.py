@@ -31,6 +31,10 @@ PR_SET_PDEATHSIG = 1
 SAID, LONGEST, PIECE = 2000, 1 << 20, 65536
 """Bytes that are kept of output and of a monitor's answers."""
 KILL_S = 5.0
+QUESTIONS = b"""{"execute":"qmp_capabilities"}
+{"execute":"query-migrate-capabilities","id":"kvmfleet-has"}
+{"execute":"query-status","id":"kvmfleet"}
+"""
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -46,7 +50,7 @@ def main() -> None:
     Settings, JSON: ``cwd``; ``environment_of``: process id; ``memory_bytes`` of address space; ``deadline_s``;
     ``monitor``: whether it is a QEMU that is asked for its status, without network.
     Answer, JSON: ``apart``: an error when it was not started; ``status`` of query-status; ``code`` of its exit, null
-    for one that was killed; ``said``: the end of its output.
+    for one that was killed; ``said``: the end of its output; ``has``: migration capabilities, where it names them.
     """
     settings = json.loads(sys.argv[2])
     signal_at_end_of_parent()
@@ -94,7 +98,7 @@ def trial(words: list[str], settings: dict[str, Any]) -> dict[str, Any]:
         if settings["monitor"]:
             words = [*words, "-chardev", f"socket,id=kvmfleet-dry-qmp,fd={its.fileno()}",
                      "-mon", "chardev=kvmfleet-dry-qmp,mode=control"]  # fmt: skip
-            own.sendall(b'{"execute":"qmp_capabilities"}\n{"execute":"query-status","id":"kvmfleet"}\n')
+            own.sendall(QUESTIONS)
         try:
             process = subprocess.Popen(
                 words, cwd=settings["cwd"], env=environment(settings["environment_of"]), pass_fds=[its.fileno()],
@@ -155,7 +159,7 @@ def follow(process: subprocess.Popen[bytes], monitor: socket.socket, settings: d
     if output not in reading:
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = process.wait(KILL_S)
-    return {"status": status, "code": code, "said": said.decode(errors="replace")}
+    return {"status": status, "code": code, "said": said.decode(errors="replace"), **has_in(heard)}
 
 
 def _read(handle: int) -> bytes:
@@ -170,14 +174,30 @@ def status_in(heard: bytes) -> str | None:
 
     An error of QEMU is a status, too.
     """
+    message = answer_to("kvmfleet", heard)
+    if message is None:
+        return None
+    answer = message.get("return")
+    return str(answer.get("status") if isinstance(answer, dict) else message.get("error"))[:SAID]
+
+
+def has_in(heard: bytes) -> dict[str, list[str]]:
+    """Migration capabilities in a monitor's answers, if any."""
+    answer = (answer_to("kvmfleet-has", heard) or {}).get("return")
+    if not isinstance(answer, list):
+        return {}
+    return {"has": [str(one.get("capability"))[:SAID] for one in answer if isinstance(one, dict)]}
+
+
+def answer_to(question: str, heard: bytes) -> dict[str, Any] | None:
+    """The answer with this id among whole lines, None without one."""
     for line in heard.split(b"\n")[:-1]:
         try:
             message = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if isinstance(message, dict) and message.get("id") == "kvmfleet":
-            answer = message.get("return")
-            return str(answer.get("status") if isinstance(answer, dict) else message.get("error"))[:SAID]
+        if isinstance(message, dict) and message.get("id") == question:
+            return message
     return None
 
 

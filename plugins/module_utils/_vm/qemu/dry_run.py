@@ -30,6 +30,7 @@ from .facts import QemuFacts
 from .image_names import is_path
 from .option_value import OptionValue
 from .part import QemuPart
+from .state_form import MAPPED
 
 CHILD = "kvmfleet-sriov-dry-start"
 SPARE, SPARE_OF_CPU = 8 << 30, 256 << 20
@@ -43,6 +44,7 @@ UNCERTAIN = re.compile("cannot set up guest memory|Cannot allocate memory")
 The VM that runs has the memory.
 """
 FIX = "mend that, or say dry_start: false for this VM in live_update_vms if its restore does work"
+OTHER = "install the QEMU again that runs it"
 BY_HAND = "it is found out only by the restore itself"
 AWAITS = "inmigrate"
 
@@ -64,7 +66,7 @@ def attempt(sysfs: Sysfs, run: Run, vm: VmFacts) -> DryStart:
     if missing is not None:
         return DryStart(f"its restore opens {missing}, which is not there", FIX)
     problem, untried = _look(run, vm, part, line)
-    return DryStart(problem, FIX, untried) if problem else _judged(_start(run, vm, part, line), untried)
+    return DryStart(problem, FIX, untried) if problem else _judged(_start(run, vm, part, line), untried, vm.live)
 
 
 def _names(line: DryLine) -> set[str]:
@@ -114,11 +116,18 @@ def _child(
     return answer
 
 
-def _judged(answer: Mapping[str, Any], untried: tuple[str, ...]) -> DryStart:
-    """What the answer of a dry start means."""
+def _judged(answer: Mapping[str, Any], untried: tuple[str, ...], live: bool) -> DryStart:
+    """What the answer of a dry start means.
+
+    ``live``: the state will be written by a QEMU that has `mapped-ram`, which its restore needs too.
+    """
     if "apart" in answer:
         return DryStart(untried=(*untried, f"it cannot be started apart from this host: {answer['apart']}"))
     if answer.get("status") == AWAITS:
+        if live and MAPPED not in answer.get("has", [MAPPED]):
+            return DryStart(
+                f"a QEMU of its restore lacks {MAPPED}, with which its memory would be saved", OTHER, untried
+            )
         return DryStart(untried=untried)
     said = _said(answer)
     if UNCERTAIN.search(said):

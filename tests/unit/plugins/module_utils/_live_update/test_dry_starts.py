@@ -83,6 +83,19 @@ def test_a_dry_start_that_fails_refuses_the_host(node: FakeNode, answer: dict[st
     assert warnings == []
 
 
+def test_a_restore_that_lacks_how_memory_would_be_saved(node: FakeNode) -> None:
+    """Another QEMU was installed since that VM began."""
+    node.dry_start = lambda argv: {"status": "inmigrate", "has": ["xbzrle", "multifd"]}
+    (refusal,), _warnings = findings(node)
+    assert "a QEMU of its restore lacks mapped-ram, with which its memory would be saved" in refusal
+    assert refusal.endswith("install the QEMU again that runs it")
+    node.scripts["web1"].lacks = ("mapped-ram",)
+    assert findings(node) == ([], [])
+    node.dry_start = lambda argv: {"status": "inmigrate", "has": ["mapped-ram"]}
+    node.scripts["web1"].lacks = ()
+    assert findings(node) == ([], [])
+
+
 UNCERTAIN: list[tuple[dict[str, Any], str]] = [
     ({"apart": "[Errno 1] Operation not permitted"}, "it cannot be started apart from this host: [Errno 1]"),
     ({"status": None, "code": 1, "said": "qemu: cannot set up guest memory 'pc.ram': Cannot allocate memory"},

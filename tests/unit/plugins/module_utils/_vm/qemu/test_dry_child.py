@@ -157,3 +157,17 @@ def test_without_namespaces_nothing_is_started(
 )
 def test_answers_of_a_monitor(heard: bytes, status: str | None) -> None:
     assert dry_child.status_in(heard) == status
+
+
+@pytest.mark.parametrize(
+    ("heard", "has"),
+    [
+        (b'{"return": [{"capability": "mapped-ram", "state": false}, 3], "id": "kvmfleet-has"}\r\n', ["mapped-ram"]),
+        (b'{"return": {"capability": "mapped-ram"}, "id": "kvmfleet-has"}\n', None),
+        (b'{"error": {"class": "CommandNotFound"}, "id": "kvmfleet-has"}\n', None),
+        (b'{"return": [{"capability": "mapped-ram"}], "id": "kvmfleet"}\n', None),
+        (b"", None),
+    ],
+)
+def test_capabilities_that_it_names(heard: bytes, has: list[str] | None) -> None:
+    assert dry_child.has_in(heard) == ({} if has is None else {"has": has})
