@@ -92,7 +92,7 @@ class Host:
         (self.folder / "boot.json").write_text(json.dumps(answer))
 
     def dpkg(self, boots: dict[str, Any] | None = None, status: int = 0) -> None:
-        """What installing does: the image, the database, the boot loader, and how it ends."""
+        """Set what installing does to image, database and boot loader."""
         lines = [f"printf kernel >{self.folder}/vmlinuz"]
         if status == 0:
             lines.append(f"echo linux-image 1 installed >{self.folder}/installed")
