@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+from .faults import run as faults
 from .fleet import fleet, operations, testbed
 from .images import rootfs
 from .kernels import evidence, series
@@ -45,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         ("status", _status, "what runs"),
         ("demo", _demo, "two hypervisors, the whole way to the report of their live update"),
         ("kills", _kills, "kill ansible-playbook in every phase of one host's live update"),
+        ("faults", _faults, "faults of live updates that need a real kernel, without a valid result in tests/faults/"),
         ("conformance", _conformance, "the conformance cases on the real stock and patched kernels"),
         (
             "test-kernels",
@@ -68,11 +70,11 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("fleet", help="a fleet of lab/fleets/")
         if name in ("ssh", "console"):
             command.add_argument("host")
-        if name in ("demo", "molecule", "conformance"):
+        if name in ("demo", "molecule", "conformance", "faults"):
             command.add_argument("--keep", action="store_true", help="leave the fleet running")
         if name == "molecule":
             command.add_argument("scenarios", nargs="*", help="all by default")
-        if name in ("conformance", "test-kernels"):
+        if name in ("conformance", "test-kernels", "faults"):
             command.add_argument(
                 "--only", action="append", default=[], metavar="NAME", help="only cases whose name has this"
             )
@@ -81,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--flavour", action="append", default=[], metavar="NAME", help="only this flavour; may be given again"
             )
-        if name in ("test-kernels", "kernel-bisect"):
+        if name in ("test-kernels", "kernel-bisect", "faults"):
             command.add_argument("--fresh", action="store_true", help="also what is on record and has not changed")
         if name == "ssh":
             command.add_argument("command", nargs=argparse.REMAINDER)
@@ -102,6 +104,10 @@ def _start_vms(options: argparse.Namespace) -> None:
 
 def _demo(options: argparse.Namespace) -> None:
     demo.demo(options.keep)
+
+
+def _faults(options: argparse.Namespace) -> int:
+    return int(bool(faults.faults(options.only, options.fresh, options.keep)))
 
 
 def _kills(options: argparse.Namespace) -> None:

@@ -42,7 +42,7 @@ SAVING = (
           meanwhile=others.ends("web1"), vms={"web1": {"cold_start": True}}),
     Fault("save_power_cut_one_saved", "power cut when one VM is saved and the other is not",
           {"web1": MEMORY, "db1": ENDED}, "failed",
-          strikes=(Strike("run", "monitor db1 migrate$", HOLD), Strike("run", SAVED, CUT, AFTER))),
+          strikes=(Strike("run", "file db1/claim.json saved", HOLD), Strike("run", SAVED, CUT, AFTER))),
     Fault("save_power_cut_all_saved", "power cut when all VMs are saved", BOTH, "failed",
           strikes=(Strike("run", "file status.json saved", CUT, AFTER),)),
     Fault("save_recover_killed", "the run is killed, and what undoes it too", BOTH, "aborted",

@@ -17,12 +17,14 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+
+from lab.faults.rows import ROWS
 
 from . import cases_after, cases_before, cases_saving, path, record
 from .fault import Fault
-from .record import LOCAL, REPOSITORY
+from .record import LAB, LOCAL, REPOSITORY
 from .session import Session
 
 CASES = {one.name: one for one in (*cases_before.CASES, *cases_saving.CASES, *cases_after.CASES)}
@@ -64,17 +66,26 @@ def run_all(names: Collection[str], *, keep: bool) -> int:
     return failed
 
 
-def check(names: Collection[str]) -> int:
-    """Print what the record says; number of cases without a valid result."""
-    known = record.load()
-    old = record.stale(LOCAL, CASES)
-    for name, why in old.items():
-        print(f"{name}: {why}")
-    days = sorted({one["day"] for one in known.get(LOCAL, {}).values()} or {"never"})
+def check(names: Collection[str]) -> tuple[int, int]:
+    """Print what the record says; (valid results, cases that fail)."""
+    found = [_say(LOCAL, CASES), _say(LAB, {one.name: one for one in ROWS})]
+    print(f"faults: {len(CASES) - len(names)} local ones and those of the lab are not run here (`make test-faults`)")
+    return sum(good for good, _bad in found), sum(bad for _good, bad in found)
+
+
+def _say(level: str, rows: Mapping[str, object]) -> tuple[int, int]:
+    """Print the record of a level; (valid results, rows that fail).
+
+    Those fail whose result is not valid any more; of played hosts also those without any.
+    """
+    old = record.stale(level, rows)
+    for why in sorted(set(old.values())):
+        names = [name for name, other in old.items() if other == why]
+        print(f"faults, {level}: {len(names)} {why}: {', '.join(names[:5])}{', ..' if len(names) > 5 else ''}")
+    days = sorted({one["day"] for one in record.load().get(level, {}).values()} or {"never"})
     when = " to ".join(dict.fromkeys((days[0], days[-1])))
-    print(f"faults, local: {len(CASES) - len(old)} of {len(CASES)} have a valid result, of {when}")
-    print(f"faults, local: {len(CASES) - len(names)} are not run here (`make test-faults`)")
-    return len(old)
+    print(f"faults, {level}: {len(rows) - len(old)} of {len(rows)} have a valid result, of {when}")
+    return len(rows) - len(old), len([why for why in old.values() if level == LOCAL or why != record.NEVER])
 
 
 def main() -> int:
@@ -86,10 +97,10 @@ def main() -> int:
     ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
     signal.signal(signal.SIGTERM, lambda *_unused: sys.exit(1))
     if options.sample:
-        old = check(SAMPLE)
+        good, bad = check(SAMPLE)
         failed = run_all(SAMPLE, keep=False)
-        print(f"faults: {len(CASES) - old + len(SAMPLE) - failed} passed, {old + failed} failed")
-        return int(bool(old or failed))
+        print(f"faults: {good + len(SAMPLE) - failed} passed, {bad + failed} failed")
+        return int(bool(bad or failed))
     wanted = [name for name in CASES if re.search(options.only, name)]
     old_names = record.stale(LOCAL, CASES)
     todo = [name for name in wanted if options.fresh or name in old_names]
