@@ -149,6 +149,8 @@ options:
         kernel would wait for a person is refused.
       - C(panic), V(warn) (the default) or V(refuse) when the new kernel's command line would leave the host hanging
         after a panic.
+      - C(rollback), V(report) (the default), V(now) or V(window), what the role does with a host whose checks fail. But
+        for V(report) a host is refused whose running kernel is not in C(/boot) any more.
       - C(watchdog), whether a watchdog of the hardware guards the jump. V(auto) (the default) arms one that the new
         kernel can feed, V(require) refuses a host without one, V(off) arms none. One that systemd or another program
         has open is left to it. C(watchdog_boots), its shortest timeout in boots of C(boot_s), 3 by default.

@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import failures, report, secrecy
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import rollout as _rollout
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import way_back as _way_back
 
 
 def last_heartbeat(log: str, pattern: str = report.PATTERN) -> float:
@@ -32,6 +33,7 @@ class FilterModule:
             "finding": finding,
             "failure": failures.reason,
             "rollout": _rollout.rollout,
+            "way_back": _way_back.way_back,
             "public_manifest": secrecy.public_manifest,
             "without_secrets": secrecy.without_secrets,
             "heartbeats_alone": secrecy.heartbeats_alone,

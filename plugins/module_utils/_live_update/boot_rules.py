@@ -21,6 +21,13 @@ def check(facts: Facts, options: Options) -> Iterator[Finding]:
     yield from watchdog_plan.check(facts.watchdogs, facts.modules.available, options)
     if options.panic == "refuse":
         yield from _panic(facts)
+    if options.rollback != "report" and facts.kernel.no_way_back is not None:
+        yield Finding(
+            "no-way-back",
+            f"nothing would lead back to kernel {facts.kernel.running}, as live_update_rollback: {options.rollback} "
+            f"asks for: {facts.kernel.no_way_back}",
+            "install that kernel again, or set live_update_rollback: report",
+        )
 
 
 def warnings(facts: Facts, options: Options) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from .._model.errors import KernelError
 from .._model.paths import BOOT_ID, COMMAND_LINE, RELEASE, UPDATE_PARAMETER
 from .._readers.kernel_image import HEAD_BYTES, image_build, image_release
 from .._system.sysfs import Sysfs
-from . import kexec, kexec_rules
+from . import kexec, kexec_rules, meant_kernel
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class KernelFacts:
     None when the files do not show them; so is ``image_signed``. ``keeps_vfs``: the new kernel keeps VFs enabled across
     kexec, by its series and its command line. ``rules``: those of the running kernel. ``image_build``: uname -v of the
     image; ``cmdline_after``: of the new kernel, without the manifest's id; ``initrd_before``: of the running kernel,
-    None without a file.
+    None without a file; ``no_way_back``: why nothing leads back to it.
     """
 
     running: str
@@ -45,6 +45,7 @@ class KernelFacts:
     image_build: str | None = None
     cmdline_after: str = ""
     initrd_before: str | None = None
+    no_way_back: str | None = None
 
 
 def read(sysfs: Sysfs, release: str, initrd: str | None, cmdline_extra: str = "") -> KernelFacts:
@@ -55,6 +56,7 @@ def read(sysfs: Sysfs, release: str, initrd: str | None, cmdline_extra: str = ""
         initrd = initrd if sysfs.exists(initrd) or sysfs.exists(own) else None
     symbols = _symbols(sysfs, f"/boot/System.map-{release}")
     interface, cmdline = kernel_interface.of_symbols(symbols), sysfs.read(COMMAND_LINE)
+    cmdline_after = kexec.command_line(cmdline, None, UPDATE_PARAMETER, cmdline_extra)
     return KernelFacts(
         running=sysfs.read(RELEASE),
         boot_id=sysfs.read(BOOT_ID),
@@ -68,13 +70,28 @@ def read(sysfs: Sysfs, release: str, initrd: str | None, cmdline_extra: str = ""
         initrd=initrd,
         initrd_bytes=None if initrd is None else _size(sysfs, initrd),
         interface=interface.name if interface else None,
-        keeps_vfs="pci_sriov_keep_vfs" in symbols and _keeps_vfs(f"{cmdline} {cmdline_extra}"),
+        keeps_vfs="pci_sriov_keep_vfs" in symbols and _keeps_vfs(cmdline_after),
         rules=kexec_rules.read(sysfs),
         image_signed=_image_signed(sysfs, image),
         image_build=_image_build(sysfs, image),
-        cmdline_after=kexec.command_line(cmdline, None, UPDATE_PARAMETER, cmdline_extra),
+        cmdline_after=cmdline_after,
         initrd_before=own if sysfs.exists(own) else None,
+        no_way_back=_no_way_back(sysfs),
     )
+
+
+def _no_way_back(sysfs: Sysfs) -> str | None:
+    """Why the running kernel could not be started again, or None."""
+    running = sysfs.read(RELEASE)
+    path = f"/boot/vmlinuz-{running}"
+    if _size(sysfs, path) is None:
+        return f"{path} does not exist any more"
+    release, build, now = _image_release(sysfs, path), _image_build(sysfs, path), meant_kernel.build_of(sysfs)
+    if release not in (None, running):
+        return f"{path} is release {release} by now"
+    if build is not None and now is not None and build != now:
+        return f"{path} is the build '{build}' by now, running is '{now}'"
+    return None
 
 
 def _size(sysfs: Sysfs, path: str) -> int | None:

@@ -232,12 +232,13 @@ def command_line(running: str, manifest_id: str | None, token: str, extra: str =
     """The new kernel's command line, made from the running one.
 
     Words of the boot loader and of an earlier update are left out. Words of ``extra`` that are there already are not
-    added again: an updated host is updated from its running line. ``panic=30`` leads a kernel that panics back through
-    firmware to the known-good one, unless a value was there.
+    added again: an updated host is updated from its running line. One with ``-`` before it is taken away. ``panic=30``
+    leads a kernel that panics back through firmware to the known-good one, unless a value was there.
     """
     dropped = ("BOOT_IMAGE=", "initrd=", token + "=")
-    words = [word for word in running.split() if not word.startswith(dropped)]
-    words += [word for word in extra.split() if not word.startswith(dropped) and word not in words]
+    away = {word[1:] for word in extra.split() if word.startswith("-")}
+    words = [word for word in running.split() if not word.startswith(dropped) and word not in away]
+    words += [word for word in extra.split() if not word.startswith(("-", *dropped)) and word not in words]
     if not any(word.startswith("panic=") for word in words):
         words.append("panic=30")
     if manifest_id is not None:

@@ -19,7 +19,9 @@ from .._model.errors import BadInputError
 from .._model.update_deadlines import BOOT_S, DRIVERS_S, RESERVE_S, RESTORE_WITHIN_S
 from .._vm.backend import Deadlines
 
-CHOICES = {"panic": ("warn", "refuse"), "watchdog": ("auto", "off", "require")}
+CHOICES = {
+    "panic": ("warn", "refuse"), "watchdog": ("auto", "off", "require"), "rollback": ("report", "now", "window"),
+}  # fmt: skip
 """Values of options that have no others."""
 
 AT_ONCE = max(2, min(8, os.cpu_count() or 2))
@@ -44,7 +46,8 @@ class Options(Deadlines):
 
     ``allow_passphrase``: encrypted volumes at whose boot somebody is there. ``panic``: warn or refuse when a panic of
     the new kernel would leave the host hanging. ``watchdog``: whether one guards the jump, with a timeout of
-    ``watchdog_boots`` times ``boot_s``.
+    ``watchdog_boots`` times ``boot_s``. ``rollback``: when a host's checks fail; the running kernel must be there for
+    it.
     """
 
     orderly: bool = False
@@ -59,6 +62,7 @@ class Options(Deadlines):
     interface: str = "auto"
     panic: str = "warn"
     watchdog: str = "auto"
+    rollback: str = "report"
     watchdog_boots: float = 3.0
     allow_writers: tuple[str, ...] = field(default_factory=tuple)
     allow_missing_modules: tuple[str, ...] = field(default_factory=tuple)

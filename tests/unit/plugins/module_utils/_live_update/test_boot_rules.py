@@ -9,13 +9,16 @@ from dataclasses import replace
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import boot_rules, kernel_facts
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import boot_rules, kernel_facts, kexec
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.crypttab import Entry
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.facts import Facts
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.locked_volumes import Locked
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.options import Options
-from tests.fake.vm.node import NEW, FakeNode
-from tests.fake.vm.update import request
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report.way_back import way_back
+from tests.fake.linux.pf import FakePf
+from tests.fake.vm.node import NEW, OLD, FakeNode
+from tests.fake.vm.update import arm, request
+from tests.unit.plugins.module_utils._live_update.test_meant_kernel import BUILD, image
 from tests.unit.plugins.module_utils._live_update.test_preflight import GOOD
 
 ASKS = Locked("root_crypt", "sda2", ("/",), early=True, entry=Entry("root_crypt", "UUID=u"))
@@ -60,3 +63,41 @@ def test_the_line_is_that_of_the_new_kernel(node: FakeNode) -> None:
     read = kernel_facts.read(node.host.sysfs, release, "auto", "panic=10")
     assert read.cmdline_after == "root=/dev/vda panic=0 panic=10"
     assert boot_rules.panic_s(kernel_facts.read(node.host.sysfs, NEW, "auto").cmdline_after) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "build", "why"),
+    [
+        (None, None, f"/boot/vmlinuz-{OLD} does not exist any more"),
+        (image(), None, f"/boot/vmlinuz-{OLD} is release {NEW} by now"),
+        (image().replace(NEW.encode(), OLD.encode()), "#2 SMP", f"is the build '{BUILD}' by now, running is '#2 SMP'"),
+        (image().replace(NEW.encode(), OLD.encode()), BUILD, None),
+        (image().replace(NEW.encode(), OLD.encode()), None, None),
+        (b"no bzImage", BUILD, None),
+    ],
+)
+def test_a_way_back_needs_its_kernel(node: FakeNode, content: bytes | None, build: str | None, why: str | None) -> None:
+    if content is not None:
+        (node.host.root / f"boot/vmlinuz-{OLD}").write_bytes(content)
+    if build is not None:
+        node.put("/proc/sys/kernel/version", build + "\n")
+    kernel = kernel_facts.read(node.host.sysfs, NEW, "auto")
+    assert (kernel.no_way_back or "").endswith(why or "")
+    found = replace(GOOD, kernel=replace(GOOD.kernel, no_way_back=kernel.no_way_back))
+    for policy in ("now", "window"):
+        expected = ["no-way-back"] if why else []
+        assert [item.code for item in boot_rules.check(found, Options(rollback=policy))] == expected
+    assert list(boot_rules.check(found, Options())) == []
+
+
+@pytest.mark.parametrize("before", ["root=/dev/vda ro quiet", "root=/dev/vda panic=5"])
+def test_the_way_back_has_the_command_line_before(node: FakeNode, pf: FakePf, before: str) -> None:
+    node.put("/proc/cmdline", f"BOOT_IMAGE=/vmlinuz {before}\n")
+    node.put(f"/boot/initrd.img-{OLD}", "initrd")
+    kernel = arm(node, cmdline_extra="pci=sriov_keep_vfs console=x").to_dict()["kernel"]
+    assert "pci=sriov_keep_vfs console=x" in kernel["cmdline"]
+    found = way_back(kernel)
+    assert (found["kernel"], found["initrd"]) == (OLD, f"/boot/initrd.img-{OLD}")
+    back = kexec.command_line(kernel["cmdline"], None, "kvmfleet.update", found["command_line"])
+    assert back == (before if "panic" in before else f"{before} panic=30")
+    assert way_back({**kernel, "initrd_before": None})["initrd"] == "none"

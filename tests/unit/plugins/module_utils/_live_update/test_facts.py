@@ -254,6 +254,7 @@ def test_watchdogs_disk_memory_and_phase(node: FakeNode) -> None:
         ("BOOT_IMAGE=/vmlinuz root=/dev/vda ro", "", "root=/dev/vda ro panic=30 kvmfleet.update=m2"),
         ("root=/dev/vda panic=5 kvmfleet.update=m1", "", "root=/dev/vda panic=5 kvmfleet.update=m2"),
         ("initrd=/a root=/dev/vda", "quiet panic=1", "root=/dev/vda quiet panic=1 kvmfleet.update=m2"),
+        ("pci=a quiet panic=1", "-pci=a -quiet pci=b -never", "panic=1 pci=b kvmfleet.update=m2"),
         ("pci=a quiet panic=1", "pci=a pci=b", "pci=a quiet panic=1 pci=b kvmfleet.update=m2"),
     ],
 )

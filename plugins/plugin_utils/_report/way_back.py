@@ -1,0 +1,23 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way back to the kernel before an update."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def way_back(kernel: Mapping[str, Any]) -> dict[str, str]:
+    """Kernel, initrd and words of the command line that lead back.
+
+    ``kernel``: the manifest's. Words that the update has added are taken away, with ``-`` before them.
+    """
+    before = str(kernel["cmdline_before"]).split()
+    added = [word for word in str(kernel["cmdline"]).split() if word not in before]
+    return {
+        "kernel": str(kernel["release_before"]),
+        "initrd": str(kernel["initrd_before"] or "none"),
+        "command_line": " ".join(f"-{word}" for word in added if not word.startswith(("kvmfleet.update=", "panic="))),
+    }
