@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from .._model.errors import BadInputError, RefusedError
 from .._model.paths import LIVE_UPDATE
+from .._model.update_deadlines import REHEARSE_S
 from .._system import disk_speed, update_folder
 from .._system.disk_speed import MIB, Speed
 from .._system.sysfs import Sysfs
@@ -20,8 +21,6 @@ from .rehearsal import Disk, Rehearsal
 
 SPARE_MIB = 256
 """MiB of a disk that a rehearsal leaves free."""
-LONGEST_S = 30.0
-"""Seconds after which writing ends, and reading."""
 Measure = Callable[[str, int, float], Speed]
 
 
@@ -39,7 +38,7 @@ def run(
     if check_mode:
         return before, before
     os.makedirs(folder, exist_ok=True)
-    speed = measure(folder, mib, LONGEST_S)
+    speed = measure(folder, mib, REHEARSE_S)
     disk = Disk(
         os.path.dirname(LIVE_UPDATE), speed.write_mib_s, speed.read_mib_s, max(1, speed.mib), speed.direct, host.now()
     )

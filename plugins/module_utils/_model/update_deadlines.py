@@ -39,6 +39,12 @@ COPY_S = 600.0
 It is stopped then, whatever is left. Once it is stopped MIGRATE_S counts.
 """
 
+LIMIT_S = 0.12
+"""Time until QEMU has a new limit of a migration's bandwidth.
+
+It looks at it once in 100 ms (migration/migration.c, BUFFER_DELAY).
+"""
+
 MIGRATE_S = 600.0
 """Deadline for a VM's state to be written, or read."""
 
@@ -56,6 +62,12 @@ PANIC_S = 300
 
 DRY_START_S = 45.0
 """Deadline for a QEMU that is started dry; shorter than `PROGRAM_S`."""
+
+DRY_KILL_S = 5.0
+"""Deadline for the end of such a QEMU."""
+
+REHEARSE_S = 30.0
+"""Seconds after which a rehearsal of disks stops to write, and to read."""
 
 LOOK_S = 5.0
 """Deadline for a look at an image on a network."""

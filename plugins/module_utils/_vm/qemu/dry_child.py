@@ -30,7 +30,6 @@ MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE, MOUNT_ATTR_RDONLY = 442, -100, 0x8000, 1
 PR_SET_PDEATHSIG = 1
 SAID, LONGEST, PIECE = 2000, 1 << 20, 65536
 """Bytes that are kept of output and of a monitor's answers."""
-KILL_S = 5.0
 QUESTIONS = b"""{"execute":"qmp_capabilities"}
 {"execute":"query-migrate-capabilities","id":"kvmfleet-has"}
 {"execute":"query-status","id":"kvmfleet"}
@@ -47,7 +46,8 @@ class MountAttr(ctypes.Structure):
 def main() -> None:
     """Start argv[3:] as argv[2] says, and print what became of it.
 
-    Settings, JSON: ``cwd``; ``environment_of``: process id; ``memory_bytes`` of address space; ``deadline_s``;
+    Settings, JSON: ``cwd``; ``environment_of``: process id; ``memory_bytes`` of address space; ``deadline_s`` of the
+    program, ``kill_s`` of its end;
     ``monitor``: whether it is a QEMU that is asked for its status, without network.
     Answer, JSON: ``apart``: an error when it was not started; ``status`` of query-status; ``code`` of its exit, null
     for one that was killed; ``said``: the end of its output; ``has``: migration capabilities, where it names them.
@@ -113,7 +113,7 @@ def trial(words: list[str], settings: dict[str, Any]) -> dict[str, Any]:
         finally:
             process.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(KILL_S)
+                process.wait(settings["kill_s"])
 
 
 def limit(memory_bytes: int) -> None:
@@ -158,7 +158,7 @@ def follow(process: subprocess.Popen[bytes], monitor: socket.socket, settings: d
     code = None
     if output not in reading:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            code = process.wait(KILL_S)
+            code = process.wait(settings["kill_s"])
     return {"status": status, "code": code, "said": said.decode(errors="replace"), **has_in(heard)}
 
 

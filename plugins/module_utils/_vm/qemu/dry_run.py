@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..._model.errors import SriovError
-from ..._model.update_deadlines import DRY_START_S, LOOK_S
+from ..._model.update_deadlines import DRY_KILL_S, DRY_START_S, LOOK_S
 from ..._system import process
 from ..._system.process import Run
 from ..._system.sysfs import Sysfs
@@ -103,7 +103,7 @@ def _child(
 ) -> Mapping[str, Any]:
     settings = {
         "cwd": part.cwd, "environment_of": vm.pid, "memory_bytes": _address_space(vm, part.argv),
-        "deadline_s": deadline_s, "monitor": monitor,
+        "deadline_s": deadline_s, "kill_s": DRY_KILL_S, "monitor": monitor,
     }  # fmt: skip
     source = process.source_of(dry_child)
     text = run([sys.executable, "-IS", "-c", source, CHILD, json.dumps(settings), *argv])

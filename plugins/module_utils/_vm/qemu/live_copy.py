@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from ..._model.deadlines import MONITOR_PAUSE_S
 from ..._model.errors import SriovError
+from ..._model.update_deadlines import LIMIT_S
 from .. import state_file
 from . import migration, state_form
 from .guest import FINISHING, MIGRATING, STOPPED, Guest, uri
@@ -36,8 +37,6 @@ HELD = 10
 
 0 would be no limit.
 """
-WINDOW_S = 0.12
-"""QEMU looks at a new limit once in 100 ms (migration/migration.c, BUFFER_DELAY)."""
 
 
 class Pass(NamedTuple):
@@ -108,7 +107,7 @@ class LiveCopy:
     def _end(self, now: Callable[[], float]) -> float:
         """End a copy: what was written to while it was held, first."""
         self._limit(migration.FAST)
-        self.guest.sleep(WINDOW_S)
+        self.guest.sleep(LIMIT_S)
         ran, stopped_at = self.guest.status() == "running", now()
         if ran:
             self.guest.qmp.execute("stop")

@@ -19,10 +19,12 @@ ENGINE = ROOT / "plugins/module_utils"
 
 
 def seconds_in(path: Path) -> list[str]:
-    """Names of seconds with a number, and sleeps for one."""
+    """Names of seconds with a number but 0, and sleeps for one."""
     found = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, (ast.Constant, ast.Tuple)):
+            if getattr(node.value, "value", None) == 0:
+                continue
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             names = [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
             found += [name for name in names if re.search("(?<!_mib)_s$", name.lower())]

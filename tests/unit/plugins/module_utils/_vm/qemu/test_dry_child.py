@@ -22,7 +22,8 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import dry
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")
 SETTINGS: dict[str, Any] = {
-    "cwd": "/", "environment_of": os.getpid(), "memory_bytes": 1 << 32, "deadline_s": 10.0, "monitor": False,
+    "cwd": "/", "environment_of": os.getpid(), "memory_bytes": 1 << 32, "deadline_s": 10.0, "kill_s": 5.0,
+    "monitor": False,
 }  # fmt: skip
 
 
