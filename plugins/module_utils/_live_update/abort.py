@@ -13,7 +13,7 @@ from .._model.errors import BadInputError, SriovError
 from .._system import update_folder
 from .._vm.record import ManifestVm
 from . import claim as _claim
-from . import manifest_file, release
+from . import manifest_file, release, watchdog_guard
 from .claim import Claim
 from .machine import FAILURES, LiveHost
 from .manifest import Manifest
@@ -55,6 +55,7 @@ def bring_back(restorer: Restorer, vms: Sequence[ManifestVm], why: str) -> str:
     In the QEMU that is still there, else from its state. It is a final phase once no other VM waits for that.
     """
     host, progress = restorer.host, restorer.progress
+    watchdog_guard.stop_left(host, restorer.manifest)
     watch = VfWatch(host, progress)
     _each_quietly(vms, lambda vm: _bring_back(restorer, vm))
     for vm in vms:

@@ -95,6 +95,8 @@ class Resume:
         """
         guard = watchdog_guard.taken(self.host, self.manifest)
         self.progress.on_step = guard.step
+        if self.again:  # other VMs may run by now, and whoever does this by hand may go away
+            guard.release()
         try:
             return self._run()
         finally:

@@ -9,10 +9,11 @@ there. From a guest's first instruction on a reset would lose its memory, so the
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .._model.errors import RefusedError, SriovError
+from .._model.errors import KernelError, RefusedError, SriovError
 from . import watchdog_facts, watchdog_plan
 from .machine import LiveHost
 from .manifest import Manifest
@@ -105,14 +106,32 @@ def _take(host: LiveHost, plan: Plan, options: Options) -> Guard:
     mine = [dog for dog in watchdog_facts.find(host.sysfs, host.run) if dog.identity == plan.identity]
     if not mine:
         raise RefusedError("this kernel has no such watchdog")
-    if mine[0].active:
-        host.log(f"watchdog {mine[0]} is fed by {mine[0].holder}")
-        return Guard()
-    if mine[0].nowayout:
+    if mine[0].nowayout and not mine[0].active:
         host.run([*PROPERTY, str(plan.timeout_s * 1_000_000)])
         host.log(f"watchdog {mine[0]} is systemd's from now on, as nobody could stop it")
         return Guard()
-    return Guard(_open(host, plan, mine[0].name, options))
+    try:  # an active one may be that of a resume that was killed: only who is refused knows that somebody has it
+        return Guard(_open(host, plan, mine[0].name, options))
+    except KernelError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        host.log(f"watchdog {mine[0]} is fed by {mine[0].holder or watchdog_facts.ANOTHER}")
+        return Guard()
+
+
+def stop_left(host: LiveHost, manifest: Manifest) -> None:
+    """Stop a watchdog that a killed run has left armed.
+
+    Its reset would lose the memory of VMs that run again. One that somebody has open is theirs.
+    """
+    plan = watchdog_plan.parse(manifest.watchdog, "manifest.watchdog")
+    try:
+        for dog in watchdog_facts.find(host.sysfs, host.run) if plan is not None else ():
+            if dog.active and plan is not None and dog.identity == plan.identity:
+                Dog(host.sysfs, dog.name).release()
+                host.log(f"watchdog {dog} was left armed: it is stopped")
+    except (SriovError, OSError) as error:
+        host.log(f"a watchdog that may be armed was not stopped: {error}")
 
 
 def _open(host: LiveHost, plan: Plan, name: str, options: Options) -> Feeder:

@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import struct
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,7 @@ class FakeWatchdog:
 
     def __init__(self, node: FakeNode, monkeypatch: pytest.MonkeyPatch, longest: int = 2046) -> None:
         self.node, self.longest, self.timeouts = node, longest, list[int]()
+        self.patch = monkeypatch
         self.device = node.host.root / "dev/watchdog0"
         node.put("/dev/watchdog0", "")
         self.set(state="inactive", timeout=30, max_timeout=longest, pretimeout=0, nowayout=0, identity=IDENTITY)
@@ -39,6 +41,18 @@ class FakeWatchdog:
     def set(self, **files: object) -> None:
         for name, value in files.items():
             self.node.put(f"{FOLDER}/{name}", f"{value}\n")
+
+    def hold(self) -> None:
+        """Another program has it open, so that nobody else can."""
+        original = os.open
+
+        def refusing(path: str, *arguments: Any, **named: Any) -> int:  # noqa: ANN401 - of os.open
+            if path == str(self.device):
+                raise OSError(errno.EBUSY, "Device or resource busy")
+            return original(path, *arguments, **named)
+
+        self.set(state="active")
+        self.patch.setattr(os, "open", refusing)
 
     def can_feed(self, modules: str) -> None:
         """Modules of the new kernel, as modules.dep has them."""

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import claim as _claim
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import (
+    abort,
     facts,
     resume,
     save,
@@ -23,6 +23,8 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import
     watchdog_guard,
     way_out,
 )
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import claim as _claim
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.pfs import PfSet
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import KernelError, RefusedError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from tests.fake.linux.pf import FakePf
@@ -144,10 +146,49 @@ def test_where_vms_run_already_it_is_stopped_at_once(node: FakeNode, dog: FakeWa
 
 def test_one_that_somebody_feeds_is_theirs(node: FakeNode, dog: FakeWatchdog) -> None:
     jump(node, dog)
-    dog.set(state="active")
+    dog.hold()
     assert resume.resume(node.live) == "done"
     assert dog.fed == b""
     assert any("is fed by another program" in line for line in node.log)
+
+
+def test_one_that_a_killed_resume_has_left_is_stopped(node: FakeNode, dog: FakeWatchdog) -> None:
+    """It is active, and nobody has it open: it would reset a host whose VMs run."""
+    jump(node, dog)
+    dog.set(state="active")
+    assert way_out.come_back(node.live) == "done"
+    assert dog.stopped
+
+
+def test_one_that_a_killed_run_has_left_is_stopped_before_vms_run(node: FakeNode, dog: FakeWatchdog) -> None:
+    arm(node)
+
+    def killed() -> None:
+        raise KeyboardInterrupt
+
+    object.__setattr__(node.live.kexec, "sync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        save.run(node.live)
+    dog.of_the_new_kernel()
+    dog.set(state="active")
+    assert abort.recover(node.live) == "aborted"
+    assert (dog.stopped, live(node).status) == (True, "running")
+
+
+def test_what_is_done_by_hand_leaves_none_armed(
+    node: FakeNode, dog: FakeWatchdog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jump(node, dog)
+    seen = list[bool]()
+    enable = PfSet.enable_all
+
+    def watched(pfs: PfSet) -> list[threading.Thread]:
+        seen.append(dog.stopped)
+        return enable(pfs)
+
+    monkeypatch.setattr(PfSet, "enable_all", watched)
+    assert way_out.restore(node.live, []) == "done"
+    assert seen == [True]
 
 
 def test_one_that_nobody_could_stop_becomes_systemds(node: FakeNode, dog: FakeWatchdog) -> None:
