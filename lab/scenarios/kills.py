@@ -46,7 +46,9 @@ class Kill:
 
 NOTHING = frozenset([""])
 ARMED = frozenset(["", "armed"])
-UNDER_WAY = frozenset(["unplugging", "copying", "saving", "saved", "kexec", "resuming", "restoring", "filling", "done"])
+UNDER_WAY = frozenset([
+    "unplugging", "copying", "saving", "saved", "kexec", "resuming", "restoring", "filling", "checking", "done",
+])  # fmt: skip
 ENDED = frozenset(["done"])
 KILLS = (
     Kill("preflight", "Examine the host and its VMs", 1, NOTHING),
