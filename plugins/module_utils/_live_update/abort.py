@@ -101,7 +101,7 @@ def _bring_back_by_claim(restorer: Restorer, vm: ManifestVm) -> bool:
             return restorer.start_cold(vm)
         restorer.progress.update_vm(vm.name, result="ended", error="it ended before it was saved")
         return True
-    if claim is not None and (pid != vm.pid or claim.state not in (_claim.SAVED, _claim.COLD)):
+    if claim is not None and pid != vm.pid:
         return restorer.restore(vm)
     if pid != vm.pid:
         return _leave_alone(restorer, vm, pid)
@@ -109,10 +109,22 @@ def _bring_back_by_claim(restorer: Restorer, vm: ManifestVm) -> bool:
         host.backend(vm).plug_again(vm, host.folder.state(vm.name))
         restorer.progress.update_vm(vm.name, error=None)
         return True
-    host.backend(vm).undo(vm, host.folder.state(vm.name))
+    host.backend(vm).undo(vm, host.folder.state(vm.name), lambda: _mark_running(restorer, vm))
     drop_claim(host, vm)
     restorer.progress.update_vm(vm.name, resumed_at=host.now(), result="resumed-here")
     return True
+
+
+def _mark_running(restorer: Restorer, vm: ManifestVm) -> None:
+    """Advance the claim of a saved VM that goes on in its own process.
+
+    Before its first instruction: should this host crash before the claim is gone, its state must not be loaded.
+    """
+    claim = restorer.claim(vm)
+    for state in (_claim.CLAIMED, _claim.RUNNING):
+        if claim is not None and claim.state in (_claim.SAVED, _claim.CLAIMED):
+            claim = _claim.advance(claim, state, restorer.boot_id, restorer.host.now())
+            _claim.store(restorer.host.folder.vm(vm.name), claim)
 
 
 def _leave_alone(restorer: Restorer, vm: ManifestVm, pid: int) -> bool:

@@ -149,10 +149,10 @@ class Backend(Protocol):
         In the file ``state``. `undo` can still undo it.
         """
 
-    def undo(self, vm: ManifestVm, state: str) -> None:
+    def undo(self, vm: ManifestVm, state: str, before_run: Callable[[], None] = lambda: None) -> None:
         """Let a VM run with its VFs again.
 
-        However far `release` or `save` came.
+        However far `release` or `save` came. ``before_run``: called before one that stands still goes on.
         """
 
     def plug_again(self, vm: ManifestVm, state: str) -> None:

@@ -87,7 +87,9 @@ class ToyBackend:
             file.write(json.dumps({"n": self.table[vm.name].n}).encode())
         return Saved(time.time(), time.time(), state_file.seal(state), form={"toy": True})
 
-    def undo(self, vm: ManifestVm, state: str) -> None:
+    def undo(self, vm: ManifestVm, state: str, before_run: Callable[[], None] = lambda: None) -> None:
+        if not self.table[vm.name].running:
+            before_run()
         self.table[vm.name].running, self.table[vm.name].released = True, False
 
     def plug_again(self, vm: ManifestVm, state: str) -> None:

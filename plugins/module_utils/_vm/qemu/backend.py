@@ -117,14 +117,14 @@ class QemuBackend:
         fingerprint = state_file.seal(state, self.deadlines.whole_hash)
         return Saved(stopped_at, self.now(), fingerprint, images, form.to_dict())
 
-    def undo(self, vm: ManifestVm, state: str) -> None:
+    def undo(self, vm: ManifestVm, state: str, before_run: Callable[[], None] = lambda: None) -> None:
         """Undo release and save in the QEMU that is still there.
 
         However far they came: VFs are plugged again and the guest runs.
         """
         with self._guest(vm) as guest:
             guest.cancel_migration()
-            guest.go_on(may_leave=_unplug(guest, state).left())
+            guest.go_on(before_run, may_leave=_unplug(guest, state).left())
             migration.put_back(guest.qmp, f"{state}{migration.NOTE}")
         self.set_clock(vm)
 

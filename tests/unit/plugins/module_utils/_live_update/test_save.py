@@ -16,6 +16,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import
     manifest_file,
     resume,
     save,
+    way_out,
 )
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, RefusedError
 from tests.fake.linux.pf import FakePf
@@ -91,6 +92,33 @@ def test_run_killed_before_the_jump_is_recovered(node: FakeNode, pf: FakePf) -> 
     assert abort.recover(node.live) == "aborted"
     assert node.live_vm("web1") is not None
     assert abort.recover(node.live) is None
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_state_is_history_once_its_vm_goes_on_here(
+    node: FakeNode, pf: FakePf, monkeypatch: pytest.MonkeyPatch, crash: bool
+) -> None:
+    """Its disks are newer from then on, though a crash may lose their times."""
+    arm(node)
+    node.scripts["web1"].quit = "ignored"
+
+    def killed(*_arguments: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(abort, "drop_claim", killed)
+        with pytest.raises(Killed):
+            save.run(node.live)
+    left = claim.load(node.live.folder.vm("web1"))
+    assert left is not None
+    assert (live(node).status, left.state) == ("running", "running")
+    if crash:
+        node.kexec("BOOT_IMAGE=/vmlinuz root=/dev/vda ro quiet")
+        assert way_out.come_back(node.live) == "failed"
+        assert "its memory is gone" in result(node)["vms"][0]["error"]
+    else:
+        assert abort.recover(node.live) == "aborted"
+        assert claim.load(node.live.folder.vm("web1")) is None
 
 
 def test_recover_keeps_still_while_the_host_goes_down(node: FakeNode, pf: FakePf) -> None:
