@@ -148,7 +148,7 @@ def _regexp(runner: Runner, words: Sequence[Text], command: Command) -> Answer:
     except re.error as error:
         raise UnknownBootError(f"line {command.line}: pattern '{plain[0]}': {error}") from error
     for option in options:
-        number, _, name = option[len("--set=") :].rpartition(":")
+        number, _colon, name = option[len("--set=") :].rpartition(":")
         if match is not None:
             runner.state.variables[name] = match.group(int(number or 1)) or ""
     return match is not None

@@ -43,7 +43,7 @@ class HostFiles:
         if device is None or not inside.startswith("/"):
             return None
         device = device.strip("()")  # `set root=(hd1)` means the same
-        by, _, mark = device.partition(":")
+        by, _colon, mark = device.partition(":")
         own = device == BOOT or (by in ("fs-uuid", "u") and (mark in self.volume.uuids or not self.volume.uuids))
         if not own and DISK.fullmatch(device) is None:
             return None
@@ -67,7 +67,7 @@ class HostFiles:
 
         None where the folder is not known.
         """
-        folder, _, last = pattern.rpartition("/")
+        folder, _slash, last = pattern.rpartition("/")
         host = self.to_host(folder + "/", root)
         if host is None or "*" in folder or "?" in folder:
             return None

@@ -19,8 +19,7 @@ from .._plan.plan import HostPlan, plan_resolved
 from .._readers.pfs import read_known, read_pfs
 from .._system import pf_lock
 from .._system.blocked import refuse_these
-from .._system.process import patient
-from .._system.read_once import ReadOnce, once
+from .._system.read_once import ReadOnce, once, patient
 from . import compliance
 
 if TYPE_CHECKING:
@@ -171,8 +170,12 @@ def read_host(
 def _addresses(sysfs: Sysfs, document: HostDocument) -> list[str] | None:
     """Addresses of the document's PFs; None unless all are named by address."""
     names = {spec.pf for spec in document.pfs}
-    addresses = sorted(name for name in names if isinstance(name, str) and _is_pf(sysfs, name))
-    return addresses if len(addresses) == len(names) else None
+    addresses = []
+    for name in names:
+        if not isinstance(name, str) or not _is_pf(sysfs, name):
+            return None
+        addresses.append(name)
+    return sorted(addresses)
 
 
 def _with_records(sysfs: Sysfs, states: dict[str, PfState]) -> dict[str, PfState]:

@@ -67,7 +67,7 @@ DRY_KILL_S = 5.0
 """Deadline for the end of such a QEMU."""
 
 REHEARSE_S = 30.0
-"""Seconds after which a rehearsal of disks stops to write, and to read."""
+"""Longest time that a rehearsal of disks writes, and reads."""
 
 LOOK_S = 5.0
 """Deadline for a look at an image on a network."""

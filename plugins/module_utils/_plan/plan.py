@@ -111,7 +111,7 @@ def plan_resolved(
     if any(one.steps and one.goal.target.properties for one in plans):
         from .addresses_once import refuse_shared
 
-        refuse_shared((one.current, one.goal) for one in plans)
+        refuse_shared([(one.current, one.goal) for one in plans])
     return HostPlan(tuple(plans), force)
 
 

@@ -9,7 +9,7 @@ Each file is read at most once per reading.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from .._model.errors import BadInputError, KernelError, SriovError
@@ -159,7 +159,7 @@ def _names(sysfs: Sysfs, address: str, files: frozenset[str], facts: frozenset[s
     Reading them waits for no lock of the PF.
     """
     folder = f"{DEVICES}/{address}"
-    netdevs = _netdevs.names(sysfs, folder, files)
+    netdevs = _interfaces(sysfs, folder, files)
     return {
         "address": address,
         "driver": sysfs.link(f"{folder}/driver") if "driver" in files else None,
@@ -167,6 +167,12 @@ def _names(sysfs: Sysfs, address: str, files: frozenset[str], facts: frozenset[s
         "netdevs": netdevs,
         "facts": {name: _fact(sysfs, folder, name, files) for name in FACTS if name in facts},
     }
+
+
+def _interfaces(sysfs: Sysfs, folder: str, files: Collection[str]) -> tuple[str, ...]:
+    """Names of a device's interfaces, mostly one in the usual place."""
+    usual = sysfs.names(f"{folder}/net") if "net" in files else []
+    return tuple(usual) if len(usual) == 1 else _netdevs.names(sysfs, folder, files)
 
 
 def _fact(sysfs: Sysfs, folder: str, name: str, files: frozenset[str]) -> str | int:
@@ -179,7 +185,7 @@ def _fact(sysfs: Sysfs, folder: str, name: str, files: frozenset[str]) -> str | 
 def _read_vf(sysfs: Sysfs, address: str) -> VfState:
     folder = f"{DEVICES}/{address}"
     files = set(sysfs.names(folder))
-    netdevs = _netdevs.names(sysfs, folder, files)
+    netdevs = _interfaces(sysfs, folder, files)
     return VfState(
         address=address,
         driver=sysfs.link(f"{folder}/driver") if "driver" in files else None,

@@ -23,7 +23,11 @@ def under_way(sysfs: Sysfs) -> dict[str, str]:
 
     The writes of `writer` processes.
     """
-    return {name: _text(sysfs, name) for name in sysfs.names(WRITES) if _locked(sysfs, name)}
+    found = {}
+    for name in sysfs.names(WRITES):
+        if _locked(sysfs, name):
+            found[name] = _text(sysfs, name)
+    return found
 
 
 def refuse(sysfs: Sysfs, addresses: Iterable[str]) -> None:
@@ -32,13 +36,14 @@ def refuse(sysfs: Sysfs, addresses: Iterable[str]) -> None:
     Called before any other access to them.
     """
     found = under_way(sysfs)
-    refuse_these({address: found[address] for address in addresses if address in found})
+    if found:
+        refuse_these({address: found[address] for address in addresses if address in found})
 
 
 def refuse_these(found: Mapping[str, str]) -> None:
     """Raise `RefusedError` for PFs that `under_way` has reported, by address."""
-    texts = [f"PF {address}: {text}" for address, text in found.items()]
-    if texts:
+    if found:
+        texts = [f"PF {address}: {text}" for address, text in found.items()]
         raise RefusedError(
             f"{'; '.join(texts)}; what waits in the kernel goes on when the holder of the VF releases it"
         )

@@ -17,8 +17,6 @@ from .._model.errors import BlockedError, DeadlineError, SriovError, ToolError
 if TYPE_CHECKING:
     from importlib.abc import InspectLoader
 
-    from .patience import Patience
-
 Run = Callable[[Sequence[str]], str]
 """A function from argv to stdout; it raises `ToolError`."""
 
@@ -78,24 +76,6 @@ def _late(process: subprocess.Popen[str], argv: Sequence[str], deadline_s: float
             if pipe is not None:
                 pipe.close()
     return DeadlineError(message)
-
-
-def patient(run: Run) -> Run:
-    """``run``, which tries again what the kernel calls transient (`patience`)."""
-    if run is refuse:
-        return run
-    found: list[Patience] = []
-
-    def ask(argv: Sequence[str]) -> str:
-        try:
-            return run(argv)
-        except ToolError as error:
-            from .patience import Patience  # late: hardly any run meets one
-
-            found[:] = found or [Patience()]
-            return found[0].again(lambda: run(argv), error)
-
-    return ask
 
 
 def refuse(argv: Sequence[str]) -> str:

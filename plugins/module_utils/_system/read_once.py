@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Cached reads of a host: each file and program is read once.
 
-All readers see the same answer.
+All readers see the same answer. Programs whose failure may pass are asked again.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .._model.errors import SriovError
+from .._model.errors import SriovError, ToolError
+from .process import refuse
 from .sysfs import Sysfs
 
 if TYPE_CHECKING:
+    from .patience import Patience
     from .process import Run
 
 _Answer = TypeVar("_Answer")
@@ -43,8 +45,8 @@ class ReadOnce(Sysfs):
     """The files that ``sysfs`` reads, cached; writing raises `SriovError`."""
 
     def __init__(self, sysfs: Sysfs) -> None:
-        super().__init__(sysfs.root)
         self._sysfs, self._answers = sysfs, _Answers()
+        super().__init__(sysfs.root)
 
     def exists(self, path: str) -> bool:
         return self._answers.of(("exists", path), lambda: self._sysfs.exists(path))
@@ -57,7 +59,13 @@ class ReadOnce(Sysfs):
         new = [path for path in paths if ("read", path) not in self._answers.known]
         for path, text in zip(new, self._sysfs.read_all(new) if new else ()):
             self._answers.known["read", path] = (text, None)
-        return [self.read(path) for path in paths]
+        texts = []
+        for path in paths:
+            text, failure = self._answers.known["read", path]
+            if failure is not None:
+                raise failure
+            texts.append(text)
+        return texts
 
     def read_bytes(self, path: str, limit: int) -> bytes:
         return self._answers.of(("read_bytes", path, limit), lambda: self._sysfs.read_bytes(path, limit))
@@ -96,5 +104,23 @@ def once(run: Run) -> Run:
 
     def ask(argv: Sequence[str]) -> str:
         return answers.of(tuple(argv), lambda: run(argv))
+
+    return ask
+
+
+def patient(run: Run) -> Run:
+    """``run``, which tries again what the kernel calls transient (`patience`)."""
+    if run is refuse:
+        return run
+    found: list[Patience] = []
+
+    def ask(argv: Sequence[str]) -> str:
+        try:
+            return run(argv)
+        except ToolError as error:
+            from .patience import Patience  # late: hardly any run meets one
+
+            found[:] = found or [Patience()]
+            return found[0].again(lambda: run(argv), error)
 
     return ask

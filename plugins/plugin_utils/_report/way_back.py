@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import UPDATE_PARAMETER
+
 
 def way_back(kernel: Mapping[str, Any]) -> dict[str, str]:
     """Kernel, initrd and words of the command line that lead back.
@@ -19,5 +21,7 @@ def way_back(kernel: Mapping[str, Any]) -> dict[str, str]:
     return {
         "kernel": str(kernel["release_before"]),
         "initrd": str(kernel["initrd_before"] or "none"),
-        "command_line": " ".join(f"-{word}" for word in added if not word.startswith(("kvmfleet.update=", "panic="))),
+        "command_line": " ".join(
+            f"-{word}" for word in added if not word.startswith((f"{UPDATE_PARAMETER}=", "panic="))
+        ),
     }

@@ -139,13 +139,14 @@ def environment(pid: int) -> dict[str, str]:
 
 def follow(process: subprocess.Popen[bytes], monitor: socket.socket, settings: dict[str, Any]) -> dict[str, Any]:
     """Read monitor and output until there is an answer."""
-    assert process.stdout is not None
+    if process.stdout is None:
+        raise ValueError("the program's output is no pipe")
     until = time.monotonic() + settings["deadline_s"]
     output, answers, said, heard = process.stdout.fileno(), monitor.fileno(), b"", b""
     reading = [output, *([answers] if settings["monitor"] else [])]
     status = None
     while status is None and output in reading and time.monotonic() < until:
-        ready, _, _ = select.select(reading, [], [], max(0.0, until - time.monotonic()))
+        ready, _writing, _failed = select.select(reading, [], [], max(0.0, until - time.monotonic()))
         if answers in ready:
             piece = _read(answers)
             heard = (heard + piece)[:LONGEST]

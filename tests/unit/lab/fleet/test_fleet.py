@@ -48,7 +48,7 @@ def test_bad_fleets_are_refused(host: dict[str, Any], words: str) -> None:
 
 
 def test_unknown_fleet_names_the_known_ones() -> None:
-    with pytest.raises(LabError, match="there are: bench, demo, kernels, kills, test"):
+    with pytest.raises(LabError, match="there are: bench, demo, faults, kernels, kills, test"):
         fleet.load("nothing")
 
 

@@ -24,7 +24,7 @@ from tests.fake.linux.pf import FakePf
 
 ROOMS = str(Path(str(_plan.__file__)).resolve().parent.parent)
 WANTED = {"hardware_vfs": 3, "present_vfs": "all", "vfs": [{"ids": 0, "mac": "02:00:00:00:00:01", "vlan": 100}]}
-MOST_MOVES, MOST_DERIVATIONS = 320, 3
+MOST_MOVES, MOST_DERIVATIONS = 300, 3
 
 
 class Walk:

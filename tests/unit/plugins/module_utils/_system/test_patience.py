@@ -17,7 +17,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.apply impor
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.converge import converge
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import KernelError, SriovError, ToolError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._sriovctl.boot_apply import BootApply
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import patience, process
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import patience, process, read_once
 from tests.fake.linux.host import FakeHost
 
 PF = "0000:03:00.0"
@@ -114,13 +114,13 @@ def test_what_does_not_pass_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> Non
         tries.append(argv)
         raise ToolError(argv, 2, "RTNETLINK answers: Device or resource busy")
 
-    run, start = process.patient(busy), time.monotonic()
+    run, start = read_once.patient(busy), time.monotonic()
     for _step in range(20):  # as an undo of many steps
         with pytest.raises(ToolError, match="resource busy"):
             run(["ip"])
     assert len(tries) > 40
     assert time.monotonic() - start < 2.0
-    assert process.patient(process.refuse) is process.refuse
+    assert read_once.patient(process.refuse) is process.refuse
 
 
 def test_a_removal_that_is_refused_is_not_repeated() -> None:

@@ -20,6 +20,8 @@ READS = {
     "read_all": (["/a"],),
     "read_bytes": ("/a", 1),
     "names": ("/",),
+    "entries": ("/",),
+    "device_number": ("/dev/null",),
     "target": ("/link",),
     "link": ("/link",),
     "locked": ("/a",),
