@@ -116,7 +116,7 @@ def _bring_back_by_claim(restorer: Restorer, vm: ManifestVm) -> bool:
 
 
 def _mark_running(restorer: Restorer, vm: ManifestVm) -> None:
-    """Advance the claim of a saved VM that goes on in its own process.
+    """Make a saved VM's claim history, as it goes on by itself.
 
     Before its first instruction: should this host crash before the claim is gone, its state must not be loaded.
     """

@@ -43,7 +43,7 @@ class FakeWatchdog:
             self.node.put(f"{FOLDER}/{name}", f"{value}\n")
 
     def hold(self) -> None:
-        """Another program has it open, so that nobody else can."""
+        """Another program has it open, so that no other process can."""
         original = os.open
 
         def refusing(path: str, *arguments: Any, **named: Any) -> int:  # noqa: ANN401 - of os.open

@@ -98,7 +98,7 @@ def test_run_killed_before_the_jump_is_recovered(node: FakeNode, pf: FakePf) -> 
 def test_a_state_is_history_once_its_vm_goes_on_here(
     node: FakeNode, pf: FakePf, monkeypatch: pytest.MonkeyPatch, crash: bool
 ) -> None:
-    """Its disks are newer from then on, though a crash may lose their times."""
+    """Its disks are newer then, though a crash may lose times."""
     arm(node)
     node.scripts["web1"].quit = "ignored"
 

@@ -153,7 +153,7 @@ def test_one_that_somebody_feeds_is_theirs(node: FakeNode, dog: FakeWatchdog) ->
 
 
 def test_one_that_a_killed_resume_has_left_is_stopped(node: FakeNode, dog: FakeWatchdog) -> None:
-    """It is active, and nobody has it open: it would reset a host whose VMs run."""
+    """Active and not open, it would reset a host with running VMs."""
     jump(node, dog)
     dog.set(state="active")
     assert way_out.come_back(node.live) == "done"
