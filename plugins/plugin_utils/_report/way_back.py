@@ -14,14 +14,16 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import
 def way_back(kernel: Mapping[str, Any]) -> dict[str, str]:
     """Kernel, initrd and words of the command line that lead back.
 
-    ``kernel``: the manifest's. Words that the update has added are taken away, with ``-`` before them.
+    ``kernel``: the manifest's. Words that the update has added are taken away, with ``-`` before them, and those that
+    it has taken away are added; words of the boot loader are left out by whoever makes the command line.
     """
-    before = str(kernel["cmdline_before"]).split()
-    added = [word for word in str(kernel["cmdline"]).split() if word not in before]
+    before, after = str(kernel["cmdline_before"]).split(), str(kernel["cmdline"]).split()
+    added = [word for word in after if word not in before]
+    gone = [word for word in before if word not in after and not word.startswith("-")]
     return {
         "kernel": str(kernel["release_before"]),
         "initrd": str(kernel["initrd_before"] or "none"),
         "command_line": " ".join(
-            f"-{word}" for word in added if not word.startswith((f"{UPDATE_PARAMETER}=", "panic="))
+            [*(f"-{word}" for word in added if not word.startswith((f"{UPDATE_PARAMETER}=", "panic="))), *gone]
         ),
     }

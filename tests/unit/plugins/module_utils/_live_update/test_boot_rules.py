@@ -101,3 +101,10 @@ def test_the_way_back_has_the_command_line_before(node: FakeNode, pf: FakePf, be
     back = kexec.command_line(kernel["cmdline"], None, "kvmfleet.update", found["command_line"])
     assert back == (before if "panic" in before else f"{before} panic=30")
     assert way_back({**kernel, "initrd_before": None})["initrd"] == "none"
+
+
+def test_the_way_back_has_words_that_the_update_took_away(node: FakeNode, pf: FakePf) -> None:
+    node.put("/proc/cmdline", "BOOT_IMAGE=/vmlinuz root=/dev/vda ro intel_iommu=off panic=5\n")
+    kernel = arm(node, cmdline_extra="-intel_iommu=off intel_iommu=on").to_dict()["kernel"]
+    back = kexec.command_line(kernel["cmdline"], None, "kvmfleet.update", way_back(kernel)["command_line"])
+    assert sorted(back.split()) == sorted(["root=/dev/vda", "ro", "intel_iommu=off", "panic=5"])
