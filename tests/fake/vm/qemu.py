@@ -48,7 +48,7 @@ class Script:
     ``unplug`` ok/never/refused/late (``late_s`` after it was asked), ``power`` ok/ignored/stays, ``migrate``
     ok/refused/fails/stays, ``incoming`` ok/fails/exits, ``add`` ok/fails/lost, ``busy``: how often a VF's group is
     busy, ``start`` ok/exits, ``quit`` ok/ignored/lingers, ``cont`` ok/refused, ``blinks``: how often a slot's power
-    indicator blinks; ``blocked``: reasons of query-migrate.
+    indicator blinks; ``blocked``: reasons of query-migrate; ``finishing``: how often a status is finish-migrate still.
     """
 
     unplug: str = "ok"
@@ -65,6 +65,7 @@ class Script:
     blocked: list[str] = field(default_factory=list)
     lacks: tuple[str, ...] = ()
     copy: str = "busy"
+    finishing: int = 0
     hotplugged: list[str] = field(default_factory=list)
     answers: dict[str, object] = field(default_factory=dict)
 
@@ -203,6 +204,9 @@ class FakeQemu:
         pass
 
     def do_query_status(self) -> dict[str, Any]:
+        if self.status == "finish-migrate":
+            self.script.finishing -= 1
+            self.status = "postmigrate" if self.script.finishing <= 0 else self.status
         return {"status": self.status, "running": self.status == "running"}
 
     def do_query_machines(self) -> list[dict[str, Any]]:
@@ -315,6 +319,8 @@ class FakeQemu:
         if self.status == "inmigrate":
             return
         assert self.guest is not None
+        if self.status == "finish-migrate":
+            raise QemuRefusalError("Migration is not finalized yet")
         if self.script.cont == "refused":
             raise QemuRefusalError("Resetting the Virtual Machine is required")
         self.guest["n"] += 1

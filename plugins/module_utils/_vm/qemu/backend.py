@@ -124,6 +124,7 @@ class QemuBackend:
         """
         with self._guest(vm) as guest:
             guest.cancel_migration()
+            guest.settled()
             guest.go_on(before_run, may_leave=_unplug(guest, state).left())
             migration.put_back(guest.qmp, f"{state}{migration.NOTE}")
         self.set_clock(vm)

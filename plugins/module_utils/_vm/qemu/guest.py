@@ -84,11 +84,19 @@ class Guest:
     def finish_migration(self) -> None:
         """Wait until the state of a stopped guest is complete."""
         _qmp.poll_migration(self.qmp, self.deadlines.migrate_s, self.sleep)
-        until = time.monotonic() + self.deadlines.answer_s
-        while (status := self.status()) == FINISHING and time.monotonic() < until:
-            self.sleep(MONITOR_PAUSE_S)  # it says completed a moment before
+        status = self.settled()
         if status != STOPPED:
             raise SriovError(f"the migration is complete but QEMU is {status}, expected {STOPPED}")
+
+    def settled(self) -> str:
+        """Status once a migration that has ended is no more at its end.
+
+        It says completed a moment before, and refuses to continue the guest until then (qmp_cont of QEMU).
+        """
+        until = time.monotonic() + self.deadlines.answer_s
+        while (status := self.status()) == FINISHING and time.monotonic() < until:
+            self.sleep(MONITOR_PAUSE_S)
+        return status
 
     def power_down(self) -> None:
         """Press the power button, and wait until QEMU ends.

@@ -94,6 +94,20 @@ def test_run_killed_before_the_jump_is_recovered(node: FakeNode, pf: FakePf) -> 
     assert abort.recover(node.live) is None
 
 
+def test_an_abort_waits_for_the_end_of_a_migration(node: FakeNode, pf: FakePf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """QEMU refuses to continue a guest whose migration is not final."""
+    arm(node)
+
+    def fails(*_arguments: object) -> None:
+        node.scripts["web1"].finishing = 4
+        live(node).status = "finish-migrate"
+        raise RefusedError("it is not ended")
+
+    monkeypatch.setattr(type(node.qemu), "discard", fails)
+    assert save.run(node.live) == "aborted"
+    assert live(node).status == "running"
+
+
 @pytest.mark.parametrize("crash", [False, True])
 def test_a_state_is_history_once_its_vm_goes_on_here(
     node: FakeNode, pf: FakePf, monkeypatch: pytest.MonkeyPatch, crash: bool
