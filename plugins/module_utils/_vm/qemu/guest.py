@@ -89,7 +89,7 @@ class Guest:
             raise SriovError(f"the migration is complete but QEMU is {status}, expected {STOPPED}")
 
     def settled(self) -> str:
-        """Status once a migration that has ended is no more at its end.
+        """Status once the end of a migration is final.
 
         It says completed a moment before, and refuses to continue the guest until then (qmp_cont of QEMU).
         """
