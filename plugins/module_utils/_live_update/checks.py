@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._model.errors import BadInputError
-from .._model.update_deadlines import SEEN_S
+from .._model.update_deadlines import LONGEST_CHECK_S, SEEN_S
 
 AGENT, ARP, COMMAND, PING = "agent", "arp", "command", "ping"
 KINDS = (AGENT, ARP, COMMAND, PING)
@@ -135,6 +135,6 @@ def _address(value: object, where: str) -> str:
 
 def _within(given: Mapping[str, Any], where: str) -> float:
     value = given.get("within_s", SEEN_S)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 86400:
-        raise BadInputError(f"{where}.within_s: {value!r} is no number of seconds above 0, a day at most")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= LONGEST_CHECK_S:
+        raise BadInputError(f"{where}.within_s: {value!r} is no number of seconds above 0, {LONGEST_CHECK_S:g} at most")
     return float(value)

@@ -20,7 +20,7 @@ from .._vm.guest_interface import GuestInterface
 from .._vm.record import ManifestVm
 from . import checks
 from .checks import Check
-from .machine import LiveHost
+from .machine import FAILURES, LiveHost
 from .status import Progress
 
 Attempt = Callable[[], "str | None"]
@@ -78,6 +78,8 @@ def wait(attempt: Attempt, within_s: float, sleep: Callable[[float], None] = tim
             found = str(error)
         except OSError as error:
             found = os.strerror(error.errno) if error.errno else str(error)
+        except FAILURES as error:  # such as an answer in another form
+            found = f"the look failed: {error!r}"[:200]
         if found is None or time.monotonic() >= until:
             return None if found is None else f"{found}, for {within_s:g} s"
         sleep(ATTEMPT_PAUSE_S)

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .._model.errors import BadInputError
+from .._model.update_deadlines import WATCHDOG_S
 from .finding import Finding
 from .options import Options
 from .watchdog_facts import SOFTWARE, Watchdog
@@ -66,8 +67,14 @@ def choose(dogs: Sequence[Watchdog], available: Collection[str] | None, options:
         return None
     for dog in dogs:
         if not dog.active and dog.module is not None and unusable(dog, available, options) is None:
-            return Plan(dog.name, dog.identity, dog.module, needed_s(options) + int(dog.pretimeout_s))
+            return Plan(dog.name, dog.identity, dog.module, _timeout_s(dog, options))
     return None
+
+
+def _timeout_s(dog: Watchdog, options: Options) -> int:
+    """Timeout to arm a watchdog with, in seconds, its pretimeout included."""
+    most = int(min(WATCHDOG_S, dog.max_timeout_s or WATCHDOG_S))
+    return max(needed_s(options) + int(dog.pretimeout_s), most)
 
 
 def unusable(dog: Watchdog, available: Collection[str] | None, options: Options) -> tuple[str, str] | None:

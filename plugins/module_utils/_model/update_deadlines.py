@@ -98,6 +98,15 @@ PROBE_PAUSE_S = 0.1
 SEEN_S = 60.0
 """Deadline for a VM's VF to work, from the VM's return."""
 
+LONGEST_CHECK_S = 600.0
+"""Longest deadline for that; until then no other run changes the host."""
+
+WATCHDOG_S = 120.0
+"""Shortest timeout of an armed watchdog, where it can wait as long.
+
+A boot that was never timed may take longer than assumed.
+"""
+
 ATTEMPT_S = 1.0
 ATTEMPT_PAUSE_S = 0.2
 """Deadline of one answer through a VF, and pause between questions."""

@@ -21,6 +21,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import
     watchdog,
     watchdog_facts,
     watchdog_guard,
+    watchdog_plan,
     way_out,
 )
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import claim as _claim
@@ -31,6 +32,12 @@ from tests.fake.linux.pf import FakePf
 from tests.fake.vm.node import NEW, FakeNode, Rebooted
 from tests.fake.vm.update import OPTIONS, arm, live, phase
 from tests.fake.vm.watchdog import IDENTITY, FakeWatchdog
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Timeouts as the boot alone needs them."""
+    monkeypatch.setattr(watchdog_plan, "WATCHDOG_S", 0.0)
 
 
 @pytest.fixture

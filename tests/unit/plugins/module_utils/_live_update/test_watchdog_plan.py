@@ -32,11 +32,24 @@ def codes(
 
 def test_the_first_that_can_be_fed_is_armed() -> None:
     plan = watchdog_plan.choose([SOFT, DOG], MODULES, Options(boot_s=10.5))
-    assert plan == Plan("watchdog0", "i6300ESB timer", "i6300esb", 32)
+    assert plan == Plan("watchdog0", "i6300ESB timer", "i6300esb", 120)
     assert codes([SOFT, DOG], REQUIRED) == ([], [])
-    more = watchdog_plan.choose([replace(DOG, pretimeout_s=5.0)], MODULES, Options(boot_s=10.0, watchdog_boots=4.0))
-    assert more is not None
-    assert more.timeout_s == 45
+
+
+@pytest.mark.parametrize(
+    ("dog", "boot_s", "timeout_s"),
+    [
+        (DOG, 10.0, 120),  # assumed, never timed
+        (DOG, 50.0, 200),
+        (replace(DOG, pretimeout_s=5.0), 50.0, 205),
+        (replace(DOG, max_timeout_s=60.0), 10.0, 60),
+        (replace(DOG, max_timeout_s=0.0), 10.0, 120),  # as long as is asked for
+    ],
+)
+def test_the_timeout_leaves_time_for_a_boot_that_was_never_timed(dog: Watchdog, boot_s: float, timeout_s: int) -> None:
+    plan = watchdog_plan.choose([dog], MODULES, Options(boot_s=boot_s, watchdog_boots=4.0))
+    assert plan is not None
+    assert plan.timeout_s == timeout_s
 
 
 @pytest.mark.parametrize(
