@@ -49,7 +49,8 @@ SAVING = (
           strikes=(Strike("run", SAVED, KILL, AFTER), Strike("recover", "monitor web1 cont", KILL)), typed=(RESTORE,)),
     Fault("save_recover_power_cut", "power cut while a killed run is undone: a VM runs already, its state is history",
           {"web1": GIVEN_UP, "db1": MEMORY}, "failed", meanwhile=others.waits_for("web1"),
-          strikes=(Strike("run", "file status.json saved", KILL, AFTER), Strike("recover", "monitor db1 cont", HOLD),
+          strikes=(Strike("run", "file status.json saved", KILL, AFTER),
+                   Strike("recover", "file db1/claim.json claimed", HOLD),
                    Strike("recover", "monitor web1 cont", PAUSE, AFTER),
                    Strike("recover", "monitor web1 cont", CUT, AFTER))),
 )  # fmt: skip
