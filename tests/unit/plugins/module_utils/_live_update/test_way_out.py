@@ -11,7 +11,9 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import claim as _claim
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import kept_states, resume, save, way_out
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.status import Progress
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, RefusedError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import update_folder
 from tests.fake.linux.pf import FakePf
 from tests.fake.vm.node import OLD, FakeNode, Rebooted
 from tests.fake.vm.update import PROPERTIES, Killed, arm, claim, jump, live, phase, result
@@ -130,6 +132,26 @@ def test_a_killed_resume_is_finished_in_the_same_boot(
     assert memory(node) == before
     assert live(node).status == "running"
     assert way_out.come_back(node.live) is None
+
+
+def test_a_resume_that_was_killed_after_its_vms_is_finished(
+    node: FakeNode, pf: FakePf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No VM waits any more, but other VFs still do."""
+    jump(node)
+    original = Progress.enter
+
+    def dies(self: Progress, entered: str, *more: str) -> None:
+        original(self, entered, *more)
+        if entered == update_folder.FILLING:
+            raise Killed
+
+    with monkeypatch.context() as killed:
+        killed.setattr(Progress, "enter", dies)
+        with pytest.raises(Killed):
+            resume.resume(node.live)
+    assert (phase(node), live(node).status) == ("filling", "running")
+    assert way_out.come_back(node.live) == "done"
 
 
 def test_a_damaged_claim_keeps_no_other_vm_from_its_second_attempt(node: FakeNode, pf: FakePf) -> None:
