@@ -100,7 +100,7 @@ test-fast: venv src ## ruff, mypy, import-linter, unit tests of what changed and
 	@$(BIN)/python -m tools.stages ruff+mypy+import-lint+generated unit-changed
 
 lab-build: setup collection # as a stage, before those that boot hosts
-	@$(BIN)/python -m lab build
+	@$(BIN)/python -m lab build --headers
 
 conformance: setup collection ## the conformance cases and jumps on real stock and patched kernels (boots lab hosts)
 	@$(BIN)/python -m lab conformance

@@ -12,10 +12,18 @@ from .fleet import fleet, operations, testbed
 from .images import rootfs
 from .kernels import evidence, series
 from .kernels.base import DEFAULT
+from .kernels.flavour import STANDARD
 from .machine import host
 from .paths import HERE
 from .progress import LabError
 from .scenarios import conformance, demo, kills
+
+SWITCHES = {
+    "--keep": (("demo", "molecule", "conformance", "faults"), "leave the fleet running"),
+    "--fresh": (("test-kernels", "kernel-bisect", "faults"), "also what is on record and has not changed"),
+    "--headers": (("build",), "also the kernels' headers, for test modules"),
+}
+"""Options without a value: the commands that take them, and their help."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -70,8 +78,9 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("fleet", help="a fleet of lab/fleets/")
         if name in ("ssh", "console"):
             command.add_argument("host")
-        if name in ("demo", "molecule", "conformance", "faults"):
-            command.add_argument("--keep", action="store_true", help="leave the fleet running")
+        for option, (names, text) in SWITCHES.items():
+            if name in names:
+                command.add_argument(option, action="store_true", help=text)
         if name == "molecule":
             command.add_argument("scenarios", nargs="*", help="all by default")
         if name in ("conformance", "test-kernels", "faults"):
@@ -83,15 +92,13 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--flavour", action="append", default=[], metavar="NAME", help="only this flavour; may be given again"
             )
-        if name in ("test-kernels", "kernel-bisect", "faults"):
-            command.add_argument("--fresh", action="store_true", help="also what is on record and has not changed")
         if name == "ssh":
             command.add_argument("command", nargs=argparse.REMAINDER)
     return parser
 
 
 def _build(options: argparse.Namespace) -> None:
-    operations.build()
+    operations.build(with_headers=STANDARD if options.headers else ())
 
 
 def _up(options: argparse.Namespace) -> None:

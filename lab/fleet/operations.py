@@ -17,14 +17,17 @@ from ..progress import say, step
 from . import fleet, inventory
 
 
-def build(flavours: Collection[str] = ()) -> None:
-    """Build all parts of fleets, and kernels of more ``flavours``."""
+def build(flavours: Collection[str] = (), with_headers: tuple[str, ...] = ()) -> None:
+    """Build all parts of fleets, and kernels of more ``flavours``.
+
+    ``with_headers``: flavours whose headers are wanted as well, for modules.
+    """
     with building():
         rootfs.build()
         bootdisk.build()
         guest.build()
         playbook.install_collection()
-        packages.build()
+        packages.build(with_headers=with_headers)
         if flavours:
             packages.build(tuple(flavours))
 

@@ -27,7 +27,10 @@ class Role:
             folder = Path(given["lab_kernels"]) / name
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "image.deb").write_text("x")
-            manifest = {"release": f"6.12-{name}", "packages": [{"file": "image.deb", "size": 1}]}
+            packages = [
+                {"name": f"linux-{kind}-6.12-{name}", "file": "image.deb", "size": 1} for kind in ("image", "headers")
+            ]
+            manifest = {"release": f"6.12-{name}", "packages": packages}
             (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
@@ -70,3 +73,12 @@ def test_what_is_gone_or_cut_is_built_again(role: Role, tmp_path: Path) -> None:
     (tmp_path / "series" / "image.deb").write_text("")
     packages._build(("stock", "series"), tmp_path, headers=False)
     assert role.runs == [["stock", "series"], ["stock"], ["series"]]
+
+
+def test_headers_follow_their_kernel(role: Role, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "cache", lambda: tmp_path)
+    monkeypatch.setattr(packages.configuration, "hold", lambda *_inputs: None)
+    monkeypatch.setattr(packages, "built", lambda name: packages.Kernel(name, tmp_path / "kernels", "6.12"))
+    monkeypatch.setattr(packages.Kernel, "config", tmp_path / "linux-source-6.12.tar.xz")
+    packages.build(("stock", "series", "guest"), with_headers=("stock", "series"))
+    assert role.runs == [["stock"], ["stock"], ["series"], ["series"], ["guest"]]
