@@ -96,7 +96,7 @@ test-mutants: venv src ## plant faults in copies of the engine: the test that is
 
 mutants: test-mutants # as a stage of make test
 
-test-fast: venv src ## ruff, mypy, import-linter, unit tests of what changed and of what rests on it: under a minute
+test-fast: venv src ## ruff, mypy, import-linter, unit tests of what changed and of what rests on it, no QEMU: a minute
 	@$(BIN)/python -m tools.stages ruff+mypy+import-lint+generated unit-changed
 
 lab-build: setup collection # as a stage, before those that boot hosts

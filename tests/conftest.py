@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +34,12 @@ OUTSIDE = (
     "/run/*kvmfleet*/**/*", "/run/systemd/*/*kvmfleet*", "/usr/local/sbin/*", "/var/lib/*kvmfleet*/**/*",
 )  # fmt: skip
 """What roles and programs under test write on a host."""
+
+
+def pytest_runtest_setup() -> None:
+    """Start no test after the inner loop's time (tools/unit_tests.py)."""
+    if time.monotonic() > float(os.environ.get("KVMFLEET_TESTS_UNTIL", "inf")):
+        pytest.skip("the minute of make test-fast is over: make unit runs it")
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -70,6 +70,21 @@ class Graph:
             self._closures[file] = found
         return self._closures[file]
 
+    def distance(self, file: str, targets: set[str]) -> int | None:
+        """The least number of imports from a file to one of ``targets``.
+
+        None when no import leads there.
+        """
+        seen: set[str] = set()
+        layer, steps = {file}, 0
+        while layer:
+            if layer & targets:
+                return steps
+            seen |= layer
+            layer = {found for one in layer for found in self.direct(one)} - seen
+            steps += 1
+        return None
+
     def open_ended(self, file: str) -> bool:
         """Whether the file finds others by another way than import.
 

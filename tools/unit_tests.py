@@ -6,6 +6,8 @@
 A file of tests is run when it changed, when its imports lead to a file that changed, or when it finds files by another
 way than import (tools/import_graph.py) and any file changed. Changed means since the newest run that passed, here or in
 another checkout; of several the one that differs least. Without such a run: since the commit before the last one.
+
+Those nearest to the change come first, and none starts after `MOST_SECONDS`: pytest counts what was left out.
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,9 +27,16 @@ from tools import inputs, proofs
 from tools.import_graph import Graph
 
 NAME = "unit-tests"
-"""Name of the proofs for states in which all tests passed."""
+"""Name of the proofs for states in which all tests of the inner loop passed."""
 FOLDER = "tests/unit/"
-PYTEST = ("-m", "pytest", "-q", "-n", "2", "-m", "not slow")
+PYTEST = ("-m", "pytest", "-q", "-n", "2")
+EVERY = ("-m", "not slow")
+LIGHT = ("-m", "not slow and not heavy", "-rs")
+"""Tests of the inner loop, which names what it leaves out."""
+MOST_SECONDS = 45.0
+"""Until when tests of the inner loop start: ruff and mypy have their part of the minute, and the last ones end."""
+UNTIL = "KVMFLEET_TESTS_UNTIL"
+"""Environment variable: until when tests start."""
 NOTHING_THERE = 5
 """What pytest ends with when it found no test."""
 
@@ -47,7 +58,7 @@ class Selection:
 
     @property
     def files(self) -> list[str]:
-        return sorted([*self.reached, *self.open_ended])
+        return [*self.reached, *self.open_ended]
 
 
 def difference(one: Mapping[str, str], other: Mapping[str, str]) -> set[str]:
@@ -85,13 +96,16 @@ def _git(root: Path, *words: str) -> set[str] | None:
 def select(graph: Graph, changed: set[str]) -> Selection:
     """The files of tests that a change of these files can turn."""
     found = Selection()
+    far: dict[str, int] = {}
     for file in sorted(graph.files):
         if not (file.startswith(FOLDER) and Path(file).name.startswith("test_") and graph.is_there(file)):
             continue
-        if graph.closure(file) & changed:
-            found.reached.append(file)
+        distance = graph.distance(file, changed)
+        if distance is not None:
+            far[file] = distance
         elif changed - {inputs.RECORD, inputs.FAULTS_RECORD} and graph.open_ended(file):
             found.open_ended.append(file)
+    found.reached = sorted(far, key=lambda file: (far[file], file))
     return found
 
 
@@ -103,22 +117,28 @@ def summary(found: Selection, every: int, what: Change) -> str:
     return f"unit tests: {len(found.files)} of {every} files ({why}); changed since {what.since}: {few or 'nothing'}"
 
 
-def run(tests: Iterable[str]) -> int:
-    """Run pytest on files, or on all tests; return its exit status."""
-    return subprocess.run([sys.executable, *PYTEST, *tests], cwd=inputs.ROOT, stdin=subprocess.DEVNULL).returncode
+def run(options: Iterable[str], until: float | None = None) -> int:
+    """Run pytest with options; return its exit status.
+
+    No test starts after ``until`` (time.monotonic()): such tests are skipped (tests/conftest.py).
+    """
+    setting = {} if until is None else {UNTIL: str(until)}
+    command = [sys.executable, *PYTEST, *options]
+    return subprocess.run(command, cwd=inputs.ROOT, stdin=subprocess.DEVNULL, env=os.environ | setting).returncode
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the unit tests; return pytest's exit status.
 
-    The state that passed is kept as proof, unless something was edited meanwhile.
+    The state that passed is kept as proof, unless something was edited meanwhile or time was over before all had run.
     """
     parser = argparse.ArgumentParser(description="Run unit tests.")
     parser.add_argument("--changed", action="store_true", help="only those that what was changed can turn")
     options = parser.parse_args(arguments)
+    until = time.monotonic() + MOST_SECONDS if options.changed else None
     files = inputs.digests()
     facts = hashlib.sha256(json.dumps(inputs.facts(), sort_keys=True).encode()).hexdigest()
-    tests: list[str] = []
+    chosen: tuple[str, ...] = EVERY
     if options.changed:
         what = change(files, facts)
         graph = Graph(inputs.ROOT, {*files, *what.files})
@@ -128,9 +148,10 @@ def main(arguments: list[str] | None = None) -> int:
         if not found.files:
             print("unit tests: 1 passed: nothing that they rest on has changed")
             return 0
-        tests = found.files
-    status = run(tests)
-    if status in (0, NOTHING_THERE if options.changed else 0) and inputs.digests() == files:
+        chosen = (*LIGHT, *found.files)
+    status = run(chosen, until)
+    whole = until is None or time.monotonic() < until
+    if whole and status in (0, NOTHING_THERE if options.changed else 0) and inputs.digests() == files:
         proofs.keep(
             NAME, hashlib.sha256(json.dumps([files, facts]).encode()).hexdigest()[:24], files=files, facts=facts
         )

@@ -14,6 +14,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pytest
+
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import SriovError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Deadlines
@@ -23,6 +25,16 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.backend im
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
 
 PROGRAM = shutil.which("qemu-system-x86_64")
+NEEDS_QEMU = (
+    pytest.mark.heavy,
+    pytest.mark.skipif(PROGRAM is None, reason="qemu-system-x86_64 is not installed"),
+)
+"""Marks of tests that start QEMU."""
+NEEDS_QEMU_AND_IMAGES = (
+    *NEEDS_QEMU,
+    pytest.mark.skipif(shutil.which("qemu-img") is None, reason="qemu-img is not installed"),
+)
+"""Marks of tests that start it with images that qemu-img made."""
 
 
 class Machine:

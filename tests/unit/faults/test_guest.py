@@ -9,12 +9,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from tests.fake.vm.real import PROGRAM, running
+from tests.fake.vm.real import NEEDS_QEMU, running
 from tests.faults import guest
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="qemu-system-x86_64 is not installed")
+pytestmark = [*NEEDS_QEMU]
 
 
 def wait(done: Callable[[], bool]) -> None:

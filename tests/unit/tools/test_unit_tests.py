@@ -8,11 +8,15 @@ Tests that reach it are run, and those that may read any file.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from tools import proofs, unit_tests
+from tools import inputs, proofs, unit_tests
 from tools.import_graph import Graph
 from tools.unit_tests import Change
 
@@ -51,8 +55,36 @@ def graph(tmp_path: Path) -> Graph:
 )
 def test_a_change_reaches_what_imports_it(graph: Graph, changed: str, reached: list[str]) -> None:
     found = unit_tests.select(graph, {changed})
-    assert found.reached == [f"tests/unit/test_{name}.py" for name in reached]
+    assert sorted(found.reached) == [f"tests/unit/test_{name}.py" for name in reached]
     assert found.open_ended == ["tests/unit/test_docs.py"]
+
+
+def test_the_nearest_come_first(graph: Graph) -> None:
+    found = unit_tests.select(graph, {f"{ENGINE}/_model/low.py"})
+    assert found.reached == ["tests/unit/test_low.py", "tests/unit/test_host.py"]
+
+
+def test_no_test_starts_after_the_time(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text((Path(__file__).parents[2] / "conftest.py").read_text())
+    (tmp_path / "test_one.py").write_text("def test_one(): pass\n")
+    for until, ending in ((time.monotonic() + 100, "1 passed"), (time.monotonic(), "1 skipped")):
+        words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+        setting = os.environ | {unit_tests.UNTIL: str(until)}
+        done = subprocess.run(words, cwd=tmp_path, env=setting, capture_output=True, text=True)
+        assert done.stdout.splitlines()[-1].startswith(ending), done.stdout
+
+
+def test_a_run_that_left_tests_out_is_no_proof(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proofs, "folder", lambda: tmp_path)
+    monkeypatch.setattr(unit_tests, "run", lambda _chosen, _until: 0)
+    monkeypatch.setattr(inputs, "digests", lambda: {"tests/unit/test_a.py": "1"})
+    monkeypatch.setattr(inputs, "facts", dict)
+    monkeypatch.setattr(unit_tests, "change", lambda _files, _facts: Change({"tests/unit/test_a.py"}, "ever"))
+    monkeypatch.setattr(unit_tests, "select", lambda _graph, changed: unit_tests.Selection(sorted(changed)))
+    for seconds, kept in ((-1.0, 0), (60.0, 1)):
+        monkeypatch.setattr(unit_tests, "MOST_SECONDS", seconds)
+        assert unit_tests.main(["--changed"]) == 0
+        assert len(list(proofs.all_of(unit_tests.NAME))) == kept
 
 
 def test_nothing_changed_selects_nothing(graph: Graph) -> None:

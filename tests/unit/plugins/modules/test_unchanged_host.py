@@ -83,6 +83,7 @@ def of_each(host: FakeHost, spec: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"pf": pf, **spec} for pf in host.pfs]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("interface", INTERFACES)
 def test_nothing_is_asked_twice_of_a_large_host(
     folder: Path, capsys: pytest.CaptureFixture[str], interface: str

@@ -55,6 +55,7 @@ class Reader(HTMLParser):
             self.rows[-1][-1] += data.strip()
 
 
+@pytest.mark.heavy
 def test_thousands_of_hosts_have_an_index_and_a_page_each(tmp_path: Path) -> None:
     names = [f"h{number:04}" for number in range(MANY)]
     folder = tmp_path / RUN / "evidence"

@@ -22,9 +22,9 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.guest impo
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.part import QemuPart
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.properties import NUMBER, UNSET, DeviceProperties
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.unplug import Unplug
-from tests.fake.vm.real import PROGRAM, Machine, running
+from tests.fake.vm.real import NEEDS_QEMU, Machine, running
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="qemu-system-x86_64 is not installed")
+pytestmark = [*NEEDS_QEMU]
 SMALL = "virtio-rng-pci"
 
 

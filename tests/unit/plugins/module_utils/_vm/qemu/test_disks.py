@@ -22,11 +22,9 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs impor
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import images
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.images import Image
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp as _qmp
-from tests.fake.vm.real import PROGRAM, Machine
+from tests.fake.vm.real import NEEDS_QEMU_AND_IMAGES, Machine
 
-pytestmark = pytest.mark.skipif(
-    PROGRAM is None or shutil.which("qemu-img") is None, reason="qemu-system-x86_64 or qemu-img is not installed"
-)
+pytestmark = [*NEEDS_QEMU_AND_IMAGES]
 BOOT = bytes.fromhex("31c08ed88ec0 ff06007e b80103 bb007e b90200 ba8000 cd13 ebec")
 """Counts in sector 2 of the first disk for ever.
 

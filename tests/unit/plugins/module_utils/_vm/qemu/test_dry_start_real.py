@@ -31,11 +31,11 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.facts impo
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.probe import Probe
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.vm_facts import VmFacts
 from tests.fake.vm.boot_sector import boot_sector
-from tests.fake.vm.real import PROGRAM, Machine, running
+from tests.fake.vm.real import NEEDS_QEMU, PROGRAM, Machine, running
 from tests.fake.vm.ticking import counts_on, monitor, wait_for_guest
 
 pytestmark = [
-    pytest.mark.skipif(PROGRAM is None, reason="qemu-system-x86_64 is not installed"),
+    *NEEDS_QEMU,
     pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root"),
 ]
 Words = Callable[[Path], list[str]]

@@ -21,9 +21,9 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import state_form
 from tests.fake.vm.boot_sector import TICKS
 from tests.fake.vm.memory_guest import BEGIN, memory_guest
-from tests.fake.vm.real import PROGRAM, Machine, running
+from tests.fake.vm.real import NEEDS_QEMU, Machine, running
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="qemu-system-x86_64 is not installed")
+pytestmark = [*NEEDS_QEMU]
 MIB = 1 << 20
 MANY = 100_000
 """Ticks that a guest counts within seconds, at most."""

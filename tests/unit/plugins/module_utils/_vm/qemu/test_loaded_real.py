@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,11 +12,9 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import images
-from tests.fake.vm.real import PROGRAM, running
+from tests.fake.vm.real import NEEDS_QEMU_AND_IMAGES, running
 
-pytestmark = pytest.mark.skipif(
-    PROGRAM is None or shutil.which("qemu-img") is None, reason="qemu-system-x86_64 or qemu-img is not installed"
-)
+pytestmark = [*NEEDS_QEMU_AND_IMAGES]
 MACHINES = {"q35": "pc-q35-10.0"}
 
 

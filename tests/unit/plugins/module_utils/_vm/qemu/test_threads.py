@@ -60,6 +60,7 @@ def test_a_thread_that_is_not_there(node: FakeNode, pf: FakePf) -> None:
     assert (claim(node).state, node.live_vm("web1")) == ("failed", None)
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(PROGRAM is None, reason="qemu-system-x86_64 is not installed")
 def test_virtual_cpus_of_a_real_qemu() -> None:
     with running() as machine:

@@ -24,10 +24,10 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import arg
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp as _qmp
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVf, ManifestVm
 from tests.fake.vm.boot_sector import SWITCH, boot_sector
-from tests.fake.vm.real import PROGRAM, Machine, running
+from tests.fake.vm.real import NEEDS_QEMU, Machine, running
 from tests.fake.vm.ticking import monitor, wait_for_guest
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="qemu-system-x86_64 is not installed")
+pytestmark = [*NEEDS_QEMU]
 SMALL = "virtio-rng-pci"
 NATIVE = ("-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off")
 
