@@ -27,7 +27,7 @@ from tools import inputs, proofs
 from tools.import_graph import Graph
 
 NAME = "unit-tests"
-"""Name of the proofs for states in which all tests of the inner loop passed."""
+"""Name of proofs: states that passed the inner loop's tests."""
 FOLDER = "tests/unit/"
 PYTEST = ("-m", "pytest", "-q", "-n", "2")
 EVERY = ("-m", "not slow")
