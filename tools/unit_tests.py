@@ -34,7 +34,10 @@ EVERY = ("-m", "not slow")
 LIGHT = ("-m", "not slow and not heavy", "-rs")
 """Tests of the inner loop, which names what it leaves out."""
 MOST_SECONDS = 45.0
-"""Until when tests of the inner loop start: ruff and mypy have their part of the minute, and the last ones end."""
+"""Seconds in which tests of the inner loop start.
+
+Ruff and mypy have their part of the minute, and the last tests end in it.
+"""
 UNTIL = "KVMFLEET_TESTS_UNTIL"
 """Environment variable: until when tests start."""
 NOTHING_THERE = 5
