@@ -3,10 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Claims of saved VMs: the right to start each once.
 
-saved -> claimed (boot id and unit, durable before the start) -> running (durable before the guest's first instruction)
--> acknowledged. Until running the guest has executed nothing since its save: once no process of it lives, its state may
-be loaded again, under any boot id. A running one's state is history, which nothing loads: under another boot id its
-memory is gone, needs-cold-start. See docs/live_update.md, "Never lost, never doubled".
+`STATES` is the table of docs/live_update.md, "Never lost, never doubled". Each state is durable before the act that
+follows it: claimed (boot id and unit) before a start, running before the guest's first instruction.
 """
 
 from __future__ import annotations
@@ -27,18 +25,35 @@ SCHEMA = 3
 
 1 had no images, so nobody could tell whether its memory fits them; 2 not how the state is written.
 """
-SAVED, CLAIMED, RUNNING = "saved", "claimed", "running"
-FAILED, COLD, ACKNOWLEDGED = "failed", "needs-cold-start", "acknowledged"
-TRANSITIONS: dict[str, tuple[str, ...]] = {
-    SAVED: (CLAIMED, COLD, ACKNOWLEDGED),
-    CLAIMED: (CLAIMED, RUNNING, FAILED, COLD, ACKNOWLEDGED),
-    RUNNING: (COLD, FAILED, ACKNOWLEDGED),
-    FAILED: (CLAIMED, COLD, ACKNOWLEDGED),
-    COLD: (RUNNING, ACKNOWLEDGED),
-    ACKNOWLEDGED: (),
+SAVED, CLAIMED, FAILED, RUNNING, ACKNOWLEDGED = "saved", "claimed", "failed", "running", "acknowledged"
+
+
+@dataclass(frozen=True)
+class State:
+    """What a state of a claim says, and which may follow it.
+
+    ``loadable``: the guest has executed nothing since its save, so that its state may be loaded again once no process
+    of it lives, under any boot id; else it is history, which nothing loads. ``seen``: the guest was seen to run.
+    """
+
+    then: tuple[str, ...]
+    loadable: bool = False
+    seen: bool = False
+
+
+STATES: dict[str, State] = {
+    SAVED: State((CLAIMED,), loadable=True),
+    CLAIMED: State((CLAIMED, RUNNING, FAILED), loadable=True),
+    FAILED: State((CLAIMED,), loadable=True),
+    RUNNING: State((RUNNING, FAILED, ACKNOWLEDGED)),
+    ACKNOWLEDGED: State((RUNNING,), seen=True),
 }
-LOADABLE = (SAVED, CLAIMED, FAILED)
-"""States in which the guest has executed nothing since its save."""
+"""All states of a claim.
+
+Running follows itself, and acknowledged, where a VM whose memory is gone starts from its disks.
+"""
+NO_BOOT = ""
+"""Boot id of a VM that was ended without a state."""
 
 # What to do with a VM; see decide().
 START, ADOPT, COLD_START, NOTHING, LOST, CONFLICT, KEEP = (
@@ -55,7 +70,7 @@ NUMBERS: dict[str, tuple[type, ...]] = {
 class Claim:
     """One VM's claim.
 
-    ``boot_id``: of the kernel that wrote the last step; ``unit``: the service that runs, or will run, the VM.
+    ``boot_id``: of the kernel that wrote the last step, or `NO_BOOT`; ``unit``: the service that runs, or will run, it.
     ``images``: as they were when it was saved; ``form``: how its backend wrote the state, for that alone.
     """
 
@@ -76,9 +91,9 @@ class Claim:
 def advance(claim: Claim, state: str, boot_id: str, time: float, error: str | None = None) -> Claim:
     """Advance a claim by one step.
 
-    Raises `RefusedError` for a step that `TRANSITIONS` does not have.
+    Raises `RefusedError` for a step that `STATES` does not have.
     """
-    if state not in TRANSITIONS[claim.state]:
+    if state not in STATES[claim.state].then:
         raise RefusedError(f"VM {claim.vm}: its claim is {claim.state}, it cannot become {state}")
     return replace(claim, state=state, boot_id=boot_id, time=time, error=error)
 
@@ -93,16 +108,16 @@ def decide(claim: Claim | None, manifest: str, boot_id: str, live: bool, cold_st
     memory gone, policy allows it. lost: memory gone, an operator decides. conflict: somebody else started it. keep: its
     restore failed, state kept. nothing: it runs or is finished.
     """
-    if claim is None or claim.state == ACKNOWLEDGED:
+    if claim is None:
         return NOTHING
     if claim.manifest != manifest:
         return CONFLICT if live else LOST
     same = claim.boot_id == boot_id
     if claim.state == CLAIMED and same and live:
         return ADOPT
-    if claim.state in LOADABLE:
+    if STATES[claim.state].loadable:
         return CONFLICT if live else KEEP if claim.state == FAILED and not again else START
-    if same and claim.state == RUNNING:
+    if same:
         return ADOPT if live else NOTHING
     if live:
         return CONFLICT
@@ -144,7 +159,7 @@ def _from_dict(file: str, data: dict[str, Any]) -> Claim:
         kinds = NUMBERS.get(name, (str,)) if name != "error" else (str, type(None))
         if not isinstance(value, kinds) or isinstance(value, bool):
             raise BadInputError(f"{file}.{name}: {value!r} is not {' or '.join(kind.__name__ for kind in kinds)}")
-    if data["state"] not in TRANSITIONS:
+    if data["state"] not in STATES:
         raise BadInputError(f"{file}.state: '{data['state']}' is no state of a claim")
     return Claim(**data)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 from .._model.errors import BadInputError, KernelError, RefusedError, SriovError
 from .._model.paths import LIVE_UPDATE
@@ -25,8 +25,7 @@ def needed(host: LiveHost) -> list[str]:
 
     Those with a damaged claim among them.
     """
-    seen = _seen(host)
-    return [name for name in host.sysfs.names(f"{LIVE_UPDATE}/vms") if _is_needed(host, name, seen)]
+    return [name for name in host.sysfs.names(f"{LIVE_UPDATE}/vms") if _is_needed(host, name)]
 
 
 def require_none(host: LiveHost, besides: Collection[str] = ()) -> None:
@@ -73,16 +72,7 @@ def _delete_old(aside: str, now: float) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _seen(host: LiveHost) -> dict[str, str]:
-    """Manifests of VMs that were seen to run, by name."""
-    try:
-        result = host.folder.read_result() or {}
-        return {vm["name"]: result["manifest"] for vm in result["vms"] if vm["resumed_at"] is not None}
-    except (SriovError, KeyError, TypeError):
-        return {}
-
-
-def _is_needed(host: LiveHost, name: str, seen: Mapping[str, str]) -> bool:
+def _is_needed(host: LiveHost, name: str) -> bool:
     """Whether a VM's state may be all that is left of it.
 
     A damaged claim does not show the contrary, nor does one that was running the moment before its guest was.
@@ -91,6 +81,4 @@ def _is_needed(host: LiveHost, name: str, seen: Mapping[str, str]) -> bool:
         claim = _claim.load(host.folder.vm(name))
     except SriovError:
         return True
-    if claim is None or claim.state == _claim.ACKNOWLEDGED:
-        return False
-    return claim.state != _claim.RUNNING or seen.get(name) != claim.manifest
+    return claim is not None and not _claim.STATES[claim.state].seen

@@ -81,11 +81,11 @@ def _require_no_other(errors: dict[str, Exception], down: Sequence[ManifestVm]) 
 def _shut_down(host: LiveHost, manifest: Manifest, progress: Progress, vm: ManifestVm) -> None:
     """End a straggler.
 
-    Before that its claim, which has no state, says that it needs a cold start.
+    Before that its claim says that it has run on, in no boot that is known: it has no state, and starts from its disks.
     """
     stamp = host.now()
     claim = Claim(
-        manifest=manifest.id, vm=vm.name, state=_claim.COLD, boot_id=manifest.boot_id, unit=vm.unit, time=stamp,
+        manifest=manifest.id, vm=vm.name, state=_claim.RUNNING, boot_id=_claim.NO_BOOT, unit=vm.unit, time=stamp,
         fingerprint=NO_FILE, paused_at=stamp, saved_at=stamp, error="it did not release its VFs and was shut down",
     )  # fmt: skip
     _claim.store(host.folder.vm(vm.name), claim)

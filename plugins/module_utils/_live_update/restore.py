@@ -101,8 +101,6 @@ class Restorer:
         if claim is None:
             raise RefusedError(f"VM {vm.name} was never saved: nothing can be restored")
         if action in MESSAGES:
-            if action == _claim.LOST and claim.state == _claim.RUNNING:
-                self._advance(vm, claim, _claim.COLD, MESSAGES[action])
             raise RefusedError(f"VM {vm.name}: {MESSAGES[action]}")
         if action == _claim.NOTHING:
             return {"result": "ended", "error": None}
@@ -125,8 +123,7 @@ class Restorer:
             self._give_up(vm, error)
             raise
         self._mark_running(vm)  # for a guest that ran already
-        return {"resumed_at": self.host.now(), "result": "restored", "error": None,
-                "clock": self.host.backend(vm).set_clock(vm)}  # fmt: skip
+        return {**self._seen(vm, "restored"), "clock": self.host.backend(vm).set_clock(vm)}
 
     def _before_run(self, vm: ManifestVm) -> None:
         """Compare the images once more, then advance the claim.
@@ -148,7 +145,7 @@ class Restorer:
         if not changed:
             return
         what = f"its disks are not those that it was saved with ({'; '.join(changed)})"
-        if claim.state == _claim.RUNNING:
+        if not _claim.STATES[claim.state].loadable:
             raise RefusedError(
                 f"VM {vm.name} stands still and is not continued: {what}. If that was the VM itself, which may have "
                 "run, `cont` at its monitor continues it; if it was started elsewhere, go on there and end it here"
@@ -167,6 +164,20 @@ class Restorer:
         if claim is not None and claim.state == _claim.CLAIMED:
             self._advance(vm, claim, _claim.RUNNING)
 
+    def _seen(self, vm: ManifestVm, result: str) -> dict[str, object]:
+        """Acknowledge a guest that was seen to run; its result.
+
+        It runs, whatever becomes of that: without it nothing is forgotten, and the next restore tries it again.
+        """
+        stamp = self.host.now()
+        try:
+            claim = self.claim(vm)
+            if claim is not None and claim.state == _claim.RUNNING:
+                self._advance(vm, claim, _claim.ACKNOWLEDGED)
+        except FAILURES as error:
+            self.host.log(f"VM {vm.name} runs, which its claim does not have: {error}")
+        return {"resumed_at": stamp, "result": result, "error": None}
+
     def _give_up(self, vm: ManifestVm, error: Exception) -> None:
         """Advance the claim to failed when the QEMU is certainly gone.
 
@@ -183,19 +194,19 @@ class Restorer:
                 f"VM {vm.name} is not started from its disks, as it was armed without cold_start: true: its state is "
                 f"kept; `sriovctl live-update restore {vm.name}` loads it"
             )
-        if claim.state != _claim.COLD:
-            why = "its policy on another kernel is a cold start" if vm.name in self.cold else "its memory is gone"
-            claim = self._advance(vm, claim, _claim.COLD, why)
-        self._advance(vm, claim, _claim.RUNNING)
+        why = "its policy on another kernel is a cold start" if vm.name in self.cold else "its memory is gone"
+        if _claim.STATES[claim.state].loadable:
+            claim = self._advance(vm, claim, _claim.CLAIMED, why)
+        self._advance(vm, claim, _claim.RUNNING, why)
         self.host.backend(vm).cold_start(vm)
-        return {"resumed_at": self.host.now(), "result": "cold-started", "error": None}
+        return self._seen(vm, "cold-started")
 
     def _doubts(self, claim: Claim, live: bool, cold: bool) -> list[str]:
         """Reasons why a VM could run elsewhere.
 
         None for one that runs here. The age of its state counts only where its memory would be loaded.
         """
-        if live and claim.state == _claim.RUNNING:
+        if live and not _claim.STATES[claim.state].loadable:
             return []
         return (
             elsewhere.shared(claim) if cold else elsewhere.doubts(claim, parse(self.manifest.options), self.host.now())

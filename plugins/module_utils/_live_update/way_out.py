@@ -133,7 +133,7 @@ def _is_loadable(host: LiveHost, vm: ManifestVm) -> bool:
     except SriovError as error:
         host.log(f"VM {vm.name} is left as it is: {error}; {DAMAGED.format(vm.name)}")
         return False
-    return claim is not None and claim.state in _claim.LOADABLE
+    return claim is not None and _claim.STATES[claim.state].loadable
 
 
 def _by_policy(host: LiveHost, manifest: Manifest, why: str) -> str:

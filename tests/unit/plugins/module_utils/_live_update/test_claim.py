@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -19,14 +20,11 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.claim 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, RefusedError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.state_file import Fingerprint
 
-STATES = ("saved", "claimed", "running", "failed", "needs-cold-start", "acknowledged")
+STATES = ("saved", "claimed", "failed", "running", "acknowledged")
 ALLOWED = {
-    ("saved", "claimed"), ("saved", "needs-cold-start"), ("saved", "acknowledged"), ("claimed", "claimed"),
-    ("claimed", "running"), ("claimed", "failed"),
-    ("claimed", "needs-cold-start"), ("claimed", "acknowledged"), ("running", "needs-cold-start"),
-    ("running", "acknowledged"), ("running", "failed"),
-    ("failed", "claimed"), ("failed", "needs-cold-start"), ("failed", "acknowledged"),
-    ("needs-cold-start", "running"), ("needs-cold-start", "acknowledged"),
+    ("saved", "claimed"), ("claimed", "claimed"), ("claimed", "running"), ("claimed", "failed"),
+    ("failed", "claimed"), ("running", "running"), ("running", "failed"), ("running", "acknowledged"),
+    ("acknowledged", "running"),
 }  # fmt: skip
 SEALED = Fingerprint(10, "cd" * 16, "ab" * 32, False, 5, 6)
 
@@ -48,8 +46,21 @@ def test_every_step(old: str, new: str) -> None:
 
 def test_a_saved_guest_is_never_running_without_a_claim() -> None:
     assert ("saved", "running") not in ALLOWED
-    assert all(old != "running" for old, new in ALLOWED if new in ("saved", "claimed"))
-    assert all(old not in ("running", "needs-cold-start") for old, new in ALLOWED if new == "claimed")
+    assert all(old not in ("running", "acknowledged") for old, new in ALLOWED if new in ("saved", "claimed"))
+
+
+def test_the_documented_table_has_these_states() -> None:
+    """What it says of each is what the code does."""
+    text = Path("docs/live_update.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| .* \| (yes|no) \| (yes|no) \|$", text, re.MULTILINE)
+    words = {True: "yes", False: "no"}
+    assert rows == [(name, words[one.loadable], words[one.seen]) for name, one in _claim.STATES.items()]
+    assert tuple(_claim.STATES) == STATES
+
+
+def test_only_a_guest_that_ran_is_acknowledged() -> None:
+    assert [old for old, new in sorted(ALLOWED) if new == "acknowledged"] == ["running"]
+    assert [name for name, one in _claim.STATES.items() if one.loadable] == ["saved", "claimed", "failed"]
 
 
 # state, claim's boot id is this one's, a QEMU of this name runs, cold start allowed -> action
@@ -73,11 +84,11 @@ TABLE = [
     ("failed", True, False, True, "keep"),
     ("failed", False, False, True, "keep"),
     ("failed", False, True, False, "conflict"),
-    ("needs-cold-start", True, False, False, "lost"),
-    ("needs-cold-start", False, False, True, "cold-start"),
-    ("needs-cold-start", True, True, True, "conflict"),
-    ("acknowledged", False, False, True, "nothing"),
-    ("acknowledged", True, True, True, "nothing"),
+    ("acknowledged", True, True, False, "adopt"),
+    ("acknowledged", True, False, True, "nothing"),
+    ("acknowledged", False, False, False, "lost"),
+    ("acknowledged", False, False, True, "cold-start"),
+    ("acknowledged", False, True, True, "conflict"),
 ]
 
 
@@ -98,7 +109,7 @@ def test_never_two_of_a_vm(state: str, same: bool, live: bool, cold: bool) -> No
         assert state in ("saved", "claimed")
     if action == "cold-start":
         assert cold
-        assert state in ("running", "needs-cold-start")
+        assert state in ("running", "acknowledged")
 
 
 @pytest.mark.parametrize(("same", "live"), list(itertools.product((True, False), (True, False))))

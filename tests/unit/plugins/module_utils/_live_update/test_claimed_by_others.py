@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import claim as _claim
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import resume, way_out
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import status as status_file
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import RefusedError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import KernelError, RefusedError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.guest import Guest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
 from tests.fake.linux.pf import FakePf
@@ -117,10 +119,32 @@ def way_out_of(node: FakeNode) -> None:
     assert way_out.forget(node.live, [])
 
 
-def test_a_result_that_cannot_be_read_shows_nobody_running(node: FakeNode, pf: FakePf) -> None:
+def test_the_claims_say_who_was_seen_to_run(node: FakeNode, pf: FakePf) -> None:
+    """A result that cannot be read changes nothing about that."""
     jump(node)
     assert resume.resume(node.live) == "done"
+    assert claim(node).state == "acknowledged"
     (Path(node.live.folder.path) / "result.json").write_text("{")
+    assert way_out.forget(node.live, [])
+
+
+def test_a_vm_that_runs_without_an_acknowledgement(node: FakeNode, pf: FakePf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not forgotten, and the next restore acknowledges it."""
+    jump(node)
+    original = _claim.store
+
+    def full(folder: str, one: _claim.Claim) -> _claim.Claim:
+        if one.state == "acknowledged":
+            raise KernelError("write", folder, errno.ENOSPC)
+        return original(folder, one)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_claim, "store", full)
+        assert resume.resume(node.live) == "done"
+    assert (claim(node).state, live(node).status) == ("running", "running")
+    assert "VM web1 runs, which its claim does not have" in " ".join(node.log)
     with pytest.raises(RefusedError, match="were not seen to run"):
         way_out.forget(node.live, [])
-    assert way_out.forget(node.live, ["web1"])
+    assert way_out.restore(node.live, []) == "done"
+    assert claim(node).state == "acknowledged"
+    assert way_out.forget(node.live, [])

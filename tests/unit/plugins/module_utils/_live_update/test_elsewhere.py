@@ -224,7 +224,7 @@ def test_an_old_state_is_not_loaded_by_itself(disked: FakeNode, seconds: float, 
     jump(disked)
     later(disked, seconds)
     assert resume.resume(disked.live) == ("done" if comes_back else "failed")
-    assert claim(disked).state == ("running" if comes_back else "saved")
+    assert claim(disked).state == ("acknowledged" if comes_back else "saved")
     assert (disked.live_vm("web1") is not None) == comes_back
     if not comes_back:
         assert "restore_within is 900 s" in str(result(disked)["vms"][0]["error"])
@@ -247,7 +247,7 @@ def test_the_hook_decides_about_an_old_state(disked: FakeNode, agrees: bool) -> 
 
     object.__setattr__(disked.live, "run", asked)
     assert resume.resume(disked.live) == ("done" if agrees else "failed")
-    assert claim(disked).state == ("running" if agrees else "saved")
+    assert claim(disked).state == ("acknowledged" if agrees else "saved")
     assert phase(disked) == ("done" if agrees else "failed")
 
 

@@ -270,7 +270,7 @@ def test_resume_killed_when_the_guest_goes_on_never_restores_it_again(node: Fake
     assert node.live_vm("web1") is None
 
 
-@pytest.mark.parametrize(("cold_start", "state"), [(True, "running"), (False, "needs-cold-start")])
+@pytest.mark.parametrize(("cold_start", "state"), [(True, "acknowledged"), (False, "running")])
 def test_second_kexec_amid_resume_means_the_memory_is_gone(
     node: FakeNode, pf: FakePf, cold_start: bool, state: str
 ) -> None:

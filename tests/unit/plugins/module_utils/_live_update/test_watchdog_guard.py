@@ -119,7 +119,7 @@ def test_the_resume_feeds_it_and_stops_it_before_a_guest_runs(
 
     monkeypatch.setattr(_claim, "store", store)
     assert resume.resume(node.live) == "done"
-    assert seen == {"claimed": False, "running": True}
+    assert seen == {"claimed": False, "running": True, "acknowledged": True}
     assert dog.timeouts == [3, 3]
 
 

@@ -105,7 +105,7 @@ def test_a_start_that_is_refused_later_is_no_proof(node: FakeNode, pf: FakePf) -
     assert manifest is not None
     with pytest.raises(QmpError):
         node.qemu.restore(manifest.vms[0], node.live.folder.state("web1"), {}, False, lambda: None)
-    assert claim(node).state == "running"
+    assert claim(node).state == "acknowledged"
 
 
 @pytest.mark.parametrize("text", ["$HOME", "a$5b", "${x}", "$$", "100$"])
