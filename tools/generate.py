@@ -73,14 +73,9 @@ REGIONS: dict[str, Callable[[int], list[str]]] = {
     "vf device fields": lambda _indent: fields(VF_DEVICE),
     "pf settings fields": lambda _indent: fields(PF_SETTINGS),
     "vf options": lambda _indent: options((*VF_PROPERTIES, *VF_DEVICE)),
-    "pf options": lambda _indent: options(PF_SETTINGS),
     "vf docs of sriov-pf": lambda indent: documentation((*VF_PROPERTIES, *VF_DEVICE), "pfs[].vfs[].", "", indent),
     "pf docs of sriov-pf": lambda indent: documentation(PF_SETTINGS, "", "pfs[].", indent),
     "vf docs of sriov-vf": lambda indent: documentation((*VF_PROPERTIES, *VF_DEVICE), "", "", indent),
-    "vf specs of the role": lambda indent: documentation(
-        (*VF_PROPERTIES, *VF_DEVICE), "sriov_pfs[].vfs[].", "", indent, full=False
-    ),
-    "pf specs of the role": lambda indent: documentation(PF_SETTINGS, "", "sriov_pfs[].", indent, full=False),
     "properties": lambda _indent: table(),
     "kernel interfaces": interfaces,
     "table of kernel interfaces": lambda _indent: interface_table(),
@@ -91,7 +86,6 @@ FILES = (
     "plugins/module_utils/_model/settings.py", "plugins/module_utils/_ansible/sriov_module.py",
     "plugins/modules/sriov_pf.py", "plugins/doc_fragments/_declared_pfs.py",
     "plugins/modules/sriov_vf.py", "plugins/modules/sriov_info.py",
-    "roles/sriov/meta/argument_specs.yml",
     "docs/declaring_vfs.md",
 )  # fmt: skip
 

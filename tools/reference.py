@@ -109,14 +109,14 @@ MORE = {
 """Further paragraphs on a property in the modules' documentation."""
 
 
-def documentation(rows: Iterable[Property], vf: str, pf: str, indent: int, *, full: bool = True) -> list[str]:
-    """Options as YAML, for modules and the role.
+def documentation(rows: Iterable[Property], vf: str, pf: str, indent: int) -> list[str]:
+    """Options as YAML, for modules.
 
     ``vf`` and ``pf`` stand before names of options that the text refers to.
     """
     lines: list[str] = []
     for row in rows:
-        paragraphs = [row.doc, *(MORE.get(row.name) or MORE.get(f"{row.of} {row.name}", ()) if full else ())]
+        paragraphs = [row.doc, *(MORE.get(row.name) or MORE.get(f"{row.of} {row.name}", ()))]
         texts = [text.format(vf=vf, pf=pf) if "{" in text else text for text in paragraphs]
         lines.append(f"{row.name}:")
         lines += _description(texts, indent)

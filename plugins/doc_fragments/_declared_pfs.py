@@ -15,9 +15,11 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   pfs:
-    description: The PFs to declare. PFs that are not named are left alone.
+    description:
+      - The PFs to declare, each a mapping. PFs that are not named are left alone.
+      - All mistakes are named at once, each with its place in the list.
     type: list
-    elements: dict
+    elements: raw
     required: true
     suboptions:
       pf:

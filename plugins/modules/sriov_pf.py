@@ -187,7 +187,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs impor
 def main(sysfs: Sysfs | None = None, run: process.Run = process.run) -> None:
     module = AnsibleModule(
         argument_spec={
-            "pfs": {"type": "list", "elements": "dict", "required": True, "options": sriov_module.PF_OPTIONS},
+            "pfs": sriov_module.PFS_OPTION,
             **sriov_module.ALLOW_OPTIONS,
         },
         supports_check_mode=True,

@@ -225,16 +225,16 @@ failed_pfs:
   sample: {}
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._ansible import sriov_module, vf_module
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._ansible.checked_module import CheckedModule
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._ansible.module import finish
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import process
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 
 
 def main(sysfs: Sysfs | None = None, run: process.Run = process.run) -> None:
-    module = AnsibleModule(
+    module = CheckedModule(
+        check=vf_module.validated,
         argument_spec={
             "pf": {"type": "raw", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

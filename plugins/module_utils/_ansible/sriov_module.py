@@ -35,18 +35,11 @@ VF_OPTIONS: dict[str, Any] = {
     "mtu": {"type": "int"},
     # END GENERATED
 }
-PF_OPTIONS: dict[str, Any] = {
-    "pf": {"type": "raw", "required": True},
-    "hardware_vfs": {"type": "str"},
-    "present_vfs": {"type": "raw"},
-    "drivers_autoprobe": {"type": "bool"},
-    # BEGIN GENERATED pf options: `make generate` writes it from property_table.py
-    "eswitch_mode": {"type": "str", "choices": ["legacy", "switchdev"]},
-    "mtu": {"type": "int"},
-    # END GENERATED
-    "vfs": {"type": "list", "elements": "dict", "options": VF_OPTIONS},
-    "allow_disruptive": {"type": "bool"},
-}
+PFS_OPTION: dict[str, Any] = {"type": "list", "elements": "raw", "required": True}
+"""The PFs, checked by the document's validation.
+
+Ansible names the first mistake alone, and not its place.
+"""
 ALLOW_OPTIONS: dict[str, Any] = {
     "force": {"type": "bool", "default": False},
     "allow_disruptive": {"type": "bool", "default": False},

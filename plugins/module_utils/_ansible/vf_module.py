@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from .._document import vf_request
+from .._document.document import HostDocument
 from .._model.vf_ids import describe
 from .._system.process import Run
 from .._system.sysfs import Sysfs
@@ -15,9 +17,13 @@ from .module import Module
 from .sriov_module import ALLOW_OPTIONS, converged
 
 
+def validated(arguments: Mapping[str, Any]) -> HostDocument:
+    """The document in the module's arguments; raises `BadInputError`."""
+    return vf_request.validate({key: value for key, value in arguments.items() if key not in ALLOW_OPTIONS})
+
+
 def change(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
     """Result of `sriov_vf`, the same in check mode, less the times."""
-    document = vf_request.validate({key: value for key, value in module.params.items() if key not in ALLOW_OPTIONS})
-    report = converged(module, sysfs, run, document)
+    report = converged(module, sysfs, run, validated(module.params))
     present = {plan.current.address: describe(plan.goal.target.present) for plan in report.plan.plans}
     return {**report.to_dict(), "present_vfs": present}

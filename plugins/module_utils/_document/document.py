@@ -16,8 +16,9 @@ from .._model import settings as _settings
 from .._model import vf_ids
 from .._model.errors import BadInputError
 from .._model.settings import PfSettings
+from .._model.values import flag, shown, whole
 from .id_sets import Ids, ids_of, ids_text
-from .shape import items, mapping
+from .shape import Mistakes, items, mapping, pf_name
 
 if TYPE_CHECKING:
     from .selector import PfName
@@ -82,60 +83,69 @@ class HostDocument(NamedTuple):
 def validate(data: object) -> HostDocument:
     """The host document in ``data``, a mapping from JSON or YAML.
 
-    Keys with the value null count as omitted. Raises `BadInputError` naming the key's path, the value and the fix.
+    Keys with the value null count as omitted. Raises `BadInputError` with all mistakes, each naming the key's path, the
+    value and the fix.
     """
-    host = mapping(data, "host document", _HOST_KEYS)
+    mistakes = Mistakes()
+    host = mapping(data, "host document", _HOST_KEYS, mistakes)
     schema = host.get("schema", SCHEMA)
     if isinstance(schema, bool) or schema != SCHEMA:
-        raise BadInputError(f"host document.schema: {schema!r} is not {SCHEMA}, the only one that this version knows")
+        mistakes.add(f"host document.schema: {shown(schema)} is not {SCHEMA}, the only one that this version knows")
     if "pfs" not in host:
-        raise BadInputError("host document: the key 'pfs' is missing; write {\"pfs\": []} to declare none")
-    return HostDocument(tuple(_pf(item, f"pfs[{index}]") for index, item in enumerate(items(host["pfs"], "pfs"))))
+        mistakes.add("host document: the key 'pfs' is missing; write {\"pfs\": []} to declare none")
+    pfs = []
+    with mistakes:
+        for index, item in enumerate(items(host.get("pfs", []), "pfs")):
+            with mistakes:
+                pfs.append(_pf(item, f"pfs[{index}]", mistakes))
+    mistakes.raise_found()
+    return HostDocument(tuple(pfs))
 
 
-def _pf(data: object, where: str) -> PfSpec:
-    pf = mapping(data, where, _PF_KEYS)
-    name = _name(pf.get("pf"), f"{where}.pf")
-    autoprobe = pf.get("drivers_autoprobe")
-    if not isinstance(autoprobe, (bool, type(None))):
-        raise BadInputError(f"{where}.drivers_autoprobe: {autoprobe!r} is not true or false")
-    vfs = _vfs(items(pf.get("vfs", []), f"{where}.vfs"), name, where)
-    present = ids_of(pf["present_vfs"], f"{where}.present_vfs") if "present_vfs" in pf else None
-    disruptive = pf.get("allow_disruptive", False)
-    if not isinstance(disruptive, bool):
-        raise BadInputError(f"{where}.allow_disruptive: {disruptive!r} is not true or false")
-    number, settings = _hardware(pf.get("hardware_vfs"), where), _pf_settings(pf, where)
-    return PfSpec(name, number, present, autoprobe, vfs, disruptive, settings=settings)
+def _pf(data: object, where: str, mistakes: Mistakes) -> PfSpec:
+    """The spec of one PF, without what is among the mistakes."""
+    pf = mapping(data, where, _PF_KEYS, mistakes)
+    read = mistakes.read
+    name: PfName = ""
+    with mistakes:
+        name = _name(pf.get("pf"), f"{where}.pf")
+    return PfSpec(
+        name,
+        read(pf, "hardware_vfs", where, _hardware),
+        read(pf, "present_vfs", where, ids_of),
+        read(pf, "drivers_autoprobe", where, flag),
+        _vfs(read(pf, "vfs", where, items), name, where, mistakes),
+        read(pf, "allow_disruptive", where, flag) or False,
+        settings=_pf_settings(pf, where, mistakes),
+    )
 
 
 def _name(data: object, where: str) -> PfName:
-    if isinstance(data, str) and data.strip():
-        return data.strip()
+    if isinstance(data, str):
+        return pf_name(data, where)
     from . import selector
 
     return selector.validate(data, where)
 
 
-def _vfs(data: list[Any], pf: PfName, where: str) -> tuple[VfSpec, ...]:
+def _vfs(data: list[Any] | None, pf: PfName, where: str, mistakes: Mistakes) -> tuple[VfSpec, ...]:
     if not data:
         return ()
     from . import vf_spec
 
-    return vf_spec.validate(data, pf, where)
+    return vf_spec.validate(data, pf, where, mistakes)
 
 
-def _pf_settings(pf: Mapping[str, Any], where: str) -> PfSettings:
+def _pf_settings(pf: Mapping[str, Any], where: str, mistakes: Mistakes) -> PfSettings:
     if not pf.keys() & set(_settings.NAMES):
         return PfSettings()
     from . import property_values
 
-    return property_values.pf_settings(pf, where)
+    return property_values.pf_settings(pf, where, mistakes)
 
 
-def _hardware(value: object, where: str) -> int | str | None:
-    number = int(value) if isinstance(value, str) and value.isdecimal() and value.isascii() else value
-    if number is None or number == "max":
-        return None if number is None else "max"
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= vf_ids.MAX_VFS:
-        raise BadInputError(f"{where}.hardware_vfs: {value!r} is not a number from 0 on; write a number or 'max'")
+def _hardware(value: object, where: str) -> int | str:
+    number = "max" if value == "max" else whole(value)
+    if number is None or (isinstance(number, int) and not 0 <= number <= vf_ids.MAX_VFS):
+        raise BadInputError(f"{where}: {shown(value)} is not a number from 0 on; write a number or 'max'")
     return number

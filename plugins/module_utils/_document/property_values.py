@@ -22,49 +22,63 @@ from .id_sets import ALL
 
 if TYPE_CHECKING:
     from .id_sets import Ids
+    from .shape import Mistakes
 
 
-def pf_settings(data: Mapping[str, Any], where: str) -> PfSettings:
+def pf_settings(data: Mapping[str, Any], where: str, mistakes: Mistakes) -> PfSettings:
     """The PF settings among the keys of ``data``.
 
-    ``where`` is its place in the document. Raises `BadInputError` naming the key's path and the allowed values.
+    ``where`` is its place in the document. ``mistakes`` name the key's path and the allowed values.
     """
-    return PfSettings(**_checked(PF_SETTINGS, data, where))
+    return PfSettings(**_checked(PF_SETTINGS, data, where, mistakes))
 
 
-def vf_device(data: Mapping[str, Any], where: str) -> VfDevice:
+def vf_device(data: Mapping[str, Any], where: str, mistakes: Mistakes) -> VfDevice:
     """The settings of present VFs among ``data``, as in `pf_settings`."""
-    return VfDevice(**_checked(VF_DEVICE, data, where))
+    return VfDevice(**_checked(VF_DEVICE, data, where, mistakes))
 
 
-def vf_properties(data: Mapping[str, Any], where: str) -> VfProperties:
+def vf_properties(data: Mapping[str, Any], where: str, mistakes: Mistakes) -> VfProperties:
     """The properties of enabled VFs among ``data``, as in `pf_settings`.
 
     They must fit each other.
     """
-    values = _checked(VF_PROPERTIES, data, where)
+    values = _checked(VF_PROPERTIES, data, where, mistakes)
     for row in VF_PROPERTIES:
-        _check_others(row, values, f"{where}.{row.name}")
+        with mistakes:
+            _check_others(row, values, data, f"{where}.{row.name}")
     return VfProperties(**values)
 
 
-def _checked(rows: Iterable[Property], data: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _checked(rows: Iterable[Property], data: Mapping[str, Any], where: str, mistakes: Mistakes) -> dict[str, Any]:
     given = [row for row in rows if data.get(row.name) is not None]
-    return {row.name: row.kind.check(data[row.name], f"{where}.{row.name}") for row in given}
+    checked = {row.name: mistakes.read(data, row.name, where, row.kind.check) for row in given}
+    return {name: value for name, value in checked.items() if value is not None}
 
 
-def _check_others(row: Property, values: Mapping[str, Any], where: str) -> None:
+def _check_others(row: Property, values: Mapping[str, Any], data: Mapping[str, Any], where: str) -> None:
     """Check a property against the properties that it depends on.
+
+    ``data``: all that are given, of which ``values`` has those without mistakes.
 
     Raises `BadInputError` where the one that it needs is missing, or where it exceeds the one that limits it.
     """
     value, most = values.get(row.name), values.get(row.at_most)
-    if row.needs and value not in (None, row.default) and not values.get(row.needs):
+    if (
+        row.needs
+        and value not in (None, row.default)
+        and not (values.get(row.needs) or _wrong(row.needs, values, data))
+    ):
         kind = BY_NAME[row.needs].kind
         which = f" from 1 to {kind.high}" if isinstance(kind, Number) else ""
         raise BadInputError(f"{where}: {value} needs a {row.needs}{which} beside it")
     if most and (value or 0) > most:
         raise BadInputError(f"{where}: {value} is above {row.at_most} {most}")
+
+
+def _wrong(name: str, values: Mapping[str, Any], data: Mapping[str, Any]) -> bool:
+    """Whether a property is given with a mistake, which is named already."""
+    return data.get(name) is not None and name not in values
 
 
 def check_addresses(properties: VfProperties, ids: Ids, where: str) -> None:

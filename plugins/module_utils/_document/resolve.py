@@ -23,20 +23,26 @@ def resolve(
     """The document with PCI addresses, numbers and id sets.
 
     They replace names, selectors, ``max`` and ``all``. ``altnames`` gives the interface name behind alternative names.
-    Raises `BadInputError` for an unknown PF, one declared twice, more VFs than it has, ids that are not enabled, and
-    network properties for a PF without network interface.
+    Raises `BadInputError` with all mistakes: an unknown PF, one declared twice, more VFs than it has, ids that are not
+    enabled, and network properties for a PF without network interface.
     """
     resolved: list[PfSpec] = []
     seen: dict[str, PfName] = {}
+    mistakes: list[str] = []
     for spec in document.pfs:
-        for state in _meant(spec.pf, states, altnames or {}):
-            address = state.address
-            if address in seen:
-                raise BadInputError(
-                    f"PF {address} is declared twice, as '{seen[address]}' and '{spec.pf}'; keep one of them"
-                )
-            seen[address] = spec.pf
-            resolved.append(_resolve_pf(spec, state))
+        try:
+            for state in _meant(spec.pf, states, altnames or {}):
+                address = state.address
+                if address in seen:
+                    raise BadInputError(
+                        f"PF {address} is declared twice, as '{seen[address]}' and '{spec.pf}'; keep one of them"
+                    )
+                seen[address] = spec.pf
+                resolved.append(_resolve_pf(spec, state))
+        except BadInputError as error:
+            mistakes += error.mistakes
+    if mistakes:
+        raise BadInputError(*mistakes)
     return HostDocument(tuple(resolved))
 
 

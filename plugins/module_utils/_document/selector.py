@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Union
 
+from .._model import yaml_traps
 from .._model.errors import BadInputError
 from .._model.state import FACTS, PfState
+from .._model.values import flag, number, shown
 from . import shape
 
 KEYS = (*FACTS, "driver", "netdev", "index", "all")
@@ -28,6 +30,7 @@ PCI Code and ID Assignment Specification.
 
 NETWORK = "0x02"
 
+_FORMS = "it like '0000:3b:00.0', in quotes, or {driver: ice, index: 0}"
 _ID = r"(?:0x)?([0-9a-f]{4})"
 _CLASS = r"(?:0x)?([0-9a-f]{2}|[0-9a-f]{4}|[0-9a-f]{6})"
 
@@ -86,25 +89,29 @@ PfName = Union[str, Selector]
 def validate(data: object, where: str) -> PfName:
     """The name or the selector in ``data``.
 
-    Raises `BadInputError` naming the key's path, the value and the fix.
+    Raises `BadInputError` with all mistakes, each naming the key's path, the value and the fix.
     """
-    if isinstance(data, str) and data.strip():
-        return data.strip()
+    if isinstance(data, str):
+        return shape.pf_name(data, where)
+    if data is None:
+        raise BadInputError(f"{where} is missing; write {_FORMS}")
     if not isinstance(data, Mapping):
+        meant = yaml_traps.pci_address(data)
         raise BadInputError(
-            f"{where}: {data!r} is not a PCI address, an interface name or a selector; write it like '0000:3b:00.0', "
-            "in quotes, or {driver: ice, index: 0}"
-        )
-    given = shape.mapping(data, where, KEYS)
+            f"{where}: {yaml_traps.quoted(data, meant)}" if meant
+            else f"{where}: {shown(data)} is not a PCI address, an interface name or a selector; write {_FORMS}"
+        )  # fmt: skip
+    mistakes = shape.Mistakes()
+    given = shape.mapping(data, where, KEYS, mistakes)
+    mistakes.raise_found()
     if not given:
         raise BadInputError(f"{where}: a selector needs one of the keys {', '.join(KEYS)}")
-    index, every = given.pop("index", None), given.pop("all", False)
-    if not isinstance(every, bool):
-        raise BadInputError(f"{where}.all: {every!r} is not true or false")
+    found: dict[str, Any] = {name: mistakes.read(given, name, where, READERS[name]) for name in KEYS if name in given}
+    mistakes.raise_found()
+    index, every = found.pop("index", None), bool(found.pop("all", False))
     if every and index is not None:
         raise BadInputError(f"{where}: index is for one PF, all for several; keep one of them")
-    wanted = tuple((name, _fact(name, given[name], f"{where}.{name}")) for name in KEYS if name in given)
-    return Selector(wanted, None if index is None else _number(index, 0, f"{where}.index"), every)
+    return Selector(tuple(found.items()), index, every)
 
 
 def from_text(text: str) -> PfName:
@@ -121,40 +128,53 @@ def facts_of(names: Iterable[PfName]) -> frozenset[str]:
     return frozenset().union(*(name.facts for name in names if isinstance(name, Selector)))
 
 
-def _fact(name: str, value: object, where: str) -> str | int:
-    if name == "numa_node":
-        return _number(value, -1, where)
+def _text(value: object, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
-        hint = "; put quotes around hexadecimal digits" if isinstance(value, int) and name in FACTS else ""
-        raise BadInputError(f"{where}: {value!r} is not a text{hint}")
-    text = value.strip()
-    if name in ("driver", "netdev"):
-        return text
-    return _class(text, where) if name == "class" else _id(text, where)
+        hint = "; put quotes around hexadecimal digits" if isinstance(value, int) else ""
+        raise BadInputError(f"{where}: {shown(value)} is not a text{hint}")
+    return value.strip()
 
 
-def _id(text: str, where: str) -> str:
+def _name(value: object, where: str) -> str:
+    """The name of a driver or interface, or a glob."""
+    text = _text(value, where)
+    if not shape.is_interface_name(text):
+        raise BadInputError(f"{where}: {shown(value)} is no name: it has blanks, '/' or ':', or is too long")
+    return text
+
+
+def _id(value: object, where: str) -> str:
+    text = _text(value, where)
     found = re.fullmatch(_ID, text.lower())
     if not found:
-        raise BadInputError(f"{where}: '{text}' is not a PCI id; write four hexadecimal digits in quotes, like '8086'")
+        what = f"{shown(text)} is not a PCI id"
+        raise BadInputError(f"{where}: {what}; write four hexadecimal digits in quotes, like '8086'")
     return f"0x{found.group(1)}"
 
 
-def _class(text: str, where: str) -> str:
+def _class(value: object, where: str) -> str:
+    text = _text(value, where)
     found = re.fullmatch(_CLASS, CLASSES.get(text, text.lower()))
     if not found:
         raise BadInputError(
-            f"{where}: '{text}' is not a PCI class; write two, four or six hexadecimal digits in quotes, like '0200', "
-            f"or one of {', '.join(CLASSES)}"
+            f"{where}: {shown(text)} is not a PCI class; write two, four or six hexadecimal digits in quotes, like "
+            f"'0200', or one of {', '.join(CLASSES)}"
         )
     return f"0x{found.group(1)}"
 
 
-def _number(value: object, low: int, where: str) -> int:
-    number = int(value) if isinstance(value, str) and re.fullmatch(r"-?\d+", value, re.ASCII) else value
-    if isinstance(number, bool) or not isinstance(number, int) or number < low:
-        raise BadInputError(f"{where}: {value!r} is not a whole number from {low} on")
-    return number
+def _numa_node(value: object, where: str) -> int:
+    return number(value, -1, None, where)
+
+
+def _index(value: object, where: str) -> int:
+    return number(value, 0, None, where)
+
+
+READERS: dict[str, Callable[[object, str], Any]] = {
+    **dict.fromkeys(("vendor", "device", "subsystem_vendor", "subsystem_device"), _id),
+    "class": _class, "numa_node": _numa_node, "driver": _name, "netdev": _name, "index": _index, "all": flag,
+}  # fmt: skip
 
 
 def values(pf: PfState) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .._model.errors import BadInputError
+from .._model.values import shown
 from . import selector, shape
 from .document import HostDocument, PfSpec
 from .vf_spec import VF_KEYS, check_alike, vf_spec
@@ -23,17 +23,24 @@ WHERE = "sriov_vf"
 def validate(data: Mapping[str, object]) -> HostDocument:
     """The request as a document for its PF.
 
-    Null values count as omitted; ``state`` is `PRESENT` when omitted. Raises `BadInputError` naming the key, the value
-    and the fix.
+    Null values count as omitted; ``state`` is `PRESENT` when omitted. Raises `BadInputError` with all mistakes, each
+    naming the key, the value and the fix.
     """
-    given = shape.mapping(data, WHERE, _KEYS)
-    pf, state = selector.validate(given.pop("pf", None), f"{WHERE}.pf"), given.pop("state", PRESENT)
-    vf = vf_spec(given, WHERE)
-    if state == PRESENT:
+    mistakes = shape.Mistakes()
+    given = shape.mapping(data, WHERE, _KEYS, mistakes)
+    pf: selector.PfName = ""
+    with mistakes:
+        pf = selector.validate(given.pop("pf", None), f"{WHERE}.pf")
+    state = given.pop("state", PRESENT)
+    vf = vf_spec(given, WHERE, mistakes)
+    with mistakes:
         check_alike(pf, (vf,), WHERE)
-        return HostDocument((PfSpec(pf, vfs=(vf,), add_vfs=vf.ids),))
-    if state != ABSENT:
-        raise BadInputError(f"{WHERE}.state: {state!r} is not {PRESENT} or {ABSENT}")
-    if declared := sorted(set(vf.to_dict()) - {"ids"}):
-        raise BadInputError(f"{WHERE}.{declared[0]}: VFs that are to be absent take no {declared[0]}; leave it out")
-    return HostDocument((PfSpec(pf, remove_vfs=vf.ids),))
+    declared = vf.names()
+    if state not in (PRESENT, ABSENT):
+        mistakes.add(f"{WHERE}.state: {shown(state)} is not {PRESENT} or {ABSENT}")
+    elif state == ABSENT and declared:
+        what = ", ".join(declared)
+        mistakes.add(f"{WHERE}.{what}: VFs that are to be absent take no {what}; leave it out")
+    mistakes.raise_found()
+    spec = PfSpec(pf, vfs=(vf,), add_vfs=vf.ids) if state == PRESENT else PfSpec(pf, remove_vfs=vf.ids)
+    return HostDocument((spec,))

@@ -5,21 +5,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._model import properties as _properties
 from .._model import vf_device as _vf_device
-from .._model import vf_ids
 from .._model.errors import BadInputError
 from .._model.properties import VfProperties
+from .._model.values import shown
 from .._model.vf_device import VfDevice
 from .id_sets import Ids, ids_of, ids_text, resolve_ids
-from .shape import mapping
+from .owners import Owners
+from .shape import Mistakes, mapping
 
 if TYPE_CHECKING:
     from .selector import PfName
 
+_DRIVER = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,62}"
 VF_KEYS = ("ids", "driver", *_properties.NAMES, *_vf_device.NAMES)
 
 
@@ -46,42 +49,65 @@ class VfSpec(NamedTuple):
             addresses.check_ids(text, ids, f"{where}.{key}")
         return self._replace(ids=ids)
 
+    def names(self) -> list[str]:
+        """Names of the declared values."""
+        driver = [] if self.driver is None else ["driver"]
+        return [*driver, *self.properties.to_dict(), *self.device.to_dict()]
+
     def to_dict(self) -> dict[str, Any]:
         driver = {} if self.driver is None else {"driver": self.driver}
         return {"ids": ids_text(self.ids), **driver, **self.properties.to_dict(), **self.device.to_dict()}
 
 
-def validate(data: Iterable[object], pf: PfName, where: str) -> tuple[VfSpec, ...]:
+def validate(data: Iterable[object], pf: PfName, where: str, mistakes: Mistakes) -> tuple[VfSpec, ...]:
     """The list ``vfs`` of the spec of ``pf``.
 
-    Raises `BadInputError` naming the key's path, the value and the fix.
+    ``mistakes`` name the key's path, the value and the fix. Entries with any are left out.
     """
-    vfs = tuple(vf_spec(item, f"{where}.vfs[{index}]") for index, item in enumerate(data))
-    _check_overlap(vfs, where)
-    check_alike(pf, vfs, where)
-    return vfs
+    vfs: list[VfSpec] = []
+    owners = Owners()
+    for index, item in enumerate(data):
+        place = f"{where}.vfs[{index}]"
+        with mistakes:
+            vfs.append(vf_spec(item, place, mistakes))
+            mistakes.add(*owners.claim(index, vfs[-1].ids, vfs[-1].names(), place))
+    with mistakes:
+        check_alike(pf, tuple(vfs), where)
+    return tuple(vfs)
 
 
-def vf_spec(data: object, where: str) -> VfSpec:
-    """One entry of ``vfs``, or the same part of a `vf_request`."""
-    vf = mapping(data, where, VF_KEYS)
+def vf_spec(data: object, where: str, mistakes: Mistakes) -> VfSpec:
+    """One entry of ``vfs``, or the same part of a `vf_request`.
+
+    Raises `BadInputError` where its ids are wrong; other mistakes go to ``mistakes``.
+    """
+    vf = mapping(data, where, VF_KEYS, mistakes)
+    ids: Ids | None = None
     if "ids" not in vf:
-        raise BadInputError(f"{where}.ids is missing; write the VF ids that this is for, such as '0-3' or 'all'")
-    ids = ids_of(vf["ids"], f"{where}.ids")
-    driver = vf.get("driver")
-    if driver is not None and (not isinstance(driver, str) or not driver or "/" in driver or driver != driver.strip()):
-        raise BadInputError(f"{where}.driver: {driver!r} is not a driver's name; write 'vfio-pci' or 'default'")
-    return VfSpec(ids, driver, *_values(vf, ids, where))
+        mistakes.add(f"{where}.ids is missing; write the VF ids that this is for, such as '0-3' or 'all'")
+    else:
+        ids = mistakes.read(vf, "ids", where, ids_of)
+    driver = mistakes.read(vf, "driver", where, _driver)
+    return VfSpec(frozenset() if ids is None else ids, driver, *_values(vf, ids, where, mistakes))
 
 
-def _values(vf: Mapping[str, Any], ids: Ids, where: str) -> tuple[VfProperties, VfDevice]:
+def _driver(value: object, where: str) -> str:
+    """The name of a driver, part of paths and commands."""
+    good = isinstance(value, str) and re.fullmatch(_DRIVER, value, re.ASCII)
+    if not good:
+        raise BadInputError(f"{where}: {shown(value)} is not a driver's name; write 'vfio-pci' or 'default'")
+    return str(value)
+
+
+def _values(vf: Mapping[str, Any], ids: Ids | None, where: str, mistakes: Mistakes) -> tuple[VfProperties, VfDevice]:
     if not vf.keys() & {*_properties.NAMES, *_vf_device.NAMES}:
         return VfProperties(), VfDevice()
     from . import property_values
 
-    properties = property_values.vf_properties(vf, where)
-    property_values.check_addresses(properties, ids, where)
-    return properties, property_values.vf_device(vf, where)
+    properties = property_values.vf_properties(vf, where, mistakes)
+    with mistakes:
+        property_values.check_addresses(properties, ids or frozenset(), where)
+    return properties, property_values.vf_device(vf, where, mistakes)
 
 
 def check_alike(pf: PfName, vfs: tuple[VfSpec, ...], where: str) -> None:
@@ -104,22 +130,3 @@ def check_alike(pf: PfName, vfs: tuple[VfSpec, ...], where: str) -> None:
                 raise BadInputError(
                     f"{where}.pf.all: {name} {value} cannot be given to VFs of several PFs; name each PF{more}"
                 )
-
-
-def _check_overlap(vfs: tuple[VfSpec, ...], where: str) -> None:
-    """Refuse a key that is given twice for one id."""
-    for index, one in enumerate(vfs):
-        for other_index, other in enumerate(vfs[:index]):
-            keys = sorted((set(one.to_dict()) & set(other.to_dict())) - {"ids"})
-            both = _common(one.ids, other.ids)
-            if keys and both:
-                raise BadInputError(
-                    f"{where}.vfs[{index}].{keys[0]}: VF ids {both} have it from vfs[{other_index}] already; keep one"
-                )
-
-
-def _common(one: Ids, other: Ids) -> str:
-    """The ids in both, as text; `all` holds every id."""
-    if isinstance(one, str):
-        return ids_text(other) if isinstance(other, str) or other else ""
-    return vf_ids.compress(one) if isinstance(other, str) else vf_ids.compress(one & other)

@@ -219,8 +219,8 @@ def _resolved(sysfs: Sysfs, run: Run, document: HostDocument, states: Mapping[st
         refuse_these({pf.address: pf.blocked for pf in chosen if pf.blocked is not None})
         return resolve(document, states, known)
     except BadInputError:
-        if any(not isinstance(name, str) for name in names):
-            resolve(document, read_known(sysfs, FACTS), known)
+        selected = any(not isinstance(name, str) for name in names)
+        resolve(document, read_known(sysfs, FACTS) if selected else states, known)
         raise
 
 

@@ -12,7 +12,9 @@ import hashlib
 import re
 from collections.abc import Iterable
 
+from . import yaml_traps
 from .errors import BadInputError
+from .values import shown
 
 HASH = "hash"
 """The MAC address "hash": derived from PF address and VF id.
@@ -43,13 +45,15 @@ def validate(value: object, octets: int, where: str, *, hashed: bool = False) ->
         return text
     base = text[: -len(PLUS_ID)] if text.endswith(PLUS_ID) else text
     good = re.fullmatch(rf"[0-9a-f]{{2}}(:[0-9a-f]{{2}}){{{octets - 1}}}", base, re.ASCII)
+    if not good and (meant := yaml_traps.address(value, octets)):
+        raise BadInputError(f"{where}: {yaml_traps.quoted(value, meant)}")
     if not good or (octets == 6 and int(base[:2], 16) & 1):
         kind = "a unicast MAC address" if octets == 6 else f"a {_OCTETS[octets]}"
         example = ":".join(["02", *["00"] * (octets - 2), "01"])
         more = f", '{example}+id' or 'hash'" if hashed else f" or '{example}+id'"
-        raise BadInputError(f"{where}: {value!r} is not {kind}; write it like '{example}'{more}")
+        raise BadInputError(f"{where}: {shown(value)} is not {kind}; write it like '{example}'{more}")
     if base != text and not base.strip("0:"):
-        raise BadInputError(f"{where}: {value!r} starts from no address; give a base of your own, like '02:...'")
+        raise BadInputError(f"{where}: {shown(value)} starts from no address; give a base of your own, like '02:...'")
     return text
 
 

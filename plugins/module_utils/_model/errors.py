@@ -26,7 +26,18 @@ class SriovError(Exception):
 
 
 class BadInputError(SriovError):
-    """Wrong input, detected before any write: names thing, value and fix."""
+    """Wrong input, detected before any write: names thing, value and fix.
+
+    ``mistakes``: each by itself; a message has the first `MOST_MISTAKES` of them, one a line.
+    """
+
+    MOST_MISTAKES = 50
+
+    def __init__(self, *mistakes: str) -> None:
+        more = len(mistakes) - self.MOST_MISTAKES
+        lines = [f"- {one}" for one in mistakes[: self.MOST_MISTAKES]] + ([f"- and {more} more"] if more > 0 else [])
+        super().__init__(mistakes[0] if len(mistakes) == 1 else "\n".join([f"{len(mistakes)} mistakes:", *lines]))
+        self.mistakes = mistakes
 
 
 class RefusedError(SriovError):

@@ -12,6 +12,7 @@ from typing import Any, Callable, NamedTuple
 from . import addresses
 from .errors import BadInputError
 from .link import ETHER, INFINIBAND
+from .values import flag, number, shown
 
 ENABLED, PRESENT, PF = "enabled VFs", "present VFs", "PF"
 """The owner of a property.
@@ -47,9 +48,7 @@ class Flag(Kind):
     """True or false; ``on`` and ``off`` in commands."""
 
     def check(self, value: object, where: str) -> bool:
-        if not isinstance(value, bool):
-            raise BadInputError(f"{where}: {value!r} is not true or false")
-        return value
+        return flag(value, where)
 
     def word(self, value: object) -> str:
         return "on" if value else "off"
@@ -69,8 +68,8 @@ class Choice(Kind):
     choices: tuple[str, ...]
 
     def check(self, value: object, where: str) -> str:
-        if value not in self.choices:
-            raise BadInputError(f"{where}: {value!r} is not one of {', '.join(self.choices)}")
+        if not isinstance(value, str) or value not in self.choices:
+            raise BadInputError(f"{where}: {shown(value)} is not one of {', '.join(self.choices)}")
         return str(value)
 
     def read(self, shown: object) -> str | None:
@@ -88,9 +87,7 @@ class Number(Kind):
     high: int
 
     def check(self, value: object, where: str) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not self.low <= value <= self.high:
-            raise BadInputError(f"{where}: {value!r} is not a whole number from {self.low} to {self.high}")
-        return value
+        return number(value, self.low, self.high, where)
 
     def read(self, shown: Any) -> int | None:  # noqa: ANN401 - JSON
         return int(shown)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Union
 
 from .errors import BadInputError
+from .values import cut, shown
 
 MAX_VFS = 65535
 """The largest TotalVFs, a 16 bit register.
@@ -28,7 +29,10 @@ kernfs cuts a write at a page, perhaps inside a number (fs/kernfs/file.c, atomic
 
 IdsInput = Union[str, int, Sequence[Union[int, str]]]
 
-_PART = r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?"
+_PART = r"\s*(\d{1,19})\s*(?:-\s*(\d{1,19})\s*)?"
+
+_MOST_NAMED = 4 * MAX_VFS
+"""Ids that one list may name, repeated ones too."""
 
 
 def parse(ids: IdsInput, total: int, what: str = "VF ids") -> frozenset[int]:
@@ -37,7 +41,15 @@ def parse(ids: IdsInput, total: int, what: str = "VF ids") -> frozenset[int]:
     ``ids``: ``"0-3,200"``, a list of numbers or such texts, ``all`` (ids below ``total``) or ``none``. Raises
     `BadInputError`, naming ``what``, for anything else and for an id that is not below ``total``.
     """
-    return below(frozenset(number for part in _parts(ids, what) for number in _range(part, total, what)), total, what)
+    found: set[int] = set()
+    named = 0
+    for part in _parts(ids, what):
+        some = _range(part, total, what)
+        named += len(some)
+        if named > _MOST_NAMED:
+            raise BadInputError(f"{what}: the list names more than {_MOST_NAMED} ids; name each of them once")
+        found.update(some)
+    return below(frozenset(found), total, what)
 
 
 def below(ids: frozenset[int], total: int, what: str) -> frozenset[int]:
@@ -45,7 +57,9 @@ def below(ids: frozenset[int], total: int, what: str) -> frozenset[int]:
     outside = [number for number in ids if number >= total]
     if outside:
         highest = f"the highest one is {total - 1}" if total else "there are none"
-        raise BadInputError(f"{what}: {compress(outside)} is out of range: {highest}; use lower ids or enable more VFs")
+        raise BadInputError(
+            f"{what}: {cut(compress(outside))} is out of range: {highest}; use lower ids or enable more VFs"
+        )
     return ids
 
 
@@ -80,16 +94,16 @@ def chunks(ids: Iterable[int], limit: int = WRITE_LIMIT) -> list[frozenset[int]]
 def _parts(ids: IdsInput, what: str) -> list[str]:
     """The comma-separated pieces of any accepted input."""
     if isinstance(ids, bool) or not isinstance(ids, (str, int, list, tuple, set, frozenset)):
-        raise BadInputError(f"{what}: {ids!r} is not a list of VF ids; write '0-3,200', a list, 'all' or 'none'")
+        raise BadInputError(f"{what}: {shown(ids)} is not a list of VF ids; write '0-3,200', a list, 'all' or 'none'")
     if isinstance(ids, (str, int)):
-        text = str(ids).strip()
+        text = ids.strip() if isinstance(ids, str) else _number(ids, what)
         return [] if text == "none" else text.split(",")
     return [part for item in ids for part in (item.split(",") if isinstance(item, str) else [_number(item, what)])]
 
 
 def _number(item: object, what: str) -> str:
-    if isinstance(item, bool) or not isinstance(item, int):
-        raise BadInputError(f"{what}: {item!r} is not a VF id; use whole numbers from 0 on")
+    if isinstance(item, bool) or not isinstance(item, int) or abs(item) >= 10**18:
+        raise BadInputError(f"{what}: {shown(item)} is not a VF id; use whole numbers from 0 on")
     return str(item)
 
 
@@ -99,7 +113,9 @@ def _range(part: str, total: int, what: str) -> range:
         return range(total)
     match = re.fullmatch(_PART, part, re.ASCII)
     if not match:
-        raise BadInputError(f"{what}: '{part}' is not a VF id or a range; write '0-3,200', a list, 'all' or 'none'")
+        raise BadInputError(
+            f"{what}: {shown(part)} is not a VF id or a range; write '0-3,200', a list, 'all' or 'none'"
+        )
     first = int(match.group(1))
     last = int(match.group(2) or first)
     if last < first:

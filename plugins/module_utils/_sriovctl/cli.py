@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from .._model.deadlines import BOOT_WAIT_S
 from .._model.errors import BadInputError, RefusedError, SriovError
 from .._model.paths import HOST_DOCUMENT
+from .invocation import BAD_INPUT, FAILED, REFUSED
 from .output import remark
 
-FAILED, BAD_INPUT, REFUSED = 1, 2, 3
 EXITS = """exit status:
   0  done, or there is nothing to do
   1  the kernel or a program failed; PFs that failed were taken back to their previous state;
@@ -51,7 +51,16 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     program.add_argument("--root", default="/", metavar="DIR", help="act on the tree below DIR instead of this host")
     commands = program.add_subparsers(metavar="COMMAND", required=True)
-    for add in (_add_status, _add_plan, _add_apply, _add_metrics, _add_export, _add_resume, _add_live_update):
+    for add in (
+        _add_status,
+        _add_check,
+        _add_plan,
+        _add_apply,
+        _add_metrics,
+        _add_export,
+        _add_resume,
+        _add_live_update,
+    ):
         add(commands)
     return program
 
@@ -79,6 +88,17 @@ def _add_status(commands: _Commands[argparse.ArgumentParser]) -> None:
         "pf", nargs="*",
         help="only these, with VFs: PCI address, network interface, or a selector such as driver=ice,all=true",
     )  # fmt: skip
+
+
+def _add_check(commands: _Commands[argparse.ArgumentParser]) -> None:
+    def handler(arguments: argparse.Namespace) -> int:
+        from . import check_command
+
+        return check_command.check(arguments)
+
+    text = "show all mistakes in a host document; needs no host"
+    command = _command(commands, "check", handler, text, json=True)
+    command.add_argument("file", help="host document, JSON or YAML, or a file of variables with sriov_pfs; - for stdin")
 
 
 def _add_plan(commands: _Commands[argparse.ArgumentParser]) -> None:

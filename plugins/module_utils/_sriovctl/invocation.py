@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .._document.document import HostDocument, validate
 from .._model.errors import BadInputError
 from .._model.paths import HOST_DOCUMENT
+from .._model.values import printable
 from .._system import process
 from .._system.process import Run
 from .._system.sysfs import Sysfs
@@ -21,6 +22,9 @@ from .output import answer
 
 if TYPE_CHECKING:
     from .._document.selector import PfName
+
+FAILED, BAD_INPUT, REFUSED = 1, 2, 3
+"""Exit statuses, see `cli.EXITS`."""
 
 
 def machine(arguments: argparse.Namespace) -> tuple[Sysfs, Run]:
@@ -38,16 +42,26 @@ def read_document(sysfs: Sysfs, file: str | None) -> HostDocument:
     ``file`` is a path of this machine, the default one is below the root. Raises `BadInputError` for a file that cannot
     be read and for what is no host document.
     """
+    from .._document import text
+
     path = file or sysfs.real(HOST_DOCUMENT)
+    return validate(text.from_json(text_of(path), path))
+
+
+def text_of(path: str) -> str:
+    """The text of a file, of stdin for ``-``.
+
+    Raises `BadInputError` for one that cannot be read, and for what is no UTF-8.
+    """
     try:
         if path == "-":
-            return validate(json.load(sys.stdin))
+            return sys.stdin.read()
         with open(path, encoding="utf-8") as stream:
-            return validate(json.load(stream))
+            return stream.read()
     except OSError as error:
         raise BadInputError(f"cannot read the host document {path}: {error.strerror}") from error
     except ValueError as error:
-        raise BadInputError(f"{path} is not JSON: {error}") from error
+        raise BadInputError(f"cannot read the host document {path}: {printable(str(error))}") from error
 
 
 def declared(sysfs: Sysfs) -> tuple[HostDocument | None, str | None]:

@@ -18,6 +18,8 @@ import yaml
 from ansible.module_utils.common.arg_spec import ModuleArgumentSpecValidator
 
 from ansible_collections.kvmfleet.sriov.plugins.filter.convert import FilterModule
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import document
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
 from tests.fake.linux.host import FakeHost
 from tests.fake.tools.controller import Controller
 
@@ -52,7 +54,7 @@ class Caught(Exception):  # noqa: N818 - a way out of a module's main, not an er
 
 
 def catch(**values: object) -> None:
-    raise Caught({key: value for key, value in values.items() if key != "supports_check_mode"})
+    raise Caught({key: value for key, value in values.items() if key not in ("supports_check_mode", "check")})
 
 
 def spec_of(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
@@ -67,7 +69,7 @@ def spec_of(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             option.pop("description")
             option["choices"] = list(option.get("choices", ())) or None
         return {"argument_spec": options}
-    monkeypatch.setattr(module, "AnsibleModule", catch)
+    monkeypatch.setattr(module, "CheckedModule" if hasattr(module, "CheckedModule") else "AnsibleModule", catch)
     with pytest.raises(Caught) as caught:
         module.main()
     return dict(caught.value.args[0])
@@ -88,6 +90,8 @@ def test_examples_fit_the_argument_spec(name: str, monkeypatch: pytest.MonkeyPat
     for module, arguments in calls(examples(name)):
         rendered = {option: _rendered(value, kinds.get(option)) for option, value in arguments.items()}
         assert module != name or validator.validate(rendered).error_messages == []
+        if module == "sriov_pf":
+            document.validate({"pfs": arguments["pfs"]})
 
 
 def _rendered(value: Any, kind: str | None) -> Any:  # noqa: ANN401 - any argument
@@ -98,8 +102,9 @@ def _rendered(value: Any, kind: str | None) -> Any:  # noqa: ANN401 - any argume
 @pytest.mark.parametrize(
     "pf", [{"pf": "eth0", "hardware_vf": 1}, {"vfs": []}, {"pf": "eth0", "vfs": [{"ids": 1, "vlan": "x"}]}]
 )
-def test_a_wrong_example_would_be_noticed(pf: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert ModuleArgumentSpecValidator(**spec_of("sriov_pf", monkeypatch)).validate({"pfs": [pf]}).error_messages
+def test_a_wrong_example_would_be_noticed(pf: dict[str, Any]) -> None:
+    with pytest.raises(BadInputError):
+        document.validate({"pfs": [pf]})
 
 
 def test_every_converter_is_documented() -> None:

@@ -79,9 +79,9 @@ BAD: list[object] = [
     {"schema": True, "pfs": []}, {"pfs": [{}]},
     {"pfs": [{"pf": ""}]}, {"pfs": [{"pf": {}}]}, {"pfs": [{"pf": {"vendr": "8086"}}]},
     {"pfs": [{"pf": PF, "hardware_vfs": "many"}]}, {"pfs": [{"pf": PF, "hardware_vfs": -1}]},
-    {"pfs": [{"pf": PF, "drivers_autoprobe": "no"}]}, {"pfs": [{"pf": PF, "eswitch_mode": "none"}]},
+    {"pfs": [{"pf": PF, "drivers_autoprobe": "never"}]}, {"pfs": [{"pf": PF, "eswitch_mode": "none"}]},
     {"pfs": [{"pf": PF, "mtu": 67}]}, {"pfs": [{"pf": PF, "vfs": {}}]}, {"pfs": [{"pf": PF, "vfs": [{"vlan": 1}]}]},
-    vf(vlan=4095), vf(vlan="100"), vf(vlan=True), vf(qos=8), vf(vlan_proto="802.1x"), vf(spoofchk="on"), vf(trust=1),
+    vf(vlan=4095), vf(vlan="1e2"), vf(vlan=True), vf(qos=8), vf(vlan_proto="802.1x"), vf(spoofchk="up"), vf(trust=2),
     vf(link_state="up"), vf(max_tx_rate=-1), vf(mac="03:00:00:00:00:01"), vf(mac="02:00:00:00:00"), vf(mac=7),
     vf(node_guid="02:00:00:00:00:01"), vf(node_guid="hash"), vf(msix_vectors=0), vf(msix_vectors=2049), vf(mtu=65536),
     vf(driver=""), vf(color="red"),
@@ -92,4 +92,17 @@ BAD: list[object] = [
 def test_both_refuse(document: object) -> None:
     with pytest.raises(BadInputError):
         validate(document)
+    assert not accepts(document)
+
+
+TEXTS = [vf(vlan="100"), vf(spoofchk="on"), vf(trust=1), {"pfs": [{"pf": PF, "drivers_autoprobe": "no"}]}]
+"""Values as Ansible's templates give them.
+
+The schema is for editors, and asks for the type itself.
+"""
+
+
+@pytest.mark.parametrize("document", TEXTS, ids=str)
+def test_texts_of_templates_are_taken(document: object) -> None:
+    validate(document)
     assert not accepts(document)

@@ -428,3 +428,17 @@ def test_notes_that_ask_for_an_action_are_warnings(
         assert [warned.pop()] == [note for note in again["notes"] if "did not come to its end" in note]
     run(host, capsys, **declared)
     assert warned == []
+
+
+def test_all_mistakes_are_named_as_in_documents(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    host = make(tmp_path)
+    pfs = [{"pf": IGB, "vfs": [{"ids": "0-1", "6": None, "vlna": 3}]}, {"pf": "eth0", "hardware_vf": 1}, "eth1"]
+    result = run(host, capsys, pfs=pfs)
+    assert (result["kind"], host.sysfs.writes) == ("BadInputError", [])
+    assert [line[:43] for line in result["msg"].splitlines()] == [
+        "4 mistakes:",
+        "- pfs[0].vfs[0].ids: YAML has cut a list at",
+        "- pfs[0].vfs[0].vlna: unknown key; did you ",
+        "- pfs[1].hardware_vf: unknown key; did you ",
+        "- pfs[2]: 'eth1' is not a mapping with the ",
+    ]

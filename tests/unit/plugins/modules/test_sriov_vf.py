@@ -300,3 +300,23 @@ def test_takes_the_same_specs_as_the_document() -> None:
     for name in set(inside) - {"ids", "driver"}:
         text = json.dumps(inside[name]).replace("O(pfs[].vfs[].", "O(")
         assert json.dumps(alone[name]) == text
+
+
+def test_all_mistakes_in_arguments_are_named_as_in_documents(tmp_path: Path, call: Call) -> None:
+    """Also those that Ansible's own check, which names one alone, finds first."""
+    result = call(make(tmp_path, "stock"), pf="eth0", ids="x", vlna=3, mac=41135085296, vlan="many")
+    assert (result["failed"], result["kind"]) == (True, "BadInputError")
+    assert result["msg"].splitlines() == [
+        "4 mistakes:",
+        "- sriov_vf.vlna: unknown key; did you mean 'vlan'?",
+        "- sriov_vf.ids: 'x' is not a VF id or a range; write '0-3,200', a list, 'all' or 'none'",
+        "- sriov_vf.mac: 41135085296 is what YAML makes of 52:54:00:12:34:56 without quotes; write '52:54:00:12:34:56' "
+        "in quotes",
+        "- sriov_vf.vlan: 'many' is not a whole number from 0 to 4094",
+    ]
+
+
+def test_ansible_names_what_only_ansible_refuses(tmp_path: Path, call: Call) -> None:
+    result = call(make(tmp_path, "stock"), pf="eth0", ids=1, force="perhaps")
+    assert "force" in result["msg"]
+    assert "perhaps" in result["msg"]

@@ -158,6 +158,7 @@ NEEDED = {
     "_model.paths",
     "_model.settings",
     "_model.state",
+    "_model.values",
     "_model.vf_ids",
     "_plan.derive",
     "_plan.goal",
@@ -175,7 +176,7 @@ NEEDED = {
 }  # fmt: skip
 OF_VFS = {
     "_model.drivers", "_model.eswitch", "_plan.derive_vfs", "_model.properties", "_model.vf_device",
-    "_document.vf_spec",
+    "_document.owners", "_document.vf_spec",
 }  # fmt: skip
 """For `DOCUMENTS['drivers']`."""
 

@@ -142,8 +142,21 @@ def test_host_without_pfs() -> None:
 
 # what is given, words of the message
 BAD: list[tuple[Any, str]] = [
-    (None, "pf: None is not a PCI address, an interface name or a selector; write it like '0000:3b:00.0', in quotes"),
-    (10800.0, "pf: 10800.0 is not a PCI address"),
+    (None, "pf is missing; write it like '0000:3b:00.0', in quotes"),
+    (180.0, "pf: 180.0 is what YAML makes of 0000:03:00.0 without quotes; write '0000:03:00.0' in quotes"),
+    (190.3, "pf: 190.3 is what YAML makes of 0000:03:10.3 without quotes"),
+    (-1.5, "pf: -1.5 is not a PCI address, an interface name or a selector"),
+    ("./0000:04:00.0", "pf: './0000:04:00.0' is neither a PCI address like"),
+    ("eth 0", "pf: 'eth 0' is neither"),
+    ("e" * 128, "at most 127 bytes"),
+    ("\0", r"pf: '\x00' is neither"),
+    ("\udc80", r"pf: '\udc80' is neither"),
+    ({"driver": "../x"}, "pf.driver: '../x' is no name"),
+    ({"netdev": "a\nb"}, r"pf.netdev: 'a\nb' is no name"),
+    (
+        {"vendor": 1, "device": 2},
+        "2 mistakes:\n- pf.vendor: 1 is not a text; put quotes around hexadecimal digits\n- pf.dev",
+    ),
     ({}, "pf: a selector needs one of the keys vendor, device"),
     ({"vendor": None}, "pf: a selector needs one of the keys"),
     ({"vendr": "8086"}, "pf.vendr: unknown key; did you mean 'vendor'?"),
@@ -155,12 +168,12 @@ BAD: list[tuple[Any, str]] = [
     ({"class": "nic"}, "or one of network, ethernet, infiniband, nvme, display, coprocessor, accelerator"),
     ({"class": 2}, "pf.class: 2 is not a text; put quotes"),
     ({"driver": " "}, "pf.driver: ' ' is not a text"),
-    ({"netdev": True}, "pf.netdev: True is not a text"),
+    ({"netdev": True}, "pf.netdev: true is not a text"),
     ({"numa_node": -2}, "pf.numa_node: -2 is not a whole number from -1 on"),
-    ({"numa_node": True}, "pf.numa_node: True is not a whole number"),
+    ({"numa_node": True}, "pf.numa_node: true is not a whole number"),
     ({"index": -1}, "pf.index: -1 is not a whole number from 0 on"),
     ({"index": "first"}, "pf.index: 'first' is not a whole number"),
-    ({"driver": "ice", "all": "yes"}, "pf.all: 'yes' is not true or false"),
+    ({"driver": "ice", "all": "each"}, "pf.all: 'each' is not true or false"),
     ({"driver": "ice", "all": True, "index": 0}, "pf: index is for one PF, all for several; keep one of them"),
 ]
 

@@ -53,7 +53,7 @@ def test_validate(arguments: dict[str, Any], spec: PfSpec) -> None:
 
 # arguments, words of the message
 BAD: list[tuple[dict[str, Any], str]] = [
-    ({"ids": 1, "pf": None}, "sriov_vf.pf: None is not a PCI address, an interface name or a selector"),
+    ({"ids": 1, "pf": None}, "sriov_vf.pf is missing; write it like"),
     ({}, "sriov_vf.ids is missing"),
     ({"ids": "1-"}, "sriov_vf.ids: '1-' is not a VF id or a range"),
     ({"ids": 1, "state": "gone"}, "sriov_vf.state: 'gone' is not present or absent"),

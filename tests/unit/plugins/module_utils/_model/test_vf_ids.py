@@ -49,12 +49,17 @@ BAD: list[tuple[Any, int, str]] = [
     ("0", 0, "0 is out of range: there are none"),
     ("2,9-11", 8, "9-11 is out of range"),
     ("0-99999999999", 8, "99999999999 is out of range: no PF has more than 65535 VFs"),
-    (True, 8, "True is not a list of VF ids"),
+    (True, 8, "true is not a list of VF ids"),
     (1.5, 8, "1.5 is not a list of VF ids"),
-    (None, 8, "None is not a list of VF ids"),
-    ([True], 8, "True is not a VF id"),
+    (None, 8, "null is not a list of VF ids"),
+    ([True], 8, "true is not a VF id"),
     ([-1], 8, "'-1' is not a VF id"),
     ([1.5], 8, "1.5 is not a VF id"),
+    ("9" * 5000, 8, "9...' is not a VF id"),
+    ([10**5000], 8, "a value that is too long to show is not a VF id"),
+    (",".join(["0-65534"] * 5), 65535, "X: the list names more than 262140 ids; name each of them once"),
+    ("\x1b[2J", 8, r"X: '\x1b[2J' is not a VF id"),
+    (",".join(map(str, range(0, 9999, 2))), 1, "... is out of range: the highest one is 0"),
 ]
 
 

@@ -48,6 +48,26 @@ def update_status(host: FakeHost, **status: str) -> None:
     (folder / "status.json").write_text(json.dumps(status))
 
 
+def test_check_needs_no_host(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(invocation, "machine")
+    file = tmp_path / "host.yml"
+    file.write_text("sriov_pfs:\n- {pf: eth0, hardware_vf: 2, vfs: [{ids: 0, mac: 52:54:00:12:34:56}]}\n")
+    assert cli.main(["check", str(file)]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "sriovctl: 2 mistakes:",
+        "- pfs[0].hardware_vf: unknown key; did you mean 'hardware_vfs'?",
+        "- pfs[0].vfs[0].mac: 41135085296 is what YAML makes of 52:54:00:12:34:56 without quotes; write "
+        "'52:54:00:12:34:56' in quotes",
+    ]
+    assert cli.main(["check", str(file), "--json"]) == 2
+    assert len(json.loads(capsys.readouterr().out)["mistakes"]) == 2
+    file.write_text("pfs:\n- pf: eth0\n")
+    assert cli.main(["check", str(file)]) == 0
+    assert capsys.readouterr().out == "No mistakes; 1 PF declared. sriovctl plan compares it with a host.\n"
+
+
 def test_plan_then_apply_then_nothing(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     declare(host, SPEC)
     assert cli.main(["plan"]) == 0
