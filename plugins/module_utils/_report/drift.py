@@ -51,7 +51,7 @@ def read(sysfs: Sysfs, run: Run, document: HostDocument) -> Drift:
         plans = _planned(sysfs, run, document)
         return Drift(set(plans), plans)
     except BadInputError as error:
-        drift = Drift(problems=[str(error)])
+        drift = Drift(problems=list(error.mistakes))
     except SriovError:
         drift = Drift()
     for spec in document.pfs:
@@ -86,8 +86,7 @@ def _add(sysfs: Sysfs, run: Run, spec: PfSpec, drift: Drift) -> None:
 
 
 def _note(drift: Drift, error: BadInputError) -> None:
-    if str(error) not in drift.problems:
-        drift.problems.append(str(error))
+    drift.problems += [one for one in error.mistakes if one not in drift.problems]
 
 
 def _planned(sysfs: Sysfs, run: Run, document: HostDocument) -> dict[str, Plan]:
