@@ -149,6 +149,8 @@ options:
         kernel would wait for a person is refused.
       - C(panic), V(warn) (the default) or V(refuse) when the new kernel's command line would leave the host hanging
         after a panic.
+      - C(boot_default), V(refuse) (the default) or V(warn) when what the boot loader starts after a failure of the new
+        kernel is not known, was never seen to boot through the firmware, lacks a file, or waits for a person.
       - C(rollback), V(report) (the default), V(now) or V(window), what the role does with a host whose checks fail. But
         for V(report) a host is refused whose running kernel is not in C(/boot) any more.
       - C(watchdog), whether a watchdog of the hardware guards the jump. V(auto) (the default) arms one that the new

@@ -46,7 +46,9 @@ options:
       - Refused where the boot loader could not forget it, as GRUB on LVM, RAID, btrfs and ZFS.
     type: str
   allow_unproven:
-    description: Whether O(default) may be a kernel that was started by kexec alone, or that does not run.
+    description:
+      - Whether O(default) may be a kernel that was started by kexec alone, or that does not run. Its build counts as
+        one that has booted from then on.
     type: bool
     default: false
   after_update:

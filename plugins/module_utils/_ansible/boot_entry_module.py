@@ -30,7 +30,10 @@ def declare(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
             changes.append("once")
             after = replace(after, next=tried)
     if changes and not module.check_mode:
+        proof.record(sysfs)
         _change(loader, changes, after, once)
+        if module.params["allow_unproven"] and default is not None:
+            proof.accept(sysfs, default)
         after = loader.answer()
     updated = loader.updated() if module.params["after_update"] else None
     return {

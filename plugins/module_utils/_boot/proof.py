@@ -14,6 +14,7 @@ from .._model.paths import RELEASE
 from .._model.update_paths import VERSION
 from .._readers.kernel_image import HEAD_BYTES, image_build
 from .._system.sysfs import Sysfs
+from . import proven
 from .answer import Answer, Start
 
 BOOTLOADER = "/proc/sys/kernel/bootloader_type"
@@ -39,17 +40,17 @@ def booted_by(sysfs: Sysfs) -> str:
 def require_proof(sysfs: Sysfs, answer: Answer, wanted: Start, allow_unproven: bool) -> None:
     """Refuse a default that has not been seen to boot.
 
-    Proof is the running kernel, started by the firmware, with the version that the file has; or that it is the default
-    already.
+    Proof is the running kernel, started by the firmware, with the version that the file has; that an earlier boot was
+    that; or that it is the default already.
     """
-    if allow_unproven or wanted.kernel == answer.default.kernel:
+    if allow_unproven or wanted.kernel == answer.default.kernel or _build(sysfs, wanted) in proven.builds(sysfs):
         return
     running, how = sysfs.read(RELEASE), booted_by(sysfs)
     if running != wanted.release:
         problem = f"{running} runs"
     elif how != FIRMWARE:
         problem = f"it runs, but was started by {how if how == BY_KEXEC else 'something that does not say so'}"
-    elif not _same_build(sysfs, wanted):
+    elif _build(sysfs, wanted) != sysfs.read(VERSION).strip():
         problem = f"a kernel of that release runs, with another version than {wanted.kernel} has"
     else:
         return
@@ -59,10 +60,42 @@ def require_proof(sysfs: Sysfs, answer: Answer, wanted: Start, allow_unproven: b
     )
 
 
-def _same_build(sysfs: Sysfs, wanted: Start) -> bool:
-    """Whether the file's version is that of the running kernel (uname -v)."""
+def doubt(sysfs: Sysfs, start: Start) -> str | None:
+    """Why ``start`` has not shown that it boots.
+
+    None where it has: its file is the build that runs, started by the firmware, or one that an earlier boot has proven.
+    """
+    if start.kernel is None:
+        return "it is no Linux kernel of this host"
+    if start.missing:
+        return f"{', '.join(start.missing)} does not exist"
+    build = _build(sysfs, start)
+    if build is None:
+        return f"{start.kernel} does not show its version"
+    if build in proven.builds(sysfs) or (booted_by(sysfs) == FIRMWARE and build == sysfs.read(VERSION).strip()):
+        return None
+    return f"build '{build}' was never seen to boot through the firmware"
+
+
+def record(sysfs: Sysfs) -> None:
+    """Keep that the running kernel has booted, if by the firmware."""
+    if booted_by(sysfs) == FIRMWARE:
+        proven.add(sysfs, *proven.running(sysfs), proven.BY_FIRMWARE)
+
+
+def accept(sysfs: Sysfs, start: Start) -> None:
+    """Keep that the operator takes a kernel for proven."""
+    build = _build(sysfs, start)
+    if build is not None and start.release is not None:
+        proven.add(sysfs, build, start.release, proven.ACCEPTED)
+
+
+def _build(sysfs: Sysfs, start: Start) -> str | None:
+    """The version of a kernel's file, as uname -v has it.
+
+    None where the file has none.
+    """
     try:
-        build = image_build(sysfs.read_bytes(wanted.kernel or "", HEAD_BYTES))
-        return build is not None and build == sysfs.read(VERSION).strip()
+        return image_build(sysfs.read_bytes(start.kernel or "", HEAD_BYTES))
     except KernelError:
-        return False
+        return None

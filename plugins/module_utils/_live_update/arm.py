@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from .._boot import proof
 from .._engine import reading
 from .._model import vf_ids
 from .._model.errors import BadInputError, RefusedError
@@ -180,6 +181,7 @@ def arm(host: LiveHost, manifest: Manifest, request: Request) -> None:
     until = manifest.created + request.options.reserve_s
     reservation.store(host.folder, Reservation(request.owner, manifest.id, manifest.created, until))
     kernel = manifest.kernel
+    proof.record(host.sysfs)
     host.kexec.load(kernel.image, kernel.initrd, kernel.cmdline)
     manifest_file.store(host.folder.path, manifest)
     _live_status.write_status(host.folder, manifest.id, update_folder.ARMED, manifest.boot_id, host.now())

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from .._model.update_deadlines import PANIC_S
-from . import passphrases, watchdog_plan
+from . import after_failure, passphrases, watchdog_plan
 from .facts import Facts
 from .finding import Finding
 from .options import Options
@@ -21,6 +21,8 @@ def check(facts: Facts, options: Options) -> Iterator[Finding]:
     yield from watchdog_plan.check(facts.watchdogs, facts.modules.available, options)
     if options.panic == "refuse":
         yield from _panic(facts)
+    if options.boot_default == "refuse":
+        yield from after_failure.findings(facts.after_failure)
     if options.rollback != "report" and facts.kernel.no_way_back is not None:
         yield Finding(
             "no-way-back",
@@ -35,6 +37,8 @@ def warnings(facts: Facts, options: Options) -> Iterator[Finding]:
     yield from watchdog_plan.warnings(facts.watchdogs, facts.modules.available, options)
     if options.panic != "refuse":
         yield from _panic(facts)
+    if options.boot_default != "refuse":
+        yield from after_failure.findings(facts.after_failure)
 
 
 def _panic(facts: Facts) -> Iterator[Finding]:

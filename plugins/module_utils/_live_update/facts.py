@@ -25,7 +25,8 @@ from .._vm.backend import Backend
 from .._vm.candidates import Candidate, strangers
 from .._vm.dry_start import DryStart
 from .._vm.vm_facts import VmFacts
-from . import conflicts, kernel_facts, kernel_modules, locked_volumes, watchdog_facts
+from . import after_failure, conflicts, kernel_facts, kernel_modules, locked_volumes, watchdog_facts
+from .after_failure import AfterFailure
 from .conflicts import Writer
 from .kernel_facts import KernelFacts
 from .kernel_modules import ModuleFacts
@@ -59,6 +60,7 @@ class Facts:
     journal_persistent: bool = True
     strangers: tuple[Candidate, ...] = ()
     locked: tuple[Locked, ...] = ()
+    after_failure: AfterFailure = field(default_factory=AfterFailure)
     dry_starts: Mapping[int, DryStart] = field(default_factory=dict)
 
 
@@ -97,6 +99,7 @@ def gather(
         journal_persistent=sysfs.exists("/var/log/journal"),
         strangers=tuple(strangers(sysfs, [(vm.pid, vm.started) for vm in vms])),
         locked=tuple(locked_volumes.find(sysfs, run, kernel.initrd, kernel.cmdline_after)),
+        after_failure=after_failure.read(sysfs, run),
     )
 
 

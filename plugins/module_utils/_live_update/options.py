@@ -21,6 +21,7 @@ from .._vm.backend import Deadlines
 
 CHOICES = {
     "panic": ("warn", "refuse"), "watchdog": ("auto", "off", "require"), "rollback": ("report", "now", "window"),
+    "boot_default": ("refuse", "warn"),
 }  # fmt: skip
 """Values of options that have no others."""
 
@@ -45,7 +46,8 @@ class Options(Deadlines):
     it is loaded without that hook. ``interface``: of the new kernel's SR-IOV files, ``auto`` for its System.map's.
 
     ``allow_passphrase``: encrypted volumes at whose boot somebody is there. ``panic``: warn or refuse when a panic of
-    the new kernel would leave the host hanging. ``watchdog``: whether one guards the jump, with a timeout of
+    the new kernel would leave the host hanging; ``boot_default`` the same where what would start then is not known, or
+    not known to boot. ``watchdog``: whether one guards the jump, with a timeout of
     ``watchdog_boots`` times ``boot_s``. ``rollback``: when a host's checks fail; the running kernel must be there for
     it.
     """
@@ -61,6 +63,7 @@ class Options(Deadlines):
     restore_within: float = RESTORE_WITHIN_S
     interface: str = "auto"
     panic: str = "warn"
+    boot_default: str = "refuse"
     watchdog: str = "auto"
     rollback: str = "report"
     watchdog_boots: float = 3.0

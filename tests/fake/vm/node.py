@@ -26,6 +26,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.dry_run import CHILD
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.registry import backends
 
+from ..boot import plain
 from ..linux.host import FakeHost
 from ..linux.pf import FakePf, FakeVf
 from ..linux.sysfs import FakeSysfs
@@ -265,6 +266,7 @@ class FakeNode:
             "/etc/systemd/system/sysinit.target.wants/kvmfleet-sriov-resume.service": "",
         }.items():  # fmt: skip
             self.put(path, text)
+        plain.put(root)
         os.makedirs(root / "proc/1/ns")
         for kind in ("mnt", "net"):
             os.symlink(f"{kind}:[1]", root / f"proc/1/ns/{kind}")
