@@ -14,7 +14,8 @@ description:
     cannot be loaded, by the boot loader's own rules. With options it sets them, by the boot loader's own means, and
     reads the answer again; where that is not what it should be, the files are put back and the module fails.
   - Of GRUB, C(grub.cfg) and the environment block are run through as GRUB runs them; of systemd-boot, entries,
-    C(loader.conf) and EFI variables are read.
+    C(loader.conf) and EFI variables are read; of Proxmox's boot tool, copies of all its ESPs, which must start the
+    same.
   - Fails, with what it has looked at, where the answer is not known. Nothing is guessed, and nothing is changed then.
   - Without options it only reads.
 author:
@@ -30,7 +31,7 @@ attributes:
     support: full
 requirements:
   - Python 3.9 or newer on the managed host
-  - GRUB (C(grub-editenv), C(grub-mkconfig)) or systemd-boot (C(bootctl)) as the boot loader
+  - GRUB (C(grub-editenv), C(grub-mkconfig)), systemd-boot (C(bootctl)) or ESPs of C(proxmox-boot-tool)
 options:
   default:
     description:
@@ -43,7 +44,8 @@ options:
   once:
     description:
       - Release of the kernel that shall start at the next boot alone. Empty, that is the default again.
-      - Refused where the boot loader could not forget it, as GRUB on LVM, RAID, btrfs and ZFS.
+      - Refused where the boot loader could not forget it, as GRUB on LVM, RAID, btrfs and ZFS, and GRUB on ESPs of
+        Proxmox's boot tool.
     type: str
   allow_unproven:
     description:
@@ -77,7 +79,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 loader:
-  description: The boot loader, V(grub) or V(systemd-boot).
+  description: The boot loader, V(grub), V(systemd-boot) or V(proxmox-boot-tool).
   returned: success
   type: str
   sample: grub

@@ -27,6 +27,12 @@ KERNEL_RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~_-]{0,63}")
 """
 
 
+WRITE_AGAIN = {
+    "grub": "update-grub", "proxmox-boot-tool": "proxmox-boot-tool kernel add RELEASE, then proxmox-boot-tool refresh",
+}  # fmt: skip
+"""What writes the entries of a boot loader again."""
+
+
 @dataclass(frozen=True)
 class Start:
     """A kernel file that would be started.
@@ -79,7 +85,7 @@ class Answer:
             known = ", ".join(sorted({one.release for one in self.choices if one.release and one.pinned}))
             raise RefusedError(
                 f"{self.loader} has no entry that names kernel {release} (it has: {known or 'none'}): install that "
-                f"kernel, or write the entries again ({'update-grub' if self.loader == 'grub' else 'kernel-install'})"
+                f"kernel, or write the entries again ({WRITE_AGAIN.get(self.loader, 'kernel-install')})"
             )
         if found[0].missing:
             raise RefusedError(f"entry {found[0].entry} needs {', '.join(found[0].missing)}, which does not exist")

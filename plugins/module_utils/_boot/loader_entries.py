@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,26 @@ def _entry(row: dict[str, Any]) -> LoaderEntry:
         root=_text(row, "root"), version=_text(row, "version"),
         tries_left=tries if isinstance(tries, int) else None,
         reported=reported if isinstance(reported, bool) else None,
+    )  # fmt: skip
+
+
+def parse_text(name: str, text: str, root: str) -> LoaderEntry:
+    """An entry's file, as the Boot Loader Specification has it.
+
+    ``name`` is the file's, ``root`` where its partition is. Tries that are left are in the name, `ID+LEFT.conf`.
+    """
+    rows: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        key, value = [*line.split(None, 1), "", ""][:2]
+        if key and not key.startswith("#"):
+            rows.setdefault(key, []).append(value.strip())
+    counted = re.fullmatch(r"(.+)\+(\d{1,9})(?:-\d{1,9})?\.conf", name)
+    version = rows.get("version", [""])[-1]
+    return LoaderEntry(
+        id=f"{counted[1]}.conf" if counted else name, title=rows.get("title", [name])[-1],
+        linux=rows.get("linux", [None])[-1], initrd=tuple(rows.get("initrd", [])),
+        options=" ".join(rows.get("options", [])), root=root, version=version,
+        tries_left=int(counted[2]) if counted else None, reported=None,
     )  # fmt: skip
 
 

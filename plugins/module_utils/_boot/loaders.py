@@ -14,16 +14,16 @@ import re
 from .._model.errors import KernelError
 from .._system.process import Run
 from .._system.sysfs import Sysfs
-from . import efi
+from . import efi, proxmox_esps
 from .answer import Loader
 from .grub import Grub
+from .proxmox import Proxmox
 from .systemd_boot import SystemdBoot
 from .unknown import UnknownBootError
 from .volume import require_mounted, volume_of
 
 GRUB_FOLDERS = ("/boot/grub", "/boot/grub2")
 ESPS = ("/boot/efi", "/efi", "/boot")
-PROXMOX_ESPS = "/etc/kernel/proxmox-boot-uuids"
 SECTOR = 512
 NOT_A_DISK = ("loop", "ram", "zram", "dm-", "md", "sr", "fd", "nbd", "zd")
 STUB = re.compile(
@@ -41,12 +41,35 @@ def find(sysfs: Sysfs, run: Run) -> Loader:
 
     Raises `UnknownBootError` with what was looked at.
     """
-    if sysfs.exists(PROXMOX_ESPS) and sysfs.read(PROXMOX_ESPS).split():
-        raise UnknownBootError(
-            f"{PROXMOX_ESPS} has ESPs that proxmox-boot-tool keeps, with kernels and configurations of their own: what "
-            "they start is not read yet. Left-over files in /boot say nothing about it"
-        )
+    if proxmox_esps.uuids(sysfs):
+        return Proxmox(sysfs, run, _of_proxmox(sysfs))
     return _of_efi(sysfs, run) if efi.is_efi(sysfs) else _of_bios(sysfs, run)
+
+
+def _of_proxmox(sysfs: Sysfs) -> tuple[str, ...]:
+    """Evidence that one of the ESPs of proxmox-boot-tool is what boots.
+
+    Left-over files in /boot say nothing about it.
+    """
+    kept = {sysfs.link(f"/dev/disk/by-uuid/{uuid}") for uuid in proxmox_esps.uuids(sysfs)}
+    if not efi.is_efi(sysfs):
+        disks = [
+            name for name in sysfs.names("/sys/block") if not name.startswith(NOT_A_DISK) and _has_grub(sysfs, name)
+        ]
+        booted = [name for name in disks if any(one is not None and one.startswith(name) for one in kept)]
+        if not booted:
+            raise UnknownBootError(f"no disk with an ESP of {proxmox_esps.UUIDS} has a boot sector of GRUB")
+        return (f"boot sector of GRUB on {', '.join(booted)}, with an ESP of {proxmox_esps.UUIDS}",)
+    info = efi.text(sysfs, "LoaderInfo") or ""
+    if not info.startswith("systemd-boot"):
+        return (f"the firmware started {efi.booted_file(sysfs)}", f"{proxmox_esps.UUIDS} has {len(kept)} ESPs")
+    mark = (efi.text(sysfs, "LoaderDevicePartUUID") or "").lower()
+    device = sysfs.link(f"/dev/disk/by-partuuid/{mark}") if mark else None
+    if device is None or device not in kept:
+        raise UnknownBootError(
+            f"{info} was started from {device or 'no known partition'}, no ESP of {proxmox_esps.UUIDS}"
+        )
+    return (f"LoaderInfo: {info}", f"started from {device}, an ESP of {proxmox_esps.UUIDS}")
 
 
 def _of_efi(sysfs: Sysfs, run: Run) -> Loader:

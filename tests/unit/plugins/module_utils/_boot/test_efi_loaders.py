@@ -15,8 +15,8 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot import efi, loaders
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot.systemd_boot import SystemdBoot
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot.unknown import UnknownBootError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import RefusedError, VerifyError
-from tests.fake.boot.efi import ESP_UUID, PART, EfiHost, load_option
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import VerifyError
+from tests.fake.boot.efi import PART, EfiHost, load_option
 
 OLD, NEW = "6.1.0-18-amd64", "6.12.9-kvmfleet1"
 
@@ -119,12 +119,6 @@ def test_an_esp_that_is_not_mounted(host: EfiHost) -> None:
     host.write("proc/self/mountinfo", "1 0 8:2 / / rw - ext4 /dev/sda2 rw\n")
     with pytest.raises(UnknownBootError, match="is not mounted"):
         loaders.find(host.sysfs, host.run).answer()
-
-
-def test_esps_of_proxmox(host: EfiHost) -> None:
-    host.write("etc/kernel/proxmox-boot-uuids", f"{ESP_UUID}\n")
-    with pytest.raises(RefusedError, match="proxmox-boot-tool"):
-        loaders.find(host.sysfs, host.run)
 
 
 STUB = "search.fs_uuid {} root hd0,gpt2 \nset prefix=($root)'{}'\nconfigfile $prefix/grub.cfg\n"
