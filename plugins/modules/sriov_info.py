@@ -257,6 +257,10 @@ pfs:
       description: Lanes of the PCIe link as it is now.
       type: int
       sample: 8
+    speed:
+      description: Speed of the network link in Mbit/s, null without one and while it is down.
+      type: int
+      sample: 10000
     unread:
       description:
         - What could not be read, and why, as texts. Empty when all is known.
@@ -302,6 +306,17 @@ pfs:
           description: Name of its own network interface, null for none.
           type: str
           sample: eth5
+        netdev_mac:
+          description: MAC address of that interface, null for none.
+          type: str
+          sample: "52:54:00:12:34:56"
+        netdev_mac_origin:
+          description:
+            - Who has chosen that address, V(permanent), V(random), V(stolen) or V(set), as the kernel counts them, null
+              for none.
+            - A V(random) one was made up by the VF's driver, and is another one at each boot.
+          type: str
+          sample: random
         numa_node:
           description: NUMA node, -1 when unknown.
           type: int

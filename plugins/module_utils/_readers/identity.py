@@ -15,22 +15,26 @@ from .._model.errors import KernelError
 from .._model.paths import COMMAND_LINE, DEVICES, RELEASE
 from .._model.state import PfState
 from .._system.sysfs import Sysfs
+from . import netdevs
 
 
 def read(sysfs: Sysfs, pf: PfState) -> dict[str, Any]:
     """Read the PF's identity; None for what it or the kernel lacks.
 
     Linux, ABI/testing: sysfs-bus-pci, sysfs-kernel-iommu_groups. ``pcie_speed``: of the link as it is now, like ``8.0
-    GT/s PCIe``. ``pcie_width``: its lanes.
+    GT/s PCIe``. ``pcie_width``: its lanes. ``speed``: of the network link in Mbit/s, while it is up
+    (sysfs-class-net).
     """
     folder = f"{DEVICES}/{pf.address}"
     width = text(sysfs, f"{folder}/current_link_width") or ""
+    speed = text(sysfs, f"{netdevs.path_of(sysfs, folder, pf.netdev)}/speed") or "" if pf.netdev else ""
     return {
         "class_name": class_name(str(pf.facts.get("class", ""))),
         "iommu_group": _link(sysfs, f"{folder}/iommu_group"),
         "iommu_type": text(sysfs, f"{folder}/iommu_group/type"),
         "pcie_speed": text(sysfs, f"{folder}/current_link_speed"),
         "pcie_width": int(width) if width.isdecimal() else None,
+        "speed": int(speed) if speed.isdecimal() else None,
         "vf_offset": pf.offset,
         "vf_stride": pf.stride,
     }

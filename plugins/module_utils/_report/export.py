@@ -8,7 +8,6 @@ Planned on that host it has no steps; on the same hardware it leads to the same 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,12 +21,10 @@ from .._model.properties import VfProperties
 from .._model.property_row import Property
 from .._model.property_table import VF_PROPERTIES
 from .._model.settings import LEGACY
+from . import made_up
 
 _NEVER_BY_ITSELF = ("vfio", "uio", "pci-stub")
 """Parts of the names of drivers that VFs get only on request."""
-
-_MTU = 1500
-"""MTU of an interface that was given none (include/uapi/linux/if_ether.h, ETH_DATA_LEN)."""
 
 _Facts = Mapping[str, Any]
 """A PF, or one of its VFs, as `info.gather` returns it."""
@@ -58,18 +55,6 @@ def export(pfs: Sequence[_Facts], *, untouched: bool = False) -> Export:
         raise BadInputError(f"pfs: this is not what sriov_info of this version returns: {error!r}") from error
 
 
-def yaml_lines(document: HostDocument) -> list[str]:
-    """The document as ``sriov_pfs`` of the role `sriov`."""
-    lines = ["sriov_pfs:"] if document.pfs else ["sriov_pfs: []"]
-    for pf in document.to_dict()["pfs"]:
-        vfs = pf.pop("vfs", [])
-        pairs = [f"{key}: {json.dumps(value)}" for key, value in pf.items()]
-        lines += [f"  {'-' if index == 0 else ' '} {pair}" for index, pair in enumerate(pairs)]
-        lines += ["    vfs:"] if vfs else []
-        lines += [f"      - {{{', '.join(f'{key}: {json.dumps(value)}' for key, value in vf.items())}}}" for vf in vfs]
-    return lines
-
-
 def _pf(pf: _Facts) -> dict[str, Any]:
     number = pf["hardware_vfs"]
     data: dict[str, Any] = {
@@ -93,7 +78,7 @@ def _touched(pf: _Facts) -> bool:
 
 def _settings(pf: _Facts) -> dict[str, Any]:
     """Settings of the PF that differ from those the kernel starts with."""
-    plain = {"eswitch_mode": (None, LEGACY), "mtu": (None, _MTU)}
+    plain = {"eswitch_mode": (None, LEGACY), "mtu": (None, *made_up.usual_mtus(pf))}
     return {name: pf[name] for name, usual in plain.items() if pf.get(name) not in usual}
 
 
@@ -101,7 +86,10 @@ def _device(pf: _Facts, vf: _Facts) -> dict[str, int]:
     """MSI-X vectors, where the PF shares them out, and an unusual MTU."""
     vectors, mtu = vf.get("msix_vectors"), vf.get("mtu")
     number = vf_device.number_for(vectors, pf["driver"]) if vectors and pf.get("total_msix") else 0
-    return {**({"msix_vectors": number} if number else {}), **({"mtu": mtu} if mtu not in (None, _MTU) else {})}
+    return {
+        **({"msix_vectors": number} if number else {}),
+        **({} if mtu is None or mtu in made_up.usual_mtus(pf) else {"mtu": mtu}),
+    }
 
 
 def _missing(pf: _Facts) -> frozenset[int]:
@@ -126,8 +114,9 @@ def _given(pf: _Facts, vf: _Facts) -> dict[str, Any]:
 
 
 def _properties(pf: _Facts, vf: _Facts) -> dict[str, Any]:
-    """Properties of a VF that can be declared."""
-    given = _declarable(VF_PROPERTIES, _given(pf, vf))
+    """Properties of a VF that can be declared, less those made up."""
+    chosen = {name: value for name, value in _given(pf, vf).items() if name not in made_up.values(pf, vf)}
+    given = _declarable(VF_PROPERTIES, chosen)
     return {name: value for name, value in given.items() if name not in ("qos", "vlan_proto") or "vlan" in given}
 
 
@@ -169,6 +158,13 @@ def _kinds(pf: _Facts, vf: _Facts) -> Iterator[str]:
     if vf["present"]:
         yield from _driver_kinds(pf, vf)
     given = _given(pf, vf)
+    for name, why in made_up.values(pf, vf).items():
+        yield f"have values of {name} that {why}; they are left out"
+    if made_up.doubtful(pf, vf):
+        yield (
+            "have MAC addresses that may be set or may be made up by a guest's driver; they are declared, so take out "
+            "those that nobody has chosen"
+        )
     for name, value in _odd(VF_PROPERTIES, given).items():
         yield f"have {name} {value}, which cannot be declared; it is left out"
     if "qos" in given and "vlan" not in given:

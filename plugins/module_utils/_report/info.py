@@ -15,7 +15,7 @@ from .._model.errors import SriovError
 from .._model.paths import UNFINISHED
 from .._model.state import FACTS, PfState, vf_address
 from .._model.vf_ids import describe
-from .._readers import identity
+from .._readers import identity, mac_origin
 from .._readers.pfs import read_known, read_vfs
 from .._system import pf_lock
 
@@ -43,6 +43,7 @@ class _Reading:
     pf: PfState
     more: dict[str, Any] = field(default_factory=dict)
     nodes: dict[int, int] = field(default_factory=dict)
+    macs: dict[int, tuple[str | None, str | None]] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
 
     def tried(self, what: str, read: Callable[[], _Value], otherwise: _Value) -> _Value:
@@ -94,6 +95,7 @@ def _read(sysfs: Sysfs, run: Run, pf: PfState, properties: bool, vfs: str) -> _R
     reading.more = {**identity.read(sysfs, pf), "unfinished": _unfinished(sysfs, pf.address), **dict.fromkeys(VERSIONS)}
     if vfs == FULL:
         reading.nodes = identity.numa_nodes(sysfs, pf)
+        reading.macs = {vf_id: mac_origin.read(sysfs, vf) for vf_id, vf in pf.vfs.items()}
     if properties:
         from . import info_properties
 
@@ -139,5 +141,6 @@ def _summary(pf: PfState, holders: _Holders) -> dict[str, Any]:
 def _vf(reading: _Reading, vf_id: int, vf: dict[str, Any], holders: _Holders) -> dict[str, Any]:
     holder = holders.get((reading.pf.address, vf_id))
     node = {"numa_node": reading.nodes[vf_id]} if vf_id in reading.nodes else {}
+    mac = dict(zip(("netdev_mac", "netdev_mac_origin"), reading.macs.get(vf_id, ())))
     held = {"held_by": str(holder)} if holder else {}
-    return {"id": vf_id, "address": vf_address(reading.pf, vf_id), **vf, **node, **held}
+    return {"id": vf_id, "address": vf_address(reading.pf, vf_id), **vf, **node, **mac, **held}

@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 import json
 
+from .._document.yaml_text import pfs_lines
 from .._report.export import export as _export
-from .._report.export import yaml_lines
 from .._report.info import gather
 from .._system import process
 from . import invocation
@@ -25,6 +25,6 @@ def export(arguments: argparse.Namespace) -> int:
     unread = ["properties of VFs cannot be read below another root"] if run is process.refuse else []
     for notice in (*unread, *found.notices):
         remark(f"sriovctl: note: {notice}")
-    text = yaml_lines(found.document) if arguments.yaml else [json.dumps(found.document.to_dict(), indent=2)]
+    text = pfs_lines(found.document) if arguments.yaml else [json.dumps(found.document.to_dict(), indent=2)]
     answer("\n".join(text))
     return 0

@@ -23,6 +23,8 @@ For a document with one PF and at most one entry for VFs.
 """
 
 _ADDRESS = re.compile(PCI_ADDRESS, re.ASCII)
+_INTERFACE = re.compile(r"[^\s/:\x00-\x1f\x7f-\x9f]{1,127}")
+"""Names that an interface can have (net/core/dev.c, dev_valid_name; ALTIFNAMSIZ), less control characters."""
 
 PfName = Union[str, tuple[tuple[str, Any], ...]]
 """Name of a PF in a document.
@@ -90,6 +92,7 @@ def assemble(items: Iterable[Item]) -> dict[str, Any]:
         if isinstance(item, Notice):
             notices.append(str(item))
         else:
+            _check_name(item)
             own, vfs = pfs.setdefault(item.pf, ({}, {}))
             for values in [own] if item.ids is None else [vfs.setdefault(vf_id, {}) for vf_id in sorted(item.ids)]:
                 _put(values, item)
@@ -103,6 +106,14 @@ def _put(values: _Values, setting: Setting) -> None:
         raise BadInputError(
             f"{setting.where}: {setting.value!r} contradicts {first.where}: {first.value!r}; keep one of them"
         )
+
+
+def _check_name(setting: Setting) -> None:
+    """Raise `BadInputError` for a name that no PF can have."""
+    given = [setting.pf] if isinstance(setting.pf, str) else [value for key, value in setting.pf if key == "netdev"]
+    for name in given:
+        if not _INTERFACE.fullmatch(name) and not _ADDRESS.fullmatch(name):
+            raise BadInputError(f"{setting.where}: {name[:60]!r} is neither the name of an interface nor a PCI address")
 
 
 def selector(every: bool = False, **wanted: str | None) -> PfName:

@@ -23,7 +23,7 @@ from ..scenarios.faults import KILL, KILL_AFTER, Killed
 from ..tools.tools import FakeTools
 from .kernel import FakeKernel
 from .pci import config
-from .pf import FakePf, FakeVf
+from .pf import IPOIB_MTU, FakePf, FakeVf
 from .sysfs import FakeSysfs
 
 
@@ -101,7 +101,7 @@ class FakeHost:
     def ipoib(self, address: str = "0000:07:00.0", total: int = 8) -> FakePf:
         """An InfiniBand PF of mlx5; its interface is ipoib's."""
         address_20 = "00:00:00:08:fe:80:00:00:00:00:00:00:52:54:00:c0:fe:12:34:55"
-        return self.mlx5(address, total, netdev="ib0", link_type="infiniband", mac=address_20)
+        return self.mlx5(address, total, netdev="ib0", link_type="infiniband", mac=address_20, mtu=IPOIB_MTU)
 
     def add(self, pf: FakePf) -> FakePf:
         self.pfs[pf.address] = pf
@@ -269,6 +269,7 @@ class FakeHost:
             own = {
                 "address": f"{pf.mac}\n",
                 "mtu": f"{pf.mtu}\n",
+                "speed": f"{pf.speed}\n",
                 "ifindex": f"{list(self.pfs).index(pf.address) + 2}\n",
                 "flags": f"{0x1002 | pf.up:#x}\n",
             }
@@ -308,7 +309,8 @@ def _vf_files(pf: FakePf, vf_id: int, vf: FakeVf) -> dict[str, str]:
     for name in vf.interface_names(pf):
         folder = f"{_folder(pf.vf_below)}net/"
         shown = {f"{folder}{name}/upper_{upper}": f"-> ../../../../virtual/net/{upper}" for upper in vf.uppers}
-        shown.update({f"{folder}{name}/address": "52:54:00:00:00:02\n", f"{folder}{name}/mtu": f"{vf.mtu}\n"})
+        own = {"address": vf.mac, "addr_assign_type": vf.mac_assigned, "mtu": vf.mtu}
+        shown.update({f"{folder}{name}/{file}": f"{value}\n" for file, value in own.items()})
         files.update({folder: ""} if vf.elsewhere else shown)
     return files
 

@@ -12,7 +12,7 @@ import errno
 import re
 from typing import TYPE_CHECKING, NoReturn
 
-from .pf import DEFAULTS, MTU, FakePf, FakeVf
+from .pf import DEFAULTS, IPOIB_MTU, MTU, FakePf, FakeVf
 
 if TYPE_CHECKING:
     from .host import FakeHost
@@ -177,7 +177,7 @@ class FakeKernel:
         vf = pf.vfs[vf_id]
         wanted = vf.override or (pf.vf_driver if pf.autoprobe else None)
         if vf.driver is None and wanted in self.host.drivers and wanted not in self.host.reluctant:
-            vf.driver, vf.mtu = wanted, MTU
+            vf.driver, vf.mtu = wanted, IPOIB_MTU if pf.link_type == "infiniband" else MTU
 
     def unbind(self, pf: FakePf, vf_id: int) -> None:
         self._released(pf, vf_id)

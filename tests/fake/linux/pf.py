@@ -15,7 +15,7 @@ DEFAULTS = {
 }  # fmt: skip
 """Properties of a VF as its PF's driver starts with them."""
 
-MTU = 1500
+MTU, IPOIB_MTU = 1500, 2044
 """Of a network interface that has just come."""
 
 
@@ -24,7 +24,8 @@ class FakeVf:
     """A present VF; ``in_use``: a process has it open.
 
     Removing one in use would block for ever. ``uppers`` are interfaces above its network interface; ``elsewhere``: that
-    is in another network namespace. ``mtu`` is of that interface too, which comes and goes with its driver.
+    is in another network namespace. ``mtu`` is of that interface too, which comes and goes with its driver, ``mac`` its
+    address, ``mac_assigned`` the number that says who has chosen it (NET_ADDR_*).
     """
 
     address: str
@@ -36,6 +37,8 @@ class FakeVf:
     uppers: frozenset[str] = frozenset()
     elsewhere: bool = False
     mtu: int = MTU
+    mac: str = "52:54:00:00:00:02"
+    mac_assigned: int = 0
 
     def interface_names(self, pf: FakePf) -> list[str]:
         """Names of the network interface of the VF's driver; empty without one."""
@@ -61,6 +64,8 @@ class FakePf:
     devlink's ports alone. ``drvinfo``: version and firmware by ETHTOOL_GDRVINFO, None for a driver without it;
     ``versions``: those of the running firmware by devlink; ``controller``: model and firmware of its NVMe controller.
     ``iommu_type`` is of its IOMMU group, None without an IOMMU, ``pcie`` the speed and width of its link.
+
+    ``speed`` of its link in Mbit/s, -1 where it is not known.
 
     ``busy``: its driver refuses to disable VFs, when they are removed already (the series, patch 25).
 
@@ -109,6 +114,7 @@ class FakePf:
     autoprobe: bool = True
     pending: tuple[str, str] | None = None
     up: bool = False
+    speed: int = -1
     vfs: dict[int, FakeVf] = field(default_factory=dict)
     properties: dict[int, dict[str, object]] = field(default_factory=dict)
 

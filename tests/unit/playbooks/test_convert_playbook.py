@@ -51,7 +51,7 @@ def test_netplan_of_the_host(controller: Controller) -> None:
     controller.program("netplan", f'test "$1" = get && cat {controller.folder}/reported.yml')
     written, text, output = converted(controller, convert_from="netplan")
     assert written == {"sriov_pfs": [{"pf": "eth0", "hardware_vfs": 4, "present_vfs": "all"}]}
-    assert "# - ethernets.up.dhcp4: not of SR-IOV; stays with netplan\n" in text
+    assert '# - "ethernets.up.dhcp4: not of SR-IOV; stays with netplan"\n' in text
     assert '"before": "0"' in output
     assert '"step": "enable"' in output
 
@@ -77,7 +77,7 @@ def test_policies_from_a_file(controller: Controller) -> None:
     written, text, _output = converted(controller, **given)
     pf = {"hardware_vfs": 3, "present_vfs": "all", "vfs": [{"ids": "all", "driver": "vfio-pci"}]}
     assert written == {"sriov_pfs": [{"pf": IGB, **pf}]}
-    assert "# - policy db: spec.nodeSelector: not for a host with these labels\n" in text
+    assert '# - "policy db: spec.nodeSelector: not for a host with these labels"\n' in text
 
 
 def test_host_as_it_is_has_nothing_to_do(tmp_path: Path, host: FakeHost) -> None:
@@ -88,6 +88,26 @@ def test_host_as_it_is_has_nothing_to_do(tmp_path: Path, host: FakeHost) -> None
     assert [pf["hardware_vfs"] for pf in written["sriov_pfs"]] == [7, 8]
     assert {"ids": "6", "mac": "52:54:00:12:34:56", "vlan": 100} in written["sriov_pfs"][0]["vfs"]
     assert '"msg": []' in output
+
+
+EVIL = "{{ lookup('pipe', 'touch ran') }}"
+
+
+def test_nothing_of_another_system_runs_on_the_controller(controller: Controller) -> None:
+    """Neither by converting, nor by reading the file as variables."""
+    reported = {"ethernets": {EVIL.replace(" ", ""): {"virtual-function-count": 2, f"x\nsriov_force: true #{EVIL}": 1}}}
+    (controller.folder / "h1.yml").write_text(yaml.safe_dump({"network": reported}))
+    given = {"convert_from": "netplan", "convert_file": "h1.yml", "convert_offline": True}
+    status, output = controller.play(PLAYBOOK, given)
+    assert status == 0, output
+    show = [{"hosts": "all", "gather_facts": False, "tasks": [{"ansible.builtin.debug": {"var": "sriov_pfs[0].pf"}}]}]
+    (controller.folder / "show.yml").write_text(yaml.safe_dump(show))
+    status, output = controller.play(str(controller.folder / "show.yml"), {}, "-e", "@converted/h1.yml")
+    assert status == 0, output
+    assert "lookup('pipe','touchran')" in output
+    text = (controller.folder / "converted/h1.yml").read_text()
+    assert [line for line in text.splitlines() if line.startswith("sriov_")] == ["sriov_pfs:"]
+    assert not [*controller.folder.glob("ran"), *controller.folder.glob("touchran")]
 
 
 def test_offline_and_refused_plan(controller: Controller) -> None:

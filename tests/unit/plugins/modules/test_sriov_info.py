@@ -74,7 +74,7 @@ def test_all_that_it_documents(host: FakeHost, capsys: pytest.CaptureFixture[str
 
 def test_eswitch_and_vectors(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     host.drivers.add("mlx5_core")
-    pf = host.mlx5(netdev="eth5")
+    pf = host.mlx5(netdev="eth5", speed=100000)
     host.setup(pf, 2, [0], "mlx5_core")
     pf.eswitch, pf.vfs[0].mtu, pf.vectors[0] = "switchdev", 4000, 12
     host.draw()
@@ -140,7 +140,7 @@ def test_what_it_returns_is_what_is_documented(host: FakeHost, capsys: pytest.Ca
     users.put(host, "proc/cmdline", "pci=sriov_keep_vfs\n")
     users.put(host, "proc/sys/kernel/osrelease", "6.12.117-kvmfleet\n")
     host.drivers.add("mlx5_core")
-    pf = host.mlx5(netdev="eth5")
+    pf = host.mlx5(netdev="eth5", speed=100000)
     host.setup(pf, 2, [0, 1], "mlx5_core")
     host.block(host.mlx5("0000:06:00.0", netdev="eth6"), "/sys/x", "0")
     found = run(host, capsys)

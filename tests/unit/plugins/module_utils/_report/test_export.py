@@ -19,10 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import HostDocument, validate
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.yaml_text import pfs_lines
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.converge import converge
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import vf_ids
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import KernelError, SriovError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._report.export import Export, export, yaml_lines
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._report.export import Export, export
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._report.info import gather
 from tests.fake.linux.host import FakeHost
 from tests.fake.linux.pf import FakePf, FakeVf
@@ -139,13 +140,13 @@ def test_what_cannot_be_declared_is_reported(tmp_path: Path) -> None:
 
 def test_yaml_is_the_variable_of_the_role(tmp_path: Path) -> None:
     host, pf = make(tmp_path)
-    assert yaml.safe_load("\n".join(yaml_lines(HostDocument()))) == {"sriov_pfs": []}
+    assert yaml.safe_load("\n".join(pfs_lines(HostDocument()))) == {"sriov_pfs": []}
     host.setup(pf, 7, [0, 6], "vfio-pci")
     pf.properties[6].update(mac="02:00:00:00:00:06")
     host.setup(host.nvme("0000:04:00.0"), 8)
     document = exported(host).document
-    assert yaml.safe_load("\n".join(yaml_lines(document))) == {"sriov_pfs": document.to_dict()["pfs"]}
-    assert yaml_lines(document)[:3] == ["sriov_pfs:", f'  - pf: "{PF}"', "    hardware_vfs: 7"]
+    assert yaml.safe_load("\n".join(pfs_lines(document))) == {"sriov_pfs": document.to_dict()["pfs"]}
+    assert pfs_lines(document)[:3] == ["sriov_pfs:", f'  - pf: "{PF}"', "    hardware_vfs: 7"]
 
 
 # kind of PF, what is declared, what export must say of the PF beside numbers, and of some VFs

@@ -12,7 +12,13 @@ import yaml
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert import conversion
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.conversion import Item, Notice, Setting, assemble
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.conversion import (
+    Item,
+    Notice,
+    Setting,
+    assemble,
+    selector,
+)
 
 
 def vf(key: str, value: object, *ids: int, where: str = "there") -> Setting:
@@ -126,3 +132,14 @@ def test_values_as_yaml_has_them(reader: Any, value: object, expected: object) -
             reader(value, "a.b")
     else:
         assert reader(value, "a.b") == expected
+
+
+NO_NAMES = ["a b", "a\nb", "a/b", "a:b", "eth0\x00", "a\x1bb", "x" * 128, "a\u2028b", "\x85"]
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+@pytest.mark.parametrize("by_selector", [False, True])
+def test_names_that_no_interface_has_are_wrong(name: str, by_selector: bool) -> None:
+    pf = selector(netdev=name) if by_selector else name
+    with pytest.raises(BadInputError, match=r"^somewhere: .* is neither the name of an interface nor a PCI address$"):
+        assemble([Setting(pf, "hardware_vfs", 1, "somewhere")])
