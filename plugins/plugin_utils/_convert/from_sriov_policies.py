@@ -88,7 +88,20 @@ def _items(objects: Sequence[Mapping[str, Any]], pfs: _Pfs | None, labels: _Labe
         found += _policy(policy, pfs, labels)
     yield from (item for item in found if isinstance(item, Notice))
     for target in merged(item for item in found if isinstance(item, Target)):
-        yield from settings(target)
+        yield from settings(target, _current_mtu(target.pf, pfs, states))
+
+
+def _current_mtu(name: PfName, pfs: _Pfs | None, states: Sequence[Mapping[str, Any]]) -> int | None:
+    """MTU of the PF's interface, by the host or the operator's status."""
+    shown = [
+        (interface.get("pciAddress"), interface.get("name"), interface.get("mtu"))
+        for state in states
+        for interface in listing(mapping(state.get("status"), "status").get("interfaces"), "status.interfaces")
+        if isinstance(interface, Mapping)
+    ]
+    known = [(pf["pf"], one, pf.get("mtu")) for pf in pfs or () for one in (hardware.names_of(pf) or {""})]
+    found = [mtu for address, netdev, mtu in (*known, *shown) if name in (address, netdev)]
+    return next((mtu for mtu in found if isinstance(mtu, int)), None)
 
 
 def _name(policy: Mapping[str, Any]) -> str:

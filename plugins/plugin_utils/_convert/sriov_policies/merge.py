@@ -16,6 +16,9 @@ from ..conversion import Item, Notice, PfName, Setting, pf_text
 
 VFIO, NETDEVICE = "vfio-pci", "netdevice"
 
+_USUAL_MTU = 1500
+"""MTU that interfaces have unless somebody has set another one."""
+
 
 @dataclass(frozen=True)
 class Group:
@@ -60,8 +63,11 @@ def merged(targets: Iterable[Target]) -> list[Target]:
     return [reduce(_over, layers) for layers in pfs.values()]
 
 
-def settings(target: Target) -> Iterator[Item]:
-    """Settings and notices of a PF for the document."""
+def settings(target: Target, current_mtu: int | None = None) -> Iterator[Item]:
+    """Settings and notices of a PF for the document.
+
+    ``current_mtu`` is that of the PF's interface, None where it is not known.
+    """
     pf, where = target.pf, target.where
     yield from target.notices
     if target.managed:
@@ -73,15 +79,32 @@ def settings(target: Target) -> Iterator[Item]:
             yield Setting(pf, "drivers_autoprobe", True, f"{where}.deviceType")
     if target.eswitch_mode:
         yield Setting(pf, "eswitch_mode", target.eswitch_mode, f"{where}.eSwitchMode")
-    if target.mtu and target.managed:
-        yield Notice(f"{where}.mtu", f"{target.mtu} is not declared: somebody else manages the PF")
-    elif target.mtu:
-        yield Setting(pf, "mtu", target.mtu, f"{where}.mtu")
+    if target.mtu:
+        yield from _mtu(target, current_mtu)
     for group in sorted(target.groups, key=lambda group: min(group.ids)):
         driver = "default" if group.device_type == NETDEVICE else group.device_type
         yield Setting(pf, "driver", driver, f"{group.where}.deviceType", group.ids)
         if group.mtu and group.device_type == NETDEVICE:
             yield Setting(pf, "mtu", group.mtu, f"{group.where}.mtu", group.ids)
+
+
+def _mtu(target: Target, current: int | None) -> Iterator[Item]:
+    """The PF's MTU, which the operator only raises (pkg/host/internal/sriov/sriov.go, configSriovPFDevice).
+
+    A document sets it, so one that is below the current one, or may be, is left out.
+    """
+    mtu, path = target.mtu, f"{target.where}.mtu"
+    if target.managed:
+        yield Notice(path, f"{mtu} is not declared: somebody else manages the PF")
+    elif current is not None and mtu < current:
+        yield Notice(path, f"{mtu} is not declared: the PF has {current}, and the operator only raises an MTU")
+    elif current is None and mtu <= _USUAL_MTU:
+        yield Notice(path, f"{mtu} is not declared: the operator only raises an MTU, and the PF's is not known")
+    else:
+        yield Setting(target.pf, "mtu", mtu, path)
+        if current is None:
+            text = f"{mtu} is declared, but the operator only raises an MTU: take it out where a PF has a larger one"
+            yield Notice(path, text)
 
 
 def _over(lower: Target, higher: Target) -> Target:

@@ -16,7 +16,7 @@ from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.from_sriov
 KUBERNETES = "of Kubernetes alone; nothing on the host"
 RDMA = "a driver offers RDMA or not; declare node_guid and port_guid where VFs need them"
 LINK_TYPE = "it is a setting of the port's firmware; declare node_guid and port_guid of InfiniBand VFs"
-HOST = [
+HOST: list[dict[str, Any]] = [
     {"pf": "0000:3b:00.0", "netdev": "ens1f0", "vendor": "0x8086", "device": "0x1592", "altnames": ["enp59s0f0"]},
     {"pf": "0000:3b:00.1", "netdev": "ens1f1", "vendor": "0x8086", "device": "0x1592"},
     {"pf": "0000:d8:00.0", "netdev": "ens8f0np0", "vendor": "0x15b3", "device": "0x101d"},
@@ -72,7 +72,8 @@ LABELS = {"feature.node.kubernetes.io/network-sriov.capable": "true", "role": "g
 
 
 def test_a_cluster_on_one_host() -> None:
-    found = from_sriov_policies(list(yaml.safe_load_all(CLUSTER)), pfs=HOST, labels=LABELS)
+    pfs = [{**pf, "mtu": 1500} for pf in HOST]
+    found = from_sriov_policies(list(yaml.safe_load_all(CLUSTER)), pfs=pfs, labels=LABELS)
     dpdk = {"hardware_vfs": 8, "present_vfs": "all", "mtu": 9000}
     assert found["document"]["pfs"] == [
         {
@@ -302,6 +303,8 @@ spec:
       vfGroups:
         - {resourceName: dpdk, policyName: a, deviceType: vfio-pci, vfRange: 0-3}
         - {resourceName: net, policyName: b, vfRange: 4-7, mtu: 1500, isRdma: true}
+status:
+  interfaces: [{name: ens1f0, pciAddress: 0000:3b:00.0, mtu: 1500}]
 """
 
 
@@ -389,3 +392,40 @@ def test_an_mtu_that_gives_way_is_a_notice() -> None:
     assert "policy b: spec.mtu: 9000 gives way to none of policy a: spec" in notices
     _pfs, notices = converted(policy("a", mtu=9000, externallyManaged=True))
     assert "policy a: spec.mtu: 9000 is not declared: somebody else manages the PF" in notices
+
+
+MTU_PATH = "policy a: spec.mtu"
+
+# MTU of the policy and of the PF, whether it is declared, the notice
+MTUS: list[tuple[int, int | None, bool, str | None]] = [
+    (1500, 9000, False, "1500 is not declared: the PF has 9000, and the operator only raises an MTU"),
+    (9000, 9216, False, "9000 is not declared: the PF has 9216, and the operator only raises an MTU"),
+    (9000, 9000, True, None),
+    (9000, 1500, True, None),
+    (1500, None, False, "1500 is not declared: the operator only raises an MTU, and the PF's is not known"),
+    (
+        9000,
+        None,
+        True,
+        "9000 is declared, but the operator only raises an MTU: take it out where a PF has a larger one",
+    ),
+]
+
+
+@pytest.mark.parametrize(("mtu", "current", "declared", "notice"), MTUS)
+@pytest.mark.parametrize("of_state", [False, True])
+def test_an_mtu_is_only_raised(
+    mtu: int, current: int | None, declared: bool, notice: str | None, of_state: bool
+) -> None:
+    host = None if current is None else [{**HOST[0], "mtu": current}]
+    objects: Any = policy("a", mtu=mtu, nicSelector={"rootDevices": [HOST[0]["pf"]]})
+    where = MTU_PATH
+    if of_state:
+        interface: Any = {"pciAddress": HOST[0]["pf"], "name": "ens1f0", "numVfs": 8, "mtu": mtu}
+        status: Any = {"interfaces": [{"pciAddress": HOST[0]["pf"], "mtu": current}]}
+        objects = {"kind": "SriovNetworkNodeState", "metadata": {"name": "w"}, "spec": {"interfaces": [interface]}}
+        objects |= {} if current is None else {"status": status}
+        host, where = None, "node w: spec.interfaces[0].mtu"
+    found = from_sriov_policies(objects, pfs=host)
+    assert ("mtu" in found["document"]["pfs"][0]) == declared
+    assert [text for text in found["notices"] if text.startswith(where)] == ([f"{where}: {notice}"] if notice else [])
