@@ -56,7 +56,15 @@ def _required(current: PfState, spec: PfSpec, goal: Goal) -> tuple[frozenset[int
         frozenset(target.drivers) | frozenset(target.devices) | goal.restored.probed | frozenset(goal.restored.drivers)
     )
     ids = ids & current.present | current.present - target.present
-    return ids, bool(target.properties) or target.settings.mtu != current.settings.mtu
+    limited = any(device.mtu is not None for device in target.devices.values())  # by the MTU of the PF's interface
+    properties = bool(target.properties) or limited or target.settings.mtu != current.settings.mtu
+    return ids | _lowered(current, goal), properties
+
+
+def _lowered(current: PfState, goal: Goal) -> frozenset[int]:
+    """Present VFs that a lower MTU of the PF concerns."""
+    mtu, now = goal.target.settings.mtu, current.settings.mtu
+    return current.present & goal.target.present if mtu is not None and now is not None and mtu < now else frozenset()
 
 
 def _required_of_vfs(current: PfState, spec: PfSpec, goal: Goal) -> dict[int, frozenset[str]]:
@@ -74,7 +82,7 @@ def _required_of_vfs(current: PfState, spec: PfSpec, goal: Goal) -> dict[int, fr
     if spec.settings.eswitch_mode:
         disruption = goal.disruption._replace(released=derive_vfs.released(current, spec, goal))
         loses |= set(derive_vfs.rebound(current, goal._replace(disruption=disruption)))
-    names = {**dict.fromkeys(sorted(loses), frozenset({"mtu"})), **declared}
+    names = {**dict.fromkeys(sorted(loses | _lowered(current, goal)), frozenset({"mtu"})), **declared}
     return {vf_id: some for vf_id, some in names.items() if vf_id in current.vfs}
 
 

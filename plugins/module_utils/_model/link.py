@@ -14,8 +14,9 @@ ETHER, INFINIBAND = "ether", "infiniband"
 class Link:
     """Facts about a network interface from `ip`; MTUs in bytes.
 
-    ``max_mtu`` 0 is "no limit known". ``kind`` as iproute2 names it: `ETHER`, `INFINIBAND`, or another. ``permanent``
-    is the MAC address that the device came with, whatever a bond or an administrator gave it since.
+    ``mtu`` is its current one; 0 in place of an MTU is "not known". ``kind`` as iproute2 names it: `ETHER`,
+    `INFINIBAND`, or another. ``permanent`` is the MAC address that the device came with, whatever a bond or an
+    administrator gave it since.
     """
 
     kind: str = "ether"
@@ -23,3 +24,4 @@ class Link:
     min_mtu: int = 0
     max_mtu: int = 0
     altnames: tuple[str, ...] = ()
+    mtu: int = 0

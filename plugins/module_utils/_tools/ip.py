@@ -87,4 +87,5 @@ def _link(link: dict[str, Any]) -> Link:
         min_mtu=int(link.get("min_mtu", 0)),
         max_mtu=int(link.get("max_mtu", 0)),
         altnames=tuple(link.get("altnames", ())),
+        mtu=int(link.get("mtu", 0)),
     )

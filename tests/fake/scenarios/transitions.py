@@ -137,7 +137,7 @@ TRANSITIONS = (
     transition("stock vectors of new VFs", C, Start("mlx5"), MLX5, hardware_vfs=2,
         vfs=[{"ids": 0, "msix_vectors": 20}]),
     transition("all properties", A, Start("mlx5", 4, (0, 2), bound=(0, 2), given={2: OLD}, mtus={2: 3000}), MLX5,
-        present_vfs="0-2", vfs=[{"ids": "1-2", **ETHERNET, "msix_vectors": 20, "mtu": 9000}]),
+        present_vfs="0-2", vfs=[{"ids": "1-2", **ETHERNET, "msix_vectors": 20, "mtu": 1400}]),
     transition("eswitch, VFs disabled", A, Start("ice", 4, (0, 2), bound=(0,), vfio=(2,), given={2: OLD}),
         "0000:06:00.0", eswitch_mode="switchdev", mtu=9000, vfs=[{"ids": 2, "driver": V, "msix_vectors": 20}]),
     transition("eswitch, VFs disabled, all VFs named", C, Start("ice", 2, (0, 1), bound=(1,)), "0000:06:00.0",

@@ -134,7 +134,7 @@ def test_switchdev_in_the_order_of_mlx5(host: FakeHost, vfs_first: bool) -> None
     [
         ({"eswitch_mode": "switchdev"}, "set_eswitch", "eswitch_mode: wanted switchdev, found legacy"),
         ({"mtu": 9000}, "set_mtu", "mtu: wanted 9000, found 1500"),
-        ({"vfs": [{"ids": 0, "mtu": 9000}]}, "set_mtu", "mtu of VF 0: wanted 9000, found 1500"),
+        ({"vfs": [{"ids": 0, "mtu": 1400}]}, "set_mtu", "mtu of VF 0: wanted 1400, found 1500"),
     ],
 )
 def test_settings_that_do_not_stick(
@@ -180,7 +180,7 @@ def previous_state(host: FakeHost, pf: FakePf) -> None:
 
 
 ALL_OF_ETHERNET = {
-    "mac": "hash", "vlan": 9, "vlan_proto": "802.1q", "query_rss": False, "msix_vectors": 20, "mtu": 9000,
+    "mac": "hash", "vlan": 9, "vlan_proto": "802.1q", "query_rss": False, "msix_vectors": 20, "mtu": 1400,
 }  # fmt: skip
 GUIDS = {"node_guid": "02:00:00:00:00:00:01:00+id", "port_guid": "02:00:00:00:00:00:02:00+id"}
 # PF, spec, kinds of its steps
@@ -232,7 +232,7 @@ def test_writes_beside_an_unbinding_have_deadlines(host: FakeHost) -> None:
     files = {path.rsplit("/", 1)[1]: seconds for path, seconds in host.sysfs.within}
     assert (files["unbind"], files["sriov_vf_msix_count"], files["mtu"]) == (62.0, 62.0, 60.0)
     host.sysfs.within.clear()
-    converge.converge(host.sysfs, host.run, validate({"pfs": [{"pf": MLX5, "mtu": 1500}]}))
+    converge.converge(host.sysfs, host.run, validate({"pfs": [{"pf": MLX5, "mtu": 8000}]}))
     assert host.sysfs.within == []
 
 

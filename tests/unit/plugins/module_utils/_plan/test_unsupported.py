@@ -58,6 +58,11 @@ VFS: list[tuple[PfState, dict[str, Any], str]] = [
         "vlan of VFs 0 cannot be set: eth0 is of type infiniband (EOPNOTSUPP)",
     ),
     (current(link=Link()), {"mac": "hash"}, "mac 'hash' of VFs 0: eth0 has no permanent address"),
+    (
+        current(link=Link("ether", None, 68, 9216, mtu=1500), devices={0: VfDevice(mtu=1500)}),
+        {"mtu": 9000},
+        "mtu 9000 of VFs 0 is above the PF's 1500, whose port would drop such frames; declare a higher mtu of the PF",
+    ),
     (current(**MLX5), {"vlan": 5}, "vlan of VFs 0 cannot be set: mlx5_core refuses it in switchdev mode (EOPNOTSUPP)"),
     (current(**MLX5), {"link_state": "enable"}, "link_state of VFs 0 cannot be set: mlx5_core refuses it in switchdev"),
     (current(), {"msix_vectors": 4}, "msix_vectors of VFs 0 cannot be set: igb has no vectors to share out"),

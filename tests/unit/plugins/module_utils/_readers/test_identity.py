@@ -30,6 +30,7 @@ FACTS_OF_PFS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"pcie": ("Unknown", 0)}, {"pcie_speed": "Unknown", "pcie_width": 0}),
     ({"pcie": None}, {"pcie_speed": None, "pcie_width": None}),
     ({"pci_class": "0x0b4000", "netdev": None}, {"class_name": "coprocessor"}),
+    ({"speed": 25000}, {"speed": 25000}),
 ]
 
 
@@ -42,7 +43,7 @@ def test_facts(tmp_path: Path, has: dict[str, Any], differs: dict[str, Any]) -> 
     host.draw()
     usual = {
         "class_name": "ethernet", "iommu_group": "10000", "iommu_type": "DMA", "pcie_speed": "8.0 GT/s PCIe",
-        "pcie_width": 8, "vf_offset": 384, "vf_stride": 2,
+        "pcie_width": 8, "vf_offset": 384, "vf_stride": 2, "speed": None,
     }  # fmt: skip
     assert identity.read(host.sysfs, state(host)) == {**usual, **differs}
 

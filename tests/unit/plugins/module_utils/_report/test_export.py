@@ -159,9 +159,9 @@ KINDS: list[tuple[str, dict[str, Any], dict[str, Any], dict[int, dict[str, Any]]
     ),
     (
         "ice",
-        {"vfs": [{"ids": 2, "vlan": 7, "vlan_proto": "802.1ad"}, {"ids": 3, "msix_vectors": 16, "mtu": 9000}]},
+        {"vfs": [{"ids": 2, "vlan": 7, "vlan_proto": "802.1ad"}, {"ids": 3, "msix_vectors": 16, "mtu": 1400}]},
         {},
-        {2: {"vlan": 7, "vlan_proto": "802.1ad"}, 3: {"msix_vectors": 16, "mtu": 9000}},
+        {2: {"vlan": 7, "vlan_proto": "802.1ad"}, 3: {"msix_vectors": 16, "mtu": 1400}},
     ),
     (
         "ipoib",
