@@ -12,22 +12,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .._live_update import act_lock, arm, kept_states, machine, options, rehearsal, reservation, way_out
+from .._live_update import act_lock, arm, kept_states, machine, options, rehearsal, reservation, run_unit, way_out
 from .._live_update.arm import Request
 from .._live_update.checks import PLACES
 from .._live_update.estimate import interface_after
 from .._live_update.facts import Facts
 from .._live_update.machine import LiveHost
 from .._live_update.manifest import Manifest
-from .._model.errors import RefusedError, SriovError
-from .._model.paths import PROGRAM
-from .._model.update_deadlines import BUDGET_S, RUN_DELAY_S
+from .._model.errors import RefusedError
+from .._model.update_deadlines import BUDGET_S
 from .._system import update_folder
 from .._system.sysfs import Sysfs
 from .._vm.record import LEAVE, POLICIES, RESTORE, STRAGGLERS
 from .module import Module
-
-RUN_UNIT = "kvmfleet-live-update.service"
 
 CHECK_OPTIONS: dict[str, Any] = {
     "agent": {"type": "bool"},
@@ -93,7 +90,7 @@ def declare(module: Module, host: LiveHost) -> dict[str, Any]:
     Others act before or after, never meanwhile, and not where they have not reserved the host.
     """
     states = {"armed": _armed, "started": _started, "acknowledged": _acknowledged, "cancelled": _cancelled}
-    with _alone(module, host):
+    with alone(module, host):
         reservation.require_mine(host.folder, module.params["owner"], host.now(), module.params["take_over"])
         answer = states[module.params["state"]](module, host)
     status = host.folder.read_status() or {}
@@ -101,7 +98,7 @@ def declare(module: Module, host: LiveHost) -> dict[str, Any]:
 
 
 @contextmanager
-def _alone(module: Module, host: LiveHost) -> Iterator[None]:
+def alone(module: Module, host: LiveHost) -> Iterator[None]:
     """Lock acts; check mode, which writes nothing, waits for others' end."""
     if module.check_mode:
         act_lock.wait_until_free(host.sysfs)
@@ -120,7 +117,7 @@ def info(module: Module, host: LiveHost) -> dict[str, Any]:
         "changed": False,
         "status": host.folder.read_status(),
         "result": host.folder.read_result(),
-        "run_unit": _unit_state(host),
+        "run_unit": run_unit.state(host),
         "preflight": None,
     }
     if module.params["kernel"]:
@@ -132,8 +129,8 @@ def info(module: Module, host: LiveHost) -> dict[str, Any]:
 
 def _armed(module: Module, host: LiveHost) -> dict[str, Any]:
     wanted = request(module.params, host.sysfs)
-    if _unit_state(host) in ("active", "activating"):
-        raise RefusedError(f"{RUN_UNIT} is running: an update of this host has begun")
+    if run_unit.is_active(host):
+        raise RefusedError(f"{run_unit.RUN_UNIT} is running: an update of this host has begun")
     arm.require_free(host, wanted)
     facts, verdict = arm.examine(host, wanted)
     if verdict.refusals:
@@ -156,7 +153,7 @@ def _started(module: Module, host: LiveHost) -> dict[str, Any]:
     """
     status = host.folder.read_status()
     phase = (status or {}).get("phase", update_folder.ARMED)
-    if phase != update_folder.ARMED or _unit_state(host) in ("active", "activating"):
+    if phase != update_folder.ARMED or run_unit.is_active(host):
         return {"changed": False}
     armed = _armed(module, host) if module.params["kernel"] else {}
     if module.check_mode and armed.get("changed"):
@@ -166,14 +163,7 @@ def _started(module: Module, host: LiveHost) -> dict[str, Any]:
     if not host.kexec.loaded():
         raise RefusedError("the armed kernel is not loaded any more: use state: armed again")
     if not module.check_mode:
-        program = PROGRAM
-        host.run([
-            "systemd-run", "--quiet", "--no-block", "--collect", f"--unit={RUN_UNIT}",
-            "--description=Live update: save VMs and start the new kernel",
-            f"--property=ExecStartPre=/bin/sleep {RUN_DELAY_S}",
-            f"--property=ExecStopPost={program} live-update recover", "--property=TimeoutStopSec=infinity",
-            "--", program, "live-update", "run",
-        ])  # fmt: skip
+        run_unit.start(host)
     return {**armed, "changed": True}
 
 
@@ -194,16 +184,9 @@ def _cancelled(module: Module, host: LiveHost) -> dict[str, Any]:
     if module.check_mode:
         status = host.folder.read_status()
         return {"changed": status is not None and status["phase"] == update_folder.ARMED}
-    if _unit_state(host) in ("active", "activating"):
-        raise RefusedError(f"{RUN_UNIT} is running: stop it first, it then brings the VMs back")
+    if run_unit.is_active(host):
+        raise RefusedError(f"{run_unit.RUN_UNIT} is running: stop it first, it then brings the VMs back")
     return {"changed": arm.cancel(host)}
-
-
-def _unit_state(host: LiveHost) -> str:
-    try:
-        return host.run(["systemctl", "show", "--property=ActiveState", "--value", RUN_UNIT]).strip()
-    except SriovError:
-        return "unknown"
 
 
 def _facts_of(facts: Facts, wanted: Request) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def run(
     In check mode nothing is measured. Raises `RefusedError` while an update is under way, or without space.
     """
     _require_quiet(host)
-    before = _known(host)
+    before = known(host)
     folder = host.sysfs.real(os.path.dirname(LIVE_UPDATE))
     _require_space(folder, mib)
     if check_mode:
@@ -54,7 +54,7 @@ def disk_of(sysfs: Sysfs, folder: str) -> str:
     return max(around, key=lambda line: len(line[1]))[0] if around else folder
 
 
-def _known(host: LiveHost) -> Rehearsal:
+def known(host: LiveHost) -> Rehearsal:
     """What was measured before; a damaged file is begun anew."""
     try:
         return rehearsal.load(host.sysfs)

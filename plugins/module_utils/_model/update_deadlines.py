@@ -69,6 +69,18 @@ DRY_KILL_S = 5.0
 REHEARSE_S = 30.0
 """Longest time that a rehearsal of disks writes, and reads."""
 
+FILLED_S = 300.0
+"""Deadline for a throw-away VM to fill its memory."""
+
+HASHED_S = 600.0
+"""Deadline for reading all of its memory."""
+
+ENDED_S = 20.0
+"""Deadline for the end of its process, once it is killed."""
+
+LONGEST_BOOT_S = 3600.0
+"""Longest time of a boot that a rehearsal believes its clocks."""
+
 LOOK_S = 5.0
 """Deadline for a look at an image on a network."""
 

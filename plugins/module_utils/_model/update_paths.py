@@ -30,3 +30,9 @@ It holds "PID TIME COMMAND" (`pf_lock`).
 
 REHEARSAL = "/var/lib/kvmfleet-sriov/rehearsal.json"
 """What rehearsals have measured on this host."""
+
+REHEARSAL_VMS = "/var/lib/kvmfleet-sriov/rehearsal"
+"""Private folder of a rehearsal's throw-away VMs, while there are any."""
+
+REHEARSAL_SOCKETS = "/run/kvmfleet-sriov/rehearsal"
+"""Private folder of their monitors."""

@@ -25,6 +25,10 @@ REAL = (
     "plugins/modules/live_update_report.py", "plugins/action/live_update_verify.py",
     "plugins/modules/live_update_verify.py",
 )  # fmt: skip
+PLAYED = (
+    "live_update", "live_update_info", "live_update_rehearsal", "live_update_rehearsal_boot", "live_update_wait",
+    "node_program",
+)  # fmt: skip
 NEW = "6.12-new"
 PF = "0000:03:00.0"
 
@@ -58,7 +62,7 @@ def advance(state):
 
 def main():
     spec = {name: {"type": "raw"} for name in ("state", "kernel", "initrd", "command_line", "budget_s", "host", "vms",
-            "options", "force", "dest", "owner", "take_over")}
+            "options", "force", "dest", "owner", "take_over", "count", "vm_mib", "size_mib")}
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     state = load()
     if NAME == "live_update_info":
@@ -84,9 +88,14 @@ def main():
                 state["sequence"] = state["back"]
                 state["result"].update(result={"done": "updated"}.get(state["back"][-1], state["back"][-1]))
             state["phase"], state["started"] = "armed", True
-        elif wanted == "acknowledged":
+        elif wanted in ("acknowledged", "finished", "absent"):
             state["phase"] = None
         answer = {"phase": state["phase"]}
+        if wanted == "finished":
+            store(state)
+            if state["differs"]:
+                module.fail_json(msg="VM rehearsal-1: its memory is not what it was")
+            answer["rehearsal"] = {"boots": {"6.12": {"seconds": 4.25}}}
     store(state)
     module.exit_json(changed=NAME == "live_update", **answer)
 
@@ -145,14 +154,14 @@ class Fleet:
     """Hosts below ``folder``; ``run`` runs the playbook on all of them."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.playbook = folder, "live_update"
         self.collection = folder / "collections/ansible_collections/kvmfleet/sriov"
         for name in ("plugins/modules", "plugins/action"):
             (self.collection / name).mkdir(parents=True)
         self._action_plugin(folder / "sriovctl")
         for name in REAL:
             os.symlink(ROOT / name, self.collection / name)
-        for name in ("live_update", "live_update_info", "node_program", "live_update_wait"):
+        for name in PLAYED:
             (self.collection / f"plugins/modules/{name}.py").write_text(MODULE % name)
         (self.collection / "plugins/modules/boot_entry.py").write_text(BOOT_ENTRY)
         (folder / "connection").mkdir()
@@ -182,7 +191,7 @@ class Fleet:
         state = {
             "phase": phase, "started": phase is not None, "sequence": sequence, "log": [],
             "refusals": [], "kernel": "6.12-old", "result": result(name, outcome), "away_at": None,
-            "away_for": AWAY, "asked": [], "back": SEQUENCE, **changes,
+            "away_for": AWAY, "asked": [], "back": SEQUENCE, "differs": False, **changes,
         }  # fmt: skip
         (folder / "state.json").write_text(json.dumps(state))
         (folder / "manifest.json").write_text(json.dumps(manifest()))
@@ -205,7 +214,7 @@ class Fleet:
         }  # fmt: skip
         folder = json.dumps({"live_update_folder": "{{ fake_folder }}"})
         program = Path(sys.executable).with_name("ansible-playbook")
-        command = [program, "-i", inventory, "-e", folder, "kvmfleet.sriov.live_update"]
+        command = [program, "-i", inventory, "-e", folder, f"kvmfleet.sriov.{self.playbook}"]
         return subprocess.run(
             [*map(str, command), *arguments], env=environment, capture_output=True, text=True, check=False, timeout=300
         )

@@ -294,7 +294,7 @@ class FakeNode:
         argv = [expanded(word) for word in words[words.index("--") + 1 :]]
         if any(qemu.alive and qemu.unit == unit for qemu in self.qemus):
             raise ToolError(words, 1, f"Unit {unit} was already loaded")
-        if not argv[0].startswith("qemu"):
+        if not os.path.basename(argv[0]).startswith("qemu"):
             return ""
         name = argv[argv.index("-name") + 1].split(",")[0].removeprefix("guest=")
         if self.scripts.get(name, Script()).start == "exits":

@@ -1,0 +1,47 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""playbooks/rehearse.yml in mode boot, on played hosts."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fake.fleet.played import Fleet
+
+pytestmark = pytest.mark.slow  # runs of ansible-playbook
+WORDS = {"live_update_rehearsal_mode": "boot"}
+
+
+@pytest.fixture(autouse=True)
+def rehearse(fleet: Fleet) -> None:
+    fleet.playbook = "rehearse"
+
+
+def test_a_host_is_followed_through_its_jump(fleet: Fleet) -> None:
+    fleet.host("h1")
+    done = fleet.run(**WORDS)
+    assert done.returncode == 0, done.stdout
+    assert fleet.log("h1") == ["started", "saving", "kexec", "resuming", "done", "finished"]
+    assert "4.25" in done.stdout
+
+
+def test_what_failed_is_removed_and_said(fleet: Fleet) -> None:
+    fleet.host("h1", differs=True)
+    done = fleet.run(**WORDS)
+    assert done.returncode != 0
+    assert fleet.log("h1")[-2:] == ["finished", "absent"]
+    assert "h1: " in done.stdout
+    assert "its memory is not what it was" in done.stdout
+
+
+def test_check_mode_asks_only_whether_it_could_begin(fleet: Fleet) -> None:
+    fleet.host("h1")
+    assert fleet.run("--check", **WORDS).returncode == 0
+    assert fleet.log("h1") == ["started"]
+
+
+def test_an_unknown_mode_is_refused(fleet: Fleet) -> None:
+    fleet.host("h1")
+    assert fleet.run(live_update_rehearsal_mode="jump").returncode != 0
+    assert fleet.log("h1") == []
