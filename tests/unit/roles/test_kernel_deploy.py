@@ -60,7 +60,7 @@ class Host:
         self.folder = folder
         collection = folder / "collections/ansible_collections/kvmfleet/sriov"
         (collection / "plugins/modules").mkdir(parents=True)
-        for name in ("roles", "playbooks", "meta", "plugins/module_utils"):
+        for name in ("roles", "playbooks", "meta", "plugins/module_utils", "plugins/filter", "plugins/plugin_utils"):
             (collection / name).symlink_to(ROOT / name)
         (collection / "plugins/modules/boot_entry.py").write_text(BOOT_ENTRY)
         (folder / "bin").mkdir()
@@ -116,7 +116,9 @@ class Host:
         }  # fmt: skip
         program = Path(sys.executable).with_name("ansible-playbook")
         command = [str(program), "-i", str(inventory), "-e", json.dumps(wanted), "kvmfleet.sriov.kernel_deploy"]
-        return subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=300)
+        return subprocess.run(
+            [*command, *arguments], env=environment, cwd=self.folder, capture_output=True, text=True, timeout=300
+        )
 
     @property
     def installed(self) -> bool:
@@ -182,6 +184,34 @@ def test_a_failed_installation_says_what_starts(host: Host) -> None:
     text = " ".join(done.stdout.split())
     assert "hook failed" in text
     assert f"h1 starts /boot/vmlinuz-{OLD} by default, as before" in text
+
+
+OTHER = {
+    "a newer one": (
+        {"schema": 3},
+        "has schema 3 of the kernel's manifest, this collection knows 1 and 2: ansible-galaxy",
+    ),
+    "a path in a name": ({"key": "../../../../etc"}, "'key' cannot be '../../../../etc'; build the kernel again"),
+}
+
+
+@pytest.mark.parametrize(("fields", "words"), OTHER.values(), ids=OTHER.keys())
+def test_manifests_that_are_not_understood_are_refused(host: Host, fields: dict[str, Any], words: str) -> None:
+    path = host.folder / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+    done = host.run()
+    assert done.returncode != 0
+    assert words in " ".join((done.stdout + done.stderr).split())
+    assert not host.installed
+
+
+def test_a_relative_manifest_is_below_the_folder_of_the_run(host: Host) -> None:
+    """Not below the playbook; its packages are beside it."""
+    (host.folder / "kernels").mkdir()
+    for name in ("manifest.json", "linux-image.deb"):
+        (host.folder / name).rename(host.folder / "kernels" / name)
+    done = host.run(kernel_deploy_manifest="kernels/manifest.json")
+    assert (done.returncode, host.installed) == (0, True), done.stdout + done.stderr
 
 
 def test_confirming(host: Host) -> None:
