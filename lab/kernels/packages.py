@@ -10,12 +10,13 @@ from pathlib import Path
 from .. import playbook
 from ..paths import HERE, REPOSITORY, cache, key
 from ..progress import LabError, run, step
-from . import configuration
 from .base import CONFIGS
 from .flavour import FLAVOURS, GUEST, STANDARD
 
 KEY = ".key"
 """File beside a flavour's packages: the key of their inputs."""
+TOOLS = ("sh", "-c", "for tool in gcc ld make pahole; do $tool --version 2>&1 | head -n 1; done")
+"""Command that shows the versions of the tools in the role's key."""
 BUILDER = ("roles/kernel_build", "plugins/module_utils/_kernel_build")
 """Folders that decide how packages are made, the series among them."""
 
@@ -34,15 +35,7 @@ class Kernel:
     @property
     def image(self) -> Path:
         """The bzImage, taken out of the package."""
-        return self._file("vmlinuz")
-
-    @property
-    def config(self) -> Path:
-        """The configuration of the build, taken out of the package."""
-        return self._file("config")
-
-    def _file(self, kind: str) -> Path:
-        target = self.folder / f"{kind}-{self.release}"
+        target = self.folder / f"vmlinuz-{self.release}"
         package = next(self.folder.glob(f"linux-image-{self.release}_*.deb"))
         if not target.exists() or target.stat().st_mtime < package.stat().st_mtime:
             with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
@@ -62,8 +55,8 @@ def build(names: tuple[str, ...] = (*STANDARD, GUEST), with_headers: tuple[str, 
     """Build flavours, or take them from the role's cache.
 
     Ten minutes on two cores the first time. ``with_headers``: flavours whose headers are made as well, each right after
-    its kernel, while the role's tree still has that flavour's sources. Raises LabError when a flavour lacks an option
-    of its configuration.
+    its kernel, while the role's tree still has that flavour's sources. The role fails when a flavour lacks an
+    option of its configuration.
     """
     apart = [name for name in names if name in with_headers]
     for name in apart:
@@ -73,9 +66,6 @@ def build(names: tuple[str, ...] = (*STANDARD, GUEST), with_headers: tuple[str, 
     if others := tuple(name for name in names if name not in apart):
         with step(f"kernels {', '.join(others)}, by role kernel_build"):
             _build(others, folder(""), headers=False)
-    for name in names:
-        fragments = [CONFIGS / config for config in FLAVOURS[name].configs]
-        configuration.hold([path.read_text() for path in fragments], built(name).config.read_text(), name)
 
 
 def headers(flavour: str) -> Path:
@@ -122,7 +112,7 @@ def _key(name: str, headers: bool) -> str:
     files = [path for folder in BUILDER for path in (REPOSITORY / folder).rglob("*") if path.is_file()]
     files += [CONFIGS / config for config in flavour.configs]
     archive = flavour.base.archive.stat()
-    recipe: list[str | bytes] = [flavour.series, flavour.localversion, str(headers), run(["gcc", "--version"])]
+    recipe: list[str | bytes] = [flavour.series, flavour.localversion, str(headers), run(TOOLS)]
     recipe += [str(flavour.base.archive), str(archive.st_size), str(archive.st_mtime_ns)]
     for path in sorted(files):
         if path.suffix != ".pyc":

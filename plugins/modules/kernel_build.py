@@ -16,6 +16,14 @@ description:
     built.
   - Variants of one source and configuration (without a series, with one, with a newer one) share one object tree, so
     that only what differs is compiled again.
+  - An option that a configuration asks for and C(make olddefconfig) drops or changes is an error that names it, with
+    the likely reason. A whole configuration (as kconfig writes it) must hold by itself, a fragment line by line.
+  - What decides the packages' contents are the source, the series, the configuration, O(localversion), O(headers), the
+    versions of compiler, linker, objcopy, pahole and make, and of the environment the variables E(ARCH),
+    E(CROSS_COMPILE), E(LLVM), E(LLVM_IAS), E(LD_LIBRARY_PATH), E(KCFLAGS), E(KCPPFLAGS), E(KAFLAGS), E(KRUSTFLAGS),
+    E(HOSTCFLAGS), E(HOSTLDFLAGS), E(KBUILD_DEBARCH), E(SOURCE_DATE_EPOCH), E(CC), E(HOSTCC), E(LD), E(AR), E(NM),
+    E(OBJCOPY), E(STRIP) and E(PAHOLE). Other variables do not reach C(make), except those that find programs and
+    folders (E(PATH), E(HOME), E(TMPDIR), those of ccache).
   - An interrupted build leaves a state from which the next run converges.
 author:
   - The kvmfleet.sriov contributors (@kvmfleet)
@@ -92,9 +100,14 @@ manifest:
   returned: success
   type: dict
   sample:
-    schema: 1
+    schema: 2
     key: 3f0c...
     release: 6.12.117-kvmfleet
+    build: "#1+3f0c1a2b3c4d SMP PREEMPT_DYNAMIC Sat Nov 14 12:56:01 UTC 2026"
+    architecture: amd64
+    distribution: debian
+    suite: bookworm
+    handover: []
     source: {name: linux-source-6.12, sha256: 585a..., version: 6.12.117}
     config: {sha256: 77aa...}
     series: "6.12"
@@ -102,11 +115,21 @@ manifest:
     patches: [{name: 0001-PCI-IOV-Example.patch, sha256: 0b1c...}]
     packages:
       - {name: linux-image-6.12.117-kvmfleet, version: 6.12.117-1+3f0c, file: a.deb, sha256: 9d..., size: 4711}
+    tools: {compiler: gcc (Debian 12.2.0-14+deb12u1) 12.2.0, linker: GNU ld (GNU Binutils for Debian) 2.40, pahole: ''}
+    variables: {}
+    notes: []
     built_at: 1767225600
 built:
   description: Whether something was compiled (in check mode, would be).
   returned: success
   type: bool
+notes:
+  description:
+    - Options of whole configurations that the source does not have, or that fragments take away; they are warnings too.
+    - Options that were asked for and did not hold are an error.
+  returned: success
+  type: list
+  elements: str
 folder:
   description: Where packages and manifest are.
   returned: success
@@ -123,7 +146,8 @@ seconds:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._kernel_build.build import perform, request_from
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._kernel_build.build import perform
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._kernel_build.inputs import request_from
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import SriovError
 
 ARGUMENTS = {
@@ -145,6 +169,8 @@ def main() -> None:
         result = perform(request_from(module.params), check=module.check_mode)
     except SriovError as error:
         module.fail_json(msg=str(error))
+    for note in result["notes"]:
+        module.warn(f"the kernel's configuration: {note}")
     module.exit_json(**result)
 
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import time
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .._model.errors import SriovError
+from .toolchain import Toolchain
 
 
 def object_folder(base: Path, config_sha256: str) -> Path:
@@ -29,12 +29,14 @@ def object_folder(base: Path, config_sha256: str) -> Path:
     return folder
 
 
-def environment(package_version: str, tree: Path, headers: bool) -> dict[str, str]:
+def environment(package_version: str, epoch: int, headers: bool, tools: Toolchain) -> dict[str, str]:
     """Environment for kbuild (Documentation/kbuild/kbuild.rst, scripts/package/mkdebian).
 
-    The same inputs give the same kernel image: user, host and times come from the source, not from this machine.
+    The same inputs give the same kernel image: user, host and times come from the source, not from this machine, and of
+    its variables come those of the key and those that change nothing. ``epoch``: the time of the source, which
+    SOURCE_DATE_EPOCH overrides.
     """
-    epoch = int((tree / "Makefile").stat().st_mtime)
+    epoch = int(tools.settings.get("SOURCE_DATE_EPOCH", epoch))
     fixed = {
         "LC_ALL": "C",
         "KBUILD_BUILD_USER": "kvmfleet",
@@ -47,8 +49,7 @@ def environment(package_version: str, tree: Path, headers: bool) -> dict[str, st
         "DEB_BUILD_OPTIONS": "terse",
         "DEB_BUILD_PROFILES": " ".join(_profiles(headers)),
     }
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("KBUILD_", "KDEB_", "DEB_", "MAKE"))}
-    return {**kept, **fixed}
+    return {**tools.harmless, **tools.settings, **fixed}
 
 
 def _profiles(headers: bool) -> list[str]:

@@ -12,10 +12,16 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .._model.errors import SriovError
+from .._model.kernel_manifest import KEY_DIGITS, SCHEMA
+from .._readers.kernel_image import HEAD_BYTES, image_build
+from .distributions import os_release
+from .inputs import Inputs
 from .source import file_sha256
 
 Manifest = dict[str, Any]
@@ -31,16 +37,96 @@ def cached(result: Path) -> Manifest | None:
     return manifest if whole else None
 
 
-def image_of(package: Path) -> dict[str, str]:
-    """Path and checksum of the kernel image in a package: ``{"file", "sha256"}``."""
+@dataclass(frozen=True)
+class Made:
+    """Facts of a finished build.
+
+    ``version``: of the source; ``handover``: formats of memory that it hands over; ``notes``: about its configuration.
+    """
+
+    version: str
+    release: str
+    package_version: str
+    handover: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def keep(inputs: Inputs, made: Made, base: Path, result: Path) -> Manifest:
+    """Move packages and manifest to the result folder in one rename."""
+    partial = result.with_name(result.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    names = [f"linux-image-{made.release}", *([f"linux-headers-{made.release}"] if inputs.headers else [])]
+    packages = [_move(base, name, made.package_version, partial) for name in names]
+    for rest in base.glob(f"*_{made.package_version}_*"):
+        rest.unlink()
+    manifest = _manifest(inputs, made, packages, partial / packages[0]["file"])
+    (partial / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    shutil.rmtree(result, ignore_errors=True)
+    partial.rename(result)
+    return manifest
+
+
+def _move(base: Path, name: str, version: str, target: Path) -> dict[str, Any]:
+    found = sorted(base.glob(f"{name}_{version}_*.deb"))
+    if not found:
+        raise SriovError(f"the build made no package {name} {version} in {base} (see {base / 'build.log'})")
+    file = Path(shutil.move(str(found[0]), str(target / found[0].name)))
+    entry = {"name": name, "version": version, "file": file.name}
+    return {**entry, "sha256": file_sha256(file), "size": file.stat().st_size}
+
+
+def _manifest(inputs: Inputs, made: Made, packages: list[dict[str, Any]], package: Path) -> Manifest:
+    image, build = image_of(package)
+    system = os_release()
+    if build is not None and not build.startswith(f"#1+{inputs.key[:KEY_DIGITS]} "):
+        raise SriovError(
+            f"the kernel in {package} is '{build}' (uname -v), which does not begin with its key {inputs.key}"
+        )
+    return {
+        "schema": SCHEMA,
+        "key": inputs.key,
+        "release": made.release,
+        "build": build,
+        "architecture": _field(package, "Architecture"),
+        "distribution": system.get("ID", ""),
+        "suite": system.get("VERSION_CODENAME", ""),
+        "handover": list(made.handover),
+        "localversion": inputs.localversion,
+        "source": {"name": inputs.source.name, "sha256": inputs.source.sha256, "version": made.version},
+        "config": {"sha256": inputs.config_sha256},
+        "series": inputs.series_name,
+        "patches": [{"name": patch.name, "sha256": patch.sha256} for patch in inputs.patches],
+        "image": image,
+        "packages": packages,
+        "compiler": inputs.tools.versions["compiler"],
+        "tools": dict(inputs.tools.versions),
+        "variables": {**inputs.tools.settings, **inputs.tools.programs},
+        "notes": list(made.notes),
+        "built_at": int(time.time()),
+    }
+
+
+def _field(package: Path, name: str) -> str:
+    argv = ["dpkg-deb", "--field", str(package), name]
+    return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True).stdout.decode().strip()
+
+
+def image_of(package: Path) -> tuple[dict[str, str], str | None]:
+    """Kernel image in a package, and its version text (uname -v).
+
+    ``{"file", "sha256"}``; None for the text of an image that does not show it.
+    """
     argv = ["dpkg-deb", "--fsys-tarfile", str(package)]
     unpacker = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     with unpacker, tarfile.open(fileobj=unpacker.stdout, mode="r|") as archive:
         for member in archive:
-            content = archive.extractfile(member) if member.name.startswith("./boot/vmlinu") else None
-            if content:
+            file = archive.extractfile(member) if member.name.startswith("./boot/vmlinu") else None
+            if file:
+                content = file.read()
                 unpacker.kill()
-                return {"file": member.name[1:], "sha256": hashlib.sha256(content.read()).hexdigest()}
+                found = {"file": member.name[1:], "sha256": hashlib.sha256(content).hexdigest()}
+                return found, image_build(content[:HEAD_BYTES])
     raise SriovError(f"{package} has no kernel image below /boot")
 
 

@@ -17,18 +17,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .._model.errors import BadInputError, SriovError
+from . import distributions
 
 
 @dataclass(frozen=True)
 class Source:
     """A source archive or tree.
 
-    ``sha256`` is over the archive, or over the names and contents of a tree's files.
+    ``sha256`` is over the archive, or over the names and contents of a tree's files. ``epoch``: the time of a tree, in
+    seconds since 1970; None for an archive, which has it inside.
     """
 
     name: str
     path: Path
     sha256: str
+    epoch: int | None = None
 
 
 def file_sha256(path: Path) -> str:
@@ -48,10 +51,37 @@ def identify(path: Path) -> Source:
     if path.is_dir():
         if not (path / "Kconfig").is_file():
             raise BadInputError(f"{path} is not a kernel source tree: it has no Kconfig")
-        return Source(path.name, path, _tree_sha256(path))
+        return Source(path.name, path, _tree_sha256(path), _epoch(path))
     if not path.is_file():
-        raise BadInputError(f"kernel source {path} does not exist: give an archive or a tree, or install its package")
+        raise BadInputError(
+            f"kernel source {path} does not exist: give an archive or a tree, or install its package{_other(path)}"
+        )
     return Source(re.sub(r"\.tar(\.\w+)?$", "", path.name), path, file_sha256(path))
+
+
+def _other(path: Path) -> str:
+    """Archives of that name in another compression, in words.
+
+    And what to do on another distribution.
+    """
+    stem = re.sub(r"\.tar(\.\w+)?$", "", path.name)
+    found = sorted({*path.parent.glob(f"{stem}.tar.*"), *path.parent.glob(f"{stem}/{stem}.tar.*")})
+    there = f" (there is {', '.join(map(str, found))})" if found else ""
+    return there + distributions.advice(os.uname().release, distributions.os_release())
+
+
+def _epoch(tree: Path) -> int:
+    """Time of a tree's commit, without git of its Makefile.
+
+    A fresh checkout has other times of files, and is the same source.
+    """
+    argv = ["git", "-C", str(tree), "log", "-1", "--format=%ct"]
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except OSError:
+        done = None
+    text = done.stdout.decode().strip() if done and done.returncode == 0 and (tree / ".git").exists() else ""
+    return int(text) if re.fullmatch(r"\d{1,12}", text) else int((tree / "Makefile").stat().st_mtime)
 
 
 def _tree_sha256(tree: Path) -> str:
@@ -68,7 +98,8 @@ def _tree_sha256(tree: Path) -> str:
 def unpack(source: Source, base: Path) -> Path:
     """Unpack or copy ``source`` below ``base`` unless it is there.
 
-    Returns the path. ``base/source.json`` is written last, so a tree without it was interrupted and is made anew.
+    Returns the path. ``base/source.json`` is written last, so a tree without it was interrupted and is made anew. The
+    object trees go with it: files of an archive are older than objects that were made of their patched texts.
     """
     record = base / "source.json"
     if record.exists():
@@ -82,11 +113,22 @@ def unpack(source: Source, base: Path) -> Path:
     made = _copy_tree(source, partial) if source.path.is_dir() else _untar(source, partial)
     tree = base / made.name
     shutil.rmtree(tree, ignore_errors=True)
-    shutil.rmtree(base / "applied", ignore_errors=True)
+    for old in (base / "applied", *base.glob("obj*")):
+        shutil.rmtree(old, ignore_errors=True)
     made.rename(tree)
     partial.rmdir()
-    record.write_text(json.dumps({"sha256": source.sha256, "tree": tree.name}) + "\n", encoding="utf-8")
+    epoch = int((tree / "Makefile").stat().st_mtime) if source.epoch is None else source.epoch
+    text = json.dumps({"sha256": source.sha256, "tree": tree.name, "epoch": epoch})
+    record.write_text(text + "\n", encoding="utf-8")
     return tree
+
+
+def epoch_of(source: Source, base: Path, tree: Path) -> int:
+    """Time of an unpacked source, before any patch touched its Makefile."""
+    if source.epoch is not None:
+        return source.epoch
+    known = json.loads((base / "source.json").read_text(encoding="utf-8"))
+    return int(known.get("epoch", (tree / "Makefile").stat().st_mtime))
 
 
 def _copy_tree(source: Source, into: Path) -> Path:
@@ -137,7 +179,8 @@ def config_path(wanted: str, source_name: str, root: Path = Path("/")) -> Path:
     for place in places:
         if place.is_file():
             return place
-    raise BadInputError(f"kernel configuration '{wanted}' is not there: looked for {', '.join(map(str, places))}")
+    more = distributions.advice(os.uname().release, distributions.os_release(root)) if wanted == "distribution" else ""
+    raise BadInputError(f"kernel configuration '{wanted}' is not there: looked for {', '.join(map(str, places))}{more}")
 
 
 def read_config(path: Path) -> str:

@@ -91,6 +91,39 @@ def test_predict_build_again(here: Path) -> None:
     assert "tail -f" not in output
 
 
+def test_a_dropped_option_is_named_with_its_file(here: Path) -> None:
+    (here / "config").write_text("CONFIG_PCI_IOV=y\nCONFIG_DROPPED=y\n")
+    status, output = play(here)
+    assert status != 0
+    assert re.search(r"CONFIG_DROPPED=y \(of \w{8}-config\) became '# CONFIG_DROPPED is not set'", output), output
+
+
+UNPREPARED = """\
+- hosts: all
+  connection: local
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_role:
+        name: kvmfleet.sriov.kernel_build
+        tasks_from: build
+      vars:
+        kernel_build_source: linux-source-0.1
+        kernel_build_installed: {stdout_lines: [patch/installed]}
+        kernel_build_packages: [patch, bison]
+"""
+
+
+def test_a_host_without_tools_and_source_is_predicted(here: Path) -> None:
+    """A run would install them first."""
+    (here / "play.yml").write_text(UNPREPARED)
+    status, output = play(here, "--check")
+    assert (status, changed(output)) == (0, ["Predict a build on a host without build tools or source"]), output
+    assert "bison, linux-config-0.1, linux-source-0.1, pahole would be installed, and the kernel built" in output
+    status, output = play(here)
+    assert status != 0
+    assert "kernel source /usr/src/linux-source-0.1.tar.xz does not exist" in output
+
+
 def test_a_series_that_does_not_apply_is_named(here: Path) -> None:
     (here / "linux-source-6.12/a.c").write_text("int moved_on;\n")
     status, output = play(here)

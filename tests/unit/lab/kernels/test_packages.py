@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lab import playbook
-from lab.kernels import configuration, packages
+from lab.kernels import packages
 from lab.kernels.flavour import FLAVOURS
 
 
@@ -77,8 +77,5 @@ def test_what_is_gone_or_cut_is_built_again(role: Role, tmp_path: Path) -> None:
 
 def test_headers_follow_their_kernel(role: Role, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "cache", lambda: tmp_path)
-    monkeypatch.setattr(configuration, "hold", lambda *_inputs: None)
-    monkeypatch.setattr(packages, "built", lambda name: packages.Kernel(name, tmp_path / "kernels", "6.12"))
-    monkeypatch.setattr(packages.Kernel, "config", tmp_path / "linux-source-6.12.tar.xz")
     packages.build(("stock", "series", "guest"), with_headers=("stock", "series"))
     assert role.runs == [["stock"], ["stock"], ["series"], ["series"], ["guest"]]

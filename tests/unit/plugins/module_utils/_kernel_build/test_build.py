@@ -18,8 +18,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._kernel_build.build import Request, perform
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._kernel_build import result as result_
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._kernel_build.build import perform
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._kernel_build.inputs import Request, read_inputs
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._kernel_build.result import cached
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import kernel_manifest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, SriovError
 
 MAKEFILE = """\
@@ -30,6 +33,8 @@ EXTRAVERSION =
 RELEASE = 6.12.117$(LOCALVERSION)
 olddefconfig:
 \tmkdir -p $(O)/include/config
+\tenv | sort >$(O)/../../environment
+\tsed -i /DROPPED/d $(O)/.config
 \techo $(RELEASE) >$(O)/include/config/kernel.release
 \tgrep -q . $(O)/.config
 bindeb-pkg:
@@ -105,6 +110,73 @@ def test_build_and_manifest(request_: Request, tmp_path: Path) -> None:
     assert json.loads(Path(result["folder"], "manifest.json").read_text()) == manifest
     sums = "".join(f"{p['sha256']}  {p['file']}\n" for p in manifest["packages"])
     subprocess.run(["sha256sum", "--check"], input=sums, text=True, check=True, cwd=result["folder"])
+
+
+def test_a_dropped_option_is_an_error_before_anything_is_compiled(request_: Request, tmp_path: Path) -> None:
+    other = tmp_path / "fragment"
+    other.write_text("CONFIG_DROPPED=y\n")
+    message = r"CONFIG_DROPPED=y \(of fragment\) became '# CONFIG_DROPPED is not set': this source has no such option"
+    with pytest.raises(BadInputError, match=message):
+        perform(replace(request_, configs=(*request_.configs, str(other))), check=False)
+    assert builds(request_) == 0
+    assert not list(request_.cache.glob("results/*"))
+
+
+def test_a_whole_configuration_is_known_by_its_head(request_: Request, tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    whole.write_text("#\n# Automatically generated file; DO NOT EDIT.\n#\nCONFIG_PCI_IOV=y\nCONFIG_DROPPED=y\n")
+    result = perform(replace(request_, configs=(str(whole),)), check=False)
+    assert result["notes"] == ["this source does not have 1 options of a whole configuration: DROPPED"]
+    assert perform(replace(request_, configs=(str(whole),)), check=True)["notes"] == result["notes"]
+
+
+def test_the_manifest_says_for_whom_and_by_what_it_was_built(
+    request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KCFLAGS", "-g")
+    manifest = perform(request_, check=False)["manifest"]
+    assert (manifest["schema"], manifest["architecture"], manifest["handover"]) == (2, "amd64", [])
+    assert manifest["build"] is None  # the image here is text, which says nothing of itself
+    assert manifest["tools"]["make"].startswith("GNU Make")
+    assert manifest["variables"] == {"KCFLAGS": "-g"}
+    fields = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
+    assert manifest["suite"] == fields["VERSION_CODENAME"].strip('"')
+    assert kernel_manifest.read(json.dumps(manifest), "m.json") == manifest
+
+
+@pytest.mark.parametrize(("text", "fine"), [("#1+{key} SMP", True), ("#1 SMP", False), ("#1+{key}0 SMP", False)])
+def test_the_key_is_in_the_version_of_the_kernel(
+    request_: Request, monkeypatch: pytest.MonkeyPatch, text: str, fine: bool
+) -> None:
+    """An image whose `uname -v` has another build is no result."""
+    key = read_inputs(request_).key[:12]
+    monkeypatch.setattr(result_, "image_build", lambda _head: text.format(key=key))
+    if fine:
+        assert perform(request_, check=False)["manifest"]["build"] == f"#1+{key} SMP"
+    else:
+        with pytest.raises(SriovError, match=r"which does not begin with its key"):
+            perform(request_, check=False)
+
+
+def test_variables_that_are_in_no_key_do_not_reach_make(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = read_inputs(request_).key
+    monkeypatch.setenv("CFLAGS", "-O0")
+    monkeypatch.setenv("KCONFIG_ALLCONFIG", "/none")
+    assert read_inputs(request_).key == key
+    perform(request_, check=False)
+    names = {line.split("=")[0] for line in (request_.cache / "environment").read_text().splitlines()}
+    assert "KBUILD_BUILD_HOST" in names
+    assert not {"CFLAGS", "KCONFIG_ALLCONFIG"} & names
+
+
+def test_a_source_that_is_unpacked_again_has_no_old_objects(request_: Request) -> None:
+    """make would keep objects that are newer than its files."""
+    base = Path(perform(request_, check=False)["log"]).parent
+    (base / "obj/old.o").write_text("of a patched a.c")
+    shutil.rmtree(base / "linux-source-6.12")
+    shutil.rmtree(request_.cache / "results")
+    perform(request_, check=False)
+    assert not (base / "obj/old.o").exists()
 
 
 def test_a_hit_builds_nothing(request_: Request) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._kernel_build.source import (
     config_path,
+    epoch_of,
     identify,
     read_config,
     tree_version,
@@ -86,6 +87,32 @@ def test_tree_is_copied_and_known_by_content(tree: Path, tmp_path: Path) -> None
 def test_tree_version(tree: Path, fields: str, version: str) -> None:
     (tree / "Makefile").write_text("VERSION = 7\nPATCHLEVEL = 3\n" + fields)
     assert tree_version(tree) == version
+
+
+def test_the_time_of_a_source(tree: Path, archive: Path, tmp_path: Path) -> None:
+    """It is the archive's, a commit's, or the Makefile's.
+
+    Whatever a patch does to that.
+    """
+    os.utime(tree / "Makefile", (77, 77))
+    assert identify(tree).epoch == 77
+    subprocess.run(["tar", "-cJf", str(archive), "-C", str(tmp_path), tree.name], check=True)
+    source = identify(archive)
+    made = unpack(source, tmp_path / "base")
+    os.utime(made / "Makefile", (99, 99))
+    assert (source.epoch, epoch_of(source, tmp_path / "base", made)) == (None, 77)
+    git = ["git", "-C", str(tree), "-c", "user.name=t", "-c", "user.email=t@example.org"]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    day = {**os.environ, "GIT_COMMITTER_DATE": "@1000000000 +0000"}
+    subprocess.run([*git, "commit", "--quiet", "--allow-empty", "-m", "x"], check=True, env=day)
+    assert identify(tree).epoch == 1000000000
+
+
+def test_a_source_with_another_compression_is_named(tmp_path: Path) -> None:
+    """Ubuntu's package has one."""
+    (tmp_path / "linux-source-6.8.0.tar.bz2").write_text("")
+    with pytest.raises(BadInputError, match=r"does not exist: .*\(there is .*/linux-source-6.8.0.tar.bz2\)"):
+        identify(tmp_path / "linux-source-6.8.0.tar.xz")
 
 
 def test_what_is_not_a_source(tmp_path: Path) -> None:
