@@ -171,4 +171,13 @@ options:
         60 seconds and 2 more for each VF after the kernel has last answered it, and leaves the PF as it is.
     type: bool
     default: false
+  detail:
+    description:
+      - How VFs are shown in RV(steps), RV(times) and the diff. With V(summary), by ranges of VF ids. Values that are
+        one base plus the VF's id are one, up to eight different ones are all given, and of more, their number, the
+        first and the last.
+      - With V(full), VF by VF, and the result has RV(document).
+    type: str
+    choices: [summary, full]
+    default: summary
 """

@@ -127,8 +127,8 @@ EXAMPLES = r"""
 RETURN = r"""
 steps:
   description:
-    - What was done (in check mode, what would be done), in order for each PF. Neighbours that differ only in their VFs
-      are one entry.
+    - What was done (in check mode, what would be done), in order for each PF. Neighbours of one kind are few entries,
+      see O(detail).
   returned: success
   type: list
   elements: dict
@@ -136,7 +136,7 @@ steps:
     - {pf: "0000:03:00.0", step: enable, before: "0", after: "7"}
     - {pf: "0000:03:00.0", step: add, vfs: "0-1,6", before: absent, after: present}
 times:
-  description: Each step by itself, with the seconds it took.
+  description: The steps with the seconds that they took.
   returned: success, not in check mode
   type: list
   elements: dict
@@ -158,7 +158,7 @@ notes:
     - "PF 0000:03:00.0: the kernel's interface 'stock' cannot leave VFs 2-5 out: present are 0-6 instead of 0-1,6"
 document:
   description: What was declared, as the host document that C(sriovctl apply) takes.
-  returned: success
+  returned: with O(detail=full)
   type: dict
   sample: {pfs: [{pf: "0000:03:00.0", hardware_vfs: max, present_vfs: "0-1,6"}]}
 kind:
@@ -189,6 +189,7 @@ def main(sysfs: Sysfs | None = None, run: process.Run = process.run) -> None:
         argument_spec={
             "pfs": sriov_module.PFS_OPTION,
             **sriov_module.ALLOW_OPTIONS,
+            "detail": sriov_module.DETAIL_OPTION,
         },
         supports_check_mode=True,
     )

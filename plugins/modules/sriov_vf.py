@@ -138,6 +138,15 @@ options:
         60 seconds and 2 more for each VF after the kernel has last answered it, and leaves the PF as it is.
     type: bool
     default: false
+  detail:
+    description:
+      - How VFs are shown in RV(steps), RV(times) and the diff. With V(summary), by ranges of VF ids. Values that are
+        one base plus the VF's id are one, up to eight different ones are all given, and of more, their number, the
+        first and the last.
+      - With V(full), VF by VF.
+    type: str
+    choices: [summary, full]
+    default: summary
 seealso:
   - module: kvmfleet.sriov.sriov_pf
   - module: kvmfleet.sriov.sriov_info
@@ -181,8 +190,8 @@ present_vfs:
   sample: {"0000:03:00.0": "0-1,6"}
 steps:
   description:
-    - What was done (in check mode, what would be done), in order for each PF. Neighbours that differ only in their VFs
-      are one entry.
+    - What was done (in check mode, what would be done), in order for each PF. Neighbours of one kind are few entries,
+      see O(detail).
   returned: success
   type: list
   elements: dict
@@ -190,7 +199,7 @@ steps:
     - {pf: "0000:03:00.0", step: properties, vfs: "6", before: vlan 0, after: vlan 100}
     - {pf: "0000:03:00.0", step: add, vfs: "6", before: absent, after: present}
 times:
-  description: Each step by itself, with the seconds it took.
+  description: The steps with the seconds that they took.
   returned: success, not in check mode
   type: list
   elements: dict
@@ -240,6 +249,7 @@ def main(sysfs: Sysfs | None = None, run: process.Run = process.run) -> None:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             **sriov_module.VF_OPTIONS,
             **sriov_module.ALLOW_OPTIONS,
+            "detail": sriov_module.DETAIL_OPTION,
         },
         supports_check_mode=True,
     )

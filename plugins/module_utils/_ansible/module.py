@@ -8,11 +8,15 @@ AnsiballZ packs whatever a module's files import.
 
 from __future__ import annotations
 
+import json
 import locale
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from .._model.errors import SriovError
+
+LONGEST_ARGUMENT = 4096
+"""Characters of an argument in a result."""
 
 
 class Module(Protocol):
@@ -20,6 +24,7 @@ class Module(Protocol):
 
     params: dict[str, Any]
     check_mode: bool
+    _diff: bool
 
     def warn(self, warning: str) -> None: ...
     def exit_json(self, **values: object) -> None: ...
@@ -33,6 +38,19 @@ def finish(module: Module, act: Callable[[], dict[str, Any]]) -> None:
         values = act()
     except SriovError as error:
         failed = {address: str(cause) for address, cause in error.failures.items()}
-        module.fail_json(msg=str(error), kind=type(error).__name__, failed_pfs=failed)
+        module.fail_json(msg=str(error), kind=type(error).__name__, failed_pfs=failed, invocation=_invocation(module))
     else:
-        module.exit_json(**values)
+        module.exit_json(**values, invocation=_invocation(module))
+
+
+def _invocation(module: Module) -> dict[str, Any]:
+    """The arguments, as Ansible adds them to each result, without long ones.
+
+    What is declared of thousands of VFs would be the most of a result.
+    """
+    return {"module_args": {key: _short(value) for key, value in module.params.items()}}
+
+
+def _short(value: object) -> object:
+    size = len(json.dumps(value, default=str)) if isinstance(value, (list, dict)) else 0
+    return value if size <= LONGEST_ARGUMENT else f"{len(value)} values, {size} characters"  # type: ignore[arg-type]

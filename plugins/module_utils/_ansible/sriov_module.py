@@ -46,6 +46,14 @@ ALLOW_OPTIONS: dict[str, Any] = {
 }
 
 
+DETAIL_OPTION: dict[str, Any] = {"type": "str", "choices": ["summary", "full"], "default": "summary"}
+
+
+def is_full(module: Module) -> bool:
+    """Whether the result is to have each VF."""
+    return bool(module.params["detail"] == "full")
+
+
 def declare(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
     """Result of `sriov_pf`, the same in check mode, less the times."""
     if module.check_mode:
@@ -55,7 +63,8 @@ def declare(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
 
 def _declared(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
     document = validate({"pfs": module.params["pfs"]})
-    return {**converged(module, sysfs, run, document).to_dict(), "document": document.to_dict()}
+    result = converged(module, sysfs, run, document).to_dict(is_full(module), module._diff)
+    return {**result, "document": document.to_dict()} if is_full(module) else result
 
 
 def converged(module: Module, sysfs: Sysfs, run: Run, document: HostDocument) -> Report:

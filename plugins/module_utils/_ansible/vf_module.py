@@ -14,16 +14,17 @@ from .._model.vf_ids import describe
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .module import Module
-from .sriov_module import ALLOW_OPTIONS, converged
+from .sriov_module import ALLOW_OPTIONS, converged, is_full
 
 
 def validated(arguments: Mapping[str, Any]) -> HostDocument:
     """The document in the module's arguments; raises `BadInputError`."""
-    return vf_request.validate({key: value for key, value in arguments.items() if key not in ALLOW_OPTIONS})
+    others = (*ALLOW_OPTIONS, "detail")
+    return vf_request.validate({key: value for key, value in arguments.items() if key not in others})
 
 
 def change(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
     """Result of `sriov_vf`, the same in check mode, less the times."""
     report = converged(module, sysfs, run, validated(module.params))
     present = {plan.current.address: describe(plan.goal.target.present) for plan in report.plan.plans}
-    return {**report.to_dict(), "present_vfs": present}
+    return {**report.to_dict(is_full(module), module._diff), "present_vfs": present}

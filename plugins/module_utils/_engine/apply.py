@@ -12,6 +12,7 @@ from typing import Any
 
 from .._model.errors import SriovError, VerifyError
 from .._model.state import PfState
+from .._plan.clauses import joined
 from .._plan.plan import HostPlan, Plan
 from .._plan.plan import plan as plan_pf
 from .._plan.recovery import unfinished_if_stopped
@@ -161,7 +162,7 @@ def _carry_out(host: Applying, plan: Plan) -> PfOutcome:
             seconds.append(_timed(host, step))
         state = reading.again(host.sysfs, host.run, plan.current.address, Extent.of_goal(plan.goal))
         if missing := shortfall(plan.goal, state):
-            raise VerifyError(f"all steps went through, but a fresh reading shows {'; '.join(missing)}")
+            raise VerifyError(f"all steps went through, but a fresh reading shows {joined(missing)}")
     except Exception as error:  # whatever it is, the PF shall not stay as it is
         failure = undone(host, plan, len(seconds), named(error))
         if unfinished and failure.clean:

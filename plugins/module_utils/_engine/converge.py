@@ -41,16 +41,26 @@ class Report(NamedTuple):
     seconds: float | None = None
     times: tuple[dict[str, Any], ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """Result; ``times`` and ``seconds`` only after an apply."""
-        done = {} if self.seconds is None else {"times": list(self.times), "seconds": self.seconds}
+    def to_dict(self, full: bool = False, diff: bool = False) -> dict[str, Any]:
+        """Result; ``times`` and ``seconds`` only after an apply.
+
+        ``full``: VF by VF instead of by ranges of them. ``diff``: with a diff.
+        """
+        done = {} if self.seconds is None else {"times": self._times(full), "seconds": self.seconds}
         return {
             "changed": self.plan.changed,
-            "steps": self.plan.summary(),
+            "steps": self.plan.summary(full),
             "notes": list(self.plan.notes),
-            "diff": self.plan.diff(),
+            **({"diff": self.plan.diff(full)} if diff else {}),
             **done,
         }
+
+    def _times(self, full: bool) -> list[dict[str, Any]]:
+        if full or not self.times:
+            return list(self.times)
+        from .._plan.summary import in_few
+
+        return in_few(self.times)
 
 
 def converge(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .._holders.holders import read_holders
 from .._model.errors import RefusedError
+from .._plan.clauses import joined
 from .._plan.plan import HostPlan, Plan
 from .._system.process import Run
 from .._system.sysfs import Sysfs
@@ -29,7 +30,7 @@ def refuse_in_use(sysfs: Sysfs, run: Run, plan: HostPlan) -> None:
     ]  # fmt: skip
     if rows:
         raise RefusedError(
-            f"VFs are in use: {'; '.join(rows)}; stop the user first, leave the VF as it is, or force: true"
+            f"VFs are in use: {joined(rows)}; stop the user first, leave the VF as it is, or force: true"
         )
 
 

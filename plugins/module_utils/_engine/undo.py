@@ -17,6 +17,7 @@ from .._model.properties import VfProperties
 from .._model.state import PfState
 from .._model.vf_ids import describe
 from .._plan import vf_actions
+from .._plan.clauses import joined
 from .._plan.plan import Plan
 from .._plan.steps import Step
 from .._readers.pfs import read_pfs
@@ -79,7 +80,7 @@ def undone(host: Applying, plan: Plan, finished: int, cause: SriovError) -> Undo
     for step in reversed(plan.steps[:finished]):
         actions += step.undo
     stuck = _undo(host, plan.current, actions, refused)
-    after = f"undoing it failed too: {'; '.join(stuck)}" if stuck else "the PF is back in its previous state"
+    after = f"undoing it failed too: {joined(stuck)}" if stuck else "the PF is back in its previous state"
     return UndoneError(f"{at}{cause}{meaning(cause)}; {after}", cause, not stuck)
 
 
@@ -151,7 +152,7 @@ def _waited_for(host: Applying, plan: Plan) -> str:
         found = holders.read_holders(host.sysfs, host.run, asked, lenient=True)
     except SriovError:
         return ""  # that it is blocked matters more
-    users = "; ".join(f"VF {vf_id} by {holder}" for (_pf, vf_id), holder in sorted(found.items()))
+    users = joined(f"VF {vf_id} by {holder}" for (_pf, vf_id), holder in sorted(found.items()))
     return f" (in use: {users})" if users else ""
 
 

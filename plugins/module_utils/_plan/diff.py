@@ -14,8 +14,9 @@ from typing import Any
 from .._model.properties import VfProperties
 from .._model.state import PfState
 from .._model.vf_device import VfDevice, as_declared
-from .._model.vf_ids import describe
+from .._model.vf_ids import compress, describe
 from .goal import Goal
+from .spread import by_range
 
 
 def before(current: PfState, goal: Goal) -> dict[str, Any]:
@@ -75,3 +76,25 @@ def _with_devices(facts: dict[str, Any], goal: Goal, devices: Mapping[int, VfDev
         have = {name: value for name, value in devices[vf_id].to_dict().items() if name in wanted.to_dict()}
         facts["vfs"][str(vf_id)] = {**facts["vfs"].get(str(vf_id), {}), **have}
     return facts
+
+
+def in_few(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, str]:
+    """Side ``one`` of a diff of a PF, in few lines.
+
+    One is for the PF, one for each range of its VFs. Only what the ``other`` side has otherwise: both are results of
+    `before` and `after`.
+    """
+    facts = [f"{key} {_text(value)}" for key, value in one.items() if key != "vfs" and value != other[key]]
+    texts = {int(vf_id): text for vf_id, of in one["vfs"].items() if (text := _differing(of, other["vfs"][vf_id]))}
+    lines = {"pf": ", ".join(facts)} if facts else {}
+    return {**lines, **{f"vfs {compress(ids)}": text for ids, text in by_range(texts)}}
+
+
+def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    if one == other:
+        return ""
+    return " ".join(f"{key} {_text(value)}" for key, value in one.items() if value != other.get(key)) or "unset"
+
+
+def _text(value: object) -> str:
+    return ("off", "on")[value] if isinstance(value, bool) else str(value)

@@ -63,24 +63,38 @@ class HostPlan(NamedTuple):
     def steps(self) -> tuple[Step, ...]:
         return tuple(step for plan in self.plans for step in plan.steps)
 
-    def summary(self) -> list[dict[str, Any]]:
-        """The steps for people and programs (`steps.summary`)."""
+    def summary(self, full: bool = False) -> list[dict[str, Any]]:
+        """The steps for people and programs.
+
+        Steps of many VFs are in few entries (`summary.in_few`); ``full``: only those that are alike (`steps.summary`).
+        """
         if not self.changed:
             return []
         from .steps import summary
 
-        return summary(self.steps)
+        if full:
+            return summary(self.steps)
+        from .summary import in_few
 
-    def diff(self) -> dict[str, Any]:
-        """``before`` and ``after`` of the PFs that change, as Ansible shows them."""
+        return in_few(step.to_dict() for step in self.steps)
+
+    def diff(self, full: bool = False) -> dict[str, Any]:
+        """``before`` and ``after`` of the PFs that change, as Ansible shows them.
+
+        By ranges of VFs, and only what differs; ``full``: each VF, with all that is declared.
+        """
         changing = [plan for plan in self.plans if plan.steps]
         if not changing:
             return {"before": {}, "after": {}}
         from . import diff as _diff
 
+        before = {plan.current.address: _diff.before(plan.current, plan.goal) for plan in changing}
+        after = {plan.current.address: _diff.after(plan.goal) for plan in changing}
+        if full:
+            return {"before": before, "after": after}
         return {
-            "before": {plan.current.address: _diff.before(plan.current, plan.goal) for plan in changing},
-            "after": {plan.current.address: _diff.after(plan.goal) for plan in changing},
+            "before": {pf: _diff.in_few(before[pf], after[pf]) for pf in before},
+            "after": {pf: _diff.in_few(after[pf], before[pf]) for pf in after},
         }
 
 

@@ -131,6 +131,8 @@ def _add_apply(commands: _Commands[argparse.ArgumentParser]) -> None:
 
 def _add_document(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", nargs="?", help=f"host document, JSON, - for stdin (default {HOST_DOCUMENT})")
+    command.add_argument("--full", action="store_true", help="show VFs one by one, not by ranges")
+    command.add_argument("--diff", action="store_true", help="with --json, the state before and after, too")
     command.add_argument("--force", action="store_true", help="take away VFs in use")
     command.add_argument("--allow-disruptive", action="store_true", help="allow disabling all VFs of a PF first")
 

@@ -32,7 +32,7 @@ def converge_as_asked(
 
 def show_report(arguments: argparse.Namespace, report: Report, changed: str) -> None:
     """Print steps and notes, and ``changed`` last where there are steps."""
-    data = report.to_dict()
+    data = report.to_dict(arguments.full, arguments.diff)
     lines = [f"Note: {note}" for note in data["notes"]]
     if data["steps"]:
         from .._report.terminal import step_lines

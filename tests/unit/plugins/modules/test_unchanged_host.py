@@ -75,7 +75,7 @@ def checked(
         sriov_pf.main(sysfs, run)
     result = json.loads(capsys.readouterr().out)
     assert result["changed"] is False, result
-    assert (result["steps"], result["times"], result["diff"]) == ([], [], {"before": {}, "after": {}})
+    assert (result["steps"], result["times"], "diff" in result) == ([], [], False)
     return sysfs, run
 
 

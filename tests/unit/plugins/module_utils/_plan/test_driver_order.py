@@ -148,7 +148,7 @@ def test_settings_and_devices(state: PfState, spec: dict[str, Any], steps: list[
 def test_settings_and_devices_in_the_diff() -> None:
     state = network(M, A, 7, [5], settings=PfSettings("legacy", 1500), devices={5: VfDevice(8, 1500)}, **DEVICE)
     spec = {"mtu": 9000, "vfs": [{"ids": 5, "msix_vectors": 16, "driver": M}, {"ids": "5-6", "mtu": 4000}]}
-    diff = make(state, spec).diff()
+    diff = make(state, spec).diff(full=True)
     before, after = diff["before"][PF], diff["after"][PF]
     assert (before["mtu"], after["mtu"]) == (1500, 9000)
     assert "eswitch_mode" not in before
@@ -159,9 +159,8 @@ def test_settings_and_devices_in_the_diff() -> None:
 def test_no_two_vfs_get_the_same_derived_address() -> None:
     reported = {vf_id: VfProperties(mac=NO_MAC) for vf_id in range(7)}
     state = current(A, 7, link=Link("ether", "00:1b:21:aa:bb:cc"), properties=reported)
-    after = make(state, {"vfs": [{"ids": "0-3", "mac": "hash"}, {"ids": "4-6", "mac": "02:00:00:00:00:fe+id"}]}).diff()[
-        "after"
-    ]
+    spec = {"vfs": [{"ids": "0-3", "mac": "hash"}, {"ids": "4-6", "mac": "02:00:00:00:00:fe+id"}]}
+    after = make(state, spec).diff(full=True)["after"]
     macs = [vf["mac"] for vf in after[PF]["vfs"].values()]
     assert macs[4:] == ["02:00:00:00:01:02", "02:00:00:00:01:03", "02:00:00:00:01:04"]
     assert len(set(macs)) == 7

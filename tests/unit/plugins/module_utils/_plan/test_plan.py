@@ -298,13 +298,23 @@ def test_notes_for_single_vfs() -> None:
 
 
 def test_diff_names_only_what_changes() -> None:
-    diff = make(current(A, 7, [0], V), {"present_vfs": "0,2", "vfs": [{"ids": "all", "driver": V}]}).diff()
+    diff = make(current(A, 7, [0], V), {"present_vfs": "0,2", "vfs": [{"ids": "all", "driver": V}]}).diff(full=True)
     assert diff["before"] == {
         PF: {"hardware_vfs": 7, "present_vfs": "0", "drivers_autoprobe": False,
              "vfs": {"0": {"driver": V}, "2": {"driver": "absent"}}}
     }  # fmt: skip
     assert diff["after"][PF]["vfs"] == {"0": {"driver": V}, "2": {"driver": V}}
     assert make(current(A, 7, [0]), {"present_vfs": "0"}).diff() == {"before": {}, "after": {}}
+
+
+def test_diff_in_few_lines_has_what_differs() -> None:
+    spec = {"present_vfs": "0,2", "vfs": [{"ids": "all", "driver": V, "vlan": 5}]}
+    reported = {i: VfProperties(vlan=5 if i < 6 else 0) for i in range(7)}
+    diff = make(current(A, 7, [0], V, netdev="eth0", properties=reported), spec).diff()
+    assert diff == {
+        "before": {PF: {"pf": "present_vfs 0", "vfs 2": "driver absent", "vfs 6": "vlan 0"}},
+        "after": {PF: {"pf": "present_vfs 0,2", "vfs 2": f"driver {V}", "vfs 6": "vlan 5"}},
+    }
 
 
 def test_long_lists_are_split() -> None:

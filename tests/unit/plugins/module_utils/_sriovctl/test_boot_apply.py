@@ -293,7 +293,7 @@ def test_only_one_that_does_not_get_ready(boot: Boot) -> None:
 def test_reports_as_one(boot: Boot) -> None:
     boot.events = {1.0: appears(B)}
     boot.apply(spec(A), spec(B))
-    one = merged(boot.reports).to_dict()
+    one = merged(boot.reports).to_dict(diff=True)
     assert [row["pf"] for row in one["steps"]] == [A, B]
     assert len(one["times"]) == 2
     assert set(one["diff"]["after"]) == {A, B}
