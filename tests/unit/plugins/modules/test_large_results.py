@@ -68,7 +68,10 @@ def lines(diff: dict[str, Any]) -> int:
 
 @pytest.mark.parametrize("seed", [None, 7], ids=["in sequence", "by chance"])
 def test_results_are_short(tmp_path: Path, capsys: pytest.CaptureFixture[str], seed: int | None) -> None:
-    """Also with the times of an apply, which the fake kernel is too slow for at this size."""
+    """Results with the times of an apply, too.
+
+    For one of this size the fake kernel is too slow.
+    """
     host = fresh(tmp_path)
     pfs = declared(host, seed)
     check, size = call(host, capsys, pfs=pfs, _ansible_diff=True, _ansible_check_mode=True)

@@ -296,7 +296,7 @@ def test_takes_the_same_specs_as_the_document() -> None:
     alone = yaml.safe_load(sriov_vf.DOCUMENTATION)["options"]
     inside = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]["pfs"]["suboptions"]["vfs"]["suboptions"]
     assert set(inside) == set(VF_OPTIONS)
-    assert set(alone) == {"pf", "state", "allow_disruptive", "force", *VF_OPTIONS}
+    assert set(alone) == {"pf", "state", "allow_disruptive", "force", "detail", *VF_OPTIONS}
     for name in set(inside) - {"ids", "driver"}:
         text = json.dumps(inside[name]).replace("O(pfs[].vfs[].", "O(")
         assert json.dumps(alone[name]) == text
