@@ -44,6 +44,8 @@ options:
   once:
     description:
       - Release of the kernel that shall start at the next boot alone. Empty, that is the default again.
+      - Where C(grub-mkconfig) has written C(grub.cfg), C(/etc/grub.d/09_kvmfleet_sriov) gets two entries, the
+        default of now and the one to be tried, and C(grub.cfg) is written again. Needs a default that is pinned.
       - Refused where the boot loader could not forget it, as GRUB on LVM, RAID, btrfs and ZFS, and GRUB on ESPs of
         Proxmox's boot tool.
     type: str
@@ -51,6 +53,12 @@ options:
     description:
       - Whether O(default) may be a kernel that was started by kexec alone, or that does not run. Its build counts as
         one that has booted from then on.
+    type: bool
+    default: false
+  keep:
+    description:
+      - Whether to keep the default that the host has now as the wanted one, where none is kept yet. O(default) always
+        keeps it. RV(wanted) is compared with by role M(kvmfleet.sriov.kernel_deploy).
     type: bool
     default: false
   after_update:
@@ -171,6 +179,11 @@ after_update:
       description: As RV(default).
       returned: always
       type: dict
+wanted:
+  description: The default that is wanted on this host, with C(kernel) and C(release); null where none was kept.
+  returned: success
+  type: dict
+  sample: {"kernel": "/boot/vmlinuz-6.1.0-18-amd64", "release": "6.1.0-18-amd64"}
 booted_by:
   description: How the running kernel was started, V(firmware), V(kexec) or, not on x86, V(unknown).
   returned: success
@@ -197,6 +210,7 @@ def main(sysfs: Sysfs | None = None, program: Run = run) -> None:
             "default": {"type": "str"},
             "once": {"type": "str"},
             "allow_unproven": {"type": "bool", "default": False},
+            "keep": {"type": "bool", "default": False},
             "after_update": {"type": "bool", "default": False},
         },
         supports_check_mode=True,

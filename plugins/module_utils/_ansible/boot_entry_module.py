@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from .._boot import loaders, proof
+from .._boot import kept, loaders, proof
 from .._boot.answer import KERNEL_RELEASE, Answer, Loader, Start
 from .._model.errors import BadInputError
 from .._system.process import Run
@@ -35,14 +35,28 @@ def declare(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
         if module.params["allow_unproven"] and default is not None:
             proof.accept(sysfs, default)
         after = loader.answer()
+    kept_now = _keep(module, sysfs, after, default is not None or module.params["default"] is not None)
     updated = loader.updated() if module.params["after_update"] else None
     return {
-        "changed": bool(changes),
+        "changed": bool(changes) or kept_now,
         "diff": {"before": _shown(before), "after": _shown(after)},
+        "wanted": kept.load(sysfs),
         "booted_by": proof.booted_by(sysfs),
         "after_update": None if updated is None else {"default": vars(updated.default)},
         **after.to_dict(),
     }
+
+
+def _keep(module: Module, sysfs: Sysfs, answer: Answer, set_: bool) -> bool:
+    """Keep the wanted default, where it is set or asked for.
+
+    Returns whether that alone is new.
+    """
+    if not (set_ or (module.params["keep"] and kept.load(sysfs) is None)):
+        return False
+    if module.check_mode:
+        return False
+    return kept.keep(sysfs, answer.default) and not set_
 
 
 def _default(module: Module, sysfs: Sysfs, answer: Answer) -> Start | None:
@@ -78,4 +92,4 @@ def _release(text: str) -> str:
 
 
 def _shown(answer: Answer) -> dict[str, Any]:
-    return {"default": answer.default.entry, "next": answer.next.entry}
+    return {"default": answer.default.kernel or answer.default.entry, "next": answer.next.kernel or answer.next.entry}

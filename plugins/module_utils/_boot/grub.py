@@ -9,15 +9,17 @@ Planned by running through grub.cfg with the environment block as it will be; do
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from .._model.errors import KernelError, RefusedError, SriovError, VerifyError
 from .._system import durable
 from .._system.process import Run
 from .._system.sysfs import Sysfs
-from . import grub_reading
+from . import grub_reading, grub_try
 from .answer import Answer, Start
 from .grub_reading import Configuration
+from .volume import volume_of
 
 SETTINGS = "/etc/default/grub.d/zz-kvmfleet-sriov.cfg"
 """Ours, and the last one that Debian's grub-mkconfig reads: GRUB_DEFAULT=saved."""
@@ -38,7 +40,9 @@ class Grub:
     name: str = "grub"
 
     def answer(self) -> Answer:
-        return self._read().answer(self.evidence)
+        found = self._read().answer(self.evidence)
+        choices = tuple(one for one in found.choices if not one.entry.startswith(grub_try.PREFIX))
+        return replace(found, choices=choices)
 
     def updated(self) -> Answer | None:
         """What would start after `update-grub`, None without grub-mkconfig."""
@@ -68,7 +72,7 @@ class Grub:
             self._restore(kept)
             raise
 
-    def set_once(self, start: Start | None) -> None:
+    def set_once(self, start: Start | None, words: Sequence[str] = ()) -> None:
         """Try ``start`` at the next boot alone.
 
         Or with None nothing but the default.
@@ -78,23 +82,61 @@ class Grub:
             self._make_block()
             before = self.answer()
             if start is not None:
-                self._require_once(before, start)
-            self._edit(*(("unset", "next_entry") if start is None else ("set", f"next_entry={start.entry}")))
+                self._require_once(before)
+                self._try(before, start, words)
+            else:
+                self._edit("unset", "next_entry")
+                self._edit("unset", grub_try.FLAG)
             os.sync()
             found, wanted = self.answer(), before.default if start is None else start
-            if (found.next.kernel, found.default.kernel) != (wanted.kernel, before.default.kernel):
+            if (found.next.kernel, found.default.kernel) != (
+                wanted.kernel,
+                before.default.kernel,
+            ) or not self._falls_back(start, found, before):
                 raise VerifyError(f"the next boot was set to {wanted.kernel}, and is {found.next.kernel}")
         except BaseException:
             self._restore(kept)
             raise
 
-    def _require_once(self, before: Answer, start: Start) -> None:
-        """Refuse what would start at every boot, or not at all."""
+    def own_entry(self) -> bool:
+        """Whether grub-mkconfig has written grub.cfg, as it says itself."""
+        return self.sysfs.exists(os.path.dirname(grub_try.SCRIPT)) and grub_try.WRITTEN in self._read().text
+
+    def _falls_back(self, start: Start | None, found: Answer, before: Answer) -> bool:
+        """Whether a tried kernel that cannot be loaded leads to the default."""
+        if start is None or not found.next.entry.startswith(grub_try.PREFIX):
+            return True
+        return found.on_failure is not None and found.on_failure.kernel == before.default.kernel
+
+    def _require_once(self, before: Answer) -> None:
+        """Refuse what would start at every boot."""
         if before.no_once is not None:
             raise RefusedError(
-                f"kernel {start.release} cannot be tried once: {before.no_once}, so it would start at every boot. Put "
+                f"a kernel cannot be tried once here: {before.no_once}, so it would start at every boot. Put "
                 "grubenv on a plain partition, or try the kernel by kexec"
             )
+
+    def _try(self, before: Answer, start: Start, words: Sequence[str]) -> None:
+        """Let the next boot alone start ``start``.
+
+        By entries of ours, or by `next_entry` where grub.cfg was written by hand.
+        """
+        if not self.own_entry():
+            self._plan_next_entry(before, start)
+            self._edit("set", f"next_entry={start.entry}")
+            return
+        if not before.default.pinned:
+            raise RefusedError(
+                f"the default ({before.default.entry}) is not pinned, and would be another one with entries of ours "
+                f"before it: pin it first (`default={before.default.release}`)"
+            )
+        volume = volume_of(self.sysfs, self.folder)
+        text = grub_try.script(before.default, start, volume, words)
+        durable.write_text(self.sysfs.real(grub_try.SCRIPT), text, 0o755)
+        self.run(["grub-mkconfig", "-o", f"{self.folder}/grub.cfg"])
+        self._edit("set", f"{grub_try.FLAG}={start.release}")
+
+    def _plan_next_entry(self, before: Answer, start: Start) -> None:
         planned = self._read().with_environment(next_entry=start.entry).answer(self.evidence)
         if (planned.next.kernel, planned.default.kernel) != (start.kernel, before.default.kernel):
             raise RefusedError(
@@ -134,7 +176,7 @@ class Grub:
         self.run(["grub-editenv", self.sysfs.real(f"{self.folder}/grubenv"), *words])
 
     def _keep(self) -> dict[str, bytes | None]:
-        names = (f"{self.folder}/grub.cfg", f"{self.folder}/grubenv", SETTINGS)
+        names = (f"{self.folder}/grub.cfg", f"{self.folder}/grubenv", SETTINGS, grub_try.SCRIPT)
         return {name: self.sysfs.read_bytes(name, 4 << 20) if self.sysfs.exists(name) else None for name in names}
 
     def _restore(self, kept: dict[str, bytes | None]) -> None:

@@ -11,6 +11,7 @@ that does not get there starts again. So a kernel is tried once by systemd-boot'
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .._model.errors import RefusedError, SriovError, VerifyError
@@ -51,6 +52,10 @@ class Proxmox:
                 )
         return answers[0]
 
+    def own_entry(self) -> bool:
+        """Whether a trial has an entry of its own: not here."""
+        return False
+
     def updated(self) -> Answer | None:
         """None: a pin stays when kernels are installed."""
         return None
@@ -66,7 +71,7 @@ class Proxmox:
             self._pin(before)
             raise
 
-    def set_once(self, start: Start | None) -> None:
+    def set_once(self, start: Start | None, words: Sequence[str] = ()) -> None:
         answer = self.answer()
         if start is not None and answer.no_once is not None:
             raise RefusedError(f"kernel {start.release} cannot be tried once: {answer.no_once}. Try it by kexec")

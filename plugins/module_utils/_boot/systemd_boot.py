@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .._model.errors import VerifyError
@@ -47,6 +48,10 @@ class SystemdBoot:
             tuple(self.start(entry, [entry.id]) for entry in entries),
         )  # fmt: skip
 
+    def own_entry(self) -> bool:
+        """Whether a trial has an entry of its own: not here."""
+        return False
+
     def updated(self) -> Answer | None:
         """None: what is there is never written again by installing another kernel."""
         return None
@@ -55,7 +60,7 @@ class SystemdBoot:
         before = efi.text(self.sysfs, "LoaderEntryDefault") or ""
         self._set("set-default", start, before, lambda answer: answer.default)
 
-    def set_once(self, start: Start | None) -> None:
+    def set_once(self, start: Start | None, words: Sequence[str] = ()) -> None:
         before = efi.text(self.sysfs, "LoaderEntryOneShot") or ""
         self._set("set-oneshot", start, before, lambda answer: answer.next)
 

@@ -24,6 +24,7 @@ EXITS = """exit status:
      with --boot also: a PF did not come, or single PFs failed in any way, all others are as declared
   2  wrong arguments or host document; nothing was changed
   3  refused, because it would harm what is in use; nothing was changed
+  4  with boot-guard: the kernel that was tried has failed, or stays though it is not well
 """
 
 _Commands = argparse._SubParsersAction
@@ -60,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
         _add_export,
         _add_resume,
         _add_live_update,
+        _add_guard,
     ):
         add(commands)
     return program
@@ -195,3 +197,13 @@ def _add_live_update(commands: _Commands[argparse.ArgumentParser]) -> None:
     for command in (restore, forget):
         command.add_argument("--take-over", action="store_true", help="also where somebody else has reserved the host")
     _command(steps, "come-back", handler, "second attempt, later in the boot (unit kvmfleet-sriov-come-back)")
+
+
+def _add_guard(commands: _Commands[argparse.ArgumentParser]) -> None:
+    def handler(arguments: argparse.Namespace) -> int:
+        from . import boot_guard_command
+
+        return boot_guard_command.guard(arguments)
+
+    text = "judge a kernel that is tried once, and go back (unit kvmfleet-sriov-boot-guard)"
+    _command(commands, "boot-guard", handler, text)

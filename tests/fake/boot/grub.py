@@ -28,7 +28,7 @@ SIMPLE = f"gnulinux-simple-{UUID}"
 MODULES = Path("/usr/lib/grub/i386-pc")
 CORE = (
     "biosdisk", "ext2", "normal", "linux", "loadenv", "regexp", "test", "echo", "minicmd", "search", "search_fs_uuid",
-    "gzio", "part_msdos", "configfile", "gfxterm", "all_video", "true", "sleep", "serial", "terminal",
+    "gzio", "part_msdos", "part_gpt", "configfile", "gfxterm", "all_video", "true", "sleep", "serial", "terminal",
 )  # fmt: skip
 TOOLS = ("grub-mkconfig", "grub-mkimage", "grub-editenv", "mke2fs", "qemu-system-x86_64", "unshare")
 WRITTEN: dict[str, str] = {}
@@ -191,15 +191,18 @@ class Disk:
     boot: Path
     image: Path
 
-    def start(self) -> str:
+    def start(self, read_only: bool = False) -> str:
         """The release of the kernel that the real GRUB starts.
 
-        The disk keeps what GRUB writes.
+        The disk keeps what GRUB writes, or refuses it.
         """
-        drives = [f"file={path},format=raw,if=ide,index={at}" for at, path in enumerate((self.boot, self.image))]
+        drives = [f"file={self.boot},format=raw,if=none,id=d0", f"file={self.image},format=raw,if=none,id=d1"]
+        devices = ["ide-hd,drive=d0,bootindex=0", f"{'virtio-blk-pci' if read_only else 'ide-hd'},drive=d1,bootindex=1"]
+        drives[1] += ",readonly=on" if read_only else ""
         argv = ["qemu-system-x86_64", "-accel", "tcg", "-M", "pc", "-m", "64", "-nodefaults", "-display", "none"]
         argv += ["-serial", "stdio", "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
         argv += [word for drive in drives for word in ("-drive", drive)]
+        argv += [word for device in devices for word in ("-device", device)]
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=90)
         text = done.stdout.decode(errors="replace")
         match = re.search(r"started (\S+)", text)

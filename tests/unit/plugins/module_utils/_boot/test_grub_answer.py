@@ -14,6 +14,7 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot import grub_reading
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot.answer import Answer
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot.grub import Grub
 from tests.fake.boot.grub import ADVANCED, NEW, OLD, SIMPLE, UUID, GrubRoot, entry, missing
 
 pytestmark = [
@@ -86,6 +87,52 @@ def test_a_kernel_tried_once(tmp_path: Path) -> None:
     assert (answer.next.release, answer.default.release, answer.no_once) == (NEW, OLD, None)
     disk = root.disk()
     assert [disk.start(), disk.start()] == [NEW, OLD]
+
+
+def trial(folder: Path, settings: str = "", words: tuple[str, ...] = ()) -> GrubRoot:
+    """A root with OLD as its default and NEW tried once."""
+    root = root_of(folder, f"GRUB_DEFAULT=saved\n{settings}", entry(OLD))
+    grub = Grub(root.host(), root.run, "/boot/grub", ())
+    grub.set_once(grub.answer().choice(NEW), words)
+    answer = grub.answer()
+    assert (answer.next.release, answer.default.release) == (NEW, OLD)
+    assert answer.on_failure is not None
+    assert (answer.next.entry, answer.on_failure.release) == (f"kvmfleet-try-{NEW}", OLD)
+    return root
+
+
+def test_entries_of_ours_are_tried_once(tmp_path: Path) -> None:
+    root = trial(tmp_path / "root", words=("panic=30", "a=b c"))
+    assert answer_of(root).next.command_line.endswith("panic=30 a=b c")
+    disk = root.disk()
+    assert [disk.start(), disk.start(), disk.start()] == [NEW, OLD, OLD]
+
+
+def test_a_kernel_that_cannot_be_loaded_leads_to_the_known_good_one(tmp_path: Path) -> None:
+    """In the same boot: `fallback` is entry 0."""
+    root = trial(tmp_path / "root")
+    (root.folder / f"boot/vmlinuz-{NEW}").write_bytes(b"no kernel" * 500)
+    disk = root.disk()
+    assert [disk.start(), disk.start()] == [OLD, OLD]
+
+
+def test_a_flag_that_cannot_be_taken_back_starts_nothing_new(tmp_path: Path) -> None:
+    """A disk that refuses writes would try the kernel at every boot."""
+    disk = trial(tmp_path / "root", "GRUB_TERMINAL=serial\n").disk()
+    assert [disk.start(read_only=True), disk.start()] == [OLD, NEW]
+
+
+def test_a_default_that_cannot_be_loaded_leads_to_the_other(tmp_path: Path) -> None:
+    """The old kernel stays the fallback of the new default."""
+    root = trial(tmp_path / "root")
+    grub = Grub(root.host(), root.run, "/boot/grub", ())
+    grub.set_once(None)
+    grub.set_default(grub.answer().choice(NEW))
+    answer = grub.answer()
+    assert (answer.default.entry, answer.on_failure and answer.on_failure.release) == (entry(NEW), OLD)
+    assert root.disk().start() == NEW
+    (root.folder / f"boot/vmlinuz-{NEW}").write_bytes(b"no kernel" * 500)
+    assert root.disk().start() == OLD
 
 
 def test_settings_of_a_file_that_is_not_read(tmp_path: Path) -> None:

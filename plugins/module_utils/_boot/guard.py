@@ -1,0 +1,140 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Guard of a kernel that is tried: judges health, and goes back.
+
+It runs at each boot, as a unit of its own. A host whose new kernel is not healthy, or that is not confirmed in time,
+reboots into the default, which is the known-good kernel; not by itself while VMs run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from .._model.errors import SriovError
+from .._system.process import Run
+from .._system.sysfs import Sysfs
+from . import health, loaders, proof, trial
+from .answer import Loader
+from .guard_watchdog import Watchdog
+from .trial import Trial
+
+LOOK_S = 5.0
+"""Between two looks at a host's health, or for its confirmation."""
+LOOK = 4
+"""Exit status where somebody must look.
+
+The unit is not started again then.
+"""
+NEVER = "it never came to its guard: it was not loaded, or it hung or panicked before"
+ENDED = "it ended before it was confirmed: a panic, a reset or a reboot"
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What the guard acts on; ``vms`` names processes that could be VMs."""
+
+    sysfs: Sysfs
+    run: Run
+    vms: Callable[[], Sequence[str]]
+    log: Callable[[str], None]
+    find: Callable[[Sysfs, Run], Loader] = loaders.find
+    reach: health.Reach = health.reach
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def watch(self) -> int:
+        """Judge this boot; returns 0, or `LOOK`."""
+        with trial.held(self.sysfs):
+            found = trial.load(self.sysfs)
+            if found is None or found.phase in trial.FINAL:
+                return 0
+            if found.phase == trial.ARMED and found.boot == trial.boot_id(self.sysfs):
+                return 0  # not rebooted yet
+            if not found.runs(self.sysfs):
+                return self._after(found)
+            proof.record(self.sysfs)
+            self._store(found, trial.BOOTED, boot=trial.boot_id(self.sysfs))
+        watchdog = Watchdog(self.run, self.log)
+        status = self._judge(found, watchdog)
+        if status is None:
+            self._reboot()
+            return 0
+        watchdog.stop()
+        return status
+
+    def _after(self, found: Trial) -> int:
+        """Another kernel runs: the trial has failed; nothing of it may wait."""
+        reason = {trial.ARMED: NEVER, trial.BOOTED: ENDED, trial.HEALTHY: ENDED}.get(found.phase, found.reason)
+        self._store(found, trial.FAILED, reason)
+        try:
+            loader = self.find(self.sysfs, self.run)
+            answer = loader.answer()
+            if answer.next.kernel != answer.default.kernel:
+                loader.set_once(None)
+        except SriovError as error:
+            self.log(f"whether a kernel still waits to be tried is not known: {error}")
+        return LOOK
+
+    def _judge(self, found: Trial, watchdog: Watchdog) -> int | None:
+        """Look until it is confirmed; returns the status, None to go back."""
+        begun, healthy = self.now(), False
+        while True:
+            watchdog.start(found.watchdog_s)
+            current = trial.load(self.sysfs)
+            if current is None or current.phase == trial.CONFIRMED:
+                return 0
+            spent = self.now() - begun
+            wrong = health.problems(self.sysfs, self.run, found, self.reach) if not healthy else []
+            if not healthy and not wrong:
+                healthy = True
+                with trial.held(self.sysfs):
+                    self._store(found, trial.HEALTHY)
+            if not healthy and spent >= found.health_s:
+                return self._back(found, "; ".join(wrong))
+            if healthy and spent >= found.confirm_s:
+                return self._back(found, f"it was not confirmed within {found.confirm_s:g} s")
+            self.sleep(LOOK_S)
+
+    def _back(self, found: Trial, reason: str) -> int | None:
+        """Decide to go back: None, or the status where it stays."""
+        with trial.held(self.sysfs):
+            current = trial.load(self.sysfs)
+            if current is None or current.phase == trial.CONFIRMED:
+                return 0
+            vms = [] if found.with_vms else list(self.vms())
+            if vms:
+                return self._hold(found, f"{reason}. It does not go back by itself, as VMs run: {', '.join(vms[:5])}")
+            problem = self._no_way(found)
+            if problem is not None:
+                return self._hold(found, f"{reason}. It does not go back: {problem}")
+            self._store(found, trial.GOING_BACK, reason)
+        return None
+
+    def _reboot(self) -> None:
+        """Reboot through the firmware; by force where systemd refuses."""
+        try:
+            self.run(["systemctl", "reboot"])
+        except SriovError as error:
+            self.log(str(error))
+            self.run(["systemctl", "reboot", "--force"])
+
+    def _no_way(self, found: Trial) -> str | None:
+        """Why a reboot would not lead to the known-good kernel, or None."""
+        try:
+            start = self.find(self.sysfs, self.run).answer().next
+        except SriovError as error:
+            return f"what would start is not known: {error}"
+        if start.kernel != found.good_kernel or start.missing:
+            return f"{start.kernel or start.entry} would start, not {found.good_kernel}"
+        return None
+
+    def _hold(self, found: Trial, reason: str) -> int:
+        self._store(found, trial.HELD, reason)
+        return LOOK
+
+    def _store(self, found: Trial, phase: str, reason: str = "", boot: str | None = None) -> None:
+        self.log(f"kernel {found.release}, tried once: {phase}{f', {reason}' if reason else ''}")
+        trial.store(self.sysfs, replace(found, phase=phase, reason=reason, boot=boot or trial.boot_id(self.sysfs)))
