@@ -97,7 +97,8 @@ RETURN = r"""
 phase:
   description:
     - Where the live update stands. One of V(armed), V(unplugging), V(copying), V(saving), V(saved), V(kexec),
-      V(resuming), V(restoring), V(filling), V(checking), V(done), V(aborted), V(failed), or null when there is none.
+      V(resuming), V(restoring), V(filling), V(checking), V(done), V(aborted), V(failed), V(unknown) when its status
+      was damaged, or null when there is none.
   returned: success
   type: str
   sample: armed

@@ -75,7 +75,7 @@ def _read(sysfs: Sysfs, address: str) -> JournalEntry | None:
             {int(vf_id): (driver, override) for vf_id, (driver, override) in data["rebound"].items()},
             _ids(data["probed"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise BadInputError(f"{path} is no note of an interrupted run ({error!r}): delete it") from error
 
 

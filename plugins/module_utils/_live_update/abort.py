@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from .._model.errors import BadInputError, SriovError
-from .._system import update_folder
+from .._model.errors import SriovError
+from .._system import durable, update_folder
 from .._vm.record import ManifestVm
 from . import claim as _claim
 from . import manifest_file, release, watchdog_guard
@@ -26,7 +25,10 @@ BACK = (*RUN, "ended", "replaced")
 """Results of VMs that need nothing more after an abort."""
 UNDONE_ALONE = (
     update_folder.UNPLUGGING, update_folder.COPYING, update_folder.SAVING, update_folder.SAVED, update_folder.KEXEC,
+    update_folder.UNKNOWN,
 )  # fmt: skip
+MAYBE_GOING = (update_folder.KEXEC, update_folder.UNKNOWN)
+"""Phases in which the host may be jumping already."""
 
 
 def recover(host: LiveHost) -> str | None:
@@ -39,7 +41,7 @@ def recover(host: LiveHost) -> str | None:
     manifest = manifest_file.load(host.folder.path)
     if status is None or manifest is None or status.get("phase") not in UNDONE_ALONE:
         return None
-    if manifest.boot_id != host.boot_id() or (status["phase"] == update_folder.KEXEC and _going_down(host)):
+    if manifest.boot_id != host.boot_id() or (status["phase"] in MAYBE_GOING and _going_down(host)):
         return None
     return abort(host, manifest, progress_of(host, manifest), f"the run ended in phase {status['phase']}")
 
@@ -143,11 +145,11 @@ def _claim_of(restorer: Restorer, vm: ManifestVm) -> Claim | None:
     host = restorer.host
     try:
         return restorer.claim(vm)
-    except BadInputError as error:
+    except SriovError as error:
         if host.pid(vm) is None:
             raise
         host.log(f"VM {vm.name}: {error}; its process is there, so it goes on")
-        os.replace(_claim.path(host.folder.vm(vm.name)), f"{_claim.path(host.folder.vm(vm.name))}.damaged")
+        durable.set_aside(_claim.path(host.folder.vm(vm.name)))
         return None
 
 

@@ -10,11 +10,12 @@ import os
 from .._model.errors import BadInputError
 from .._model.paths import UPDATE_PARAMETER
 from .._system import durable
+from .._system.update_folder import MANIFEST
 from .manifest import Manifest, validate
 
 
 def path(folder: str) -> str:
-    return os.path.join(folder, "manifest.json")
+    return os.path.join(folder, MANIFEST)
 
 
 def store(folder: str, manifest: Manifest) -> None:

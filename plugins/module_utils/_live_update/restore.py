@@ -12,7 +12,7 @@ import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from .._model.errors import BadInputError, RefusedError
+from .._model.errors import BadInputError, RefusedError, SriovError
 from .._system import durable
 from .._vm import images, state_file
 from .._vm.backend import NeverRanError
@@ -88,7 +88,7 @@ class Restorer:
         """Read a VM's claim; a damaged one concerns it alone."""
         try:
             return _claim.load(self.host.folder.vm(vm.name))
-        except BadInputError as error:
+        except SriovError as error:
             raise BadInputError(f"{error}; {DAMAGED.format(vm.name)}") from error
 
     def _restore(self, vm: ManifestVm) -> dict[str, object]:

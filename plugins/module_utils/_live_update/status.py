@@ -11,14 +11,23 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .._model.errors import BadInputError
 from .._system import durable
-from .._system.update_folder import FINAL, Folder
+from .._system.update_folder import FINAL, RESULT, STATUS, Folder
 from .machine import LiveHost
 from .manifest import Manifest
+
+TIME: tuple[type, ...] = (int, float, type(None))
+PHASE: dict[str, tuple[type, ...]] = {"name": (str,), "start": (int, float), "end": TIME}
+VM: dict[str, tuple[type, ...]] = {
+    "name": (str,), "vfs": (list,), "paused_at": TIME, "stopped_at": TIME, "saved_at": TIME, "resumed_at": TIME,
+    "result": (str,), "error": (str, type(None)),
+}  # fmt: skip
+"""Members of phases and VMs in a result."""
 
 
 @dataclass
@@ -92,13 +101,30 @@ class Progress:
                 item["end"] = stamp
 
     def _write(self, phase: str, stamp: float, message: str) -> None:
-        durable.write_json(os.path.join(self.folder.path, "result.json"), self.result)
+        durable.write_json(os.path.join(self.folder.path, RESULT), self.result)
         write_status(self.folder, self.manifest, phase, self.boot_id, stamp, message)
 
 
 def write_status(folder: Folder, manifest: str, phase: str, boot_id: str, stamp: float, message: str = "") -> None:
     value = {"manifest": manifest, "phase": phase, "boot_id": boot_id, "time": stamp, "message": message}
-    durable.write_json(os.path.join(folder.path, "status.json"), value)
+    durable.write_json(os.path.join(folder.path, STATUS), value)
+
+
+def read_result(folder: Folder) -> dict[str, Any] | None:
+    """Read the result, None without one.
+
+    Raises `BadInputError` for one that `Progress` could not go on with.
+    """
+    found, path = folder.read_result(), os.path.join(folder.path, RESULT)
+    for name, kinds in (("phases", PHASE), ("vms", VM)) if found is not None else ():
+        items = found.get(name) if found is not None else None
+        if not isinstance(items, list) or not all(_has(item, kinds) for item in items):
+            raise BadInputError(f"{path}.{name}: not of the result of a live update")
+    return found
+
+
+def _has(item: object, kinds: Mapping[str, tuple[type, ...]]) -> bool:
+    return isinstance(item, dict) and all(name in item and isinstance(item[name], kinds[name]) for name in kinds)
 
 
 def progress_of(host: LiveHost, manifest: Manifest) -> Progress:
@@ -106,7 +132,7 @@ def progress_of(host: LiveHost, manifest: Manifest) -> Progress:
 
     Every phase begins with this, whichever process and kernel it runs in.
     """
-    result = host.folder.read_result()
+    result = read_result(host.folder)
     if result is None or result.get("manifest") != manifest.id:
         result = new_result(manifest.id, manifest.host, manifest.kernel.release_before)
         result["pfs"] = [pf.pf for pf in manifest.pfs]

@@ -58,14 +58,17 @@ def come_back(host: LiveHost) -> str | None:
         return None
     meant_kernel.refuse_crash_kernel(host.sysfs)
     why, phase = _other_kernel(host, manifest), status.get("phase")
-    if why is None and phase not in update_folder.FINAL:
+    if why is None and phase not in (update_folder.UNKNOWN, *update_folder.FINAL):
         return Resume(host, manifest, again=True).run()
     if why is None:
         failed = tuple(vm for vm in _waiting(host, manifest.vms) if host.pid(vm) or _is_loadable(host, vm))
         return Resume(host, manifest, failed, again=True).run() if failed else None
-    if phase in (update_folder.ARMED, *update_folder.FINAL):
+    waiting = _waiting(host, manifest.vms)
+    if phase == update_folder.UNKNOWN:  # it may have ended: only what is certainly saved is brought back by itself
+        waiting = tuple(vm for vm in waiting if _is_loadable(host, vm))
+    if phase in (update_folder.ARMED, *update_folder.FINAL) or (phase == update_folder.UNKNOWN and not waiting):
         return None
-    return _by_policy(host, manifest, why)
+    return _by_policy(host, manifest, waiting, why)
 
 
 def forget(host: LiveHost, give_up: Collection[str]) -> bool:
@@ -136,9 +139,8 @@ def _is_loadable(host: LiveHost, vm: ManifestVm) -> bool:
     return claim is not None and _claim.STATES[claim.state].loadable
 
 
-def _by_policy(host: LiveHost, manifest: Manifest, why: str) -> str:
+def _by_policy(host: LiveHost, manifest: Manifest, waiting: Sequence[ManifestVm], why: str) -> str:
     """Do with each saved VM what its policy on another kernel says."""
-    waiting = _waiting(host, manifest.vms)
     wanted = tuple(vm for vm in waiting if vm.on_other_kernel != LEAVE)
     cold = frozenset(vm.name for vm in wanted if vm.on_other_kernel == COLD_START)
     work = Resume(host, manifest, wanted, reason=why, again=True, cold=cold)

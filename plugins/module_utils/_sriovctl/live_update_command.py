@@ -11,14 +11,26 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
-from .._live_update import abort, act_lock, kept_states, machine, manifest_file, reservation, save, way_out
+from .._live_update import (
+    abort,
+    act_lock,
+    damaged_files,
+    kept_states,
+    machine,
+    manifest_file,
+    reservation,
+    save,
+    way_out,
+)
 from .._live_update import resume as _live_resume
 from .._live_update.machine import LiveHost
 from .._live_update.options import Options, parse
-from .._model.errors import SriovError
+from .._model.errors import BusyError, SriovError
 from .._model.paths import HOST_DOCUMENT
-from .._model.update_deadlines import LATE_S
+from .._model.update_deadlines import ACT_LOCK_S, LATE_S
 from .._system import process, update_folder
 from .._system.sysfs import Sysfs
 from .._system.update_folder import Folder
@@ -42,7 +54,7 @@ def resume(args: argparse.Namespace) -> int:
     The host document is applied afterwards.
     """
     host = _host(args)
-    with act_lock.held(host.sysfs, LATE_S):
+    with _alone(host, LATE_S):
         phase = _live_resume.resume(host)
     return _ended(host, phase)
 
@@ -50,7 +62,7 @@ def resume(args: argparse.Namespace) -> int:
 def come_back(args: argparse.Namespace) -> int:
     """Second attempt, or first on another kernel, later in the boot."""
     host = _host(args)
-    with act_lock.held(host.sysfs, LATE_S):
+    with _alone(host, LATE_S):
         phase = way_out.come_back(host)
     return _ended(host, phase)
 
@@ -58,7 +70,7 @@ def come_back(args: argparse.Namespace) -> int:
 def restore(args: argparse.Namespace) -> int:
     """Bring saved VMs back by hand."""
     host = _host(args)
-    with act_lock.held(host.sysfs):
+    with _alone(host):
         _take_over(host, args)
         phase = way_out.restore(host, args.vm, args.confirm_not_elsewhere)
     for line in _table(host.folder.read_result() or {}):
@@ -69,7 +81,7 @@ def restore(args: argparse.Namespace) -> int:
 def forget(args: argparse.Namespace) -> int:
     """Forget the update; states of single VMs are given up by name."""
     host = _host(args)
-    with act_lock.held(host.sysfs):
+    with _alone(host):
         _take_over(host, args)
         answer("the live update is forgotten" if way_out.forget(host, args.discard_memory) else "no live update")
     return 0
@@ -109,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
 
 def recover(args: argparse.Namespace) -> int:
     host = _host(args)
-    with act_lock.held(host.sysfs, LATE_S):
+    with _alone(host, LATE_S):
         return 0 if abort.recover(host) in (None, update_folder.ABORTED) else 1
 
 
@@ -118,7 +130,11 @@ def status(args: argparse.Namespace) -> int:
 
     ``--json`` prints status.json, or null.
     """
-    folder = Folder.of(Sysfs(args.root))
+    host = _host(args)
+    if damaged_files.found(host):
+        with suppress(BusyError), _alone(host, 0.0):  # whoever acts meanwhile has kept them aside
+            pass
+    folder = host.folder
     found = folder.read_status()
     if args.json:
         answer(json.dumps(found))
@@ -127,9 +143,17 @@ def status(args: argparse.Namespace) -> int:
         answer("no live update")
         return 0
     answer(f"live update {found['manifest']}: {found['phase']}  {found['message']}".rstrip())
-    for line in [*_table(folder.read_result() or {}), *_advice(_host(args))]:
+    for line in [*_table(folder.read_result() or {}), *_advice(host)]:
         answer(line)
     return 0
+
+
+@contextmanager
+def _alone(host: LiveHost, wait_s: float = ACT_LOCK_S) -> Iterator[None]:
+    """Lock acts, and keep damaged files aside before one begins."""
+    with act_lock.held(host.sysfs, wait_s):
+        damaged_files.mend(host)
+        yield
 
 
 def _advice(host: LiveHost) -> list[str]:

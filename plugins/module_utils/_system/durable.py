@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import tempfile
 from typing import Any
@@ -83,6 +84,24 @@ def read_json(path: str) -> dict[str, Any] | None:
     if not isinstance(value, dict):
         raise BadInputError(f"{path} holds {type(value).__name__}, expected an object")
     return value
+
+
+def set_aside(path: str) -> str:
+    """Keep a damaged file, or whatever is there, under another name.
+
+    Returns the name; what was kept there before goes.
+    """
+    aside = f"{path}.damaged"
+    try:
+        if os.path.isdir(aside) and not os.path.islink(aside):
+            shutil.rmtree(aside)
+        elif os.path.lexists(aside) and os.path.isdir(path):
+            os.unlink(aside)
+        os.rename(path, aside)
+        sync_folder(os.path.dirname(path))
+    except OSError as error:
+        raise KernelError("keep aside", path, error.errno or 0) from error
+    return aside
 
 
 def require_private(path: str) -> None:

@@ -10,6 +10,7 @@ import shutil
 from dataclasses import dataclass
 from typing import Any
 
+from .._model.errors import BadInputError
 from .._model.paths import LIVE_UPDATE
 from . import durable
 from .sysfs import Sysfs
@@ -18,13 +19,18 @@ ARMED, UNPLUGGING, COPYING, SAVING, SAVED, KEXEC, RESUMING, RESTORING, FILLING, 
     "armed", "unplugging", "copying", "saving", "saved", "kexec", "resuming", "restoring", "filling", "checking",
 )  # fmt: skip
 
-
 DONE, ABORTED, FAILED = "done", "aborted", "failed"
-RESERVATION = "reservation.json"
-
+UNKNOWN = "unknown"
+"""Phase of an update whose status was damaged: its claims decide."""
+MANIFEST, STATUS, RESULT, RESERVATION = "manifest.json", "status.json", "result.json", "reservation.json"
 
 FINAL = (DONE, ABORTED, FAILED)
 """Phases after which nothing happens on the node by itself."""
+PHASES = (ARMED, UNPLUGGING, COPYING, SAVING, SAVED, KEXEC, RESUMING, RESTORING, FILLING, CHECKING, UNKNOWN, *FINAL)
+MEMBERS: dict[str, tuple[type, ...]] = {
+    "manifest": (str,), "phase": (str,), "boot_id": (str,), "time": (int, float), "message": (str,),
+}  # fmt: skip
+"""Members of a status."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +61,26 @@ class Folder:
 
         The order keeps a manifest from outliving its status, and either from outliving the reservation.
         """
-        for name in ("manifest.json", "status.json", "result.json", RESERVATION):
+        for name in (MANIFEST, STATUS, RESULT, RESERVATION):
             durable.remove(os.path.join(self.path, name))
         shutil.rmtree(os.path.join(self.path, "vms"), ignore_errors=True)
 
     def read_status(self) -> dict[str, Any] | None:
-        return durable.read_json(os.path.join(self.path, "status.json"))
+        """Read the status, None without one.
+
+        Raises `BadInputError` or `KernelError` for a damaged one.
+        """
+        path = os.path.join(self.path, STATUS)
+        found = durable.read_json(path)
+        if found is None:
+            return None
+        wrong = [name for name, kinds in MEMBERS.items() if not isinstance(found.get(name), kinds)]
+        if wrong or found["phase"] not in PHASES:
+            raise BadInputError(
+                f"{path}.{wrong[0] if wrong else 'phase'}: not of a status; `sriovctl live-update status` says what "
+                "is left of the update, and keeps this file aside"
+            )
+        return found
 
     def read_result(self) -> dict[str, Any] | None:
-        return durable.read_json(os.path.join(self.path, "result.json"))
+        return durable.read_json(os.path.join(self.path, RESULT))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..._model.errors import SriovError
+from ..._model.errors import BadInputError, SriovError
 from ..._system import durable
 from .qmp import Qmp
 from .state_form import STREAM, StateForm, capabilities
@@ -76,9 +76,15 @@ def now(qmp: Qmp) -> StateForm:
 
 def put_back(qmp: Qmp, note: str) -> None:
     """Restore the settings of a note, and remove it; nothing without one."""
-    before = durable.read_json(note)
-    if before is None:
-        return
+    try:
+        before = durable.read_json(note)
+        if before is None:
+            return
+        if not isinstance(before.get("on"), list) or not isinstance(before.get("parameters"), dict):
+            raise BadInputError(f"{note} has no settings")
+    except SriovError as error:
+        durable.set_aside(note)
+        raise SriovError(f"the VM runs, but how its migration settings were is not known: {error}") from error
     try:
         names = capabilities(qmp)
         qmp.execute("migrate-set-capabilities", capabilities=[_one(name, name in before["on"]) for name in names])

@@ -114,7 +114,15 @@ class Unplug:
             raise StragglerError(f"VM {vm}: the guest refused to unplug VF {device.address} ({device.handle})")
 
     def _asked(self) -> set[str]:
-        return set((durable.read_json(self.note) or {}).get("asked", ()))
+        """VFs of the note; a damaged one keeps no guest stopped."""
+        try:
+            asked = (durable.read_json(self.note) or {"asked": []}).get("asked")
+            if isinstance(asked, list) and all(isinstance(one, str) for one in asked):
+                return set(asked)
+        except SriovError:
+            pass
+        durable.set_aside(self.note)
+        return set()
 
     def _remember(self, addresses: Collection[str]) -> None:
         if addresses:

@@ -313,7 +313,8 @@ def test_during_a_live_update_nothing_is_changed(tmp_path: Path, capsys: pytest.
     host = make(tmp_path)
     folder = host.root / "var/lib/kvmfleet-sriov/live-update"
     folder.mkdir(parents=True)
-    (folder / "status.json").write_text(json.dumps({"manifest": "a" * 32, "phase": "filling", "boot_id": "b1"}))
+    status = {"manifest": "a" * 32, "phase": "filling", "boot_id": "b1", "time": 1.0, "message": ""}
+    (folder / "status.json").write_text(json.dumps(status))
     (host.root / "proc/sys/kernel/random").mkdir(parents=True)
     (host.root / "proc/sys/kernel/random/boot_id").write_text("b1\n")
     (host.root / "proc/cmdline").write_text("quiet\n")

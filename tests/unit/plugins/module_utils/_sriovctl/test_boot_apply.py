@@ -101,7 +101,8 @@ def gets(address: str, name: str, value: object) -> Event:
 
 
 def update(host: FakeHost) -> None:
-    put(host, "var/lib/kvmfleet-sriov/live-update/status.json", json.dumps({"phase": "armed", "boot_id": "b1"}))
+    status = {"manifest": "m1", "phase": "armed", "boot_id": "b1", "time": 1.0, "message": ""}
+    put(host, "var/lib/kvmfleet-sriov/live-update/status.json", json.dumps(status))
 
 
 def test_all_there_is_one_round(boot: Boot) -> None:

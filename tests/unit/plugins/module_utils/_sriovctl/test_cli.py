@@ -45,7 +45,7 @@ def declare(host: FakeHost, *pfs: dict[str, Any]) -> None:
 def update_status(host: FakeHost, **status: str) -> None:
     folder = host.root / "var/lib/kvmfleet-sriov/live-update"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "status.json").write_text(json.dumps(status))
+    (folder / "status.json").write_text(json.dumps({"manifest": "m1", "time": 1.0, "message": "", **status}))
 
 
 def test_check_needs_no_host(
