@@ -54,6 +54,9 @@ def at_end(session: Session) -> None:
         elif session.host().alive(name):
             raise CaseError(f"VM {name} runs, it should be {end}")
     _vfs(session)
+    mounts = (session.host().root / "proc/mounts").read_text()
+    if " ro" in mounts:
+        raise CaseError(f"disks were left read-only: {mounts}")
 
 
 def _named(session: Session) -> set[str]:

@@ -14,6 +14,7 @@ from .._vm.record import ManifestVm
 from . import claim as _claim
 from . import manifest_file, release, watchdog_guard
 from .claim import Claim
+from .disks import REMOUNT_S, Disks
 from .machine import FAILURES, LiveHost
 from .manifest import Manifest
 from .restore import Restorer, drop_claim
@@ -54,10 +55,12 @@ def abort(host: LiveHost, manifest: Manifest, progress: Progress, why: str) -> s
 def bring_back(restorer: Restorer, vms: Sequence[ManifestVm], why: str) -> str:
     """Bring VMs back on the kernel that saved them; returns the phase.
 
-    In the QEMU that is still there, else from its state. It is a final phase once no other VM waits for that.
+    In the QEMU that is still there, else from its state. It is a final phase once no other VM waits for that. Raises
+    `SriovError`, with no VM touched, while disks are read-only since a jump that did not happen.
     """
     host, progress = restorer.host, restorer.progress
     watchdog_guard.stop_left(host, restorer.manifest)
+    Disks(host.sysfs, host.run, host.sleep).make_writable(REMOUNT_S)
     watch = VfWatch(host, progress)
     _each_quietly(vms, lambda vm: _bring_back(restorer, vm))
     for vm in vms:

@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
-from .._model.deadlines import KEXEC_PAUSE_S
 from .._model.errors import BadInputError, KernelError, RefusedError, SriovError
 from .._model.paths import KEXEC_IMAGE
 from .._system import durable
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from . import kexec_rules
+from .disks import REMOUNT_S, Disks
 
 LOADED = "/sys/kernel/kexec_loaded"
 SYSCALLS = {"x86_64": 320, "aarch64": 294}
@@ -151,7 +151,7 @@ class Kexec:
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
         durable.write_json(path, asdict(image))
 
-    def start(self, orderly: bool = False, remount_s: float = 3.0) -> None:
+    def start(self, orderly: bool = False, remount_s: float = REMOUNT_S) -> None:
         """Start the loaded kernel.
 
         Never by ``reboot``, which goes through firmware when nothing is loaded. ``orderly`` lets systemd stop all units
@@ -164,19 +164,14 @@ class Kexec:
             self.run(["systemctl", "kexec"])
             return
         self.sync()
-        writable = _writable_disks(self.sysfs.read("/proc/mounts"))
-        self._remount_read_only(remount_s)
-        number = self.reboot(REBOOT_CMD_KEXEC)
-        stuck = [folder for folder in writable if not self._remount_writable(folder)]
-        left = f" [still read-only: {', '.join(stuck)}; mount -o remount,rw]" if stuck else ""
-        raise KernelError("start", f"the loaded kernel with reboot(LINUX_REBOOT_CMD_KEXEC){left}", number)
-
-    def _remount_writable(self, folder: str) -> bool:
+        disks = Disks(self.sysfs, self.run, self.sleep)
+        disks.make_read_only(remount_s)
+        number, left = self.reboot(REBOOT_CMD_KEXEC), ""
         try:
-            self.run(["mount", "-o", "remount,rw", folder])
-        except SriovError:
-            return False
-        return True
+            disks.make_writable()
+        except SriovError as error:
+            left = f" [{error}]"
+        raise KernelError("start", f"the loaded kernel with reboot(LINUX_REBOOT_CMD_KEXEC){left}", number)
 
     def _call(self, what: str, kernel: int, initrd: int, cmdline: str, flags: int) -> None:
         number = SYSCALLS.get(self.machine)
@@ -189,17 +184,6 @@ class Kexec:
             hint = HINTS.get(failed, "see the kernel log")
             hint = kexec_rules.explain(self.sysfs, what) if failed == errno.EPERM else hint
             raise KernelError("load with kexec_file_load", f"{what} [{hint}]", failed)
-
-    def _remount_read_only(self, deadline_s: float) -> None:
-        """Remount all disks read-only, as SysRq u, and wait for it.
-
-        The kernel does it in a work queue (fs/super.c, emergency_remount). A file system that stays writable is no
-        reason to stay: it is synced, its journal replays.
-        """
-        self.sysfs.write("/proc/sysrq-trigger", "u")
-        until = time.monotonic() + deadline_s
-        while _writable_disks(self.sysfs.read("/proc/mounts")) and time.monotonic() < until:
-            self.sleep(KEXEC_PAUSE_S)
 
 
 class _Handle:
@@ -220,12 +204,6 @@ class _Handle:
 
     def __exit__(self, *_unused: object) -> None:
         os.close(self._number)
-
-
-def _writable_disks(mounts: str) -> list[str]:
-    """Mount points of writable block devices, from the text of /proc/mounts."""
-    lines = [line.split() for line in mounts.splitlines()]
-    return [line[1] for line in lines if line[0].startswith("/dev/") and "rw" in line[3].split(",")]
 
 
 def command_line(running: str, manifest_id: str | None, token: str, extra: str = "") -> str:

@@ -28,6 +28,9 @@ LIVE_UPDATE_LOCK = "/run/kvmfleet-sriov/live-update.lock"
 It holds "PID TIME COMMAND" (`pf_lock`).
 """
 
+READ_ONLY = "/run/kvmfleet-sriov/made-read-only.json"
+"""Disks that were writable before they were made so for a jump."""
+
 REHEARSAL = "/var/lib/kvmfleet-sriov/rehearsal.json"
 """What rehearsals have measured on this host."""
 

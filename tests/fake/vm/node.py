@@ -244,8 +244,10 @@ class FakeNode:
             return self._systemctl(words)
         if words[0] == "modprobe" and words[1] == "--quiet":
             return self._modprobe_all(words) if words[2] == "--all" else self._modprobe(words[2])
-        if words[0] == "mount":
-            self.put("/proc/mounts", "/dev/vda / ext4 rw 0 0\n")
+        if words[:3] == ["mount", "-o", "remount,rw"]:
+            mounts = (self.host.root / "proc/mounts").read_text()
+            folder = re.escape(words[3].replace(" ", r"\040"))
+            self.put("/proc/mounts", re.sub(rf"(?m)^(\S+ {folder} \S+) ro", r"\1 rw", mounts))
             return ""
         if words[0] in ("journalctl", "busctl") or (words[:3] == ["ip", "link", "set"] and words[-1] == "up"):
             return ""

@@ -40,6 +40,7 @@ class SystemCalls:
 
     def reboot(self, command: int) -> int:
         self.calls.append(("reboot", command))
+        (self.root / "proc/mounts").write_text("/dev/vda / ext4 ro 0 0")  # late, as SysRq may be
         return self.reboots
 
     def kexec(self, machine: str = "x86_64") -> Kexec:
@@ -47,6 +48,8 @@ class SystemCalls:
 
     def run(self, argv: Any) -> str:  # noqa: ANN401 - stands in for any runner
         self.calls.append(tuple(argv))
+        if argv[0] == "mount":
+            (self.root / "proc/mounts").write_text("/dev/vda / ext4 rw 0 0")
         return ""
 
 
