@@ -32,6 +32,7 @@ def with_words(running: str, words: list[str]) -> str:
 
 
 def main(words: list[str]) -> None:
+    from kvmfleet_sriov._live_update.jump import jump
     from kvmfleet_sriov._live_update.kexec import Kexec, command_line
     from kvmfleet_sriov._system import process  # only a host has it
     from kvmfleet_sriov._system.sysfs import Sysfs
@@ -41,7 +42,7 @@ def main(words: list[str]) -> None:
     kexec = Kexec(sysfs, process.run)
     text = command_line(with_words(sysfs.read("/proc/cmdline"), words), None, "kvmfleet.update")
     kexec.load(f"/boot/vmlinuz-{release}", initrd if os.path.exists(initrd) else None, text)
-    kexec.start()
+    jump(kexec)
 
 
 if __name__ == "__main__":

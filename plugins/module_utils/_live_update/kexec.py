@@ -14,13 +14,12 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
-from .._model.errors import BadInputError, KernelError, RefusedError, SriovError
+from .._model.errors import BadInputError, KernelError, SriovError
 from .._model.paths import KEXEC_IMAGE
 from .._system import durable
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from . import kexec_rules
-from .disks import REMOUNT_S, Disks
 
 LOADED = "/sys/kernel/kexec_loaded"
 SYSCALLS = {"x86_64": 320, "aarch64": 294}
@@ -31,9 +30,6 @@ Sources: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd
 
 FILE_UNLOAD, FILE_NO_INITRAMFS = 0x1, 0x4
 """Flags of kexec_file_load (include/uapi/linux/kexec.h)."""
-
-REBOOT_CMD_KEXEC = 0x45584543
-"""Command of reboot(2): LINUX_REBOOT_CMD_KEXEC (include/uapi/linux/reboot.h)."""
 
 HINTS = {
     errno.EACCES: "the kernel's integrity policy (IMA) demands a signature that it trusts",
@@ -150,28 +146,6 @@ class Kexec:
         path = self.sysfs.real(KEXEC_IMAGE)
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
         durable.write_json(path, asdict(image))
-
-    def start(self, orderly: bool = False, remount_s: float = REMOUNT_S) -> None:
-        """Start the loaded kernel.
-
-        Never by ``reboot``, which goes through firmware when nothing is loaded. ``orderly`` lets systemd stop all units
-        first; else disks are synced, remounted read-only, and the kernel jumps. Returns only after an orderly request;
-        raises when the kernel refuses, with the disks writable again.
-        """
-        if not self.loaded():
-            raise RefusedError(f"{LOADED} is not 1: no kernel is loaded, kexec would have nothing to start")
-        if orderly:
-            self.run(["systemctl", "kexec"])
-            return
-        self.sync()
-        disks = Disks(self.sysfs, self.run, self.sleep)
-        disks.make_read_only(remount_s)
-        number, left = self.reboot(REBOOT_CMD_KEXEC), ""
-        try:
-            disks.make_writable()
-        except SriovError as error:
-            left = f" [{error}]"
-        raise KernelError("start", f"the loaded kernel with reboot(LINUX_REBOOT_CMD_KEXEC){left}", number)
 
     def _call(self, what: str, kernel: int, initrd: int, cmdline: str, flags: int) -> None:
         number = SYSCALLS.get(self.machine)

@@ -21,6 +21,7 @@ from . import copy, manifest_file, release, watchdog_guard
 from .abort import abort, quietly
 from .at_once import each
 from .claim import Claim
+from .jump import jump
 from .machine import FAILURES, LiveHost
 from .manifest import Manifest
 from .newcomers import Newcomers
@@ -52,7 +53,7 @@ def run(host: LiveHost) -> str:
         progress.enter(update_folder.KEXEC)
         _sync_journal(host)
         with watchdog_guard.armed(host, manifest):
-            host.kexec.start(options.orderly)
+            jump(host.kexec, options.orderly)
     except FAILURES as error:
         host.log(f"not updated: {error}")
         return abort(host, manifest, progress, str(error))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.jump import jump
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kexec import Kexec
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import (
     BadInputError,
@@ -97,7 +98,7 @@ def test_what_the_kernel_took_is_read(tmp_path: Path) -> None:
 def test_nothing_is_started_when_nothing_is_loaded(tmp_path: Path) -> None:
     system = SystemCalls(tmp_path)
     with pytest.raises(RefusedError, match="no kernel is loaded"):
-        system.kexec().start()
+        jump(system.kexec())
     assert system.calls == []
 
 
@@ -106,7 +107,7 @@ def test_refused_start_makes_disks_writable_again(tmp_path: Path) -> None:
     kexec = system.kexec()
     kexec.load("/image", None, "x")
     with pytest.raises(KernelError, match="EBUSY"):
-        kexec.start(remount_s=0.02)
+        jump(kexec, remount_s=0.02)
     assert system.calls[1:] == [("reboot", 0x45584543), ("mount", "-o", "remount,rw", "/")]
     assert (tmp_path / "proc/sysrq-trigger").read_text() == "u"
 
@@ -115,6 +116,6 @@ def test_orderly_start_leaves_it_to_systemd(tmp_path: Path) -> None:
     system = SystemCalls(tmp_path)
     kexec = system.kexec()
     kexec.load("/image", None, "x")
-    kexec.start(orderly=True)
+    jump(kexec, orderly=True)
     assert system.calls[1:] == [("systemctl", "kexec")]
     assert (tmp_path / "proc/sysrq-trigger").read_text() == ""
