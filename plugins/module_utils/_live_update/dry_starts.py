@@ -62,14 +62,15 @@ def _one(vm: VmFacts, backend: Backend, is_skipped: bool) -> DryStart:
 def refusals(vms: Collection[VmFacts], dry_starts: Mapping[int, DryStart]) -> Iterator[Finding]:
     for who, dry in _each(vms, dry_starts):
         if dry.problem:
-            yield Finding("dry-start", f"{who}: {dry.problem}", dry.fix)
+            yield Finding("dry-start", f"{who}: {dry.problem}", dry.fix, (who,))
 
 
 def warnings(vms: Collection[VmFacts], dry_starts: Mapping[int, DryStart]) -> Iterator[Finding]:
     """What was not tried: no reason against an update, but said."""
     for who, dry in _each(vms, dry_starts):
         for reason in dry.untried:
-            yield Finding("dry-start-untried", f"{who}: its restore was not tried, or not all of it: {reason}", FIX)
+            what = f"{who}: its restore was not tried, or not all of it: {reason}"
+            yield Finding("dry-start-untried", what, FIX, (who,))
 
 
 def _each(vms: Collection[VmFacts], dry_starts: Mapping[int, DryStart]) -> Iterator[tuple[str, DryStart]]:

@@ -12,12 +12,17 @@ from dataclasses import dataclass
 class Finding:
     """A refusal or a warning.
 
-    ``code`` for programs, ``problem`` and ``fix`` for people.
+    ``code`` for programs, ``problem`` and ``fix`` for people. ``about``: names of what it concerns, by which a warning
+    about what is refused already is left out.
     """
 
     code: str
     problem: str
     fix: str
+    about: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, str]:
+        return {"code": self.code, "problem": self.problem, "fix": self.fix}
 
     def __str__(self) -> str:
         return f"{self.problem}: {self.fix}"

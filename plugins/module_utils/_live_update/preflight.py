@@ -27,6 +27,8 @@ from .options import Options
 
 MIB = 1 << 20
 VOLATILE = ("tmpfs", "ramfs", "overlay", "squashfs")
+NEW = ("new kernel",)
+"""Whatever is about a kernel that is not there."""
 SPARE_DISK = 64 * MIB
 """Bytes for a VM's devices, and for the host's own writing."""
 SPARE_MEMORY = 64 * MIB
@@ -48,8 +50,8 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "refusals": [vars(item) for item in self.refusals],
-            "warnings": [vars(item) for item in self.warnings],
+            "refusals": [item.to_dict() for item in self.refusals],
+            "warnings": [item.to_dict() for item in self.warnings],
             "estimate": dict(self.estimate),
             "estimate_vms": [vars(item) for item in self.vms],
         }
@@ -73,7 +75,9 @@ def judge(
     refusals.extend(dry_starts.refusals(facts.vms, facts.dry_starts))
     refusals.extend(elsewhere.check(facts.vms, options, guess["total"]))
     refusals.extend(boot_rules.check(facts, options))
-    warnings = (*_warnings(facts, options), *boot_rules.warnings(facts, options))
+    refused = {name for finding in refusals for name in finding.about}
+    every = (*_warnings(facts, options), *boot_rules.warnings(facts, options))
+    warnings = tuple(finding for finding in every if not refused.intersection(finding.about))
     return Verdict(tuple(refusals), warnings, guess, tuple(of_vms(facts, options, annotations or {})))
 
 
@@ -103,11 +107,11 @@ def _kernel(facts: Facts, _options: Options) -> Iterator[Finding]:
         yield Finding("kexec-missing", f"kernel {kernel.running} has no kexec", "boot one with CONFIG_KEXEC_FILE=y")
     yield from (Finding(*one) for one in kexec_rules.broken(kernel.rules, kernel.image, kernel.image_signed))
     if kernel.image_bytes is None:
-        yield Finding("image-missing", f"{kernel.image} does not exist", f"install kernel {kernel.release} first")
+        yield Finding("image-missing", f"{kernel.image} does not exist", f"install kernel {kernel.release} first", NEW)
     elif kernel.image_release not in (None, kernel.release):
         yield Finding(
             "image-wrong", f"{kernel.image} is release {kernel.image_release}, wanted is {kernel.release}",
-            "install the kernel again, or ask for the release that is there",
+            "install the kernel again, or ask for the release that is there", NEW,
         )  # fmt: skip
     if kernel.initrd is not None and kernel.initrd_bytes is None:
         yield Finding(
@@ -242,5 +246,5 @@ def _warnings(facts: Facts, options: Options) -> Iterator[Finding]:
     if not interface_after(facts, options).abilities.enable_only and any(pf.enabled for pf in facts.pfs.values()):
         yield Finding(
             "interface", "the new kernel is taken to have only sriov_numvfs: all VFs are added before any VM returns",
-            "use a kernel that can enable VFs without adding them, or set options.interface when it has it",
+            "use a kernel that can enable VFs without adding them, or set options.interface when it has it", NEW,
         )  # fmt: skip

@@ -114,6 +114,7 @@ def check(dogs: Sequence[Watchdog], available: Collection[str] | None, options: 
                 "watchdog",
                 f"{dog} fires after {dog.timeout_s:g} s, the boot takes {options.boot_s:g} s",
                 f"set its timeout to at least {need + dog.pretimeout_s:g} s, or stop it for the update",
+                (dog.name,),
             )
         module = dog.module if available is not None and dog.module not in options.allow_missing_modules else None
         if module is not None and module.replace("-", "_") not in (available or ()):
@@ -122,11 +123,14 @@ def check(dogs: Sequence[Watchdog], available: Collection[str] | None, options: 
                 f"{dog} of {dog.holder} goes on over the kexec, and the new kernel lacks its driver {module}: "
                 "nobody could feed it",
                 "stop it for the update, build the driver, or name it in allow_missing_modules",
+                (dog.name,),
             )
     guarded = choose(dogs, available, options) or any(dog.active and not dog.stops for dog in dogs)
     if options.watchdog == REQUIRE and not guarded:
         found = "; ".join(_reasons(dogs, available, options)) or "there is none"
-        yield Finding("watchdog-required", f"no watchdog can guard the jump: {found}", "or set options.watchdog: auto")
+        every = tuple(dog.name for dog in dogs)
+        problem = f"no watchdog can guard the jump: {found}"
+        yield Finding("watchdog-required", problem, "or set options.watchdog: auto", every)
 
 
 def warnings(dogs: Sequence[Watchdog], available: Collection[str] | None, options: Options) -> Iterator[Finding]:
@@ -141,7 +145,7 @@ def warnings(dogs: Sequence[Watchdog], available: Collection[str] | None, option
                 if dog.stops
                 else "see that its holder starts early"
             )
-            yield Finding("watchdog-held", f"{dog} is left to {dog.holder}: it {what}", fix)
+            yield Finding("watchdog-held", f"{dog} is left to {dog.holder}: it {what}", fix, (dog.name,))
     if (
         options.watchdog == AUTO
         and dogs

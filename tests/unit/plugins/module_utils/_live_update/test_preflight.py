@@ -27,6 +27,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import process
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Deadlines
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.dry_start import DryStart
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.facts import QemuFacts
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.probe import Probe
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.registry import backends
@@ -279,3 +280,33 @@ def test_warnings(change: dict[str, Any], code: str) -> None:
     verdict = preflight.judge(replace(GOOD, **change), BACKENDS, Options(), 60.0)
     assert ([item.code for item in verdict.warnings], verdict.refusals) == ([code], ())
     assert verdict.to_dict()["warnings"][0]["code"] == code
+
+
+SHORT = Watchdog("watchdog0", "iTCO_wdt", True, 5.0, module="igb", holder="systemd")
+LONG = replace(SHORT, name="watchdog1", timeout_s=500.0)
+DRY = {77: DryStart(untried=("vnc",), problem="no such machine", fix="install it")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "refused", "warned"),
+    [
+        ({"watchdogs": (SHORT,)}, Options(), "watchdog", []),
+        ({"watchdogs": (SHORT, LONG)}, Options(), "watchdog", ["watchdog1"]),
+        ({"watchdogs": (LONG,)}, Options(), None, ["watchdog1"]),
+        ({"watchdogs": (replace(LONG, module="gone"),)}, Options(), "watchdog-unfed", []),
+        ({"watchdogs": (replace(LONG, stops=True),)}, Options(watchdog="require"), "watchdog-required", []),
+        ({"dry_starts": DRY}, Options(), "dry-start", []),
+        ({"dry_starts": {77: DryStart(untried=("vnc",))}}, Options(), None, ["vnc"]),
+        ({"kernel": replace(KERNEL, interface=None)}, Options(interface="stock"), None, ["sriov_numvfs"]),
+        ({"kernel": replace(KERNEL, image_bytes=None)}, Options(interface="stock"), "image-missing", []),
+    ],
+)
+def test_what_is_refused_is_not_warned_of_too(
+    changes: dict[str, Any], options: Options, refused: str | None, warned: list[str]
+) -> None:
+    verdict = preflight.judge(replace(GOOD, **changes), BACKENDS, options, 600.0)
+    assert [item.code for item in verdict.refusals] == ([refused] if refused else [])
+    spoken = [item.problem for item in verdict.warnings if item.code not in ("journal", "modules-lost")]
+    assert len(spoken) == len(warned)
+    assert all(word in problem for word, problem in zip(warned, spoken))
+    assert all(set(item) == {"code", "problem", "fix"} for item in verdict.to_dict()["refusals"])
