@@ -16,10 +16,10 @@ from .kernels.flavour import STANDARD
 from .machine import host
 from .paths import HERE
 from .progress import LabError
-from .scenarios import conformance, demo, kills
+from .scenarios import conformance, demo, kills, rehearse
 
 SWITCHES = {
-    "--keep": (("demo", "molecule", "conformance", "faults"), "leave the fleet running"),
+    "--keep": (("demo", "molecule", "conformance", "faults", "rehearse"), "leave the fleet running"),
     "--fresh": (("test-kernels", "kernel-bisect", "faults"), "also what is on record and has not changed"),
     "--headers": (("build",), "also the kernels' headers, for test modules"),
 }
@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         ("status", _status, "what runs"),
         ("demo", _demo, "two hypervisors, the whole way to the report of their live update"),
         ("kills", _kills, "kill ansible-playbook in every phase of one host's live update"),
+        ("rehearse", _rehearse, "the playbook rehearse in mode boot: refused, interrupted, run to its end"),
         ("faults", _faults, "faults of live updates that need a real kernel, without a valid result in tests/faults/"),
         ("conformance", _conformance, "the conformance cases on the real stock and patched kernels"),
         (
@@ -115,6 +116,10 @@ def _demo(options: argparse.Namespace) -> None:
 
 def _faults(options: argparse.Namespace) -> int:
     return int(bool(faults.faults(options.only, options.fresh, options.keep)))
+
+
+def _rehearse(options: argparse.Namespace) -> None:
+    rehearse.rehearse(options.keep)
 
 
 def _kills(options: argparse.Namespace) -> None:

@@ -4,7 +4,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Wait for a phase of the live update, then strike, once.
 
-watcher.py PHASE,PHASE COMMAND; without a command the phase is only announced on the console, for who cuts the power.
+watcher.py PHASE,PHASE COMMAND: units of the update are frozen in that phase, the phase is announced on the console for
+who cuts the power, and the command is run. They go on after it; without a command they do not.
 """
 
 import json
@@ -16,6 +17,9 @@ import time
 STATUS = "/var/lib/kvmfleet-sriov/live-update/status.json"
 ANNOUNCED = "kvmfleet-fault: now"
 UNIT = "/etc/systemd/system/sysinit.target.wants/kvmfleet-fault.service"
+GROUPS = "/sys/fs/cgroup/system.slice"
+CONSOLE = "/dev/console"
+UNITS = ("kvmfleet-live-update.service", "kvmfleet-sriov-resume.service")
 
 
 def phase() -> str:
@@ -26,16 +30,31 @@ def phase() -> str:
         return ""
 
 
+def freeze(value: str) -> None:
+    """Stop what is at work, or let it go on (Documentation/admin-guide/cgroup-v2.rst).
+
+    VMs have units of their own.
+    """
+    for unit in UNITS:
+        path = f"{GROUPS}/{unit}/cgroup.freeze"
+        if os.path.exists(path):
+            with open(path, "w", encoding="ascii") as file:
+                file.write(value)
+
+
 def main() -> None:
     phases, command = sys.argv[1].split(","), sys.argv[2]
     if os.path.lexists(UNIT):
         os.unlink(UNIT)
         os.sync()
     while phase() not in phases:
-        time.sleep(0.02)
-    with open("/dev/console", "w", encoding="utf-8") as console:
+        time.sleep(0.005)
+    freeze("1")
+    with open(CONSOLE, "w", encoding="utf-8") as console:
         print(ANNOUNCED, file=console)
-    subprocess.run(["sh", "-c", command], check=False)
+    if command:
+        subprocess.run(["sh", "-c", command], check=False)
+        freeze("0")
 
 
 if __name__ == "__main__":

@@ -62,6 +62,11 @@ options:
     description: MiB that are written to the disk and read, as in M(kvmfleet.sriov.live_update_rehearsal).
     type: int
     default: 1024
+  accelerator:
+    description: Accelerator of QEMU for the throw-away VMs. V(auto) is V(kvm) where there is C(/dev/kvm), else V(tcg).
+    type: str
+    choices: [auto, kvm, tcg]
+    default: auto
   initrd:
     description: As in M(kvmfleet.sriov.live_update).
     type: str

@@ -32,6 +32,11 @@ ENTRIES = (
 )  # fmt: skip
 """Where a live update enters the engine; what they import counts."""
 NO_MATTER = ("record.py", "run.py")
+ORCHESTRATION = ("rows.py", "run.py")
+"""Files of the lab that count for no result.
+
+Rows count one by one, and in which order they run does not.
+"""
 NEVER = "no result"
 LOCAL, LAB = "local", "lab"
 """Levels: real QEMUs with a played kernel, or an emulated host."""
@@ -54,8 +59,10 @@ def harness(level: str) -> str:
 
     The cases' rows left out."""
     if level == LAB:
-        lab = sorted((REPOSITORY / "lab/faults").glob("*.py"))
-        return _digest(_text(path) for path in (*lab, REPOSITORY / "tests/faults/guest.py") if path.name != "rows.py")
+        lab = [path for path in sorted((REPOSITORY / "lab/faults").glob("*.py")) if path.name not in ORCHESTRATION]
+        units = sorted((REPOSITORY / "roles/sriov/templates").glob("*.service.j2"))
+        texts = [_text(path) for path in (*lab, REPOSITORY / "tests/faults/guest.py")]
+        return _digest([*texts, *(path.read_text(encoding="utf-8") for path in units)])
     own = [path for path in sorted((REPOSITORY / "tests/faults").glob("*.py")) if not path.name.startswith("cases_")]
     played = [
         path for folder in ("linux", "tools") for path in sorted((REPOSITORY / "tests/fake" / folder).glob("*.py"))

@@ -10,6 +10,7 @@ from typing import Any
 
 from .._live_update import rehearse_boot, reservation, throwaway, throwaway_removal
 from .._live_update.machine import LiveHost
+from .._live_update.rehearse_boot import Wanted
 from .._model.errors import BadInputError
 from .._model.paths import RELEASE
 from .._vm.qemu.pattern_guest import LARGEST_MIB
@@ -26,6 +27,7 @@ OPTIONS: dict[str, Any] = {
     "count": {"type": "int", "default": 3},
     "vm_mib": {"type": "list", "elements": "int", "default": [64, 256, 1024]},
     "size_mib": {"type": "int", "default": 1024},
+    "accelerator": {"type": "str", "choices": list(throwaway.ACCELERATORS), "default": throwaway.AUTO},
     **{name: live_update_module.REQUEST_OPTIONS[name] for name in SHARED},
 }
 
@@ -57,7 +59,9 @@ def _started(module: Module, host: LiveHost) -> dict[str, Any]:
         raise BadInputError(f"size_mib: {mib} is not between 16 and 65536")
     kernel = module.params["kernel"] or host.sysfs.read(RELEASE)
     request = live_update_module.request({**module.params, "kernel": kernel, "vms": []}, host.sysfs)
-    changed = rehearse_boot.begin(host, request, wanted, mib, module.check_mode)
+    changed = rehearse_boot.begin(
+        host, request, Wanted(tuple(wanted), mib, module.params["accelerator"]), module.check_mode
+    )
     after = {"kernel": kernel, "vm_mib": wanted} if changed else {}
     return {"changed": changed, "diff": {"before": {}, "after": after}}
 

@@ -31,6 +31,18 @@ SPARE_MEMORY_MIB = 512
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """A rehearsal to begin.
+
+    ``sizes``: of its VMs in MiB; ``disk_mib``: that are written and read; ``accelerator``: of QEMU, or ``auto``.
+    """
+
+    sizes: tuple[int, ...]
+    disk_mib: int
+    accelerator: str = throwaway.AUTO
+
+
+@dataclass(frozen=True)
 class Rehearsed:
     """Result of a rehearsal.
 
@@ -43,7 +55,7 @@ class Rehearsed:
     vms: tuple[tuple[str, int, float], ...]
 
 
-def begin(host: LiveHost, request: Request, sizes: Sequence[int], disk_mib: int, check_mode: bool) -> bool:
+def begin(host: LiveHost, request: Request, wanted: Wanted, check_mode: bool) -> bool:
     """Start throw-away VMs and a live update of the host with them.
 
     What an earlier rehearsal has left is removed first; one that is at work goes on: returns False. In check mode only
@@ -52,16 +64,17 @@ def begin(host: LiveHost, request: Request, sizes: Sequence[int], disk_mib: int,
     if throwaway_removal.is_under_way(host):
         return False
     program = throwaway.program(host.sysfs, host.kexec.machine)
+    accelerator = throwaway.accelerator(host.sysfs, wanted.accelerator)
     request = replace(request, vms={}, options=replace(request.options, whole_hash=True))
     if check_mode:
-        _require_possible(host, request, sizes, throwaway.is_left(host.sysfs))
+        _require_possible(host, request, wanted.sizes, throwaway.is_left(host.sysfs))
         return True
     throwaway_removal.remove(host)
     arm.require_free(host, request)
-    _require_possible(host, request, sizes)
-    rehearse_disks.run(host, disk_mib, check_mode=False)
+    _require_possible(host, request, wanted.sizes)
+    rehearse_disks.run(host, wanted.disk_mib, check_mode=False)
     try:
-        _start(host, request, _vms(sizes), program)
+        _start(host, request, _vms(wanted.sizes), program, accelerator)
     except BaseException:
         quietly(host, lambda: throwaway_removal.remove(host))
         raise
@@ -99,14 +112,14 @@ def _vms(sizes: Sequence[int]) -> tuple[ThrowAway, ...]:
     )
 
 
-def _start(host: LiveHost, request: Request, vms: Sequence[ThrowAway], program: str) -> None:
+def _start(host: LiveHost, request: Request, vms: Sequence[ThrowAway], program: str, accelerator: str) -> None:
     """Start VMs, note their memory, arm and start the update.
 
     The record names the update before it is armed, so that whoever removes it later knows whose it is.
     """
     record = Record(request.release, tuple(vms))
     throwaway.store(host.sysfs, record)
-    throwaway_memory.start(host, vms, program)
+    throwaway_memory.start(host, vms, program, accelerator)
     record = replace(record, vms=tuple(throwaway_memory.filled(host, vm) for vm in vms))
     facts, verdict = arm.examine(host, request)
     _require_no_other(host, facts)

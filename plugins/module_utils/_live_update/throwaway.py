@@ -26,6 +26,7 @@ NAME = re.compile(r"rehearsal-\d{1,3}", re.ASCII)
 DIGEST = re.compile(r"[0-9a-f]{64}|", re.ASCII)
 PROGRAMS = ("/usr/bin/qemu-system-x86_64", "/usr/libexec/qemu-kvm", "/usr/bin/qemu-kvm", "/usr/bin/kvm")
 """Where distributions have QEMU; the first that is there is used."""
+ACCELERATORS = AUTO, KVM, TCG = "auto", "kvm", "tcg"
 ADVICE = f"look at `sriovctl live-update status`, then rm -r {REHEARSAL_VMS}"
 
 
@@ -131,8 +132,9 @@ def program(sysfs: Sysfs, machine: str) -> str:
     return found
 
 
-def accelerator(sysfs: Sysfs) -> str:
-    return "kvm" if sysfs.exists("/dev/kvm") else "tcg"
+def accelerator(sysfs: Sysfs, wanted: str) -> str:
+    """Accelerator of the VMs: ``auto`` is KVM where the host has it."""
+    return wanted if wanted != AUTO else KVM if sysfs.exists("/dev/kvm") else TCG
 
 
 def _path(sysfs: Sysfs) -> str:

@@ -23,9 +23,8 @@ from .machine import LiveHost
 from .throwaway import ThrowAway
 
 
-def start(host: LiveHost, vms: Sequence[ThrowAway], program: str) -> None:
+def start(host: LiveHost, vms: Sequence[ThrowAway], program: str, accelerator: str) -> None:
     """Start the VMs, each in a transient unit as an operator does."""
-    accelerator = throwaway.accelerator(host.sysfs)
     throwaway.make_images(host.sysfs, vms)
     for vm in vms:
         host.run([

@@ -62,7 +62,8 @@ def advance(state):
 
 def main():
     spec = {name: {"type": "raw"} for name in ("state", "kernel", "initrd", "command_line", "budget_s", "host", "vms",
-            "options", "force", "dest", "owner", "take_over", "count", "vm_mib", "size_mib")}
+            "options", "force", "dest", "owner", "take_over", "count", "vm_mib", "size_mib",
+            "accelerator")}
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     state = load()
     if NAME == "live_update_info":

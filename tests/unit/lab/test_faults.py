@@ -5,18 +5,25 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lab.faults import guests, run
+from lab.faults import case, crash_kernel, guests, run, watcher
 from lab.faults.guests import Seen
-from lab.faults.rows import NEW, OLD, ROWS, SAME, LabFault
+from lab.faults.rows import ENDED, NEW, OLD, ROWS, SAME, LabFault
 from lab.fleet import fleet
 from lab.machine.host import Running
 from lab.machine.ssh import Ssh
+from lab.progress import LabError
+from tests.faults import record
 from tests.faults.guest import Sector
 
 HOST = fleet.load("faults").hosts[0]
@@ -36,10 +43,16 @@ def target(monkeypatch: pytest.MonkeyPatch) -> Running:
 
 
 def wrong(
-    monkeypatch: pytest.MonkeyPatch, target: Running, later: Seen, *, kernel: str = NEW, after: Seen = SEEN
+    monkeypatch: pytest.MonkeyPatch,
+    target: Running,
+    later: Seen,
+    *,
+    kernel: str = NEW,
+    after: Seen = SEEN,
+    **row: Any,  # noqa: ANN401 - values of several types
 ) -> str:
     monkeypatch.setattr(guests, "look", lambda _ssh, _host: later)
-    return run._wrong(target, LabFault("x", "what", kernel, "failed"), "new", SEEN, after)
+    return case._wrong(target, LabFault("x", "what", kernel, "failed", **row), "new", SEEN, after)
 
 
 def test_all_is_as_it_should_be(monkeypatch: pytest.MonkeyPatch, target: Running) -> None:
@@ -69,11 +82,144 @@ def test_kernel_and_phase(monkeypatch: pytest.MonkeyPatch, target: Running) -> N
     later = replace(SEEN, sectors=COUNTED)
     assert "it runs new" in wrong(monkeypatch, target, later, kernel=OLD)
     assert wrong(monkeypatch, target, later, kernel=SAME) == ""
-    assert "its phase is done" in wrong(monkeypatch, target, later, after=replace(SEEN, phase="done"))
+    assert "its phase is done" in wrong(monkeypatch, target, replace(later, phase="done"))
+    rebooted = replace(later, boot="b3")
+    assert "it was booted anew" in wrong(monkeypatch, target, rebooted, kernel=SAME)
+    assert wrong(monkeypatch, target, rebooted) == ""
+
+
+def test_vms_whose_guests_ran_at_a_power_cut_do_not_run(monkeypatch: pytest.MonkeyPatch, target: Running) -> None:
+    ended = replace(SEEN, processes={})
+    assert wrong(monkeypatch, target, ended, ends=ENDED) == ""
+    assert "VM web1 has 1 QEMUs" in wrong(monkeypatch, target, SEEN, ends=ENDED)
+
+
+def test_evidence_is_looked_for_on_the_host(monkeypatch: pytest.MonkeyPatch, target: Running) -> None:
+    """With the release of the new kernel."""
+    asked: list[str] = []
+
+    def fails(_host: Running, command: str) -> bool:
+        asked.append(command)
+        return False
+
+    monkeypatch.setattr(case, "_succeeds", fails)
+    assert "its evidence is not there" in wrong(
+        monkeypatch, target, replace(SEEN, sectors=COUNTED), evidence="grep release=NEW x"
+    )
+    assert asked == ["grep release=new x"]
+
+
+@pytest.mark.parametrize(
+    ("refused", "status", "said", "why"),
+    [
+        ("", 0, "CHANGED", ""),
+        ("", 2, "no kernel", "not armed: no kernel"),
+        ("locked down", 2, "it is locked down", ""),
+        ("locked down", 2, "something else", "not refused with 'locked down': something else"),
+        ("locked down", 0, "it is locked down", "not refused with 'locked down'"),
+    ],
+)
+def test_what_should_be_refused_is(
+    monkeypatch: pytest.MonkeyPatch, target: Running, refused: str, status: int, said: str, why: str
+) -> None:
+    done = subprocess.CompletedProcess([], status, said, "")
+    monkeypatch.setattr(subprocess, "run", lambda *_words, **_names: done)
+    row = LabFault("x", "what", SAME, "", refused=refused)
+    if why:
+        with pytest.raises(LabError, match=re.escape(why)):
+            case._arm(target, row, "new")
+    else:
+        case._arm(target, row, "new")
+
+
+def test_rows_are_run_in_order_and_only_those_without_a_result(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """So a run that was interrupted goes on."""
+    monkeypatch.setattr(record, "FILE", tmp_path / "EVIDENCE.json")
+    assert run.wanted((), fresh=False) == list(ROWS)
+    record.before(record.LAB, ROWS[0])(ROWS[0].name, True)
+    assert run.wanted((), fresh=False) == list(ROWS[1:])
+    assert run.wanted((), fresh=True) == list(ROWS)
+    assert {one.name for one in run.wanted(("watchdog",), fresh=False)} == {
+        "lab_watchdog_new_kernel",
+        "lab_watchdog_resume",
+    }
+
+
+def test_a_result_rests_on_what_decides_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On units and on who looks, not on the order."""
+    read: list[str] = []
+    real = Path.read_text
+
+    def text(path: Path, *words: Any, **names: Any) -> str:  # noqa: ANN401 - of read_text
+        read.append(path.name)
+        return real(path, *words, **names)
+
+    monkeypatch.setattr(Path, "read_text", text)
+    record.harness.__wrapped__(record.LAB)
+    assert {"case.py", "watcher.py", "crash_kernel.py", "guest.py", "kvmfleet-sriov-resume.service.j2"} <= set(read)
+    assert not {"run.py", "rows.py"} & set(read)
+
+
+class Strike:
+    """The watcher on a host whose update is in a phase."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.console, self.group = folder / "console", folder / "kvmfleet-sriov-resume.service/cgroup.freeze"
+        self.group.parent.mkdir()
+        self.group.write_text("")
+        (folder / "status").write_text('{"phase": "resuming"}')
+        for name, value in (("STATUS", "status"), ("CONSOLE", "console"), ("UNIT", "unit"), ("GROUPS", "")):
+            monkeypatch.setattr(watcher, name, str(folder / value))
+
+    def run(self, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["watcher", "saved,resuming", command])
+        watcher.main()
+
+
+def test_what_is_at_work_stands_still_while_it_is_struck(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    strike = Strike(tmp_path, monkeypatch)
+    strike.run(monkeypatch, f"cat {strike.group} >{tmp_path}/seen")
+    assert ((tmp_path / "seen").read_text(), strike.group.read_text()) == ("1", "0")
+    assert watcher.ANNOUNCED in strike.console.read_text()
+
+
+def test_without_a_command_it_hangs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    strike = Strike(tmp_path, monkeypatch)
+    strike.run(monkeypatch, "")
+    assert strike.group.read_text() == "1"
+
+
+@pytest.mark.parametrize(("state", "resumed"), [("saved", 0), ("running", 1)])
+def test_the_crash_kernel_notes_what_was_restored(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: str, resumed: int
+) -> None:
+    """In the words of the row; then it resets the host."""
+    (tmp_path / "vms/web1").mkdir(parents=True)
+    (tmp_path / "vms/web1/claim.json").write_text(f'{{"state": "{state}"}}')
+    (tmp_path / "status.json").write_text('{"phase": "resuming"}')
+    for name, value in (
+        ("FOLDER", ""),
+        ("UPDATE", ""),
+        ("TRIGGER", "trigger"),
+        ("VMCORE", "status.json"),
+        ("EXES", "x"),
+    ):
+        monkeypatch.setattr(crash_kernel, name, str(tmp_path / value))
+    done: subprocess.CompletedProcess[str] = subprocess.CompletedProcess(["systemctl"], 3)
+    monkeypatch.setattr(subprocess, "run", lambda *_words, **_names: done)
+    crash_kernel.look()
+    expected = f"release={os.uname().release} crash=yes phase=resuming qemus=0 resumed={resumed}"
+    assert (tmp_path / "crash").read_text().strip() == expected
+    assert (tmp_path / "trigger").read_text() == "b"
+    (row,) = [one for one in ROWS if one.name == "lab_crash_kernel"]
+    assert (f"'{expected}'" in row.evidence.replace("NEW", os.uname().release)) == (not resumed)
 
 
 def test_rows_say_when_they_strike() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)
     for row in ROWS:
-        assert not row.at or row.command or row.cut, row.name
+        assert row.at or row.words or row.refused or row.name == "lab_nothing", row.name
+        assert not row.at or row.command or row.cut or row.options.get("watchdog") == "require", row.name
         assert row.name.startswith("lab_")
+    refused = [row for row in ROWS if row.refused]
+    assert list(ROWS[-len(refused) :]) == refused  # a host must be reset after them

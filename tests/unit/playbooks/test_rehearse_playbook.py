@@ -26,6 +26,14 @@ def test_a_host_is_followed_through_its_jump(fleet: Fleet) -> None:
     assert "4.25" in done.stdout
 
 
+def test_one_that_is_under_way_is_followed(fleet: Fleet) -> None:
+    """Who comes later begins none: the host may jump at once."""
+    fleet.host("h1", phase="saving")
+    assert fleet.run(**WORDS).returncode == 0
+    assert fleet.log("h1")[-1] == "finished"
+    assert "started" not in fleet.log("h1")
+
+
 def test_what_failed_is_removed_and_said(fleet: Fleet) -> None:
     fleet.host("h1", differs=True)
     done = fleet.run(**WORDS)

@@ -45,7 +45,8 @@ class Module:
     def __init__(self, check_mode: bool = False, **params: object) -> None:
         self.params: dict[str, Any] = {
             "state": "started", "count": 2, "vm_mib": [16, 32], "size_mib": 16, "kernel": NEW, "initrd": "auto",
-            "command_line": "", "budget_s": 600.0, "host": "h1", "owner": "", "take_over": False, "options": WORDS,
+            "accelerator": "auto", "command_line": "", "budget_s": 600.0, "host": "h1", "owner": "",
+            "take_over": False, "options": WORDS,
             **params,
         }  # fmt: skip
         self.check_mode = check_mode
@@ -219,7 +220,7 @@ def test_a_run_that_has_not_begun_is_at_work(node: FakeNode, monkeypatch: pytest
 def test_whatever_was_interrupted_the_next_one_cleans_up(node: FakeNode, again: str) -> None:
     """Killed while VMs start, when all is armed, and after the jump."""
     throwaway.store(node.live.sysfs, throwaway.Record(NEW, (ThrowAway("rehearsal-7", 16, 1),)))
-    throwaway_memory.start(node.live, [ThrowAway("rehearsal-7", 16, 1)], "/usr/bin/qemu-system-x86_64")
+    throwaway_memory.start(node.live, [ThrowAway("rehearsal-7", 16, 1)], "/usr/bin/qemu-system-x86_64", "tcg")
     assert names(node) == ["rehearsal-7"]
     assert declare(node, state=again)["changed"]
     assert "rehearsal-7" not in names(node)
@@ -329,6 +330,15 @@ def test_another_owner_is_kept_out(node: FakeNode) -> None:
     for state in ("started", "finished", "absent"):
         with pytest.raises(RefusedError, match="reserved by 'one'"):
             declare(node, owner="two", state=state)
+
+
+def test_kvm_is_used_where_the_host_has_it(node: FakeNode) -> None:
+    node.put("/dev/kvm", "")
+    found = [throwaway.accelerator(node.live.sysfs, wanted) for wanted in ("auto", "kvm", "tcg")]
+    (node.host.root / "dev/kvm").unlink()
+    assert (found, throwaway.accelerator(node.live.sysfs, "auto")) == (["kvm", "kvm", "tcg"], "tcg")
+    declare(node)
+    assert all(qemu.argv[qemu.argv.index("-accel") + 1] == "tcg" for qemu in node.qemus)
 
 
 def test_no_qemu_and_no_pc(node: FakeNode) -> None:

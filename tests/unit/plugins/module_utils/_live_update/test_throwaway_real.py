@@ -74,7 +74,6 @@ def host(units: Units, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveHost]:
     folder = tempfile.mkdtemp(prefix="kf")
     monkeypatch.setattr(throwaway, "REHEARSAL_VMS", f"{folder}/vms")
     monkeypatch.setattr(throwaway, "REHEARSAL_SOCKETS", f"{folder}/s")
-    monkeypatch.setattr(throwaway, "accelerator", lambda _sysfs: "tcg")
     found = machine.real(Sysfs(), OPTIONS, lambda _line: None, units.run)
     yield found
     shutil.rmtree(folder, ignore_errors=True)
@@ -82,7 +81,7 @@ def host(units: Units, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveHost]:
 
 def started(host: LiveHost) -> list[ThrowAway]:
     throwaway.store(host.sysfs, Record("6.12", VMS))
-    throwaway_memory.start(host, VMS, str(PROGRAM))
+    throwaway_memory.start(host, VMS, str(PROGRAM), "tcg")
     return [throwaway_memory.filled(host, vm) for vm in VMS]
 
 
@@ -169,7 +168,7 @@ def test_memory_is_read_whole_or_not_at_all(tmp_path: Path, data: bytes | None, 
 def test_a_page_that_was_not_written_is_found_before_any_save(host: LiveHost, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pattern_guest, "READY", 0)
     throwaway.store(host.sysfs, Record("6.12", VMS[:1]))
-    throwaway_memory.start(host, VMS[:1], str(PROGRAM))
+    throwaway_memory.start(host, VMS[:1], str(PROGRAM), "tcg")
     with pytest.raises(SriovError, match="of 4096 pages are not as its guest has written them"):
         throwaway_memory.filled(host, VMS[0])
 
