@@ -251,7 +251,7 @@ class FakeHost:
             "numa_node": f"{pf.numa_node}\n", "class": f"{pf.pci_class}\n", "sriov_vf_total_msix": f"{pf.total_msix}\n",
         }  # fmt: skip
         names = ("vendor", "device", "subsystem_vendor", "subsystem_device")
-        files.update({name: f"{number}\n" for name, number in zip(names, pf.ids, strict=True)})
+        files.update({name: f"{number}\n" for name, number in zip(names, pf.ids)})
         files.update(self.kernel.files(pf))
         if "sriov_scan_vf_id" in files:
             files["sriov_scan_vf_id"] = _listed(set(pf.vfs)) + "\n"
@@ -259,7 +259,7 @@ class FakeHost:
         if pf.driver:
             files["driver"] = f"-> ../../drivers/{pf.driver}"
         if pf.controller:
-            texts = zip(("model", "firmware_rev"), pf.controller, (40, 8), strict=True)
+            texts = zip(("model", "firmware_rev"), pf.controller, (40, 8))
             files.update({f"nvme/nvme0/{name}": f"{text:{width}}\n" for name, text, width in texts})
         if pf.iommu_type:
             files["iommu_group"] = f"-> ../../../../kernel/iommu_groups/{self._pf_group(pf)}"
@@ -294,7 +294,7 @@ def _listed(ids: set[int]) -> str:
     """
     firsts = sorted(number for number in ids if number - 1 not in ids)
     lasts = sorted(number for number in ids if number + 1 not in ids)
-    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(firsts, lasts, strict=True))
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(firsts, lasts))
 
 
 def _vf_files(pf: FakePf, vf_id: int, vf: FakeVf) -> dict[str, str]:

@@ -32,9 +32,9 @@ def action(host: FakeHost, words: Sequence[str]) -> Callable[[], None] | None:
 
 def _matched(pattern: Sequence[str], words: Sequence[str]) -> list[str] | None:
     """The words in place of the pattern's capitals; None without a match."""
-    if len(pattern) != len(words) or any(not p.isupper() and p != word for p, word in zip(pattern, words, strict=True)):
+    if len(pattern) != len(words) or any(not p.isupper() and p != word for p, word in zip(pattern, words)):
         return None
-    return [word for p, word in zip(pattern, words, strict=True) if p.isupper()]
+    return [word for p, word in zip(pattern, words) if p.isupper()]
 
 
 def _all(host: FakeHost) -> Iterator[tuple[FakePf, int]]:

@@ -59,7 +59,7 @@ def mistakes_of(document: object) -> tuple[str, ...]:
 
 def test_all_mistakes_are_named_at_once() -> None:
     found = mistakes_of(yaml.safe_load(MANY))
-    assert [one[: len(words)] for one, words in zip(found, FOUND, strict=True)] == FOUND
+    assert [one[: len(words)] for one, words in zip(found, FOUND)] == FOUND
 
 
 def test_a_message_has_a_line_for_each_but_not_for_thousands() -> None:

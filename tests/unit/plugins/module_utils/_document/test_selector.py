@@ -28,7 +28,7 @@ def pf(
     address: str, ids: str, pci_class: str, numa: int, driver: str | None = None, netdev: str | None = None
 ) -> PfState:
     values = [f"0x{number}" for number in ids.split(":")]
-    facts: dict[str, str | int] = {**dict(zip(FACTS, values, strict=False)), "class": pci_class, "numa_node": numa}
+    facts: dict[str, str | int] = {**dict(zip(FACTS, values)), "class": pci_class, "numa_node": numa}
     return PfState(address, 8, 0, driver=driver, netdev=netdev, facts=facts)
 
 

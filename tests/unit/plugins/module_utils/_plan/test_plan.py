@@ -286,7 +286,7 @@ def test_notes(state: PfState, spec: dict[str, Any], words: list[str]) -> None:
     notes = plan.notes
     assert plan.warnings == (), "a note that stands, or a cost that somebody allowed, asks for no action"
     assert len(notes) == len(words)
-    assert all(expected in note for expected, note in zip(words, notes, strict=True))
+    assert all(expected in note for expected, note in zip(words, notes))
 
 
 def test_notes_for_single_vfs() -> None:

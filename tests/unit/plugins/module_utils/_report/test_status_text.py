@@ -135,7 +135,7 @@ def test_colours(tmp_path: Path) -> None:
     status = {**read_status(host, specs, False), "notes": ["what to know"]}
     plain, painted = (status_text.status_lines(status, paint=paint) for paint in (lambda x, _style: x, coloured))
     styles = ["1", "33", "31", "33"]
-    assert painted == [f"\x1b[{style}m{line}\x1b[0m" for style, line in zip(styles, plain, strict=True)]
+    assert painted == [f"\x1b[{style}m{line}\x1b[0m" for style, line in zip(styles, plain)]
 
 
 def test_no_pf(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def test_notes(
     assert cli.main(["status"]) == 0
     shown = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Note: ")]
     assert len(shown) == len(notes)
-    assert [line[: len(f"Note: {note.format(root=host.root)}")] for line, note in zip(shown, notes, strict=True)] == [
+    assert [line[: len(f"Note: {note.format(root=host.root)}")] for line, note in zip(shown, notes)] == [
         f"Note: {note.format(root=host.root)}" for note in notes
     ]
 
