@@ -9,6 +9,8 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
+PYTHON39 := $(shell tools/python39)
+OLDEST := build/venv39
 BIN := .venv/bin
 SRC := build/src/ansible_collections/kvmfleet/sriov
 TYPED := $(SRC)/plugins $(wildcard lab bench tools tests)
@@ -21,7 +23,7 @@ export KVMFLEET_FRESH := $(FRESH)
 endif
 
 .PHONY: help setup venv pin src collection ruff mypy generate generated import-lint ansible-lint yamllint changelog lint format \
-	sanity unit unit-changed unit-slow test-fast \
+	sanity unit unit-python39 unit-changed unit-slow test-fast \
 	mutants test-mutants lab-build conformance kernel-check kernel-bisect test-kernels evidence faults test-faults molecule test demo bench clean
 
 help: ## list the targets
@@ -85,6 +87,16 @@ sanity: venv ## ansible-test sanity, offline, on a copy of the checkout
 unit: venv src ## unit tests, the conformance cases on the fake tree among them
 	@$(BIN)/python -m tools.unit_tests
 
+unit-python39: $(OLDEST)/.ready src ## unit tests of the engine on Python 3.9, the oldest of managed hosts
+	@$(OLDEST)/bin/python -m pytest -q -n 2 -m "not slow and not heavy" tests/unit/plugins/module_utils \
+		--ignore tests/unit/plugins/module_utils/_document/test_yaml_text.py # it asks Ansible, which has no such Python
+
+$(OLDEST)/.ready: requirements/python39.txt
+	@test -n "$(PYTHON39)" || { echo "there is no Python 3.9 here: neither python3.9 on the PATH nor one of pyenv"; exit 1; }
+	@"$(PYTHON39)" -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 unit-changed: venv src ## unit tests that a change since the last run that passed can turn, by the import graph
 	@$(BIN)/python -m tools.unit_tests --changed
 
@@ -131,7 +143,8 @@ molecule: setup collection ## all molecule scenarios on one lab boot
 	@$(BIN)/python -m lab molecule
 
 test: setup venv src ## everything; what passed on identical inputs is not run again (FRESH=1 runs all)
-	@status=0; $(BIN)/python -m tools.stages ruff+mypy+import-lint+generated unit mutants faults kernel-check+evidence ansible-lint+sanity \
+	@$(if $(PYTHON39),,echo "--- unit-python39: left out, there is no Python 3.9 on this machine")
+	@status=0; $(BIN)/python -m tools.stages ruff+mypy+import-lint+generated unit $(if $(PYTHON39),unit-python39) mutants faults kernel-check+evidence ansible-lint+sanity \
 		yamllint+changelog unit-slow --then lab-build conformance+molecule || status=$$?; \
 	for fleet in kernels test; do \
 		if [[ -d build/lab/$$fleet ]]; then $(BIN)/python -m lab down $$fleet >build/test/down-$$fleet.log 2>&1; fi; \
