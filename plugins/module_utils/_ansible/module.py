@@ -52,5 +52,7 @@ def _invocation(module: Module) -> dict[str, Any]:
 
 
 def _short(value: object) -> object:
-    size = len(json.dumps(value, default=str)) if isinstance(value, (list, dict)) else 0
-    return value if size <= LONGEST_ARGUMENT else f"{len(value)} values, {size} characters"  # type: ignore[arg-type]
+    if not isinstance(value, (list, dict)):
+        return value
+    size = len(json.dumps(value, default=str))
+    return value if size <= LONGEST_ARGUMENT else f"{len(value)} values, {size} characters"

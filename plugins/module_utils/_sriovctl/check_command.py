@@ -10,6 +10,7 @@ import argparse
 from .._document import text
 from .._model.errors import BadInputError
 from . import invocation
+from .output import BAD_INPUT
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -23,7 +24,7 @@ def check(arguments: argparse.Namespace) -> int:
         if not arguments.json:
             raise
         invocation.show(arguments, {"mistakes": list(error.mistakes)}, [])
-        return invocation.BAD_INPUT
+        return BAD_INPUT
     number = len(document.pfs)
     lines = [f"No mistakes; {number} PF{'' if number == 1 else 's'} declared. sriovctl plan compares it with a host."]
     invocation.show(arguments, {"mistakes": [], "document": document.to_dict()}, lines)

@@ -15,8 +15,7 @@ from collections.abc import Callable, Sequence
 from .._model.deadlines import BOOT_WAIT_S
 from .._model.errors import BadInputError, RefusedError, SriovError
 from .._model.paths import HOST_DOCUMENT
-from .invocation import BAD_INPUT, FAILED, REFUSED
-from .output import remark
+from .output import BAD_INPUT, FAILED, REFUSED, remark
 
 EXITS = """exit status:
   0  done, or there is nothing to do

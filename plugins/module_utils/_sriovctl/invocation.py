@@ -23,9 +23,6 @@ from .output import answer
 if TYPE_CHECKING:
     from .._document.selector import PfName
 
-FAILED, BAD_INPUT, REFUSED = 1, 2, 3
-"""Exit statuses, see `cli.EXITS`."""
-
 
 def machine(arguments: argparse.Namespace) -> tuple[Sysfs, Run]:
     """The machine below the root of the call.

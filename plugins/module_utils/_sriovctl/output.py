@@ -1,11 +1,14 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Output of ``sriovctl``: answers to stdout, remarks to stderr."""
+"""Output of ``sriovctl``: answers to stdout, remarks to stderr, exit statuses."""
 
 from __future__ import annotations
 
 import sys
+
+FAILED, BAD_INPUT, REFUSED = 1, 2, 3
+"""Exit statuses, see `cli.EXITS`."""
 
 
 def answer(text: str) -> None:
