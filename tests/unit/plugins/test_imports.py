@@ -40,7 +40,8 @@ PLAN |= {"_document.text", "_sriovctl.invocation", "_sriovctl.plan_command"}
 FACTS = {
     "_holders.block_devices", "_holders.device_files", "_holders.device_tree",
     "_holders.domains", "_holders.holders", "_holders.interfaces", "_holders.namespaces",
-    "_holders.namespaces_child", "_holders.processes", "_document.selector", "_model.yaml_traps", "_readers.identity", "_readers.mac_origin", "_report.drift",
+    "_holders.namespaces_child", "_holders.processes", "_document.selector", "_model.yaml_traps",
+    "_readers.identity", "_readers.mac_origin", "_report.drift",
     "_report.info",
 }  # fmt: skip
 COMMANDS: dict[str, set[str]] = {
@@ -77,8 +78,8 @@ def test_command_imports_what_it_needs(tmp_path: Path, program: Path, command: s
     assert (loaded - COMMANDS[command], COMMANDS[command] - loaded) == (set(), set())
 
 
-# bytes of 2117e67, sent by ansible-core 2.19.14: sriov_pf 344827, ping 168693. Its code in rooms took 1.07 times as much;
-# the rest is for what documents can say and name since then
+# bytes of 2117e67, sent by ansible-core 2.19.14: sriov_pf 344827, ping 168693. Its code in rooms took 1.07 times
+# as much; the rest is for what documents can say and name since then
 BUDGET = round(1.16 * 344827) - 168693
 
 
