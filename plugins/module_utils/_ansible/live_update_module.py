@@ -194,6 +194,7 @@ def _facts_of(facts: Facts, wanted: Request) -> dict[str, Any]:
     return {
         "kernel_before": facts.kernel.running,
         "kernel_after": facts.kernel.release,
+        "kernel_runs": facts.kernel.is_running,
         "estimate_basis": dict(wanted.basis),
         "interface_after": interface_after(facts, wanted.options).name,
         "vms": [

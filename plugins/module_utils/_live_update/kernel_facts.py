@@ -22,9 +22,10 @@ class KernelFacts:
 
     ``image_bytes`` is None when there is no such file. ``image_release`` and ``interface`` (of its SR-IOV files) are
     None when the files do not show them; so is ``image_signed``. ``keeps_vfs``: the new kernel keeps VFs enabled across
-    kexec, by its series and its command line. ``rules``: those of the running kernel. ``image_build``: uname -v of the
-    image; ``cmdline_after``: of the new kernel, without the manifest's id; ``initrd_before``: of the running kernel,
-    None without a file; ``no_way_back``: why nothing leads back to it.
+    kexec, by its series and its command line. ``rules``: those of the running kernel. ``image_build`` and
+    ``running_build``: uname -v of the image and of the running kernel; ``cmdline_after``: of the new kernel, without
+    the manifest's id; ``initrd_before``: of the running kernel, None without a file; ``no_way_back``: why nothing leads
+    back to it.
     """
 
     running: str
@@ -46,6 +47,16 @@ class KernelFacts:
     cmdline_after: str = ""
     initrd_before: str | None = None
     no_way_back: str | None = None
+    running_build: str | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the new kernel runs already.
+
+        Its release, and its build where both are known.
+        """
+        same = self.image_build is None or self.running_build in (None, self.image_build)
+        return self.running == self.release and same
 
 
 def read(sysfs: Sysfs, release: str, initrd: str | None, cmdline_extra: str = "") -> KernelFacts:
@@ -77,6 +88,7 @@ def read(sysfs: Sysfs, release: str, initrd: str | None, cmdline_extra: str = ""
         cmdline_after=cmdline_after,
         initrd_before=own if sysfs.exists(own) else None,
         no_way_back=_no_way_back(sysfs),
+        running_build=meant_kernel.build_of(sysfs),
     )
 
 

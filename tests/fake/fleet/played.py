@@ -76,6 +76,7 @@ def main():
             "status": {"phase": state["phase"]} if state["phase"] else None, "run_unit": "inactive",
             "result": state["result"] if ended else None,
             "preflight": {"refusals": state["refusals"], "warnings": [], "kernel_before": state["kernel"],
+                          "kernel_runs": state["kernel"] == module.params["kernel"],
                           "estimate": {"total": 12.5}},
         }
     else:

@@ -201,6 +201,7 @@ def test_info_reports_all_at_once(node: FakeNode, call: Call) -> None:
     codes = {item["code"] for item in answer["preflight"]["refusals"]}
     assert codes == {"image-missing", "modules-missing", "budget"}
     assert answer["preflight"]["vms"][0]["vfs"] == ["0000:04:11.4"]
+    assert not answer["preflight"]["kernel_runs"]
     assert not answer["changed"]
     assert call(live_update_info.main)["preflight"] is None
 

@@ -90,6 +90,20 @@ def test_a_way_back_needs_its_kernel(node: FakeNode, content: bytes | None, buil
     assert list(boot_rules.check(found, Options())) == []
 
 
+@pytest.mark.parametrize(
+    ("release", "build", "runs"),
+    [(OLD, BUILD, False), (NEW, BUILD, True), (NEW, "#1 SMP, older", False), (NEW, None, True)],
+)
+def test_an_old_build_of_a_release_is_another_kernel(
+    node: FakeNode, release: str, build: str | None, runs: bool
+) -> None:
+    node.put("/proc/sys/kernel/osrelease", release + "\n")
+    (node.host.root / f"boot/vmlinuz-{NEW}").write_bytes(image())
+    if build is not None:
+        node.put("/proc/sys/kernel/version", build + "\n")
+    assert kernel_facts.read(node.host.sysfs, NEW, "auto").is_running is runs
+
+
 @pytest.mark.parametrize("before", ["root=/dev/vda ro quiet", "root=/dev/vda panic=5"])
 def test_the_way_back_has_the_command_line_before(node: FakeNode, pf: FakePf, before: str) -> None:
     node.put("/proc/cmdline", f"BOOT_IMAGE=/vmlinuz {before}\n")
