@@ -122,3 +122,6 @@ A boot that was never timed may take longer than assumed.
 ATTEMPT_S = 1.0
 ATTEMPT_PAUSE_S = 0.2
 """Deadline of one answer through a VF, and pause between questions."""
+
+KERNEL_CHECK_S = 300.0
+"""Deadline for listing an initrd, or for the status of DKMS."""

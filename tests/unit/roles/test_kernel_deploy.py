@@ -39,6 +39,23 @@ with open(os.path.join(os.environ["FAKE_HOST"], "asked"), "a") as file:
     file.write("%s %s\\n" % (module.params["default"], module.params["allow_unproven"]))
 module.exit_json(changed=bool(module.params["default"]), **answer)
 """
+KERNEL_CHECK = """#!/usr/bin/python
+import json, os
+from ansible.module_utils.basic import AnsibleModule
+module = AnsibleModule(
+    argument_spec={"manifest": {"type": "dict"}, "before": {"type": "str"}}, supports_check_mode=True
+)
+here = os.environ["FAKE_HOST"]
+problems = os.path.join(here, "problems-%s" % module.params["before"])
+if os.path.exists(problems):
+    with open(problems) as file:
+        module.fail_json(msg=file.read())
+there = {name: os.path.exists(os.path.join(here, name)) for name in ("installed", "damaged")}
+module.exit_json(
+    changed=False, installed=there["installed"] and not there["damaged"], packages_installed=there["installed"],
+    initrd="", running=""
+)
+"""
 PROGRAMS = {
     "uname": f"echo {OLD}",
     "dpkg-query": 'cat "$FAKE_HOST/installed" 2>/dev/null || exit 1',
@@ -63,6 +80,7 @@ class Host:
         for name in ("roles", "playbooks", "meta", "plugins/module_utils", "plugins/filter", "plugins/plugin_utils"):
             (collection / name).symlink_to(ROOT / name)
         (collection / "plugins/modules/boot_entry.py").write_text(BOOT_ENTRY)
+        (collection / "plugins/modules/kernel_check.py").write_text(KERNEL_CHECK)
         (folder / "bin").mkdir()
         for name, text in PROGRAMS.items():
             self._script(folder / "bin" / name, text)
@@ -212,6 +230,32 @@ def test_a_relative_manifest_is_below_the_folder_of_the_run(host: Host) -> None:
         (host.folder / name).rename(host.folder / "kernels" / name)
     done = host.run(kernel_deploy_manifest="kernels/manifest.json")
     assert (done.returncode, host.installed) == (0, True), done.stdout + done.stderr
+
+
+def test_what_the_host_cannot_take_is_refused_before_anything_is_copied(host: Host) -> None:
+    (host.folder / "problems-install").write_text("/boot has 3 MiB left")
+    for arguments in (("--check",), ()):
+        done = host.run(*arguments)
+        assert done.returncode != 0
+        assert "/boot has 3 MiB left" in done.stdout
+    assert not (host.folder / "staging").exists()
+
+
+def test_what_may_not_boot_fails_every_run(host: Host) -> None:
+    """The second one finds nothing to install, and is not green."""
+    (host.folder / "problems-boot").write_text("initrd has not the program lvm")
+    for arguments in ((), (), ("--check",)):
+        done = host.run(*arguments)
+        assert done.returncode != 0
+        assert "initrd has not the program lvm" in done.stdout
+
+
+def test_damaged_files_are_installed_again(host: Host) -> None:
+    assert host.run().returncode == 0
+    (host.folder / "damaged").write_text("")
+    assert "changed=0" not in host.run("--check").stdout
+    (host.folder / "damaged").unlink()
+    assert "changed=0" in host.run("--check").stdout
 
 
 def test_confirming(host: Host) -> None:
