@@ -16,6 +16,7 @@ from typing import Any
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import checks, vf_watch
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.checks import Check
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.ended import ENDED
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.update_deadlines import ATTEMPT_S
 
 from ._report.secrecy import without_secrets
@@ -34,11 +35,13 @@ def verify(vms: Sequence[Mapping[str, Any]], result: Mapping[str, Any], now: Now
     """Check the VFs of a host's VMs; returns what was seen.
 
     ``vms``: as in ``live_update_vms``; ``result``: of the host. Each has ``seen_by``, the check in words, ``seen_at``
-    and ``not_seen``, the reason. VMs without a check are left out. Raises `BadInputError` for a check that is none.
+    and ``not_seen``, the reason. VMs without a check are left out, and those that ended before they were saved. Raises
+    `BadInputError` for a check that is none.
     """
     found = {vm["name"]: vm for vm in result["vms"]}
     wanted = {vm["name"]: checks.parse(vm.get("check"), f"live_update_vms: {vm['name']}: check") for vm in vms}
-    work = {name: check for name, check in wanted.items() if check is not None and name in found}
+    there = {name for name, vm in found.items() if vm.get("result") != ENDED}
+    work = {name: check for name, check in wanted.items() if check is not None and name in there}
     with ThreadPoolExecutor(max(1, min(len(work), MOST_AT_ONCE))) as pool:
         return dict(zip(work, pool.map(lambda name: _one(found[name], work[name], now), work)))
 

@@ -9,10 +9,13 @@ import errno
 
 from . import others
 from .edges import AFTER, CUT, ERROR, HOLD, KILL, LIE, PAUSE, Strike
-from .fault import BOTH, COLD, CRASH, ENDED, GIVEN_UP, KEPT, MEMORY, OLD, OTHERS, PANIC, Fault, Typed
+from .fault import BOTH, COLD, CRASH, ENDED, GIVEN_UP, KEPT, MEMORY, OLD, OTHERS, PANIC, Fault, Typed, each
 
 MIGRATE, SAVED = "monitor web1 migrate$", "file web1/claim.json saved"
 RESTORE = Typed("live-update restore --take-over", 0)
+FORGET = Typed("live-update forget --take-over", 0, "forgotten")
+REFUSED = Strike("run", "kexec reboot", ERROR, value=errno.EPERM)
+MAY_START = {"web1": {"cold_start": True}}
 
 SAVING = (
     Fault("save_refused", "QEMU refuses to save a VM", BOTH, "aborted",
@@ -38,11 +41,6 @@ SAVING = (
           before={"recover": others.truncates("status.json")}),
     Fault("save_killed_after_quit", "the run is killed when a VM's process has ended", BOTH, "aborted",
           strikes=(Strike("run", "monitor web1 quit", KILL, AFTER),)),
-    Fault("save_vm_killed", "a VM is killed while it is saved", {"web1": ENDED, "db1": MEMORY}, "aborted",
-          strikes=(Strike("run", MIGRATE, PAUSE),), meanwhile=others.ends("web1")),
-    Fault("save_vm_killed_cold_start", "a VM is killed while it is saved, and may start from its disk",
-          {"web1": COLD, "db1": MEMORY}, "aborted", strikes=(Strike("run", MIGRATE, PAUSE),),
-          meanwhile=others.ends("web1"), vms={"web1": {"cold_start": True}}),
     Fault("save_power_cut_one_saved", "power cut when one VM is saved and the other is not",
           {"web1": MEMORY, "db1": ENDED}, "failed",
           strikes=(Strike("run", "file db1/claim.json saved", HOLD), Strike("run", SAVED, CUT, AFTER))),
@@ -56,6 +54,33 @@ SAVING = (
                    Strike("recover", "file db1/claim.json claimed", HOLD),
                    Strike("recover", "monitor web1 cont", PAUSE, AFTER),
                    Strike("recover", "monitor web1 cont", CUT, AFTER))),
+)  # fmt: skip
+
+COPYING = (
+    Fault("copy_vm_killed", "a VM is killed while its memory is copied", {"web1": ENDED, "db1": MEMORY}, "failed",
+          strikes=(Strike("run", MIGRATE, PAUSE),), meanwhile=others.ends("web1")),
+    Fault("copy_vm_killed_cold_start", "a VM is killed while its memory is copied, and may start from its disk",
+          {"web1": COLD, "db1": MEMORY}, "done", strikes=(Strike("run", MIGRATE, PAUSE),),
+          meanwhile=others.ends("web1"), vms=MAY_START),
+    Fault("copy_vm_killed_aborted", "the same, and the kernel refuses to jump", {"web1": COLD, "db1": MEMORY},
+          "aborted", strikes=(Strike("run", MIGRATE, PAUSE), REFUSED), meanwhile=others.ends("web1"),
+          vms=MAY_START),
+    Fault("copy_guest_shut_down", "a VM's user shuts it down while its memory is copied",
+          {"web1": ENDED, "db1": MEMORY}, "done", strikes=(Strike("run", MIGRATE, PAUSE),),
+          meanwhile=others.shuts_down("web1"), vms=MAY_START),
+    Fault("copy_guest_shut_down_aborted", "the same, and the kernel refuses to jump",
+          {"web1": ENDED, "db1": MEMORY}, "aborted", strikes=(Strike("run", MIGRATE, PAUSE), REFUSED),
+          meanwhile=others.shuts_down("web1"), vms=MAY_START),
+    Fault("copy_guest_shut_down_killed", "the same, and the run is killed before it can record that",
+          {"web1": ENDED, "db1": MEMORY}, "aborted", meanwhile=others.shuts_down("web1"), vms=MAY_START,
+          strikes=(Strike("run", MIGRATE, PAUSE), Strike("run", "file web1/claim.json ended", KILL))),
+    Fault("copy_power_cut", "power cut while memory is copied: nothing of it can be used", each(ENDED), "",
+          strikes=(Strike("run", MIGRATE, CUT, AFTER),), typed=(FORGET,)),
+    Fault("copy_power_cut_cold_start", "power cut while memory is copied, and a VM may start from its disk",
+          {"web1": COLD, "db1": ENDED}, "failed", strikes=(Strike("run", MIGRATE, CUT, AFTER),), vms=MAY_START),
+    Fault("copy_power_cut_not_elsewhere", "power cut while memory is copied, and a VM runs elsewhere by now",
+          each(ENDED), "failed", strikes=(Strike("run", MIGRATE, CUT, AFTER),), vms=MAY_START,
+          options={"confirm_not_elsewhere": ["/bin/false"]}),
 )  # fmt: skip
 
 JUMP = (
@@ -110,4 +135,4 @@ DISKS = (
     Fault("started_here_after_panic", "somebody starts the VM on this host after a panic",
           {"web1": OTHERS, "db1": MEMORY}, "failed", lands=(PANIC, OLD), before={"come-back": others.starts("web1")}),
 )  # fmt: skip
-CASES = SAVING + JUMP + DISKS
+CASES = SAVING + COPYING + JUMP + DISKS

@@ -30,14 +30,14 @@ fb                ; sti
 ba 02 06          ; mov dx,0x602
 b8 00 01          ; mov ax,0x100
 ef                ; out dx,ax
-e8 7b 00          ; call 91 <rd>
+e8 7f 00          ; call 95 <rd>
 66 ff 06 04 7e    ; inc dword 0x7e04
 66 a1 00 7e       ; mov eax,0x7e00
 66 a3 00 70       ; mov 0x7000,eax
 c7 06 04 70 00 00 ; mov word 0x7004,0x0
-e8 69 00          ; call 95 <wr>
+e8 6d 00          ; call 99 <wr>
 f4                ; top: hlt
-e8 61 00          ; call 91 <rd>
+e8 65 00          ; call 95 <rd>
 66 a1 00 70       ; mov eax,0x7000
 66 3b 06 00 7e    ; cmp eax,dword 0x7e00
 74 05             ; je 40 <good>
@@ -45,11 +45,12 @@ e8 61 00          ; call 91 <rd>
 66 40             ; good: inc eax
 66 a3 00 70       ; mov 0x7000,eax
 66 a3 00 7e       ; mov 0x7e00,eax
-e8 48 00          ; call 95 <wr>
+e8 4c 00          ; call 99 <wr>
 ba 00 06          ; mov dx,0x600
 ed                ; in ax,dx
+0a 26 0c 7e       ; or ah,byte [0x7e0c]
 f6 c4 01          ; test ah,0x1
-74 07             ; je 5d <nopower>
+74 07             ; je 61 <nopower>
 ba 04 06          ; mov dx,0x604
 b8 00 20          ; mov ax,0x2000
 ef                ; out dx,ax
@@ -60,19 +61,19 @@ ba d0 0c          ; bus: mov dx,0xcd0
 ba c4 0c          ; mov dx,0xcc4
 66 ed             ; in eax,dx
 66 85 c0          ; test eax,eax
-74 17             ; je 89 <next>
+74 17             ; je 8d <next>
 ff 06 04 70       ; inc word 0x7004
 81 3e 04 70 DD DD ; cmp word 0x7004,delay
-72 0b             ; jb 89 <next>
+72 0b             ; jb 8d <next>
 c7 06 04 70 00 00 ; mov word 0x7004,0x0
 ba c8 0c          ; mov dx,0xcc8
 66 ef             ; out dx,eax
 43                ; next: inc bx
 83 fb 04          ; cmp bx,0x4
-75 d1             ; jne 60 <bus>
-eb 9b             ; jmp 2c <top>
+75 d1             ; jne 64 <bus>
+eb 97             ; jmp 2c <top>
 b4 02             ; rd: mov ah,0x2
-eb 02             ; jmp 97 <disk>
+eb 02             ; jmp 9b <disk>
 b4 03             ; wr: mov ah,0x3
 b0 01             ; disk: mov al,0x1
 b9 02 00          ; mov cx,0x2
@@ -83,7 +84,8 @@ c3                ; ret
 """
 """Bytes and assembly (Intel's, 16 bit) of the boot sector.
 
-In memory 0x7000 is its number, 0x7004 how often it was asked, 0x7e00 the sector: number, boots, foreign numbers. Ports:
+In memory 0x7000 is its number, 0x7004 how often it was asked, 0x7e00 the sector: number, boots, foreign numbers,
+and a byte that is 1 when its user shuts it down. Ports:
 0x600 PM1_STS, 0x602 PM1_EN, 0x604 PM1_CNT; 0xcd0 BNUM, 0xcc4 PCID, 0xcc8 B0EJ.
 """
 
@@ -103,6 +105,16 @@ def read(disk: Path) -> Sector:
     with disk.open("rb") as file:
         file.seek(512)
         return Sector(*struct.unpack("<3I", file.read(12)))
+
+
+def ask_to_shut_down(disk: Path) -> None:
+    """Write what the guest's user would do to its sector.
+
+    The guest may write over it at that moment: ask again.
+    """
+    with disk.open("r+b") as file:
+        file.seek(512 + 12)
+        file.write(b"\1")
 
 
 def make(disk: Path, delay: int = OBEYS) -> None:

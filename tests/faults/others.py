@@ -12,9 +12,9 @@ from pathlib import Path
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp as _qmp
 
-from . import vfio
+from . import guest, vfio
 from .fault import VMS
-from .played import PF
+from .played import PF, WELL
 from .session import CaseError, Session
 
 Act = Callable[[Session], None]
@@ -32,6 +32,23 @@ def all_of(*acts: Act) -> Act:
 def ends(name: str) -> Act:
     """The VM's QEMU is killed."""
     return lambda session: session.end_vm(name)
+
+
+def shuts_down(name: str) -> Act:
+    """The VM's user shuts it down, from inside."""
+
+    def act(session: Session) -> None:
+        host = session.host()
+        (one,) = host.alive(name)
+        (session.folder / f"{WELL}{one.pid}").touch()
+
+        def gone() -> bool:
+            guest.ask_to_shut_down(host.disk(name))
+            return not one.alive
+
+        session.until(gone, f"guest {name} to shut down")
+
+    return act
 
 
 def restarts(name: str) -> Act:

@@ -37,6 +37,8 @@ JUMPED = "jumped"
 """File that a process leaves which has started the next kernel."""
 CUT = "power-cut"
 """File that a process leaves at whose act the power was cut."""
+WELL = "well-"
+"""Name's begin of a file for a QEMU that ended well."""
 RUN_UNIT = "kvmfleet-live-update.service"
 
 
@@ -234,6 +236,10 @@ class PlayedHost(FakeNode):
         elif unit == RUN_UNIT:
             (self.folder / unit).touch()
         return ""
+
+    def _ended(self, unit: str) -> str:
+        well = any((self.folder / f"{WELL}{one.pid}").exists() for one in self.units() if one.unit == unit)
+        return f"LoadState=loaded\nActiveState=inactive\nResult={'success' if well else 'signal'}\n"
 
     def _show(self, words: list[str]) -> str:
         if words[-1] == RUN_UNIT and "--property=ActiveState" in words:

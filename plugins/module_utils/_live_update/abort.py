@@ -10,11 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from .._model.errors import SriovError
 from .._system import durable, update_folder
+from .._vm.ending import EndedError, Ending, StandsError
 from .._vm.record import ManifestVm
 from . import claim as _claim
 from . import manifest_file, release, watchdog_guard
 from .claim import Claim
 from .disks import REMOUNT_S, Disks
+from .ended import ENDED, STANDS, clear, store, was_killed
 from .machine import FAILURES, LiveHost
 from .manifest import Manifest
 from .restore import Restorer, drop_claim
@@ -22,8 +24,10 @@ from .status import Progress, progress_of
 from .vf_watch import VfWatch
 
 RUN = ("resumed-here", "restored", "cold-started")
-BACK = (*RUN, "ended", "replaced")
+BACK = (*RUN, ENDED, STANDS, "replaced")
 """Results of VMs that need nothing more after an abort."""
+BEFORE = (update_folder.UNPLUGGING, update_folder.COPYING)
+"""Phases in which the update has stopped no guest."""
 UNDONE_ALONE = (
     update_folder.UNPLUGGING, update_folder.COPYING, update_folder.SAVING, update_folder.SAVED, update_folder.KEXEC,
     update_folder.UNKNOWN,
@@ -77,7 +81,7 @@ def _finish(restorer: Restorer, vms: Sequence[ManifestVm], why: Sequence[str]) -
     """Finish the update, or keep its phase while other VMs are saved."""
     host, manifest, progress = restorer.host, restorer.manifest, restorer.progress
     lost = [vm.name for vm in manifest.vms if progress.vm(vm.name)["result"] not in BACK]
-    current = str((host.folder.read_status() or {}).get("phase"))
+    current = _phase(host)
     if current not in update_folder.FINAL and set(lost) - {vm.name for vm in vms}:
         progress.note(current, "; ".join([*why, f"VMs still to be brought back: {', '.join(lost)}"]))
         return current
@@ -99,25 +103,60 @@ def _bring_back(restorer: Restorer, vm: ManifestVm) -> bool:
 def _bring_back_by_claim(restorer: Restorer, vm: ManifestVm) -> bool:
     host = restorer.host
     claim, pid = _claim_of(restorer, vm), host.pid(vm)
-    if pid is None:
-        if claim is not None:
-            return restorer.restore(vm)
-        if vm.cold_start:
-            return restorer.start_cold(vm)
-        restorer.progress.update_vm(vm.name, result="ended", error="it ended before it was saved")
-        return True
-    if claim is not None and pid != vm.pid:
-        return restorer.restore(vm)
-    if pid != vm.pid:
-        return _leave_alone(restorer, vm, pid)
-    if claim is None and restorer.progress.vm(vm.name)["result"] in BACK:
+    if claim is None and pid == vm.pid and restorer.progress.vm(vm.name)["result"] in BACK:
         host.backend(vm).plug_again(vm, host.folder.state(vm.name))
         restorer.progress.update_vm(vm.name, error=None)
         return True
-    host.backend(vm).undo(vm, host.folder.state(vm.name), lambda: _mark_running(restorer, vm))
+    saved = claim is not None and claim.state not in (_claim.UNSAVED, _claim.ENDED)
+    if pid is None:
+        return restorer.restore(vm) if saved and not _stays_down(vm, claim) else _ended(restorer, vm, claim)
+    if pid != vm.pid:
+        return restorer.restore(vm) if saved else _leave_alone(restorer, vm, pid)
+    return _undo(restorer, vm)
+
+
+def _undo(restorer: Restorer, vm: ManifestVm) -> bool:
+    """Let a VM go on in its own process, if it ran."""
+    host, progress = restorer.host, restorer.progress
+    stopped = progress.vm(vm.name)["result"] != STANDS and _phase(host) not in BEFORE
+    values: dict[str, object] = {"result": "resumed-here"}
+    try:
+        host.backend(vm).undo(vm, host.folder.state(vm.name), lambda: _mark_running(restorer, vm), stopped)
+        values["resumed_at"] = host.now()
+    except EndedError as error:
+        values = {"result": ENDED, "error": str(error)}
+    except StandsError as error:
+        values = {"result": STANDS, "error": str(error)}
     drop_claim(host, vm)
-    restorer.progress.update_vm(vm.name, resumed_at=host.now(), result="resumed-here")
+    progress.update_vm(vm.name, **values)
     return True
+
+
+def _stays_down(vm: ManifestVm, claim: Claim | None) -> bool:
+    return was_killed(claim) and not vm.cold_start
+
+
+def _ended(restorer: Restorer, vm: ManifestVm, claim: Claim | None) -> bool:
+    """Leave a VM down that ended before it was saved.
+
+    One that was killed is started from its disk where that is allowed: never one that its guest has shut down.
+    """
+    host = restorer.host
+    ending = host.backend(vm).ending(vm)
+    if claim is not None and claim.state != _claim.UNSAVED:
+        ending = Ending(claim.error or ending.why, was_killed(claim))
+    if ending.crashed and vm.cold_start:
+        host.folder.make_vm(vm.name)
+        store(host, restorer.manifest, vm, _claim.RUNNING, ending.why, _claim.NO_BOOT)
+        return restorer.restore(vm)
+    restorer.progress.update_vm(vm.name, result=ENDED, error=f"{ending.why}, before it was saved")
+    clear(host, vm)
+    drop_claim(host, vm)
+    return True
+
+
+def _phase(host: LiveHost) -> str:
+    return str((host.folder.read_status() or {}).get("phase"))
 
 
 def _mark_running(restorer: Restorer, vm: ManifestVm) -> None:
@@ -137,6 +176,7 @@ def _leave_alone(restorer: Restorer, vm: ManifestVm, pid: int) -> bool:
     if restorer.progress.vm(vm.name)["result"] not in BACK:
         why = f"it is process {pid} now, not {vm.pid} as armed: it was started again, and is left alone"
         restorer.progress.update_vm(vm.name, result="replaced", error=why)
+    drop_claim(restorer.host, vm)
     return True
 
 

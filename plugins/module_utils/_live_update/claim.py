@@ -4,7 +4,8 @@
 """Claims of saved VMs: the right to start each once.
 
 `STATES` is the table of docs/live_update.md, "Never lost, never doubled". Each state is durable before the act that
-follows it: claimed (boot id and unit) before a start, running before the guest's first instruction.
+follows it: unsaved before anything is done with a VM, claimed (boot id and unit) before a start, running before the
+guest's first instruction.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ SCHEMA = 3
 1 had no images, so nobody could tell whether its memory fits them; 2 not how the state is written.
 """
 SAVED, CLAIMED, FAILED, RUNNING, ACKNOWLEDGED = "saved", "claimed", "failed", "running", "acknowledged"
+UNSAVED, ENDED = "unsaved", "ended"
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,24 @@ class State:
     """What a state of a claim says, and which may follow it.
 
     ``loadable``: the guest has executed nothing since its save, so that its state may be loaded again once no process
-    of it lives, under any boot id; else it is history, which nothing loads. ``seen``: the guest was seen to run.
+    of it lives, under any boot id; else it is history, which nothing loads. ``seen``: the guest was seen to run;
+    ``empty``: nothing of its memory is kept, as it ran until its host went down, or until it ended by itself.
     """
 
     then: tuple[str, ...]
     loadable: bool = False
     seen: bool = False
+    empty: bool = False
+
+    @property
+    def needed(self) -> bool:
+        """Whether the state may be all that is left of the VM."""
+        return not self.seen and not self.empty
 
 
 STATES: dict[str, State] = {
+    UNSAVED: State((SAVED, RUNNING, ENDED), empty=True),
+    ENDED: State((), empty=True),
     SAVED: State((CLAIMED,), loadable=True),
     CLAIMED: State((CLAIMED, RUNNING, FAILED), loadable=True),
     FAILED: State((CLAIMED,), loadable=True),
@@ -108,7 +119,7 @@ def decide(claim: Claim | None, manifest: str, boot_id: str, live: bool, cold_st
     memory gone, policy allows it. lost: memory gone, an operator decides. conflict: somebody else started it. keep: its
     restore failed, state kept. nothing: it runs or is finished.
     """
-    if claim is None:
+    if claim is None or claim.state == ENDED:
         return NOTHING
     if claim.manifest != manifest:
         return CONFLICT if live else LOST
@@ -117,6 +128,8 @@ def decide(claim: Claim | None, manifest: str, boot_id: str, live: bool, cold_st
         return ADOPT
     if STATES[claim.state].loadable:
         return CONFLICT if live else KEEP if claim.state == FAILED and not again else START
+    if same and claim.state == UNSAVED:
+        return NOTHING
     if same:
         return ADOPT if live else NOTHING
     if live:

@@ -13,16 +13,23 @@ from collections.abc import Sequence
 
 from .._system import update_folder
 from .._vm.record import ManifestVm
-from .at_once import each
+from . import ended
 from .machine import LiveHost
+from .manifest import Manifest
 from .status import Progress
 
 
-def copy_all(host: LiveHost, vms: Sequence[ManifestVm], progress: Progress) -> None:
+def copy_all(
+    host: LiveHost, manifest: Manifest, vms: Sequence[ManifestVm], progress: Progress
+) -> tuple[ManifestVm, ...]:
     """Copy memory of all VMs, twice where there are several.
 
-    Raises `SriovError` with the failures of all; nobody was stopped then.
+    Returns those that have not ended meanwhile. Raises `SriovError` with the failures of all; nobody was stopped then.
     """
     progress.enter(update_folder.COPYING)
+    left = tuple(vms)
     for _again in range(min(2, len(vms))):
-        each(vms, lambda vm: host.backend(vm).copy(vm, host.folder.state(vm.name)))
+        left = ended.apart(
+            host, manifest, progress, left, lambda vm: host.backend(vm).copy(vm, host.folder.state(vm.name))
+        )
+    return left

@@ -75,10 +75,11 @@ def _delete_old(aside: str, now: float) -> None:
 def _is_needed(host: LiveHost, name: str) -> bool:
     """Whether a VM's state may be all that is left of it.
 
-    A damaged claim does not show the contrary, nor does one that was running the moment before its guest was.
+    A damaged claim does not show the contrary, nor does one that was running the moment before its guest was. Of one
+    that was not saved, or ended before, there is none.
     """
     try:
         claim = _claim.load(host.folder.vm(name))
     except SriovError:
         return True
-    return claim is not None and not _claim.STATES[claim.state].seen
+    return claim is not None and _claim.STATES[claim.state].needed

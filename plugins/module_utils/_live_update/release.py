@@ -14,10 +14,9 @@ from .._model.errors import SriovError
 from .._system import update_folder
 from .._vm.backend import StragglerError
 from .._vm.record import SHUTDOWN, ManifestVm
-from .._vm.state_file import NO_FILE
 from . import claim as _claim
+from . import ended
 from .at_once import each, failures
-from .claim import Claim
 from .machine import FAILURES, LiveHost
 from .manifest import Manifest
 from .status import Progress
@@ -31,14 +30,16 @@ def release_all(host: LiveHost, manifest: Manifest, progress: Progress) -> tuple
     for vm in manifest.vms:
         host.folder.make_vm(vm.name)
         progress.update_vm(vm.name, vfs=[vf.address for vf in vm.vfs], result="running")
+    ended.unsaved(host, manifest, manifest.vms)
     progress.enter(update_folder.UNPLUGGING)
     errors = failures(manifest.vms, lambda vm: _release(host, progress, vm))
     for name, error in errors.items():
         progress.update_vm(name, error=str(error))
+    gone = ended.among(host, manifest, progress, errors)
     down = [vm for vm in manifest.vms if isinstance(errors.get(vm.name), StragglerError) and vm.straggler == SHUTDOWN]
     _require_no_other(errors, down)
     each(down, lambda vm: _shut_down(host, manifest, progress, vm))
-    return tuple(vm for vm in manifest.vms if vm not in down)
+    return tuple(vm for vm in manifest.vms if vm not in down and vm.name not in gone)
 
 
 def settle(host: LiveHost, vms: Sequence[ManifestVm], progress: Progress) -> list[str]:
@@ -83,12 +84,7 @@ def _shut_down(host: LiveHost, manifest: Manifest, progress: Progress, vm: Manif
 
     Before that its claim says that it has run on, in no boot that is known: it has no state, and starts from its disks.
     """
-    stamp = host.now()
-    claim = Claim(
-        manifest=manifest.id, vm=vm.name, state=_claim.RUNNING, boot_id=_claim.NO_BOOT, unit=vm.unit, time=stamp,
-        fingerprint=NO_FILE, paused_at=stamp, saved_at=stamp, error="it did not release its VFs and was shut down",
-    )  # fmt: skip
-    _claim.store(host.folder.vm(vm.name), claim)
+    ended.store(host, manifest, vm, _claim.RUNNING, "it did not release its VFs and was shut down", _claim.NO_BOOT)
     try:
         host.backend(vm).power_down(vm)
     except FAILURES as error:

@@ -20,6 +20,7 @@ from .._vm.record import ManifestVm
 from . import claim as _claim
 from . import elsewhere
 from .claim import Claim
+from .ended import WITH_HOST
 from .machine import FAILURES, LiveHost
 from .manifest import Manifest
 from .options import parse
@@ -30,7 +31,6 @@ MESSAGES = {
     _claim.CONFLICT: "another VM of this name runs already: it is left alone, the saved state is kept",
     _claim.KEEP: "its restore failed before and its state is kept",
 }
-
 DAMAGED = (
     "whether the VM ran since its save is unknown, so it is not started: `sriovctl live-update forget "
     "--discard-memory {}` moves its state aside, then start it from its disks"
@@ -69,17 +69,6 @@ class Restorer:
         self.host.log(f"VM {vm.name}: {result['result']}")
         return result["result"] in ("restored", "cold-started")
 
-    def start_cold(self, vm: ManifestVm) -> bool:
-        """Start a VM that ended before its claim; True if it runs.
-
-        Its process is gone and nothing of its memory was kept.
-        """
-        self._confirm(vm, [])
-        self.host.backend(vm).cold_start(vm)
-        self.progress.update_vm(vm.name, resumed_at=self.host.now(), result="cold-started", error=None)
-        self.host.log(f"VM {vm.name}: it ended before it was saved, and was started from its disk")
-        return True
-
     def failed(self, vm: ManifestVm, error: Exception) -> None:
         self.host.log(f"VM {vm.name}: {error}")
         self.progress.update_vm(vm.name, result="failed", error=str(error))
@@ -100,10 +89,12 @@ class Restorer:
             action = _claim.CONFLICT
         if claim is None:
             raise RefusedError(f"VM {vm.name} was never saved: nothing can be restored")
+        if action == _claim.LOST and claim.state == _claim.UNSAVED:
+            raise RefusedError(f"VM {vm.name}: {WITH_HOST}, as it was armed without cold_start: true")
         if action in MESSAGES:
             raise RefusedError(f"VM {vm.name}: {MESSAGES[action]}")
         if action == _claim.NOTHING:
-            return {"result": "ended", "error": None}
+            return {"result": "ended", "error": claim.error}
         cold = action == _claim.COLD_START or (action == _claim.START and vm.name in self.cold)
         self._confirm(vm, self._doubts(claim, live, cold))
         if cold:
@@ -194,8 +185,10 @@ class Restorer:
                 f"VM {vm.name} is not started from its disks, as it was armed without cold_start: true: its state is "
                 f"kept; `sriovctl live-update restore {vm.name}` loads it"
             )
-        why = "its policy on another kernel is a cold start" if vm.name in self.cold else "its memory is gone"
-        if _claim.STATES[claim.state].loadable:
+        loadable = _claim.STATES[claim.state].loadable
+        chosen = vm.name in self.cold and loadable
+        why = "its policy on another kernel is a cold start" if chosen else "its memory is gone"
+        if loadable:
             claim = self._advance(vm, claim, _claim.CLAIMED, why)
         self._advance(vm, claim, _claim.RUNNING, why)
         self.host.backend(vm).cold_start(vm)

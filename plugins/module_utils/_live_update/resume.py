@@ -16,7 +16,7 @@ from .._model.errors import BadInputError, SriovError
 from .._model.paths import COMMAND_LINE, RELEASE
 from .._system import update_folder
 from .._vm.record import ManifestVm
-from . import manifest_file, meant_kernel, watchdog_guard
+from . import ended, manifest_file, meant_kernel, watchdog_guard
 from .machine import FAILURES, LiveHost
 from .manifest import Manifest
 from .options import parse
@@ -162,7 +162,7 @@ class Resume:
         good = self.restorer.restore(vm)
         if good:
             self.watch.begin(vm)
-        return good
+        return good or ended.by_itself(self.host, vm)
 
     def _prepare(self, group: Sequence[ManifestVm]) -> list[ManifestVm]:
         """Add a group's VFs; returns the VMs that can be restored.

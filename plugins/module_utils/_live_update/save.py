@@ -17,7 +17,7 @@ from .._readers.pfs import read_pfs
 from .._system import pf_lock, update_folder
 from .._vm.record import ManifestVm
 from . import claim as _claim
-from . import copy, manifest_file, release, watchdog_guard
+from . import copy, ended, manifest_file, release, watchdog_guard
 from .abort import abort, quietly
 from .at_once import each
 from .claim import Claim
@@ -43,12 +43,12 @@ def run(host: LiveHost) -> str:
         manifest = _with_properties_of_now(host, manifest)
         released = release.release_all(host, manifest, progress)
         newcomers.look_meanwhile(_processes(manifest))
-        copy.copy_all(host, released, progress)
+        copied = copy.copy_all(host, manifest, released, progress)
         newcomers.require_no_vm()
         progress.enter(update_folder.SAVING)
-        each(released, lambda vm: _save(host, manifest, progress, vm))
+        saved = ended.apart(host, manifest, progress, copied, lambda vm: _save(host, manifest, progress, vm))
         progress.enter(update_folder.SAVED)
-        each(released, lambda vm: host.backend(vm).discard(vm))
+        each([*saved, *ended.left_over(host, manifest, saved)], lambda vm: host.backend(vm).discard(vm))
         newcomers.require_none()
         progress.enter(update_folder.KEXEC)
         _sync_journal(host)

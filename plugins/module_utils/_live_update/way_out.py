@@ -17,6 +17,7 @@ from .._system import update_folder
 from .._vm.record import COLD_START, LEAVE, ManifestVm
 from . import abort, kept_states, manifest_file, meant_kernel, reservation
 from . import claim as _claim
+from .ended import why_left
 from .machine import LiveHost
 from .manifest import Manifest
 from .restore import DAMAGED, Restorer
@@ -146,5 +147,5 @@ def _by_policy(host: LiveHost, manifest: Manifest, waiting: Sequence[ManifestVm]
     work = Resume(host, manifest, wanted, reason=why, again=True, cold=cold)
     for vm in waiting:
         if vm.on_other_kernel == LEAVE:
-            work.progress.update_vm(vm.name, result="left", error="its policy is to leave it saved")
+            work.progress.update_vm(vm.name, result="left", error=why_left(host, vm))
     return work.run()

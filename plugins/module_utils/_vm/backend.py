@@ -13,6 +13,7 @@ from .._model.errors import SriovError
 from .._model.state import PfState
 from .._model.update_deadlines import ANSWER_S, COPY_S, MIGRATE_S, SHUTDOWN_S, START_S, UNPLUG_S
 from .dry_start import DryStart
+from .ending import Ending
 from .guest_interface import GuestInterface
 from .images import Image
 from .record import ManifestVm
@@ -71,7 +72,8 @@ class Backend(Protocol):
     """The VMs of one kind on this host.
 
     Made of (sysfs, run, deadlines); one object serves many threads. Each step examines what runs and does what is left
-    of it, so that an interrupted one can be repeated. All raise `SriovError` or `OSError` when they fail.
+    of it, so that an interrupted one can be repeated. All raise `SriovError` or `OSError` when they fail; `release`,
+    `copy` and `save` raise `EndedError` for a VM that has ended by itself, `StandsError` for one that others stopped.
     """
 
     @property
@@ -149,11 +151,18 @@ class Backend(Protocol):
         In the file ``state``. `undo` can still undo it.
         """
 
-    def undo(self, vm: ManifestVm, state: str, before_run: Callable[[], None] = lambda: None) -> None:
+    def undo(
+        self, vm: ManifestVm, state: str, before_run: Callable[[], None] = lambda: None, stopped: bool = True
+    ) -> None:
         """Let a VM run with its VFs again.
 
-        However far `release` or `save` came. ``before_run``: called before one that stands still goes on.
+        However far `release` or `save` came. ``before_run``: called before one that stands still goes on; ``stopped``:
+        `save` may have stopped it. Raises `StandsError` for one that others have stopped, which has its VFs and stands
+        as they left it, and `EndedError` for a guest that has shut down.
         """
+
+    def ending(self, vm: ManifestVm) -> Ending:
+        """Why a VM that is gone has ended; never fails."""
 
     def plug_again(self, vm: ManifestVm, state: str) -> None:
         """Plug the VFs that a VM has released since `undo`.
@@ -174,9 +183,9 @@ class Backend(Protocol):
         """
 
     def discard(self, vm: ManifestVm) -> None:
-        """End a saved VM and wait until it is gone.
+        """End a saved VM, or one whose guest has shut down.
 
-        Its VFs are released then.
+        Waits until it is gone. Its VFs are released then.
         """
 
     def ready(self, vm: ManifestVm) -> None:

@@ -337,11 +337,20 @@ class FakeNode:
             return "active\n" if active else "inactive\n"
         if "--property=UnitFileState" in words:
             return self.unit_files.get(unit, "") + "\n"
+        if "--property=LoadState,ActiveState,Result" in words:
+            return self._ended(unit)
         names = next(word.removeprefix("--property=").split(",") for word in words if word.startswith("--property="))
         if unit.endswith(".slice"):
             return "".join(f"{name}={self.slices.get(unit, '')}\n" for name in names if name == "DropInPaths")
         lines = self.granted.get(unit, Granted()).show([name for name in names if name != "FragmentPath"])
         return "\n".join([f"FragmentPath=/run/systemd/transient/{unit}", *lines, ""])
+
+    def _ended(self, unit: str) -> str:
+        """As of a unit that was started without --collect."""
+        last = [qemu for qemu in self.qemus if qemu.unit == unit][-1:]
+        if not last or last[0].alive or last[0].ended_well:
+            return "LoadState=not-found\nActiveState=inactive\nResult=success\n"
+        return "LoadState=loaded\nActiveState=failed\nResult=signal\n"
 
     def _taskset(self, cpus: str, thread: int) -> str:
         pid = thread % 10_000

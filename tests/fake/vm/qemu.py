@@ -37,6 +37,9 @@ With type and default, None without one.
 UNSET = {"bootindex": -1, "romfile": "", "failover_pair_id": "", "x-nv-gpudirect-clique": 255, "vf-token":
          "00000000-0000-0000-0000-000000000000"}  # fmt: skip
 """Values of properties without a default that nobody has set."""
+STATUSES = ("paused", "io-error", "guest-panicked", "internal-error", "shutdown", "suspended")
+REASONS = ("guest-shutdown", "guest-reset", "guest-panic", "host-signal", "host-qmp-quit", "host-error")
+"""Status of a guest, and reasons of the event SHUTDOWN (qapi/run-state.json)."""
 CAPABILITIES = ("auto-converge", "mapped-ram", "multifd", "x-ignore-shared")
 VERSION = {"qemu": {"major": 10, "minor": 0, "micro": 2}, "package": ""}
 
@@ -49,6 +52,8 @@ class Script:
     ok/refused/fails/stays, ``incoming`` ok/fails/exits, ``add`` ok/fails/lost, ``busy``: how often a VF's group is
     busy, ``start`` ok/exits, ``quit`` ok/ignored/lingers, ``cont`` ok/refused, ``blinks``: how often a slot's power
     indicator blinks; ``blocked``: reasons of query-migrate; ``finishing``: how often a status is finish-migrate still.
+    ``copy``: what its guest does while its memory is copied, busy/hot/idle/fails, or a reason of SHUTDOWN at which its
+    QEMU ends, killed, or a status in which it stands from then on.
     """
 
     unplug: str = "ok"
@@ -113,7 +118,7 @@ class FakeQemu:
         self.jobs: list[dict[str, str]] = []
         self.plugged_bytes = 0
         self.plugged_later: set[str] = set()
-        self.alive = True
+        self.alive, self.ended_well = True, False
         self.commands: list[str] = []
         self._events: list[dict[str, Any]] = []
         for text in [value for option, value in zip(argv, argv[1:]) if option == "-device"]:
@@ -302,11 +307,18 @@ class FakeQemu:
 
     def do_system_powerdown(self) -> None:
         if self.script.power == "ok":
-            self._event("SHUTDOWN", guest=True, reason="guest-shutdown")
-            self.end()
+            self.shut_down("guest-shutdown")
         elif self.script.power == "stays":
             self._event("SHUTDOWN", guest=True, reason="guest-shutdown")
             self.status = "shutdown"
+
+    def shut_down(self, reason: str) -> None:
+        """End as after the event SHUTDOWN with this reason."""
+        self._event("SHUTDOWN", guest=reason.startswith("guest"), reason=reason)
+        self.ended_well = reason != "host-error"
+        with contextlib.suppress(OSError, ValueError):
+            self._send_events()
+        self.end()
 
     def do_device_add(self, **device: object) -> None:
         self._plug(device)
@@ -352,6 +364,8 @@ class FakeQemu:
     def _copy_on(self, copy: LiveCopy) -> None:
         """Write for the time between two questions."""
         held = int(self.parameters["max-bandwidth"]) < 1 << 20
+        if copy.passes > 1 and self._strikes_copy():
+            return
         if self.script.copy == "fails" and copy.passes > 1:
             self.copy, self.migration = None, {"status": "failed", "error-desc": "No space left on device"}
         elif self.status == "paused" or (self.script.copy == "idle" and copy.passes > 1):
@@ -363,6 +377,16 @@ class FakeQemu:
             self.migration = {"status": "active", "ram": {
                 "dirty-sync-count": copy.passes, "transferred": copy.written, "remaining": size,
             }}  # fmt: skip
+
+    def _strikes_copy(self) -> bool:
+        kind = self.script.copy
+        if kind in STATUSES:
+            self.status = kind
+        elif kind == "killed":
+            self.end()
+        elif kind in REASONS:
+            self.shut_down(kind)
+        return kind in (*STATUSES, *REASONS, "killed")
 
     def do_migrate(self, uri: str) -> None:
         path, offset = _file(uri)
@@ -387,6 +411,7 @@ class FakeQemu:
             file.truncate(offset)
             file.seek(offset)
             file.write(json.dumps(state).encode())
+            file.write(b"\x0bglobalstate" + bytes(12) + self.status.encode().ljust(100, b"\0"))
         self.migration = {"status": "completed"}
         self.status = "paused" if self.script.migrate == "stays" else "postmigrate"
 
@@ -404,7 +429,7 @@ class FakeQemu:
         path, offset = _file(uri)
         with open(path, "rb") as file:
             file.seek(offset)
-            state = json.load(file)
+            state, _end = json.JSONDecoder().raw_decode(file.read().decode("latin-1"))
         on = sorted(name for name, turned in self.capabilities.items() if turned)
         if state["form"] != on:
             self.migration = {"status": "failed", "error-desc": f"capabilities are {state['form']}, here {on}"}
@@ -414,6 +439,7 @@ class FakeQemu:
 
     def do_quit(self) -> None:
         if self.script.quit == "ok":
+            self.ended_well = True
             self.end()
         elif self.script.quit == "lingers":
             self.alive = False

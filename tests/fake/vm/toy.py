@@ -20,6 +20,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import state_fi
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.assigned import assigned
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Deadlines, Saved
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.dry_start import DryStart
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.ending import UNKNOWN, Ending
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.guest_interface import GuestInterface
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.vm_facts import VmFacts
@@ -87,10 +88,15 @@ class ToyBackend:
             file.write(json.dumps({"n": self.table[vm.name].n}).encode())
         return Saved(time.time(), time.time(), state_file.seal(state), form={"toy": True})
 
-    def undo(self, vm: ManifestVm, state: str, before_run: Callable[[], None] = lambda: None) -> None:
+    def undo(
+        self, vm: ManifestVm, state: str, before_run: Callable[[], None] = lambda: None, stopped: bool = True
+    ) -> None:
         if not self.table[vm.name].running:
             before_run()
         self.table[vm.name].running, self.table[vm.name].released = True, False
+
+    def ending(self, vm: ManifestVm) -> Ending:
+        return UNKNOWN
 
     def plug_again(self, vm: ManifestVm, state: str) -> None:
         self.table[vm.name].released = False

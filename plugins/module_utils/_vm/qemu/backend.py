@@ -18,8 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from ..._model.deadlines import UNIT_PAUSE_S
-from ..._model.errors import DeadlineError, SriovError
+from ..._model.errors import SriovError
 from ..._model.state import PfState
 from ..._model.update_deadlines import AGENT_S
 from ..._system.process import Run
@@ -27,12 +26,14 @@ from ..._system.sysfs import Sysfs
 from .. import state_file
 from ..backend import Deadlines, Saved
 from ..dry_start import DryStart
+from ..ending import Ending
 from ..guest_interface import GuestInterface
 from ..record import ManifestVm
 from ..vm_facts import VmFacts
 from . import agent, discovery, disks, dry_run, migration, refusals, taps, threads
 from . import probe as _qemu_probe
 from . import qmp as _qmp
+from .end import End
 from .guest import STOPPED, Guest
 from .launch import Launch
 from .live_copy import LiveCopy
@@ -90,14 +91,14 @@ class QemuBackend:
         return discovery.runs(self.sysfs, vm.name, QemuPart.of(vm).own())
 
     def release(self, vm: ManifestVm, state: str) -> None:
-        with self._guest(vm) as guest:
+        with self._living(vm) as guest:
             devices = guest.devices()
             guest.require_as_armed(devices)
             disks.require(self.sysfs, guest.qmp, guest.part.restore_argv, guest.part.cwd)
             _unplug(guest, state).release(devices)
 
     def copy(self, vm: ManifestVm, state: str) -> None:
-        with self._guest(vm) as guest:
+        with self._living(vm) as guest:
             copy = _copy(guest, state)
             guest.require_released(copied=copy.under_way())
             copy.copy()
@@ -107,7 +108,7 @@ class QemuBackend:
 
         QEMU stays: `undo` can undo it.
         """
-        with self._guest(vm) as guest:
+        with self._living(vm) as guest:
             copy = _copy(guest, state)
             guest.require_released(copy.under_way())
             disks.require(self.sysfs, guest.qmp, guest.part.restore_argv, guest.part.cwd)
@@ -117,17 +118,22 @@ class QemuBackend:
         fingerprint = state_file.seal(state, self.deadlines.whole_hash)
         return Saved(stopped_at, self.now(), fingerprint, images, form.to_dict())
 
-    def undo(self, vm: ManifestVm, state: str, before_run: Callable[[], None] = lambda: None) -> None:
+    def undo(
+        self, vm: ManifestVm, state: str, before_run: Callable[[], None] = lambda: None, stopped: bool = True
+    ) -> None:
         """Undo release and save in the QEMU that is still there.
 
         However far they came: VFs are plugged again and the guest runs.
         """
         with self._guest(vm) as guest:
-            guest.cancel_migration()
-            guest.settled()
-            guest.go_on(before_run, may_leave=_unplug(guest, state).left())
+            why = guest.undo(state, before_run, _unplug(guest, state).left, stopped)
             migration.put_back(guest.qmp, f"{state}{migration.NOTE}")
+        if why is not None:
+            raise why
         self.set_clock(vm)
+
+    def ending(self, vm: ManifestVm) -> Ending:
+        return self._end().by_unit(vm)
 
     def plug_again(self, vm: ManifestVm, state: str) -> None:
         with self._guest(vm) as guest:
@@ -142,14 +148,14 @@ class QemuBackend:
     def power_down(self, vm: ManifestVm) -> None:
         with self._guest(vm) as guest:
             guest.power_down()
-            self._until_gone(guest.qmp.pid, vm)
+            self._end().wait(guest.qmp.pid, vm)
 
     def discard(self, vm: ManifestVm) -> None:
         with self._guest(vm) as guest:
             status = guest.status()
-            if status != STOPPED:
+            if status not in (STOPPED, "shutdown"):
                 raise SriovError(f"VM {vm.name} is {status} after its save: it is not ended")
-            self._quit(guest.qmp, vm)
+            self._end().quit(guest.qmp, vm)
 
     def ready(self, vm: ManifestVm) -> None:
         self._launch().wait(vm, QemuPart.of(vm).restore_argv)
@@ -182,7 +188,7 @@ class QemuBackend:
             with self._guest(vm) as guest:
                 if guest.qmp.execute("query-status")["running"]:
                     return False
-                self._quit(guest.qmp, vm)
+                self._end().quit(guest.qmp, vm)
         except SriovError:
             return not self._launch().active(vm)
         return True
@@ -219,18 +225,15 @@ class QemuBackend:
         with self._launch().monitor(vm, lambda: self._connect(part.qmp)) as qmp:
             yield Guest(qmp, vm, part, self.deadlines, self.sleep)
 
-    def _quit(self, qmp: Qmp, vm: ManifestVm) -> None:
-        pid = qmp.pid
-        qmp.execute("quit")
-        qmp.wait_closed(self.deadlines.answer_s)
-        self._until_gone(pid, vm)
+    @contextmanager
+    def _living(self, vm: ManifestVm) -> Iterator[Guest]:
+        """The guest; raises `EndedError` once its QEMU is gone."""
+        part = QemuPart.of(vm)
+        with self._end().connected(vm, lambda: self._connect(part.qmp), self.pid) as qmp:
+            yield Guest(qmp, vm, part, self.deadlines, self.sleep)
 
-    def _until_gone(self, pid: int, vm: ManifestVm) -> None:
-        until = time.monotonic() + self.deadlines.answer_s
-        while self.sysfs.link(f"/proc/{pid}/exe") is not None:
-            if time.monotonic() >= until:
-                raise DeadlineError(f"gave up waiting for QEMU {pid} of VM {vm.name} to exit")
-            self.sleep(UNIT_PAUSE_S)
+    def _end(self) -> End:
+        return End(self.sysfs, self.run, self.deadlines.answer_s, self.sleep)
 
     def _set_again(self, vm: ManifestVm, guest: Guest) -> None:
         """Set what others had set on the former QEMU."""

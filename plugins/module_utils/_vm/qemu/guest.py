@@ -17,16 +17,23 @@ from ..._model.deadlines import MONITOR_PAUSE_S
 from ..._model.errors import DeadlineError, SriovError
 from .. import state_file
 from ..backend import Deadlines, NeverRanError
+from ..ending import EndedError, Ending, StandsError
 from ..record import ManifestVm
-from . import migration
+from . import migration, run_state
 from . import qmp as _qmp
 from .devices import GuestDevice, vfio_devices
+from .end import by_events
 from .part import QemuPart
 from .qmp import Qmp, QmpClosedError, QmpError
 from .state_form import StateForm
 
 STOPPED, FINISHING = "postmigrate", "finish-migrate"
 """Status of a guest whose state is complete, and a moment before."""
+SHUTDOWN = Ending("it was shut down by its guest")
+"""End of a guest whose QEMU stays (-no-shutdown).
+
+One that ends says the same for a moment.
+"""
 MIGRATING = ("active", "setup", "device", "pre-switchover")
 
 
@@ -57,7 +64,7 @@ class Guest:
             raise SriovError(
                 f"VM {self.vm.name} owns VFs {sorted(have)}, armed were {sorted(armed)}: arm the update again"
             )
-        self._require_running()
+        self.require_running()
 
     def require_released(self, copied: bool = False) -> None:
         """Require a running VM without any VF.
@@ -68,12 +75,18 @@ class Guest:
         have = sorted(f"{device.address} ({device.handle})" for device in self.devices())
         if have:
             raise SriovError(f"VM {self.vm.name} has VF {', '.join(have)} although it released all: it is not saved")
-        self._require_running((STOPPED, FINISHING) if copied else ())
+        self.require_running((STOPPED, FINISHING) if copied else ())
 
-    def _require_running(self, others: Collection[str] = ()) -> None:
+    def require_running(self, others: Collection[str] = ()) -> None:
+        """Require a guest that runs, or has a status of ``others``.
+
+        Raises `EndedError` for one that has shut down, `StandsError` for one that somebody else, or QEMU, has stopped.
+        """
         status = self.status()
+        if status == "shutdown":
+            raise EndedError(by_events(self.qmp.events) or SHUTDOWN)
         if status != "running" and status not in others:
-            raise SriovError(f"VM {self.vm.name} is {status}, not running: it is not saved")
+            raise StandsError(f"VM {self.vm.name} is {status}, not running: it is not saved")
 
     def migrate(self, state: str) -> None:
         """Stop the guest and write it to the file ``state``."""
@@ -85,6 +98,8 @@ class Guest:
         """Wait until the state of a stopped guest is complete."""
         _qmp.poll_migration(self.qmp, self.deadlines.migrate_s, self.sleep)
         status = self.settled()
+        if status == "shutdown":
+            raise EndedError(by_events(self.qmp.events) or SHUTDOWN)
         if status != STOPPED:
             raise SriovError(f"the migration is complete but QEMU is {status}, expected {STOPPED}")
 
@@ -110,6 +125,25 @@ class Guest:
             if self.status() == "shutdown":
                 self.qmp.execute("quit")
             self.qmp.wait_closed(self.deadlines.answer_s)
+
+    def undo(
+        self, state: str, before_run: Callable[[], None], may_leave: Callable[[], Collection[str]], stopped: bool
+    ) -> EndedError | StandsError | None:
+        """Undo what was done of a save; arguments as of `Backend.undo`.
+
+        Returns why the guest does not go on, None when it does.
+        """
+        self.cancel_migration()
+        status = self.settled()
+        if status == "shutdown":
+            return EndedError(SHUTDOWN)
+        if not stopped and status == STOPPED:
+            status = run_state.stored(state)
+        if status in ("running", STOPPED, FINISHING) or (stopped and status == "paused"):
+            self.go_on(before_run, may_leave=may_leave())
+            return None
+        self.plug_missing(may_leave())
+        return StandsError(f"it is {status}, and not by this update: it is left so")
 
     def cancel_migration(self) -> None:
         """End a migration that is under way, with whatever result."""

@@ -24,6 +24,7 @@ from ..._model.update_deadlines import LIMIT_S
 from .. import state_file
 from . import migration, state_form
 from .guest import FINISHING, MIGRATING, STOPPED, Guest, uri
+from .run_state import require_ran
 
 SMALL = 32 << 20
 """Bytes of a pass few enough for the pause."""
@@ -108,11 +109,15 @@ class LiveCopy:
         """End a copy: what was written to while it was held, first."""
         self._limit(migration.FAST)
         self.guest.sleep(LIMIT_S)
+        self.guest.require_running((STOPPED, FINISHING))
         ran, stopped_at = self.guest.status() == "running", now()
         if ran:
             self.guest.qmp.execute("stop")
         self.guest.finish_migration()
-        return stopped_at if ran else min(stopped_at, os.stat(self.state).st_mtime)
+        if ran:
+            return stopped_at
+        require_ran(self.guest.vm.name, self.state)
+        return min(stopped_at, os.stat(self.state).st_mtime)
 
     def _begin(self) -> bool:
         qmp = self.guest.qmp
@@ -131,6 +136,7 @@ class LiveCopy:
         """
         until, first, seen = time.monotonic() + self.guest.deadlines.copy_s, -1, Pass(0, 0, math.inf)
         while time.monotonic() < until:
+            self.guest.require_running((STOPPED, FINISHING))
             answer = self._query()
             if answer.get("status") == "completed":
                 return

@@ -14,6 +14,7 @@ import os
 import socket
 import struct
 import time
+from contextlib import suppress
 from typing import Any, Callable
 
 from ..._model.deadlines import MONITOR_PAUSE_S
@@ -137,6 +138,18 @@ class Qmp:
                 self._message(until, "QEMU to close its monitor")
         except QmpClosedError:
             return
+
+    def read_on(self, timeout: float) -> None:
+        """Keep what a QEMU that is ending has sent already.
+
+        A command that finds the connection closed leaves it unread.
+        """
+        until = time.monotonic() + timeout
+        with suppress(QmpClosedError, DeadlineError):
+            while True:
+                message = self._message(until, "the last event of QEMU")
+                if "event" in message:
+                    self._keep(message)
 
     def _keep(self, event: Message) -> int:
         """Keep an event; the number of older ones that had to go."""

@@ -81,11 +81,15 @@ def test_what_the_host_has_seen_is_handed_on() -> None:
     assert look(check)["not_seen"] == "its host has not looked"
 
 
-@pytest.mark.parametrize("outcome", ["failed", "left", "ended", None])
+@pytest.mark.parametrize("outcome", ["failed", "left", None])
 def test_a_vm_that_does_not_run_is_not_asked(outcome: str) -> None:
     """Whoever answers is another."""
     seen = look(command("pass"), vm(outcome=outcome, seen_at=7.5))
     assert (seen["seen_at"], seen["not_seen"]) == (None, f"it does not run, its result is {outcome}")
+
+
+def test_a_vm_that_its_user_shut_down_is_not_lost() -> None:
+    assert _verify.verify([{"name": "web1", "check": command("pass")}], {"vms": [vm("web1", outcome="ended")]}) == {}
 
 
 def test_all_at_once_and_the_lost_by_name() -> None:

@@ -20,11 +20,11 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.claim 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, RefusedError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.state_file import Fingerprint
 
-STATES = ("saved", "claimed", "failed", "running", "acknowledged")
+STATES = ("unsaved", "ended", "saved", "claimed", "failed", "running", "acknowledged")
 ALLOWED = {
     ("saved", "claimed"), ("claimed", "claimed"), ("claimed", "running"), ("claimed", "failed"),
     ("failed", "claimed"), ("running", "running"), ("running", "failed"), ("running", "acknowledged"),
-    ("acknowledged", "running"),
+    ("acknowledged", "running"), ("unsaved", "saved"), ("unsaved", "running"), ("unsaved", "ended"),
 }  # fmt: skip
 SEALED = Fingerprint(10, "cd" * 16, "ab" * 32, False, 5, 6)
 
@@ -54,7 +54,7 @@ def test_the_documented_table_has_these_states() -> None:
     text = Path("docs/live_update.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| .* \| (yes|no) \| (yes|no) \|$", text, re.MULTILINE)
     words = {True: "yes", False: "no"}
-    assert rows == [(name, words[one.loadable], words[one.seen]) for name, one in _claim.STATES.items()]
+    assert rows == [(name, words[one.loadable], words[not one.needed]) for name, one in _claim.STATES.items()]
     assert tuple(_claim.STATES) == STATES
 
 
@@ -84,6 +84,14 @@ TABLE = [
     ("failed", True, False, True, "keep"),
     ("failed", False, False, True, "keep"),
     ("failed", False, True, False, "conflict"),
+    ("unsaved", True, True, True, "nothing"),
+    ("unsaved", True, False, True, "nothing"),
+    ("unsaved", False, False, False, "lost"),
+    ("unsaved", False, False, True, "cold-start"),
+    ("unsaved", False, True, True, "conflict"),
+    ("ended", True, False, True, "nothing"),
+    ("ended", False, False, True, "nothing"),
+    ("ended", False, True, True, "nothing"),
     ("acknowledged", True, True, False, "adopt"),
     ("acknowledged", True, False, True, "nothing"),
     ("acknowledged", False, False, False, "lost"),
@@ -109,7 +117,7 @@ def test_never_two_of_a_vm(state: str, same: bool, live: bool, cold: bool) -> No
         assert state in ("saved", "claimed")
     if action == "cold-start":
         assert cold
-        assert state in ("running", "acknowledged")
+        assert state in ("running", "acknowledged", "unsaved")
 
 
 @pytest.mark.parametrize(("same", "live"), list(itertools.product((True, False), (True, False))))
