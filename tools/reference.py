@@ -100,6 +100,11 @@ MORE = {
     ),
     "present VFs mtu": ("A VF without one is an error, such as a VF that is bound to C(vfio-pci).",),
     "PF mtu": ("Some drivers restart the PF for it. It is set before VFs are enabled.",),
+    "link": (
+        "Where a driver needs the interface up to enable VFs (bnxt_en) or to set some of their properties (rates, of "
+        "igb, ixgbe, be2net and bnxt_en), it is set up for that moment, declared or not. VFs in use need it up "
+        "for longer, and somebody has to set it up: this, or the host's network configuration.",
+    ),
     "eswitch_mode": (
         f"Set as C(devlink dev eswitch) does. {_asked()}.",
         "Unbinding VFs that stay, or taking them away for a moment, is refused unless it is allowed with "

@@ -65,6 +65,14 @@ options:
           - MTU of the PF's network interface, in bytes.
           - Some drivers restart the PF for it. It is set before VFs are enabled.
         type: int
+      link:
+        description:
+          - Whether the PF's network interface is up, as C(ip link set) has it.
+          - Where a driver needs the interface up to enable VFs (bnxt_en) or to set some of their properties (rates, of
+            igb, ixgbe, be2net and bnxt_en), it is set up for that moment, declared or not. VFs in use need it up for
+            longer, and somebody has to set it up: this, or the host's network configuration.
+        type: str
+        choices: [up, down]
       # END GENERATED
       vfs:
         description: What holds for sets of VFs. A property must not be given twice for the same VF.

@@ -209,6 +209,10 @@ pfs:
       description: MTU of the network interface in bytes, null for a PF without one and where it was not read.
       type: int
       sample: 1500
+    link:
+      description: Whether the network interface is set up, C(up) or C(down), null for a PF without one.
+      type: str
+      sample: up
     total_msix:
       description: MSI-X vectors that the PF can share out among its VFs, 0 where it cannot and where it was not read.
       type: int

@@ -55,6 +55,11 @@ def _meant(name: PfName, states: Mapping[str, PfState], altnames: Mapping[str, s
     return lookup.find(name, states, altnames)
 
 
+def _of_interface(spec: PfSpec) -> set[str]:
+    """Declared settings of the PF's network interface."""
+    return {name for name in ("mtu", "link") if getattr(spec.settings, name) is not None}
+
+
 def _resolve_pf(spec: PfSpec, state: PfState) -> PfSpec:
     name = spec.pf if isinstance(spec.pf, str) else state.address
     if state.unfinished and spec.hardware_vfs is None and state.enabled == 0:
@@ -66,7 +71,7 @@ def _resolve_pf(spec: PfSpec, state: PfState) -> PfSpec:
     present, added, removed = spec.present_vfs, spec.add_vfs, spec.remove_vfs
     added = None if added is None else resolve_ids(added, number, f"PF {name}: ids")
     vfs = tuple(vf.resolved(number, f"PF {name}: vfs[{index}]") for index, vf in enumerate(spec.vfs))
-    needs_netdev = {key for vf in vfs for key in vf.properties.to_dict()} | ({"mtu"} if spec.settings.mtu else set())
+    needs_netdev = {key for vf in vfs for key in vf.properties.to_dict()} | _of_interface(spec)
     if state.netdev is None and needs_netdev:
         named = ", ".join(sorted(needs_netdev))
         raise BadInputError(f"PF {name}: {named} cannot be set: it has no network interface; leave them out")

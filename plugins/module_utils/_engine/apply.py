@@ -22,7 +22,7 @@ from .._readers.pfs import read_pfs
 from .._system import blocked, process
 from .._system.process import Run
 from .._system.sysfs import Sysfs
-from . import all_vf_drivers, journal, reading, refusals
+from . import all_vf_drivers, journal, reading, refusals, undo_check
 from .errno_hints import is_no_choice
 from .execute import act
 from .reading import Extent
@@ -97,7 +97,8 @@ class ApplyError(SriovError):
 def apply_host(sysfs: Sysfs, plan: HostPlan, *, run: Run = process.run, alone: bool = False) -> Outcome:
     """Carry out the plan; verify changed PFs by a fresh reading.
 
-    Raises `RefusedError` before anything is written when a VF in use would be taken away, `ApplyError` after undoing.
+    Raises `RefusedError` before anything is written when a VF in use would be taken away, or when an undo could not
+    work, `ApplyError` after undoing.
 
     All writes have a deadline where VFs are taken away, or where something is blocked already. On stock kernels they
     always have: a write that waits for the holder of a VF blocks those to other PFs too (drivers/pci/iov.c,
@@ -106,6 +107,8 @@ def apply_host(sysfs: Sysfs, plan: HostPlan, *, run: Run = process.run, alone: b
     refused to read beside them.
     """
     refusals.refuse_in_use(sysfs, run, plan)
+    if any(one.current.properties for one in plan.plans):
+        undo_check.refuse_known(plan)
     careful = any(_may_wait(one, alone) for one in plan.plans) or bool(plan.changed and blocked.under_way(sysfs))
     host = Applying(sysfs, run, plan.force, careful, alone)
     start = host.clock()
@@ -153,6 +156,8 @@ def _carry_out(host: Applying, plan: Plan) -> PfOutcome:
         if plan.current.unfinished:
             journal.note(host.sysfs, plan.current.address, None)
         return PfOutcome(plan, plan.current)
+    if plan.current.properties and plan.goal.target.properties and not host.force:
+        undo_check.refuse_tried(host, plan)
     seconds: list[float] = []
     unfinished = unfinished_if_stopped(plan)
     if unfinished:

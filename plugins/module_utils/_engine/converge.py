@@ -100,8 +100,10 @@ def converge(
 def _asked(sysfs: Sysfs, run: Run, report: Report) -> Report:
     if report.plan.changed:
         from .refusals import refuse_in_use
+        from .undo_check import refuse_known
 
         refuse_in_use(sysfs, run, report.plan)
+        refuse_known(report.plan)
     return report
 
 

@@ -13,7 +13,7 @@ from .._model import eswitch
 from .._model.settings import PfSettings
 from .._model.state import PfState
 from .._model.vf_device import NAMES
-from .._plan import derive_vfs
+from .._plan import derive_vfs, link_order
 from .._plan.derive import goal_of
 from .._plan.goal import Goal
 from .._readers import details, vf_properties
@@ -36,6 +36,8 @@ def for_planning(
     """
     pf = details.read_settings(sysfs, run, pf, spec.settings)
     goal = goal or goal_of(pf, spec)
+    if spec.settings.link is None and pf.netdev and link_order.needs(pf, goal):
+        pf = pf._replace(settings=pf.settings._replace(link=details.read_link(sysfs, pf.address, pf.netdev)))
     ids, properties = _required(pf, spec, goal)
     pf = read_vfs(sysfs, pf, ids)
     names = _required_of_vfs(pf, spec, goal)

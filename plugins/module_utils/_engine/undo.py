@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from .._holders import holders
 from .._model import eswitch
-from .._model.actions import Action, Command, SetEswitch, Write
+from .._model.actions import Action, Command, SetEswitch, SetLink, Write
 from .._model.errors import BlockedError, PropertyError, SriovError
 from .._model.properties import VfProperties
 from .._model.state import PfState
@@ -23,7 +23,7 @@ from .._plan.steps import Step
 from .._readers.pfs import read_pfs
 from .._system.process import Run
 from .._system.sysfs import Sysfs
-from . import reading
+from . import interface_link, reading
 from .errno_hints import meaning
 from .execute import act
 from .reading import Extent
@@ -76,12 +76,13 @@ def undone(host: Applying, plan: Plan, finished: int, cause: SriovError) -> Undo
     if isinstance(cause, BlockedError):
         return UndoneError(f"{at}{cause}{_waited_for(host, plan)}; {_LEFT}", cause, False)
     refused = frozenset(cause.properties) if isinstance(cause, PropertyError) else frozenset()
+    down = interface_link.hint(host.sysfs, plan.current, cause)
     actions: list[Action] = [*_half(failed, refused), *_renewed(host, plan.current, failed)] if failed else []
     for step in reversed(plan.steps[:finished]):
         actions += step.undo
     stuck = _undo(host, plan.current, actions, refused)
     after = f"undoing it failed too: {joined(stuck)}" if stuck else "the PF is back in its previous state"
-    return UndoneError(f"{at}{cause}{meaning(cause)}; {after}", cause, not stuck)
+    return UndoneError(f"{at}{cause}{meaning(cause)}{down}; {after}", cause, not stuck)
 
 
 def _half(failed: Step, refused: frozenset[str]) -> Iterator[Action]:
@@ -89,7 +90,7 @@ def _half(failed: Step, refused: frozenset[str]) -> Iterator[Action]:
 
     Property by property when the kernel has ``refused`` some.
     """
-    for action in failed.undo if isinstance(failed.action, (Command, SetEswitch)) else ():
+    for action in failed.undo if isinstance(failed.action, (Command, SetEswitch, SetLink)) else ():
         if refused and isinstance(action, Command):
             yield from (Command(argv, action.vf, ((given, argv),)) for given, argv in action.parts)
         else:

@@ -58,6 +58,19 @@ class SetMtu:
 
 
 @dataclass(frozen=True)
+class SetLink:
+    """Set the network interface of device ``folder`` up or down.
+
+    ``carrier``: wait for its link as well, for a while; without a cable there is none. The undo runs after a failure
+    too, as that of other programs.
+    """
+
+    folder: str
+    link: str
+    carrier: bool = False
+
+
+@dataclass(frozen=True)
 class SetEswitch:
     """Set the mode of a PF's eswitch, where it differs.
 
@@ -81,4 +94,4 @@ class ReadBack:
     wanted: Mapping[int, VfProperties]
 
 
-Action = Union[Write, Command, SetMtu, SetEswitch, ReadBack]
+Action = Union[Write, Command, SetMtu, SetLink, SetEswitch, ReadBack]

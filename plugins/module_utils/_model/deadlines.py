@@ -35,6 +35,12 @@ NETDEV_S = 10.0
 Some drivers create it in the background (iavf).
 """
 
+CARRIER_S = 10.0
+"""Deadline for the link of an interface that was set up.
+
+Autonegotiation takes 2 to 5 s. A run goes on without a link then, and the driver answers.
+"""
+
 BOOT_WAIT_S = 60.0
 """Deadline at boot for late PFs; role sriov, sriov_apply_wait."""
 

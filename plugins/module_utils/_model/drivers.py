@@ -17,6 +17,14 @@ In the words of the documentation.
 """
 
 
+TAKES, REFUSES = "takes", "refuses"
+"""What a driver does with a VF's MAC address of zeros."""
+
+
+ENABLE = "enable"
+RATES = frozenset({"max_tx_rate", "min_tx_rate"})
+
+
 class EswitchRule(NamedTuple):
     """A driver's rule for changing the mode of the eswitch.
 
@@ -35,15 +43,26 @@ class DriverFacts(NamedTuple):
     """Facts about one driver of PFs.
 
     ``control_vectors``: MSI-X vectors of a VF that the driver adds to the number written to it. ``adopts_kept_vfs``: it
-    takes over VFs that were kept across kexec; other drivers have them disabled. ``source``: of these two.
+    takes over VFs that were kept across kexec; other drivers have them disabled. ``no_mac``: what it does with a MAC
+    address of zeros, which takes a VF's back to none, where no trial is needed or it does harm. ``needs_up``:
+    properties of VFs that it sets only while the PF's interface is up, and `ENABLE` where it enables VFs only then.
+    ``source``: of all but ``eswitch``.
     """
 
     eswitch: EswitchRule = EswitchRule(DISABLED, "no rule for this driver: the mode changes where none is disturbed")
     control_vectors: int = 0
     adopts_kept_vfs: bool = False
     source: str = ""
+    no_mac: str = ""
+    needs_up: frozenset[str] = frozenset()
 
 
+_NEEDS_MAC = DriverFacts(
+    no_mac=REFUSES,
+    source="its ndo_set_vf_mac begins with is_valid_ether_addr, which zeros are not: broadcom/bnx2x/bnx2x_sriov.c, "
+    "chelsio/cxgb4/cxgb4_main.c, marvell/octeontx2/nic/otx2_pf.c, qlogic/qede/qede_main.c, "
+    "qlogic/qlcnic/qlcnic_sriov_pf.c",
+)
 _ADOPTS = DriverFacts(adopts_kept_vfs=True, source="kernel/README.md, the series' patch of this driver")
 
 DRIVERS = {
@@ -68,9 +87,28 @@ DRIVERS = {
         control_vectors=1,
         source="intel/ice/ice_sriov.c, ice_sriov_set_msix_vec_count, 'add 1 MSI-X for OICR': for the VF's control "
         "queue; the kernel's ABI says that the table has the number written",
+        no_mac=TAKES,
+    ),
+    "i40e": DriverFacts(
+        no_mac=TAKES,
+        source="intel/i40e/i40e_virtchnl_pf.c, i40e_ndo_set_vf_mac: it resets the VF each time, as ice_set_vf_mac does",
+    ),
+    "bnx2x": _NEEDS_MAC,
+    "cxgb4": _NEEDS_MAC._replace(
+        needs_up=RATES,
+        source=f"{_NEEDS_MAC.source}; chelsio/cxgb4/cxgb4_main.c, cxgb4_mgmt_set_vf_rate: EINVAL without a link",
+    ),
+    "qede": _NEEDS_MAC,
+    "qlcnic": _NEEDS_MAC,
+    "rvu_nicpf": _NEEDS_MAC._replace(
+        needs_up=frozenset({"mac", "vlan", "qos", "vlan_proto"}),
+        source=f"{_NEEDS_MAC.source}; marvell/octeontx2/nic/otx2_pf.c, otx2_set_vf_mac: EAGAIN unless netif_running",
     ),
     "bnxt_en": DriverFacts(
-        EswitchRule(ANY, "broadcom/bnxt/bnxt_vfr.c, bnxt_dl_eswitch_mode_set: makes representors of VFs there are")
+        EswitchRule(ANY, "broadcom/bnxt/bnxt_vfr.c, bnxt_dl_eswitch_mode_set: makes representors of VFs there are"),
+        needs_up=RATES | {ENABLE},
+        source="broadcom/bnxt/bnxt_sriov.c, bnxt_sriov_configure: 'Reject SRIOV config request since if is down!', and "
+        "0 VFs without an error; bnxt_set_vf_bw: no rate above the speed of the link",
     ),
     "nfp": DriverFacts(
         EswitchRule(
@@ -78,9 +116,24 @@ DRIVERS = {
         )
     ),
     "liquidio": DriverFacts(
-        EswitchRule(ANY, "cavium/liquidio/lio_main.c, liquidio_eswitch_mode_set: makes representors of VFs there are")
+        EswitchRule(ANY, "cavium/liquidio/lio_main.c, liquidio_eswitch_mode_set: makes representors of VFs there are"),
+        no_mac=REFUSES,
+        source="cavium/liquidio/lio_main.c, __liquidio_set_vf_mac",
     ),
-    "igb": _ADOPTS,
+    "igb": _ADOPTS._replace(
+        needs_up=RATES,
+        source=f"{_ADOPTS.source}; intel/igb/igb_main.c, igb_ndo_set_vf_bw: EINVAL without E1000_STATUS_LU",
+    ),
+    "ixgbe": DriverFacts(
+        needs_up=RATES, source="intel/ixgbe/ixgbe_sriov.c, ixgbe_ndo_set_vf_bw: EINVAL without a link"
+    ),
+    "be2net": DriverFacts(
+        needs_up=RATES,
+        source="emulex/benet/be_main.c, be_set_vf_tx_rate: 'TX-rate setting not allowed when link is down'",
+    ),
+    "hinic": DriverFacts(
+        needs_up=RATES, source="huawei/hinic/hinic_sriov.c, hinic_ndo_set_vf_bw: 'Link status must be up'"
+    ),
     "nvme": _ADOPTS,
     "ena": _ADOPTS,
     "pci-pf-stub": _ADOPTS,

@@ -18,6 +18,9 @@ ADDRESSES = ("mac", "node_guid", "port_guid")
 _DEFAULTS = (NO_MAC, 0, 0, "802.1q", 0, 0, None, False, False, "auto", NO_GUID, NO_GUID)
 # END GENERATED
 
+_WHOLE = (len(NO_MAC), len(NO_GUID))
+"""Lengths of addresses that are derived from nothing."""
+
 
 class VfProperties(NamedTuple):
     """Properties of a VF, values by name.
@@ -85,7 +88,7 @@ class VfProperties(NamedTuple):
 
     def derived(self) -> dict[str, str]:
         """The addresses that depend on the VF's id."""
-        given = {name: text for name in ADDRESSES if (text := getattr(self, name))}
+        given = {name: text for name in ADDRESSES if (text := getattr(self, name)) and len(text) not in _WHOLE}
         if not given:
             return given
         from . import addresses

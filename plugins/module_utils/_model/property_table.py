@@ -32,7 +32,7 @@ from .property_row import (
     values_of,
     words_of,
 )
-from .settings import ESWITCH_MODES, LEGACY
+from .settings import DOWN, ESWITCH_MODES, LEGACY, UP
 
 _RATE = Number(0, 2**31 - 1)
 _MTU = Number(68, 65535)
@@ -101,6 +101,7 @@ TABLE = (
     ),
     Property("eswitch_mode", PF, Choice(ESWITCH_MODES), "Mode of the PF's embedded switch.", LEGACY),
     Property("mtu", PF, _MTU, "MTU of the PF's network interface, in bytes.", 1500),
+    Property("link", PF, Choice((UP, DOWN)), "Whether the PF's network interface is up, as C(ip link set) has it."),
 )  # fmt: skip
 
 VF_PROPERTIES = tuple(row for row in TABLE if row.of == ENABLED)

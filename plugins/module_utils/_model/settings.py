@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Settings of a PF itself: eswitch mode and MTU."""
+"""Settings of a PF itself: eswitch mode, MTU, link."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 LEGACY, SWITCHDEV = "legacy", "switchdev"
 ESWITCH_MODES = (LEGACY, SWITCHDEV)
+UP, DOWN = "up", "down"
 
 
 class PfSettings(NamedTuple):
@@ -20,10 +21,11 @@ class PfSettings(NamedTuple):
     # BEGIN GENERATED pf settings fields: `make generate` writes it from property_table.py
     eswitch_mode: str | None = None
     mtu: int | None = None
+    link: str | None = None
     # END GENERATED
 
     def __bool__(self) -> bool:
-        return self.eswitch_mode is not None or self.mtu is not None
+        return any(value is not None for value in self)
 
     def to_dict(self) -> dict[str, Any]:
         """Given values by name."""

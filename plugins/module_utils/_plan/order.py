@@ -12,6 +12,7 @@ from .._model.kernel_interface import INTERFACES
 from .._model.properties import VfProperties
 from .._model.state import PfState
 from .._model.vf_device import VfDevice
+from . import link_order
 from . import steps as _steps
 from .goal import Goal, new_vectors
 from .steps import Step
@@ -65,9 +66,12 @@ def _vf_steps(current: PfState, goal: Goal) -> Iterator[Step]:
     interim = interim._replace(vfs={**interim.vfs, **released})
     yield from _mode_steps(interim, goal, change is not None and not late)
     yield from _mtu_steps(current, goal)
+    link = link_order.links(current, goal) if current.settings.link else link_order.LinkSteps()
+    yield from link.before
     if goal.target.enabled != interim.enabled:
         yield _steps.enable(interim, goal.target.enabled)
     yield from _property_steps(interim, goal)
+    yield from link.after
     yield from _mode_steps(interim, goal, late)
     first = (added if not quiet else chosen) - by_enabling
     yield from _steps.add(interim, first)

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from .._model import vf_ids
-from .._model.actions import Action, Command, ReadBack, SetEswitch, SetMtu, Write
+from .._model.actions import Action, Command, ReadBack, SetEswitch, SetLink, SetMtu, Write
 from .._model.kernel_interface import INTERFACES
 from .._model.paths import DEVICES
 from .._model.properties import VfProperties
@@ -107,6 +107,13 @@ def set_pf_mtu(pf: PfState, mtu: int) -> Step:
     before = pf.settings.mtu
     undo = () if before is None else (SetMtu(path, before),)
     return Step(pf.address, "mtu", _number(before), str(mtu), SetMtu(path, mtu), undo)
+
+
+def set_link(pf: PfState, before: str, after: str, *, carrier: bool = False) -> Step:
+    """Set the PF's network interface up or down."""
+    path = f"{DEVICES}/{pf.address}"
+    undo = (SetLink(path, before),)
+    return Step(pf.address, "link", before, after, SetLink(path, after, carrier), undo)
 
 
 def set_msix(pf: PfState, vf_id: int, vectors: int, *, fresh: bool) -> Step:

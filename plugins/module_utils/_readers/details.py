@@ -14,13 +14,16 @@ from collections.abc import Collection, Mapping
 from .._model import pci_config
 from .._model.errors import BadInputError, KernelError, SriovError, ToolError
 from .._model.paths import DEVICES
-from .._model.settings import PfSettings
+from .._model.settings import DOWN, UP, PfSettings
 from .._model.state import PfState
 from .._model.vf_device import VfDevice
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .._tools import devlink
 from . import netdevs
+
+_IFF_UP = 1
+"""include/uapi/linux/if.h."""
 
 RENAMED = (errno.ENOENT, errno.ENODEV)
 """Errnos of files of an interface that was renamed."""
@@ -33,7 +36,8 @@ def read_settings(sysfs: Sysfs, run: Run, pf: PfState, wanted: PfSettings) -> Pf
     """
     mode = None if wanted.eswitch_mode is None else devlink.eswitch_mode(run, pf.address)
     mtu = None if wanted.mtu is None or pf.netdev is None else read_mtu(sysfs, pf.address, pf.netdev)
-    return pf._replace(settings=PfSettings(mode, mtu))
+    link = None if wanted.link is None or pf.netdev is None else read_link(sysfs, pf.address, pf.netdev)
+    return pf._replace(settings=PfSettings(mode, mtu, link))
 
 
 def with_mode(run: Run, pf: PfState) -> PfState:
@@ -64,6 +68,12 @@ def read_total_msix(sysfs: Sysfs, address: str) -> int:
 
 def read_mtu(sysfs: Sysfs, address: str, netdev: str) -> int:
     return _number(sysfs, f"{netdevs.path_of(sysfs, f'{DEVICES}/{address}', netdev)}/mtu")
+
+
+def read_link(sysfs: Sysfs, address: str, netdev: str) -> str:
+    """Whether somebody has set an interface up; a cable is another matter."""
+    flags = sysfs.read(f"{netdevs.path_of(sysfs, f'{DEVICES}/{address}', netdev)}/flags")
+    return UP if int(flags, 16) & _IFF_UP else DOWN
 
 
 def _read_device(sysfs: Sysfs, pf: PfState, vf_id: int, names: Collection[str]) -> VfDevice:

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from .._engine.reading import with_properties
 from .._model.errors import BadInputError
-from .._model.settings import PfSettings
+from .._model.settings import UP, PfSettings
 from .._model.state import PfState
 from .._model.vf_device import NAMES
 from .._readers import details, firmware
@@ -32,7 +32,7 @@ def read(sysfs: Sysfs, run: Run, pf: PfState, vf_ids: Iterable[int], tried: Trie
 
     Each source may be missing.
     """
-    pf = tried("mtu", lambda: details.read_settings(sysfs, run, pf, PfSettings(mtu=1)), pf)
+    pf = tried("mtu and link", lambda: details.read_settings(sysfs, run, pf, PfSettings(mtu=1, link=UP)), pf)
     mode = tried("eswitch_mode", lambda: _eswitch_mode(run, pf), None)
     pf = pf._replace(settings=pf.settings._replace(eswitch_mode=mode))
     names = dict.fromkeys(vf_ids, NAMES)

@@ -122,7 +122,7 @@ def _reason(spec: PfSpec, pf: PfState) -> str:
 
 
 def _wants_netdev(spec: PfSpec) -> bool:
-    return spec.settings.mtu is not None or any(vf.properties for vf in spec.vfs)
+    return spec.settings.mtu is not None or spec.settings.link is not None or any(vf.properties for vf in spec.vfs)
 
 
 def _unnamed(sysfs: Sysfs, spec: PfSpec, pf: PfState) -> str:

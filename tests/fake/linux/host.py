@@ -270,6 +270,7 @@ class FakeHost:
                 "address": f"{pf.mac}\n",
                 "mtu": f"{pf.mtu}\n",
                 "speed": f"{pf.speed}\n",
+                "carrier": f"{int(pf.up)}\n",
                 "ifindex": f"{list(self.pfs).index(pf.address) + 2}\n",
                 "flags": f"{0x1002 | pf.up:#x}\n",
             }

@@ -142,6 +142,8 @@ class FakeKernel:
         return sorted({number for pair in pairs for number in range(pair[0], pair[-1] + 1)})
 
     def _enable(self, pf: FakePf, number: int) -> None:
+        if "enable" in pf.needs_up and not pf.up:
+            return  # without an error (broadcom/bnxt/bnxt_sriov.c, bnxt_sriov_configure)
         if pf.enabled == 0:
             pf.enabled = number
             pf.properties = {vf_id: dict(DEFAULTS) for vf_id in range(number)} if pf.netdev else {}

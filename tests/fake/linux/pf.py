@@ -55,6 +55,10 @@ class FakePf:
     those that it does not report; ``vlan_protos``: VLAN protocols that it supports. ``pending``: a write that the
     kernel has blocked; it has this PF's lock. ``ids`` are vendor, device, and those of the subsystem.
 
+    ``up``: its interface is set up, which the driver needs for ``needs_up``: "enable", and properties of VFs.
+
+    ``needs_addresses``: it refuses addresses of zeros (is_valid_ether_addr).
+
     ``below``: the device below it, such as virtio3, that is the parent of its interface, ``vf_below`` of those of VFs;
     ``more_netdevs``: further interfaces of it.
 
@@ -115,6 +119,8 @@ class FakePf:
     pending: tuple[str, str] | None = None
     up: bool = False
     speed: int = -1
+    needs_addresses: bool = False
+    needs_up: frozenset[str] = frozenset()
     vfs: dict[int, FakeVf] = field(default_factory=dict)
     properties: dict[int, dict[str, object]] = field(default_factory=dict)
 

@@ -117,6 +117,10 @@ def _answer(pf: FakePf, name: str, values: dict[str, object]) -> int:
         return errno.EOPNOTSUPP
     if pf.eswitch == "switchdev" and name in NOT_IN_SWITCHDEV.get(pf.driver or "", ()) and values.get("vlan") != 0:
         return errno.EOPNOTSUPP
+    if pf.needs_up & set(values) and not pf.up:
+        return errno.EINVAL
+    if name in ("mac", "node_guid", "port_guid") and pf.needs_addresses and not str(values[name]).strip("0:"):
+        return errno.EINVAL
     if name == "vlan" and values["vlan_proto"] not in pf.vlan_protos:
         return errno.EPROTONOSUPPORT
     if name == "rate" and 0 < _number(values["max_tx_rate"]) < _number(values["min_tx_rate"]):
