@@ -22,7 +22,7 @@ from .._readers.pfs import read_pfs
 from .._system import blocked, process
 from .._system.process import Run
 from .._system.sysfs import Sysfs
-from . import all_vf_drivers, journal, reading, refusals, undo_check
+from . import all_vf_drivers, driver_check, journal, reading, refusals, undo_check
 from .errno_hints import is_no_choice
 from .execute import act
 from .reading import Extent
@@ -107,6 +107,8 @@ def apply_host(sysfs: Sysfs, plan: HostPlan, *, run: Run = process.run, alone: b
     refused to read beside them.
     """
     refusals.refuse_in_use(sysfs, run, plan)
+    if any(one.goal.target.drivers or one.current.driver is None for one in plan.plans):
+        driver_check.refuse_impossible(sysfs, run, plan)
     if any(one.current.properties for one in plan.plans):
         undo_check.refuse_known(plan)
     careful = any(_may_wait(one, alone) for one in plan.plans) or bool(plan.changed and blocked.under_way(sysfs))

@@ -99,11 +99,13 @@ def converge(
 
 def _asked(sysfs: Sysfs, run: Run, report: Report) -> Report:
     if report.plan.changed:
+        from .driver_check import refuse_impossible
         from .refusals import refuse_in_use
         from .undo_check import refuse_known
 
         refuse_in_use(sysfs, run, report.plan)
         refuse_known(report.plan)
+        refuse_impossible(sysfs, run, report.plan)
     return report
 
 

@@ -13,6 +13,9 @@ DRIVERS = "/sys/bus/pci/drivers"
 PCI_ADDRESS = r"[0-9a-f]{4,}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]"
 """Pattern of the names in `DEVICES` (Linux, Documentation/ABI/testing/sysfs-bus-pci): DOMAIN:BUS:DEVICE.FUNCTION."""
 
+NO_IOMMU_MODE = "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode"
+"""Whether VFIO takes devices without an IOMMU (drivers/vfio/group.c)."""
+
 NETDEVS = "/sys/class/net"
 BLOCK_DEVICES = "/sys/class/block"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"

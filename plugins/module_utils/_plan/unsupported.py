@@ -21,7 +21,7 @@ from .._model.settings import SWITCHDEV
 from .._model.state import PfState
 from .._model.vf_device import VfDevice
 from .._model.vf_ids import describe
-from . import mtu_limits
+from . import driver_names, mtu_limits
 from .goal import Goal, new_vectors
 
 
@@ -29,6 +29,8 @@ def refuse_unsupported(current: PfState, goal: Goal) -> None:
     """Raise `BadInputError` with every reason why the goal is unsupported."""
     checks = (_of_settings, _of_properties, _of_vectors, _of_mtu)
     reasons = [reason for check in checks for reason in check(current, goal)]
+    if not set(goal.target.drivers.values()) <= {None, *current.bus_drivers}:
+        reasons += driver_names.reasons(current, goal)
     if goal.target.devices or goal.target.settings.mtu:
         reasons += mtu_limits.reasons(current, goal)
     if reasons:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..linux.host import FakeHost
     from ..linux.pf import FakePf
 
-MODULES = ("vfio-pci", "igbvf", "nvme")
+MODULES = ("vfio-pci", "vfio_pci", "igbvf", "nvme")
 
 
 class FakeTools:
@@ -49,6 +49,9 @@ class FakeTools:
                 return self._change(words, act)
             if words[:3] == ["ip", "link", "set"]:
                 return self._change(words, lambda: ip.set_vf(self._pf(words, words[4]), words))
+            if words[:2] == ["modprobe", "--dry-run"]:
+                self._find(words)
+                return ""
             if words[0] == "modprobe":
                 return self._change(words, lambda: self._load(words))
             if "kvmfleet-sriov-namespaces" in words:
@@ -100,7 +103,7 @@ class FakeTools:
         return ""
 
     def _half(self, words: list[str]) -> None:
-        if words[0] == "ip":
+        if words[0] == "ip" and "vf" in words:
             ip.set_vf(self._pf(words, words[4]), words, limit=1)
 
     def _ask(self, words: list[str]) -> str:
@@ -120,9 +123,12 @@ class FakeTools:
             raise BlockedError(f"'{' '.join(words)}' did not end within 60 s, and cannot be killed")
 
     def _load(self, words: list[str]) -> None:
+        self._find(words)
+        self.host.drivers.add(words[-1])
+
+    def _find(self, words: list[str]) -> None:
         if words[-1] not in MODULES:
             raise ToolError(words, 1, f"modprobe: FATAL: Module {words[-1]} not found in directory /lib/modules/fake")
-        self.host.drivers.add(words[-1])
 
     def _pf(self, words: list[str], name: str) -> FakePf:
         for pf in self.host.pfs.values():
