@@ -36,8 +36,8 @@ def _reasons(sysfs: Sysfs, run: Run, plan: Plan) -> Iterator[str]:
     pf = plan.current.address
     if plan.current.driver is None and any(step.what in _BY_THE_PFS_DRIVER for step in plan.steps):
         yield (
-            f"PF {pf}: it has no driver, and only a driver that supports SR-IOV changes its VFs (ENOENT); load that, or "
-            "bind the PF to it"
+            f"PF {pf}: it has no driver, and only a driver that supports SR-IOV changes its VFs (ENOENT); load that, "
+            "or bind the PF to it"
         )
     for driver in [step.after for step in plan.steps if step.what == "load driver"]:
         if answer := _unloadable(run, driver):

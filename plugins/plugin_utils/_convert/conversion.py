@@ -68,7 +68,7 @@ _Values = dict[str, Setting]
 class Converter:
     """A source of host documents; ``convert`` becomes the filter of its name.
 
-    ``convert`` takes the source's data as YAML holds it and perhaps ``pfs`` and ``labels`` by name; it returns
+    ``convert`` takes the source's data as YAML holds it and perhaps ``pfs``, ``labels``, ``host`` by name; it returns
     ``document`` and ``notices``, and raises `BadInputError` naming the path. ``command`` prints the configuration on a
     host; without one it must come from a file. ``documents``: the data is a list, of all documents of the YAML text.
     ``of_host``: the data is what the module `sriov_info` returns of the host's PFs, and nothing else is read.

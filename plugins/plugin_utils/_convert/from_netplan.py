@@ -17,10 +17,12 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
 
 from . import hardware
 from .conversion import Converter, Item, Notice, PfName, Setting, assemble, flag, listing, mac, mapping, selector, whole
+from .mistyped import left
 
 _COUNT, _MODE, _DELAY = "virtual-function-count", "embedded-switch-mode", "delay-virtual-functions-rebind"
 _PF_KEYS = ("match", "set-name", "mtu", _COUNT, _MODE, _DELAY)
 _VF_KEYS = ("match", "set-name", "mtu", "link", "macaddress")
+_SRIOV_KEYS = (_COUNT, _MODE, _DELAY, "link")
 _NO_ADDRESS = ("permanent", "preserve", "random", "stable", "stable-ssid")
 _GLOB = re.compile(r"[*?[]")
 
@@ -81,10 +83,19 @@ def _items(network: Mapping[str, Any], pfs: Sequence[Mapping[str, Any]] | None) 
     vlans = mapping(network.get("vlans"), "vlans")
     yield from _stays([name for name in vlans if name != "renderer" and name not in definitions.vlans], "vlans.")
     plain = [name for name in definitions.ethernets if name not in definitions.links and not definitions.is_pf(name)]
-    yield from _stays(plain, "ethernets.")
+    for name in [one for one in plain if _mistyped(definitions.ethernets[one])]:
+        odd = _mistyped(definitions.ethernets[name])
+        yield from left(odd, f"ethernets.{name}.", _SRIOV_KEYS, "netplan")
+    yield from _stays([name for name in plain if not _mistyped(definitions.ethernets[name])], "ethernets.")
     for name in definitions.ethernets:
         if definitions.is_pf(name):
             yield from _pf(name, definitions, pfs)
+
+
+def _mistyped(entry: Mapping[str, Any]) -> list[str]:
+    """Keys of a definition that look like those of SR-IOV, and are not."""
+    notices = left(entry, "", _SRIOV_KEYS[:-1], "netplan")
+    return [notice.where for notice in notices if not notice.text.startswith("not of SR-IOV")]
 
 
 def _definitions(network: Mapping[str, Any]) -> _Definitions:
@@ -110,7 +121,7 @@ def _entries(network: Mapping[str, Any], kind: str) -> dict[str, Mapping[str, An
 
 def _pf(name: str, definitions: _Definitions, pfs: Sequence[Mapping[str, Any]] | None) -> Iterator[Item]:
     entry, where = definitions.ethernets[name], f"ethernets.{name}"
-    yield from _stays([key for key in entry if key not in _PF_KEYS], f"{where}.")
+    yield from left([key for key in entry if key not in _PF_KEYS], f"{where}.", _SRIOV_KEYS, "netplan")
     pf = _named(name, entry, pfs)
     if pf is None:
         yield Notice(where, _unknown(entry, pfs))
@@ -144,7 +155,7 @@ def _number(pf: PfName, entry: Mapping[str, Any], vfs: Sequence[str], where: str
 
 def _vf(pf: PfName, name: str, definitions: _Definitions, pfs: Sequence[Mapping[str, Any]] | None) -> Iterator[Item]:
     entry, where = definitions.ethernets[name], f"ethernets.{name}"
-    yield from _stays([key for key in entry if key not in _VF_KEYS], f"{where}.")
+    yield from left([key for key in entry if key not in _VF_KEYS], f"{where}.", _SRIOV_KEYS, "netplan")
     settings: list[tuple[str, Any, str]] = []
     if entry.get("macaddress") in _NO_ADDRESS:
         yield from _stays(["macaddress"], f"{where}.")
@@ -179,12 +190,20 @@ def _named(name: str, entry: Mapping[str, Any], pfs: Sequence[Mapping[str, Any]]
     if set(match) == {"name"} and not _GLOB.search(pattern):
         return pattern
     drivers = _drivers(match, name)
-    if "macaddress" in match:
-        return None
+    if "macaddress" in match and not set(match) - {"macaddress", "driver", "name"}:
+        return _by_mac(name, match, drivers)
     if pfs is None and len(drivers) < 2 and not any(_GLOB.search(driver) for driver in drivers) and "[" not in pattern:
         return selector(driver=drivers[0] if drivers else None, netdev=match.get("name")) or None
     found = hardware.by_patterns(pfs or (), pattern, drivers)
     return str(found[0]["netdev"]) if len(found) == 1 else None
+
+
+def _by_mac(name: str, match: Mapping[str, Any], drivers: Sequence[str]) -> PfName | None:
+    """Selector of a PF by its MAC address, as networkd compares it."""
+    address = mac(match["macaddress"], f"ethernets.{name}.match.macaddress")
+    if len(drivers) > 1 or any(_GLOB.search(driver) for driver in drivers) or "[" in str(match.get("name", "")):
+        return None
+    return selector(driver=drivers[0] if drivers else None, netdev=match.get("name"), mac=address)
 
 
 def _drivers(match: Mapping[str, Any], name: str) -> list[str]:
@@ -196,8 +215,6 @@ def _drivers(match: Mapping[str, Any], name: str) -> list[str]:
 def _unknown(entry: Mapping[str, Any], pfs: Sequence[Mapping[str, Any]] | None) -> str:
     match = entry["match"]
     text = ", ".join(f"{key} {value}" for key, value in match.items())
-    if "macaddress" in match:
-        return f"a document cannot name a PF by its MAC address ({text}), so it is left out; give it a set-name"
     if pfs is None:
         return f"which PF fits {text} is not known, so it is left out; give the host's pfs"
     return f"not exactly one PF of the host fits {text}, so it is left out"
@@ -231,4 +248,4 @@ def _stays(names: Iterable[str], prefix: str) -> Iterator[Notice]:
         yield Notice(f"{prefix}{listed}", "not of SR-IOV; stays with netplan")
 
 
-CONVERTER = Converter("netplan", from_netplan, command=("netplan", "get"))
+CONVERTER = Converter("netplan", from_netplan, command=("netplan", "get"), documents=True)

@@ -15,6 +15,7 @@ from .conversion import (
     Converter,
     Item,
     Notice,
+    PfName,
     Setting,
     assemble,
     flag,
@@ -22,9 +23,13 @@ from .conversion import (
     mac,
     mapping,
     pci_address,
+    selector,
     vf_id,
     whole,
 )
+from .hosts import of_host
+from .mistyped import left
+from .nmstate_states import states
 
 
 def _protocol(value: object, where: str) -> str:
@@ -47,24 +52,29 @@ _VF_KEYS: dict[str, tuple[str, Callable[[object, str], Any]]] = {
 _VF_NAME = re.compile(r"sriov:(.+):(\d+)", re.ASCII)
 """Name of a VF's interface by PF and VF id."""
 _SRIOV_KEYS = ("total-vfs", "drivers-autoprobe", "vfs")
-_NAMING = ("name", "type", "state", "identifier", "pci-address", "profile-name", "mtu", "ethernet")
+_NAMING = ("name", "type", "state", "identifier", "pci-address", "mac-address", "profile-name", "mtu", "ethernet")
 _OF_VF = ("name", "type", "state", "mtu")
 
 
-def from_nmstate(data: object) -> dict[str, Any]:
-    """Convert a network state into document and notices.
+def from_nmstate(data: object, host: object = None, labels: object = None) -> dict[str, Any]:
+    """Convert network states of a host into document and notices.
 
-    The state may be in a NodeNetworkConfigurationPolicy of Kubernetes. Raises `BadInputError` naming the path for what
-    nmstate does not take either, and for contradictions.
+    They may be in objects of Kubernetes (NodeNetworkConfigurationPolicy, NodeNetworkState, NMStateConfig, lists of
+    them) or in an agent-config; where those are of several hosts, ``host`` names the one that is meant, and ``labels``
+    choose policies. Raises `BadInputError` naming the path for what nmstate does not take either, and for
+    contradictions.
     """
-    return assemble(_state(data))
+    return assemble(_items(data, host, None if labels is None else mapping(labels, "labels")))
 
 
-def _state(data: object) -> Iterator[Item]:
-    state = mapping(data, "network state")
-    if "spec" in state:
-        yield from _stays([key for key in mapping(state["spec"], "spec") if key != "desiredState"], "spec.")
-        state = mapping(mapping(state["spec"], "spec").get("desiredState"), "spec.desiredState")
+def _items(data: object, host: object, labels: Mapping[str, Any] | None) -> Iterator[Item]:
+    found = list(states(data, labels))
+    yield from (part for part in found if isinstance(part, Notice))
+    for part in of_host([part for part in found if not isinstance(part, Notice)], host):
+        yield from _state(part.data)
+
+
+def _state(state: Mapping[str, Any]) -> Iterator[Item]:
     if "interfaces" not in state:
         raise BadInputError(
             f"network state: the key 'interfaces' is missing; its keys are {', '.join(state) or 'none'}"
@@ -79,6 +89,9 @@ def _state(data: object) -> Iterator[Item]:
         vf = _VF_NAME.fullmatch(name)
         if ethernet.get("sr-iov") is not None:
             yield from _interface(interface, ethernet, where)
+        elif misplaced := _misplaced(interface, ethernet):
+            system, place = "nmstate", "ethernet.sr-iov of the interface"
+            yield from left(misplaced, f"{where}.", ("sr-iov",), system, place)
         elif vf and interface.get("mtu") is not None:
             value = whole(interface["mtu"], f"{where}.mtu")
             yield Setting(vf.group(1), "mtu", value, f"{where}.mtu", vf_id(vf.group(2), where))
@@ -86,6 +99,12 @@ def _state(data: object) -> Iterator[Item]:
         else:
             others.append(name)
     yield from _stays(others, "interfaces ")
+
+
+def _misplaced(interface: Mapping[str, Any], ethernet: Mapping[str, Any]) -> list[str]:
+    """Keys of SR-IOV one level too high, too low, or misspelt."""
+    keys = [*interface, *(f"ethernet.{key}" for key in ethernet)]
+    return [key for key in keys if re.search(r"sr.?iov|total.vfs|^vfs$", str(key).lower())]
 
 
 def _interface(interface: Mapping[str, Any], ethernet: Mapping[str, Any], where: str) -> Iterator[Item]:
@@ -96,21 +115,23 @@ def _interface(interface: Mapping[str, Any], ethernet: Mapping[str, Any], where:
     if interface.get("state", "up") != "up":
         yield Notice(where, f"state {interface['state']}: a document has no such state, so this PF is left out")
     elif pf is None:
-        yield Notice(where, "a document cannot name a PF by its MAC address, so this PF is left out")
+        yield Notice(where, f"identifier {interface['identifier']} is not known, so this PF is left out")
     else:
         yield from _pf(pf, sriov, f"{where}.ethernet.sr-iov")
         if interface.get("mtu") is not None:
             yield Setting(pf, "mtu", whole(interface["mtu"], f"{where}.mtu"), f"{where}.mtu")
 
 
-def _name(interface: Mapping[str, Any], where: str) -> str | None:
-    """Name of a PF by the interface's identifier.
+def _name(interface: Mapping[str, Any], where: str) -> PfName | None:
+    """Name of a PF by the interface's identifier, None for an unknown one.
 
-    None for a MAC address: the name is then that of a profile only.
+    With a MAC address the name is that of a profile only.
     """
     identifier = interface.get("identifier", "name")
     if identifier == "pci-address":
         return pci_address(interface.get("pci-address"), f"{where}.pci-address")
+    if identifier == "mac-address":
+        return selector(mac=mac(interface.get("mac-address"), f"{where}.mac-address"))
     if identifier != "name":
         return None
     if not interface.get("name"):
@@ -118,7 +139,7 @@ def _name(interface: Mapping[str, Any], where: str) -> str | None:
     return str(interface["name"])
 
 
-def _pf(pf: str, sriov: Mapping[str, Any], where: str) -> Iterator[Item]:
+def _pf(pf: PfName, sriov: Mapping[str, Any], where: str) -> Iterator[Item]:
     _known(sriov, _SRIOV_KEYS, where)
     if sriov.get("total-vfs") is not None:
         number = whole(sriov["total-vfs"], f"{where}.total-vfs")
@@ -136,7 +157,7 @@ def _pf(pf: str, sriov: Mapping[str, Any], where: str) -> Iterator[Item]:
         yield from _vf(pf, mapping(item, f"{where}.vfs[{index}]"), f"{where}.vfs[{index}]")
 
 
-def _vf(pf: str, vf: Mapping[str, Any], where: str) -> Iterator[Item]:
+def _vf(pf: PfName, vf: Mapping[str, Any], where: str) -> Iterator[Item]:
     _known(vf, ("id", *_VF_KEYS), where)
     if "id" not in vf:
         raise BadInputError(f"{where}.id is missing; write the id of the VF")
@@ -158,4 +179,4 @@ def _stays(names: list[str], prefix: str) -> Iterator[Notice]:
         yield Notice(f"{prefix}{', '.join(names)}", "not of SR-IOV; stays with nmstate")
 
 
-CONVERTER = Converter("nmstate", from_nmstate, command=("nmstatectl", "show"))
+CONVERTER = Converter("nmstate", from_nmstate, command=("nmstatectl", "show"), documents=True)

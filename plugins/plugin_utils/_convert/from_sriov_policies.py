@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import vf_ids
@@ -14,6 +15,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
 
 from . import hardware
 from .conversion import Converter, Item, Notice, PfName, assemble, flag, listing, mapping, pci_address, whole
+from .hosts import Part, objects, of_host
 from .sriov_policies.merge import NETDEVICE, VFIO, Group, Target, merged, settings
 from .sriov_policies.selector import read_selector
 
@@ -52,34 +54,29 @@ _CONTRADICTIONS: tuple[tuple[str, Callable[[_Spec], object], str], ...] = (
 """Contradictions that the operator's webhook refuses: key, condition, reason."""
 
 
-def from_sriov_policies(data: object, pfs: object = None, labels: object = None) -> dict[str, Any]:
+def from_sriov_policies(data: object, pfs: object = None, labels: object = None, host: object = None) -> dict[str, Any]:
     """Convert the operator's objects, for one host, into document and notices.
 
     ``data`` is what ``kubectl get -o yaml`` prints: one object, a list, or lists. SriovNetworkNodePolicy objects are
-    merged as the operator merges them; a SriovNetworkNodeState is one host's own, merged by the operator. ``pfs`` of
+    merged as the operator merges them; a SriovNetworkNodeState is one host's own, merged by the operator, that of
+    ``host`` where there are several. ``pfs`` of
     `sriov_info` show which PFs a selector means; with the node's ``labels`` only policies for it count. Raises
     `BadInputError` naming policy and path for what the operator refuses.
     """
     known = hardware.checked(pfs)
-    return assemble(_items(list(_objects(data)), known, None if labels is None else mapping(labels, "labels")))
+    return assemble(_items(list(objects(data)), known, None if labels is None else mapping(labels, "labels"), host))
 
 
-def _objects(data: object) -> Iterator[Mapping[str, Any]]:
-    for item in data if isinstance(data, (list, tuple)) else [data]:
-        entry = mapping(item, "object")
-        if "items" in entry:
-            yield from _objects(listing(entry["items"], "items"))
-        elif entry:
-            yield entry
-
-
-def _items(objects: Sequence[Mapping[str, Any]], pfs: _Pfs | None, labels: _Labels | None) -> Iterator[Item]:
+def _items(
+    objects: Sequence[Mapping[str, Any]], pfs: _Pfs | None, labels: _Labels | None, host: object
+) -> Iterator[Item]:
     kinds: dict[str, list[Mapping[str, Any]]] = {"SriovNetworkNodePolicy": [], "SriovNetworkNodeState": []}
     for one in objects:
         kinds.setdefault(str(one.get("kind", "SriovNetworkNodePolicy")), []).append(one)
     policies, states = kinds.pop("SriovNetworkNodePolicy"), kinds.pop("SriovNetworkNodeState")
-    if len(states) > 1 or (states and policies):
-        raise BadInputError("a SriovNetworkNodeState is all there is to know of one host: give one, without policies")
+    if states and policies:
+        raise BadInputError("a SriovNetworkNodeState is all there is to know of a host: give these without policies")
+    states = [dict(part.data) for part in of_host([Part(_name(one), one, _name(one)) for one in states], host)]
     for kind, others in kinds.items():
         names = ", ".join(_name(one) for one in others)
         yield Notice(f"{kind} {names}", "not carried over; what pods' VFs get can be declared for the VFs")
@@ -148,7 +145,10 @@ def _policy(policy: Mapping[str, Any], pfs: _Pfs | None, labels: _Labels | None)
         if isinstance(item, Notice):
             yield item
         else:
-            yield _target(item[0], spec, (_group(spec, item[1], where),), where, _priority(policy))
+            target = _target(item[0], spec, (_group(spec, item[1], where),), where, _priority(policy))
+            yield replace(
+                target, nodes="" if labels is not None else ", ".join(f"{k}={v}" for k, v in selector.items())
+            )
 
 
 def _label(value: object) -> str:

@@ -30,11 +30,13 @@ CONVERTERS: Mapping[str, Converter] = dict(sorted((one.source, one) for one in m
 """Converters by source."""
 
 
-def convert(documents: Sequence[object], source: str, *, pfs: object = None, labels: object = None) -> dict[str, Any]:
+def convert(
+    documents: Sequence[object], source: str, *, pfs: object = None, labels: object = None, host: object = None
+) -> dict[str, Any]:
     """Convert all YAML ``documents`` of a text.
 
-    Returns ``document`` and ``notices``. ``pfs`` and ``labels`` go to converters that take them. Raises `BadInputError`
-    for an unknown source, for several documents where one is meant, and as the converter does.
+    Returns ``document`` and ``notices``. ``pfs``, ``labels`` and ``host`` go to converters that take them. Raises
+    `BadInputError` for an unknown source, for several documents where one is meant, and as the converter does.
     """
     one = named(source)
     if one.of_host:
@@ -42,7 +44,7 @@ def convert(documents: Sequence[object], source: str, *, pfs: object = None, lab
     if not one.documents and len(documents) > 1:
         raise BadInputError(f"{source}: {len(documents)} YAML documents; give one")
     taken = inspect.signature(one.convert).parameters
-    options = {key: value for key, value in (("pfs", pfs), ("labels", labels)) if key in taken}
+    options = {key: value for key, value in (("pfs", pfs), ("labels", labels), ("host", host)) if key in taken}
     return one.convert(list(documents) if one.documents else next(iter(documents), None), **options)
 
 

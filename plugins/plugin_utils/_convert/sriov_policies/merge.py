@@ -38,7 +38,8 @@ class Group:
 class Target:
     """Desired state of a PF by one or more policies.
 
-    0 and None: not specified. ``managed``: the VFs are not made by the operator.
+    0 and None: not specified. ``managed``: the VFs are not made by the operator. ``nodes``: labels of its nodes as
+    text, where it is not known whether this host has them.
     """
 
     pf: PfName
@@ -50,6 +51,7 @@ class Target:
     groups: tuple[Group, ...]
     where: str
     notices: tuple[Notice, ...] = ()
+    nodes: str = ""
 
 
 def merged(targets: Iterable[Target]) -> list[Target]:
@@ -60,7 +62,7 @@ def merged(targets: Iterable[Target]) -> list[Target]:
     pfs: dict[PfName, list[Target]] = {}
     for target in targets:
         pfs.setdefault(target.pf, []).append(target)
-    return [reduce(_over, layers) for layers in pfs.values()]
+    return [reduce(_over_or_of_others, layers) for layers in pfs.values()]
 
 
 def settings(target: Target, current_mtu: int | None = None) -> Iterator[Item]:
@@ -105,6 +107,20 @@ def _mtu(target: Target, current: int | None) -> Iterator[Item]:
         if current is None:
             text = f"{mtu} is declared, but the operator only raises an MTU: take it out where a PF has a larger one"
             yield Notice(path, text)
+
+
+def _over_or_of_others(lower: Target, higher: Target) -> Target:
+    """`_over`; policies that clash may be for different nodes."""
+    try:
+        return _over(lower, higher)
+    except BadInputError as error:
+        if lower.nodes == higher.nodes:
+            raise
+        mine, other = lower.nodes or "any labels", higher.nodes or "any labels"
+        raise BadInputError(
+            f"{error}; their nodeSelector differs ({mine}; {other}), so they may be for different nodes: give the labels "
+            "of this one (labels of the filter, convert_labels of the playbook)"
+        ) from error
 
 
 def _over(lower: Target, higher: Target) -> Target:

@@ -1,0 +1,39 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keys that are not carried over: of something else, or of SR-IOV but mistyped."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from .conversion import Notice
+
+_OF_SRIOV = re.compile(r"sr-?iov|virtual-?function|(?:^|-)(?:num|total)-?vfs?\b|vfs?$|embedded-?switch|eswitch")
+"""Words of keys that mean something of SR-IOV, in lower case with hyphens."""
+_NEAR = 0.8
+
+
+def left(
+    names: Iterable[object], prefix: str, keys: Sequence[str], system: str, misplaced: str = ""
+) -> Iterator[Notice]:
+    """Notices of keys or names that stay with ``system``.
+
+    ``keys`` are those of SR-IOV that ``system`` has at this place or, ``misplaced``, at another one. A key that looks
+    like one of them is named by itself: it has no effect there either.
+    """
+    others = []
+    for name in map(str, names):
+        text = name.lower().replace("_", "-").replace(" ", "-")
+        near = difflib.get_close_matches(text, keys, 1, _NEAR) or ([keys[0]] if keys and _OF_SRIOV.search(text) else [])
+        if not near:
+            others.append(name)
+        elif near[0] == name or misplaced:
+            where = misplaced or "another place"
+            yield Notice(f"{prefix}{name}", f"of SR-IOV, but ignored, as it is not where {system} reads it: {where}")
+        else:
+            yield Notice(f"{prefix}{name}", f"ignored: {system} has no such key; did you mean '{near[0]}'?")
+    if others:
+        yield Notice(f"{prefix}{', '.join(others)}", f"not of SR-IOV; stays with {system}")
