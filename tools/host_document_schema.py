@@ -42,7 +42,7 @@ def schema() -> dict[str, Any]:
         "properties": {
             **dict.fromkeys(("vendor", "device", "subsystem_vendor", "subsystem_device", "class"), text),
             **dict.fromkeys(("driver", "netdev"), text),
-            "numa_node": number, "index": number, "all": {"type": "boolean"},
+            "numa_node": number, "mac": {"type": "string"}, "index": number, "all": {"type": "boolean"},
         },
         "additionalProperties": False,
         "minProperties": 1,

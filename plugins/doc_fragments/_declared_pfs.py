@@ -28,7 +28,8 @@ options:
           - Or a selector, a mapping with one or more of the keys C(vendor), C(device), C(subsystem_vendor) and
             C(subsystem_device) (four hexadecimal digits in quotes), C(class) (two, four or six hexadecimal digits in
             quotes, or V(network), V(ethernet), V(infiniband), V(nvme), V(display), V(coprocessor) or V(accelerator)),
-            C(driver), C(numa_node), and C(netdev), the name of the network interface, which may have C(*) and C(?).
+            C(driver), C(numa_node), C(mac), the MAC address of the network interface, and C(netdev), its name, which
+            may have C(*) and C(?).
           - A selector means one PF. Where several match, C(index) chooses one in the order of their addresses, from 0
             on, or C(all=true) means all of them, each declared alike. No match, and several without one of these keys,
             are errors that list the candidates. A PF must not be declared twice.

@@ -71,7 +71,7 @@ def refusal(name: Selector, found: Sequence[PfState], all_of_host: Sequence[PfSt
 
 def _differ(pfs: Sequence[PfState]) -> list[str]:
     """Names of known facts in which these PFs differ."""
-    return [name for name in (*FACTS, "driver") if len({values(pf).get(name) for pf in pfs}) > 1]
+    return [name for name in (*FACTS, "driver") if name != "mac" and len({values(pf).get(name) for pf in pfs}) > 1]
 
 
 def rows(pfs: Iterable[PfState], names: Iterable[str]) -> str:

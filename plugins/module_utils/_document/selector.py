@@ -78,7 +78,7 @@ class Selector:
         """
         may_have_netdev = str(pf.facts.get("class", NETWORK)).startswith(NETWORK)
         late = {"driver"} if pf.driver is None else set()
-        late |= {"netdev"} if pf.netdev is None and may_have_netdev else set()
+        late |= {"netdev", "mac"} if pf.netdev is None and may_have_netdev else set()
         rest = tuple((name, wanted) for name, wanted in self.wanted if name not in late)
         return rest != self.wanted and Selector(rest).matches(pf)
 
@@ -167,13 +167,24 @@ def _numa_node(value: object, where: str) -> int:
     return number(value, -1, None, where)
 
 
+def _mac(value: object, where: str) -> str:
+    """A MAC address of an interface, in lower case."""
+    from .._model import addresses
+
+    text = addresses.validate(value, 6, where)
+    if addresses.is_derived(text):
+        raise BadInputError(f"{where}: {shown(value)} is not the address of an interface; leave '+id' out")
+    return text
+
+
 def _index(value: object, where: str) -> int:
     return number(value, 0, None, where)
 
 
 READERS: dict[str, Callable[[object, str], Any]] = {
     **dict.fromkeys(("vendor", "device", "subsystem_vendor", "subsystem_device"), _id),
-    "class": _class, "numa_node": _numa_node, "driver": _name, "netdev": _name, "index": _index, "all": flag,
+    "class": _class, "numa_node": _numa_node, "mac": _mac, "driver": _name, "netdev": _name, "index": _index,
+    "all": flag,
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from .kernel_interface import INTERFACES, Abilities
 from .settings import PfSettings
 from .vf_ids import describe
 
-FACTS = ("vendor", "device", "subsystem_vendor", "subsystem_device", "class", "numa_node")
+FACTS = ("vendor", "device", "subsystem_vendor", "subsystem_device", "class", "numa_node", "mac")
 """Names of the files with facts about a PF.
 
 Documentation/ABI/testing/sysfs-bus-pci. Read only where needed.

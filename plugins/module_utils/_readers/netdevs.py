@@ -53,6 +53,20 @@ def names(sysfs: Sysfs, device: str, files: Iterable[str] | None = None) -> tupl
     return tuple(path.rpartition("/")[2] for path in paths(sysfs, device, files))
 
 
+def mac(sysfs: Sysfs, device: str, files: Iterable[str]) -> str:
+    """MAC address of a device's first interface, empty without one.
+
+    A bond gives its own to its ports, and shows theirs (drivers/net/bonding/bond_sysfs_slave.c, perm_hwaddr).
+    """
+    for path in paths(sysfs, device, files)[:1]:
+        for name in ("bonding_slave/perm_hwaddr", "address"):
+            try:
+                return sysfs.read(f"{path}/{name}").strip().lower()
+            except KernelError:
+                continue
+    return ""
+
+
 def path_of(sysfs: Sysfs, device: str, netdev: str) -> str:
     """Folder of the device's interface ``netdev``, which may be gone or renamed."""
     usual = f"{device}/net/{netdev}"

@@ -177,6 +177,8 @@ def _interfaces(sysfs: Sysfs, folder: str, files: Collection[str]) -> tuple[str,
 
 def _fact(sysfs: Sysfs, folder: str, name: str, files: frozenset[str]) -> str | int:
     """Read a fact; a kernel without NUMA has no file for it."""
+    if name == "mac":
+        return _netdevs.mac(sysfs, folder, files)
     if name == "numa_node":
         return _number(sysfs, f"{folder}/{name}") if name in files else -1
     return sysfs.read(f"{folder}/{name}")

@@ -93,7 +93,7 @@ def _items(network: Mapping[str, Any], pfs: Sequence[Mapping[str, Any]] | None) 
 
 
 def _mistyped(entry: Mapping[str, Any]) -> list[str]:
-    """Keys of a definition that look like those of SR-IOV, and are not."""
+    """Mistyped keys of SR-IOV in a definition."""
     notices = left(entry, "", _SRIOV_KEYS[:-1], "netplan")
     return [notice.where for notice in notices if not notice.text.startswith("not of SR-IOV")]
 

@@ -27,7 +27,7 @@ from .conversion import (
     vf_id,
     whole,
 )
-from .hosts import of_host
+from .hosts import Part, of_host
 from .mistyped import left
 from .nmstate_states import states
 
@@ -52,7 +52,7 @@ _VF_KEYS: dict[str, tuple[str, Callable[[object, str], Any]]] = {
 _VF_NAME = re.compile(r"sriov:(.+):(\d+)", re.ASCII)
 """Name of a VF's interface by PF and VF id."""
 _SRIOV_KEYS = ("total-vfs", "drivers-autoprobe", "vfs")
-_NAMING = ("name", "type", "state", "identifier", "pci-address", "mac-address", "profile-name", "mtu", "ethernet")
+_NAMING = ("name", "type", "state", "identifier", "pci-address", "profile-name", "mtu", "ethernet")
 _OF_VF = ("name", "type", "state", "mtu")
 
 
@@ -68,7 +68,7 @@ def from_nmstate(data: object, host: object = None, labels: object = None) -> di
 
 
 def _items(data: object, host: object, labels: Mapping[str, Any] | None) -> Iterator[Item]:
-    found = list(states(data, labels))
+    found = list(states(data, labels)) or [Part("network state", {})]
     yield from (part for part in found if isinstance(part, Notice))
     for part in of_host([part for part in found if not isinstance(part, Notice)], host):
         yield from _state(part.data)
@@ -109,7 +109,8 @@ def _misplaced(interface: Mapping[str, Any], ethernet: Mapping[str, Any]) -> lis
 
 def _interface(interface: Mapping[str, Any], ethernet: Mapping[str, Any], where: str) -> Iterator[Item]:
     sriov = mapping(ethernet["sr-iov"], f"{where}.ethernet.sr-iov")
-    others = [key for key in interface if key not in _NAMING]
+    naming = (*_NAMING, *(("mac-address",) if interface.get("identifier") == "mac-address" else ()))
+    others = [key for key in interface if key not in naming]
     yield from _stays([*others, *(f"ethernet.{key}" for key in ethernet if key != "sr-iov")], f"{where}.")
     pf = _name(interface, where)
     if interface.get("state", "up") != "up":
@@ -123,7 +124,7 @@ def _interface(interface: Mapping[str, Any], ethernet: Mapping[str, Any], where:
 
 
 def _name(interface: Mapping[str, Any], where: str) -> PfName | None:
-    """Name of a PF by the interface's identifier, None for an unknown one.
+    """Name of a PF by the identifier, None for an unknown one.
 
     With a MAC address the name is that of a profile only.
     """

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Configurations of several hosts in one file, and the one of this host."""
+"""Configurations of several hosts in one file."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Part(NamedTuple):
     host: str | None = None
 
 
-def objects(data: object) -> Iterator[Mapping[str, Any]]:
+def objects(data: object, what: str = "object") -> Iterator[Mapping[str, Any]]:
     """All objects of a YAML text: documents, lists, and Kubernetes' lists.
 
-    Empty documents are left out. Raises `BadInputError` for what is no mapping.
+    Empty documents are left out. ``what`` names one in errors. Raises `BadInputError` for what is no mapping.
     """
     for item in data if isinstance(data, (list, tuple)) else [data]:
-        entry = mapping(item, "object")
+        entry = mapping(item, what)
         if "items" in entry:
-            yield from objects(listing(entry["items"], "items"))
+            yield from objects(listing(entry["items"], "items"), what)
         elif entry:
             yield entry
 

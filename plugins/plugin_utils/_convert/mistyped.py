@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keys that are not carried over: of something else, or of SR-IOV but mistyped."""
+"""Keys that are not carried over, and mistyped ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from .conversion import Notice
 
 _OF_SRIOV = re.compile(r"sr-?iov|virtual-?function|(?:^|-)(?:num|total)-?vfs?\b|vfs?$|embedded-?switch|eswitch")
-"""Words of keys that mean something of SR-IOV, in lower case with hyphens."""
+"""Words of keys of SR-IOV, in lower case with hyphens."""
 _NEAR = 0.8
 
 

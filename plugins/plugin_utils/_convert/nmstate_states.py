@@ -18,8 +18,8 @@ _Labels = Union[Mapping[str, Any], None]
 
 
 def states(data: object, labels: _Labels) -> Iterator[Part | Notice]:
-    """States with the hosts that they are of, and notices of the rest."""
-    for one in objects(data):
+    """States with their hosts, and notices of the rest."""
+    for one in objects(data, "network state"):
         yield from _of_object(one, labels)
 
 

@@ -118,8 +118,8 @@ def _over_or_of_others(lower: Target, higher: Target) -> Target:
             raise
         mine, other = lower.nodes or "any labels", higher.nodes or "any labels"
         raise BadInputError(
-            f"{error}; their nodeSelector differs ({mine}; {other}), so they may be for different nodes: give the labels "
-            "of this one (labels of the filter, convert_labels of the playbook)"
+            f"{error}; their nodeSelector differs ({mine}; {other}), so they may be for different nodes: give the "
+            "labels of this one (labels of the filter, convert_labels of the playbook)"
         ) from error
 
 

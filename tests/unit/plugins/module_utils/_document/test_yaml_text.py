@@ -61,15 +61,15 @@ EVIL = "{{lookup('pipe','id')}}"
 
 def test_a_file_with_names_of_a_hostile_host() -> None:
     pfs = [
-        {"pf": EVIL, "hardware_vfs": 2, "vfs": [{"ids": "0", "driver": "{%x%}"}]},
+        {"pf": EVIL, "hardware_vfs": 2, "vfs": [{"ids": "0", "driver": "vfio-pci"}]},
         {"pf": {"netdev": EVIL, "all": True}, "hardware_vfs": "max"},
     ]
     text = document_yaml({"document": {"pfs": pfs}, "notices": [f"a\nsriov_force: {EVIL}", "b\u2028c: d", "\x85e: f"]})
     found = read(text)
     assert set(found) == {"sriov_pfs"}
     one, other = found["sriov_pfs"]
-    texts = (one["pf"], one["vfs"][0]["driver"], other["pf"]["netdev"])
-    assert texts == (EVIL, "{%x%}", EVIL)
+    texts = (one["pf"], other["pf"]["netdev"])
+    assert texts == (EVIL, EVIL)
     assert all(isinstance(one, Unsafe) for one in texts)
     assert not isinstance(one["vfs"][0]["ids"], Unsafe)
 

@@ -176,7 +176,16 @@ def test_eswitch(tmp_path: Path) -> None:
 # file, errno, words, whether the driver wants all VFs present
 MEANINGS = [
     ("sriov_scan_vf_id", errno.EOPNOTSUPP, "has not declared that it can live with absent VFs", True),
-    ("sriov_numvfs", errno.EOPNOTSUPP, "has not declared that it can live with absent VFs", False),
+    ("sriov_numvfs", errno.EOPNOTSUPP, "offers no VFs as it is now", False),
+    ("sriov_numvfs", errno.ENOMEM, "'above 4G decoding' in the firmware, or boot with pci=realloc", False),
+    ("sriov_numvfs_no_scan", errno.ENOMEM, "pci=realloc", False),
+    ("sriov_numvfs", errno.ENOSPC, "no MSI-X vectors or queues for that many VFs", False),
+    ("sriov_numvfs", errno.EPERM, "VFs are assigned to VMs", False),
+    ("sriov_numvfs", errno.ENOSYS, "was built without SR-IOV", False),
+    ("sriov_numvfs", errno.EIO, "the device or its firmware failed", False),
+    ("sriov_scan_vf_id", errno.EEXIST, "is present already", False),
+    ("sriov_remove_vf_id", errno.ENODEV, "not present any more", False),
+    ("mtu", errno.EBUSY, "XDP program", False),
     ("sriov_numvfs", errno.ENOENT, "has no driver that supports SR-IOV", False),
     ("virtfn3/sriov_vf_msix_count", errno.EOPNOTSUPP, "cannot change the MSI-X vectors", False),
     ("virtfn3/sriov_vf_msix_count", errno.ENOSPC, "has not so many vectors left", False),

@@ -106,9 +106,9 @@ NAMES: list[tuple[str, object, dict[str, int], list[str]]] = [
         ["ethernets.up: not exactly one PF of the host fits name wl*, so it is left out"],
     ),
     (
-        "{up: {match: {macaddress: 'aa'}, virtual-function-count: 4}}", HOST, {},
-        ["ethernets.up: a document cannot name a PF by its MAC address (macaddress aa), so it is left out; give it a "
-         "set-name"],
+        "{up: {match: {macaddress: '02:00:00:00:00:01', driver: [igb, ice]}, virtual-function-count: 4}}", None, {},
+        ["ethernets.up: which PF fits macaddress 02:00:00:00:00:01, driver ['igb', 'ice'] is not known, so it is left "
+         "out; give the host's pfs"],
     ),
     (
         "{eno1: {virtual-function-count: 0}}", None, {},
@@ -241,3 +241,28 @@ def test_wrong_input_names_the_path(data: object, pfs: object, message: str) -> 
     with pytest.raises(BadInputError) as caught:
         from_netplan(data, pfs)
     assert str(caught.value).startswith(message)
+
+
+def test_a_pf_by_its_mac_address() -> None:
+    found = from_netplan(ethernets("{up: {match: {macaddress: '02:00:00:00:00:0A'}, virtual-function-count: 4}}"))
+    assert found["document"]["pfs"][0]["pf"] == {"mac": "02:00:00:00:00:0a"}
+    assert found["notices"] == []
+
+
+# key of an interface, words of its notice
+MISTYPED = [
+    ("virtual_function_count", "ignored: netplan has no such key; did you mean 'virtual-function-count'?"),
+    ("virtual-functions-count", "did you mean 'virtual-function-count'?"),
+    ("embedded-switchmode", "did you mean 'embedded-switch-mode'?"),
+    ("num-vfs", "ignored: netplan has no such key"),
+    ("sriov", "ignored: netplan has no such key"),
+    ("dhcp4", "not of SR-IOV; stays with netplan"),
+]
+
+
+@pytest.mark.parametrize(("key", "words"), MISTYPED)
+@pytest.mark.parametrize("more", ["", ", virtual-function-count: 2"])
+def test_mistyped_keys_are_not_called_something_else(key: str, words: str, more: str) -> None:
+    (notice,) = from_netplan(ethernets(f"{{eno1: {{{key}: 4{more}}}}}"))["notices"]
+    assert notice.startswith("ethernets.eno1" if key == "dhcp4" else f"ethernets.eno1.{key}: ")
+    assert words in notice

@@ -373,7 +373,7 @@ WRONG: list[tuple[object, str]] = [
     ([policy("a", externallyManaged=True), policy("b", priority=5)],
      "policy a: spec.externallyManaged: policy b: spec says otherwise for PF ens1f0"),
     ([yaml.safe_load(STATE), policy("a")],
-     "a SriovNetworkNodeState is all there is to know of one host: give one, without policies"),
+     "a SriovNetworkNodeState is all there is to know of a host: give these without policies"),
     (yaml.safe_load(STATE.replace("0-3}", "0-9}")),
      "node worker1: spec.interfaces[0].vfGroups[0].vfRange: 8-9 is out of range: the highest one is 7; use lower "
      "ids or enable more VFs"),
@@ -429,3 +429,25 @@ def test_an_mtu_is_only_raised(
     found = from_sriov_policies(objects, pfs=host)
     assert ("mtu" in found["document"]["pfs"][0]) == declared
     assert [text for text in found["notices"] if text.startswith(where)] == ([f"{where}: {notice}"] if notice else [])
+
+
+def test_states_of_all_nodes() -> None:
+    states = [
+        yaml.safe_load(STATE.replace("worker1", f"worker{i}").replace("numVfs: 8", f"numVfs: {8 + i}")) for i in (1, 2)
+    ]
+    found = from_sriov_policies({"kind": "List", "items": states}, host="worker2.example")
+    assert found["document"]["pfs"][0]["hardware_vfs"] == 10
+    with pytest.raises(
+        BadInputError, match="this is of 2 hosts, worker1, worker2, and which one is meant is not known"
+    ):
+        from_sriov_policies(states)
+
+
+def test_policies_for_different_nodes_clash() -> None:
+    both = [policy(name, nodeSelector={"role": name}) for name in ("a", "b")]
+    with pytest.raises(BadInputError, match=r"their nodeSelector differs \(role=a; role=b\).*convert_labels"):
+        from_sriov_policies(both)
+    assert from_sriov_policies(both, labels={"role": "b"})["document"]["pfs"]
+    with pytest.raises(BadInputError) as caught:
+        from_sriov_policies(both, labels={"role": "a"}) and from_sriov_policies([policy("a"), policy("b")])
+    assert "nodeSelector" not in str(caught.value)

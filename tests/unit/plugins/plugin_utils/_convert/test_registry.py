@@ -35,8 +35,9 @@ def test_one_document_or_all() -> None:
     """Only converters that take ``pfs`` and ``labels`` get them."""
     found = registry.convert([STATE], "nmstate", pfs=[], labels={"role": "gw"})
     assert found["document"]["pfs"] == [{"pf": "eth0", "hardware_vfs": 2, "present_vfs": "all"}]
-    with pytest.raises(BadInputError, match="nmstate: 2 YAML documents; give one"):
-        registry.convert([STATE, STATE], "nmstate")
+    assert registry.convert([STATE, None, STATE], "nmstate")["document"] == found["document"]
+    one = {"network": {"ethernets": {"eth0": {"virtual-function-count": 2}}}}
+    assert registry.convert([one, None, {"network": {"version": 2}}], "netplan")["document"] == found["document"]
     policy = {"kind": "SriovNetworkNodePolicy", "metadata": {"name": "a"}, "spec": {"numVfs": 1, "nicSelector": {}}}
     with pytest.raises(BadInputError, match="policy a"):
         registry.convert([policy, policy], "sriov_policies")
