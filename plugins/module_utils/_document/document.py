@@ -45,7 +45,7 @@ class PfSpec(NamedTuple):
 
     None leaves the current state. ``add_vfs`` and ``remove_vfs``: VFs to be present or absent, all others as they are
     (`vf_request`; no part of a document). ``allow_disruptive``: all VFs may be disabled first, which takes VFs away
-    that are to stay.
+    that are to stay. ``asked_max``: the number of a resolved spec was ``max``.
     """
 
     pf: PfName
@@ -57,6 +57,7 @@ class PfSpec(NamedTuple):
     add_vfs: Ids | None = None
     remove_vfs: Ids | None = None
     settings: PfSettings = PfSettings()
+    asked_max: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The spec as in the document, declared values only."""

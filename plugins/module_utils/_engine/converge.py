@@ -234,7 +234,12 @@ def _resolved(sysfs: Sysfs, run: Run, document: HostDocument, states: Mapping[st
         return resolve(document, states, known)
     except BadInputError:
         selected = any(not isinstance(name, str) for name in names)
-        resolve(document, read_known(sysfs, FACTS) if selected else states, known)
+        try:
+            resolve(document, read_known(sysfs, FACTS) if selected else states, known)
+        except BadInputError as error:
+            from . import absent_pf
+
+            raise absent_pf.with_reasons(sysfs, names, states, known, error) from error
         raise
 
 

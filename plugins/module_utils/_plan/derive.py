@@ -27,6 +27,11 @@ def goal_of(current: PfState, spec: PfSpec) -> Goal:
         Disruption(presence.disables_all, presence.disrupted, refusal=refusal),
         notes=tuple(_presence.notes(current, spec, enabled, presence)),
     )
+    added = presence.ids or _presence.asked(spec) or enabled == current.enabled
+    if (not enabled and (spec.vfs or spec.asked_max)) or (enabled and not added):
+        from . import without_vfs  # late: most PFs have VFs
+
+        goal = without_vfs.warned(current, spec, goal)
     if not (spec.vfs or presence.disables_all or spec.settings.eswitch_mode or current.unfinished):
         return goal
     from . import derive_vfs  # late: most PFs have no VFs with a spec of their own

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._holders.holders import Holder, read_holders
-from .._model.errors import SriovError
+from .._model.errors import BadInputError, SriovError
 from .._model.paths import UNFINISHED
 from .._model.state import FACTS, PfState, vf_address
 from .._model.vf_ids import describe
@@ -72,16 +72,21 @@ def gather(
 
 def _chosen(sysfs: Sysfs, run: Run, names: Sequence[PfName] | None, details: bool) -> list[PfState]:
     states = read_known(sysfs, facts=FACTS)
-    chosen = set(states) if names is None else _named(run, names, states)
+    chosen = set(states) if names is None else _named(sysfs, run, names, states)
     return [read_vfs(sysfs, states[address], states[address].present if details else ()) for address in sorted(chosen)]
 
 
-def _named(run: Run, names: Sequence[PfName], states: Mapping[str, PfState]) -> set[str]:
+def _named(sysfs: Sysfs, run: Run, names: Sequence[PfName], states: Mapping[str, PfState]) -> set[str]:
     from .._document.lookup import find
     from .._engine.converge import altnames
 
     known = altnames(run, names, states)
-    return {pf.address for name in names for pf in find(name, states, known)}
+    try:
+        return {pf.address for name in names for pf in find(name, states, known)}
+    except BadInputError as error:
+        from .._engine.absent_pf import with_reasons
+
+        raise with_reasons(sysfs, names, states, known, error) from error
 
 
 def _read(sysfs: Sysfs, run: Run, pf: PfState, properties: bool, vfs: str) -> _Reading:

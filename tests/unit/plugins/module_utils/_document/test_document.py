@@ -107,8 +107,8 @@ BAD: list[tuple[Any, str]] = [
     (pf(hardware_vf=3), "pfs[0].hardware_vf: unknown key; did you mean 'hardware_vfs'?"),
     (
         pf(zzz=3),
-        "pfs[0].zzz: unknown key; known keys: pf, hardware_vfs, present_vfs, drivers_autoprobe, eswitch_mode, mtu, link, "
-        "vfs, allow_",
+        "pfs[0].zzz: unknown key; known keys: pf, hardware_vfs, present_vfs, drivers_autoprobe, eswitch_mode, mtu, "
+        "link, vfs, allow_",
     ),
     (pf(allow_disruptive=2), "pfs[0].allow_disruptive: 2 is not true or false"),
     (pf(hardware_vfs=-1), "pfs[0].hardware_vfs: -1 is not a number"),
