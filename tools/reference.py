@@ -103,7 +103,7 @@ MORE = {
     "link": (
         "Where a driver needs the interface up to enable VFs (bnxt_en) or to set some of their properties (rates, of "
         "igb, ixgbe, be2net and bnxt_en), it is set up for that moment, declared or not. VFs in use need it up "
-        "for longer, and somebody has to set it up: this, or the host's network configuration.",
+        "for longer, and somebody has to set it up, this setting or the host's network configuration.",
     ),
     "eswitch_mode": (
         f"Set as C(devlink dev eswitch) does. {_asked()}.",

@@ -231,14 +231,12 @@ def test_allowing_disruption_does_not_take_vfs_in_use(tmp_path: Path, capsys: py
 
 def test_one_pf_fails_the_other_is_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     host = make(tmp_path)
-    host.pfs[NVME].driver = None
-    host.draw()
+    host.pfs[NVME].needs_up = frozenset({"enable"})  # which it never is
     before = host.pfs[NVME].picture()
     result = run(host, capsys, pfs=[{"pf": pf, "hardware_vfs": 2, "present_vfs": "all"} for pf in (IGB, NVME)])
     assert result["kind"] == "ApplyError"
     assert list(result["failed_pfs"]) == [NVME]
-    assert "ENOENT" in result["msg"]
-    assert "the PF has no driver that supports SR-IOV" in result["msg"]
+    assert "all VFs added" in result["msg"] or "cannot write" in result["msg"]
     assert f"changed as planned: {IGB}" in result["msg"]
     assert host.pfs[IGB].enabled == 2
     assert host.pfs[NVME].picture() == before
