@@ -104,7 +104,6 @@ def _bring_back_by_claim(restorer: Restorer, vm: ManifestVm) -> bool:
     host = restorer.host
     claim, pid = _claim_of(restorer, vm), host.pid(vm)
     if claim is None and pid == vm.pid and restorer.progress.vm(vm.name)["result"] in BACK:
-        host.backend(vm).plug_again(vm, host.folder.state(vm.name))
         restorer.progress.update_vm(vm.name, error=None)
         return True
     saved = claim is not None and claim.state not in (_claim.UNSAVED, _claim.ENDED)

@@ -36,6 +36,17 @@ from .reservation import Reservation
 
 ANNOTATIONS = ("name", "priority", "cold_start", "straggler", "on_other_kernel", "dry_start", "heartbeat", "check")
 
+CHOICES = {
+    "straggler": (
+        LEAVE, STRAGGLERS, SHUTDOWN, "a VM that is shut down starts from its disk afterwards: say cold_start: true too",
+    ),
+    "on_other_kernel": (
+        RESTORE, POLICIES, COLD_START, "a cold start gives up the VM's memory and must be allowed: say cold_start: "
+        f"true too, or choose {RESTORE} or {LEAVE}",
+    ),
+}  # fmt: skip
+"""Policies: default, choices, which starts from disk, what that needs."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -69,37 +80,20 @@ def by_name(items: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
             raise BadInputError(f"vms[{number}]: {'unknown key ' + unknown[0] if unknown else 'name is missing'}")
         if not isinstance(item.get("priority", 0), int) or not isinstance(item.get("cold_start", False), bool):
             raise BadInputError(f"vms[{number}]: priority is a whole number, cold_start true or false")
-        _require_straggler(f"vms[{number}]", item)
-        _require_policy(f"vms[{number}]", item)
+        _require_policies(f"vms[{number}]", item)
         checks.parse(item.get("check"), f"vms[{number}].check")
         annotations[item["name"]] = item
     return annotations
 
 
-def _require_straggler(where: str, item: Mapping[str, Any]) -> None:
-    """Require a policy that is known and possible.
-
-    A VM that is shut down is started from its disk afterwards, which must be allowed.
-    """
-    policy = item.get("straggler", LEAVE)
-    if policy not in STRAGGLERS:
-        raise BadInputError(f"{where}.straggler: {policy!r} is none of {', '.join(STRAGGLERS)}")
-    if policy == SHUTDOWN and item.get("cold_start") is not True:
-        raise BadInputError(
-            f"{where}.straggler: a VM that is shut down starts from its disk afterwards: say cold_start: true too"
-        )
-
-
-def _require_policy(where: str, item: Mapping[str, Any]) -> None:
-    """Require a policy on another kernel that is known and allowed."""
-    policy = item.get("on_other_kernel", RESTORE)
-    if policy not in POLICIES:
-        raise BadInputError(f"{where}.on_other_kernel: {policy!r} is none of {', '.join(POLICIES)}")
-    if policy == COLD_START and item.get("cold_start") is not True:
-        raise BadInputError(
-            f"{where}.on_other_kernel: a cold start gives up the VM's memory and must be allowed: say cold_start: true "
-            f"too, or choose {RESTORE} or {LEAVE}"
-        )
+def _require_policies(where: str, item: Mapping[str, Any]) -> None:
+    """Require policies that are known and allowed."""
+    for key, (default, known, starts, why) in CHOICES.items():
+        policy = item.get(key, default)
+        if policy not in known:
+            raise BadInputError(f"{where}.{key}: {policy!r} is none of {', '.join(known)}")
+        if policy == starts and item.get("cold_start") is not True:
+            raise BadInputError(f"{where}.{key}: {why}")
 
 
 def examine(host: LiveHost, request: Request) -> tuple[Facts, Verdict]:

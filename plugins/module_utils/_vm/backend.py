@@ -164,12 +164,6 @@ class Backend(Protocol):
     def ending(self, vm: ManifestVm) -> Ending:
         """Why a VM that is gone has ended; never fails."""
 
-    def plug_again(self, vm: ManifestVm, state: str) -> None:
-        """Plug the VFs that a VM has released since `undo`.
-
-        It runs, or stands, as before.
-        """
-
     def settle(self, vm: ManifestVm, state: str) -> str | None:
         """After `undo`, plug again what the guest releases late.
 

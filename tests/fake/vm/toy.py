@@ -98,9 +98,6 @@ class ToyBackend:
     def ending(self, vm: ManifestVm) -> Ending:
         return UNKNOWN
 
-    def plug_again(self, vm: ManifestVm, state: str) -> None:
-        self.table[vm.name].released = False
-
     def settle(self, vm: ManifestVm, state: str) -> str | None:
         return None
 

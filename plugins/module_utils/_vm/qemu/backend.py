@@ -135,10 +135,6 @@ class QemuBackend:
     def ending(self, vm: ManifestVm) -> Ending:
         return self._end().by_unit(vm)
 
-    def plug_again(self, vm: ManifestVm, state: str) -> None:
-        with self._guest(vm) as guest:
-            guest.plug_missing(may_leave=_unplug(guest, state).left())
-
     def settle(self, vm: ManifestVm, state: str) -> str | None:
         if not os.path.exists(f"{state}{NOTE}"):  # its monitor may be busy, and has nothing to say
             return None

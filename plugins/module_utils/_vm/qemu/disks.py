@@ -11,15 +11,16 @@ from ..._model.errors import KernelError, SriovError
 from ..._system.sysfs import Sysfs
 from .. import images
 from ..images import Image
-from . import block_answers, block_graph
+from . import bitmaps, block_answers, block_graph
 from .block_graph import Problem
 from .qmp import Qmp
 
 
 def ask(qmp: Qmp, argv: Sequence[str]) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
     """(names of all open images, what differs from a command line)."""
-    names = block_answers.images(qmp.execute("query-named-block-nodes"))
-    return names, tuple(block_graph.differences(argv, qmp.execute("query-block"), qmp.execute("query-block-jobs")))
+    nodes = qmp.execute("query-named-block-nodes")
+    differences = block_graph.differences(argv, qmp.execute("query-block"), qmp.execute("query-block-jobs"))
+    return block_answers.images(nodes), (*differences, *bitmaps.lost(nodes))
 
 
 def find(sysfs: Sysfs, pid: int, names: Sequence[str], cwd: str) -> tuple[tuple[Image, ...], tuple[Problem, ...]]:
