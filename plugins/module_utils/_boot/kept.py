@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import os
 
+from .._model.boot_paths import DEFAULT
 from .._model.errors import SriovError
 from .._system import durable
 from .._system.sysfs import Sysfs
 from .answer import Start
 
-FILE = "/var/lib/kvmfleet-sriov/boot/default.json"
-
 
 def load(sysfs: Sysfs) -> dict[str, str] | None:
     """``kernel`` and ``release`` of the wanted default, None without any."""
     try:
-        found = durable.read_json(sysfs.real(FILE))
+        found = durable.read_json(sysfs.real(DEFAULT))
     except SriovError:
         return None
     if found is None or not all(isinstance(found.get(name), str) for name in ("kernel", "release")):
@@ -34,7 +33,7 @@ def keep(sysfs: Sysfs, start: Start) -> bool:
     wanted = {"kernel": start.kernel or "", "release": start.release or ""}
     if load(sysfs) == wanted:
         return False
-    path = sysfs.real(FILE)
+    path = sysfs.real(DEFAULT)
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     durable.write_json(path, wanted)
     return True

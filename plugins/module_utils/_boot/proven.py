@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import os
 
+from .._model.boot_paths import PROVEN
 from .._model.errors import SriovError
 from .._model.paths import RELEASE
 from .._model.update_paths import VERSION
 from .._system import durable
 from .._system.sysfs import Sysfs
 
-FILE = "/var/lib/kvmfleet-sriov/boot/proven.json"
 BY_FIRMWARE, ACCEPTED = "firmware", "accepted"
 """How it was proven: seen to boot, or by the operator's word."""
 KEPT = 50
@@ -29,7 +29,7 @@ def builds(sysfs: Sysfs) -> dict[str, dict[str, str]]:
     None where the file is missing or damaged.
     """
     try:
-        found = (durable.read_json(sysfs.real(FILE)) or {}).get("builds")
+        found = (durable.read_json(sysfs.real(PROVEN)) or {}).get("builds")
     except SriovError:
         return {}
     rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
@@ -42,7 +42,7 @@ def add(sysfs: Sysfs, build: str, release: str, how: str) -> None:
     if build in known:
         return
     known[build] = {"build": build, "release": release, "how": how}
-    path = sysfs.real(FILE)
+    path = sysfs.real(PROVEN)
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     durable.write_json(path, {"builds": list(known.values())[-KEPT:]})
 

@@ -15,6 +15,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 
+from .._model.boot_paths import ESP_COPIES
 from .._model.errors import SriovError
 from .._system import process
 from .._system.process import Run
@@ -25,7 +26,6 @@ from .unknown import UnknownBootError
 from .volume import MOUNTS, Volume
 
 UUIDS = "/etc/kernel/proxmox-boot-uuids"
-COPIES = "/run/kvmfleet-sriov/esps"
 UUID = re.compile(r"[0-9a-fA-F]{4}-[0-9a-fA-F]{4}")
 MAX_BYTES = 1 << 20
 
@@ -63,7 +63,7 @@ def read(sysfs: Sysfs, run: Run) -> list[Esp]:
 
     Raises `UnknownBootError` for one that cannot be read, as the firmware may boot from it.
     """
-    shutil.rmtree(sysfs.real(COPIES), ignore_errors=True)
+    shutil.rmtree(sysfs.real(ESP_COPIES), ignore_errors=True)
     return [_read(sysfs, run, uuid) for uuid in uuids(sysfs)]
 
 
@@ -71,7 +71,7 @@ def _read(sysfs: Sysfs, run: Run, uuid: str) -> Esp:
     device = sysfs.link(f"/dev/disk/by-uuid/{uuid}")
     if device is None:
         raise UnknownBootError(f"ESP {uuid} of {UUIDS} is not there: its disk, or `proxmox-boot-tool clean`")
-    folder = f"{COPIES}/{uuid}"
+    folder = f"{ESP_COPIES}/{uuid}"
     os.makedirs(sysfs.real(folder), mode=0o700)
     try:
         mounted = _mounted(sysfs, device)

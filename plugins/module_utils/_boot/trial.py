@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .._model.boot_paths import TRIAL, TRIAL_LOCK
 from .._model.deadlines import LOCK_PAUSE_S, LOCK_S
 from .._model.errors import BadInputError, BusyError, KernelError
 from .._model.paths import BOOT_ID
@@ -24,8 +25,6 @@ from .._system.sysfs import Sysfs
 from . import proven
 from .answer import KERNEL_RELEASE
 
-FILE = "/var/lib/kvmfleet-sriov/boot/trial.json"
-LOCK = "/run/kvmfleet-sriov/boot-trial.lock"
 SCHEMA = 1
 ARMED, BOOTED, HEALTHY, UNHEALTHY = "armed", "booted", "healthy", "unhealthy"
 GOING_BACK, HELD, FAILED, CONFIRMED = "going-back", "held", "failed", "confirmed"
@@ -81,16 +80,16 @@ class Trial:
 @contextmanager
 def held(sysfs: Sysfs, wait_s: float = LOCK_S) -> Iterator[None]:
     """Hold the lock of the file; `BusyError` after ``wait_s`` seconds."""
-    path, until = sysfs.real(LOCK), time.monotonic() + wait_s
+    path, until = sysfs.real(TRIAL_LOCK), time.monotonic() + wait_s
     try:
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise KernelError("open", LOCK, error.errno or 0) from error
+        raise KernelError("open", TRIAL_LOCK, error.errno or 0) from error
     try:
-        while not pf_lock.taken(handle, LOCK):
+        while not pf_lock.taken(handle, TRIAL_LOCK):
             if time.monotonic() >= until:
-                raise BusyError(f"another process acts on the kernel that is tried ({LOCK}): wait for its end")
+                raise BusyError(f"another process acts on the kernel that is tried ({TRIAL_LOCK}): wait for its end")
             time.sleep(LOCK_PAUSE_S)
         yield
     finally:
@@ -99,18 +98,18 @@ def held(sysfs: Sysfs, wait_s: float = LOCK_S) -> Iterator[None]:
 
 def load(sysfs: Sysfs) -> Trial | None:
     """Read the trial, None without one; raises `BadInputError` for a damaged file."""
-    data = durable.read_json(sysfs.real(FILE))
+    data = durable.read_json(sysfs.real(TRIAL))
     return None if data is None else parse(data)
 
 
 def store(sysfs: Sysfs, trial: Trial) -> None:
-    path = sysfs.real(FILE)
+    path = sysfs.real(TRIAL)
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     durable.write_json(path, trial.to_dict())
 
 
 def remove(sysfs: Sysfs) -> None:
-    durable.remove(sysfs.real(FILE))
+    durable.remove(sysfs.real(TRIAL))
 
 
 def boot_id(sysfs: Sysfs) -> str:
@@ -136,11 +135,11 @@ def parse(data: dict[str, Any]) -> Trial:
         values["failed_units"] = tuple(str(one) for one in _list(values, "failed_units"))
         trial = Trial(**values)
     except (TypeError, BadInputError) as error:
-        raise BadInputError(f"{FILE} is damaged: {error}. Arm the trial again, or remove that file") from error
+        raise BadInputError(f"{TRIAL} is damaged: {error}. Arm the trial again, or remove that file") from error
     if trial.phase not in PHASES or KERNEL_RELEASE.fullmatch(trial.release) is None:
         problem = f"phase '{trial.phase}' or release '{trial.release}'"
     if problem is not None:
-        raise BadInputError(f"{FILE} is damaged: {problem}. Arm the trial again, or remove that file")
+        raise BadInputError(f"{TRIAL} is damaged: {problem}. Arm the trial again, or remove that file")
     return trial
 
 

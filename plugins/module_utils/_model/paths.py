@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Paths and fixed names on the managed host; more: `update_paths`.
+"""Paths and fixed names on the managed host; more: `update_paths`, `boot_paths`.
 
 Roles and units repeat some of them: tests/unit/plugins/module_utils/_model/test_paths.py holds them equal.
 """

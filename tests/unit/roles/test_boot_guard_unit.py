@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot import guard, trial
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot import guard
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import boot_paths
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import PROGRAM
 
 TEMPLATE = Path(__file__).parents[3] / "roles/kernel_deploy/templates/kvmfleet-sriov-boot-guard.service.j2"
@@ -19,7 +20,7 @@ TEMPLATE = Path(__file__).parents[3] / "roles/kernel_deploy/templates/kvmfleet-s
 
 def test_the_unit_and_the_program_mean_the_same() -> None:
     text = TEMPLATE.read_text()
-    assert f"ConditionPathExists={trial.FILE}\n" in text
+    assert f"ConditionPathExists={boot_paths.TRIAL}\n" in text
     assert f"ExecStart={PROGRAM} boot-guard\n" in text
     assert f"RestartPreventExitStatus={guard.LOOK}\n" in text
     assert "IgnoreOnIsolate=yes" in text  # emergency.target is isolated
