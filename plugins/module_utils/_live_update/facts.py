@@ -17,6 +17,8 @@ from .._model.errors import SriovError
 from .._model.paths import LIVE_UPDATE, PROGRAM
 from .._model.state import PfState
 from .._model.update_paths import RESUME_ENABLED
+from .._readers import other_writers
+from .._readers.other_writers import Writer
 from .._readers.pfs import read_pfs
 from .._system.process import Run
 from .._system.sysfs import Sysfs
@@ -25,9 +27,8 @@ from .._vm.backend import Backend
 from .._vm.candidates import Candidate, strangers
 from .._vm.dry_start import DryStart
 from .._vm.vm_facts import VmFacts
-from . import after_failure, conflicts, kernel_facts, kernel_modules, locked_volumes, watchdog_facts
+from . import after_failure, kernel_facts, kernel_modules, locked_volumes, watchdog_facts
 from .after_failure import AfterFailure
-from .conflicts import Writer
 from .kernel_facts import KernelFacts
 from .kernel_modules import ModuleFacts
 from .locked_volumes import Locked
@@ -88,7 +89,7 @@ def gather(
         pfs=pfs,
         vms=vms,
         eswitch=_eswitch(run, pfs),
-        writers=tuple(conflicts.find(sysfs)),
+        writers=tuple(other_writers.find(sysfs)),
         watchdogs=tuple(watchdog_facts.find(sysfs, run)),
         disk_free_bytes=free,
         disk_kind=kind,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._document.document import HostDocument
 from .._engine import last_apply
-from .._readers import identity
+from .._readers import identity, other_writers
 from .._system import process
 from .._system.process import Run
 from .._system.read_once import ReadOnce, once
@@ -41,7 +41,8 @@ def read(
     last = last_apply.read(sysfs)
     return {
         "pfs": pfs, "kernel": identity.kernel(files), "last_apply": last._asdict() if last else None,
-        "notes": [*_notes(drift, problem, pfs), *_of_unfinished(pfs), *_of_last_apply(last), *_of_rights(sysfs)],
+        "notes": [*_notes(drift, problem, pfs), *_of_unfinished(pfs), *_of_last_apply(last), *_of_rights(sysfs),
+                  *_of_others(files, document)],
     }  # fmt: skip
 
 
@@ -71,6 +72,13 @@ def _of_unfinished(pfs: Sequence[dict[str, Any]]) -> Iterator[str]:
 def _of_last_apply(last: last_apply.LastApply | None) -> Iterator[str]:
     if last and last.result != last_apply.DONE:
         yield f"the last apply ended with '{last.result}'"
+
+
+def _of_others(sysfs: Sysfs, document: HostDocument | None) -> Iterator[str]:
+    """Other programs that change the number of VFs of declared PFs."""
+    if document and any(spec.hardware_vfs is not None for spec in document.pfs):
+        for one in other_writers.find(sysfs):
+            yield f"{one.kind} sets numbers of VFs as well, by {one.path}: keep one writer, and take the other away"
 
 
 def _of_rights(sysfs: Sysfs) -> Iterator[str]:

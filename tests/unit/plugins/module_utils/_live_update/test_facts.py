@@ -15,13 +15,13 @@ from collections.abc import Sequence
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import (
-    conflicts,
     facts,
     kernel_facts,
     kernel_modules,
     kexec,
 )
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import SriovError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers import other_writers
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import read_pfs
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import devices, discovery, qmp
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.facts import QemuFacts
@@ -154,7 +154,7 @@ def test_upgraded_program_is_still_a_qemu_and_others_are_not(node: FakeNode, pf:
 )
 def test_writers(node: FakeNode, path: str, text: str, kind: str) -> None:
     node.put(path, text)
-    assert [(item.kind, item.path) for item in conflicts.find(node.host.sysfs)] == [(kind, path)]
+    assert [(item.kind, item.path) for item in other_writers.find(node.host.sysfs)] == [(kind, path)]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_writers(node: FakeNode, path: str, text: str, kind: str) -> None:
 )
 def test_no_writers(node: FakeNode, path: str, text: str) -> None:
     node.put(path, text)
-    assert list(conflicts.find(node.host.sysfs)) == []
+    assert list(other_writers.find(node.host.sysfs)) == []
 
 
 def test_modules_of_another_kernel(node: FakeNode) -> None:

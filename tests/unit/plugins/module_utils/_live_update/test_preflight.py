@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import preflight
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.conflicts import Writer
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.estimate import estimate, of_vms, to_shorten
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.facts import Facts
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kernel_facts import KernelFacts
@@ -24,6 +23,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.locked
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.options import Options
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.watchdog_facts import Watchdog
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.other_writers import Writer
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import process
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Deadlines
