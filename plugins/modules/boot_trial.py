@@ -124,6 +124,11 @@ runs:
   description: Whether the kernel that is tried runs, by its release and build.
   returned: success
   type: bool
+vms:
+  description: Processes that could be VMs, of root or in machines' control groups.
+  returned: success
+  type: list
+  elements: str
 boot_id:
   description: Id of this boot.
   returned: success

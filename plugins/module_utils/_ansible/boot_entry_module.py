@@ -55,7 +55,7 @@ def _keep(module: Module, sysfs: Sysfs, answer: Answer, set_: bool) -> bool:
     if not (set_ or (module.params["keep"] and kept.load(sysfs) is None)):
         return False
     if module.check_mode:
-        return False
+        return not set_
     return kept.keep(sysfs, answer.default) and not set_
 
 
@@ -66,6 +66,8 @@ def _default(module: Module, sysfs: Sysfs, answer: Answer) -> Start | None:
     wanted = answer.choice(_release(module.params["default"]))
     if wanted.kernel == answer.default.kernel and answer.default.pinned:
         return None
+    if (kept.load(sysfs) or {}).get("kernel") == wanted.kernel:
+        return wanted  # it was the default before
     proof.require_proof(sysfs, answer, wanted, module.params["allow_unproven"])
     return wanted
 

@@ -15,6 +15,7 @@ from .._model.errors import BadInputError, RefusedError
 from .._readers.kernel_image import HEAD_BYTES, image_build
 from .._system.process import Run
 from .._system.sysfs import Sysfs
+from .._vm import candidates
 from .module import Module
 
 WATCHDOG = "/sys/class/watchdog"
@@ -30,6 +31,7 @@ def act(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
         "changed": changed,
         "trial": None if found is None else found.to_dict(),
         "runs": found is not None and found.runs(sysfs),
+        "vms": [str(one) for one in candidates.candidates(sysfs) if one.trusted],
         "boot_id": trial.boot_id(sysfs),
     }
 

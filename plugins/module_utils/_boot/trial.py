@@ -26,10 +26,10 @@ from . import proven
 from .answer import KERNEL_RELEASE
 
 SCHEMA = 1
-ARMED, BOOTED, HEALTHY, UNHEALTHY = "armed", "booted", "healthy", "unhealthy"
+ARMED, BOOTED, HEALTHY = "armed", "booted", "healthy"
 GOING_BACK, HELD, FAILED, CONFIRMED = "going-back", "held", "failed", "confirmed"
 FINAL = (FAILED, CONFIRMED)
-PHASES = (ARMED, BOOTED, HEALTHY, UNHEALTHY, GOING_BACK, HELD, *FINAL)
+PHASES = (ARMED, BOOTED, HEALTHY, GOING_BACK, HELD, *FINAL)
 INTERFACE = re.compile(r"[^/:\s]{1,15}")
 MAX_ITEMS = 50
 

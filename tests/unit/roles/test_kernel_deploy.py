@@ -8,139 +8,15 @@ Real: the role and Ansible. The played `boot_entry` answers from files that the 
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+
+from tests.fake.boot.deployed import NEW, OLD, Host, start
 
 pytestmark = pytest.mark.slow  # runs of ansible-playbook
-ROOT = Path(__file__).resolve().parents[3]
-OLD, NEW = "6.1.0-18-amd64", "6.12.9-kvmfleet1"
-BOOT_ENTRY = """#!/usr/bin/python
-import json, os
-from ansible.module_utils.basic import AnsibleModule
-module = AnsibleModule(
-    argument_spec={
-        "default": {"type": "str"}, "allow_unproven": {"type": "bool"}, "after_update": {"type": "bool"}
-    },
-    supports_check_mode=True,
-)
-with open(os.path.join(os.environ["FAKE_HOST"], "boot.json")) as file:
-    answer = json.load(file)
-if "unknown" in answer:
-    module.fail_json(msg=answer["unknown"])
-with open(os.path.join(os.environ["FAKE_HOST"], "asked"), "a") as file:
-    file.write("%s %s\\n" % (module.params["default"], module.params["allow_unproven"]))
-module.exit_json(changed=bool(module.params["default"]), **answer)
-"""
-KERNEL_CHECK = """#!/usr/bin/python
-import json, os
-from ansible.module_utils.basic import AnsibleModule
-module = AnsibleModule(
-    argument_spec={"manifest": {"type": "dict"}, "before": {"type": "str"}}, supports_check_mode=True
-)
-here = os.environ["FAKE_HOST"]
-problems = os.path.join(here, "problems-%s" % module.params["before"])
-if os.path.exists(problems):
-    with open(problems) as file:
-        module.fail_json(msg=file.read())
-there = {name: os.path.exists(os.path.join(here, name)) for name in ("installed", "damaged")}
-module.exit_json(
-    changed=False, installed=there["installed"] and not there["damaged"], packages_installed=there["installed"],
-    initrd="", running=""
-)
-"""
-PROGRAMS = {
-    "uname": f"echo {OLD}",
-    "dpkg-query": 'cat "$FAKE_HOST/installed" 2>/dev/null || exit 1',
-    "dpkg": 'exec sh "$FAKE_HOST/dpkg.sh"',
-}
-
-
-def start(release: str, pinned: bool = True, missing: tuple[str, ...] = ()) -> dict[str, Any]:
-    return {
-        "entry": release, "kernel": f"/boot/vmlinuz-{release}", "release": release, "pinned": pinned,
-        "missing": list(missing),
-    }  # fmt: skip
-
-
-class Host:
-    """This machine as a host below ``folder``."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        collection = folder / "collections/ansible_collections/kvmfleet/sriov"
-        (collection / "plugins/modules").mkdir(parents=True)
-        for name in ("roles", "playbooks", "meta", "plugins/module_utils", "plugins/filter", "plugins/plugin_utils"):
-            (collection / name).symlink_to(ROOT / name)
-        (collection / "plugins/modules/boot_entry.py").write_text(BOOT_ENTRY)
-        (collection / "plugins/modules/kernel_check.py").write_text(KERNEL_CHECK)
-        (folder / "bin").mkdir()
-        for name, text in PROGRAMS.items():
-            self._script(folder / "bin" / name, text)
-        self._script(
-            folder / "python", f'export FAKE_HOST={folder} PATH={folder}/bin:"$PATH"; exec {sys.executable} "$@"'
-        )
-        package = folder / "linux-image.deb"
-        package.write_bytes(b"package")
-        manifest = {
-            "schema": 1, "release": NEW, "key": "0123456789abcdef",
-            "image": {"file": str(folder / "vmlinuz"), "sha256": hashlib.sha256(b"kernel").hexdigest()},
-            "packages": [{"name": "linux-image", "version": "1", "file": package.name,
-                          "sha256": hashlib.sha256(b"package").hexdigest()}],
-        }  # fmt: skip
-        (folder / "manifest.json").write_text(json.dumps(manifest))
-        self.boots(start(OLD))
-        self.dpkg()
-
-    def _script(self, path: Path, text: str) -> None:
-        path.write_text(f"#!/bin/sh\n{text}\n")
-        path.chmod(0o755)
-
-    def boots(
-        self, default: dict[str, Any], following: dict[str, Any] | None = None, updated: dict[str, Any] | None = None
-    ) -> None:
-        answer = {"default": default, "next": following or default, "after_update": updated and {"default": updated}}
-        (self.folder / "boot.json").write_text(json.dumps(answer))
-
-    def dpkg(self, boots: dict[str, Any] | None = None, status: int = 0) -> None:
-        """Set what installing does to image, database and boot loader."""
-        lines = [f"printf kernel >{self.folder}/vmlinuz"]
-        if status == 0:
-            lines.append(f"echo linux-image 1 installed >{self.folder}/installed")
-        if boots is not None:
-            (self.folder / "after.json").write_text(json.dumps({"default": boots, "next": boots, "after_update": None}))
-            lines.append(f"cp {self.folder}/after.json {self.folder}/boot.json")
-        (self.folder / "dpkg.sh").write_text("\n".join([*lines, f"echo hook failed >&2; exit {status}"]))
-
-    def run(self, *arguments: str, **variables: object) -> subprocess.CompletedProcess[str]:
-        inventory = self.folder / "inventory.yml"
-        host = {"ansible_connection": "local", "ansible_become": False}
-        host["ansible_python_interpreter"] = f"{self.folder}/python"
-        inventory.write_text(yaml.safe_dump({"all": {"hosts": {"h1": host}}}))
-        wanted = {
-            "kernel_deploy_manifest": f"{self.folder}/manifest.json", "kernel_deploy_staging": f"{self.folder}/staging",
-            "ansible_become": False, **variables,
-        }  # fmt: skip
-        environment = {
-            **os.environ, "ANSIBLE_COLLECTIONS_PATH": str(self.folder / "collections"), "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_HOME": str(self.folder / "home"), "ANSIBLE_LOCALHOST_WARNING": "false",
-        }  # fmt: skip
-        program = Path(sys.executable).with_name("ansible-playbook")
-        command = [str(program), "-i", str(inventory), "-e", json.dumps(wanted), "kvmfleet.sriov.kernel_deploy"]
-        return subprocess.run(
-            [*command, *arguments], env=environment, cwd=self.folder, capture_output=True, text=True, timeout=300
-        )
-
-    @property
-    def installed(self) -> bool:
-        return (self.folder / "installed").exists()
 
 
 @pytest.fixture
@@ -187,12 +63,93 @@ def test_an_unknown_boot_loader_is_refused_unless_it_is_not_asked(host: Host) ->
 
 
 @pytest.mark.parametrize("status", [0, 1])
-def test_a_default_that_has_moved_fails_every_run(host: Host, status: int) -> None:
+def test_a_default_that_moves_is_taken_back_with_what_was_installed(host: Host, status: int) -> None:
+    """Removing it writes the boot loader's configuration again, too."""
     host.dpkg(boots=start(NEW, pinned=False), status=status)
     done = host.run()
     assert done.returncode != 0
+    assert "what was installed is taken away" in " ".join(done.stdout.split())
+    assert not host.installed
+    assert json.loads((host.folder / "boot.json").read_text())["default"]["release"] == OLD
+    assert host.texts("dpkg.log")[-1] == "--remove --force-remove-reinstreq -- linux-image"
+
+
+def test_a_default_that_stays_moved_is_set_back(host: Host) -> None:
+    host.dpkg(boots=start(NEW, pinned=False), status=1)
+    text = '#!/bin/sh\ncase $1 in --install) exec sh "$FAKE_HOST/dpkg.sh";; esac\nexit 1\n'
+    (host.folder / "bin/dpkg").write_text(text)
+    done = host.run()
+    assert done.returncode != 0
+    assert "nothing was taken away" in " ".join(done.stdout.split())
+    assert json.loads((host.folder / "boot.json").read_text())["default"]["release"] == OLD
+
+
+def test_a_second_run_judges_as_the_first(host: Host) -> None:
+    """The first was killed between dpkg and its verification."""
+    assert host.run().returncode == 0
+    (host.folder / "before.json").write_text((host.folder / "boot.json").read_text())
+    host.boots(start(NEW, pinned=False))
+    done = host.run()
+    assert done.returncode != 0
     assert f"starts /boot/vmlinuz-{NEW} now" in " ".join(done.stdout.split())
-    assert host.run().returncode != 0
+    assert not host.installed
+
+
+def test_another_default_of_an_operator_is_named_and_left_alone(host: Host) -> None:
+    assert host.run().returncode == 0
+    host.boots(start("6.6.1-other"))
+    done = host.run()
+    assert done.returncode != 0
+    assert host.installed
+    assert json.loads((host.folder / "boot.json").read_text())["default"]["release"] == "6.6.1-other"
+
+
+def test_what_an_interrupted_dpkg_has_left_is_removed_first(host: Host) -> None:
+    (host.folder / "installed").write_text("linux-image 1 half-installed\n")
+    done = host.run()
+    assert (done.returncode, host.installed) == (0, True), done.stdout
+    assert [line.split()[0] for line in host.texts("dpkg.log")] == ["--remove", "--install"]
+
+
+def test_the_running_kernel_is_never_taken_away(host: Host) -> None:
+    (host.folder / "running").write_text(f"{NEW}\n")
+    host.dpkg(status=1)
+    done = host.run(kernel_deploy_replace_running=True)
+    assert done.returncode != 0
+    assert [line.split()[0] for line in host.texts("dpkg.log")] == ["--install"]
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_boots_are_counted_by_systemd_boot(host: Host, own: bool) -> None:
+    """A setting of the operator stays."""
+    if own:
+        (host.folder / "tries").write_text("5\n")
+    answer = json.loads((host.folder / "boot.json").read_text())
+    (host.folder / "boot.json").write_text(json.dumps({**answer, "loader": "systemd-boot"}))
+    assert host.run().returncode == 0
+    assert host.texts("counted") == ["5" if own else "3"]
+    assert host.texts("tries") == (["5"] if own else [])
+
+
+def test_both_kernels_are_kept_by_apt(host: Host) -> None:
+    assert host.run().returncode == 0
+    kept = [line for line in host.texts("apt.conf") if line.startswith("APT")]
+    assert kept == [
+        f'APT::NeverAutoRemove:: "^{name}$";'
+        for name in (r"linux-base\+x", "linux-image", r"linux-image-6\.1\.0-18-amd64")
+    ]
+
+
+def test_older_kernels_of_ours_are_removed_by_count(host: Host) -> None:
+    """Never one that runs, is wanted, or that anything starts."""
+    (host.folder / "ledger").write_text(f"6.1-a image-a dbg-a\n{OLD} image-old\n6.1-fall image-f\n6.2-c image-c\n")
+    answer = json.loads((host.folder / "boot.json").read_text())
+    (host.folder / "boot.json").write_text(json.dumps({**answer, "on_failure": start("6.1-fall")}))
+    done = host.run(kernel_deploy_keep=2)
+    assert done.returncode == 0, done.stdout
+    assert [line for line in host.texts("dpkg.log") if "purge" in line] == ["--purge -- image-a dbg-a"]
+    assert [line.split()[0] for line in host.texts("ledger")] == [OLD, "6.1-fall", "6.2-c", NEW]
+    assert "changed=0" in host.run(kernel_deploy_keep=2).stdout
 
 
 def test_a_failed_installation_says_what_starts(host: Host) -> None:
@@ -201,7 +158,8 @@ def test_a_failed_installation_says_what_starts(host: Host) -> None:
     assert done.returncode != 0
     text = " ".join(done.stdout.split())
     assert "hook failed" in text
-    assert f"h1 starts /boot/vmlinuz-{OLD} by default, as before" in text
+    assert f"h1 starts /boot/vmlinuz-{OLD} by default, as before; what was installed is taken away" in text
+    assert not host.installed
 
 
 OTHER = {
@@ -241,13 +199,24 @@ def test_what_the_host_cannot_take_is_refused_before_anything_is_copied(host: Ho
     assert not (host.folder / "staging").exists()
 
 
-def test_what_may_not_boot_fails_every_run(host: Host) -> None:
-    """The second one finds nothing to install, and is not green."""
+def test_what_may_not_boot_is_taken_away_again(host: Host) -> None:
     (host.folder / "problems-boot").write_text("initrd has not the program lvm")
-    for arguments in ((), (), ("--check",)):
+    for _run in range(2):
+        done = host.run()
+        assert done.returncode != 0
+        assert "initrd has not the program lvm" in done.stdout
+        assert not host.installed
+
+
+def test_what_may_not_boot_any_more_fails_every_run(host: Host) -> None:
+    """It finds nothing to install, and stays, as nothing starts it."""
+    assert host.run().returncode == 0
+    (host.folder / "problems-boot").write_text("initrd has not the program lvm")
+    for arguments in ((), ("--check",)):
         done = host.run(*arguments)
         assert done.returncode != 0
         assert "initrd has not the program lvm" in done.stdout
+    assert host.installed
 
 
 def test_damaged_files_are_installed_again(host: Host) -> None:

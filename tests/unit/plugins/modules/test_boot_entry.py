@@ -239,6 +239,21 @@ UNKNOWN = DAMAGED | {
 }
 
 
+def test_the_wanted_default_is_kept(root: GrubRoot, call: Call) -> None:
+    """It counts as proven: it was the default before."""
+    assert call()["wanted"] is None
+    call(default=OLD)
+    assert call()["wanted"] == {"kernel": f"/boot/vmlinuz-{OLD}", "release": OLD}
+    root.environment(f"saved_entry={entry(NEW)}")
+    found = call(keep=True)
+    assert (found["changed"], found["wanted"]["release"], found["default"]["release"]) == (False, OLD, NEW)
+    root.host(running=NEW, bootloader=208)
+    assert call(default=OLD)["default"]["release"] == OLD
+    (root.folder / "var/lib/kvmfleet-sriov/boot/default.json").unlink()
+    assert [call(keep=True, _ansible_check_mode=True)["changed"], call(keep=True)["changed"]] == [True, True]
+    assert call()["wanted"]["release"] == OLD
+
+
 @pytest.mark.parametrize(("damage", "words"), UNKNOWN.values(), ids=UNKNOWN.keys())
 def test_an_unknown_answer_is_refused_and_nothing_changed(
     root: GrubRoot, call: Call, damage: Callable[[GrubRoot], object], words: str

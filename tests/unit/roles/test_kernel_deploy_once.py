@@ -1,0 +1,82 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Role kernel_deploy with kernel_deploy_boot=once: drain, trial, release, batches."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.fake.boot.deployed import NEW, OLD, Host, start
+
+pytestmark = pytest.mark.slow  # runs of ansible-playbook
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    made = Host(tmp_path)
+    for name in ("drain", "undrain"):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho "{name} $@" >>{tmp_path}/hooks\n')
+        (tmp_path / name).chmod(0o755)
+    return made
+
+
+def once(host: Host, *arguments: str, **variables: object) -> tuple[int, str]:
+    hooks = {f"kernel_deploy_{name}": [f"{host.folder}/{name}", "node"] for name in ("drain", "undrain")}
+    done = host.run(*arguments, **{"kernel_deploy_boot": "once", **hooks, **variables})
+    return done.returncode, " ".join(done.stdout.split())
+
+
+def test_a_host_is_drained_rebooted_judged_and_released(host: Host) -> None:
+    status, text = once(host)
+    assert status == 0, text
+    assert host.texts("hooks") == ["drain node h1", "undrain node h1"]
+    assert (host.texts("acts"), host.texts("reboots")) == (["armed", "confirmed"], ["x"])
+    assert (host.folder / "kvmfleet-sriov-boot-guard.service").exists()
+    assert any(line.startswith("enable kvmfleet-sriov-boot-guard") for line in host.texts("systemctl.log"))
+    host.boots(start(NEW))
+    (host.folder / "wanted.json").write_text(json.dumps({"kernel": f"/boot/vmlinuz-{NEW}", "release": NEW}))
+    assert "changed=0" in once(host)[1]
+    assert host.texts("reboots") == ["x"]
+
+
+def test_a_host_that_still_has_vms_is_not_rebooted(host: Host) -> None:
+    (host.folder / "vms.json").write_text('["process 77 (qemu-kvm, web1.service)"]')
+    status, text = once(host)
+    assert status != 0
+    assert "h1 has VMs: process 77 (qemu-kvm, web1.service)" in text
+    assert (host.texts("reboots"), host.texts("hooks")) == ([], ["drain node h1"])
+
+
+@pytest.mark.parametrize(("release", "phase"), [(OLD, "failed"), (NEW, "going-back"), (NEW, "held")])
+def test_a_host_that_did_not_come_up_is_not_released(host: Host, release: str, phase: str) -> None:
+    host.rebooted_into(release, phase)
+    status, text = once(host)
+    assert status != 0
+    assert f"did not come up with {NEW} ({phase}: played)" in text
+    assert (host.texts("acts"), host.texts("hooks")) == (["armed"], ["drain node h1"])
+
+
+def test_no_further_host_is_begun_after_a_failure(host: Host) -> None:
+    host.hosts = ["h1", "h2", "h3"]
+    host.rebooted_into(OLD, "failed")
+    status, text = once(host)
+    assert status != 0
+    assert [line.split()[-1] for line in host.texts("hooks")] == ["h1"]
+    assert "h3 was not begun: h1 failed, and kernel_deploy_max_failures is 0" in text
+
+
+def test_the_limit_is_the_number_of_hosts_that_may_fail(host: Host) -> None:
+    host.hosts = ["h1", "h2", "h3"]
+    host.rebooted_into(OLD, "failed")
+    assert once(host, kernel_deploy_max_failures=1)[0] != 0
+    assert [line.split()[-1] for line in host.texts("hooks")] == ["h1", "h2"]
+
+
+def test_check_mode_reboots_nothing(host: Host) -> None:
+    status, text = once(host, "--check")
+    assert status == 0, text
+    assert (host.texts("reboots"), host.texts("acts"), host.texts("hooks")) == ([], [], [])
