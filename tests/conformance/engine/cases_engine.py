@@ -228,11 +228,14 @@ def case_engine_bad_input_writes_nothing(pf: Pf) -> None:
 def case_engine_takes_a_failure_back(pf: Pf) -> None:
     """The undo of a failure at the last steps.
 
-    A driver that does not exist fails them; the PF is in its previous state.
+    A driver that takes no VF fails them (drivers/pci/pcie/portdrv.c, pcie_portdrv_probe: ENODEV); the PF is in its
+    previous state. One that does not exist is found out before the first step.
     """
-    spec: dict[str, Any] = {"hardware_vfs": 2, "present_vfs": "all", "vfs": [{"ids": 0, "driver": "kvmfleet-none"}]}
-    fails(errors.SriovError, "back in its previous state", lambda: declare(pf, spec))
-    pf.is_state(0, ())
+    for driver_name, words in (("pcieport", "back in its previous state"), ("kvmfleet-none", "kvmfleet-none")):
+        vfs = [{"ids": 0, "driver": driver_name}]
+        spec: dict[str, Any] = {"hardware_vfs": 2, "present_vfs": "all", "vfs": vfs}
+        fails(errors.SriovError, words, partial(declare, pf, spec))
+        pf.is_state(0, ())
 
 
 @case(interfaces=ENGINE)

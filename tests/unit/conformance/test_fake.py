@@ -67,6 +67,8 @@ def test_cases_about_thousands_of_vfs_hold_for_few(tmp_path: Path, interface: st
 )
 def test_case(tmp_path: Path, one: Any, interface: str, kind: str) -> None:  # noqa: ANN401 - a case of the harness, which the host imports by itself
     host = FakeHost(tmp_path / "root", interface)
+    host.drivers.add("pcieport")  # of the bus, as on all hosts
+    host.reluctant.add("pcieport")
     pfs = {name: getattr(host, name)() for name in TOTALS}
     pf = pfs[kind]
     row = harness.run_case(harness.Pf(host.sysfs, pf.address), one, f"fake-{interface}", str)
