@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Paths of what is kept on a host about the kernels that it boots."""
+"""Paths of what a host keeps about the kernels that it boots."""
 
 from __future__ import annotations
 
