@@ -22,6 +22,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.property_row
     Address,
     Choice,
     Kind,
+    Number,
     Property,
 )
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.property_table import (
@@ -30,7 +31,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.property_tab
     VF_PROPERTIES,
 )
 from tools.host_document_schema import schema
-from tools.reference import TYPES, documentation, eswitch_table, interface_table, interfaces, table
+from tools.reference import TYPES, documentation, eswitch_table, interface_table, interfaces, option_type, table
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "roles/sriov/files/host_document.schema.json"
@@ -42,7 +43,13 @@ REGION = re.compile(
 
 
 def fields(rows: Iterable[Property]) -> list[str]:
-    return [f"{row.name}: {TYPES[type(row.kind)]} | None = None" for row in rows]
+    return [
+        f"{row.name}: {TYPES[type(row.kind)]} | {'str | ' if _derived(row.kind) else ''}None = None" for row in rows
+    ]
+
+
+def _derived(kind: Kind) -> bool:
+    return isinstance(kind, Number) and kind.derived
 
 
 def defaults() -> list[str]:
@@ -50,7 +57,11 @@ def defaults() -> list[str]:
     names = {"00:00:00:00:00:00": "NO_MAC", "00:00:00:00:00:00:00:00": "NO_GUID"}
     values = [names.get(str(row.default)) or _python(row.default) for row in VF_PROPERTIES]
     mine = [row.name for row in VF_PROPERTIES if isinstance(row.kind, Address)]
-    return [f"ADDRESSES = ({', '.join(map(_python, mine))})", f"_DEFAULTS = ({', '.join(values)})"]
+    numbers = ", ".join(_python(row.name) for row in VF_PROPERTIES if _derived(row.kind))
+    return [
+        f"ADDRESSES = ({', '.join(map(_python, mine))})", f"NUMBERS = ({numbers},)",
+        f"_DEFAULTS = ({', '.join(values)})",
+    ]  # fmt: skip
 
 
 def _python(value: object) -> str:
@@ -64,7 +75,7 @@ def options(rows: Iterable[Property]) -> list[str]:
 
 def _option(kind: Kind) -> str:
     choices = f', "choices": [{", ".join(map(_python, kind.choices))}]' if isinstance(kind, Choice) else ""
-    return f'"type": "{TYPES[type(kind)]}"{choices}'
+    return f'"type": "{option_type(kind)}"{choices}'
 
 
 REGIONS: dict[str, Callable[[int], list[str]]] = {

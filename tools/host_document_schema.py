@@ -37,12 +37,16 @@ def schema() -> dict[str, Any]:
     }  # fmt: skip
     text = {"type": "string", "minLength": 1}
     number = {"type": ["integer", "string"]}
+    facts = {
+        **dict.fromkeys(("vendor", "device", "subsystem_vendor", "subsystem_device", "class"), text),
+        **dict.fromkeys(("driver", "netdev"), text), "numa_node": number, "mac": {"type": "string"},
+    }  # fmt: skip
+    some = {"type": "object", "properties": facts, "additionalProperties": False, "minProperties": 1}
     selector = {
         "type": "object",
         "properties": {
-            **dict.fromkeys(("vendor", "device", "subsystem_vendor", "subsystem_device", "class"), text),
-            **dict.fromkeys(("driver", "netdev"), text),
-            "numa_node": number, "mac": {"type": "string"}, "index": number, "all": {"type": "boolean"},
+            **facts, "not": {"anyOf": [some, {"type": "array", "items": some}]},
+            "index": number, "all": {"type": "boolean"},
         },
         "additionalProperties": False,
         "minProperties": 1,
@@ -59,7 +63,16 @@ def schema() -> dict[str, Any]:
             "pf": {"description": "PCI address, network interface, or selector.", "anyOf": [text, selector]},
             "hardware_vfs": {
                 "description": "VFs enabled in hardware.",
-                "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^([0-9]+|max)$"}],
+                "anyOf": [
+                    {"type": "integer", "minimum": 0},
+                    {"type": "string", "pattern": "^([0-9]+|max)$"},
+                    {
+                        "type": "object",
+                        "properties": {"at_most": {"type": "integer", "minimum": 0}},
+                        "required": ["at_most"],
+                        "additionalProperties": False,
+                    },
+                ],
             },
             "present_vfs": {**ids, "description": "VFs that exist as PCI devices: ids, all or none."},
             "drivers_autoprobe": {"type": "boolean"},
@@ -88,7 +101,8 @@ def _described(rows: Iterable[Property]) -> dict[str, Any]:
 def _json(kind: Kind) -> dict[str, Any]:
     """The JSON Schema of a kind of value."""
     if isinstance(kind, Number):
-        return {"type": "integer", "minimum": kind.low, "maximum": kind.high}
+        plain = {"type": "integer", "minimum": kind.low, "maximum": kind.high}
+        return {"anyOf": [plain, {"type": "string", "pattern": r"^\s*[0-9]+\+[iI][dD]\s*$"}]} if kind.derived else plain
     if isinstance(kind, Choice):
         return {"type": "string", "enum": list(kind.choices)}
     if isinstance(kind, Address):

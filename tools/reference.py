@@ -37,6 +37,11 @@ TYPES: dict[type[Kind], str] = {Flag: "bool", Number: "int", Choice: "str", Addr
 """Of Python, and of argument specs."""
 
 
+def option_type(kind: Kind) -> str:
+    """The type of an option; a base is a text."""
+    return "str" if isinstance(kind, Number) and kind.derived else TYPES[type(kind)]
+
+
 def eswitch_rules() -> dict[EswitchRule, list[str]]:
     """Drivers by rule of their eswitch, as far as operators see it.
 
@@ -90,6 +95,7 @@ MORE = {
         "PF and the VF's id. It is the same at each run, after a reboot, and for the same card in another slot. For "
         "all PFs of a selector it is the only form.",
     ),
+    "vlan": ("For any number of VFs, a base followed by V(+id), such as V(100+id), to which the VF's id is added.",),
     "node_guid": (
         "Such as V(02:00:00:00:00:00:00:01). Followed by V(+id), it is for any number of VFs, as in O({vf}mac).",
     ),
@@ -125,7 +131,7 @@ def documentation(rows: Iterable[Property], vf: str, pf: str, indent: int) -> li
         texts = [text.format(vf=vf, pf=pf) if "{" in text else text for text in paragraphs]
         lines.append(f"{row.name}:")
         lines += _description(texts, indent)
-        lines.append(f"  type: {TYPES[type(row.kind)]}")
+        lines.append(f"  type: {option_type(row.kind)}")
         if isinstance(row.kind, Choice):
             lines.append(f"  choices: [{', '.join(row.kind.choices)}]")
     return lines
@@ -156,7 +162,7 @@ def table() -> list[str]:
 
 def _values(kind: Kind) -> str:
     if isinstance(kind, Number):
-        return f"{kind.low} to {kind.high}"
+        return f"{kind.low} to {kind.high}{', `BASE+id`' if kind.derived else ''}"
     if isinstance(kind, Choice):
         return ", ".join(f"`{choice}`" for choice in kind.choices)
     if isinstance(kind, Address):

@@ -30,6 +30,8 @@ options:
             quotes, or V(network), V(ethernet), V(infiniband), V(nvme), V(display), V(coprocessor) or V(accelerator)),
             C(driver), C(numa_node), C(mac), the MAC address of the network interface, and C(netdev), its name, which
             may have C(*) and C(?).
+          - PFs with the facts under C(not), a mapping with such keys or a list of them, are left out. While it is not
+            known whether a PF will have them, it is left out too.
           - A selector means one PF. Where several match, C(index) chooses one in the order of their addresses, from 0
             on, or C(all=true) means all of them, each declared alike. No match, and several without one of these keys,
             are errors that list the candidates. A PF must not be declared twice.
@@ -37,11 +39,12 @@ options:
         required: true
       hardware_vfs:
         description:
-          - How many VFs are enabled in hardware, a number or V(max).
+          - How many VFs are enabled in hardware, a number or V(max), or C({at_most: NUMBER}) for so many, or for all
+            where the PF has fewer.
           - Changing a number other than 0 takes all VFs of the PF away for a moment. This is refused while VFs are
             present, unless they are declared away with O(pfs[].present_vfs=none) or it is allowed with
             O(pfs[].allow_disruptive=true).
-        type: str
+        type: raw
       present_vfs:
         description:
           - Which of the enabled VFs exist as PCI devices. A list of ids such as V(0-99,200), a list, V(all) or V(none).
@@ -102,8 +105,10 @@ options:
                 slot. For all PFs of a selector it is the only form.
             type: str
           vlan:
-            description: VLAN id from 1 to 4094, 0 for none.
-            type: int
+            description:
+              - VLAN id from 1 to 4094, 0 for none.
+              - For any number of VFs, a base followed by V(+id), such as V(100+id), to which the VF's id is added.
+            type: str
           qos:
             description: VLAN priority from 0 to 7. Needs O(pfs[].vfs[].vlan).
             type: int

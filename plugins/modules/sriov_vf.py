@@ -73,8 +73,10 @@ options:
         of a selector it is the only form.
     type: str
   vlan:
-    description: VLAN id from 1 to 4094, 0 for none.
-    type: int
+    description:
+      - VLAN id from 1 to 4094, 0 for none.
+      - For any number of VFs, a base followed by V(+id), such as V(100+id), to which the VF's id is added.
+    type: str
   qos:
     description: VLAN priority from 0 to 7. Needs O(vlan).
     type: int

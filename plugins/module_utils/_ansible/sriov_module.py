@@ -20,7 +20,7 @@ VF_OPTIONS: dict[str, Any] = {
     "driver": {"type": "str"},
     # BEGIN GENERATED vf options: `make generate` writes it from property_table.py
     "mac": {"type": "str"},
-    "vlan": {"type": "int"},
+    "vlan": {"type": "str"},
     "qos": {"type": "int"},
     "vlan_proto": {"type": "str", "choices": ["802.1q", "802.1ad"]},
     "max_tx_rate": {"type": "int"},

@@ -16,7 +16,7 @@ from .._model import settings as _settings
 from .._model import vf_ids
 from .._model.errors import BadInputError
 from .._model.settings import PfSettings
-from .._model.values import flag, shown, whole
+from .._model.values import flag, number, shown, whole
 from .id_sets import Ids, ids_of, ids_text
 from .shape import Mistakes, items, mapping, pf_name
 
@@ -40,6 +40,15 @@ _PF_KEYS = (
 )  # fmt: skip
 
 
+class AtMost(NamedTuple):
+    """So many VFs, or all of them where the PF has fewer."""
+
+    at_most: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"at_most": self.at_most}
+
+
 class PfSpec(NamedTuple):
     """The spec of one PF, or of all PFs of a selector.
 
@@ -49,7 +58,7 @@ class PfSpec(NamedTuple):
     """
 
     pf: PfName
-    hardware_vfs: int | str | None = None
+    hardware_vfs: int | str | AtMost | None = None
     present_vfs: Ids | None = None
     drivers_autoprobe: bool | None = None
     vfs: tuple[VfSpec, ...] = ()
@@ -63,7 +72,7 @@ class PfSpec(NamedTuple):
         """The spec as in the document, declared values only."""
         present = None if self.present_vfs is None else ids_text(self.present_vfs)
         declared = {
-            "hardware_vfs": self.hardware_vfs,
+            "hardware_vfs": self.hardware_vfs.to_dict() if isinstance(self.hardware_vfs, AtMost) else self.hardware_vfs,
             "present_vfs": present,
             "drivers_autoprobe": self.drivers_autoprobe,
             **self.settings.to_dict(),
@@ -145,8 +154,21 @@ def _pf_settings(pf: Mapping[str, Any], where: str, mistakes: Mistakes) -> PfSet
     return property_values.pf_settings(pf, where, mistakes)
 
 
-def _hardware(value: object, where: str) -> int | str:
-    number = "max" if value == "max" else whole(value)
-    if number is None or (isinstance(number, int) and not 0 <= number <= vf_ids.MAX_VFS):
-        raise BadInputError(f"{where}: {shown(value)} is not a number from 0 on; write a number or 'max'")
-    return number
+def _hardware(value: object, where: str) -> int | str | AtMost:
+    if value == "max":
+        return "max"
+    if isinstance(value, Mapping):
+        return AtMost(_most(value, where))
+    found = whole(value)
+    if found is None or not 0 <= found <= vf_ids.MAX_VFS:
+        raise BadInputError(
+            f"{where}: {shown(value)} is not a number from 0 on; write a number, 'max' or {{at_most: NUMBER}}"
+        )
+    return found
+
+
+def _most(value: Mapping[Any, Any], where: str) -> int:
+    mistakes = Mistakes()
+    given = mapping(value, where, ("at_most",), mistakes)
+    mistakes.raise_found()
+    return number(given.get("at_most"), 0, vf_ids.MAX_VFS, f"{where}.at_most")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from .._model.errors import BadInputError
 from .._model.state import PfState
-from .document import HostDocument, PfSpec
+from .document import AtMost, HostDocument, PfSpec
 from .id_sets import resolve_ids
 
 if TYPE_CHECKING:
@@ -60,12 +60,20 @@ def _of_interface(spec: PfSpec) -> set[str]:
     return {name for name in ("mtu", "link") if getattr(spec.settings, name) is not None}
 
 
+def _number(spec: PfSpec, state: PfState) -> int:
+    """How many VFs are to be enabled."""
+    if spec.hardware_vfs is None:
+        return state.enabled
+    if isinstance(spec.hardware_vfs, AtMost):
+        return min(spec.hardware_vfs.at_most, state.total)
+    return state.total if spec.hardware_vfs == "max" else int(spec.hardware_vfs)
+
+
 def _resolve_pf(spec: PfSpec, state: PfState) -> PfSpec:
     name = spec.pf if isinstance(spec.pf, str) else state.address
     if state.unfinished and spec.hardware_vfs is None and state.enabled == 0:
         spec = spec._replace(hardware_vfs=state.unfinished.enabled)
-    enabled = state.enabled if spec.hardware_vfs is None else spec.hardware_vfs
-    number = state.total if enabled == "max" else int(enabled)
+    number = _number(spec, state)
     if number > state.total:
         raise BadInputError(f"PF {name}: hardware_vfs {number} is out of range: it has at most {state.total} VFs")
     present, added, removed = spec.present_vfs, spec.add_vfs, spec.remove_vfs

@@ -17,7 +17,7 @@ from .._model.state import FACTS, PfState
 from .._model.values import flag, number, shown
 from . import shape
 
-KEYS = (*FACTS, "driver", "netdev", "index", "all")
+KEYS = (*FACTS, "driver", "netdev", "not", "index", "all")
 
 CLASSES = {
     "network": "02", "ethernet": "0200", "infiniband": "0207", "nvme": "010802", "display": "03",
@@ -40,29 +40,36 @@ class Selector:
     """A selector of PFs by the ``wanted`` facts.
 
     It designates the only PF with all of them, the one at place ``index`` in the order of addresses, or ``all``. Ids
-    are as in sysfs (``0x8086``), ``class`` is the beginning of one (``0x02``), ``netdev`` may be a glob.
+    are as in sysfs (``0x8086``), ``class`` is the beginning of one (``0x02``), ``netdev`` may be a glob. PFs that an
+    ``excluded`` one matches do not count, nor do those that it may match once they have a driver or an interface.
     """
 
     wanted: tuple[tuple[str, str | int], ...] = ()
     index: int | None = None
     all: bool = False
+    excluded: tuple[Selector, ...] = ()
 
     def __str__(self) -> str:
         """The selector as YAML in one line."""
-        pairs = (f"{k}: {str(v).lower() if isinstance(v, bool) else v}" for k, v in self.to_dict().items())
-        return f"{{{', '.join(pairs)}}}"
+        return _flow(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
         index = {} if self.index is None else {"index": self.index}
-        return {**dict(self.wanted), **index, **({"all": True} if self.all else {})}
+        excluded = {"not": [one.to_dict() for one in self.excluded]} if self.excluded else {}
+        return {**dict(self.wanted), **excluded, **index, **({"all": True} if self.all else {})}
 
     @property
     def facts(self) -> frozenset[str]:
         """Names of the selector's facts among `state.FACTS`."""
-        return frozenset(name for name, _value in self.wanted if name in FACTS)
+        mine = frozenset(name for name, _value in self.wanted if name in FACTS)
+        more = frozenset(("class",)) if self.excluded else frozenset[str]()  # it tells who may get an interface
+        return mine.union(more, *(one.facts for one in self.excluded))
 
     def matches(self, pf: PfState) -> bool:
-        """Whether ``pf``, whose `facts` were read, has all the wanted facts."""
+        """Whether ``pf``, whose `facts` were read, is meant."""
+        return self._has_all(pf) and not any(one.matches(pf) or one.may_match_later(pf) for one in self.excluded)
+
+    def _has_all(self, pf: PfState) -> bool:
         have, netdevs = values(pf), pf.netdevs or (pf.netdev,)
         return all(
             any(one is not None and fnmatchcase(one, str(wanted)) for one in netdevs)
@@ -80,7 +87,9 @@ class Selector:
         late = {"driver"} if pf.driver is None else set()
         late |= {"netdev", "mac"} if pf.netdev is None and may_have_netdev else set()
         rest = tuple((name, wanted) for name, wanted in self.wanted if name not in late)
-        return rest != self.wanted and Selector(rest).matches(pf)
+        if any(one.matches(pf) for one in self.excluded) or not Selector(rest).matches(pf):
+            return False
+        return rest != self.wanted or any(one.may_match_later(pf) for one in self.excluded)
 
 
 PfName = Union[str, Selector]
@@ -108,10 +117,10 @@ def validate(data: object, where: str) -> PfName:
         raise BadInputError(f"{where}: a selector needs one of the keys {', '.join(KEYS)}")
     found: dict[str, Any] = {name: mistakes.read(given, name, where, READERS[name]) for name in KEYS if name in given}
     mistakes.raise_found()
-    index, every = found.pop("index", None), bool(found.pop("all", False))
+    index, every, excluded = found.pop("index", None), bool(found.pop("all", False)), found.pop("not", ())
     if every and index is not None:
         raise BadInputError(f"{where}: index is for one PF, all for several; keep one of them")
-    return Selector(tuple(found.items()), index, every)
+    return Selector(tuple(found.items()), index, every, excluded)
 
 
 def from_text(text: str) -> PfName:
@@ -181,10 +190,40 @@ def _index(value: object, where: str) -> int:
     return number(value, 0, None, where)
 
 
+def _excluded(value: object, where: str) -> tuple[Selector, ...]:
+    """The selectors under ``not``, one or a list."""
+    several = isinstance(value, (list, tuple))
+    mistakes = shape.Mistakes()
+    found: list[Selector] = []
+    for place, one in enumerate(shape.items(value, where) if several else [value]):
+        with mistakes:
+            found.append(_one_excluded(one, f"{where}[{place}]" if several else where))
+    mistakes.raise_found()
+    return tuple(found)
+
+
+def _one_excluded(value: object, where: str) -> Selector:
+    if not isinstance(value, Mapping):
+        raise BadInputError(f"{where}: {shown(value)} is not a mapping; write facts of the PFs to leave out")
+    one = validate(value, where)
+    if isinstance(one, str) or one.all or one.index is not None or one.excluded or not one.wanted:
+        raise BadInputError(f"{where}: it takes facts of PFs alone, such as {{netdev: eth0}}")
+    return one
+
+
+def _flow(value: object) -> str:
+    """YAML in one line."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {_flow(one)}' for key, one in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_flow, value))}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 READERS: dict[str, Callable[[object, str], Any]] = {
     **dict.fromkeys(("vendor", "device", "subsystem_vendor", "subsystem_device"), _id),
-    "class": _class, "numa_node": _numa_node, "mac": _mac, "driver": _name, "netdev": _name, "index": _index,
-    "all": flag,
+    "class": _class, "numa_node": _numa_node, "mac": _mac, "driver": _name, "netdev": _name, "not": _excluded,
+    "index": _index, "all": flag,
 }  # fmt: skip
 
 

@@ -44,9 +44,7 @@ class VfSpec(NamedTuple):
         """
         ids = resolve_ids(self.ids, number, f"{where}.ids")
         for key, text in self.properties.derived().items():
-            from .._model import addresses
-
-            addresses.check_ids(text, ids, f"{where}.{key}")
+            _check_derived(key, text, ids, f"{where}.{key}")
         return self._replace(ids=ids)
 
     def names(self) -> list[str]:
@@ -57,6 +55,18 @@ class VfSpec(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         driver = {} if self.driver is None else {"driver": self.driver}
         return {"ids": ids_text(self.ids), **driver, **self.properties.to_dict(), **self.device.to_dict()}
+
+
+def _check_derived(name: str, text: str, ids: Iterable[int], where: str) -> None:
+    """Raise `BadInputError` for a base that has no room for ``ids``."""
+    from .._model import addresses
+
+    if name not in _properties.NUMBERS:
+        addresses.check_ids(text, ids, where)
+        return
+    from .._model import property_table
+
+    addresses.check_numbers(text, ids, property_table.BY_NAME[name].kind.high, where)
 
 
 def validate(data: Iterable[object], pf: PfName, where: str, mistakes: Mistakes) -> tuple[VfSpec, ...]:

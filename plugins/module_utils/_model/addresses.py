@@ -88,6 +88,20 @@ def address(text: str, vf_id: int, identity: str | None) -> str:
     return _text(octets[:-_LOW_OCTETS] + (_low(octets) + vf_id).to_bytes(_LOW_OCTETS, "big"))
 
 
+def number(text: str, vf_id: int) -> int:
+    """The number of VF ``vf_id``, derived from a base."""
+    return int(text[: -len(PLUS_ID)]) + vf_id
+
+
+def check_numbers(text: str, ids: Iterable[int], high: int, where: str) -> None:
+    """Raise `BadInputError` where the highest of ``ids`` leads above ``high``."""
+    highest = max(ids, default=None)
+    if highest is not None and number(text, highest) > high:
+        raise BadInputError(
+            f"{where}: {text} is {number(text, highest)} for VF {highest}, above {high}; give a lower base"
+        )
+
+
 def _hashed(identity: str, vf_id: int) -> str:
     digest = hashlib.sha256(f"kvmfleet.sriov mac {identity.lower()} {vf_id}".encode()).digest()
     return _text(bytes([digest[0] & 0xFC | 0x02]) + digest[1:6])

@@ -15,6 +15,7 @@ NO_MAC = "00:00:00:00:00:00"
 NO_GUID = "00:00:00:00:00:00:00:00"
 # BEGIN GENERATED vf property defaults: `make generate` writes it from property_table.py
 ADDRESSES = ("mac", "node_guid", "port_guid")
+NUMBERS = ("vlan",)
 _DEFAULTS = (NO_MAC, 0, 0, "802.1q", 0, 0, None, False, False, "auto", NO_GUID, NO_GUID)
 # END GENERATED
 
@@ -32,7 +33,7 @@ class VfProperties(NamedTuple):
 
     # BEGIN GENERATED vf property fields: `make generate` writes it from property_table.py
     mac: str | None = None
-    vlan: int | None = None
+    vlan: int | str | None = None
     qos: int | None = None
     vlan_proto: str | None = None
     max_tx_rate: int | None = None
@@ -87,8 +88,9 @@ class VfProperties(NamedTuple):
         return [piece for piece in (first, second) if piece]
 
     def derived(self) -> dict[str, str]:
-        """The addresses that depend on the VF's id."""
-        given = {name: text for name in ADDRESSES if (text := getattr(self, name)) and len(text) not in _WHOLE}
+        """The values that depend on the VF's id."""
+        names = (*ADDRESSES, *NUMBERS)
+        given = {name: text for name in names if isinstance(text := getattr(self, name), str) and len(text) not in _WHOLE}
         if not given:
             return given
         from . import addresses
@@ -102,7 +104,10 @@ class VfProperties(NamedTuple):
             return self
         from . import addresses
 
-        own = {name: addresses.address(text, vf_id, identity) for name, text in derived.items()}
+        own = {
+            name: addresses.number(text, vf_id) if name in NUMBERS else addresses.address(text, vf_id, identity)
+            for name, text in derived.items()
+        }
         return VfProperties(**{**self._asdict(), **own})
 
 

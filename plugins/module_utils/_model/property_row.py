@@ -81,12 +81,19 @@ class Choice(Kind):
 
 @dataclass(frozen=True)
 class Number(Kind):
-    """A whole number from ``low`` to ``high``."""
+    """A whole number from ``low`` to ``high``.
+
+    Where ``derived``, it may be a base to which the VF's id is added (`addresses.PLUS_ID`).
+    """
 
     low: int
     high: int
+    derived: bool = False
 
-    def check(self, value: object, where: str) -> int:
+    def check(self, value: object, where: str) -> int | str:
+        if self.derived and isinstance(value, str) and value.strip().lower().endswith(addresses.PLUS_ID):
+            base = number(value.strip()[: -len(addresses.PLUS_ID)], max(self.low, 1), self.high, where)
+            return f"{base}{addresses.PLUS_ID}"
         return number(value, self.low, self.high, where)
 
     def read(self, shown: Any) -> int | None:  # noqa: ANN401 - JSON

@@ -51,7 +51,7 @@ TABLE = (
         column="MAC", label="{}",
     ),
     Property(
-        "vlan", ENABLED, Number(0, 4094), "VLAN id from 1 to 4094, 0 for none.", 0, attribute="vlan",
+        "vlan", ENABLED, Number(0, 4094, derived=True), "VLAN id from 1 to 4094, 0 for none.", 0, attribute="vlan",
         shown=of_tag("vlan"), omitted=True, always_reported=True, column="VLAN", label="{}",
     ),
     Property(

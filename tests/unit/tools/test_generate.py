@@ -57,6 +57,9 @@ def vf(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - values of several typ
 
 
 GOOD: list[dict[str, Any]] = [
+    {"pfs": [{"pf": {"driver": "ice", "not": [{"netdev": "eth0"}]}, "hardware_vfs": {"at_most": 16}}]},
+    {"pfs": [{"pf": {"driver": "ice", "not": {"netdev": "eth0"}, "all": True}}]},
+    vf(vlan="100+id"),
     {"pfs": []},
     {"schema": 1, "pfs": [{"pf": "eth0", "hardware_vfs": "max", "present_vfs": "0-99,200"}]},
     {"pfs": [{"pf": {"vendor": "8086", "all": True}, "hardware_vfs": 8, "present_vfs": [0, "2-4"], "mtu": 9000}]},
@@ -75,6 +78,7 @@ def test_both_accept(document: dict[str, Any]) -> None:
 
 
 BAD: list[object] = [
+    {"pfs": [{"pf": PF, "hardware_vfs": {"most": 1}}]}, {"pfs": [{"pf": {"not": {"all": True}}}]}, vf(mtu="1+id"),
     [], {}, {"pfs": {}}, {"pfs": [], "more": 1}, {"schema": 2, "pfs": []}, {"schema": "1", "pfs": []},
     {"schema": True, "pfs": []}, {"pfs": [{}]},
     {"pfs": [{"pf": ""}]}, {"pfs": [{"pf": {}}]}, {"pfs": [{"pf": {"vendr": "8086"}}]},

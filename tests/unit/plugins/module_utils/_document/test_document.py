@@ -50,7 +50,8 @@ FULL = {
             ],
         },
         {"pf": "eth1", "hardware_vfs": "max", "present_vfs": "all", "eswitch_mode": "switchdev", "mtu": 9000},
-        {"pf": "eth2"},
+        {"pf": "eth2", "hardware_vfs": {"at_most": 16}, "vfs": [{"ids": "all", "vlan": "100+id", "qos": 1}]},
+        {"pf": {"driver": "ice", "not": [{"netdev": "eth9"}], "all": True}},
         {"pf": {"vendor": "0x8086", "class": "0x02", "numa_node": 1, "index": 0}},
         {"pf": {"driver": "ice", "all": True}, "mtu": 9000, "vfs": [{"ids": "all", "mac": "hash", "vlan": 5}]},
     ]
@@ -114,6 +115,12 @@ BAD: list[tuple[Any, str]] = [
     (pf(hardware_vfs=-1), "pfs[0].hardware_vfs: -1 is not a number"),
     (pf(hardware_vfs=True), "pfs[0].hardware_vfs: true is not a number"),
     (pf(hardware_vfs=65536), "pfs[0].hardware_vfs: 65536 is not a number"),
+    (pf(hardware_vfs={"at_most": -1}), "pfs[0].hardware_vfs.at_most: -1 is not a whole number from 0 to 65535"),
+    (pf(hardware_vfs={}), "pfs[0].hardware_vfs.at_most: null is not a whole number"),
+    (pf(hardware_vfs={"atmost": 1}), "pfs[0].hardware_vfs.atmost: unknown key; did you mean 'at_most'?"),
+    (vf(vlan="0+id"), "pfs[0].vfs[0].vlan: '0' is not a whole number from 1 to 4094"),
+    (vf(vlan="x+id"), "vlan: 'x' is not a whole number"),
+    (vf(mtu="1500+id"), "mtu: '1500+id' is not a whole number"),
     (pf(hardware_vfs="1.5"), "pfs[0].hardware_vfs: '1.5' is not a number"),
     (pf(present_vfs="x"), "pfs[0].present_vfs: 'x' is not a VF id"),
     (pf(drivers_autoprobe="never"), "pfs[0].drivers_autoprobe: 'never' is not true or false"),
@@ -180,6 +187,12 @@ def test_one_vf_may_be_in_several_sets() -> None:
 
 # spec, what it becomes
 RESOLVED: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"pf": "eth0", "hardware_vfs": {"at_most": 5}}, {"pf": "0000:03:00.0", "hardware_vfs": 5}),
+    ({"pf": "eth0", "hardware_vfs": {"at_most": "16"}}, {"pf": "0000:03:00.0", "hardware_vfs": 7}),
+    (
+        {"pf": "eth0", "vfs": [{"ids": "0-3", "vlan": "4091+id"}]},
+        {"pf": "0000:03:00.0", "vfs": [{"ids": "0-3", "vlan": "4091+id"}]},
+    ),
     ({"pf": "eth0"}, {"pf": "0000:03:00.0"}),
     ({"pf": "uplink"}, {"pf": "0000:03:00.0"}),
     ({"pf": {"netdev": "eth*"}}, {"pf": "0000:03:00.0"}),
@@ -214,6 +227,10 @@ def test_all_declares_each() -> None:
 
 # specs, words of the message
 UNRESOLVED: list[tuple[list[dict[str, Any]], str]] = [
+    (
+        [{"pf": "eth0", "vfs": [{"ids": "all", "vlan": "4092+id"}]}],
+        "PF eth0: vfs[0].vlan: 4092+id is 4095 for VF 3, above 4094; give a lower base",
+    ),
     ([{"pf": "eth1"}], "PF 'eth1' is not on this host; PFs of this host: 0000:03:00.0 (eth0), 0000:04:00.0"),
     ([{"pf": "eth0"}, {"pf": "0000:03:00.0"}], "PF 0000:03:00.0 is declared twice, as 'eth0' and '0000:03:00.0'"),
     (

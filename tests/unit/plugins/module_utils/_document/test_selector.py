@@ -73,6 +73,11 @@ FOUND: list[tuple[Any, list[PfState]]] = [
     ({"class": "ethernet", "all": True}, [ICE0, ICE1, ICE2]),
     ({"class": "nvme", "all": True}, [NVME]),
     ({"all": True}, [ICE0, ICE1, QAT, ICE2, MLX, GPU, NVME]),
+    ({"driver": "ice", "not": [{"netdev": "ens1f1*"}], "all": True}, [ICE0, ICE2]),
+    ({"driver": "ice", "not": {"numa_node": 0}}, [ICE2]),
+    ({"not": [{"vendor": "8086"}, {"class": "display"}], "index": 1}, [NVME]),
+    ({"class": "ethernet", "not": [{"driver": "ice", "numa_node": 1}], "all": True}, [ICE0, ICE1]),
+    ({"class": "display", "not": {"netdev": "eth0"}}, [GPU]),
 ]
 
 
@@ -159,6 +164,14 @@ BAD: list[tuple[Any, str]] = [
     ),
     ({}, "pf: a selector needs one of the keys vendor, device"),
     ({"vendor": None}, "pf: a selector needs one of the keys"),
+    ({"driver": "ice", "not": "eth0"}, "pf.not: 'eth0' is not a mapping; write facts of the PFs to leave out"),
+    (
+        {"driver": "ice", "not": [{"drivr": "x"}, 5]},
+        "2 mistakes:\n- pf.not[0].drivr: unknown key; did you mean 'driver'?",
+    ),
+    ({"driver": "ice", "not": {"all": True}}, "pf.not: it takes facts of PFs alone, such as {netdev: eth0}"),
+    ({"driver": "ice", "not": {"netdev": "a", "index": 0}}, "pf.not: it takes facts of PFs alone"),
+    ({"not": {"not": {"driver": "x"}}}, "pf.not: it takes facts of PFs alone"),
     ({"vendr": "8086"}, "pf.vendr: unknown key; did you mean 'vendor'?"),
     ({"vendor": 8086}, "pf.vendor: 8086 is not a text; put quotes around hexadecimal digits"),
     ({"vendor": "intel"}, "pf.vendor: 'intel' is not a PCI id; write four hexadecimal digits in quotes, like '8086'"),
@@ -272,3 +285,16 @@ def test_all_declares_each_alike(host: FakeHost) -> None:
     assert sorted(report.states) == ["0000:03:00.0", "0000:05:00.0"]
     assert {pf.enabled for pf in host.pfs.values()} == {7, 8, 0}
     assert {len(pf.vfs) for pf in host.pfs.values()} == {2, 0}
+
+
+def test_a_pf_that_may_be_excluded_later_is_awaited() -> None:
+    """A PF without a driver yet, which may be left out."""
+    late = pf("0000:01:00.0", "8086:1592", "0x020000", 0)
+    named = late._replace(driver="ice", netdev="mgmt0")
+    other = late._replace(driver="ice", netdev="eth0")
+    selector = _selector.validate({"class": "network", "not": {"netdev": "mgmt*"}, "all": True}, "pf")
+    assert isinstance(selector, Selector)
+    seen = [(selector.matches(one), selector.may_match_later(one)) for one in (late, named, other)]
+    assert seen == [(False, True), (False, False), (True, False)]
+    assert selector.facts == {"class"}
+    assert str(selector) == "{class: 0x02, not: [{netdev: mgmt*}], all: true}"
