@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from .._document import lookup
 from .._model.errors import BadInputError, KernelError
-from .._model.paths import DEVICES, NETDEVS
+from .._model.paths import DEVICES, NETDEVS, PCI_ADDRESS
 from .._model.state import PfState
 from .._system.sysfs import Sysfs
 
@@ -35,12 +35,11 @@ def with_reasons(
     error: BadInputError,
 ) -> BadInputError:
     """``error``, with what the names are that no PF has."""
-    reasons = [
-        text
-        for name in dict.fromkeys(one for one in names if isinstance(one, str))
-        if _is_absent(name, states, altnames) and (text := explained(sysfs, name, states.values()))
-    ]
-    return BadInputError("; ".join([str(error), *reasons])) if reasons else error
+    mistakes = list(error.mistakes)
+    for name in dict.fromkeys(one for one in names if isinstance(one, str)):
+        if _is_absent(name, states, altnames) and (text := explained(sysfs, name, states.values())):
+            mistakes = [f"{one}; {text}" if f"PF '{name}' is not" in one else one for one in mistakes]
+    return BadInputError(*mistakes)
 
 
 def _is_absent(name: str, states: Mapping[str, PfState], altnames: Mapping[str, str]) -> bool:
@@ -72,7 +71,7 @@ def _interface(sysfs: Sysfs, name: str) -> str:
     if not sysfs.exists(f"{folder}/device"):
         return f"'{name}' is an interface of no device, such as a VLAN: name the one below it"
     target = sysfs.target(f"{folder}/device") or ""
-    addresses = re.findall(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]", target)
+    addresses = re.findall(PCI_ADDRESS, target)
     return _device(sysfs, addresses[-1], f"'{name}'") if addresses else f"'{name}' is no interface of a PCI device"
 
 

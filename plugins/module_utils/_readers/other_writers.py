@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .._model.errors import KernelError
+from .._model.paths import PROGRAM
 from .._system.sysfs import Sysfs
 
 UNIT_FOLDERS = (
@@ -75,7 +76,6 @@ _PATH = re.compile(r"(?<![\w.])/(?:etc|opt|root|srv|usr|var|home)/[\w./@+-]+")
 _READS = re.compile(r"\b(?:cat|grep|head|test)\b")
 _WRITES = re.compile(r">|\btee\b")
 _SECTION = re.compile(r"^\s*(\w[\w-]*)\s*:")
-_OURS = ("/usr/local/sbin/sriovctl",)
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _only_reads(line: str) -> bool:
 
 def _is_writing_script(sysfs: Sysfs, path: str) -> bool:
     """Whether a program that a line names is a script that writes."""
-    if path in _OURS:
+    if path == PROGRAM:
         return False
     try:
         text = sysfs.read_bytes(path, _SCRIPT_BYTES).decode(errors="replace")

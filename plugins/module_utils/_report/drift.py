@@ -65,10 +65,13 @@ def _each(sysfs: Sysfs, run: Run, spec: PfSpec, drift: Drift) -> Iterator[PfSpec
     from .._document.lookup import find
 
     states = read_known(sysfs, FACTS)
+    known = altnames(run, [spec.pf], states)
     try:
-        found = find(spec.pf, states, altnames(run, [spec.pf], states))
+        found = find(spec.pf, states, known)
     except BadInputError as error:
-        _note(drift, error)
+        from .._engine.absent_pf import with_reasons
+
+        _note(drift, with_reasons(sysfs, [spec.pf], states, known, error))
         return
     drift.declared |= {pf.address for pf in found}
     yield from (spec._replace(pf=pf.address) for pf in found)
