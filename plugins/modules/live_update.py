@@ -45,7 +45,8 @@ options:
         update is armed first, under the same lock, so that no other controller can arm in between.
       - With V(acknowledged) an update that has ended is forgotten, its state files are deleted. Refused while a VM does
         not run from its state. C(sriovctl live-update restore) on the host brings such a VM back.
-      - With V(cancelled) an armed update that has not begun is forgotten, its kernel is unloaded.
+      - With V(cancelled) an armed update that has not begun is forgotten, its kernel is unloaded. A host that is only
+        reserved is given back.
     type: str
     required: true
     choices: [armed, started, acknowledged, cancelled]
@@ -56,17 +57,24 @@ options:
     type: str
   force:
     description:
-      - With O(state=acknowledged), give up the memory of all VMs that do not run from their states, as if each of them
-        were named in O(discard_memory).
+      - Permits V(all) in O(discard_memory). Without names there it is an error, as nothing says whose memory to give
+        up.
     type: bool
     default: false
   discard_memory:
     description:
       - With O(state=acknowledged), names of VMs whose memory is given up. Their states are moved to
         C(/var/lib/kvmfleet-sriov/discarded) and stay there for 7 days.
+      - V(all) alone, with O(force=true), means every VM that does not run from its state.
     type: list
     elements: str
     default: []
+  stay_reserved:
+    description:
+      - With O(state=acknowledged), the host stays reserved for O(owner), for C(reserve_s) of O(options) from now on, so
+        that no other controller gets in before the update that follows. O(state=cancelled) gives it back.
+    type: bool
+    default: false
 seealso:
   - module: kvmfleet.sriov.live_update_info
   - module: kvmfleet.sriov.kexec_image
@@ -141,6 +149,7 @@ def main(host: LiveHost | None = None) -> None:
             "state": {"type": "str", "required": True, "choices": ["armed", "started", "acknowledged", "cancelled"]},
             "force": {"type": "bool", "default": False},
             "discard_memory": {"type": "list", "elements": "str", "default": []},
+            "stay_reserved": {"type": "bool", "default": False},
             **live_update_module.REQUEST_OPTIONS,
         },
         required_if=[("state", "armed", ["kernel"])],

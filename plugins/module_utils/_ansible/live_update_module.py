@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .._live_update import act_lock, arm, kept_states, machine, options, rehearsal, reservation, run_unit, way_out
+from .._live_update import act_lock, arm, machine, options, rehearsal, reservation, run_unit
 from .._live_update.arm import Request
 from .._live_update.checks import PLACES
 from .._live_update.estimate import interface_after
@@ -24,6 +24,7 @@ from .._model.update_deadlines import BUDGET_S
 from .._system import update_folder
 from .._system.sysfs import Sysfs
 from .._vm.record import LEAVE, POLICIES, RESTORE, STRAGGLERS
+from . import live_update_end
 from .module import Module
 
 CHECK_OPTIONS: dict[str, Any] = {
@@ -89,7 +90,12 @@ def declare(module: Module, host: LiveHost) -> dict[str, Any]:
 
     Others act before or after, never meanwhile, and not where they have not reserved the host.
     """
-    states = {"armed": _armed, "started": _started, "acknowledged": _acknowledged, "cancelled": _cancelled}
+    states = {
+        "armed": _armed,
+        "started": _started,
+        "acknowledged": live_update_end.acknowledged,
+        "cancelled": _cancelled,
+    }
     with alone(module, host):
         reservation.require_mine(host.folder, module.params["owner"], host.now(), module.params["take_over"])
         answer = states[module.params["state"]](module, host)
@@ -167,26 +173,10 @@ def _started(module: Module, host: LiveHost) -> dict[str, Any]:
     return {**armed, "changed": True}
 
 
-def _acknowledged(module: Module, host: LiveHost) -> dict[str, Any]:
-    status = host.folder.read_status()
-    if status is None:
-        return {"changed": False}
-    if status["phase"] not in update_folder.FINAL:
-        raise RefusedError(f"the live update is in phase {status['phase']}: it can be acknowledged when it has ended")
-    given_up = kept_states.needed(host) if module.params["force"] else module.params["discard_memory"]
-    kept_states.require_none(host, given_up)
-    if not module.check_mode:
-        way_out.forget(host, given_up)
-    return {"changed": True, "phase": None, "manifest_id": status["manifest"]}
-
-
 def _cancelled(module: Module, host: LiveHost) -> dict[str, Any]:
-    if module.check_mode:
-        status = host.folder.read_status()
-        return {"changed": status is not None and status["phase"] == update_folder.ARMED}
-    if run_unit.is_active(host):
+    if not module.check_mode and run_unit.is_active(host):
         raise RefusedError(f"{run_unit.RUN_UNIT} is running: stop it first, it then brings the VMs back")
-    return {"changed": arm.cancel(host)}
+    return live_update_end.cancelled(module, host)
 
 
 def _facts_of(facts: Facts, wanted: Request) -> dict[str, Any]:

@@ -171,7 +171,7 @@ def arm(host: LiveHost, manifest: Manifest, request: Request) -> None:
     In this order, since a kernel started without a manifest restores nothing. Raises `RefusedError` as `require_free`.
     """
     require_free(host, request)
-    host.folder.forget()
+    host.folder.forget(stay_reserved=True)
     until = manifest.created + request.options.reserve_s
     reservation.store(host.folder, Reservation(request.owner, manifest.id, manifest.created, until))
     kernel = manifest.kernel
@@ -184,15 +184,15 @@ def arm(host: LiveHost, manifest: Manifest, request: Request) -> None:
 def cancel(host: LiveHost) -> bool:
     """Unload the armed kernel and delete the update's files.
 
-    Returns False when nothing was armed. Raises `RefusedError` once the run has started.
+    Returns False when the host was neither armed nor reserved. Raises `RefusedError` once the run has started.
     """
     status = host.folder.read_status()
-    if status is None:
+    if status is None and reservation.load(host.folder) is None:
         return False
-    if status.get("phase") != update_folder.ARMED:
-        raise RefusedError(f"the live update is in phase {status.get('phase')}: only an armed one can be cancelled")
+    if status is not None and status["phase"] != update_folder.ARMED:
+        raise RefusedError(f"the live update is in phase {status['phase']}: only an armed one can be cancelled")
     kept_states.require_none(host)
-    if host.kexec.loaded():
+    if status is not None and host.kexec.loaded():
         host.kexec.unload()
     host.folder.forget()
     return True

@@ -72,10 +72,11 @@ def come_back(host: LiveHost) -> str | None:
     return _by_policy(host, manifest, waiting, why)
 
 
-def forget(host: LiveHost, give_up: Collection[str]) -> bool:
+def forget(host: LiveHost, give_up: Collection[str], stay_reserved: bool = False) -> bool:
     """Forget the update; False when there is none.
 
-    Refuses while VMs do not run from their states, but for the VMs of ``give_up``.
+    Refuses while VMs do not run from their states, but for the VMs of ``give_up``. ``stay_reserved``: for an update
+    that follows at once.
     """
     status = host.folder.read_status()
     if status is None and not kept_states.needed(host) and reservation.load(host.folder) is None:
@@ -91,7 +92,7 @@ def forget(host: LiveHost, give_up: Collection[str]) -> bool:
         host.kexec.unload()
     if give_up:
         kept_states.discard(host, give_up)
-    host.folder.forget()
+    host.folder.forget(stay_reserved)
     return True
 
 

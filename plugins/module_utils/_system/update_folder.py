@@ -56,12 +56,12 @@ class Folder:
         durable.make_private_folder(os.path.join(self.path, "vms"))
         durable.make_private_folder(self.vm(name))
 
-    def forget(self) -> None:
-        """Delete all files of the update.
+    def forget(self, stay_reserved: bool = False) -> None:
+        """Delete all files of the update, but perhaps the reservation.
 
         The order keeps a manifest from outliving its status, and either from outliving the reservation.
         """
-        for name in (MANIFEST, STATUS, RESULT, RESERVATION):
+        for name in (MANIFEST, STATUS, RESULT, *(() if stay_reserved else (RESERVATION,))):
             durable.remove(os.path.join(self.path, name))
         shutil.rmtree(os.path.join(self.path, "vms"), ignore_errors=True)
 

@@ -62,7 +62,7 @@ def advance(state):
 
 def main():
     spec = {name: {"type": "raw"} for name in ("state", "kernel", "initrd", "command_line", "budget_s", "host", "vms",
-            "options", "force", "dest", "owner", "take_over", "count", "vm_mib", "size_mib",
+            "options", "force", "dest", "owner", "take_over", "stay_reserved", "count", "vm_mib", "size_mib",
             "accelerator")}
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     state = load()
@@ -90,8 +90,14 @@ def main():
                 state["sequence"] = state["back"]
                 state["result"].update(result={"done": "updated"}.get(state["back"][-1], state["back"][-1]))
             state["phase"], state["started"] = "armed", True
-        elif wanted in ("acknowledged", "finished", "absent"):
+            if state["phase"] == "armed" and state["refuses"] == module.params["kernel"]:
+                state["phase"] = None
+                store(state)
+                module.fail_json(msg="refused here", kind="RefusedError")
+            state["reserved"].append(True)
+        elif wanted in ("acknowledged", "cancelled", "finished", "absent"):
             state["phase"] = None
+            state["reserved"].append(module.params["stay_reserved"] in (True, "True"))
         answer = {"phase": state["phase"]}
         if wanted == "finished":
             store(state)
@@ -193,7 +199,7 @@ class Fleet:
         state = {
             "phase": phase, "started": phase is not None, "sequence": sequence, "log": [],
             "refusals": [], "kernel": "6.12-old", "result": result(name, outcome), "away_at": None,
-            "away_for": AWAY, "asked": [], "back": SEQUENCE, "differs": False, **changes,
+            "away_for": AWAY, "asked": [], "back": SEQUENCE, "differs": False, "reserved": [], "refuses": None, **changes,
         }  # fmt: skip
         (folder / "state.json").write_text(json.dumps(state))
         (folder / "manifest.json").write_text(json.dumps(manifest()))

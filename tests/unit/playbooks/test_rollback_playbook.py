@@ -37,10 +37,39 @@ def test_a_host_that_is_not_well_goes_back_at_once(fleet: Fleet) -> None:
         ["6.12-old", "/boot/initrd.img-6.12-old", "-pci=sriov_keep_vfs", {}],
     ]
     assert "it went back to kernel 6.12-old, and its VMs run there: that was a second outage" in reason(fleet)
+    assert reserved(fleet) == [True, True, True, False]  # at no time another controller could have begun
     run = fleet.folder / "out/latest"
     for folder in ("way-back-h1", "evidence/h1"):
         assert json.loads((run / folder / "result.json").read_text())["host"] == "h1"
     assert (run / "way-back-h1").stat().st_mode & 0o777 == 0o700
+
+
+def reserved(fleet: Fleet) -> list[bool]:
+    """Whether h1 was reserved after each act on it."""
+    return list(json.loads((fleet.folder / "hosts/h1/state.json").read_text())["reserved"])
+
+
+def test_a_host_that_went_back_and_is_not_well_there_either(fleet: Fleet) -> None:
+    """It is there, whatever its checks say."""
+    fleet.host("h1")
+    fleet.host("h2")
+    unseen = [{"name": "web1", "check": {"command": ["false"], "within_s": 1}}]
+    assert fleet.run(live_update_vms=unseen, live_update_serial=[1], live_update_rollback="now").returncode != 0
+    assert fleet.log("h1") == [*THERE, "acknowledged", *THERE]
+    said = reason(fleet)
+    assert "it went back to kernel 6.12-old, a second outage for its VMs, and is not well there either" in said
+    assert "it did not go back" not in said
+    assert "the states of its VMs are kept" in said
+
+
+def test_a_way_back_that_is_refused_gives_the_host_back(fleet: Fleet) -> None:
+    fleet.host("h1", refuses="6.12-old")
+    fleet.host("h2")
+    assert fleet.run(**UNWELL, live_update_rollback="now").returncode != 0
+    assert fleet.log("h1") == [*THERE, "acknowledged", "started", "cancelled"]
+    assert "it did not go back to kernel 6.12-old: " in reason(fleet)
+    assert "refused here" in reason(fleet)
+    assert reserved(fleet) == [True, True, False]
 
 
 def test_a_way_back_that_fails_is_said_and_not_forgotten(fleet: Fleet) -> None:

@@ -19,7 +19,7 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import resume, save
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import reservation, resume, save
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp
 from ansible_collections.kvmfleet.sriov.plugins.modules import kexec_image, live_update, live_update_info
 from tests.fake.tools.payload import packed
@@ -183,7 +183,40 @@ def test_states_that_are_still_needed_are_not_deleted(node: FakeNode, call: Call
     assert "the saved states of web1 would be lost" in call(live_update.main, **ARM)["msg"]
     assert "no saved state" in call(live_update.main, state="acknowledged", discard_memory=["web1", "web9"])["msg"]
     assert Path(node.live.folder.state("web1")).exists()
-    assert call(live_update.main, state="acknowledged", force=True)["changed"]
+    nameless = call(live_update.main, state="acknowledged", force=True)
+    assert (nameless["kind"], "name them in discard_memory" in nameless["msg"]) == ("BadInputError", True)
+    assert "saved and not running: web1" in nameless["msg"]
+    for given in ({"discard_memory": ["all"]}, {"discard_memory": ["all", "web1"], "force": True}):
+        assert (
+            "'all' stands alone, and needs force: true" in call(live_update.main, state="acknowledged", **given)["msg"]
+        )
+    assert Path(node.live.folder.state("web1")).exists()
+    assert call(live_update.main, state="acknowledged", force=True, discard_memory=["all"])["changed"]
+    assert not Path(node.live.folder.vm("web1")).exists()
+
+
+def test_a_host_stays_reserved_between_two_updates(node: FakeNode, call: Call) -> None:
+    """A way back follows: nobody else gets in between."""
+    mine, other = {"owner": "a"}, {"owner": "b"}
+    call(live_update.main, **ARM, **mine)
+    with pytest.raises(Rebooted):
+        save.run(node.live)
+    resume.resume(node.live)
+    for _again in range(2):
+        call(live_update.main, state="acknowledged", stay_reserved=True, **mine)
+        assert node.live.folder.read_status() is None
+        assert "this host is reserved by 'a'" in call(live_update.main, **ARM, **other)["msg"]
+    assert call(live_update.main, state="cancelled", _ansible_check_mode=True, **mine)["changed"]
+    assert call(live_update.main, state="cancelled", **mine)["changed"]
+    assert not call(live_update.main, state="cancelled", **mine)["changed"]
+    assert call(live_update.main, **ARM, **other)["changed"]
+
+
+def test_a_reservation_that_is_given_back_unloads_no_kernel_of_others(node: FakeNode, call: Call) -> None:
+    reservation.store(node.live.folder, reservation.Reservation("a", "m", 1.0, 4e9))
+    node.put("/sys/kernel/kexec_loaded", "1\n")
+    assert call(live_update.main, state="cancelled", owner="a")["changed"]
+    assert node.live.kexec.loaded()
 
 
 def test_cancelling(node: FakeNode, call: Call) -> None:
