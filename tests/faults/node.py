@@ -121,6 +121,7 @@ class PlainModule:
     """What a module of Ansible offers, without its arguments' defaults."""
 
     check_mode = False
+    _diff = False
 
     def __init__(self, params: dict[str, Any]) -> None:
         self.params = params
@@ -143,7 +144,7 @@ def module(host: LiveHost, params: dict[str, Any]) -> int:
     from ansible_collections.kvmfleet.sriov.plugins.module_utils._ansible.module import finish
 
     defaults = {name: one.get("default") for name, one in live_update_module.REQUEST_OPTIONS.items()}
-    one = PlainModule({"force": False, "discard_memory": [], **defaults, **params})
+    one = PlainModule({"force": False, "discard_memory": [], "stay_reserved": False, **defaults, **params})
     try:
         finish(one, lambda: live_update_module.declare(one, host))
     except Answered as end:

@@ -205,15 +205,10 @@ def _modules(host: LiveHost) -> list[str]:
 
 def _pf(host: LiveHost, pf: PfState) -> ManifestPf:
     return ManifestPf(
-        pf=pf.address,
-        driver=pf.driver or "",
-        netdev=pf.netdev,
-        netdev_up=pf.netdev is not None and _is_up(host, pf.netdev),
-        hardware_vfs=pf.enabled,
-        present_vfs=vf_ids.describe(pf.present),
-        drivers_autoprobe=pf.autoprobe,
-        interface=pf.interface,
-    )
+        pf=pf.address, driver=pf.driver or "", netdev=pf.netdev,
+        netdev_up=pf.netdev is not None and _is_up(host, pf.netdev), hardware_vfs=pf.enabled,
+        present_vfs=vf_ids.describe(pf.present), drivers_autoprobe=pf.autoprobe, interface=pf.interface,
+    )  # fmt: skip
 
 
 def _is_up(host: LiveHost, netdev: str) -> bool:

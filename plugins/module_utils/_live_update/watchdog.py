@@ -57,7 +57,11 @@ class Dog:
         try:
             os.write(self._handle, b"V")
         finally:
-            os.close(self._handle)
+            self.close()
+
+    def close(self) -> None:
+        """Close it; it goes on, and somebody must feed it."""
+        os.close(self._handle)
 
 
 class Feeder:

@@ -14,21 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .._model.errors import KernelError, RefusedError, SriovError
-from . import watchdog_facts, watchdog_plan
+from . import watchdog_facts, watchdog_plan, watchdog_unit
 from .machine import LiveHost
 from .manifest import Manifest
 from .options import Options, parse
 from .watchdog import Dog, Feeder
 from .watchdog_plan import REQUIRE, Plan
-
-PROPERTY = (
-    "busctl", "set-property", "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
-    "org.freedesktop.systemd1.Manager", "RuntimeWatchdogUSec", "t",
-)  # fmt: skip
-"""How systemd is made to feed a watchdog until the next boot.
-
-org.freedesktop.systemd1(5)
-"""
 
 
 class Guard:
@@ -82,8 +73,8 @@ def armed(host: LiveHost, manifest: Manifest) -> Iterator[None]:
 def taken(host: LiveHost, manifest: Manifest) -> Guard:
     """Take over the watchdog that was armed before the jump.
 
-    One that somebody else feeds already is theirs; one that nobody could stop (nowayout) is handed to systemd. Where
-    VMs of the update run already it is stopped at once.
+    One that somebody else feeds already is theirs; one that nobody can stop (nowayout) is fed for good. Where VMs of
+    the update run already it is stopped at once.
     """
     plan, options = watchdog_plan.parse(manifest.watchdog, "manifest.watchdog"), parse(manifest.options)
     if plan is None:
@@ -106,11 +97,11 @@ def _take(host: LiveHost, plan: Plan, options: Options) -> Guard:
     mine = [dog for dog in watchdog_facts.find(host.sysfs, host.run) if dog.identity == plan.identity]
     if not mine:
         raise RefusedError("this kernel has no such watchdog")
-    if mine[0].nowayout and not mine[0].active:
-        host.run([*PROPERTY, str(plan.timeout_s * 1_000_000)])
-        host.log(f"watchdog {mine[0]} is systemd's from now on, as nobody could stop it")
-        return Guard()
-    try:  # an active one may be that of a resume that was killed: only who is refused knows that somebody has it
+    try:
+        if mine[0].nowayout:
+            watchdog_unit.hand_over(host, mine[0].name, plan.timeout_s)
+            return Guard()
+        # an active one may be that of a resume that was killed: only who is refused knows that somebody has it
         return Guard(_open(host, plan, mine[0].name, options))
     except KernelError as error:
         if error.errno != errno.EBUSY:

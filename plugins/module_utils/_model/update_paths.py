@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 RESUME_UNIT = "kvmfleet-sriov-resume.service"
+WATCHDOG_UNIT = "kvmfleet-sriov-watchdog.service"
 COME_BACK_UNIT = "kvmfleet-sriov-come-back.service"
 RESUME_ENABLED = f"/etc/systemd/system/sysinit.target.wants/{RESUME_UNIT}"
 """The link of `systemctl enable` for WantedBy=sysinit.target (systemctl(1))."""
@@ -27,6 +28,9 @@ LIVE_UPDATE_LOCK = "/run/kvmfleet-sriov/live-update.lock"
 
 It holds "PID TIME COMMAND" (`pf_lock`).
 """
+
+BUS = "/run/dbus/system_bus_socket"
+"""Socket of the system's D-Bus, not there early in a boot."""
 
 READ_ONLY = "/run/kvmfleet-sriov/made-read-only.json"
 """Disks that were writable before they were made so for a jump."""

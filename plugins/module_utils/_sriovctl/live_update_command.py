@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,12 +24,13 @@ from .._live_update import (
     manifest_file,
     reservation,
     save,
+    watchdog_unit,
     way_out,
 )
 from .._live_update import resume as _live_resume
 from .._live_update.machine import LiveHost
 from .._live_update.options import Options, parse
-from .._model.errors import BusyError, SriovError
+from .._model.errors import BadInputError, BusyError, SriovError
 from .._model.paths import HOST_DOCUMENT
 from .._model.update_deadlines import ACT_LOCK_S, LATE_S
 from .._system import process, update_folder
@@ -43,7 +45,7 @@ def live_update(arguments: argparse.Namespace) -> int:
     """One step of the live update, named in ``arguments.step``."""
     steps = {
         "run": run, "recover": recover, "status": status, "result": result, "restore": restore, "forget": forget,
-        "come-back": come_back,
+        "come-back": come_back, "feed": feed,
     }  # fmt: skip
     return steps[arguments.step](arguments)
 
@@ -65,6 +67,14 @@ def come_back(args: argparse.Namespace) -> int:
     with _alone(host, LATE_S):
         phase = way_out.come_back(host)
     return _ended(host, phase)
+
+
+def feed(args: argparse.Namespace) -> int:
+    """Feed a watchdog until others do; no act on the live update."""
+    if not re.fullmatch(r"watchdog\d{1,4}", args.watchdog, re.ASCII) or not 0 < args.seconds < 1 << 16:
+        raise BadInputError(f"'{args.watchdog}' and {args.seconds} s are no watchdog and its timeout")
+    watchdog_unit.feed(_host(args), args.watchdog, args.seconds)
+    return 0
 
 
 def restore(args: argparse.Namespace) -> int:
@@ -141,8 +151,8 @@ def status(args: argparse.Namespace) -> int:
         return 0
     if found is None:
         answer("no live update")
-        return 0
-    answer(f"live update {found['manifest']}: {found['phase']}  {found['message']}".rstrip())
+    else:
+        answer(f"live update {found['manifest']}: {found['phase']}  {found['message']}".rstrip())
     for line in [*_table(folder.read_result() or {}), *_advice(host)]:
         answer(line)
     return 0

@@ -199,7 +199,8 @@ class Fleet:
         state = {
             "phase": phase, "started": phase is not None, "sequence": sequence, "log": [],
             "refusals": [], "kernel": "6.12-old", "result": result(name, outcome), "away_at": None,
-            "away_for": AWAY, "asked": [], "back": SEQUENCE, "differs": False, "reserved": [], "refuses": None, **changes,
+            "away_for": AWAY, "asked": [], "back": SEQUENCE, "differs": False, "reserved": [], "refuses": None,
+            **changes,
         }  # fmt: skip
         (folder / "state.json").write_text(json.dumps(state))
         (folder / "manifest.json").write_text(json.dumps(manifest()))

@@ -198,14 +198,6 @@ def test_what_is_done_by_hand_leaves_none_armed(
     assert seen == [True]
 
 
-def test_one_that_nobody_could_stop_becomes_systemds(node: FakeNode, dog: FakeWatchdog) -> None:
-    jump(node, dog)
-    dog.set(nowayout=1)
-    assert resume.resume(node.live) == "done"
-    assert dog.fed == b""
-    assert [call[-3:] for call in node.calls if call[0] == "busctl"] == [["RuntimeWatchdogUSec", "t", "3000000"]]
-
-
 def test_a_new_kernel_without_it_resumes_all_the_same(node: FakeNode, dog: FakeWatchdog) -> None:
     jump(node, dog)
     dog.set(identity="another")
