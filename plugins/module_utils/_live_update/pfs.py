@@ -22,6 +22,7 @@ from .._model.errors import DeadlineError, SriovError
 from .._model.paths import DEVICES
 from .._model.state import PfState
 from .._model.update_deadlines import LINK_ATTEMPTS
+from .._readers import netdevs
 from .._readers.pfs import read_pfs
 from .._vm.record import ManifestVm
 from .machine import FAILURES, LiveHost
@@ -160,7 +161,7 @@ class PfSet:
     def _is_there(self, pf: ManifestPf) -> bool:
         folder = f"{DEVICES}/{pf.pf}"
         has_driver = self.host.sysfs.link(f"{folder}/driver") is not None
-        return has_driver and (pf.netdev is None or bool(self.host.sysfs.names(f"{folder}/net")))
+        return has_driver and (pf.netdev is None or bool(netdevs.names(self.host.sysfs, folder)))
 
     def _bring_up(self, pf: ManifestPf) -> None:
         """Bring up the PF's link, which some VF drivers wait for.
@@ -172,7 +173,7 @@ class PfSet:
         last: SriovError | None = None
         for _attempt in range(LINK_ATTEMPTS):
             try:
-                name = self.host.sysfs.names(f"{DEVICES}/{pf.pf}/net")[0]
+                name = netdevs.names(self.host.sysfs, f"{DEVICES}/{pf.pf}")[0]
                 self.host.run(["ip", "link", "set", "dev", name, "up"])
                 return
             except (SriovError, IndexError) as error:

@@ -21,6 +21,7 @@ from .._model.deadlines import LINK_PAUSE_S
 from .._model.errors import KernelError, SriovError
 from .._model.paths import DEVICES, NETDEVS
 from .._model.update_deadlines import CARRIER_S
+from .._readers import netdevs
 from .machine import LiveHost
 
 RATES = ("max_tx_rate", "min_tx_rate")
@@ -84,7 +85,7 @@ class Rates:
         True for one without a network interface. The file cannot be read while the interface is down
         (Documentation/ABI/testing/sysfs-class-net).
         """
-        names = self.host.sysfs.names(f"{DEVICES}/{pf}/net")
+        names = netdevs.names(self.host.sysfs, f"{DEVICES}/{pf}")
         if not names or not self.host.sysfs.exists(f"{NETDEVS}/{names[0]}/carrier"):
             return True
         try:

@@ -62,6 +62,19 @@ def test_a_port_that_stays_without_carrier(node: FakeNode, limited: FakePf, monk
     assert live(node).status == "running"
 
 
+def test_an_interface_below_another_device(node: FakeNode, limited: FakePf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As virtio-net and drivers on the auxiliary bus have it."""
+    monkeypatch.setattr(rates, "CARRIER_S", 0.2)
+    limited.below = "virtio3"
+    node.host.draw()
+    jump(node)
+    node.put(CARRIER, "0\n")
+    assert resume.resume(node.live) == "failed"
+    assert ["ip", "link", "set", "dev", "eth0", "up"] in node.calls
+    assert result(node)["error"] == f"PF {limited.address} lacks rates of VFs 6: its port has no carrier"
+    assert live(node).status == "running"
+
+
 def test_with_carrier_rates_are_there_before_the_vm(node: FakeNode, limited: FakePf) -> None:
     jump(node)
     assert resume.resume(node.live) == "done"
