@@ -5,18 +5,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import run_folder
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import old_runs, run_folder
 
 IDLE = "nothing to do"
 SPEC = {
     "path": {"type": "path", "required": True},
     "run": {"type": "str", "required": True},
     "hosts": {"type": "dict", "required": True},
+    "keep": {"type": "int", "default": 0},
 }
 
 
@@ -37,9 +39,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
             return {"changed": False, "folder": "", "lines": lines, "results": asked}
         try:
             report, changed = run_folder.write(arguments["path"], arguments["run"], arguments["hosts"])
+            pruned = old_runs.prune(Path(arguments["path"]), arguments["keep"])
         except (OSError, ValueError) as error:
             message = f"cannot write the report of run {arguments['run']} below {arguments['path']}: {error}"
             raise AnsibleActionFail(message) from error
         folder = f"{arguments['path']}/{arguments['run']}"
         results = {host["name"]: {"result": host["result"], "error": host["error"]} for host in report["hosts"]}
-        return {"changed": changed, "folder": folder, "lines": run_folder.lines(report), "results": results}
+        lines = [*run_folder.lines(report), *pruned]
+        return {"changed": changed or bool(pruned), "folder": folder, "lines": lines, "results": results}

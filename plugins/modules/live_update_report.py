@@ -35,6 +35,13 @@ options:
       - All hosts that were asked for, each with C(result) and C(error) as they are where there is no evidence of it.
     type: dict
     required: true
+  keep:
+    description:
+      - How many runs to keep in O(path), the newest ones. Older ones are deleted. V(0) keeps all.
+      - A run stays while a host of it has an update that no run has forgotten, as states of VMs may be on it.
+      - Only folders with names as the playbook gives them are runs.
+    type: int
+    default: 0
 notes:
   - This is an action plugin. It runs on the controller alone.
 seealso:

@@ -54,7 +54,7 @@ def discard(host: LiveHost, names: Collection[str]) -> None:
     require_known(host, names)
     aside = host.sysfs.real(LIVE_UPDATE_DISCARDED)
     durable.make_private_folder(aside)
-    _delete_old(aside, host.now())
+    delete_old(host)
     for name in sorted(names):
         target = os.path.join(aside, f"{name}-{host.now():.0f}")
         try:
@@ -65,10 +65,11 @@ def discard(host: LiveHost, names: Collection[str]) -> None:
     durable.sync_folder(aside)
 
 
-def _delete_old(aside: str, now: float) -> None:
-    for name in os.listdir(aside):
-        path = os.path.join(aside, name)
-        if now - os.lstat(path).st_ctime > KEEP_S:
+def delete_old(host: LiveHost) -> None:
+    """Delete states that were given up longer than `KEEP_S` ago."""
+    for name in host.sysfs.names(LIVE_UPDATE_DISCARDED):
+        path = os.path.join(host.sysfs.real(LIVE_UPDATE_DISCARDED), name)
+        if host.now() - os.lstat(path).st_ctime > KEEP_S:
             shutil.rmtree(path, ignore_errors=True)
 
 

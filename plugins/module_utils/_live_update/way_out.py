@@ -92,6 +92,7 @@ def forget(host: LiveHost, give_up: Collection[str], stay_reserved: bool = False
         host.kexec.unload()
     if give_up:
         kept_states.discard(host, give_up)
+    kept_states.delete_old(host)
     host.folder.forget(stay_reserved)
     return True
 
