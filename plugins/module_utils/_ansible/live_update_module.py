@@ -97,10 +97,18 @@ def declare(module: Module, host: LiveHost) -> dict[str, Any]:
         "cancelled": _cancelled,
     }
     with alone(module, host):
-        reservation.require_mine(host.folder, module.params["owner"], host.now(), module.params["take_over"])
+        _require_mine(module, host)
         answer = states[module.params["state"]](module, host)
     status = host.folder.read_status() or {}
     return {"phase": status.get("phase"), "manifest_id": status.get("manifest"), **answer}
+
+
+def _require_mine(module: Module, host: LiveHost) -> None:
+    """Require a host that is free or mine; a take-over is said."""
+    found, owner, take_over = reservation.load(host.folder), module.params["owner"], module.params["take_over"]
+    reservation.require_mine(host.folder, owner, host.now(), take_over)
+    if found is not None and take_over and found.keeps_out(owner, host.now()):
+        module.warn(f"taken over by '{owner}': this host was {found}")
 
 
 @contextmanager

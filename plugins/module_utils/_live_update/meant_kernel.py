@@ -26,7 +26,9 @@ def refuse_crash_kernel(sysfs: Sysfs) -> None:
     """Raise `BadInputError` in a crash kernel."""
     words = sysfs.read(COMMAND_LINE).split()
     if sysfs.exists(VMCORE) or any(word.startswith(CRASH_PARAMETER) for word in words):
-        raise BadInputError("this is a crash kernel, whose little memory is for a dump: nothing is restored")
+        raise BadInputError(
+            "this is a crash kernel, whose little memory is for a dump: nothing is restored, and nothing forgotten"
+        )
 
 
 def difference(sysfs: Sysfs, kernel: Kernel) -> str | None:

@@ -78,6 +78,7 @@ def forget(host: LiveHost, give_up: Collection[str], stay_reserved: bool = False
     Refuses while VMs do not run from their states, but for the VMs of ``give_up``. ``stay_reserved``: for an update
     that follows at once.
     """
+    meant_kernel.refuse_crash_kernel(host.sysfs)
     status = host.folder.read_status()
     if status is None and not kept_states.needed(host) and reservation.load(host.folder) is None:
         return False

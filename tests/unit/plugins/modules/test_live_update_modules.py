@@ -196,7 +196,7 @@ def test_states_that_are_still_needed_are_not_deleted(node: FakeNode, call: Call
 
 
 def test_a_host_stays_reserved_between_two_updates(node: FakeNode, call: Call) -> None:
-    """A way back follows: nobody else gets in between."""
+    """A way back follows: no other controller gets in between."""
     mine, other = {"owner": "a"}, {"owner": "b"}
     call(live_update.main, **ARM, **mine)
     with pytest.raises(Rebooted):
@@ -210,6 +210,10 @@ def test_a_host_stays_reserved_between_two_updates(node: FakeNode, call: Call) -
     assert call(live_update.main, state="cancelled", **mine)["changed"]
     assert not call(live_update.main, state="cancelled", **mine)["changed"]
     assert call(live_update.main, **ARM, **other)["changed"]
+    assert "taken over" not in json.dumps(call(live_update.main, **ARM, **other, take_over=True))
+    assert "taken over by 'a': this host was reserved by 'b'" in json.dumps(
+        call(live_update.main, **ARM, **mine, take_over=True)
+    )
 
 
 def test_a_reservation_that_is_given_back_unloads_no_kernel_of_others(node: FakeNode, call: Call) -> None:

@@ -217,7 +217,10 @@ def test_a_crash_kernel_restores_nothing(node: FakeNode, pf: FakePf) -> None:
         way_out.restore(node.live, [])
     with pytest.raises(BadInputError, match="this is a crash kernel"):
         way_out.come_back(node.live)
+    with pytest.raises(BadInputError, match="this is a crash kernel"):
+        way_out.forget(node.live, ["web1"])
     assert node.live_vm("web1") is None
+    assert claim(node).state == "saved"
 
 
 def test_restore_names_what_there_is(node: FakeNode, pf: FakePf) -> None:
