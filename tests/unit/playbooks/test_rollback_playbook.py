@@ -41,6 +41,7 @@ def test_a_host_that_is_not_well_goes_back_at_once(fleet: Fleet) -> None:
     run = fleet.folder / "out/latest"
     for folder in ("way-back-h1", "evidence/h1"):
         assert json.loads((run / folder / "result.json").read_text())["host"] == "h1"
+        assert json.loads((run / folder / "forgotten.json").read_text()) == {"manifest": "0123"}
     assert (run / "way-back-h1").stat().st_mode & 0o777 == 0o700
 
 
