@@ -14,11 +14,12 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from . import html, outage, timeline
+from markupsafe import Markup
+
+from . import html, outage, render, timeline
 
 ON_ONE_PAGE = 30
 """Most hosts that are shown on one page together."""
@@ -75,18 +76,12 @@ def file_name(host: str) -> str:
 def index(report: Mapping[str, Any]) -> str:
     hosts = report["hosts"]
     counts = ", ".join(f"{number} {result}" for result, number in Counter(_kind(host) for host in hosts).items())
-    head = "".join(f"<th>{name}" for name in COLUMNS)
-    rows = "".join(map(_row, hosts))
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-    return html.document(
-        f"Live update of {len(hosts)} hosts",
-        f"{escape(html.summary(hosts))}; {escape(counts)}; run <code>{escape(report['run'])}</code>",
-        "<section><input type='search' placeholder='words of a host, a result, a reason' aria-label='filter'>"
-        f"<div class='scroll'><table><thead><tr>{head}</thead><tbody>{rows}</tbody></table></div></section>"
-        f"<script>{SCRIPT}</script>",
-        f"{html.POLICY}; script-src 'sha256-{digest}'",
-        f"<style>{CSS}</style>",
-    )
+    return render.page(
+        "index.html.j2", f"Live update of {len(hosts)} hosts", f"{render.POLICY}; script-src 'sha256-{digest}'",
+        css=Markup(CSS), script=Markup(SCRIPT), summary=html.summary(hosts), counts=counts, run=report["run"],
+        head=COLUMNS, rows=[_row(host) for host in hosts],
+    )  # fmt: skip
 
 
 def _kind(host: Mapping[str, Any]) -> str:
@@ -98,19 +93,20 @@ def _reason(host: Mapping[str, Any]) -> str:
     return str(host["error"] or str(host["result"]).partition(": ")[2])
 
 
-def _row(host: Mapping[str, Any]) -> str:
+def _row(host: Mapping[str, Any]) -> dict[str, object]:
     span = timeline.span(host)
     outages = [vm["outage_s"] for vm in host["vms"] if vm["outage_s"] is not None]
-    good = "good" if host["result"] in html.GOOD else "bad"
-    link = quote(f"hosts/{file_name(host['name'])}")
-    cells = (
-        f"<a href='{link}'>{escape(host['name'])}</a>",
-        f"<span class={good}>{escape(_kind(host))}</span>",
-        str(len(host["vms"])),
-        str(sum(map(outage.went_on, host["vms"]))),
-        f"{max(outages):.2f}" if outages else "",
-        f"{span[1] - span[0]:.1f}" if span else "",
-        time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(span[0])) if span else "",
-        escape(_reason(host)[:LONGEST_ERROR]),
-    )
-    return "<tr>" + "".join(f"<td>{cell}" for cell in cells) + "\n"
+    return {
+        "link": quote(f"hosts/{file_name(host['name'])}"),
+        "name": host["name"],
+        "look": "good" if host["result"] in html.GOOD else "bad",
+        "kind": _kind(host),
+        "cells": (
+            len(host["vms"]),
+            sum(map(outage.went_on, host["vms"])),
+            f"{max(outages):.2f}" if outages else "",
+            f"{span[1] - span[0]:.1f}" if span else "",
+            time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(span[0])) if span else "",
+            _reason(host)[:LONGEST_ERROR],
+        ),
+    }

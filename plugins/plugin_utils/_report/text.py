@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import printable
+
 from . import estimate, outage
 
 
@@ -19,7 +21,7 @@ def lines(report: Mapping[str, Any], width: int = 46) -> list[str]:
         found.append(f"batch {number}: {', '.join(batch)}")
     for host in report["hosts"]:
         found.extend(_host_lines(host, width))
-    return found
+    return [printable(line) for line in found]
 
 
 def lost(report: Mapping[str, Any], most: int = 50) -> list[str]:
@@ -29,7 +31,7 @@ def lost(report: Mapping[str, Any], most: int = 50) -> list[str]:
     bad = [host for host in hosts if host["result"] not in ("updated", "nothing to do", "not begun")]
     vms = [vm for host in hosts for vm in host["vms"]]
     found = [", ".join(f"{number} {result}" for result, number in counts.items()), outage.summary(vms)]
-    found += [f"{host['name']}: {host['result']}: {host['error']}" for host in bad[:most]]
+    found += [printable(f"{host['name']}: {host['result']}: {host['error']}") for host in bad[:most]]
     return [*found, f"and {len(bad) - most} more, see the report"] if len(bad) > most else found
 
 

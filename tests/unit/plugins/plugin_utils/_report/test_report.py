@@ -321,3 +321,28 @@ def test_filters() -> None:
     assert filters["last_heartbeat"]("nothing") == 0.0
     assert filters["finding"]({"problem": "x is y", "fix": "do z"}) == "x is y: do z"
     assert set(filters) >= {"rollout", "failure", "public_manifest", "without_secrets", "heartbeats_alone"}
+
+
+HOSTILE = "<img src=x onerror='alert(1)'>\"{{ 7777 * 7 }}{% raw %}\x1b[2J"
+
+
+def test_no_text_of_a_host_is_markup_a_template_or_a_terminals_command(tmp_path: Path) -> None:
+    evidence(tmp_path, "h1", ["web1"])
+    report = _report.report_from_evidence(str(tmp_path))
+    host = report["hosts"][0]
+    host |= dict.fromkeys(("name", "result", "error", "kernel_before", "kernel_after", "interface", "update"), HOSTILE)
+    host["vms"][0] |= {"name": HOSTILE, "vfs": [HOSTILE], "state": HOSTILE, "error": HOSTILE, "seen_by": HOSTILE}
+    host["pfs"], report["run"] = [HOSTILE], HOSTILE
+    shown = page(report)
+    assert "<img" not in shown
+    assert '"{{' not in shown
+    assert "54439" not in shown
+    assert shown.count("&lt;img src=x onerror=&#39;alert(1)&#39;&gt;&#34;{{ 7777 * 7 }}{% raw %}") >= 10
+    assert "\x1b" not in "".join(text.lines(report))
+
+
+def test_the_updates_id_is_shown(tmp_path: Path) -> None:
+    evidence(tmp_path, "h1")
+    report = _report.report_from_evidence(str(tmp_path))
+    report["hosts"][0]["update"] = "0123abcd"
+    assert "update <code>0123abcd</code>" in page(report)
