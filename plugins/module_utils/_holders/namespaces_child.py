@@ -35,7 +35,7 @@ def main() -> None:
 def interfaces() -> dict[str, str]:
     """Interfaces of this namespace, up or not, by their device's bus address."""
     found = {}
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as handle:
         for _index, name in socket.if_nameindex():
             address = bus_address(handle, name)
             if address:

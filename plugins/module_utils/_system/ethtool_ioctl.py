@@ -38,7 +38,7 @@ def ask(netdev: str) -> bytes:
     answer = array.array("B", DRVINFO.pack(GDRVINFO, *[b""] * 6, *[0] * 5))
     request = _IFREQ.pack(netdev.encode()[:15], answer.buffer_info()[0])
     try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as any_socket:
             fcntl.ioctl(any_socket, SIOCETHTOOL, request)
     except OSError as error:
         raise KernelError("ask for the driver of", f"network interface {netdev}", error.errno or 0) from error

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from tests.fake.linux.units import ROLE, names, render, unit
 
 FOLDER = "/var/lib/prometheus/node-exporter"
 APPLY, ONE = "kvmfleet-sriov-apply.service", "kvmfleet-sriov-apply@.service"
+METRICS = "kvmfleet-sriov-metrics.service"
 RULES = "90-kvmfleet-sriov.rules"
 
 
@@ -49,7 +52,7 @@ def test_metrics_follow_every_apply() -> None:
 
 
 def test_metrics() -> None:
-    arguments = unit("kvmfleet-sriov-metrics.service", sriov_metrics_folder=FOLDER)["ExecStart"][1:]
+    arguments = [word.strip('"') for word in unit(METRICS, sriov_metrics_folder=FOLDER)["ExecStart"][1:]]
     assert cli.parser().parse_args(arguments).output == f"{FOLDER}/kvmfleet_sriov.prom"
     timer = unit("kvmfleet-sriov-metrics.timer", sriov_metrics_interval="5min")
     assert (timer["OnUnitActiveSec"], timer["AccuracySec"]) == (["5min"], ["1s"])
@@ -89,3 +92,55 @@ def test_come_back_is_late_and_only_where_a_live_update_was() -> None:
     assert "Before" not in one
     assert cli.parser().parse_args(one["ExecStart"][1:]).step == "come-back"
     assert one["KillMode"] == ["process"], "systemd would end the VMs with it"
+
+
+HIDING = (
+    "ProtectHome", "ProtectProc", "ProcSubset", "PrivateTmp", "PrivateDevices", "PrivateNetwork", "PrivateUsers",
+    "PrivatePIDs", "DevicePolicy", "DeviceAllow", "InaccessiblePaths", "TemporaryFileSystem", "RootDirectory",
+    "MemoryDenyWriteExecute",
+)  # fmt: skip
+"""Settings under which a used VF could look free.
+
+They hide mounts, processes, device files or namespaces; the last one can keep ctypes from entering namespaces.
+"""
+NEEDED = {"CAP_DAC_READ_SEARCH", "CAP_SYS_PTRACE", "CAP_SYS_ADMIN", "CAP_NET_ADMIN"}
+"""For open files, namespaces, and the modes of eswitches."""
+
+
+@pytest.mark.parametrize("name", [APPLY, ONE, METRICS])
+def test_hardened_units_see_every_holder(name: str) -> None:
+    one = unit(name, sriov_metrics_folder=FOLDER)
+    assert set(one) & set(HIDING) == set()
+    assert set(one["CapabilityBoundingSet"]) >= NEEDED
+    assert (one["NoNewPrivileges"], one["ProtectSystem"], one["RestrictNamespaces"]) == (["yes"], ["strict"], ["net"])
+    assert "/run" in one["ReadWritePaths"]
+
+
+@pytest.mark.parametrize("name", [APPLY, ONE])
+def test_apply_may_write_sysfs_and_load_modules(name: str) -> None:
+    one = unit(name)
+    assert not {"ProtectKernelTunables", "ProtectKernelModules"} & set(one)
+    assert "@module" in one["SystemCallFilter"]
+    assert {"CAP_SYS_MODULE", "CAP_DAC_OVERRIDE"} <= set(one["CapabilityBoundingSet"])
+
+
+@pytest.mark.parametrize(("name", "most"), [(APPLY, 4.5), (ONE, 4.5), (METRICS, 3.0)])
+def test_exposure(tmp_path: Path, name: str, most: float) -> None:
+    """The figure of systemd itself, for a unit that runs as root."""
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd-analyze is not installed here")
+    file = tmp_path / name.replace("@", "")
+    file.write_text(render(name, sriov_metrics_folder=FOLDER))
+    done = subprocess.run(
+        [program, "security", "--offline=true", "--no-pager", str(file)], capture_output=True, text=True, check=False
+    )
+    found = re.search(r"Overall exposure level for \S+ ([0-9.]+)", done.stdout)
+    assert found, done.stderr
+    assert float(found[1]) <= most
+
+
+def test_a_folder_of_any_name_is_one_word() -> None:
+    text = render(METRICS, sriov_metrics_folder='/srv/a b%c$d"e')
+    assert '--output "/srv/a b%%c$$d\\"e/kvmfleet_sriov.prom"\n' in text
+    assert 'ReadWritePaths=/run "/srv/a b%%c$$d\\"e"\n' in text
