@@ -24,7 +24,7 @@ endif
 
 .PHONY: help setup venv pin src collection ruff mypy generate generated import-lint ansible-lint yamllint changelog lint format \
 	sanity unit unit-python39 unit-changed unit-slow test-fast \
-	mutants test-mutants lab-build conformance kernel-check kernel-bisect test-kernels evidence faults test-faults molecule test demo bench clean
+	mutants test-mutants fuzz lab-build conformance kernel-check kernel-bisect test-kernels evidence faults test-faults molecule test demo bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -102,6 +102,9 @@ unit-changed: venv src ## unit tests that a change since the last run that passe
 
 unit-slow: venv src ## unit tests that run ansible-playbook or molecule, on this machine only
 	@$(BIN)/pytest -q -n 2 -m slow
+
+fuzz: venv src ## 100,000 inputs nobody meant, over all readers, with a fixed seed: minutes
+	@PYTHONPATH=build/src:. $(BIN)/python -m tests.fuzz.run
 
 test-mutants: venv src ## plant faults in copies of the engine: the test that is named for each must turn red
 	@$(BIN)/python -m tools.mutants

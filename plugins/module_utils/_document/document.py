@@ -45,6 +45,9 @@ class AtMost(NamedTuple):
 
     at_most: int
 
+    def __int__(self) -> int:
+        return self.at_most
+
     def to_dict(self) -> dict[str, Any]:
         return {"at_most": self.at_most}
 

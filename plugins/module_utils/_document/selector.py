@@ -129,7 +129,7 @@ def from_text(text: str) -> PfName:
         return validate(text, "PF")
     pairs = [part.partition("=") for part in text.split(",")]
     words = {"true": True, "false": False}
-    return validate({key.strip(): words.get(value, value) for key, _equals, value in pairs}, f"PF '{text}'")
+    return validate({key.strip(): words.get(value, value) for key, _equals, value in pairs}, f"PF {shown(text)}")
 
 
 def facts_of(names: Iterable[PfName]) -> frozenset[str]:

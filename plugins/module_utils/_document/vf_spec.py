@@ -64,9 +64,11 @@ def _check_derived(name: str, text: str, ids: Iterable[int], where: str) -> None
     if name not in _properties.NUMBERS:
         addresses.check_ids(text, ids, where)
         return
-    from .._model import property_table
+    from .._model import property_row, property_table
 
-    addresses.check_numbers(text, ids, property_table.BY_NAME[name].kind.high, where)
+    kind = property_table.BY_NAME[name].kind
+    if isinstance(kind, property_row.Number):
+        addresses.check_numbers(text, ids, kind.high, where)
 
 
 def validate(data: Iterable[object], pf: PfName, where: str, mistakes: Mistakes) -> tuple[VfSpec, ...]:

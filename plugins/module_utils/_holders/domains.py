@@ -152,7 +152,7 @@ def _files(sysfs: Sysfs, folder: str) -> Iterator[tuple[str, str]]:
 def _root(path: str, text: str, *tags: str) -> Element:
     try:
         root = ElementTree.fromstring(text)
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, ValueError) as error:  # ValueError: what is no UTF-8
         raise _broken(path, f"not XML: {error}") from error
     if root.tag not in tags:
         raise _broken(path, f"its root is {root.tag}")

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .._model.errors import BadInputError, SriovError
+from .._model.values import cut, printable, shown
 
 
 @dataclass(frozen=True)
@@ -41,22 +42,34 @@ def read_series(folder: Path) -> tuple[Patch, ...]:
     listing = folder / "series"
     if not listing.is_file():
         raise BadInputError(f"no patch series in {folder}: {listing} is missing; it lists the patches in order")
-    lines = (line.split("#", 1)[0].strip() for line in listing.read_text(encoding="utf-8").splitlines())
+    try:
+        text = listing.read_text(encoding="utf-8")
+    except ValueError as error:
+        raise BadInputError(f"{listing} is not UTF-8: {error}") from error
+    lines = (line.split("#", 1)[0].strip() for line in text.splitlines())
     return tuple(_read_patch(folder, name) for name in lines if name)
 
 
 def _read_patch(folder: Path, name: str) -> Patch:
     path = folder / name
-    if not path.is_file():
-        raise BadInputError(f"{folder}/series lists {name}, which is not there")
+    if not _is_file(path):
+        raise BadInputError(f"{folder}/series lists {shown(name)}, which is not there")
     content = path.read_bytes()
     pairs = re.findall(r"^diff --git a/(\S+) b/(\S+)$", content.decode("utf-8", "replace"), re.MULTILINE)
     files = tuple(sorted({file for pair in pairs for file in pair}))
     if not files:
         raise BadInputError(f"{path} is not a patch in git format: it has no 'diff --git' line")
     if any(file.startswith("/") or ".." in file.split("/") for file in files):
-        raise BadInputError(f"{path} leads out of the source tree: {', '.join(files)}")
+        raise BadInputError(f"{path} leads out of the source tree: {cut(printable(', '.join(files)))}")
     return Patch(name, path, hashlib.sha256(content).hexdigest(), files)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is there, whatever its name."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def switch(tree: Path, store: Path, series: tuple[Patch, ...], label: str) -> tuple[str, ...]:

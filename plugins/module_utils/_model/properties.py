@@ -89,8 +89,8 @@ class VfProperties(NamedTuple):
 
     def derived(self) -> dict[str, str]:
         """The values that depend on the VF's id."""
-        names = (*ADDRESSES, *NUMBERS)
-        given = {name: text for name in names if isinstance(text := getattr(self, name), str) and len(text) not in _WHOLE}
+        texts = {name: text for name in (*ADDRESSES, *NUMBERS) if isinstance(text := getattr(self, name), str)}
+        given = {name: text for name, text in texts.items() if len(text) not in _WHOLE}
         if not given:
             return given
         from . import addresses

@@ -16,6 +16,7 @@ from .._model.errors import BadInputError, KernelError, SriovError
 from .._model.kernel_interface import of_files
 from .._model.paths import DEVICES, DRIVERS
 from .._model.state import FACTS, PfState, VfState, vf_addresses
+from .._model.values import shown
 from .._system import blocked as _blocked
 from .._system.read_once import ReadOnce
 from .._system.sysfs import Sysfs
@@ -221,7 +222,7 @@ def _numbers(sysfs: Sysfs, folder: str, names: Sequence[str]) -> list[int]:
         try:
             numbers.append(int(text))
         except ValueError as error:
-            raise SriovError(f"{path} holds '{text}', which is not a number") from error
+            raise SriovError(f"{path} holds {shown(text)}, which is not a number") from error
     return numbers
 
 

@@ -11,10 +11,13 @@ from typing import Any
 
 from .._model.errors import BadInputError, SriovError, ToolError
 from .._model.settings import ESWITCH_MODES
+from .._model.values import cut, printable, shown
 from .._system.process import Run
 from . import tool_errors
 
 _UNSUPPORTED = (errno.EOPNOTSUPP, errno.ENODEV)
+_STRANGE = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
+"""Errors from an answer of another shape than that of devlink."""
 _NOT_IN_KERNEL = "Failed to connect to devlink Netlink"
 """Answer on a kernel without CONFIG_NET_DEVLINK (devlink/devlink.c)."""
 
@@ -38,7 +41,7 @@ def eswitch_mode(run: Run, address: str) -> str:
         raise _unsupported(address, errno.EOPNOTSUPP)
     if mode not in ESWITCH_MODES:
         raise BadInputError(
-            f"PF {address}: its eswitch is in mode '{mode}', which is none of {', '.join(ESWITCH_MODES)}"
+            f"PF {address}: its eswitch is in mode {shown(mode)}, which is none of {', '.join(ESWITCH_MODES)}"
         )
     return str(mode)
 
@@ -59,8 +62,11 @@ def running_versions(run: Run, address: str) -> dict[str, str]:
         if _errno_of(error) not in _UNSUPPORTED:
             raise
         return {}
-    running = info.get(f"pci/{address}", {}).get("versions", {}).get("running", {})
-    return {name: str(version) for name, version in running.items()}
+    try:
+        running = info.get(f"pci/{address}", {}).get("versions", {}).get("running", {})
+        return {name: str(version) for name, version in running.items()}
+    except _STRANGE as error:
+        raise _not_understood("devlink -j dev info", address, error) from error
 
 
 def vf_ports(run: Run, address: str) -> dict[int, tuple[str, str]]:
@@ -70,15 +76,22 @@ def vf_ports(run: Run, address: str) -> dict[int, tuple[str, str]]:
     (Linux, devlink/devlink-port.rst).
     """
     ports = _section(run, ["devlink", "-j", "port", "show"], "port")
-    return {
-        int(port["vfnum"]): (name, str(port["function"]["hw_addr"]).lower()) for name, port in ports.items()
-        if name.startswith(f"pci/{address}/") and port.get("flavour") == "pcivf" and not port.get("external")
-        and "hw_addr" in port.get("function", {})
-    }  # fmt: skip
+    try:
+        return {
+            int(port["vfnum"]): (name, str(port["function"]["hw_addr"]).lower()) for name, port in ports.items()
+            if name.startswith(f"pci/{address}/") and port.get("flavour") == "pcivf" and not port.get("external")
+            and "hw_addr" in port.get("function", {})
+        }  # fmt: skip
+    except _STRANGE as error:
+        raise _not_understood("devlink -j port show", address, error) from error
 
 
 def set_port_mac(run: Run, port: str, mac: str) -> None:
     run(["devlink", "port", "function", "set", port, "hw_addr", mac])
+
+
+def _not_understood(command: str, address: str, error: Exception) -> SriovError:
+    return SriovError(f"'{command}' did not tell of {address} as devlink does: {cut(printable(repr(error)))}")
 
 
 def _errno_of(error: ToolError) -> int:
@@ -96,5 +109,5 @@ def _section(run: Run, argv: list[str], name: str) -> dict[str, dict[str, Any]]:
     output = run(argv)
     try:
         return {key: dict(entry) for key, entry in json.loads(output or "{}").get(name, {}).items()}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise SriovError(f"'{' '.join(argv)}' did not answer in JSON: {error}") from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise SriovError(f"'{' '.join(argv)}' did not answer in JSON: {cut(printable(str(error)))}") from error

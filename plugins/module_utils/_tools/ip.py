@@ -13,6 +13,7 @@ from .._model.errors import DeadlineError, SriovError, ToolError
 from .._model.link import ETHER, Link
 from .._model.properties import VfProperties
 from .._model.property_table import properties_of
+from .._model.values import cut, printable
 from .._system.process import Run
 
 Reading = tuple[Link, dict[int, VfProperties]]
@@ -21,7 +22,7 @@ Reading = tuple[Link, dict[int, VfProperties]]
 Of every VF that its driver knows; None for a property that it does not report.
 """
 
-_STRANGE = (LookupError, StopIteration, TypeError, ValueError, AttributeError)
+_STRANGE = (LookupError, StopIteration, TypeError, ValueError, AttributeError, OverflowError)
 """Errors from an answer of another shape than that of ``ip``."""
 
 _SHOW = ["ip", "-json", "-details", "link", "show"]
@@ -33,7 +34,9 @@ def read_link(run: Run, netdev: str) -> Reading:
     try:
         return _reading(next(one for one in links if "ifname" in one))
     except _STRANGE as error:
-        raise SriovError(f"'{' '.join(argv)}' did not tell of {netdev} as ip does: {error!r}") from error
+        raise SriovError(
+            f"'{' '.join(argv)}' did not tell of {netdev} as ip does: {cut(printable(repr(error)))}"
+        ) from error
 
 
 def read_links(run: Run, netdevs: Collection[str]) -> dict[str, Reading]:
@@ -68,8 +71,8 @@ def _links(run: Run, argv: list[str]) -> list[dict[str, Any]]:
     """Objects that ``ip`` prints, without empty ones of older versions."""
     try:
         return [dict(link) for link in json.loads(run(argv) or "[]") if link]
-    except (ValueError, TypeError) as error:
-        raise SriovError(f"'{' '.join(argv)}' did not answer in JSON: {error}") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise SriovError(f"'{' '.join(argv)}' did not answer in JSON: {cut(printable(str(error)))}") from error
 
 
 def _reading(link: dict[str, Any]) -> Reading:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import cut, printable
 
 from . import hardware
 from .conversion import Converter, Item, Notice, PfName, Setting, assemble, flag, listing, mac, mapping, selector, whole
@@ -64,7 +65,9 @@ def _network(data: Mapping[str, Any], where: str) -> Mapping[str, Any]:
         return mapping(data.get("network"), "network")
     if "ethernets" in data:
         return data
-    raise BadInputError(f"{where}: the key 'network' is missing; its keys are {', '.join(map(str, data))}")
+    raise BadInputError(
+        f"{where}: the key 'network' is missing; its keys are {cut(printable(', '.join(map(str, data))))}"
+    )
 
 
 def _merged(one: Any, other: Any) -> Any:  # noqa: ANN401 - YAML has all types

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import cut, printable
 
 from .conversion import (
     Converter,
@@ -77,7 +78,7 @@ def _items(data: object, host: object, labels: Mapping[str, Any] | None) -> Iter
 def _state(state: Mapping[str, Any]) -> Iterator[Item]:
     if "interfaces" not in state:
         raise BadInputError(
-            f"network state: the key 'interfaces' is missing; its keys are {', '.join(state) or 'none'}"
+            f"network state: the key 'interfaces' is missing; its keys are {cut(printable(', '.join(state))) or 'none'}"
         )
     yield from _stays([key for key in state if key != "interfaces"], "")
     others = []
