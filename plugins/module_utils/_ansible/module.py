@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from .._model.errors import SriovError
+from .._model.values import printable_lines
 
 LONGEST_ARGUMENT = 4096
 """Characters of an argument in a result."""
@@ -37,8 +38,13 @@ def finish(module: Module, act: Callable[[], dict[str, Any]]) -> None:
     try:
         values = act()
     except SriovError as error:
-        failed = {address: str(cause) for address, cause in error.failures.items()}
-        module.fail_json(msg=str(error), kind=type(error).__name__, failed_pfs=failed, invocation=_invocation(module))
+        failed = {address: printable_lines(str(cause)) for address, cause in error.failures.items()}
+        module.fail_json(
+            msg=printable_lines(str(error)),
+            kind=type(error).__name__,
+            failed_pfs=failed,
+            invocation=_invocation(module),
+        )
     else:
         module.exit_json(**values, invocation=_invocation(module))
 

@@ -88,3 +88,20 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+
+
+def printable_lines(text: str, allowed: str = "") -> str:
+    """``text`` as `printable`, with its line feeds.
+
+    What ``allowed`` matches, a pattern without groups, stays as well.
+    """
+    return "\n".join(
+        line if line.isprintable() else _printable_but(line, allowed) for line in text.split("\n")
+    )  # fmt: skip
+
+
+def _printable_but(line: str, allowed: str) -> str:
+    if not allowed:
+        return printable(line)
+    kept = [*re.findall(allowed, line), ""]
+    return "".join(f"{printable(part)}{mark}" for part, mark in zip(re.split(allowed, line), kept))

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import sys
 
+from .._model.values import printable_lines
+
 FAILED, BAD_INPUT, REFUSED = 1, 2, 3
 """Exit statuses, see `cli.EXITS`."""
+LOOKS = r"\x1b\[[0-9;]*m"
+"""Colours of a terminal (`terminal.coloured`), the only controls."""
 
 
 def answer(text: str) -> None:
     """Write ``text`` and a line's end to stdout at once."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{printable_lines(text, LOOKS)}\n")
     sys.stdout.flush()
 
 
 def remark(text: str) -> None:
     """Write ``text`` and a line's end to stderr at once."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{printable_lines(text)}\n")
     sys.stderr.flush()
