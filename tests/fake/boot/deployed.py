@@ -223,6 +223,7 @@ class Host:
         environment = {
             **os.environ, "ANSIBLE_COLLECTIONS_PATH": str(self.folder / "collections"), "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_HOME": str(self.folder / "home"), "ANSIBLE_LOCALHOST_WARNING": "false",
+            "ANSIBLE_INJECT_FACT_VARS": "False",
             "ANSIBLE_PIPELINING": "true",
         }  # fmt: skip
         program = Path(sys.executable).with_name("ansible-playbook")

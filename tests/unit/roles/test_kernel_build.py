@@ -61,7 +61,12 @@ def play(here: Path, *words: str) -> tuple[int, str]:
     The interpreter is this one.
     """
     argv = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", str(here / "play.yml"), *words]
-    env = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build/src"), "NO_COLOR": "1"}
+    env = {
+        **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build/src"),
+        "NO_COLOR": "1",
+        "ANSIBLE_INJECT_FACT_VARS": "False",
+    }
     argv += ["-e", f"ansible_python_interpreter={sys.executable}"]
     run = subprocess.run(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     return run.returncode, run.stdout
