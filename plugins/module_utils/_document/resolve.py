@@ -89,7 +89,7 @@ def _resolve_pf(spec: PfSpec, state: PfState) -> PfSpec:
     resolved = spec._replace(
         pf=state.address,
         hardware_vfs=None if spec.hardware_vfs is None else number,
-        asked_max=spec.hardware_vfs == "max",
+        asked_max=spec.asked_max or spec.hardware_vfs == "max",
         present_vfs=None if present is None else resolve_ids(present, number, f"PF {name}: present_vfs"),
         vfs=vfs,
         add_vfs=added,
