@@ -27,6 +27,11 @@ STOPPED = (
 Linux 6.12, callers of watchdog_stop_on_reboot in drivers/watchdog; hpwdt is none.
 """
 SOFTWARE = "softdog"
+OF_IDENTITY = {"Software Watchdog": SOFTWARE, "i6300ESB timer": "i6300esb"}
+"""Modules of drivers whose watchdogs have no device in sysfs.
+
+They set no parent (seen on Linux 6.12).
+"""
 NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 SYSTEMD, ANOTHER = "systemd", "another program"
 
@@ -67,10 +72,8 @@ def find(sysfs: Sysfs, run: Run) -> list[Watchdog]:
 
 
 def _one(sysfs: Sysfs, name: str, holder: str) -> Watchdog:
-    module = sysfs.link(f"{CLASS}/{name}/device/driver/module")
     identity, active = _text(sysfs, name, "identity"), _text(sysfs, name, "state") == "active"
-    if module is None and identity == "Software Watchdog":
-        module = SOFTWARE
+    module = sysfs.link(f"{CLASS}/{name}/device/driver/module") or OF_IDENTITY.get(identity)
     return Watchdog(
         name, identity, active, _number(sysfs, name, "timeout"), _number(sysfs, name, "max_timeout"),
         _number(sysfs, name, "pretimeout"), _text(sysfs, name, "nowayout") == "1", module, holder if active else "",

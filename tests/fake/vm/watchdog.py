@@ -33,8 +33,6 @@ class FakeWatchdog:
         node.put("/dev/watchdog0", "")
         self.set(state="inactive", timeout=30, max_timeout=longest, pretimeout=0, nowayout=0, identity=IDENTITY)
         node.put("/sys/module/watchdog/parameters/stop_on_reboot", "0\n")
-        (node.host.root / FOLDER[1:] / "device/driver").mkdir(parents=True)
-        os.symlink(f"/sys/module/{MODULE}", node.host.root / FOLDER[1:] / "device/driver/module")
         self.can_feed("kernel/drivers/watchdog/i6300esb.ko.xz:\n")
         monkeypatch.setattr(fcntl, "ioctl", self.ioctl)
 

@@ -250,7 +250,7 @@ def test_a_watchdog_that_is_not_there(tmp_path: Path) -> None:
 )
 def test_what_a_kexec_does_to_it(node: FakeNode, dog: FakeWatchdog, policy: str, module: str, stops: bool) -> None:
     link = node.host.root / "sys/class/watchdog/watchdog0/device/driver/module"
-    link.unlink()
+    link.parent.mkdir(parents=True)
     link.symlink_to(f"/sys/module/{module}")
     node.put("/sys/module/watchdog/parameters/stop_on_reboot", policy)
     (found,) = facts.gather(node.host.sysfs, node.run, [], NEW).watchdogs
