@@ -62,7 +62,8 @@ preflight:
   description:
     - What speaks against the update (C(refusals)), what to look at (C(warnings)), each with C(code), C(problem) and
       C(fix), and the predicted outage in seconds by part (C(estimate)). Of that, C(pause) is how long VMs stand still,
-      C(total) how long one may be without its VFs. C(estimate_vms) has both for each VM (C(pause_s), C(without_vf_s)),
+      C(total) how long one may be without its VFs. C(estimate_vms) has both for each VM (C(pause_s), C(without_vf_s);
+      C(idle_pause_s) is the pause of a guest that writes nothing),
       in the order of their return, and whether its memory is copied while it runs (C(live)).
     - C(estimate_basis) says on what its disk speed and its time of the boot rest. V(option), V(default), or a rehearsal
       by M(kvmfleet.sriov.live_update_rehearsal).

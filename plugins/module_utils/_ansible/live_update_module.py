@@ -17,6 +17,7 @@ from .._live_update.arm import Request
 from .._live_update.checks import PLACES
 from .._live_update.estimate import interface_after
 from .._live_update.facts import Facts
+from .._live_update.longest import longest_s
 from .._live_update.machine import LiveHost
 from .._live_update.manifest import Manifest
 from .._model.errors import RefusedError
@@ -194,6 +195,7 @@ def _facts_of(facts: Facts, wanted: Request) -> dict[str, Any]:
         "kernel_after": facts.kernel.release,
         "kernel_runs": facts.kernel.is_running,
         "estimate_basis": dict(wanted.basis),
+        "longest_s": longest_s(wanted.options, len(facts.vms)),
         "interface_after": interface_after(facts, wanted.options).name,
         "vms": [
             {"name": vm.name, "pid": vm.pid, "unit": vm.unit, "vfs": [vf.address for vf in vm.vfs]} for vm in facts.vms

@@ -34,10 +34,13 @@ SHUTDOWN_S = 60.0
 """Deadline for a guest to shut down, where its policy allows that."""
 
 COPY_S = 600.0
-"""Deadline for copying a VM's memory while it runs.
+"""Deadline for both copies of a running VM's memory together.
 
 It is stopped then, whatever is left. Once it is stopped MIGRATE_S counts.
 """
+
+COPY_AGAIN = 0.2
+"""Part of that for the second copy."""
 
 LIMIT_S = 0.12
 """Time until QEMU has a new limit of a migration's bandwidth.

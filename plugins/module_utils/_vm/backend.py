@@ -25,8 +25,8 @@ from .vm_facts import VmFacts
 class Deadlines:
     """Deadlines for a VM in seconds, and a choice of its save.
 
-    ``copy_s``: for copying memory while the guest runs, after which it is stopped all the same; ``whole_hash``: all of
-    a state is read twice, not samples.
+    ``copy_s``: for copying memory while the guest runs, both times together, after which it is stopped all the same;
+    ``whole_hash``: all of a state is read twice, not samples.
     """
 
     unplug_s: float = UNPLUG_S

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from ..._model.deadlines import MONITOR_PAUSE_S
 from ..._model.errors import SriovError
-from ..._model.update_deadlines import LIMIT_S
+from ..._model.update_deadlines import COPY_AGAIN, LIMIT_S
 from .. import state_file
 from . import migration, state_form
 from .guest import FINISHING, MIGRATING, STOPPED, Guest, uri
@@ -85,10 +85,11 @@ class LiveCopy:
 
         Again, when it is held already: what was written to since. Nothing where QEMU cannot do it.
         """
-        if not self.under_way() and not self._begin():
+        again = self.under_way()
+        if not again and not self._begin():
             return
         self._limit(migration.FAST)
-        self._until_short()
+        self._until_short(self.guest.deadlines.copy_s * (COPY_AGAIN if again else 1 - COPY_AGAIN))
         self._limit(HELD)
         state_file.flush(self.state)
 
@@ -129,12 +130,12 @@ class LiveCopy:
         qmp.execute("migrate", uri=uri(self.state))
         return True
 
-    def _until_short(self) -> None:
+    def _until_short(self, within_s: float) -> None:
         """Wait for the last pass, or for the deadline.
 
         Raises `SriovError` with QEMU's reason for a copy that failed.
         """
-        until, first, seen = time.monotonic() + self.guest.deadlines.copy_s, -1, Pass(0, 0, math.inf)
+        until, first, seen = time.monotonic() + within_s, -1, Pass(0, 0, math.inf)
         while time.monotonic() < until:
             self.guest.require_running((STOPPED, FINISHING))
             answer = self._query()
