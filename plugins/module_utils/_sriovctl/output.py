@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import sys
 
-from .._model.values import printable_lines
-
 FAILED, BAD_INPUT, REFUSED = 1, 2, 3
 """Exit statuses, see `cli.EXITS`."""
 LOOKS = r"\x1b\[[0-9;]*m"
@@ -17,11 +15,20 @@ LOOKS = r"\x1b\[[0-9;]*m"
 
 def answer(text: str) -> None:
     """Write ``text`` and a line's end to stdout at once."""
-    sys.stdout.write(f"{printable_lines(text, LOOKS)}\n")
+    sys.stdout.write(f"{_shown(text, LOOKS)}\n")
     sys.stdout.flush()
 
 
 def remark(text: str) -> None:
     """Write ``text`` and a line's end to stderr at once."""
-    sys.stderr.write(f"{printable_lines(text)}\n")
+    sys.stderr.write(f"{_shown(text)}\n")
     sys.stderr.flush()
+
+
+def _shown(text: str, allowed: str = "") -> str:
+    """``text`` with control characters as escapes, but those ``allowed``."""
+    if all(map(str.isprintable, text.split("\n"))):
+        return text
+    from .._model.values import printable_lines  # late: a resume hardly ever needs it
+
+    return printable_lines(text, allowed)
