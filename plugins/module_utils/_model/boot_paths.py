@@ -14,6 +14,9 @@ DEFAULT = "/var/lib/kvmfleet-sriov/boot/default.json"
 TRIAL = "/var/lib/kvmfleet-sriov/boot/trial.json"
 """The kernel that is tried once (`_boot.trial`)."""
 
+DEPLOYED = "/var/lib/kvmfleet-sriov/boot/deployed"
+"""List of the releases that role kernel_deploy has installed."""
+
 TRIAL_LOCK = "/run/kvmfleet-sriov/boot-trial.lock"
 
 ESP_COPIES = "/run/kvmfleet-sriov/esps"

@@ -80,4 +80,5 @@ def test_tarball_has_what_users_need(packed: set[str]) -> None:
 
 def test_tarball_has_nothing_of_the_workshop(packed: set[str]) -> None:
     allowed = {"FILES.json", "MANIFEST.json", "README.md", "CHANGELOG.rst", "LICENSES", "changelogs", "docs"}
+    allowed |= {"CODE_OF_CONDUCT.md", "COPYING", "SECURITY.md"}
     assert {name.split("/")[0] for name in packed} <= allowed | {"meta", "playbooks", "plugins", "roles"}

@@ -135,7 +135,7 @@ def test_other_line_numbers_are_no_fuzz(tree: Path, tmp_path: Path) -> None:
 # files of a series' folder, and what the refusal says
 BAD = [
     ({"0001-a.patch": "diff --git a/x b/x\n"}, "is missing; it lists the patches in order"),
-    ({"series": "0001-a.patch\n"}, "series lists 0001-a.patch, which is not there"),
+    ({"series": "0001-a.patch\n"}, "series lists '0001-a.patch', which is not there"),
     ({"series": "a.patch\n", "a.patch": "--- a/x\n+++ b/x\n"}, "not a patch in git format"),
     ({"series": "a.patch\n", "a.patch": "diff --git a/../x b/../x\n"}, "leads out of the source tree: ../x"),
 ]
