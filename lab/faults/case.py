@@ -71,7 +71,7 @@ def run(host: Running, row: LabFault, release: str) -> str:
 def prepared(host: Running, row: LabFault, release: str) -> Seen:
     """A host without an update, whose guests count."""
     host.ssh.wait(300)
-    if (row.fresh and host.ssh.run("uname -r").strip() == release) or not _succeeds(host, SPENT):
+    if not _succeeds(host, SPENT) or not _booted(host, row, release):
         _reset(host)
     host.ssh.run("rm -f /var/lib/kvmfleet-lab/fill /var/lib/kvmfleet-lab/crash")
     host.ssh.run(f"{SRIOVCTL} live-update forget --take-over || true")
@@ -83,6 +83,17 @@ def prepared(host: Running, row: LabFault, release: str) -> Seen:
     if row.before:
         host.ssh.run(row.before)
     return guests.look(host.ssh, host.host)
+
+
+def _booted(host: Running, row: LabFault, release: str) -> bool:
+    """Whether it runs what the row begins with.
+
+    Else a reset leads there.
+    """
+    if not row.boot:
+        return True
+    host.ssh.run(f"grub-editenv /boot/grub/grubenv set extra_arguments={shlex.quote(row.boot)}")
+    return host.ssh.run("uname -r").strip() != release and row.boot in host.ssh.run("cat /proc/cmdline").split()
 
 
 def _succeeds(host: Running, command: str) -> bool:

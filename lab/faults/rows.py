@@ -20,8 +20,8 @@ CRASH = "python3 /root/kvmfleet-crash.py"
 UNLOAD = "python3 -c 'import ctypes; ctypes.CDLL(None).syscall(320, -1, -1, 0, None, 1)'"
 """kexec_file_load(2) with KEXEC_FILE_UNLOAD (include/uapi/linux/kexec.h)."""
 HANG = r"printf '#!/bin/sh\nexec sleep infinity\n' >/root/kvmfleet-hang; chmod 755 /root/kvmfleet-hang; sync"
-WATCHDOG = "modprobe -r i6300esb iTCO_wdt; modprobe -r watchdog; modprobe watchdog stop_on_reboot=0; modprobe i6300esb"
-"""What boots with watchdog.stop_on_reboot=0 do; Debian's kernel has it in modules."""
+WATCHDOG = "watchdog.stop_on_reboot=0"
+"""Words without which the drivers stop their watchdogs at a kexec."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class LabFault:
     ``on``: the kernel on which it strikes, ``at`` phases of the update there. What is at work on the update is stopped
     then (its control group is frozen), and goes on after a shell ``command`` on the host; without one it hangs until a
     watchdog resets the host, or the power is ``cut``, which ends the host's QEMU. ``words``: of the new kernel's
-    command line; ``before``: a command before it is armed, on the boot default where ``fresh``. ``refused``: part of
-    the answer to arming. ``kernel`` and ``phase``: those at the end, ``ends`` of both VMs there. ``evidence``: a
-    command on the host that must succeed then.
+    command line, ``boot``: of that of the boot default, in which the case begins then; ``before``: a command before it
+    is armed. ``refused``: part of the answer to arming. ``kernel`` and ``phase``: those at the end, ``ends`` of both
+    VMs there. ``evidence``: a command on the host that must succeed then.
     """
 
     name: str
@@ -47,7 +47,7 @@ class LabFault:
     words: str = ""
     options: Mapping[str, object] = field(default_factory=dict)
     before: str = ""
-    fresh: bool = False
+    boot: str = ""
     refused: str = ""
     ends: str = MEMORY
     evidence: str = ""
@@ -57,10 +57,10 @@ ROWS = (
     LabFault("lab_panic_saved", "the old kernel panics when all VMs are saved", OLD, "failed",
              at=("saved", "kexec"), command=PANIC),
     LabFault("lab_watchdog_new_kernel", "the new kernel hangs before its watchdog's driver is there", OLD, "failed",
-             before=f"{HANG}; {WATCHDOG}", fresh=True, options={"watchdog": "require"},
+             before=HANG, boot=WATCHDOG, options={"watchdog": "require"},
              words="init=/root/kvmfleet-hang initcall_blacklist=esb_driver_init"),
     LabFault("lab_watchdog_resume", "the resume hangs before it brings VMs back, and feeds its watchdog no more", OLD,
-             "failed", on=NEW, at=("resuming",), before=WATCHDOG, fresh=True, options={"watchdog": "require"}),
+             "failed", on=NEW, at=("resuming",), boot=WATCHDOG, options={"watchdog": "require"}),
     LabFault("lab_reset_saved", "the host is reset when all VMs are saved, without a sync", OLD, "failed",
              at=("saved", "kexec"), command=RESET),
     LabFault("lab_power_cut_copying", "power cut while memory is copied and the guests run", OLD, "failed",

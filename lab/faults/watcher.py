@@ -8,12 +8,16 @@ watcher.py PHASE,PHASE COMMAND: units of the update are frozen in that phase, th
 who cuts the power, and the command is run. They go on after it; without a command they do not.
 """
 
+import ctypes
 import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
+MOVED_TO = 0x80
+"""IN_MOVED_TO (include/uapi/linux/inotify.h)."""
 STATUS = "/var/lib/kvmfleet-sriov/live-update/status.json"
 ANNOUNCED = "kvmfleet-fault: now"
 UNIT = "/etc/systemd/system/sysinit.target.wants/kvmfleet-fault.service"
@@ -28,6 +32,20 @@ def phase() -> str:
             return str(json.load(file)["phase"])
     except (OSError, ValueError, KeyError):
         return ""
+
+
+def changes() -> Iterator[None]:
+    """Yield now, and whenever a file of the update is replaced.
+
+    By inotify(7): a loop would take the CPU from what it waits for.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    handle = libc.inotify_init()
+    while libc.inotify_add_watch(handle, os.path.dirname(STATUS).encode(), MOVED_TO) < 0:
+        time.sleep(0.1)  # until there is a folder
+    yield
+    while os.read(handle, 4096):
+        yield
 
 
 def freeze(value: str) -> None:
@@ -47,8 +65,9 @@ def main() -> None:
     if os.path.lexists(UNIT):
         os.unlink(UNIT)
         os.sync()
-    while phase() not in phases:
-        time.sleep(0.005)
+    for _change in changes():
+        if phase() in phases:
+            break
     freeze("1")
     with open(CONSOLE, "w", encoding="utf-8") as console:
         print(ANNOUNCED, file=console)

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -181,6 +182,26 @@ def test_what_is_at_work_stands_still_while_it_is_struck(monkeypatch: pytest.Mon
     strike.run(monkeypatch, f"cat {strike.group} >{tmp_path}/seen")
     assert ((tmp_path / "seen").read_text(), strike.group.read_text()) == ("1", "0")
     assert watcher.ANNOUNCED in strike.console.read_text()
+
+
+def test_it_waits_for_its_phase(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As the status is replaced; other phases are none of its."""
+    strike = Strike(tmp_path, monkeypatch)
+    (tmp_path / "status").write_text('{"phase": "armed"}')
+
+    def replace_status() -> None:
+        for name in ("unplugging", "saved"):
+            seen.append(strike.console.exists())
+            (tmp_path / "new").write_text(f'{{"phase": "{name}"}}')
+            (tmp_path / "new").rename(tmp_path / "status")
+
+    seen: list[bool] = []
+    later = threading.Timer(0.3, replace_status)
+    later.start()
+    strike.run(monkeypatch, "")
+    later.join()
+    assert seen == [False, False]
+    assert strike.group.read_text() == "1"
 
 
 def test_without_a_command_it_hangs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
