@@ -39,8 +39,8 @@ options:
         required: true
       hardware_vfs:
         description:
-          - How many VFs are enabled in hardware, a number or V(max), or C({at_most: NUMBER}) for so many, or for all
-            where the PF has fewer.
+          - "How many VFs are enabled in hardware, a number or V(max), or C({at_most: NUMBER}) for so many, or for all
+            where the PF has fewer."
           - Changing a number other than 0 takes all VFs of the PF away for a moment. This is refused while VFs are
             present, unless they are declared away with O(pfs[].present_vfs=none) or it is allowed with
             O(pfs[].allow_disruptive=true).
