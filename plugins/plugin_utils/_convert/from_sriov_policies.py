@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import vf_ids
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import printable
 
 from . import hardware
 from .conversion import Converter, Item, Notice, PfName, assemble, flag, listing, mapping, pci_address, whole
@@ -102,7 +103,7 @@ def _current_mtu(name: PfName, pfs: _Pfs | None, states: Sequence[Mapping[str, A
 
 
 def _name(policy: Mapping[str, Any]) -> str:
-    return str(mapping(policy.get("metadata"), "metadata").get("name", "without name"))
+    return printable(str(mapping(policy.get("metadata"), "metadata").get("name", "without name")))
 
 
 def _spec(policy: Mapping[str, Any]) -> tuple[_Spec, str]:
