@@ -17,7 +17,7 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ModuleArgumentSpecValidator
 
-from ansible_collections.kvmfleet.sriov.plugins.filter import host_document
+from ansible_collections.kvmfleet.sriov.plugins.filter import document_yaml, host_document
 from ansible_collections.kvmfleet.sriov.plugins.filter.convert import FilterModule
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import document
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
@@ -109,7 +109,8 @@ def test_a_wrong_example_would_be_noticed(pf: dict[str, Any]) -> None:
 
 
 def test_every_converter_is_documented() -> None:
-    assert sorted([*FilterModule().filters(), *host_document.FilterModule().filters()]) == FILTERS
+    modules = (FilterModule(), document_yaml.FilterModule(), host_document.FilterModule())
+    assert sorted(name for module in modules for name in module.filters()) == FILTERS
 
 
 NMSTATE = "interfaces: [{name: eth0, ethernet: {sr-iov: {total-vfs: 2, vfs: [{id: 1, vlan-id: 5}]}}}]"
@@ -125,6 +126,7 @@ items:
       nodeSelector: {feature.node.kubernetes.io/network-sriov.capable: "true"}
 """
 OUTCOMES = {
+    "document_yaml": "(lookup('file', 'h1.yml') | from_yaml).sriov_pfs[0].hardware_vfs == 8",
     "host_document": "(lookup('file', 'host.json') | from_json).pfs[0].hardware_vfs == 'max'",
     "from_netplan": "converted.document.pfs[0].hardware_vfs == 3",
     "from_nmstate": "converted.document.pfs[0].hardware_vfs == 2",
