@@ -28,7 +28,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.converge im
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import vf_ids
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, RefusedError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan import derive, order, shortfall
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers import pfs
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers import details, pfs
 from tests.fake.linux.host import FakeHost
 from tests.fake.linux.pf import FakePf
 from tests.fake.scenarios.interrupted import actions, kill_and_repeat, settled
@@ -222,6 +222,9 @@ def test_the_compliance_check_sees_what_all_details_show(case: tuple[Start, Any]
     with host_of(start) as (host, _pf):
         (plan,) = reach(host, spec, allow, check=True).plan.plans
         found = reading.with_properties(host.run, pfs.read_pfs(host.sysfs)[plan.current.address])
+        if found.netdev:
+            link = details.read_link(host.sysfs, found.address, found.netdev)
+            found = found._replace(settings=found.settings._replace(link=link))
         goal = derive.goal_of(found, plan.spec)
         assert [step.to_dict() for step in order.steps_to(found, goal)] == [step.to_dict() for step in plan.steps]
         assert bool(plan.steps) is bool(shortfall.shortfall(goal, found))
