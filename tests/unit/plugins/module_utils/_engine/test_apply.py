@@ -84,8 +84,9 @@ def test_failure_names_step_file_errno_and_says_it_was_undone(host: FakeHost) ->
         apply_host(host.sysfs, one, run=host.run)
     assert str(caught.value) == (
         "PF 0000:03:00.0: at step 'add' of VF 6: cannot write '6' to "
-        "/sys/bus/pci/devices/0000:03:00.0/sriov_scan_vf_id: ENOMEM (Cannot allocate memory); the PF is back in "
-        "its previous state"
+        "/sys/bus/pci/devices/0000:03:00.0/sriov_scan_vf_id: ENOMEM (Cannot allocate memory) (there are no "
+        "addresses or bus numbers for that many VFs: enable SR-IOV and 'above 4G decoding' in the firmware, or boot "
+        "with pci=realloc); the PF is back in its previous state"
     )
     assert host.picture() == before
 
@@ -99,7 +100,7 @@ FAILURES: list[tuple[tuple[int, list[int], str | None], dict[str, Any], int]] = 
     (
         (7, [1], "igbvf"),
         {"vfs": [{"ids": 1, "driver": "vfio-pci"}, {"ids": "all", "trust": True, "max_tx_rate": 9}]},
-        10,
+        12,  # the driver needs the interface up for rates
     ),
     ((4, [1, 3], "vfio-pci"), {"hardware_vfs": 7, "vfs": [{"ids": 3, "driver": "default"}]}, 12),
     ((7, [0, 1], None), {"present_vfs": "1,5", "vfs": [{"ids": 1, "driver": "vfio-pci"}]}, 4),
@@ -377,7 +378,7 @@ def test_an_undo_that_blocks_ends_the_undoing(host: FakeHost) -> None:
     host.drivers.add("other")
     with pytest.raises(
         ApplyError,
-        match=r"driver of VF 1: wanted vfio-pci, found other; undoing it failed too: "
+        match=r"driver of VF 1: wanted vfio-pci, found other \(eth0 is down, .*\); undoing it failed too: "
         r"'0000:04:10.2' written to .*virtfn1/driver/unbind has not come back.*the PF is left as it is",
     ):
         apply_host(host.sysfs, one, run=host.run)

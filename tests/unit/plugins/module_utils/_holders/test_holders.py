@@ -203,7 +203,9 @@ def test_vfs_in_use_are_refused(
     for check in (True, False):
         with pytest.raises(RefusedError) as caught:
             converge(host.sysfs, host.run, validate({"pfs": [{"pf": address, **spec}]}), check=check)
-        assert f"VF 2 of PF {address} by {words}" in str(caught.value)
+        # a network means all VFs of its PF
+        taken = "VFs 1-2" if "through network" in words and spec.get("present_vfs") == "none" else "VF 2"
+        assert f"{taken} of PF {address} by {words}" in str(caught.value)
         assert "force: true" in str(caught.value)
     assert (host.sysfs.writes, host.run.calls, host.picture()) == ([], [], before)
     if "through network" not in words:

@@ -73,7 +73,10 @@ WRONG: list[tuple[list[Item], str]] = [
         [vf("mac", "01:00:00:00:00:01", 0, where="a.mac")],
         "a.mac: '01:00:00:00:00:01' is not a unicast MAC address",
     ),
-    ([Setting("eth0", "hardware_vfs", -1, "a.n")], "a.n: -1 is not a number from 0 on; write a number or 'max'"),
+    (
+        [Setting("eth0", "hardware_vfs", -1, "a.n")],
+        "a.n: -1 is not a number from 0 on; write a number, 'max' or {at_most: NUMBER}",
+    ),
     (
         [Setting("eth0", "hardware_vfs", 4, "a.n"), vf("trust", True, 3, 4, where="a.vf")],
         "a.vf: VF 4 is not among the 4 VFs of a.n",
