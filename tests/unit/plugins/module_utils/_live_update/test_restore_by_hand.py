@@ -64,11 +64,11 @@ def saved_and_ended(node: FakeNode) -> dict[str, object]:
     memory = {name: (live(node, name).guest or {})["boot"] for name in ("web1", "web2")}
     arm(node)
 
-    def dies(_orderly: bool) -> None:
+    def dies(_kexec: object, _orderly: bool) -> None:
         raise Killed
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(node.live.kexec), "start", lambda _kexec, orderly: dies(orderly))
+        patch.setattr(save, "jump", dies)
         with pytest.raises(Killed):
             save.run(node.live)
     assert [node.live_vm(name) for name in memory] == [None, None]
