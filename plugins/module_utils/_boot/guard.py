@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from .._model.errors import SriovError
+from .._model.update_deadlines import GUARD_PAUSE_S
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from . import health, loaders, proof, trial
@@ -21,8 +22,6 @@ from .answer import Loader
 from .guard_watchdog import Watchdog
 from .trial import Trial
 
-LOOK_S = 5.0
-"""Between two looks at a host's health, or for its confirmation."""
 LOOK = 4
 """Exit status where somebody must look.
 
@@ -96,7 +95,7 @@ class Guard:
                 return self._back(found, "; ".join(wrong))
             if healthy and spent >= found.confirm_s:
                 return self._back(found, f"it was not confirmed within {found.confirm_s:g} s")
-            self.sleep(LOOK_S)
+            self.sleep(GUARD_PAUSE_S)
 
     def _back(self, found: Trial, reason: str) -> int | None:
         """Decide to go back: None, or the status where it stays."""

@@ -15,13 +15,12 @@ from typing import Any
 
 from .._model.errors import KernelError, SriovError
 from .._model.paths import NETDEVS
+from .._model.update_deadlines import UPLINK_S
 from .._system import arp, icmp
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .trial import Trial, Uplink
 
-ANSWER_S = 2.0
-"""Deadline for a gateway's answer; it is asked again with each look."""
 STARTED = ("running", "degraded")
 """States of systemd once all units were started (systemctl(1), is-system-running)."""
 Reach = Callable[[str, str], bool]
@@ -31,8 +30,8 @@ Reach = Callable[[str, str], bool]
 def reach(address: str, interface: str) -> bool:
     """Whether a gateway answers: by ARP for IPv4, by ping for IPv6."""
     if ipaddress.ip_address(address).version == 4:
-        return arp.ask(address, interface, ANSWER_S) is not None
-    return icmp.ping(address, ANSWER_S)
+        return arp.ask(address, interface, UPLINK_S) is not None
+    return icmp.ping(address, UPLINK_S)
 
 
 def problems(sysfs: Sysfs, run: Run, trial: Trial, reach: Reach = reach) -> list[str]:

@@ -20,6 +20,7 @@ from .._model.boot_paths import TRIAL, TRIAL_LOCK
 from .._model.deadlines import LOCK_PAUSE_S, LOCK_S
 from .._model.errors import BadInputError, BusyError, KernelError
 from .._model.paths import BOOT_ID
+from .._model.update_deadlines import CONFIRM_S, HEALTH_S
 from .._system import durable, pf_lock
 from .._system.sysfs import Sysfs
 from . import proven
@@ -64,8 +65,8 @@ class Trial:
     uplinks: tuple[Uplink, ...] = ()
     failed_units: tuple[str, ...] = ()
     commands: tuple[tuple[str, ...], ...] = ()
-    health_s: float = 600.0
-    confirm_s: float = 900.0
+    health_s: float = HEALTH_S
+    confirm_s: float = CONFIRM_S
     with_vms: bool = False
     watchdog_s: int = 0
 

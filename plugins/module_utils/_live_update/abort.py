@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from .._model.errors import SriovError
+from .._model.update_deadlines import REMOUNT_S
 from .._system import durable, update_folder
 from .._vm.ending import EndedError, Ending, StandsError
 from .._vm.record import ManifestVm
 from . import claim as _claim
 from . import manifest_file, release, watchdog_guard
 from .claim import Claim
-from .disks import REMOUNT_S, Disks
+from .disks import Disks
 from .ended import ENDED, STANDS, clear, store, was_killed
 from .machine import FAILURES, LiveHost
 from .manifest import Manifest

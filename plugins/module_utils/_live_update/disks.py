@@ -19,13 +19,11 @@ from dataclasses import dataclass
 
 from .._model.deadlines import KEXEC_PAUSE_S
 from .._model.errors import SriovError
+from .._model.update_deadlines import REMOUNT_S
 from .._model.update_paths import READ_ONLY
 from .._system import durable
 from .._system.process import Run
 from .._system.sysfs import Sysfs
-
-REMOUNT_S = 3.0
-"""Deadline for the kernel to remount all disks, in a work queue."""
 
 
 @dataclass(frozen=True)

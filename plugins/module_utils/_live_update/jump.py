@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from .._model.errors import KernelError, RefusedError, SriovError
-from .disks import REMOUNT_S, Disks
+from .._model.update_deadlines import REMOUNT_S
+from .disks import Disks
 from .kexec import LOADED, Kexec
 
 REBOOT_CMD_KEXEC = 0x45584543

@@ -14,6 +14,7 @@ import threading
 
 from .._model.errors import KernelError, SriovError
 from .._model.paths import PROGRAM
+from .._model.update_deadlines import WATCHDOG_PAUSE_S
 from .._model.update_paths import BUS, WATCHDOG_UNIT
 from .machine import LiveHost
 from .watchdog import PER_TIMEOUT, Dog
@@ -26,7 +27,7 @@ PROPERTY = (
 
 org.freedesktop.systemd1(5)
 """
-TRIES, PAUSE_S = 3, 1.0
+TRIES = 3
 """Attempts to open a watchdog until others have it for certain."""
 
 
@@ -71,7 +72,7 @@ def feed(host: LiveHost, name: str, timeout_s: int) -> None:
         dog.close()  # systemd opens it next
         asked = _tell_systemd(host, timeout_s)
         if not asked:
-            host.sleep(min(pause, PAUSE_S))
+            host.sleep(min(pause, WATCHDOG_PAUSE_S))
 
 
 def _with_timeout(host: LiveHost, dog: Dog, timeout_s: int) -> int:
@@ -91,7 +92,7 @@ def _opened(host: LiveHost, name: str) -> Dog | None:
         except KernelError as error:
             if error.errno != errno.EBUSY:
                 raise
-        host.sleep(PAUSE_S)
+        host.sleep(WATCHDOG_PAUSE_S)
     return None
 
 

@@ -50,6 +50,9 @@ TRANSIENT_S = 10.0
 i40e itself waits 0.3 s for one (i40e_virtchnl_pf.c, i40e_check_vf_init_timeout), and resets of a PF take seconds.
 """
 
+END_SEEN_S = 2.0
+"""Deadline for systemd to see the end of a process of a unit."""
+
 TRANSIENT_PAUSE_S = 0.2
 LOCK_PAUSE_S = 0.05
 NETDEV_PAUSE_S = 0.02

@@ -128,3 +128,19 @@ ATTEMPT_PAUSE_S = 0.2
 
 KERNEL_CHECK_S = 300.0
 """Deadline for listing an initrd, or for the status of DKMS."""
+
+REMOUNT_S = 3.0
+"""Deadline for the kernel to remount all disks, in a work queue."""
+
+WATCHDOG_PAUSE_S = 1.0
+"""Pause between attempts to open a watchdog, or to feed it."""
+
+HEALTH_S = 600.0
+CONFIRM_S = 900.0
+"""Deadlines of a kernel that is tried: to be healthy, and confirmed."""
+
+GUARD_PAUSE_S = 5.0
+"""Between two looks at a host's health, or for its confirmation."""
+
+UPLINK_S = 2.0
+"""Deadline for a gateway's answer; it is asked again with each look."""

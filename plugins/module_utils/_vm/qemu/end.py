@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ..._model.deadlines import UNIT_PAUSE_S
+from ..._model.deadlines import END_SEEN_S, UNIT_PAUSE_S
 from ..._model.errors import DeadlineError, SriovError
 from ..._system.process import Run
 from ..._system.sysfs import Sysfs
@@ -40,8 +40,6 @@ It outlives the unit, which is unloaded at once where it was started with --coll
 
 ACTIVE = "active"
 """No result yet: systemd has not seen the end."""
-LATE_S = 2.0
-"""Seconds in which it does."""
 KILLED = Ending("its QEMU was killed, or crashed", crashed=True)
 
 
@@ -90,7 +88,7 @@ class End:
 
     def by_unit(self, vm: ManifestVm) -> Ending:
         """Why a QEMU that is gone has ended, by systemd."""
-        result, until = self._result(vm.unit, _began(vm)), time.monotonic() + min(LATE_S, self.answer_s)
+        result, until = self._result(vm.unit, _began(vm)), time.monotonic() + min(END_SEEN_S, self.answer_s)
         while result == ACTIVE and time.monotonic() < until:
             self.sleep(UNIT_PAUSE_S)
             result = self._result(vm.unit, _began(vm))
