@@ -152,10 +152,14 @@ def _armed(module: Module, host: LiveHost) -> dict[str, Any]:
         raise RefusedError("; ".join(str(item) for item in verdict.refusals))
     manifest = arm.plan(host, wanted, facts)
     same = arm.armed(host, manifest)
+    found = reservation.load(host.folder)
+    taken = found is not None and found.keeps_out(wanted.owner, host.now())
     if same is None and not module.check_mode:
         arm.arm(host, manifest, wanted)
+    elif same is not None and taken and not module.check_mode:
+        arm.reserve(host, same, wanted)
     return {
-        "changed": same is None,
+        "changed": same is None or taken,
         "preflight": {**verdict.to_dict(), **_facts_of(facts, wanted)},
         "diff": {"before": _short(same), "after": _short(same or manifest)},
     }

@@ -172,13 +172,18 @@ def arm(host: LiveHost, manifest: Manifest, request: Request) -> None:
     """
     require_free(host, request)
     host.folder.forget(stay_reserved=True)
-    until = manifest.created + request.options.reserve_s
-    reservation.store(host.folder, Reservation(request.owner, manifest.id, manifest.created, until))
+    reserve(host, manifest, request)
     kernel = manifest.kernel
     proof.record(host.sysfs)
     host.kexec.load(kernel.image, kernel.initrd, kernel.cmdline)
     manifest_file.store(host.folder.path, manifest)
     _live_status.write_status(host.folder, manifest.id, update_folder.ARMED, manifest.boot_id, host.now())
+
+
+def reserve(host: LiveHost, manifest: Manifest, request: Request) -> None:
+    """Reserve the host for an update's owner, from its arming on."""
+    until = manifest.created + request.options.reserve_s
+    reservation.store(host.folder, Reservation(request.owner, manifest.id, manifest.created, until))
 
 
 def cancel(host: LiveHost) -> bool:
