@@ -49,9 +49,30 @@ def copied(*words: str) -> Iterator[tuple[Machine, str]]:
             yield machine, other
 
 
+@contextlib.contextmanager
+def held() -> Iterator[tuple[Machine, str]]:
+    """A guest that is copied, and runs.
+
+    On a busy machine a copy may overtake its guest, and end: then it is another guest's turn.
+    """
+    for _guest in range(5):
+        with copied() as (machine, other):
+            machine.backend.copy(machine.vm({}), str(machine.folder / "state"))
+            if machine.status() == "running":
+                yield machine, other
+                return
+    pytest.fail("five copies ended by themselves")
+
+
 def say(path: str, command: str) -> None:
     with contextlib.suppress(_qmp.QmpClosedError), _qmp.connect(path, 60.0) as qmp:
         qmp.execute(command)
+
+
+def reset(path: str) -> None:
+    with _qmp.connect(path, 60.0) as qmp:
+        qmp.execute("system_reset")
+        qmp.wait_event(lambda message: message.get("event") == "RESET", "the guest's reset", 60.0)
 
 
 def meanwhile(machine: Machine, act: Callable[[], None]) -> None:
@@ -101,13 +122,11 @@ def test_a_process_that_ends(command: str, words: tuple[str, ...], why: str, cra
 
 
 def test_a_guest_that_resets_is_saved_all_the_same() -> None:
-    """It counts anew, and goes on from there."""
+    """It begins anew, and goes on from where it was saved."""
     with copied() as (machine, other):
-        before = word(machine, TICKS)
-        meanwhile(machine, lambda: say(other, "system_reset"))
+        meanwhile(machine, lambda: reset(other))
         vm, state = machine.vm({}), str(machine.folder / "state")
         saved = machine.backend.save(vm, state)
-        assert word(machine, TICKS) < before
         machine.backend.discard(vm)
         machine.backend.restore(vm, state, saved.form, True, lambda: None)
         begin, until = word(machine, TICKS), time.monotonic() + 60
@@ -127,10 +146,8 @@ def test_a_guest_that_its_user_pauses_is_left_so() -> None:
 
 def test_a_guest_whose_migration_ends_while_it_is_paused() -> None:
     """QEMU says the same of one that ran; the state differs."""
-    with copied() as (machine, other):
+    with held() as (machine, other):
         vm, state = machine.vm({}), str(machine.folder / "state")
-        machine.backend.copy(vm, state)
-        assert machine.status() == "running"
         with _qmp.connect(other, 60.0) as qmp:
             qmp.execute("stop")
             qmp.execute("migrate-set-parameters", **{"max-bandwidth": 10**12})
