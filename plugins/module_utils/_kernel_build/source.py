@@ -77,7 +77,9 @@ def _epoch(tree: Path) -> int:
     """
     argv = ["git", "-C", str(tree), "log", "-1", "--format=%ct"]
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
+        )
     except OSError:
         done = None
     text = done.stdout.decode().strip() if done and done.returncode == 0 and (tree / ".git").exists() else ""

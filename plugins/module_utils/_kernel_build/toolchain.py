@@ -57,12 +57,13 @@ class Toolchain:
         return [f"{name}={value}" for name, value in sorted(self.programs.items())]
 
 
-def read(variables: Mapping[str, str] = os.environ, rust: bool = False) -> Toolchain:
+def read(variables: Mapping[str, str] | None = None, rust: bool = False) -> Toolchain:
     """Look for the programs that these variables choose.
 
-    ``rust``: whether the configuration asks for it; else its compiler decides nothing. Raises SriovError naming the
-    package when a program is missing that every build needs.
+    ``variables``: the environment, where none are given. ``rust``: whether the configuration asks for it; else its
+    compiler decides nothing. Raises SriovError naming the package when a program is missing that every build needs.
     """
+    variables = os.environ if variables is None else variables
     settings = {name: variables[name] for name in SETTINGS if variables.get(name)}
     programs = {name: variables[name] for name in PROGRAMS if variables.get(name)}
     harmless = {key: value for key, value in variables.items() if key in HARMLESS or key.startswith("CCACHE_")}

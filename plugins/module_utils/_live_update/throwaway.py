@@ -144,7 +144,9 @@ def _path(sysfs: Sysfs) -> str:
 def _vm(where: str, data: object) -> ThrowAway:
     keys = {"name": str, "mib": int, "seed": int, "sha256": str}
     values: dict[str, Any] = dict(data) if isinstance(data, Mapping) else {}
-    good = set(values) == set(keys) and all(type(values[key]) is kind for key, kind in keys.items())
+    good = set(values) == set(keys) and all(
+        isinstance(values[key], kind) and not isinstance(values[key], bool) for key, kind in keys.items()
+    )
     if not good or not NAME.fullmatch(values["name"]) or not DIGEST.fullmatch(values["sha256"]):
         raise BadInputError(f"{where}: {str(data)[:100]} is no throw-away VM: {ADVICE}")
     return ThrowAway(**values)

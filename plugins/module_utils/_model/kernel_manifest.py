@@ -57,7 +57,7 @@ def read(text: str, path: str) -> dict[str, Any]:
     if not isinstance(manifest, dict):
         raise BadInputError(f"{path} is not a manifest of role kernel_build: it has no JSON object; {AGAIN}")
     schema = manifest.get("schema")
-    if type(schema) is not int or schema not in KNOWN:
+    if isinstance(schema, bool) or not isinstance(schema, int) or schema not in KNOWN:
         raise BadInputError(
             f"{path} has schema {_shown(schema)} of the kernel's manifest, this collection knows"
             f" {' and '.join(map(str, KNOWN))}: ansible-galaxy collection install --upgrade kvmfleet.sriov, or {AGAIN}"

@@ -81,10 +81,11 @@ class End:
         with qmp:
             try:
                 yield qmp
-            except QmpClosedError as error:
+            except QmpClosedError as closed:
                 qmp.read_on(self.answer_s)
                 self.wait(qmp.pid, vm)
-                raise EndedError(by_events(qmp.events) or self._unseen(vm)) from error
+                ending = by_events(qmp.events) or self._unseen(vm)
+                raise EndedError(ending) from closed
 
     def by_unit(self, vm: ManifestVm) -> Ending:
         """Why a QEMU that is gone has ended, by systemd."""
