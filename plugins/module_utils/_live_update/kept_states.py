@@ -25,7 +25,12 @@ def needed(host: LiveHost) -> list[str]:
 
     Those with a damaged claim among them.
     """
-    return [name for name in host.sysfs.names(f"{LIVE_UPDATE}/vms") if _is_needed(host, name)]
+    return [name for name in touched(host) if _is_needed(host, name)]
+
+
+def touched(host: LiveHost) -> list[str]:
+    """Names of VMs with which anything was done, each has a claim."""
+    return host.sysfs.names(f"{LIVE_UPDATE}/vms")
 
 
 def require_none(host: LiveHost, besides: Collection[str] = ()) -> None:
@@ -41,7 +46,7 @@ def require_none(host: LiveHost, besides: Collection[str] = ()) -> None:
 
 def require_known(host: LiveHost, names: Collection[str]) -> None:
     """Raise `BadInputError` for a name that has no state here."""
-    unknown = sorted(set(names) - set(host.sysfs.names(f"{LIVE_UPDATE}/vms")))
+    unknown = sorted(set(names) - set(touched(host)))
     if unknown:
         raise BadInputError(f"VM {unknown[0]} has no saved state here; there are: {', '.join(needed(host)) or 'none'}")
 

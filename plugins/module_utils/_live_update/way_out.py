@@ -83,6 +83,8 @@ def forget(host: LiveHost, give_up: Collection[str], stay_reserved: bool = False
     if status is None and not kept_states.needed(host) and reservation.load(host.folder) is None:
         return False
     phase = (status or {}).get("phase", update_folder.ARMED)
+    if phase == update_folder.UNKNOWN and not kept_states.touched(host):
+        phase = update_folder.ARMED
     if (status or {}).get("boot_id") == host.boot_id() and phase not in (update_folder.ARMED, *update_folder.FINAL):
         raise RefusedError(
             f"the update stopped in phase {phase}: `sriovctl live-update restore` brings its VMs back first"
