@@ -38,6 +38,12 @@ options:
     description: What the host is checked for. Without it the module only reads.
     type: str
     choices: [install, boot]
+  without_initrd:
+    description:
+      - The kernel mounts the root by itself, so that it needs no initrd, though the running one has one. An initrd that
+        is there is checked all the same.
+    type: bool
+    default: false
 seealso:
   - module: kvmfleet.sriov.kernel_build
   - module: kvmfleet.sriov.boot_entry
@@ -91,6 +97,7 @@ def main(sysfs: Sysfs | None = None, program: Run | None = None) -> None:
         argument_spec={
             "manifest": {"type": "dict", "required": True},
             "before": {"type": "str", "choices": ["install", "boot"]},
+            "without_initrd": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

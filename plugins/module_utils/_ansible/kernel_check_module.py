@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from .._kernel_package import checks, facts
@@ -26,6 +27,8 @@ def check(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
     manifest = kernel_manifest.read(json.dumps(module.params["manifest"]), "the manifest")
     before = module.params["before"]
     found = facts.read(sysfs, run, manifest, lists=before == "boot")
+    if module.params["without_initrd"] and not found.initrd:
+        found = replace(found, initrd_before=None)
     problems = CHECKS[before](found, manifest) if before else []
     if problems:
         raise RefusedError("; ".join(f"{one.problem}: {one.fix}" for one in problems))

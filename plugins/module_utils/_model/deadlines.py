@@ -51,7 +51,7 @@ i40e itself waits 0.3 s for one (i40e_virtchnl_pf.c, i40e_check_vf_init_timeout)
 """
 
 END_SEEN_S = 2.0
-"""Deadline for systemd to see the end of a process of a unit."""
+"""Deadline for systemd to see a process of a unit end."""
 
 TRANSIENT_PAUSE_S = 0.2
 LOCK_PAUSE_S = 0.05

@@ -116,6 +116,12 @@ def test_damages(host: Host, call: Call) -> None:
 def test_an_empty_initrd_is_none(host: Host, call: Call) -> None:
     host.put(f"/boot/initrd.img-{NEW}", "")
     assert f"/boot/initrd.img-{NEW} is missing or empty" in call(before="boot")["msg"]
+    assert call(before="boot", without_initrd="true")["initrd"] == ""
+
+
+def test_an_initrd_that_is_there_is_checked_all_the_same(host: Host, call: Call) -> None:
+    host.answers[f"lsinitramfs {host.root}/boot/initrd.img-{NEW}"] = ""
+    assert "cannot be listed" in call(before="boot", without_initrd="true")["msg"]
 
 
 def test_secure_boot(host: Host, call: Call) -> None:
