@@ -85,7 +85,8 @@ class End:
                 qmp.read_on(self.answer_s)
                 self.wait(qmp.pid, vm)
                 ending = by_events(qmp.events) or self._unseen(vm)
-                raise EndedError(ending) from closed
+                # an exception it is, whatever pylint takes the cause of a generator's with statement for
+                raise EndedError(ending) from closed  # pylint: disable=bad-exception-cause
 
     def by_unit(self, vm: ManifestVm) -> Ending:
         """Why a QEMU that is gone has ended, by systemd."""
