@@ -146,8 +146,7 @@ molecule: setup collection ## all molecule scenarios on one lab boot
 	@$(BIN)/python -m lab molecule
 
 test: setup venv src ## everything; what passed on identical inputs is not run again (FRESH=1 runs all)
-	@$(if $(PYTHON39),,echo "--- unit-python39: left out, there is no Python 3.9 on this machine")
-	@status=0; $(BIN)/python -m tools.stages ruff+mypy+import-lint+generated unit $(if $(PYTHON39),unit-python39) mutants faults kernel-check+evidence ansible-lint+sanity \
+	@status=0; $(BIN)/python -m tools.stages ruff+mypy+import-lint+generated unit mutants faults kernel-check+evidence ansible-lint+sanity \
 		yamllint+changelog unit-slow --then lab-build conformance+molecule || status=$$?; \
 	for fleet in kernels test; do \
 		if [[ -d build/lab/$$fleet ]]; then $(BIN)/python -m lab down $$fleet >build/test/down-$$fleet.log 2>&1; fi; \

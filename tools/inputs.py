@@ -63,7 +63,6 @@ STAGES = {
     "mypy": Inputs(PYTHON),
     "import-lint": Inputs((*PYTHON, ".config/*")),
     "unit": Inputs(),
-    "unit-python39": Inputs(),
     "unit-slow": Inputs(),
     "mutants": Inputs(),
     "faults": Inputs(("plugins/module_utils/*", "tests/faults/*", "tests/fake/*", "lab/*", *TOOLS), without=()),

@@ -115,11 +115,14 @@ def test_sysrq_that_comes_late_is_awaited(killed: FakeNode, monkeypatch: pytest.
     monkeypatch.setattr(abort, "REMOUNT_S", 5.0)
     killed.put("/proc/mounts", BEFORE)
     pauses = iter([None, None])
+    late: list[bool] = []
 
     def sleep(_seconds: float) -> None:
         if next(pauses, "over") == "over":
+            late.append(True)
             killed.put("/proc/mounts", BEFORE.replace(" rw", " ro").replace("tmpfs ro", "tmpfs rw"))
 
     object.__setattr__(killed.live, "sleep", sleep)
     assert abort.recover(killed.live) == "aborted"
+    assert late
     assert mounts(killed) == BEFORE

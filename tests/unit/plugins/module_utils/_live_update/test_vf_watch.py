@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import errno
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -66,13 +68,18 @@ def test_the_wait_is_a_phase(node: FakeNode, pf: FakePf) -> None:
     class Late(list[Any]):
         def __len__(self) -> int:
             seen.append(phase(node))
-            return 2 if "checking" not in seen else 1
+            if "checking" not in seen:
+                return 2
+            time.sleep(0.2)  # the answer takes longer than a resume that does not wait
+            return 1
 
         def pop(self, _at: object = 0) -> None:
             return None
 
     node.answers[ADDRESS] = Late([MAC])
+    threads = threading.active_count()
     updated(node, PING)
+    assert threading.active_count() == threads
     assert "done" not in seen
     assert [one["name"] for one in result(node)["phases"]][-2:] == ["filling", "checking"]
 
