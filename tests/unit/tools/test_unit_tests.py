@@ -9,6 +9,7 @@ Tests that reach it are run, and those that may read any file.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -72,6 +73,16 @@ def test_no_test_starts_after_the_time(tmp_path: Path) -> None:
         setting = os.environ | {unit_tests.UNTIL: str(until)}
         done = subprocess.run(words, cwd=tmp_path, env=setting, capture_output=True, text=True)
         assert done.stdout.splitlines()[-1].startswith(ending), done.stdout
+
+
+def test_what_starts_qemu_is_not_in_the_inner_loop() -> None:
+    starting = [
+        path for path in Path(__file__).parents[1].rglob("test_*.py") if "fake.vm.real import" in path.read_text()
+    ]
+    assert len(starting) > 5
+    assert [
+        path.name for path in starting if not re.search(r"\*NEEDS_QEMU|@pytest\.mark\.heavy", path.read_text())
+    ] == []
 
 
 def test_a_run_that_left_tests_out_is_no_proof(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

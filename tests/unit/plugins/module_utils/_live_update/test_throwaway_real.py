@@ -30,9 +30,9 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import arg
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import memory_reader, pattern_guest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp as _qmp
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
-from tests.fake.vm.real import PROGRAM
+from tests.fake.vm.real import NEEDS_QEMU, PROGRAM
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="qemu-system-x86_64 is not installed")
+pytestmark = [*NEEDS_QEMU]
 VMS = (ThrowAway("rehearsal-901", 16, 0x9ABCDEF0), ThrowAway("rehearsal-902", 48, 0x80000001))
 OPTIONS = Options(answer_s=60.0, start_s=60.0, whole_hash=True)
 

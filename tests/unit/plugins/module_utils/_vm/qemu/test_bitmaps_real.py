@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -20,11 +19,9 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs impor
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import images
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import bitmaps
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp as _qmp
-from tests.fake.vm.real import PROGRAM, Machine, running
+from tests.fake.vm.real import NEEDS_QEMU_AND_IMAGES, Machine, running
 
-pytestmark = pytest.mark.skipif(
-    PROGRAM is None or shutil.which("qemu-img") is None, reason="QEMU or qemu-img is not installed"
-)
+pytestmark = [*NEEDS_QEMU_AND_IMAGES]
 WRITE: dict[str, Any] = {"command-line": 'qemu-io d0 "write 1M 64k"'}
 
 

@@ -20,11 +20,11 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import run_state
 from tests.fake.vm.boot_sector import TICKS
 from tests.fake.vm.memory_guest import memory_guest
-from tests.fake.vm.real import PROGRAM, Machine, running
+from tests.fake.vm.real import NEEDS_QEMU, Machine, running
 
 from .test_live_copy_real import MIB, word
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="qemu-system-x86_64 is not installed")
+pytestmark = [*NEEDS_QEMU]
 
 
 @contextlib.contextmanager
