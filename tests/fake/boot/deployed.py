@@ -8,13 +8,16 @@ Real: the role and Ansible. Played: boot loader, dpkg, systemd, reboots; all hos
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import yaml
 
@@ -23,13 +26,7 @@ OLD, NEW = "6.1.0-18-amd64", "6.12.9-kvmfleet1"
 BOOT_ENTRY = """#!/usr/bin/python
 import json, os
 from ansible.module_utils.basic import AnsibleModule
-module = AnsibleModule(
-    argument_spec={
-        "default": {"type": "str"}, "allow_unproven": {"type": "bool"}, "after_update": {"type": "bool"},
-        "keep": {"type": "bool"}, "once": {"type": "str"},
-    },
-    supports_check_mode=True,
-)
+module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
 HOST = os.environ["FAKE_HOST"]
 with open(os.path.join(HOST, "boot.json")) as file:
     answer = json.load(file)
@@ -54,14 +51,7 @@ module.exit_json(changed=bool(release), wanted=wanted, **answer)
 BOOT_TRIAL = """#!/usr/bin/python
 import json, os
 from ansible.module_utils.basic import AnsibleModule
-module = AnsibleModule(
-    argument_spec={
-        "state": {"type": "str", "default": "read"}, "release": {"type": "str"}, "command_line": {"type": "list"},
-        "uplinks": {"type": "list"}, "health_commands": {"type": "list"}, "health_s": {"type": "float"},
-        "confirm_s": {"type": "float"},
-    },
-    supports_check_mode=True,
-)
+module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
 HOST = os.environ["FAKE_HOST"]
 def load(name, other):
     path = os.path.join(HOST, name)
@@ -91,9 +81,7 @@ SHOWN = "Id=x\\nLoadState=loaded\\nActiveState=inactive\\nUnitFileState=disabled
 KERNEL_CHECK = """#!/usr/bin/python
 import json, os
 from ansible.module_utils.basic import AnsibleModule
-module = AnsibleModule(
-    argument_spec={"manifest": {"type": "dict"}, "before": {"type": "str"}}, supports_check_mode=True
-)
+module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
 here = os.environ["FAKE_HOST"]
 problems = os.path.join(here, "problems-%s" % module.params["before"])
 if os.path.exists(problems):
@@ -131,6 +119,18 @@ def start(release: str, pinned: bool = True, missing: tuple[str, ...] = ()) -> d
     }  # fmt: skip
 
 
+def argument_spec(name: str) -> dict[str, Any]:
+    """Return the arguments of the real module, which a played one takes too."""
+    real = importlib.import_module(f"ansible_collections.kvmfleet.sriov.plugins.modules.{name}")
+    with (
+        mock.patch.object(real, "AnsibleModule", side_effect=StopIteration) as built,
+        contextlib.suppress(StopIteration),
+    ):
+        real.main()
+    spec: dict[str, Any] = built.call_args.kwargs["argument_spec"]
+    return spec
+
+
 class Host:
     """This machine as a host below ``folder``."""
 
@@ -148,7 +148,8 @@ class Host:
             "kernel_check": KERNEL_CHECK,
         }
         for name, text in modules.items():
-            (collection / f"plugins/modules/{name}.py").write_text(text)
+            path = collection / f"plugins/modules/{name}.py"
+            path.write_text(text.replace("argument_spec=SPEC", f"argument_spec={argument_spec(name)!r}"))
         (collection / "plugins/connection").mkdir()
         (collection / "plugins/connection/played.py").write_text(PLAYED)
         (folder / "bin").mkdir()
