@@ -64,11 +64,11 @@ def _text(sysfs: Sysfs, name: str) -> str:
 
     `writer_child` writes the contents.
     """
-    from . import proc  # late, as it is rarely needed
+    from .process import where  # late, as it is rarely needed
 
     try:
         pid, since, value, path = sysfs.read(f"{WRITES}/{name}").split(" ", 3)
     except (KernelError, ValueError):
         return "a write is under way"
     seconds = max(0.0, time.time() - float(since))
-    return f"process {pid} ({proc.where(int(pid))}) has been writing '{value}' to {path} for {seconds:.0f} s"
+    return f"process {pid} ({where(int(pid))}) has been writing '{value}' to {path} for {seconds:.0f} s"

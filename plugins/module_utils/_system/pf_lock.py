@@ -102,12 +102,12 @@ def holder(sysfs: Sysfs, path: str) -> tuple[str, float] | None:
 
     None when nobody could sign it.
     """
-    from . import proc  # late, as it is rarely needed
+    from .process import where  # late, as it is rarely needed
 
     try:
         pid, since, command = sysfs.read(path).split(" ", 2)
         seconds = max(0.0, time.time() - float(since))
-        return f"process {int(pid)} ({proc.where(int(pid))}), '{command}',", seconds
+        return f"process {int(pid)} ({where(int(pid))}), '{command}',", seconds
     except (KernelError, ValueError):
         return None
 

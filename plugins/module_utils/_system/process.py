@@ -1,11 +1,12 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs of other programs: argv lists, never a shell."""
+"""Processes: runs of other programs, argv lists, never a shell; their states."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -63,14 +64,12 @@ def _late(process: subprocess.Popen[str], argv: Sequence[str], deadline_s: float
 
     A process that the kernel has blocked does not die.
     """
-    from . import proc  # late, as it is rarely needed
-
     process.kill()
     message = f"'{' '.join(argv)}' did not end within {deadline_s:g} s"
     try:
         process.wait(KILL_S)
     except subprocess.TimeoutExpired:
-        return BlockedError(f"{message}, and cannot be killed: process {process.pid} ({proc.where(process.pid)})")
+        return BlockedError(f"{message}, and cannot be killed: process {process.pid} ({where(process.pid)})")
     finally:
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:
@@ -84,3 +83,24 @@ def refuse(argv: Sequence[str]) -> str:
     It would act on this machine instead.
     """
     raise SriovError(f"'{' '.join(argv)}' is not run below another root: it would act on this machine")
+
+
+def where(pid: int) -> str:
+    """A process's state and the kernel functions that it waits in.
+
+    As far as they may be read (proc(5)).
+    """
+    state = re.search(r"^State:\s+(\S)", _read(pid, "status"), re.MULTILINE)
+    if state is None:
+        return "gone"
+    frames = re.findall(r"^\[\S+\] (\w[\w.]*)", _read(pid, "stack"), re.MULTILINE)[:4]
+    inside = " < ".join(frames) or _read(pid, "wchan").strip("0")
+    return f"state {state.group(1)}" + (f", in {inside}" if inside else "")
+
+
+def _read(pid: int, name: str) -> str:
+    try:
+        with open(f"/proc/{pid}/{name}", encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""

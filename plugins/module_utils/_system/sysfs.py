@@ -97,7 +97,7 @@ class Sysfs:
         ``owner`` is the PF that others should not change meanwhile (`blocked`). In a queue it may take longer
         (`writer.Writers.write`). Raises `BlockedError` when the kernel has not answered in time.
         """
-        from . import proc, writer
+        from . import process, writer
 
         folder = self.real(WRITES)
         try:
@@ -110,7 +110,7 @@ class Sysfs:
         if answer.what is None:
             raise BlockedError(
                 f"'{value}' written to {path} has not come back after {answer.seconds:.1f} s: process {answer.pid} "
-                f"({proc.where(answer.pid)}) goes on waiting in the kernel"
+                f"({process.where(answer.pid)}) goes on waiting in the kernel"
             )
         if answer.errno and answer.what == writer.LOCK:
             raise KernelError("lock", f"{WRITES}/{owner}", answer.errno)

@@ -120,7 +120,7 @@ def start(release: str, pinned: bool = True, missing: tuple[str, ...] = ()) -> d
 
 
 def argument_spec(name: str) -> dict[str, Any]:
-    """Return the arguments of the real module, which a played one takes too."""
+    """Return the arguments of the real module, for the played one."""
     real = importlib.import_module(f"ansible_collections.kvmfleet.sriov.plugins.modules.{name}")
     with (
         mock.patch.object(real, "AnsibleModule", side_effect=StopIteration) as built,

@@ -31,7 +31,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
 )
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import WRITES
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import blocked as _blocked
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import proc, writer
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import process, writer
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 
 PF = "0000:03:00.0"
@@ -137,7 +137,7 @@ def test_what_does_not_come_back_is_named_and_left_behind(sysfs: Sysfs) -> None:
         assert reader.read() == "0"
     wait_for(lambda: not _blocked.under_way(sysfs))
     _blocked.refuse(sysfs, [PF])
-    wait_for(lambda: proc.where(pid) == "gone" or "state Z" in proc.where(pid))
+    wait_for(lambda: process.where(pid) == "gone" or "state Z" in process.where(pid))
 
 
 def test_another_pf_goes_on_meanwhile(sysfs: Sysfs) -> None:
@@ -263,7 +263,7 @@ def test_the_program_ends_and_keeps_nobody_waiting(sysfs: Sysfs) -> None:
     assert list(_blocked.under_way(sysfs)) == [PF]
     with open(path) as reader:
         reader.read()
-    wait_for(lambda: proc.where(pid) == "gone" or "state Z" in proc.where(pid))
+    wait_for(lambda: process.where(pid) == "gone" or "state Z" in process.where(pid))
 
 
 def test_a_writer_that_is_killed_is_reported(sysfs: Sysfs) -> None:
@@ -306,8 +306,8 @@ def test_where_a_process_waits(
     monkeypatch: pytest.MonkeyPatch, status: str, stack: str, wchan: str, words: str
 ) -> None:
     files = {"status": status, "stack": stack, "wchan": wchan}
-    monkeypatch.setattr(proc, "_read", lambda pid, name: files[name])
-    assert proc.where(1) == words
+    monkeypatch.setattr(process, "_read", lambda pid, name: files[name])
+    assert process.where(1) == words
 
 
 def test_only_root_may_read_locks(sysfs: Sysfs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,7 +333,7 @@ def test_a_writer_that_was_killed_meanwhile(sysfs: Sysfs) -> None:
     sysfs.write_within(PATH, "1", PF, 20)
     pid = int(sysfs.read(f"{WRITES}/{PF}").split(" ")[0])
     os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: "state Z" in proc.where(pid))
+    wait_for(lambda: "state Z" in process.where(pid))
     with pytest.raises(SriovError, match=f"writer process {pid} (takes no more: Broken pipe|ended with status -9)"):
         sysfs.write_within(PATH, "2", PF, 20)
     assert Path(sysfs.real(PATH)).read_text() == "1"
