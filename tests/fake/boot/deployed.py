@@ -149,7 +149,9 @@ class Host:
         }
         for name, text in modules.items():
             path = collection / f"plugins/modules/{name}.py"
-            path.write_text(text.replace("argument_spec=SPEC", f"argument_spec={argument_spec(name)!r}"))
+            if "=SPEC" in text:  # node_program is an action of the controller, and has no arguments here
+                text = text.replace("=SPEC", f"={argument_spec(name)!r}")
+            path.write_text(text)
         (collection / "plugins/connection").mkdir()
         (collection / "plugins/connection/played.py").write_text(PLAYED)
         (folder / "bin").mkdir()
