@@ -64,7 +64,7 @@ class Controller:
         env = {
             **os.environ, "NO_COLOR": "1", "ANSIBLE_COLLECTIONS_PATH": str(self.folder / "collections"),
             "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"), "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
-            "PWD": str(self.folder), "ANSIBLE_INJECT_FACT_VARS": "False",
+            "PWD": str(self.folder), "ANSIBLE_INJECT_FACT_VARS": "False", "ANSIBLE_PIPELINING": "true",
         }  # fmt: skip
         run = subprocess.run(
             argv, env=env, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False

@@ -66,6 +66,7 @@ def play(here: Path, *words: str) -> tuple[int, str]:
         "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build/src"),
         "NO_COLOR": "1",
         "ANSIBLE_INJECT_FACT_VARS": "False",
+        "ANSIBLE_PIPELINING": "true",
     }
     argv += ["-e", f"ansible_python_interpreter={sys.executable}"]
     run = subprocess.run(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
