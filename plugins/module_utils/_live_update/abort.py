@@ -14,7 +14,7 @@ from .._system import durable, update_folder
 from .._vm.ending import EndedError, Ending, StandsError
 from .._vm.record import ManifestVm
 from . import claim as _claim
-from . import manifest_file, release, watchdog_guard
+from . import manifest_copies, release, watchdog_guard
 from .claim import Claim
 from .disks import Disks
 from .ended import ENDED, STANDS, clear, store, was_killed
@@ -44,7 +44,7 @@ def recover(host: LiveHost) -> str | None:
     detects by itself that the run ended well or that the host goes down.
     """
     status = host.folder.read_status()
-    manifest = manifest_file.load(host.folder.path)
+    manifest = manifest_copies.require(host, "VMs of the run that ended are left as they are")
     if status is None or manifest is None or status.get("phase") not in UNDONE_ALONE:
         return None
     if manifest.boot_id != host.boot_id() or (status["phase"] in MAYBE_GOING and _going_down(host)):
@@ -82,13 +82,14 @@ def _finish(restorer: Restorer, vms: Sequence[ManifestVm], why: Sequence[str]) -
     """Finish the update, or keep its phase while other VMs are saved."""
     host, manifest, progress = restorer.host, restorer.manifest, restorer.progress
     lost = [vm.name for vm in manifest.vms if progress.vm(vm.name)["result"] not in BACK]
-    current = _phase(host)
+    current, astray = _phase(host), manifest_copies.note_strays(host, manifest, progress)
     if current not in update_folder.FINAL and set(lost) - {vm.name for vm in vms}:
         progress.note(current, "; ".join([*why, f"VMs still to be brought back: {', '.join(lost)}"]))
         return current
-    phase = update_folder.FAILED if lost else update_folder.ABORTED
-    error = "; ".join([why[0], *([f"VMs that did not come back: {', '.join(lost)}"] if lost else []), *why[1:]])
-    progress.finish(phase, "failed" if lost else "aborted", error, kernel_after=manifest.kernel.release_before)
+    bad = [f"VMs that did not come back: {', '.join(lost)}", *astray] if lost else astray
+    phase = update_folder.FAILED if bad else update_folder.ABORTED
+    error = "; ".join([why[0], *bad, *why[1:]])
+    progress.finish(phase, "failed" if bad else "aborted", error, kernel_after=manifest.kernel.release_before)
     return phase
 
 

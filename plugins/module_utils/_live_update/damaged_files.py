@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Damaged files of a live update, which stop no way out.
 
-What may be done with a VM follows from its claim and the manifest; status, result and reservation only tell of the
-whole. One that cannot be read is kept aside under a name that is said, and the way out goes on without it.
+What may be done with a VM follows from its claim and the manifest, of which each VM has a copy; status, result and
+reservation only tell of the whole. One that cannot be read is kept aside under a name that is said, and the way out
+goes on without it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from .._model.errors import SriovError
 from .._system import durable
 from .._system.update_folder import MANIFEST, RESERVATION, RESULT, STATUS, UNKNOWN
-from . import manifest_file, reservation, status
+from . import manifest_copies, manifest_file, reservation, status
 from .machine import LiveHost
 
 
@@ -26,6 +27,7 @@ def mend(host: LiveHost) -> None:
     """
     for name, error in found(host).items():
         _put_aside(host, name, error)
+    manifest_copies.mend(host)
     if not os.path.lexists(_path(host, STATUS)) and os.path.lexists(_path(host, MANIFEST)):
         _store_unknown(host)
 

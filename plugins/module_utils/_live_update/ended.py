@@ -18,6 +18,7 @@ from .._vm.ending import EndedError, Ending, StandsError
 from .._vm.record import ManifestVm
 from .._vm.state_file import NO_FILE
 from . import claim as _claim
+from . import manifest_file
 from .at_once import failures
 from .claim import Claim
 from .machine import LiveHost
@@ -90,9 +91,10 @@ def clear(host: LiveHost, vm: ManifestVm) -> None:
     Of one that is still there, whose guest has shut down, the state alone.
     """
     folder = host.folder.vm(vm.name)
+    kept = (_claim.path(folder), manifest_file.path(folder))
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
         path = os.path.join(folder, name)
-        if path == host.folder.state(vm.name) or (path != _claim.path(folder) and host.pid(vm) is None):
+        if path == host.folder.state(vm.name) or (path not in kept and host.pid(vm) is None):
             durable.remove(path)
 
 

@@ -15,7 +15,7 @@ from .._system import update_folder
 from .._vm.backend import StragglerError
 from .._vm.record import SHUTDOWN, ManifestVm
 from . import claim as _claim
-from . import ended
+from . import ended, manifest_copies
 from .at_once import each, failures
 from .machine import FAILURES, LiveHost
 from .manifest import Manifest
@@ -30,6 +30,7 @@ def release_all(host: LiveHost, manifest: Manifest, progress: Progress) -> tuple
     for vm in manifest.vms:
         host.folder.make_vm(vm.name)
         progress.update_vm(vm.name, vfs=[vf.address for vf in vm.vfs], result="running")
+    manifest_copies.renew(host, manifest, manifest.vms)
     ended.unsaved(host, manifest, manifest.vms)
     progress.enter(update_folder.UNPLUGGING)
     errors = failures(manifest.vms, lambda vm: _release(host, progress, vm))

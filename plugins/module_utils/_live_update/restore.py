@@ -18,7 +18,7 @@ from .._vm import images, state_file
 from .._vm.backend import NeverRanError
 from .._vm.record import ManifestVm
 from . import claim as _claim
-from . import elsewhere
+from . import elsewhere, manifest_file
 from .claim import Claim
 from .ended import WITH_HOST
 from .machine import FAILURES, LiveHost
@@ -234,9 +234,10 @@ class Restorer:
 def drop_claim(host: LiveHost, vm: ManifestVm) -> None:
     """Forget a save that was undone in place.
 
-    The claim is deleted first, then the state file that it spoke for.
+    The claim is deleted first, then the state file that it spoke for, and the copy of the manifest.
     """
     folder = host.folder
     durable.remove(_claim.path(folder.vm(vm.name)))
-    if os.path.exists(folder.state(vm.name)):
-        durable.remove(folder.state(vm.name))
+    for path in (folder.state(vm.name), manifest_file.path(folder.vm(vm.name))):
+        if os.path.exists(path):
+            durable.remove(path)

@@ -16,7 +16,7 @@ from .._model.errors import BadInputError, SriovError
 from .._model.paths import COMMAND_LINE, RELEASE
 from .._system import update_folder
 from .._vm.record import ManifestVm
-from . import ended, manifest_file, meant_kernel, watchdog_guard
+from . import ended, manifest_copies, manifest_file, meant_kernel, watchdog_guard
 from .machine import FAILURES, LiveHost
 from .manifest import Manifest
 from .options import parse
@@ -49,7 +49,8 @@ def _require(host: LiveHost) -> Manifest:
     cmdline = host.sysfs.read(COMMAND_LINE)
     try:
         meant_kernel.refuse_crash_kernel(host.sysfs)
-        found = manifest_file.require_match(manifest_file.load(host.folder.path), cmdline, host.boot_id())
+        stored = manifest_copies.require(host, "nothing is restored")
+        found = manifest_file.require_match(stored, cmdline, host.boot_id())
         meant_kernel.require(host.sysfs, found.kernel)
         return found
     except BadInputError as error:
@@ -197,6 +198,7 @@ class Resume:
         lost = [vm.name for vm in self.manifest.vms if vm.name not in good]
         if lost:
             problems = [f"VMs not restored: {', '.join(lost)}", *problems]
+        problems += manifest_copies.note_strays(self.host, self.manifest, self.progress)
         outcome = "failed" if problems else "updated"
         if self.reason is not None:
             outcome, problems = "returned", [self.reason, *problems]

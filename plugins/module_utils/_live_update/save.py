@@ -9,15 +9,12 @@ Saves all VMs, ends them, and jumps. Until the jump all can be undone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from .._engine import reading
 from .._model.errors import BadInputError, RefusedError
-from .._readers.pfs import read_pfs
 from .._system import pf_lock, update_folder
 from .._vm.record import ManifestVm
 from . import claim as _claim
-from . import copy, ended, manifest_file, release, watchdog_guard
+from . import copy, ended, manifest_file, properties_now, release, watchdog_guard
 from .abort import abort, quietly
 from .at_once import each
 from .claim import Claim
@@ -40,7 +37,7 @@ def run(host: LiveHost) -> str:
     options = parse(manifest.options)
     try:
         newcomers = _look_again(host, manifest, options.host_services)
-        manifest = _with_properties_of_now(host, manifest)
+        manifest = properties_now.of_running(host, manifest)
         released = release.release_all(host, manifest, progress)
         newcomers.look_meanwhile(_processes(manifest))
         copied = copy.copy_all(host, manifest, released, progress)
@@ -50,6 +47,7 @@ def run(host: LiveHost) -> str:
         progress.enter(update_folder.SAVED)
         each([*saved, *ended.left_over(host, manifest, saved)], lambda vm: host.backend(vm).discard(vm))
         newcomers.require_none()
+        manifest = properties_now.of_released(host, manifest)
         progress.enter(update_folder.KEXEC)
         _sync_journal(host)
         with watchdog_guard.armed(host, manifest):
@@ -76,26 +74,6 @@ def _look_again(host: LiveHost, manifest: Manifest, host_services: Sequence[str]
 
 def _processes(manifest: Manifest) -> list[tuple[int, int]]:
     return [(vm.pid, vm.started) for vm in manifest.vms]
-
-
-def _with_properties_of_now(host: LiveHost, manifest: Manifest) -> Manifest:
-    """The manifest with the VFs' properties as they are now.
-
-    One that an administrator changed since arming is kept: the manifest is stored anew before anything is saved.
-    """
-    used = sorted({vf.pf for vm in manifest.vms for vf in vm.vfs})
-    states = read_pfs(host.sysfs, used, vfs=False) if used else {}
-    current = {pf: reading.with_properties(host.run, state).properties for pf, state in states.items()}
-    vms = tuple(
-        replace(vm, vfs=tuple(replace(vf, properties=current[vf.pf].get(vf.id, vf.properties)) for vf in vm.vfs))
-        for vm in manifest.vms
-    )
-    if vms == manifest.vms:
-        return manifest
-    changed = replace(manifest, vms=vms)
-    manifest_file.store(host.folder.path, changed)
-    host.log("properties of VFs have changed since the update was armed: they are kept as they are now")
-    return changed
 
 
 def _armed(host: LiveHost) -> Manifest:

@@ -15,7 +15,7 @@ from .._model.errors import BadInputError, RefusedError, SriovError
 from .._model.paths import COMMAND_LINE, RELEASE
 from .._system import update_folder
 from .._vm.record import COLD_START, LEAVE, ManifestVm
-from . import abort, kept_states, manifest_file, meant_kernel, reservation
+from . import abort, kept_states, manifest_copies, manifest_file, meant_kernel, reservation
 from . import claim as _claim
 from .ended import why_left
 from .machine import LiveHost
@@ -33,7 +33,7 @@ def restore(host: LiveHost, names: Collection[str], confirmed: bool = False) -> 
     confirmation without names, and without an update.
     """
     manifest = _require(host)
-    _require_names(manifest, names, confirmed)
+    _require_names(host, manifest, names, confirmed)
     status = host.folder.read_status() or {}
     if status.get("phase") == update_folder.ARMED:
         raise RefusedError("the update is armed and has not begun: no VM was saved; `sriovctl live-update forget`")
@@ -54,7 +54,7 @@ def come_back(host: LiveHost) -> str | None:
     has failed. On another kernel, into which a panic, a reset or a power cut has led, each VM's policy decides. Returns
     the phase, None when there is nothing to do: then nothing is written.
     """
-    status, manifest = host.folder.read_status(), manifest_file.load(host.folder.path)
+    status, manifest = host.folder.read_status(), manifest_copies.require(host, "nothing is restored")
     if status is None or manifest is None or manifest.boot_id == host.boot_id():
         return None
     meant_kernel.refuse_crash_kernel(host.sysfs)
@@ -85,13 +85,15 @@ def forget(host: LiveHost, give_up: Collection[str], stay_reserved: bool = False
     phase = (status or {}).get("phase", update_folder.ARMED)
     if phase == update_folder.UNKNOWN and not kept_states.touched(host):
         phase = update_folder.ARMED
-    if (status or {}).get("boot_id") == host.boot_id() and phase not in (update_folder.ARMED, *update_folder.FINAL):
+    blind = phase not in update_folder.FINAL and manifest_copies.damage(host) is not None
+    under_way = phase not in (update_folder.ARMED, *update_folder.FINAL) and not blind
+    if under_way and (status or {}).get("boot_id") == host.boot_id():
         raise RefusedError(
             f"the update stopped in phase {phase}: `sriovctl live-update restore` brings its VMs back first"
         )
     kept_states.require_none(host, give_up)
     kept_states.require_known(host, give_up)
-    if phase == update_folder.ARMED and host.kexec.loaded():
+    if (phase == update_folder.ARMED or blind) and host.kexec.loaded():
         host.kexec.unload()
     if give_up:
         kept_states.discard(host, give_up)
@@ -101,7 +103,7 @@ def forget(host: LiveHost, give_up: Collection[str], stay_reserved: bool = False
 
 
 def _require(host: LiveHost) -> Manifest:
-    manifest = manifest_file.load(host.folder.path)
+    manifest = manifest_copies.require(host, "nothing is restored")
     if manifest is None:
         raise BadInputError("there is no live update on this host: nothing to restore")
     meant_kernel.refuse_crash_kernel(host.sysfs)
@@ -116,8 +118,10 @@ def _other_kernel(host: LiveHost, manifest: Manifest) -> str | None:
     return f"the host came back on kernel {found} by an ordinary boot, not by the update into {wanted}"
 
 
-def _require_names(manifest: Manifest, names: Collection[str], confirmed: bool) -> None:
+def _require_names(host: LiveHost, manifest: Manifest, names: Collection[str], confirmed: bool) -> None:
     unknown = sorted(set(names) - {vm.name for vm in manifest.vms})
+    if unknown and unknown[0] in manifest_copies.strays(host, manifest):
+        raise BadInputError(manifest_copies.stray(unknown[0]))
     if unknown:
         raise BadInputError(
             f"the update has no VM {unknown[0]}; it has: {', '.join(vm.name for vm in manifest.vms) or 'none'}"

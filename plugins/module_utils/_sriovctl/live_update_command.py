@@ -21,7 +21,7 @@ from .._live_update import (
     damaged_files,
     kept_states,
     machine,
-    manifest_file,
+    manifest_copies,
     reservation,
     save,
     watchdog_unit,
@@ -141,7 +141,7 @@ def status(args: argparse.Namespace) -> int:
     ``--json`` prints status.json, or null.
     """
     host = _host(args)
-    if damaged_files.found(host):
+    if damaged_files.found(host) or manifest_copies.damage(host):
         with suppress(BusyError), _alone(host, 0.0):  # whoever acts meanwhile has kept them aside
             pass
     folder = host.folder
@@ -220,7 +220,7 @@ def _host(args: argparse.Namespace) -> LiveHost:
     """
     sysfs = Sysfs(args.root)
     try:
-        manifest = manifest_file.load(Folder.of(sysfs).path)
+        manifest = manifest_copies.load(Folder.of(sysfs))
         options = parse(manifest.options) if manifest else Options()
     except SriovError:
         options = Options()

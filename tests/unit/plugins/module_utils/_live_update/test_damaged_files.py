@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 from collections.abc import Callable
@@ -16,10 +15,10 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import claim as _claim
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import resume, save, way_out
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, RefusedError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._sriovctl import live_update_command, resume_command
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import durable, update_guard
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.migration import NOTE
 from tests.fake.linux.pf import FakePf
+from tests.fake.vm.damaged import commands, damage, kept_aside
 from tests.fake.vm.node import OLD, FakeNode, Rebooted
 from tests.fake.vm.update import Killed, arm, claim, jump, live, phase, result
 
@@ -36,29 +35,7 @@ FOLDER = None
 
 @pytest.fixture
 def command(node: FakeNode, pf: FakePf, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    """A command of ``sriovctl live-update`` on the node; returns its end."""
-    monkeypatch.setattr(live_update_command, "_host", lambda _args: node.live)
-
-    def run(step: str, **given: object) -> int:
-        words = {"vm": [], "confirm_not_elsewhere": False, "take_over": True, "discard_memory": [], "json": False}
-        args = argparse.Namespace(root=str(node.host.root), step=step, **{**words, **given})
-        return resume_command.resume(args) if step == "resume" else live_update_command.live_update(args)
-
-    return run
-
-
-def damage(node: FakeNode, name: str, text: bytes | None) -> Path:
-    path = Path(node.live.folder.path) / name
-    if text is None:
-        path.unlink()
-        (path / "x").mkdir(parents=True)
-    else:
-        path.write_bytes(text)
-    return path
-
-
-def kept_aside(node: FakeNode, name: str) -> bool:
-    return os.path.lexists(f"{node.live.folder.path}/{name}.damaged") and f"{name}.damaged" in " ".join(node.log)
+    return commands(node, monkeypatch)
 
 
 @pytest.mark.parametrize("text", [*STATUSES, FOLDER])
@@ -192,10 +169,11 @@ def test_other_runs_change_no_vfs_meanwhile(node: FakeNode, pf: FakePf, command:
 
 
 def test_a_manifest_that_is_damaged_too(node: FakeNode, pf: FakePf, command: Callable[..., int]) -> None:
-    """No VM can be brought back; its memory can be kept."""
+    """Its copies too: no VM comes back; its memory can be kept."""
     jump(node)
     damage(node, "status.json", b"")
     damage(node, "manifest.json", b"{")
+    damage(node, "vms/web1/manifest.json", b"{")
     with pytest.raises(BadInputError, match=r"manifest\.json is not JSON"):
         command("restore")
     with pytest.raises(RefusedError, match="saved states of web1 would be lost"):

@@ -77,7 +77,8 @@ def test_a_guest_that_ends_while_it_is_copied_stays_down(two: FakeNode, kind: st
     with pytest.raises(Rebooted):
         save.run(two.live)
     assert (claim(two).state, claim(two, "web2").state) == ("ended", "saved")
-    assert left(two) == ["claim.json", *(["state.settings"] if kind == "shutdown" else [])]  # its QEMU is there
+    settings = ["state.settings"] if kind == "shutdown" else []  # its QEMU is there
+    assert left(two) == ["claim.json", "manifest.json", *settings]
     assert resume.resume(two.live) == "done"
     assert (two.live_vm("web1"), live(two, "web2").status) == (None, "running")
     assert (of_vm(two)["result"], of_vm(two)["error"]) == ("ended", why)

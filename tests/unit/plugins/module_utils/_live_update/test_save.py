@@ -184,7 +184,7 @@ def test_properties_that_changed_since_arming_are_kept(node: FakeNode, pf: FakeP
         save.run(node.live)
     assert resume.resume(node.live) == "done"
     assert {key: node.properties(pf.vfs[6].address)[key] for key in ("vlan", "qos")} == {"vlan": 200, "qos": 3}
-    assert "properties of VFs have changed since the update was armed" in " ".join(node.log)
+    assert "properties of VFs have changed, and stay as they are now: VM web1" in " ".join(node.log)
 
 
 def test_properties_that_did_not_change_write_nothing(node: FakeNode, pf: FakePf) -> None:
@@ -192,4 +192,4 @@ def test_properties_that_did_not_change_write_nothing(node: FakeNode, pf: FakePf
     with pytest.raises(Rebooted):
         save.run(node.live)
     assert manifest_file.load(node.live.folder.path) == manifest
-    assert not [line for line in node.log if "have changed since" in line]
+    assert not [line for line in node.log if "properties of VFs have changed" in line]
