@@ -67,6 +67,10 @@ packages_installed:
   type: bool
 damaged:
   description: Files of installed packages that are missing, or other than they were packed.
+interrupted:
+  description: Whether dpkg was interrupted, or has packages that are installed in part.
+  returned: success
+  type: bool
   returned: success
   type: list
   elements: str

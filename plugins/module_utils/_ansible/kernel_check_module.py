@@ -36,6 +36,7 @@ def check(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
         "changed": False,
         "installed": found.installed,
         "packages_installed": all(package.known for package in found.packages),
+        "interrupted": found.interrupted,
         "damaged": [path for package in found.packages for path in package.damaged],
         "initrd": found.initrd or "",
         "running": found.running,

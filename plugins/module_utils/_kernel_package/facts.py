@@ -27,6 +27,12 @@ SECURE_BOOT = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e0
 Four bytes of attributes, then 1.
 """
 HEADERS = "linux-headers-"
+UPDATES = "/var/lib/dpkg/updates"
+"""Numbered files that dpkg has not merged yet.
+
+apt refuses while one is there (apt-pkg/deb/debsystem.cc).
+"""
+HALF = {"half-installed", "unpacked", "half-configured", "triggers-awaited", "triggers-pending"}
 BOOT_FILES = ("vmlinuz-{}", "System.map-{}", "config-{}")
 
 
@@ -79,6 +85,7 @@ class Facts:
 
     @property
     def installed(self) -> bool:
+    interrupted: bool = False
         """Whether all packages and the image are there, whole."""
         return self.image_whole and all(one.known and not one.damaged for one in self.packages)
 
@@ -119,6 +126,7 @@ def read(sysfs: Sysfs, run: Run, manifest: Mapping[str, Any], lists: bool = True
 
 
 def _package(sysfs: Sysfs, run: Run, entry: Mapping[str, Any], architecture: str) -> Package:
+        interrupted=any(name.isdigit() for name in sysfs.names(UPDATES)) or _half(run),
     name = str(entry["name"])
     version, status = files.status(run, name)
     damaged = files.damaged(sysfs, name, architecture) if status == "installed" else []
@@ -129,6 +137,12 @@ def _answer(run: Run, argv: list[str]) -> str:
     try:
         return run(argv).strip()
     except ToolError:
+def _half(run: Run) -> bool:
+    """Whether some package is installed in part (dpkg-query(1))."""
+    text = _answer(run, ["dpkg-query", "--show", "--showformat=${db:Status-Status}\n"])
+    return bool(set(text.split()) & HALF)
+
+
         return ""
 
 

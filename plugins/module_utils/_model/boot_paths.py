@@ -17,6 +17,15 @@ TRIAL = "/var/lib/kvmfleet-sriov/boot/trial.json"
 DEPLOYED = "/var/lib/kvmfleet-sriov/boot/deployed"
 """List of the releases that role kernel_deploy has installed."""
 
+COUNTING = "/var/lib/kvmfleet-sriov/boot/tries"
+"""How often boots of an entry may fail.
+
+/etc/kernel/tries is a link to it while role kernel_deploy installs.
+"""
+
+DRAINED = "/var/lib/kvmfleet-sriov/boot/drained"
+"""Note of role kernel_deploy that the host is drained."""
+
 TRIAL_LOCK = "/run/kvmfleet-sriov/boot-trial.lock"
 
 ESP_COPIES = "/run/kvmfleet-sriov/esps"

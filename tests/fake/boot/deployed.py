@@ -87,10 +87,10 @@ problems = os.path.join(here, "problems-%s" % module.params["before"])
 if os.path.exists(problems):
     with open(problems) as file:
         module.fail_json(msg=file.read())
-there = {name: os.path.exists(os.path.join(here, name)) for name in ("installed", "damaged")}
+there = {name: os.path.exists(os.path.join(here, name)) for name in ("installed", "damaged", "interrupted")}
 module.exit_json(
     changed=False, installed=there["installed"] and not there["damaged"], packages_installed=there["installed"],
-    initrd="", running=""
+    initrd="", running="", interrupted=there["interrupted"]
 )
 """
 PROGRAMS = {
@@ -100,9 +100,15 @@ PROGRAMS = {
 *Version*) cat "$FAKE_HOST/installed" 2>/dev/null || exit 1;;
 *) cut -d' ' -f1,3 "$FAKE_HOST/installed" 2>/dev/null || exit 1;;
 esac""",
+    "apt-get": """printf '%s|' "$@" "$DEBIAN_FRONTEND" "$NEEDRESTART_SUSPEND" >>"$FAKE_HOST/apt"
+case "$*" in
+*update) exit 0;;
+*download*) cp "$FAKE_HOST/repository.deb" "linux-image_1_amd64.deb"; exit;;
+esac
+echo "--install $*" >>"$FAKE_HOST/dpkg.log"
+exec sh "$FAKE_HOST/dpkg.sh\"""",
     "dpkg": """echo "$@" >>"$FAKE_HOST/dpkg.log"
 case $1 in
---install) exec sh "$FAKE_HOST/dpkg.sh";;
 --remove)
   rm -f "$FAKE_HOST/installed"
   test ! -e "$FAKE_HOST/before.json" || cp "$FAKE_HOST/before.json" "$FAKE_HOST/boot.json";;
@@ -218,7 +224,10 @@ class Host:
         wanted = {
             "kernel_deploy_manifest": f"{self.folder}/manifest.json", "kernel_deploy_staging": f"{self.folder}/staging",
             "kernel_deploy_apt_settings": f"{self.folder}/apt.conf", "kernel_deploy_ledger": f"{self.folder}/ledger",
-            "kernel_deploy_tries": f"{self.folder}/tries",
+            "kernel_deploy_path": f"{self.folder}/bin:/usr/bin:/bin",
+            "kernel_deploy_reboot_required": f"{self.folder}/reboot-required",
+            "kernel_deploy_tries": f"{self.folder}/tries", "kernel_deploy_counting": f"{self.folder}/counting",
+            "kernel_deploy_drained": f"{self.folder}/drained", "kernel_deploy_poll": 1,
             "kernel_deploy_units": f"{self.folder}", "kernel_deploy_reboot_command": f"{self.folder}/reboot",
             "kernel_deploy_boot_time_command": f"cat {self.folder}/boot_id", "kernel_deploy_reboot_s": 60,
             "ansible_become": False, **variables,
@@ -227,7 +236,7 @@ class Host:
             **os.environ, "ANSIBLE_COLLECTIONS_PATH": str(self.folder / "collections"), "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_HOME": str(self.folder / "home"), "ANSIBLE_LOCALHOST_WARNING": "false",
             "ANSIBLE_INJECT_FACT_VARS": "False",
-            "ANSIBLE_PIPELINING": "true",
+            "ANSIBLE_PIPELINING": "true", "ANSIBLE_ASYNC_DIR": str(self.folder / "async"),
         }  # fmt: skip
         program = Path(sys.executable).with_name("ansible-playbook")
         command = [str(program), "-i", str(inventory), "-e", json.dumps(wanted), "kvmfleet.sriov.kernel_deploy"]

@@ -25,11 +25,31 @@ def host(tmp_path: Path) -> Host:
 
 
 def test_a_kernel_is_installed_beside_a_pinned_default(host: Host) -> None:
-    check = host.run("--check")
-    assert (check.returncode, host.installed) == (0, False), check.stdout
-    done = host.run()
+    """By apt; older kernels are removed by count."""
+    (host.folder / "interrupted").write_text("")
+    (host.folder / "tries").write_text("5\n")
+    (host.folder / "ledger").write_text(f"6.1-a image-a dbg-a\n{OLD} image-old\n6.1-fall image-f\n6.2-c image-c\n")
+    answer = json.loads((host.folder / "boot.json").read_text())
+    (host.folder / "boot.json").write_text(
+        json.dumps({**answer, "loader": "systemd-boot", "on_failure": start("6.1-fall")})
+    )
+    check = host.run("--check", kernel_deploy_keep=2)
+    assert (check.returncode, host.installed, host.texts("dpkg.log")) == (0, False, []), check.stdout
+    done = host.run(kernel_deploy_keep=2, kernel_deploy_lock_timeout=77)
     assert (done.returncode, host.installed) == (0, True), done.stdout
-    again = host.run()
+    words = (host.folder / "apt").read_text().split("|")
+    assert words[-4:-1] == [f"{host.folder}/staging/0123456789ab/linux-image.deb", "noninteractive", "1"]
+    assert {"DPkg::Lock::Timeout=77", "--reinstall"} <= set(words)
+    assert host.texts("dpkg.log")[0] == "--force-confdef --force-confold --configure --pending"
+    kept = [line for line in host.texts("apt.conf") if line.startswith("APT")]
+    assert kept == [
+        f'APT::NeverAutoRemove:: "^{name}$";'
+        for name in ("linux-base[+]x", "linux-image", "linux-image-6[.]1[.]0-18-amd64")
+    ]
+    assert [line for line in host.texts("dpkg.log") if "purge" in line] == ["--purge -- image-a dbg-a"]
+    assert [line.split()[0] for line in host.texts("ledger")] == [OLD, "6.1-fall", "6.2-c", NEW]
+    assert (host.texts("counted"), host.texts("tries")) == (["5"], ["5"])
+    again = host.run(kernel_deploy_keep=2)
     assert "changed=0" in again.stdout, again.stdout
 
 
@@ -76,8 +96,7 @@ def test_a_default_that_moves_is_taken_back_with_what_was_installed(host: Host, 
 
 def test_a_default_that_stays_moved_is_set_back(host: Host) -> None:
     host.dpkg(boots=start(NEW, pinned=False), status=1)
-    text = '#!/bin/sh\ncase $1 in --install) exec sh "$FAKE_HOST/dpkg.sh";; esac\nexit 1\n'
-    (host.folder / "bin/dpkg").write_text(text)
+    (host.folder / "bin/dpkg").write_text("#!/bin/sh\nexit 1\n")
     done = host.run()
     assert done.returncode != 0
     assert "nothing was taken away" in " ".join(done.stdout.split())
@@ -104,11 +123,39 @@ def test_another_default_of_an_operator_is_named_and_left_alone(host: Host) -> N
     assert json.loads((host.folder / "boot.json").read_text())["default"]["release"] == "6.6.1-other"
 
 
-def test_what_an_interrupted_dpkg_has_left_is_removed_first(host: Host) -> None:
+def test_what_an_interrupted_run_has_left_is_removed_first(host: Host) -> None:
+    """Also copies, a count of boots, and a request for a reboot."""
     (host.folder / "installed").write_text("linux-image 1 half-installed\n")
+    (host.folder / "staging/0123456789ab").mkdir(parents=True)
+    (host.folder / "tries").symlink_to(host.folder / "counting")
+    asking = host.folder / "reboot-required"
+    asking.write_text("")
+    asking.with_name("reboot-required.pkgs").write_text("linux-image\n")
     done = host.run()
     assert (done.returncode, host.installed) == (0, True), done.stdout
     assert [line.split()[0] for line in host.texts("dpkg.log")] == ["--remove", "--install"]
+    assert not asking.exists()
+    assert not (host.folder / "staging/0123456789ab").exists()
+    assert not (host.folder / "tries").is_symlink()
+
+
+@pytest.mark.parametrize("content", [b"package", b"another build"])
+def test_packages_of_a_repository(host: Host, content: bytes) -> None:
+    """By name and version; another build is refused by its checksum."""
+    (host.folder / "repository.deb").write_bytes(content)
+    answer = json.loads((host.folder / "boot.json").read_text())
+    (host.folder / "boot.json").write_text(json.dumps({**answer, "loader": "systemd-boot"}))
+    done = host.run(kernel_deploy_from_repository=True, kernel_deploy_confirm=True)
+    words = (host.folder / "apt").read_text().split("|")
+    assert ("update" in words, "linux-image=1" in words) == (True, True)
+    assert (done.returncode == 0, host.installed) == (content == b"package",) * 2, done.stdout
+    assert not (host.folder / "staging/0123456789ab").exists()
+    assert not (host.folder / "tries").is_symlink()
+    if content == b"package":
+        assert host.texts("counted") == ["3"]
+        assert f"{NEW} False" in (host.folder / "asked").read_text()
+    else:
+        assert "put this build into the repository" in done.stdout
 
 
 def test_the_running_kernel_is_never_taken_away(host: Host) -> None:
@@ -117,39 +164,6 @@ def test_the_running_kernel_is_never_taken_away(host: Host) -> None:
     done = host.run(kernel_deploy_replace_running=True)
     assert done.returncode != 0
     assert [line.split()[0] for line in host.texts("dpkg.log")] == ["--install"]
-
-
-@pytest.mark.parametrize("own", [False, True])
-def test_boots_are_counted_by_systemd_boot(host: Host, own: bool) -> None:
-    """A setting of the operator stays."""
-    if own:
-        (host.folder / "tries").write_text("5\n")
-    answer = json.loads((host.folder / "boot.json").read_text())
-    (host.folder / "boot.json").write_text(json.dumps({**answer, "loader": "systemd-boot"}))
-    assert host.run().returncode == 0
-    assert host.texts("counted") == ["5" if own else "3"]
-    assert host.texts("tries") == (["5"] if own else [])
-
-
-def test_both_kernels_are_kept_by_apt(host: Host) -> None:
-    assert host.run().returncode == 0
-    kept = [line for line in host.texts("apt.conf") if line.startswith("APT")]
-    assert kept == [
-        f'APT::NeverAutoRemove:: "^{name}$";'
-        for name in ("linux-base[+]x", "linux-image", "linux-image-6[.]1[.]0-18-amd64")
-    ]
-
-
-def test_older_kernels_of_ours_are_removed_by_count(host: Host) -> None:
-    """Never one that runs, is wanted, or that anything starts."""
-    (host.folder / "ledger").write_text(f"6.1-a image-a dbg-a\n{OLD} image-old\n6.1-fall image-f\n6.2-c image-c\n")
-    answer = json.loads((host.folder / "boot.json").read_text())
-    (host.folder / "boot.json").write_text(json.dumps({**answer, "on_failure": start("6.1-fall")}))
-    done = host.run(kernel_deploy_keep=2)
-    assert done.returncode == 0, done.stdout
-    assert [line for line in host.texts("dpkg.log") if "purge" in line] == ["--purge -- image-a dbg-a"]
-    assert [line.split()[0] for line in host.texts("ledger")] == [OLD, "6.1-fall", "6.2-c", NEW]
-    assert "changed=0" in host.run(kernel_deploy_keep=2).stdout
 
 
 def test_a_failed_installation_says_what_starts(host: Host) -> None:
@@ -225,9 +239,3 @@ def test_damaged_files_are_installed_again(host: Host) -> None:
     assert "changed=0" not in host.run("--check").stdout
     (host.folder / "damaged").unlink()
     assert "changed=0" in host.run("--check").stdout
-
-
-def test_confirming(host: Host) -> None:
-    done = host.run(kernel_deploy_confirm=True)
-    assert done.returncode == 0, done.stdout
-    assert f"{NEW} False" in (host.folder / "asked").read_text()

@@ -40,7 +40,10 @@ def test_a_host_is_drained_rebooted_judged_and_released(host: Host) -> None:
     host.boots(start(NEW))
     (host.folder / "wanted.json").write_text(json.dumps({"kernel": f"/boot/vmlinuz-{NEW}", "release": NEW}))
     assert "changed=0" in once(host)[1]
-    assert host.texts("reboots") == ["x"]
+    (host.folder / "drained").write_text("by a run that was interrupted before the release\n")
+    assert once(host)[0] == 0
+    assert (host.texts("hooks")[2:], host.texts("reboots")) == (["undrain node h1"], ["x"])
+    assert not (host.folder / "drained").exists()
 
 
 def test_a_host_that_still_has_vms_is_not_rebooted(host: Host) -> None:

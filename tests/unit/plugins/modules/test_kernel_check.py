@@ -103,6 +103,18 @@ def test_an_interrupted_installation_is_none(host: Host, call: Call, state: str)
     assert f"dpkg has: {VERSION} {state}" in call(before="boot")["msg"]
 
 
+def test_an_interrupted_dpkg(host: Host, call: Call) -> None:
+    """A package in part, of whatever name, or changes not merged."""
+    for answer, waiting in (("installed\nconfig-files\n", False), ("installed\nhalf-configured\n", True)):
+        host.answers["dpkg-query"] = answer
+        assert call()["interrupted"] is waiting
+    host.answers["dpkg-query"] = "installed\n"
+    host.put("/var/lib/dpkg/updates/tmp.i", "")
+    assert not call()["interrupted"]
+    host.put("/var/lib/dpkg/updates/0001", "")
+    assert call()["interrupted"]
+
+
 def test_damages(host: Host, call: Call) -> None:
     host.put(MODULE, "other")
     answer = call()
