@@ -22,8 +22,8 @@ description:
     versions of compiler, linker, objcopy, pahole and make, and of the environment the variables E(ARCH),
     E(CROSS_COMPILE), E(LLVM), E(LLVM_IAS), E(LD_LIBRARY_PATH), E(KCFLAGS), E(KCPPFLAGS), E(KAFLAGS), E(KRUSTFLAGS),
     E(HOSTCFLAGS), E(HOSTLDFLAGS), E(KBUILD_DEBARCH), E(SOURCE_DATE_EPOCH), E(CC), E(HOSTCC), E(LD), E(AR), E(NM),
-    E(OBJCOPY), E(STRIP) and E(PAHOLE). Other variables do not reach C(make), except those that find programs and
-    folders (E(PATH), E(HOME), E(TMPDIR), those of ccache).
+    E(OBJCOPY), E(STRIP) and E(PAHOLE), and the certificate of O(sign_key). Other variables do not reach C(make), except
+    those that find programs and folders (E(PATH), E(HOME), E(TMPDIR), those of ccache).
   - An interrupted build leaves a state from which the next run converges.
 author:
   - The kvmfleet.sriov contributors (@kvmfleet)
@@ -75,8 +75,18 @@ options:
   output:
     description: A folder to copy packages and C(manifest.json) to.
     type: path
+  sign_key:
+    description:
+      - A file of the build host with the private key, PEM without a passphrase, that modules and image are signed with,
+        for Secure Boot and lockdown. The kernel trusts modules that are signed with it.
+      - It is read for this build alone. The cache, the build's key, logs and results have none of it.
+    type: path
+  sign_certificate:
+    description: A file of the build host with the certificate of O(sign_key), PEM; by default it is in the same file.
+    type: path
 requirements:
   - make, gcc, flex, bison, bc, patch, tar, rsync, kmod, cpio, debhelper, libelf-dev and libssl-dev on the build host
+  - openssl and sbsigntool there for O(sign_key)
 seealso:
   - description: The role around this module, which finds sources and series by name.
     name: Role kvmfleet.sriov.kernel_build
@@ -110,6 +120,7 @@ manifest:
     handover: []
     source: {name: linux-source-6.12, sha256: 585a..., version: 6.12.117}
     config: {sha256: 77aa...}
+    certificate_sha256: ''
     series: "6.12"
     image: {file: /boot/vmlinuz-6.12.117-kvmfleet, sha256: 1f...}
     patches: [{name: 0001-PCI-IOV-Example.patch, sha256: 0b1c...}]
@@ -159,6 +170,8 @@ ARGUMENTS = {
     "jobs": {"type": "int"},
     "cache": {"type": "path", "default": "~/.cache/kvmfleet-sriov/kernel_build"},
     "output": {"type": "path"},
+    "sign_key": {"type": "path", "no_log": False},  # a path, which is no secret
+    "sign_certificate": {"type": "path"},
 }
 
 

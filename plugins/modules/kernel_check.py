@@ -17,7 +17,9 @@ description:
   - Before booting, all files of the packages against the checksums that dpkg keeps, the image, an initrd where the
     running kernel has one, its contents (what the root file system rests on, such as LVM, MD, crypt, ZFS and drivers of
     disks, as far as the running kernel's initrd has it), the drivers of the interfaces of the default routes, modules
-    from outside, and a signature where Secure Boot or lockdown demands one.
+    from outside, and a signature where Secure Boot or lockdown demands one. Under Secure Boot also whether the firmware
+    (db) or shim (MokList) have the certificate of the key, or of who issued it, and whether it is revoked (dbx,
+    MokListX).
 author:
   - The kvmfleet.sriov contributors (@kvmfleet)
 extends_documentation_fragment:
@@ -65,12 +67,12 @@ packages_installed:
   description: Whether dpkg has all packages of the manifest in their versions, whole or not.
   returned: success
   type: bool
-damaged:
-  description: Files of installed packages that are missing, or other than they were packed.
 interrupted:
   description: Whether dpkg was interrupted, or has packages that are installed in part.
   returned: success
   type: bool
+damaged:
+  description: Files of installed packages that are missing, or other than they were packed.
   returned: success
   type: list
   elements: str

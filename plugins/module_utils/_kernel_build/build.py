@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from .._model.kernel_manifest import KEY_DIGITS
-from . import configuration, distributions, handover, kconfig
+from . import configuration, distributions, handover, kconfig, signing
 from .inputs import Inputs, Request, read_inputs
 from .make import Make, environment, object_folder
 from .patch_series import switch
-from .result import Made, Manifest, cached, deliver, keep
+from .result import Made, Manifest, cached, deliver, keep, package_of
 from .source import epoch_of, tree_version, unpack
 
 
@@ -113,8 +113,11 @@ def _build(inputs: Inputs, where: Places, jobs: int, lock: int) -> Manifest:
     make = Make(tree, objects, where.log, lock, env)
     words = [*inputs.tools.arguments, f"LOCALVERSION={inputs.localversion}"]
     notes = configuration.finish(inputs.configs, _completion(make, words), tree, _arch(inputs))
-    make.run([f"-j{jobs}", *words, "bindeb-pkg"])
+    with signing.lent(inputs.signer, objects):
+        make.run([f"-j{jobs}", *words, "bindeb-pkg"])
     release = (objects / "include/config/kernel.release").read_text(encoding="utf-8").strip()
+    if inputs.signer:
+        signing.sign_package(package_of(where.base, f"linux-image-{release}", package_version), inputs.signer)
     options = kconfig.options((objects / ".config").read_text(encoding="utf-8"))
     made = Made(version, release, package_version, tuple(handover.formats(tree, options)), tuple(notes))
     return keep(inputs, made, where.base, where.result)

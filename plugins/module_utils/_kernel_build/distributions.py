@@ -14,6 +14,8 @@ KEY_FILES = ("SYSTEM_TRUSTED_KEYS", "SYSTEM_REVOCATION_KEYS", "MODULE_SIG_KEY")
 """Options that name files of certificates (certs/Kconfig)."""
 GENERATED = "certs/signing_key.pem"
 """The module signing key that the build makes itself."""
+OPERATORS = "certs/kvmfleet-signing.pem"
+"""Where kbuild finds an operator's signing key during a build (`signing`)."""
 UBUNTU = (
     "On Ubuntu give kernel_build_source the path of the archive in its package linux-source-X.Y.Z (a .tar.bz2 below"
     " /usr/src), kernel_build_config [running] and a fragment, and kernel_build_series '' or a series of your own: the"
@@ -52,7 +54,12 @@ def refuse_missing_certificates(options: Mapping[str, str], tree: Path) -> None:
     """
     for option in KEY_FILES:
         name = options.get(option, "").strip('"')
-        if name and name != GENERATED and not name.startswith("pkcs11:") and not (tree / name).is_file():
+        if (
+            name
+            and name not in (GENERATED, OPERATORS)
+            and not name.startswith("pkcs11:")
+            and not (tree / name).is_file()
+        ):
             raise BadInputError(
                 f'the configuration has CONFIG_{option}="{name}", a file that this source does not have: give its path,'
                 f' or CONFIG_{option}="" in a last configuration of kernel_build_config (Ubuntu\'s need this)'

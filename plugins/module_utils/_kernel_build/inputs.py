@@ -9,12 +9,13 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .._model.errors import BadInputError
-from . import kconfig, toolchain
+from . import kconfig, signing, toolchain
 from .configuration import Configuration
 from .patch_series import Patch, read_series
 from .source import Source, config_path, identify, read_config
@@ -41,6 +42,8 @@ class Request:
     jobs: int
     headers: bool = False
     output: Path | None = None
+    sign_key: Path | None = None
+    sign_certificate: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Inputs:
     localversion: str
     headers: bool
     tools: toolchain.Toolchain
+    signer: signing.Signer | None = None
 
     @property
     def config(self) -> str:
@@ -69,7 +73,7 @@ class Inputs:
     def key(self) -> str:
         """Checksum of all inputs that decide the packages' contents.
 
-        The time in an archive is one of its checksum; that of a tree counts by itself.
+        The time in an archive is one of its checksum; that of a tree counts by itself. Of who signs, the certificate.
         """
         parts = [
             RECIPE,
@@ -81,6 +85,7 @@ class Inputs:
             self.headers,
             os.uname().machine,
             self.tools.key,
+            *(["signed", self.signer.sha256] if self.signer else []),
         ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -96,6 +101,8 @@ def request_from(params: dict[str, Any]) -> Request:
         jobs=params["jobs"] or len(os.sched_getaffinity(0)),
         headers=params["headers"],
         output=Path(params["output"]) if params["output"] else None,
+        sign_key=Path(params["sign_key"]) if params["sign_key"] else None,
+        sign_certificate=Path(params["sign_certificate"]) if params["sign_certificate"] else None,
     )
 
 
@@ -110,7 +117,18 @@ def read_inputs(request: Request) -> Inputs:
     configs = tuple(_configuration(config, source.name) for config in request.configs)
     name = request.series.name if request.series else ""
     rust = kconfig.options("\n".join(config.text for config in configs)).get("RUST") == "y"
-    return Inputs(source, name, patches, configs, request.localversion, request.headers, toolchain.read(rust=rust))
+    signer = signing.read(request.sign_key, request.sign_certificate or request.sign_key) if request.sign_key else None
+    if signer:
+        configs = (*configs, *_for_signing(configs))
+    tools = toolchain.read(rust=rust)
+    return Inputs(source, name, patches, configs, request.localversion, request.headers, tools, signer)
+
+
+def _for_signing(configs: tuple[Configuration, ...]) -> Iterator[Configuration]:
+    """What has modules signed, where there are any."""
+    options = kconfig.options("\n".join(config.text for config in configs))
+    if options.get("MODULES") != kconfig.UNSET:
+        yield Configuration("kernel_build_sign_key", signing.FRAGMENT)
 
 
 def _configuration(wanted: str, source_name: str) -> Configuration:

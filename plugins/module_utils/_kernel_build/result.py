@@ -67,11 +67,17 @@ def keep(inputs: Inputs, made: Made, base: Path, result: Path) -> Manifest:
     return manifest
 
 
-def _move(base: Path, name: str, version: str, target: Path) -> dict[str, Any]:
+def package_of(base: Path, name: str, version: str) -> Path:
+    """The package that a build has made; raises SriovError without one."""
     found = sorted(base.glob(f"{name}_{version}_*.deb"))
     if not found:
         raise SriovError(f"the build made no package {name} {version} in {base} (see {base / 'build.log'})")
-    file = Path(shutil.move(str(found[0]), str(target / found[0].name)))
+    return found[0]
+
+
+def _move(base: Path, name: str, version: str, target: Path) -> dict[str, Any]:
+    found = package_of(base, name, version)
+    file = Path(shutil.move(str(found), str(target / found.name)))
     entry = {"name": name, "version": version, "file": file.name}
     return {**entry, "sha256": file_sha256(file), "size": file.stat().st_size}
 
@@ -95,6 +101,7 @@ def _manifest(inputs: Inputs, made: Made, packages: list[dict[str, Any]], packag
         "localversion": inputs.localversion,
         "source": {"name": inputs.source.name, "sha256": inputs.source.sha256, "version": made.version},
         "config": {"sha256": inputs.config_sha256},
+        "certificate_sha256": inputs.signer.sha256 if inputs.signer else "",
         "series": inputs.series_name,
         "patches": [{"name": patch.name, "sha256": patch.sha256} for patch in inputs.patches],
         "image": image,

@@ -9,13 +9,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import files, initrd, outside
+from . import files, initrd, outside, trust
 from .facts import HEADERS, Facts
 
 MIB = 1 << 20
+GUIDE = "docs/deploying_the_kernel.md#sign"
+ENROL = (
+    f"enrol its certificate: mokutil --import CERTIFICATE.der, then confirm at the console at the next boot ({GUIDE})"
+)
 SIGN = (
-    "sign it with a key whose certificate the firmware trusts (mokutil --import CERTIFICATE.der, then confirm at the"
-    " next boot), see docs/deploying_the_kernel.md, or switch Secure Boot off"
+    f"build it with kernel_build_sign_key, and enrol the certificate ({GUIDE}); or switch Secure Boot or lockdown off"
 )
 
 
@@ -133,12 +136,22 @@ def _outside(facts: Facts, manifest: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _signature(facts: Facts, manifest: Mapping[str, Any]) -> Iterator[Problem]:
     image = manifest["image"]["file"]
-    if facts.image_signed is False and facts.secure_boot:
-        yield Problem(
-            "unsigned", f"Secure Boot is on, and {image} is not signed: the firmware would not start it", SIGN
-        )
+    if facts.secure_boot and facts.trust not in (trust.TRUSTED, trust.OFF):
+        yield from _secure_boot(facts, image)
     elif facts.image_signed is False and facts.lockdown != "none":
         problem = (
             f"the running kernel is locked down ({facts.lockdown}), and {image} is not signed: kexec would be refused"
         )
         yield Problem("unsigned", problem, SIGN)
+
+
+def _secure_boot(facts: Facts, image: str) -> Iterator[Problem]:
+    on = "Secure Boot is on, and"
+    if facts.trust == trust.REVOKED:
+        problem = f"{on} {image} or the key that signed it is revoked (dbx, MokListX)"
+        yield Problem("revoked", problem, "build it again with another key in kernel_build_sign_key")
+    elif facts.image_signed is False:
+        yield Problem("unsigned", f"{on} {image} is not signed: the firmware would not start it", SIGN)
+    elif facts.trust == trust.UNTRUSTED:
+        problem = f"{on} {image} is signed with a key that neither the firmware (db) nor shim (MokList) trusts"
+        yield Problem("untrusted", problem, ENROL)

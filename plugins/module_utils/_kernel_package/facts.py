@@ -17,7 +17,7 @@ from .._model.paths import RELEASE
 from .._readers.kernel_image import HEAD_BYTES
 from .._system.process import Run
 from .._system.sysfs import Sysfs
-from . import files, initrd, outside, stack
+from . import files, initrd, outside, stack, trust
 from .initrd import Listing
 from .stack import Stack
 
@@ -58,7 +58,9 @@ class Facts:
 
     ``boot_free`` in bytes, ``boot_needed`` what a kernel and its initrd take there, by those of the running one;
     ``dkms``: names by kernel; ``loaded_outside``: loaded modules that are not the running kernel's own, by path;
-    ``outside``: those of the new kernel; ``available``: its modules; ``secure_boot``: whether the firmware checks.
+    ``outside``: those of the new kernel; ``available``: its modules; ``secure_boot``: whether the firmware checks;
+    ``trust``: what firmware and shim make of the image (`trust.judge`), empty without Secure Boot;
+    ``interrupted``: whether dpkg has to end something first.
     """
 
     running: str
@@ -81,11 +83,12 @@ class Facts:
     boot_free: int | None = None
     boot_needed: int = 0
     secure_boot: bool = False
+    trust: str = ""
     lockdown: str = "none"
+    interrupted: bool = False
 
     @property
     def installed(self) -> bool:
-    interrupted: bool = False
         """Whether all packages and the image are there, whole."""
         return self.image_whole and all(one.known and not one.damaged for one in self.packages)
 
@@ -121,28 +124,29 @@ def read(sysfs: Sysfs, run: Run, manifest: Mapping[str, Any], lists: bool = True
         boot_free=_free(sysfs.real("/boot")),
         boot_needed=_needed(sysfs, running),
         secure_boot=_secure_boot(sysfs),
+        trust=trust.judge(sysfs, image) if _secure_boot(sysfs) else "",
         lockdown=kexec_rules.read(sysfs).lockdown,
+        interrupted=any(name.isdigit() for name in sysfs.names(UPDATES)) or _half(run),
     )
 
 
 def _package(sysfs: Sysfs, run: Run, entry: Mapping[str, Any], architecture: str) -> Package:
-        interrupted=any(name.isdigit() for name in sysfs.names(UPDATES)) or _half(run),
     name = str(entry["name"])
     version, status = files.status(run, name)
     damaged = files.damaged(sysfs, name, architecture) if status == "installed" else []
     return Package(name, str(entry["version"]), version, status, tuple(damaged))
 
 
-def _answer(run: Run, argv: list[str]) -> str:
-    try:
-        return run(argv).strip()
-    except ToolError:
 def _half(run: Run) -> bool:
     """Whether some package is installed in part (dpkg-query(1))."""
     text = _answer(run, ["dpkg-query", "--show", "--showformat=${db:Status-Status}\n"])
     return bool(set(text.split()) & HALF)
 
 
+def _answer(run: Run, argv: list[str]) -> str:
+    try:
+        return run(argv).strip()
+    except ToolError:
         return ""
 
 
