@@ -24,7 +24,7 @@ endif
 
 .PHONY: help setup venv pin src collection ruff mypy generate generated import-lint ansible-lint yamllint changelog lint format \
 	sanity unit unit-python39 unit-changed unit-slow test-fast \
-	mutants test-mutants fuzz lab-build conformance kernel-check kernel-bisect test-kernels evidence faults test-faults molecule test demo bench clean
+	mutants test-mutants fuzz lab-build conformance kernel-check kernel-bisect test-kernels evidence faults test-faults molecule test try demo bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -152,6 +152,9 @@ test: setup venv src ## everything; what passed on identical inputs is not run a
 		if [[ -d build/lab/$$fleet ]]; then $(BIN)/python -m lab down $$fleet >build/test/down-$$fleet.log 2>&1; fi; \
 	done; \
 	exit $$status
+
+try: venv src ## declare, refuse, find drift and live-update on three played hosts: no root, no VM, about a minute
+	@PYTHONPATH=build/src:. $(BIN)/python -m lab try
 
 demo: setup collection ## from nothing to the live update of an emulated fleet; report in build/demo/
 	@$(BIN)/python -m lab demo

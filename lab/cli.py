@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         ),
         ("down", _down, "stop a fleet"),
         ("status", _status, "what runs"),
+        ("try", _try, "the main jobs on three played hosts: no root, no VM, about a minute"),
         ("demo", _demo, "two hypervisors, the whole way to the report of their live update"),
         ("kills", _kills, "kill ansible-playbook in every phase of one host's live update"),
         ("rehearse", _rehearse, "the playbook rehearse in mode boot: refused, interrupted, run to its end"),
@@ -108,6 +109,12 @@ def _up(options: argparse.Namespace) -> None:
 
 def _start_vms(options: argparse.Namespace) -> None:
     operations.start_vms(options.fleet)
+
+
+def _try(options: argparse.Namespace) -> None:
+    from .played import story  # late: it needs the collection's modules on the path of imports
+
+    story.run()
 
 
 def _demo(options: argparse.Namespace) -> None:

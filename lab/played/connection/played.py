@@ -1,0 +1,44 @@
+"""Connection to a played host: a namespace of this machine."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.connection.local import Connection as Local
+
+DOCUMENTATION = """
+name: played
+short_description: Run commands on a played host
+description: Each command runs in user and mount namespaces, with the host's folders for /sys, /etc and others.
+author: kvmfleet.sriov contributors
+options:
+  root:
+    description: The host's folder.
+    vars:
+      - name: played_root
+    type: path
+    required: true
+"""
+ENTER = Path(__file__).resolve().parents[1] / "inside/enter"
+
+
+class Connection(Local):  # type: ignore[misc]  # ansible has no types
+    transport = "played"
+
+    def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> Any:  # noqa: ANN401 - as Ansible has it
+        words = ["unshare", "--user", "--map-root-user", "--mount", str(ENTER), self.get_option("root"), cmd]
+        return super().exec_command(shlex.join(words), in_data=in_data, sudoable=sudoable)
+
+    def put_file(self, in_path: str, out_path: str) -> None:
+        self._move(f"cat >{shlex.quote(out_path)}", Path(in_path).read_bytes())
+
+    def fetch_file(self, in_path: str, out_path: str) -> None:
+        Path(out_path).write_bytes(self._move(f"cat {shlex.quote(in_path)}", b""))
+
+    def _move(self, command: str, data: bytes) -> bytes:
+        status, output, errors = self.exec_command(command, in_data=data)
+        if status:
+            raise OSError(f"{command} ended with status {status}: {errors.decode(errors='replace')}")
+        return bytes(output)

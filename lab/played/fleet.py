@@ -1,0 +1,72 @@
+"""Three played hosts, and Ansible as it reaches them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.fake.fleet.played import BOOT_ENTRY, MODULE, PLAYED
+
+from ..paths import HERE, REPOSITORY
+from ..playbook import BIN
+from .host import Host
+
+REAL = (
+    "roles",
+    "playbooks",
+    "meta",
+    "plugins/action",
+    "plugins/filter",
+    "plugins/plugin_utils",
+    "plugins/module_utils",
+)
+INTERFACES = {"hv1": "vf-id", "hv2": "vf-id", "hv3": "stock"}
+"""The kernel interface of each host."""
+
+
+class Fleet:
+    """Hosts below ``folder``, and a collection whose live update is played."""
+
+    def __init__(self, folder: Path, declared: list[dict[str, Any]]) -> None:
+        self.folder = folder
+        self.hosts = [Host(folder / "hosts", name, interface) for name, interface in INTERFACES.items()]
+        self._collection(folder / "collections/ansible_collections/kvmfleet/sriov")
+        self.inventory = folder / "inventory.yml"
+        hosts = {host.name: host.variables() for host in self.hosts}
+        words = yaml.safe_dump({"all": {"hosts": hosts, "vars": {"sriov_pfs": declared}}}, sort_keys=False)
+        self.inventory.write_text(words)
+
+    def _collection(self, collection: Path) -> None:
+        modules = collection / "plugins/modules"
+        modules.mkdir(parents=True)
+        for name in REAL:
+            os.symlink(REPOSITORY / name, collection / name)
+        for path in sorted((REPOSITORY / "plugins/modules").glob("*.py")):
+            played = path.stem in PLAYED and not (REPOSITORY / "plugins/action" / path.name).exists()
+            if not played and path.stem != "boot_entry":
+                os.symlink(path, modules / path.name)
+        for name in PLAYED:
+            if not (modules / f"{name}.py").exists():
+                (modules / f"{name}.py").write_text(MODULE % name)
+        (modules / "boot_entry.py").write_text(BOOT_ENTRY)
+
+    def environment(self) -> dict[str, str]:
+        """Ansible's environment: all that it writes is below the fleet's folder."""
+        own = {
+            "ANSIBLE_CONFIG": str(HERE / "ansible.cfg"), "ANSIBLE_HOME": str(self.folder / "home"),
+            "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"),
+            "ANSIBLE_COLLECTIONS_PATH": str(self.folder / "collections"), "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_CONNECTION_PLUGINS": str(HERE / "played/connection"), "ANSIBLE_PIPELINING": "true",
+            "ANSIBLE_LOCALHOST_WARNING": "false", "PYTHONDONTWRITEBYTECODE": "1",
+        }  # fmt: skip
+        return {**os.environ, **own, "PATH": f"{BIN}:{os.environ['PATH']}"}
+
+    def run(self, program: str, *words: str) -> subprocess.CompletedProcess[str]:
+        argv = [str(BIN / program), "-i", str(self.inventory), *words]
+        return subprocess.run(
+            argv, env=self.environment(), cwd=self.folder, capture_output=True, text=True, check=False
+        )

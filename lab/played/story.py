@@ -1,0 +1,101 @@
+"""``make try``: what the collection does, on three played hosts.
+
+Real are the playbooks, roles, modules and filters that declare, and what the live update does on the controller.
+Played are the hosts: folders of this checkout, a kernel that is a program, and a live update's part on the host.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from typing import Any
+
+from ..paths import REPOSITORY
+from ..progress import LabError
+from . import step, update
+from .fleet import Fleet
+from .host import NETDEV, NEW
+
+FOLDER = REPOSITORY / "build" / "try"
+BEGIN = f"""\
+Everything here is played: three hypervisors are folders below {FOLDER}/hosts,
+their kernel is a program, and there are no VMs. Ansible, playbooks, roles and modules are the real ones; times of hosts
+are not. Nothing outside this checkout is changed, and nothing needs root.
+
+Declared for all three, in {FOLDER}/inventory.yml:
+
+sriov_pfs:
+  - pf: {NETDEV}
+    hardware_vfs: max      # enabled in the adapter
+    present_vfs: 0-3       # of these, PCI devices of the host
+    vfs: [{{ids: 0-3, mac: "02:00:00:00:03:00+id", vlan: 100}}]"""
+DECLARED: list[dict[str, Any]] = [
+    {
+        "pf": NETDEV, "hardware_vfs": "max", "present_vfs": "0-3",
+        "vfs": [{"ids": "0-3", "mac": "02:00:00:00:03:00+id", "vlan": 100}],
+    }
+]  # fmt: skip
+LESS = json.dumps({"sriov_pfs": [{"pf": NETDEV, "hardware_vfs": "max", "present_vfs": "1-3"}]})
+DECLARE = step.task("Bring the host to its desired state")
+
+
+def run() -> None:
+    """Play the whole story; its folder is emptied first."""
+    _require()
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    print(BEGIN)
+    steps = step.Steps(Fleet(FOLDER, DECLARED), FOLDER / "output.log")
+    _declare(steps)
+    _update(steps)
+    print(f"\nAll output: {steps.log}\nThe report with its timeline: {FOLDER}/report/latest/report.html")
+    print(
+        "All of it was played. `make demo` does it with real kernels on emulated hosts; docs/quick_start.md, on yours."
+    )
+
+
+def _declare(steps: step.Steps) -> None:
+    first, second, _third = steps.fleet.hosts
+    steps.playbook("What would change? Check mode writes nothing.", "sriov", "--check", "--diff", shows=DECLARE)
+    title = "Do it, now and at every boot. hv3 has a stock kernel, which cannot leave VFs out."
+    steps.playbook(title, "sriov", shows=step.recap)
+    first.start_vm()
+    title = "On hv1 VM web1 uses VF 0 now, and somebody declares VFs 1-3 alone: refused, and nothing is written."
+    steps.playbook(title, "sriov", "-l", "hv1", "-e", LESS, shows=step.refusal, fails=True)
+    second.by_hand("ip", "link", "set", "dev", NETDEV, "vf", "2", "mac", "02:de:ad:00:00:02", "vlan", "7")
+    title = "On hv2 somebody has changed VF 2 by hand. Which host differs from what is declared?"
+    steps.playbook(title, "sriov", "--check", "--diff", shows=DECLARE)
+    title = "A host itself shows what it has, and who uses it."
+    words = ("hv1", "-a", "/usr/local/sbin/sriovctl status --vfs")
+    steps.step(title, "ansible", *words, shows=lambda output: output.split("\n", 1)[1])
+
+
+def _update(steps: step.Steps) -> None:
+    begin = time.time()
+    for number, host in enumerate(steps.fleet.hosts):
+        update.play(host, begin + 60 * number)
+    vms = [{"name": "web1", "heartbeat": {"journal_unit": "kvmfleet-vm-web1.service"}}]
+    settings = {
+        "live_update_report_dir": str(FOLDER / "report"), "live_update_vms": vms, "live_update_life_timeout_s": 10,
+        "live_update_confirm_after_kexec": True, "live_update_folder": "/run/played/update",
+    }  # fmt: skip
+    (FOLDER / "settings.json").write_text(json.dumps(settings))
+    words = ("live_update", "-e", f"live_update_kernel={NEW}", "-e", "@settings.json")
+    title = "Which hosts can be moved into another kernel with their VMs, and what would it cost?"
+    steps.playbook(title, *words, "--check", shows=step.predicted)
+    title = "Move them: a canary, then the others. The host's part of it, and its times, are played."
+    steps.playbook(title, *words, shows=step.timeline)
+
+
+def _require() -> None:
+    """Raise LabError where user namespaces are off."""
+    argv = ["unshare", "--user", "--map-root-user", "--mount", "true"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise LabError(
+            f"{' '.join(argv)}: {done.stderr.strip()}. Played hosts need user namespaces, which are off here: allow "
+            "them (sysctl kernel.unprivileged_userns_clone=1 or kernel.apparmor_restrict_unprivileged_userns=0), or "
+            "run this as root"
+        )
