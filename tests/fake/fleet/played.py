@@ -240,10 +240,11 @@ class Fleet:
 
     def _variables(self, variables: dict[str, Any]) -> dict[str, Any]:
         vm = {"name": "web1", "heartbeat": {"journal_unit": "kvmfleet-vm-web1.service"}}
-        return {
+        found = {
             "live_update_kernel": NEW, "live_update_report_dir": str(self.folder / "out"), "live_update_vms": [vm],
             "live_update_timeout_s": 60, "live_update_life_timeout_s": 4, **variables,
         }  # fmt: skip
+        return {name: value for name, value in found.items() if value is not None}
 
     @staticmethod
     def _script(path: Path, text: str) -> None:

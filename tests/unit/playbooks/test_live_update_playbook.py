@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
 
@@ -106,6 +107,27 @@ def test_settings_of_one_host_alone_are_refused(fleet: Fleet) -> None:
     done = fleet.run()
     assert done.returncode != 0
     assert "live_update_serial is one setting of the whole run, and is" in done.stdout
+    assert (fleet.log("h1"), fleet.log("h2")) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"live_update_kernel": None}, "missing required arguments: live_update_kernel"),
+        ({"live_update_vms": {"web1": {}}}, "live_update_vms"),
+    ],
+    ids=["no kernel", "a mapping for a list"],
+)
+def test_variables_that_are_wrong_for_all_are_told_by_name(fleet: Fleet, variables: dict[str, Any], words: str) -> None:
+    """Nothing dies in a template: each host is refused, and the report says why."""
+    for name in ("h1", "h2"):
+        fleet.host(name)
+    done = fleet.run(**variables)
+    assert done.returncode != 0
+    assert "No host is touched: " in done.stdout
+    assert words in done.stdout
+    assert "undefined" not in done.stdout
+    assert [(host["result"], words in host["error"]) for host in fleet.report()["hosts"]] == [("refused", True)] * 2
     assert (fleet.log("h1"), fleet.log("h2")) == ([], [])
 
 
