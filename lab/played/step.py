@@ -48,12 +48,11 @@ class Steps:
 
 
 def task(name: str) -> Shows:
-    """What one task of a play has shown."""
+    """What a task has shown, at its last run."""
     pattern = re.compile(rf"^TASK \[[^\n]*{re.escape(name)}\] \**\n(.*?)\n(?=^TASK |^PLAY |^NO MORE)", re.M | re.S)
 
     def shows(output: str) -> str:
-        found = pattern.search(output)
-        lines = [] if found is None else found.group(1).splitlines()
+        lines = [line for text in pattern.findall(output)[-1:] for line in text.splitlines()]
         return "\n".join(line for line in lines if line.strip() and not line.startswith(("---", "+++", "@@")))
 
     return shows

@@ -118,8 +118,8 @@ def test_settings_of_one_host_alone_are_refused(fleet: Fleet) -> None:
     ],
     ids=["no kernel", "a mapping for a list"],
 )
-def test_variables_that_are_wrong_for_all_are_told_by_name(fleet: Fleet, variables: dict[str, Any], words: str) -> None:
-    """Nothing dies in a template: each host is refused, and the report says why."""
+def test_variables_that_are_wrong_are_named(fleet: Fleet, variables: dict[str, Any], words: str) -> None:
+    """Each host is refused, and the report says why."""
     for name in ("h1", "h2"):
         fleet.host(name)
     done = fleet.run(**variables)

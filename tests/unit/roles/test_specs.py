@@ -17,7 +17,10 @@ REQUIRED = {
     "kernel_deploy": {"kernel_deploy_manifest"},
     "kernel_build": set(),
 }
-"""What a role must not make up: a name typed wrong would declare nothing, and write an empty host document."""
+"""What a role must not make up.
+
+A name typed wrong would declare nothing, and write an empty host document.
+"""
 
 
 @pytest.mark.parametrize("role", ROLES, ids=[role.name for role in ROLES])
