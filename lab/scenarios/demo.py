@@ -21,7 +21,7 @@ FOLDER = REPOSITORY / "build" / "demo"
 REPORT = FOLDER / "latest"
 # Everything is emulated, guests twice: what takes seconds on hardware takes a minute here.
 PATIENCE = {
-    "live_update_budget_s": 900, "live_update_timeout_s": 1500, "live_update_life_timeout_s": 300,
+    "live_update_budget_s": 900, "live_update_timeout_s": 3600, "live_update_life_timeout_s": 300,
     "live_update_options": {"unplug_s": 120},
 }  # fmt: skip
 

@@ -138,6 +138,8 @@ options:
       - C(interface), the new kernel's SR-IOV interface where V(auto) cannot tell, by its name in
         RV(kvmfleet.sriov.sriov_info#module:pfs[].interface).
       - C(reserve_s), seconds until others may take the host over.
+      - C(wait_s), seconds that the controller waits for the host, which the role sets. A host is refused where one VM
+        may take longer by its deadlines, and there is a warning where all VMs may.
       - C(restore_at_once), how many VMs read their states from the disk at the same time, those of higher priority
         first; as many as the host has CPUs by default, from 2 to 8.
       - C(fill_chunk) and C(fill_pause_s), how fast the remaining VFs are added.

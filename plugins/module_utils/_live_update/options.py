@@ -16,7 +16,7 @@ from typing import Any
 
 from .._model.deadlines import FILL_PAUSE_S
 from .._model.errors import BadInputError
-from .._model.update_deadlines import BOOT_S, DRIVERS_S, RESERVE_S, RESTORE_WITHIN_S
+from .._model.update_deadlines import BOOT_S, DRIVERS_S, RESERVE_S, RESTORE_WITHIN_S, WAIT_S
 from .._vm.backend import Deadlines
 
 CHOICES = {
@@ -38,12 +38,13 @@ class Options(Deadlines):
 
     Deadlines are generous: an emulated host needs 20 times what hardware does. ``boot_s``: kexec to resume unit, as
     rehearsed (for the estimate). ``rate_mib_s``: disk speed for guest states. ``restore_at_once``: VMs that read their
-    states at the same time, by priority. ``reserve_s``: until others may take the host over. ``fill_chunk``: VFs added
-    per write after the last restore. ``orderly``: let systemd stop units before the kexec. ``allow_writers``: files
-    that write sriov_numvfs but are ordered after the fill. ``allow_missing_modules``: loaded modules the new kernel may
-    lack. ``host_services``: units that have KVM, VFIO or vDPA devices open and are no VMs. ``confirm_not_elsewhere``:
-    argv run with a VM's name before its start; failure keeps it stopped. ``restore_within``: age of a state up to which
-    it is loaded without that hook. ``interface``: of the new kernel's SR-IOV files, ``auto`` for its System.map's.
+    states at the same time, by priority. ``reserve_s``: until others may take the host over. ``wait_s``: of the
+    controller, for the host's end. ``fill_chunk``: VFs added per write after the last restore. ``orderly``: let systemd
+    stop units before the kexec. ``allow_writers``: files that write sriov_numvfs but are ordered after the fill.
+    ``allow_missing_modules``: loaded modules the new kernel may lack. ``host_services``: units that have KVM, VFIO or
+    vDPA devices open and are no VMs. ``confirm_not_elsewhere``: argv run with a VM's name before its start; failure
+    keeps it stopped. ``restore_within``: age of a state up to which it is loaded without that hook. ``interface``: of
+    the new kernel's SR-IOV files, ``auto`` for its System.map's.
 
     ``allow_passphrase``: encrypted volumes at whose boot somebody is there. ``panic``: warn or refuse when a panic of
     the new kernel would leave the host hanging; ``boot_default`` the same where what would start then is not known, or
@@ -58,6 +59,7 @@ class Options(Deadlines):
     rate_mib_s: float = 200.0
     restore_at_once: int = AT_ONCE
     reserve_s: float = RESERVE_S
+    wait_s: float = WAIT_S
     fill_chunk: int = 16
     fill_pause_s: float = FILL_PAUSE_S
     restore_within: float = RESTORE_WITHIN_S

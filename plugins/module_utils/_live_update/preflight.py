@@ -18,8 +18,8 @@ from .._system.update_folder import ARMED
 from .._vm.backend import Backend
 from .._vm.candidates import in_the_way
 from .._vm.vm_facts import VmFacts
-from . import boot_rules, dry_starts, elsewhere, kexec_rules
-from .estimate import VmEstimate, estimate, interface_after, of_vms, to_shorten
+from . import boot_rules, budget, deadline_rules, dry_starts, elsewhere, kexec_rules
+from .estimate import VmEstimate, estimate, interface_after, of_vms
 from .facts import Facts
 from .finding import Finding
 from .manifest import NAME
@@ -71,31 +71,15 @@ def judge(
     guess = estimate(facts, options)
     refusals = [finding for check in CHECKS for finding in check(facts, options)]
     refusals.extend(finding for vm in facts.vms for finding in _vm(vm, backends[vm.backend]))
-    refusals.extend(_over_budget(facts, options, guess, budget_s))
+    refusals.extend(budget.check(facts, guess, budget_s))
     refusals.extend(dry_starts.refusals(facts.vms, facts.dry_starts))
     refusals.extend(elsewhere.check(facts.vms, options, guess["total"]))
     refusals.extend(boot_rules.check(facts, options))
+    refusals.extend(deadline_rules.check(facts, options))
     refused = {name for finding in refusals for name in finding.about}
     every = (*_warnings(facts, options), *boot_rules.warnings(facts, options))
     warnings = tuple(finding for finding in every if not refused.intersection(finding.about))
     return Verdict(tuple(refusals), warnings, guess, tuple(of_vms(facts, options, annotations or {})))
-
-
-def _over_budget(facts: Facts, options: Options, guess: Mapping[str, float], budget_s: float) -> Iterator[Finding]:
-    if guess["total"] <= budget_s:
-        return
-    worst = sorted((name for name in guess if name not in ("total", "pause")), key=lambda name: -guess[name])[:3]
-    parts = ", ".join(f"{name} {guess[name]:g} s" for name in worst)
-    active = sum(1 for pf in facts.pfs.values() if pf.enabled)
-    waits = active and not facts.kernel.keeps_vfs
-    lacks = f"; {active} PFs x 1 s: the new kernel does not keep VFs enabled over kexec" if waits else ""
-    shorter = to_shorten(facts, guess)
-    yield Finding(
-        "budget",
-        f"the outage is estimated at {guess['total']:g} s, {guess['pause']:g} s of them stopped, the budget is "
-        f"{budget_s:g} s (mostly {parts}{lacks})",
-        f"raise live_update_budget_s, or lower what it is made of{f'. {shorter}' if shorter else ''}",
-    )
 
 
 def _kernel(facts: Facts, _options: Options) -> Iterator[Finding]:
@@ -226,6 +210,7 @@ CHECKS: tuple[Callable[[Facts, Options], Iterator[Finding]], ...] = (
 
 def _warnings(facts: Facts, options: Options) -> Iterator[Finding]:
     yield from dry_starts.warnings(facts.vms, facts.dry_starts)
+    yield from deadline_rules.warnings(facts, options)
     if not facts.journal_persistent:
         yield Finding(
             "journal", "the journal is in memory only: what guests said before the kexec will be lost",

@@ -20,6 +20,9 @@ LATE_S = 3600.0
 RESERVE_S = 4 * 3600.0
 """Time until others may take over an armed host."""
 
+WAIT_S = 7 * 86400.0
+"""Wait of a controller that does not say how long it waits."""
+
 BUDGET_S = 60.0
 """Default budget of a live update's outage."""
 
