@@ -30,7 +30,7 @@ from ..ending import Ending
 from ..guest_interface import GuestInterface
 from ..record import ManifestVm
 from ..vm_facts import VmFacts
-from . import agent, discovery, disks, dry_run, migration, refusals, taps, threads
+from . import agent, discovery, disks, dry_run, migration, own_unit, refusals, taps, threads
 from . import probe as _qemu_probe
 from . import qmp as _qmp
 from .end import End
@@ -94,6 +94,7 @@ class QemuBackend:
         with self._living(vm) as guest:
             devices = guest.devices()
             guest.require_as_armed(devices)
+            own_unit.require_none(self.sysfs, vm.unit)
             disks.require(self.sysfs, guest.qmp, guest.part.restore_argv, guest.part.cwd)
             _unplug(guest, state).release(devices)
 
@@ -112,6 +113,7 @@ class QemuBackend:
             copy = _copy(guest, state)
             guest.require_released(copy.under_way())
             disks.require(self.sysfs, guest.qmp, guest.part.restore_argv, guest.part.cwd)
+            own_unit.require_none(self.sysfs, vm.unit)
             stopped_at = copy.finish(self.now)
             form = migration.now(guest.qmp)
             images = disks.read(self.sysfs, guest.qmp, guest.part.restore_argv, guest.part.cwd)

@@ -18,7 +18,7 @@ from ..assigned import assigned
 from ..candidates import PROGRAM, control_group, is_dry_start, program, started, trusted, unit, user
 from ..vm_facts import VmFacts
 from . import argv as _qemu_argv
-from . import disks
+from . import disks, own_unit
 from . import needs as _needs
 from . import taps as _taps
 from . import threads as _threads
@@ -82,6 +82,7 @@ def _facts(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState], pid: in
     shown = _show(run, service)
     vfs, others = assigned(sysfs, pfs, [device.address for device in probe.devices] if probe else [])
     name, cwd = _name(pid, argv), sysfs.target(f"/proc/{pid}/cwd") or "/"
+    transient = f"kvmfleet-vm-{name}.service"
     images, replaced = disks.find(sysfs, pid, probe.images if probe else (), cwd)
     detail = QemuFacts(
         argv=argv,
@@ -89,7 +90,7 @@ def _facts(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState], pid: in
         uid=user(sysfs, pid),
         own_namespaces=_own_namespaces(sysfs, pid),
         libvirt="machine.slice" in cgroup or sysfs.exists(f"/run/libvirt/qemu/{name}.xml"),
-        fragment=shown.get("FragmentPath", ""),
+        fragment=own_unit.file_of(sysfs, service or transient) or shown.get("FragmentPath", ""),
         restart=shown.get("Restart", ""),
         qmp=qmp,
         probe=probe,
@@ -100,10 +101,11 @@ def _facts(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState], pid: in
         taps=_taps.read(sysfs, run, pid, argv),
         pins=_threads.pinned(sysfs, pid, probe.threads if probe else {}),
     )
-    service = service or f"kvmfleet-vm-{name}.service"
     memory = probe.memory_bytes if probe else _memory(argv)
     live = probe is not None and probe.live
-    return VmFacts(name, NAME, pid, started(sysfs, pid), service, detail, vfs, others, memory, images, live)
+    return VmFacts(
+        name, NAME, pid, started(sysfs, pid), service or transient, detail, vfs, others, memory, images, live
+    )
 
 
 def _name(pid: int, argv: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from ..vm_facts import VmFacts
 from . import argv as _argv
+from . import own_unit
 from .facts import QemuFacts
 
 TRANSIENT = "/run/systemd/transient/"
@@ -44,8 +45,7 @@ def _process(facts: QemuFacts) -> Iterator[tuple[str, str]]:
 
 def _unit(unit: str, facts: QemuFacts) -> Iterator[tuple[str, str]]:
     if unit and facts.fragment and not facts.fragment.startswith(TRANSIENT):
-        problem = f"its unit {unit} is defined in {facts.fragment} and could start it a second time"
-        yield problem, "start it in a transient unit (systemd-run), as the update does"
+        yield own_unit.TWICE.format(unit, facts.fragment), own_unit.FIX
     if facts.restart not in RESTARTS_LEFT_ALONE:
         yield f"its unit {unit} has Restart={facts.restart} and would start it again when it is saved", "use Restart=no"
     for name in facts.unit.lost:
