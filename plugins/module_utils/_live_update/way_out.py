@@ -24,6 +24,8 @@ from .restore import DAMAGED, Restorer
 from .resume import Resume
 from .status import progress_of
 
+ONLINE = "network-online.target"
+
 
 def restore(host: LiveHost, names: Collection[str], confirmed: bool = False) -> str:
     """Bring saved VMs back, all or those of ``names``; returns the phase.
@@ -60,16 +62,30 @@ def come_back(host: LiveHost) -> str | None:
     meant_kernel.refuse_crash_kernel(host.sysfs)
     why, phase = _other_kernel(host, manifest), status.get("phase")
     if why is None and phase not in (update_folder.UNKNOWN, *update_folder.FINAL):
+        _await_network(host)
         return Resume(host, manifest, again=True).run()
     if why is None:
         failed = tuple(vm for vm in _waiting(host, manifest.vms) if host.pid(vm) or _is_loadable(host, vm))
-        return Resume(host, manifest, failed, again=True).run() if failed else None
+        if not failed:
+            return None
+        _await_network(host)
+        return Resume(host, manifest, failed, again=True).run()
     waiting = _waiting(host, manifest.vms)
     if phase == update_folder.UNKNOWN:  # it may have ended: only what is certainly saved is brought back by itself
         waiting = tuple(vm for vm in waiting if _is_loadable(host, vm))
     if phase in (update_folder.ARMED, *update_folder.FINAL) or (phase == update_folder.UNKNOWN and not waiting):
         return None
+    _await_network(host)
     return _by_policy(host, manifest, waiting, why)
+
+
+def _await_network(host: LiveHost) -> None:
+    """Start what says that the network is there, and wait for it.
+
+    Images and helpers may be behind it. A boot in which nothing asks for that target has none, and an order after it
+    means nothing (systemd.special(7)); asked for by the unit itself, every boot would wait for it.
+    """
+    abort.quietly(host, lambda: host.run(["systemctl", "start", ONLINE]))
 
 
 def forget(host: LiveHost, give_up: Collection[str], stay_reserved: bool = False) -> bool:

@@ -20,6 +20,7 @@ import pytest
 from tests.fake.linux.units import names, parse, render, unit
 
 APPLY = "kvmfleet-sriov-apply.service"
+COME_BACK = "kvmfleet-sriov-come-back.service"
 NO, EARLY = "DefaultDependencies=no\n", "DefaultDependencies=no\nBefore=sysinit.target\n"
 TARGETS = {
     "local-fs.target": NO,
@@ -60,6 +61,13 @@ SERVICES = {
     "podman-restart.service": "After=network-online.target",
     "kubelet.service": "After=network-online.target",
 }
+STORAGE = {
+    "remote-fs-pre.target": NO,
+    "open-iscsi.service": NO + "After=network.target\nBefore=remote-fs-pre.target",
+    "rbdmap.service": "After=network-online.target\nBefore=remote-fs.target",
+    "srv-images.mount": NO + "After=remote-fs-pre.target network.target\nBefore=remote-fs.target",
+}
+"""Storage on a network: open-iscsi, ceph, and a mount with _netdev (systemd.mount(5))."""
 SOCKETS = {"libvirtd.socket": "Before=libvirtd.service"}
 
 LATER = [name for name in SERVICES if name.split(".")[0] in {
@@ -137,6 +145,26 @@ def test_it_waits_for_no_more_than_it_needs() -> None:
     before = waits_for(graph(units()), APPLY)
     assert before == {"systemd-modules-load.service", "systemd-udev-trigger.service"}
     assert "kvmfleet-sriov-resume.service" not in unit(APPLY)["After"]
+
+
+def test_saved_vms_are_tried_again_after_all_that_they_may_need() -> None:
+    """Bridges, switches and storage on a network.
+
+    In boots, too, in which nothing asks for network-online.target: a unit that is not started orders nothing.
+    """
+    found = units() | {"remote-fs.target": f"[Unit]\n{NO}After=remote-fs-pre.target\n"}
+    for name, text in STORAGE.items():
+        found[name] = f"[Unit]\n{text}\n[Service]\nType=oneshot\nExecStart=/bin/true\n"
+    del found["network-online.target"]
+    needed = {name for name in LATER if "network-online" not in SERVICES[name] and "libvirt" not in name}
+    needed -= {"virtqemud.service", "containerd.service", "cloud-init.service"}
+    assert {"systemd-networkd.service", "openvswitch-switch.service", "NetworkManager.service"} <= needed
+    assert {*needed, *STORAGE} <= waits_for(graph(found), COME_BACK)
+
+
+def test_no_boot_waits_for_the_network_because_of_them() -> None:
+    """Its program asks for it where a VM is saved."""
+    assert not {"Wants", "Requires", "BindsTo", "Requisite"} & set(unit(COME_BACK))
 
 
 def test_metrics_are_later() -> None:

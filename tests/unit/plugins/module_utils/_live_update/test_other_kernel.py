@@ -168,3 +168,25 @@ def test_a_restore_that_failed_on_the_new_kernel(pair: FakeNode, policy: dict[st
     back(pair)
     way_out.come_back(pair.live)
     assert {vm["name"]: vm["result"] for vm in result(pair)["vms"]}["web1"] == ends
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_network_is_awaited_where_a_vm_is_saved(pair: FakeNode, fails: bool) -> None:
+    """Images may be behind it; VMs are tried without it, too."""
+    jumped(pair, {})
+    back(pair)
+    wanted = ["systemctl", "start", "network-online.target"]
+
+    def acts(argv: list[str]) -> None:
+        if argv == wanted and fails:
+            raise ToolError(argv, 1, "Job failed")
+
+    pair.on_run = acts
+    before = len(pair.calls)
+    assert way_out.come_back(pair.live) == "failed"  # the host is back on its old kernel
+    calls = pair.calls[before:]
+    assert calls.index(wanted) < min(number for number, one in enumerate(calls) if one[0] == "systemd-run")
+    assert {vm["result"] for vm in result(pair)["vms"]} == {"restored"}
+    after = len(pair.calls)
+    assert way_out.come_back(pair.live) is None
+    assert wanted not in pair.calls[after:]
