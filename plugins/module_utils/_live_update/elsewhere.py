@@ -58,6 +58,23 @@ def check(vms: Sequence[VmFacts], options: Options, outage_s: float) -> Iterator
         )
 
 
+def warnings(vms: Sequence[VmFacts], options: Options) -> Iterator[Finding]:
+    """Find the images that are loaded upon without being compared."""
+    for vm in vms if options.confirm_not_elsewhere else ():
+        for image in vm.images:
+            if image.kind == UNCHECKED:
+                yield Finding(
+                    "image-not-compared",
+                    f"VM {vm.name} (process {vm.pid}): image {image.name} cannot be compared before memory is loaded",
+                    "see that confirm_not_elsewhere fails where somebody has written to it, or use a disk of this host",
+                )
+
+
+def not_compared(claim: Claim) -> list[str]:
+    """Names of a saved VM's images that nothing can be said about."""
+    return [image.name for image in claim.images if image.kind == UNCHECKED]
+
+
 def _doubtful(image: Image) -> Iterator[str]:
     if image.storage == SHARED:
         yield "is on shared storage, where another host could have started the VM"

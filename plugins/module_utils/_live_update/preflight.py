@@ -211,6 +211,7 @@ CHECKS: tuple[Callable[[Facts, Options], Iterator[Finding]], ...] = (
 def _warnings(facts: Facts, options: Options) -> Iterator[Finding]:
     yield from dry_starts.warnings(facts.vms, facts.dry_starts)
     yield from deadline_rules.warnings(facts, options)
+    yield from elsewhere.warnings(facts.vms, options)
     if not facts.journal_persistent:
         yield Finding(
             "journal", "the journal is in memory only: what guests said before the kexec will be lost",

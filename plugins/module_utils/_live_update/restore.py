@@ -114,7 +114,11 @@ class Restorer:
             self._give_up(vm, error)
             raise
         self._mark_running(vm)  # for a guest that ran already
-        return {**self._seen(vm, "restored"), "clock": self.host.backend(vm).set_clock(vm)}
+        names = elsewhere.not_compared(claim)
+        if names:
+            self.host.log(f"VM {vm.name}: images that could not be compared: {', '.join(names)}")
+        seen = self._seen(vm, "restored")
+        return {**seen, "clock": self.host.backend(vm).set_clock(vm), "not_compared": names}
 
     def _before_run(self, vm: ManifestVm) -> None:
         """Compare the images once more, then advance the claim.

@@ -104,4 +104,9 @@ def _is_vm(vm: object) -> bool:
         and all(name in vm and (vm[name] is None or _is_time(vm[name])) for name in ("paused_at", "resumed_at"))
         and (vm.get("stopped_at") is None or _is_time(vm["stopped_at"]))
         and _is_seen(vm)
+        and _are_texts(vm.get("not_compared"))
     )
+
+
+def _are_texts(value: object) -> bool:
+    return value is None or (isinstance(value, list) and all(isinstance(one, str) for one in value))

@@ -105,6 +105,10 @@ def _tiles(host: Mapping[str, Any], span: tuple[float, float] | None) -> list[tu
     ]
 
 
+def _images(vm: Mapping[str, Any]) -> list[str]:
+    return [f"not compared: {', '.join(vm['not_compared'])}"] if vm["not_compared"] else []
+
+
 def _vm_row(vm: Mapping[str, Any]) -> list[Cell]:
     names = timeline.LABELS
     parts = ", ".join(f"{names.get(part['name'], part['name'])} {part['s']:.2f} s" for part in vm["parts"])
@@ -119,7 +123,7 @@ def _vm_row(vm: Mapping[str, Any]) -> list[Cell]:
         Cell(str(vm["boot_id_after"])[:8], code=True),
         Cell(
             vm["state"], "good" if outage.went_on(vm) else "bad",
-            more=" ".join(str(vm[name]) for name in ("not_seen", "error") if vm[name]),
+            more=" ".join([*(str(vm[name]) for name in ("not_seen", "error") if vm[name]), *_images(vm)]),
         ),
     ]  # fmt: skip
 

@@ -88,6 +88,7 @@ def vm_report(
         "seen_at": vm.get("seen_at"),
         "seen_by": vm.get("seen_by"),
         "not_seen": vm.get("not_seen"),
+        "not_compared": vm.get("not_compared") or [],
         "result": vm.get("result"),
         "error": vm.get("error"),
         "gap_s": gap_s,

@@ -63,6 +63,10 @@ def _bar(start: float, end: float, total: float, width: int, mark: str) -> str:
     return (" " * first + mark * (last - first)).ljust(width)[:width]
 
 
+def _images(vm: Mapping[str, Any]) -> str:
+    return f", not compared: {', '.join(vm['not_compared'])}" if vm["not_compared"] else ""
+
+
 def _vm_lines(vm: Mapping[str, Any], start: float, total: float, width: int) -> list[str]:
     """Bar of a VM's outage, with its state and parts."""
     end = vm["paused_at"] + (vm["outage_s"] or 0.0)
@@ -72,4 +76,7 @@ def _vm_lines(vm: Mapping[str, Any], start: float, total: float, width: int) -> 
     by = f", seen by {vm['seen_by']}" if vm["seen_at"] is not None else ""
     parts = " + ".join(f"{part['name']} {part['s']:.2f}" for part in vm["parts"])
     made = [f"  {'':<14} = {parts}"] if parts else []
-    return [f"  VM {vm['name']:<11}|{drawn}| outage {outage.shown(vm)}, {vm['state']}{why}{by}{counted}", *made]
+    return [
+        f"  VM {vm['name']:<11}|{drawn}| outage {outage.shown(vm)}, {vm['state']}{why}{by}{counted}{_images(vm)}",
+        *made,
+    ]

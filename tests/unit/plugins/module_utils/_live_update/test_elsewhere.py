@@ -280,3 +280,32 @@ def test_doubts_about_each_kind_of_image() -> None:
     }  # fmt: skip
     for image, count in images.items():
         assert len(elsewhere.doubts(replace(base, images=(image,)), Options(), 120.0)) == count, image
+
+
+NETWORK = Image("rbd:pool/web1", "unchecked", "shared")
+
+
+@pytest.mark.parametrize("name", ["rbd:pool/web1", "nbd://store/web1", "iscsi://store/iqn.x/0", "https://store/web1"])
+def test_an_image_on_a_network_is_said_not_to_be_compared(name: str) -> None:
+    """Refused without the hook, else named; nothing else is said of it."""
+    vm = VmFacts("web1", "qemu", 7, 70, "u", None, images=(replace(NETWORK, name=name),))
+    without, hooked = Options(), Options(confirm_not_elsewhere=HOOK)
+    assert [one.code for one in elsewhere.check([vm], without, 10.0)] == ["elsewhere"]
+    assert list(elsewhere.warnings([vm], without)) == []
+    assert list(elsewhere.check([vm], hooked, 10.0)) == []
+    (found,) = elsewhere.warnings([vm], hooked)
+    assert f"VM web1 (process 7): image {name} cannot be compared" in found.problem
+
+
+def test_images_that_were_not_compared_are_in_the_result(disked: FakeNode) -> None:
+    run = disked.live.run
+    object.__setattr__(disked.live, "run", lambda argv: "" if argv[0] == HOOK[0] else run(argv))
+    arm(disked, options=replace(OPTIONS, confirm_not_elsewhere=HOOK))
+    with pytest.raises(Rebooted):
+        save.run(disked.live)
+    folder = disked.live.folder.vm("web1")
+    before = claim(disked)
+    _claim.store(folder, replace(before, images=(*before.images, NETWORK)))
+    assert resume.resume(disked.live) == "done"
+    assert [vm["not_compared"] for vm in result(disked)["vms"]] == [[NETWORK.name], []]
+    assert f"images that could not be compared: {NETWORK.name}" in " ".join(disked.log)
