@@ -70,6 +70,31 @@ def discard(host: LiveHost, names: Collection[str]) -> None:
     durable.sync_folder(aside)
 
 
+def delete(host: LiveHost, names: Collection[str]) -> None:
+    """Delete states of VMs, their claims first.
+
+    A state without a claim is nothing that anybody would load.
+    """
+    for name in sorted(names):
+        durable.remove(_claim.path(host.folder.vm(name)))
+        shutil.rmtree(host.folder.vm(name), ignore_errors=True)
+        host.log(f"VM {name}: its state is forgotten")
+
+
+def of_all(host: LiveHost) -> dict[str, str]:
+    """States of all VMs' claims by name, as people read them."""
+    found = {}
+    for name in touched(host):
+        try:
+            claim = _claim.load(host.folder.vm(name))
+        except SriovError:
+            found[name] = "its claim is damaged"
+            continue
+        if claim is not None:
+            found[name] = claim.state
+    return found
+
+
 def delete_old(host: LiveHost) -> None:
     """Delete states that were given up longer than `KEEP_S` ago."""
     for name in host.sysfs.names(LIVE_UPDATE_DISCARDED):

@@ -10,6 +10,8 @@ that was meant, or for what was not ready at the first attempt.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import replace
 
 from .._model.errors import BadInputError, RefusedError, SriovError
 from .._model.paths import COMMAND_LINE, RELEASE
@@ -102,11 +104,8 @@ def forget(host: LiveHost, give_up: Collection[str], stay_reserved: bool = False
     if phase == update_folder.UNKNOWN and not kept_states.touched(host):
         phase = update_folder.ARMED
     blind = phase not in update_folder.FINAL and manifest_copies.damage(host) is not None
-    under_way = phase not in (update_folder.ARMED, *update_folder.FINAL) and not blind
-    if under_way and (status or {}).get("boot_id") == host.boot_id():
-        raise RefusedError(
-            f"the update stopped in phase {phase}: `sriovctl live-update restore` brings its VMs back first"
-        )
+    if not blind:
+        _refuse_under_way(host, phase)
     kept_states.require_none(host, give_up)
     kept_states.require_known(host, give_up)
     if (phase == update_folder.ARMED or blind) and host.kexec.loaded():
@@ -116,6 +115,38 @@ def forget(host: LiveHost, give_up: Collection[str], stay_reserved: bool = False
     kept_states.delete_old(host)
     host.folder.forget(stay_reserved)
     return True
+
+
+def forget_vms(host: LiveHost, names: Collection[str], give_up: Collection[str]) -> list[str]:
+    """Forget single VMs of an update, which goes on being there.
+
+    Their states go, those of ``give_up`` aside. Returns all their names; raises `RefusedError` for one that was not
+    seen to run from its state, with nothing forgotten.
+    """
+    meant_kernel.refuse_crash_kernel(host.sysfs)
+    mine = sorted({*names, *give_up})
+    kept_states.require_known(host, mine)
+    if manifest_copies.damage(host) is None:
+        _refuse_under_way(host, str((host.folder.read_status() or {}).get("phase", update_folder.ARMED)))
+    others = set(kept_states.touched(host)) - set(mine)
+    kept_states.require_none(host, {*give_up, *others})
+    kept_states.discard(host, give_up)
+    kept_states.delete(host, set(mine) - set(give_up))
+    with suppress(SriovError):  # of one that is damaged the copies go with the states
+        manifest = manifest_file.load(host.folder.path)
+        if manifest is not None:
+            left = tuple(vm for vm in manifest.vms if vm.name not in mine)
+            manifest_file.store(host.folder.path, replace(manifest, vms=left))
+    return mine
+
+
+def _refuse_under_way(host: LiveHost, phase: str) -> None:
+    """Refuse to forget anything of an update that this boot has begun."""
+    status = host.folder.read_status() or {}
+    if phase not in (update_folder.ARMED, *update_folder.FINAL) and status.get("boot_id") == host.boot_id():
+        raise RefusedError(
+            f"the update stopped in phase {phase}: `sriovctl live-update restore` brings its VMs back first"
+        )
 
 
 def _require(host: LiveHost) -> Manifest:

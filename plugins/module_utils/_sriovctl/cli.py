@@ -189,7 +189,8 @@ def _add_live_update(commands: _Commands[argparse.ArgumentParser]) -> None:
         "--confirm-not-elsewhere", action="store_true",
         help="the VMs named here run nowhere else: in place of an update's hook, where it has none",
     )  # fmt: skip
-    forget = _command(steps, "forget", handler, "forget the update, once all its VMs run")
+    forget = _command(steps, "forget", handler, "forget the update, once all its VMs run, or single VMs that do")
+    forget.add_argument("vm", nargs="*", help="only these, by name: the update and its other VMs stay")
     forget.add_argument(
         "--discard-memory", action="append", default=[], metavar="VM", help="give up its memory; kept aside for 7 days"
     )

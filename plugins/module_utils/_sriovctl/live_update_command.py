@@ -89,10 +89,17 @@ def restore(args: argparse.Namespace) -> int:
 
 
 def forget(args: argparse.Namespace) -> int:
-    """Forget the update; states of single VMs are given up by name."""
+    """Forget the update, or its VMs; memory is given up by name.
+
+    Where states of others are needed, it is those VMs alone.
+    """
     host = _host(args)
     with _alone(host):
         _take_over(host, args)
+        others = set(kept_states.needed(host)) - set(args.discard_memory)
+        if args.vm or (args.discard_memory and others):
+            answer(f"forgotten: {', '.join(way_out.forget_vms(host, args.vm, args.discard_memory))}")
+            return 0
         answer("the live update is forgotten" if way_out.forget(host, args.discard_memory) else "no live update")
     return 0
 
@@ -173,6 +180,8 @@ def _advice(host: LiveHost) -> list[str]:
     """
     found, left = reservation.load(host.folder), kept_states.needed(host)
     lines = [f"  {found}"] if found else []
+    states = kept_states.of_all(host)
+    lines += [f"  kept of VMs: {', '.join(f'{name} ({state})' for name, state in states.items())}"] if states else []
     more = " --take-over" if found is not None and found.keeps_out(_me(), host.now()) else ""
     if left:
         lines += [
