@@ -26,7 +26,7 @@ KEYS = {
 }  # fmt: skip
 VM_KEYS = {
     "name", "vfs", "paused_at", "stopped_at", "resumed_at", "seen_at", "seen_by", "not_seen", "gap_s", "outage_s",
-    "is_over", "pause_s", "parts", "state", "boot_id_before", "boot_id_after", "counter_before",
+    "is_over", "pause_s", "parts", "state", "not_compared", "boot_id_before", "boot_id_after", "counter_before",
     "counter_after", "result", "error",
 }  # fmt: skip
 PF = "0000:03:00.0"
@@ -83,7 +83,7 @@ def test_figures_come_from_the_guests_own_log(tmp_path: Path) -> None:
     assert vm == {
         "name": "web1", "vfs": ["0000:04:11.4"], "paused_at": 1011.0, "stopped_at": 1013.0, "resumed_at": 1050.2,
         "seen_at": 1051.5, "seen_by": PING, "not_seen": None, "gap_s": 37.25, "outage_s": 40.5, "is_over": True,
-        "pause_s": 37.2, "state": "went on",
+        "pause_s": 37.2, "state": "went on", "not_compared": [],
         "parts": [{"name": "saving", "s": 4.0}, {"name": "kexec", "s": 30.0}, {"name": "restoring", "s": 5.2},
                   {"name": "guest until its VF answers", "s": 1.3}],
         "boot_id_before": "b1", "boot_id_after": "b1", "counter_before": 2, "counter_after": 4, "result": "restored",
@@ -346,3 +346,18 @@ def test_the_updates_id_is_shown(tmp_path: Path) -> None:
     report = _report.report_from_evidence(str(tmp_path))
     report["hosts"][0]["update"] = "0123abcd"
     assert "update <code>0123abcd</code>" in page(report)
+
+
+def test_images_that_were_not_compared_are_said(tmp_path: Path) -> None:
+    """The VM went on, on the word of the operator's hook."""
+    evidence(tmp_path, vms=[{**RESULT["vms"][0], "not_compared": ["rbd:pool/web1"]}])
+    report = _report.report_from_evidence(str(tmp_path))
+    for shown in ("\n".join(text.lines(report)), page(report)):
+        assert "not compared: rbd:pool/web1" in shown
+
+
+@pytest.mark.parametrize("names", ["rbd:x", [5], {"a": 1}])
+def test_names_of_images_that_are_none(tmp_path: Path, names: object) -> None:
+    evidence(tmp_path, vms=[{**RESULT["vms"][0], "not_compared": names}])
+    report = _report.report_from_evidence(str(tmp_path))
+    assert report["hosts"][0]["result"].startswith("unreadable evidence: ")
