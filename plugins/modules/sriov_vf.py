@@ -60,6 +60,8 @@ options:
       - The driver of these VFs, set by C(driver_override), so that no other driver can take them in between. Its kernel
         module is loaded when needed.
       - V(default) clears C(driver_override).
+      - V(unbound) has no driver bound. While C(sriov_drivers_autoprobe) is on, C(driver_override) is C(none) then, with
+        which the kernel lets VFs opt out of drivers that are loaded later.
     type: str
   # BEGIN GENERATED vf docs of sriov-vf: `make generate` writes it from property_table.py
   mac:

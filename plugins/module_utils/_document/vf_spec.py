@@ -107,7 +107,7 @@ def _driver(value: object, where: str) -> str:
     """The name of a driver, part of paths and commands."""
     good = isinstance(value, str) and re.fullmatch(_DRIVER, value, re.ASCII)
     if not good:
-        raise BadInputError(f"{where}: {shown(value)} is not a driver's name; write 'vfio-pci' or 'default'")
+        raise BadInputError(f"{where}: {shown(value)} is not a driver's name; write 'vfio-pci', 'default' or 'unbound'")
     return str(value)
 
 

@@ -27,6 +27,16 @@ if TYPE_CHECKING:
     from .properties import VfProperties
     from .vf_device import VfDevice
 
+UNBOUND = "unbound"
+"""The VF driver "unbound": none is bound, and none binds by itself."""
+
+OPT_OUT = "none"
+"""The driver_override of unbound VFs while drivers_autoprobe is on.
+
+Documentation/ABI/testing/sysfs-bus-pci: such a name opts out of driver binding. VFs with drivers_autoprobe off need
+none (drivers/pci/pci-driver.c, pci_device_can_probe), and VM managers can bind them then.
+"""
+
 NONE: Mapping[Any, Any] = MappingProxyType({})
 """An empty mapping, the default of fields of shared values."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .._document.document import DEFAULT_DRIVER, PfSpec
 from .._model import drivers, eswitch
 from .._model.properties import VfProperties
-from .._model.state import PfState
+from .._model.state import OPT_OUT, UNBOUND, PfState
 from .._model.vf_device import VfDevice
 from .._model.vf_ids import describe
 from .goal import Goal, Preserved, Restored, new_vectors
@@ -96,15 +96,18 @@ def _with_released(current: PfState, spec: PfSpec, goal: Goal) -> Goal:
 def _kept_drivers(current: PfState, goal: Goal, declared: Collection[int]) -> dict[int, str]:
     """Drivers of returning VFs that the kernel would not choose again.
 
-    Those with a driver_override, or all where autoprobe is off; VFs with a ``declared`` driver are left out.
+    Those with a driver_override, or all where autoprobe is off, and `UNBOUND` of those that have opted out; VFs with a
+    ``declared`` driver are left out.
     """
     unfinished, before = current.unfinished, current.autoprobe
     if unfinished and unfinished.autoprobe is not None:
         before = unfinished.autoprobe
     autoprobe = goal.target.autoprobe and before
     bound = {i: (vf.driver, vf.driver_override) for i, vf in current.vfs.items() if vf.driver}
+    freed = {i: (UNBOUND, OPT_OUT) for i, vf in current.vfs.items() if not vf.driver and vf.driver_override == OPT_OUT}
+    back = {**bound, **freed, **(unfinished.rebound if unfinished else {})}
     return {
-        i: driver for i, (driver, override) in sorted({**bound, **(unfinished.rebound if unfinished else {})}.items())
+        i: driver for i, (driver, override) in sorted(back.items())
         if i in goal.target.present and i not in declared and (override or not autoprobe)
     }  # fmt: skip
 

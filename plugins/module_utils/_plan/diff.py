@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._model.properties import VfProperties
-from .._model.state import PfState
+from .._model.state import UNBOUND, PfState
 from .._model.vf_device import VfDevice, as_declared
 from .._model.vf_ids import compress, describe
 from .goal import Goal
@@ -20,7 +20,10 @@ from .spread import by_range
 
 
 def before(current: PfState, goal: Goal) -> dict[str, Any]:
-    drivers = {i: _driver_of(current, i, wanted) for i, wanted in goal.target.drivers.items()}
+    drivers = {
+        i: _unbound(current, i, goal) if wanted == UNBOUND else _driver_of(current, i, wanted)
+        for i, wanted in goal.target.drivers.items()
+    }
     properties = {
         i: current.properties.get(i, VfProperties()).only(wanted) for i, wanted in goal.target.properties.items()
     }
@@ -54,6 +57,15 @@ def _driver_of(current: PfState, vf_id: int, wanted: str | None) -> str | None:
     if wanted is None:
         return vf.driver_override if vf else None
     return vf.driver or "none" if vf else "absent"
+
+
+def _unbound(current: PfState, vf_id: int, goal: Goal) -> str:
+    """The state of a VF that is to be unbound, its override where that differs."""
+    vf = current.vfs.get(vf_id)
+    if vf is None or vf.driver:
+        return vf.driver or "" if vf else "absent"
+    differs = vf.driver_override != goal.target.opt_out
+    return f"none (driver_override {vf.driver_override or 'empty'})" if differs else UNBOUND
 
 
 def _facts(

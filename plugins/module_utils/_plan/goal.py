@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from .._model.settings import PfSettings
-from .._model.state import NONE, PfState
+from .._model.state import NONE, OPT_OUT, UNBOUND, PfState, VfState
 
 if TYPE_CHECKING:
     from .._model.journal_entry import Bound
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Target(NamedTuple):
     """The target state: ``enabled`` VFs in hardware, ``present`` ids.
 
-    ``drivers`` of present VFs by id (None: no override), ``properties`` of enabled ones, ``devices`` of present ones.
+    ``drivers`` of present VFs by id (None: no override; `UNBOUND`: no driver), ``properties`` of enabled ones,
+    ``devices`` of present ones.
     """
 
     enabled: int
@@ -33,6 +34,15 @@ class Target(NamedTuple):
     drivers: Mapping[int, str | None] = NONE
     properties: Mapping[int, VfProperties] = NONE
     devices: Mapping[int, VfDevice] = NONE
+
+    @property
+    def opt_out(self) -> str | None:
+        """The driver_override of VFs that are to be `UNBOUND`."""
+        return OPT_OUT if self.autoprobe else None
+
+    def unbound_in(self, current: PfState) -> dict[int, VfState | None]:
+        """VFs that are to be `UNBOUND`, as read, by id."""
+        return {i: current.vfs.get(i) for i, driver in self.drivers.items() if driver == UNBOUND}
 
 
 class Disruption(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from .._model import eswitch
 from .._model.kernel_interface import INTERFACES
 from .._model.properties import VfProperties
-from .._model.state import PfState
+from .._model.state import UNBOUND, PfState
 from .._model.vf_device import VfDevice
 from . import link_order
 from . import steps as _steps
@@ -147,11 +147,15 @@ def _driver_steps(current: PfState, goal: Goal, autoprobe: bool) -> Iterator[Ste
     override is cleared after unbinding: as long as it is set, a run that is killed has left something to do.
     """
     vectors = new_vectors(current, goal.target.devices)
-    named = {i: d for i, d in goal.target.drivers.items() if d and (d != _driver_of(current, i) or i in vectors)}
+    named = {
+        i: d for i, d in goal.target.drivers.items()
+        if d and d != UNBOUND and (d != _driver_of(current, i) or i in vectors)
+    }  # fmt: skip
+    freed = dict.fromkeys(_to_unbind(current, goal), goal.target.opt_out)
     yield from (_steps.load_driver(current, d) for d in sorted(set(named.values()) - current.bus_drivers))
     changing = sorted({*named, *_cleared(current, goal)})
     back = {vf_id: driver for vf_id, (driver, _override) in sorted(goal.preserved.rebound.items())}
-    overrides = {**{vf_id: named.get(vf_id) for vf_id in changing}, **back}
+    overrides = {**{vf_id: named.get(vf_id) for vf_id in changing}, **back, **freed}
     differing = [vf_id for vf_id, driver in overrides.items() if _override_of(current, vf_id) != driver]
     yield from (_steps.set_override(current, vf_id, driver) for vf_id in differing if (driver := overrides[vf_id]))
     yield from (_steps.unbind(current, vf_id) for vf_id in overrides if _driver_of(current, vf_id))
@@ -162,6 +166,14 @@ def _driver_steps(current: PfState, goal: Goal, autoprobe: bool) -> Iterator[Ste
         yield _steps.probe(current, vf_id, named.get(vf_id) or back.get(vf_id))
     for vf_id in [vf_id for vf_id in differing if vf_id in back]:
         yield _steps.change_override(current, vf_id, back[vf_id], _override_of(current, vf_id))
+
+
+def _to_unbind(current: PfState, goal: Goal) -> list[int]:
+    """VFs to be `UNBOUND` that are bound, or that a driver may take."""
+    return [
+        i for i, vf in sorted(goal.target.unbound_in(current).items())
+        if (vf.driver_override if vf else None) != goal.target.opt_out or (vf and vf.driver)
+    ]  # fmt: skip
 
 
 def _restore_steps(current: PfState, goal: Goal) -> Iterator[Step]:

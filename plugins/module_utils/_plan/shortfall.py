@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .._model import vf_ids
-from .._model.state import PfState
+from .._model.state import UNBOUND, PfState
 from .goal import Goal
 
 
@@ -42,6 +42,8 @@ def _driver_facts(goal: Goal, current: PfState) -> Iterator[tuple[str, Any, Any]
     differ: dict[int, tuple[str | None, str | None]] = {}
     returned = {**goal.preserved.rebound, **goal.restored.drivers}
     for vf_id, driver in {**goal.target.drivers, **{i: driver for i, (driver, _override) in returned.items()}}.items():
+        if driver == UNBOUND:
+            continue
         vf = current.vfs.get(vf_id)
         have = vf and (vf.driver if driver else vf.driver_override)
         if have != driver:
@@ -51,6 +53,10 @@ def _driver_facts(goal: Goal, current: PfState) -> Iterator[tuple[str, Any, Any]
     for vf_id, (_driver, override) in sorted(returned.items()):
         have = current.vfs[vf_id].driver_override if vf_id in current.vfs else None
         yield f"driver_override of VF {vf_id}", override or "none", have or "none"
+    for vf_id, vf in sorted(goal.target.unbound_in(current).items()):
+        yield f"driver of VF {vf_id}", UNBOUND, (vf.driver or UNBOUND) if vf else "absent"
+        if vf and vf.driver_override != goal.target.opt_out:
+            yield f"driver_override of VF {vf_id}", goal.target.opt_out or "empty", vf.driver_override or "empty"
 
 
 def _property_facts(goal: Goal, current: PfState) -> Iterator[tuple[str, Any, Any]]:

@@ -18,7 +18,7 @@ from .._model.link import ETHER, INFINIBAND
 from .._model.properties import VfProperties
 from .._model.property_table import BY_NAME
 from .._model.settings import SWITCHDEV
-from .._model.state import PfState
+from .._model.state import UNBOUND, PfState
 from .._model.vf_device import VfDevice
 from .._model.vf_ids import describe
 from . import driver_names, mtu_limits
@@ -29,7 +29,7 @@ def refuse_unsupported(current: PfState, goal: Goal) -> None:
     """Raise `BadInputError` with every reason why the goal is unsupported."""
     checks = (_of_settings, _of_properties, _of_vectors, _of_mtu)
     reasons = [reason for check in checks for reason in check(current, goal)]
-    if not set(goal.target.drivers.values()) <= {None, *current.bus_drivers}:
+    if not set(goal.target.drivers.values()) <= {None, UNBOUND, *current.bus_drivers}:
         reasons += driver_names.reasons(current, goal)
     if goal.target.devices or goal.target.settings.mtu:
         reasons += mtu_limits.reasons(current, goal)
@@ -119,6 +119,8 @@ def _no_interface(current: PfState, goal: Goal, vf_id: int) -> str:
     Empty where it has or may get one.
     """
     driver = goal.target.drivers.get(vf_id) or (goal.returned[vf_id][0] if vf_id in goal.returned else None)
+    if driver == UNBOUND:
+        return "it is to have no driver"
     if driver:
         return f"its driver is to be {driver}" if "vfio" in driver else ""
     vf = None if goal.disruption.disables_all else current.vfs.get(vf_id)

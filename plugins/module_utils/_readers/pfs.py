@@ -15,7 +15,7 @@ from typing import Any
 from .._model.errors import BadInputError, KernelError, SriovError
 from .._model.kernel_interface import of_files
 from .._model.paths import DEVICES, DRIVERS
-from .._model.state import FACTS, PfState, VfState, vf_addresses
+from .._model.state import FACTS, UNBOUND, PfState, VfState, vf_addresses
 from .._model.values import shown
 from .._system import blocked as _blocked
 from .._system.read_once import ReadOnce
@@ -121,7 +121,7 @@ def read_bindings(bound: BoundDevices, pf: PfState, wanted: Mapping[int, str | N
     """Read what the compliance check needs of present VFs.
 
     Whether they are bound as ``wanted``, or where that is None, have no driver_override. Drivers' folders show the
-    former without reading each VF.
+    former without reading each VF; only VFs to be unbound may have any driver.
     """
     addresses = vf_addresses(pf.address, pf.offset, pf.stride, pf.present)
     return {vf_id: _read_binding(bound, addresses[vf_id], driver) for vf_id, driver in wanted.items()}
@@ -130,6 +130,8 @@ def read_bindings(bound: BoundDevices, pf: PfState, wanted: Mapping[int, str | N
 def _read_binding(bound: BoundDevices, address: str, driver: str | None) -> VfState:
     if driver is None:
         return VfState(address, driver_override=_override(bound.sysfs, address))
+    if driver == UNBOUND:
+        return VfState(address, bound.sysfs.link(f"{DEVICES}/{address}/driver"), _override(bound.sysfs, address))
     return VfState(address, driver if address in bound[driver] else None)
 
 

@@ -21,6 +21,7 @@ from .._model.properties import VfProperties
 from .._model.property_row import Property
 from .._model.property_table import VF_PROPERTIES
 from .._model.settings import LEGACY
+from .._model.state import OPT_OUT, UNBOUND
 from . import made_up
 
 _NEVER_BY_ITSELF = ("vfio", "uio", "pci-stub")
@@ -102,9 +103,14 @@ def _driver(pf: _Facts, vf: _Facts) -> dict[str, str]:
     """Driver of a VF that would not be bound by itself."""
     driver = vf["driver"] if vf["present"] else None
     if driver is None:
-        return {}
+        return {"driver": UNBOUND} if _opted_out(pf, vf) else {}
     explicit = vf["driver_override"] or not pf["drivers_autoprobe"] or any(part in driver for part in _NEVER_BY_ITSELF)
     return {"driver": driver} if explicit else {}
+
+
+def _opted_out(pf: _Facts, vf: _Facts) -> bool:
+    """Whether a VF without a driver is kept from having one."""
+    return bool(vf["present"] and pf["drivers_autoprobe"] and vf["driver_override"] == OPT_OUT)
 
 
 def _given(pf: _Facts, vf: _Facts) -> dict[str, Any]:
@@ -173,6 +179,8 @@ def _kinds(pf: _Facts, vf: _Facts) -> Iterator[str]:
 
 def _driver_kinds(pf: _Facts, vf: _Facts) -> Iterator[str]:
     driver, override = vf["driver"], vf["driver_override"]
+    if driver is None and _opted_out(pf, vf):
+        return
     if driver is None and override:
         yield f"have driver_override {override} and no driver; declare that driver to have it bound"
     elif driver is None and pf["drivers_autoprobe"]:

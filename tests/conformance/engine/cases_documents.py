@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
-from cases_engine import ENGINE, declare, fails, nearest, vfinfo
+from cases_engine import ENGINE, VFIO, declare, driver, fails, nearest, needs_vfio, vfinfo
 from cases_properties import netdev_of, settle
 from cases_selectors import meant
 from harness import DEVICES, Pf, case, require
@@ -52,3 +53,69 @@ def case_document_vlans_from_a_base(pf: Pf) -> None:
         "vlan: 4094+id is 4095 for VF 1",
         partial(declare, pf, {"vfs": [{"ids": "all", "vlan": "4094+id"}]}),
     )
+
+
+def override(pf: Pf, number: int) -> str:
+    return pf.files.read(f"{DEVICES}/{pf.vf(number)}/driver_override").replace("(null)", "")
+
+
+def is_unbound(pf: Pf, spec: dict[str, Any], wanted: str) -> None:
+    """Two VFs without a driver by ``spec``, as check mode predicts.
+
+    Nothing is left to do then, and no driver takes them when drivers are probed.
+    """
+    asked, done = declare(pf, spec, check=True), declare(pf, spec)
+    require(asked["steps"] == done["steps"], f"predicted {asked['steps']}, done {done['steps']}")
+    again = declare(pf, spec)
+    require(not again["changed"], f"the second run of {spec} did {again['steps']}")
+    for number in (0, 1):
+        pf.files.write("/sys/bus/pci/drivers_probe", pf.vf(number))
+        require(driver(pf, number) is None, f"VF {number} has driver {driver(pf, number)}")
+        require(override(pf, number) == wanted, f"VF {number} has driver_override {override(pf, number)}")
+
+
+@case(interfaces=ENGINE)
+def case_document_unbound_while_drivers_are_probed(pf: Pf) -> None:
+    """No driver from the start, and of VFs that have one."""
+    spec: dict[str, Any] = {"hardware_vfs": 2, "present_vfs": "all", "drivers_autoprobe": True}
+    unbound = {**spec, "vfs": [{"ids": "all", "driver": "unbound"}]}
+    is_unbound(pf, unbound, "none")
+    declare(pf, {"hardware_vfs": 0, "present_vfs": "none"})
+    declare(pf, spec)
+    chosen = driver(pf, 0)
+    is_unbound(pf, unbound, "none")
+    settle(pf, {"ids": "all", "driver": "default"})
+    require(driver(pf, 0) == chosen, f"VF 0 has driver {driver(pf, 0)}, not {chosen}")
+
+
+@case(interfaces=ENGINE)
+def case_document_unbound_while_drivers_are_not_probed(pf: Pf) -> None:
+    """No driver and no override, so that VM managers may bind the VFs."""
+    needs_vfio(pf)
+    spec: dict[str, Any] = {"hardware_vfs": 2, "present_vfs": "all", "drivers_autoprobe": False}
+    unbound = {**spec, "vfs": [{"ids": "all", "driver": "unbound"}]}
+    is_unbound(pf, unbound, "")
+    settle(pf, {"ids": "all", "driver": VFIO})
+    require(driver(pf, 1) == VFIO, f"VF 1 has driver {driver(pf, 1)}")
+    is_unbound(pf, unbound, "")
+
+
+@case(interfaces=ENGINE)
+def case_document_unbound_stays_when_all_vfs_are_disabled(pf: Pf) -> None:
+    """VFs that come back without their driver, though it is not declared."""
+    spec: dict[str, Any] = {"hardware_vfs": 2, "present_vfs": "all", "drivers_autoprobe": True}
+    declare(pf, {**spec, "vfs": [{"ids": "1", "driver": "unbound"}]})
+    declare(pf, {"hardware_vfs": 3, "present_vfs": "all"}, allow=True)
+    require(driver(pf, 1) is None, f"VF 1 has driver {driver(pf, 1)}")
+    require(override(pf, 1) == "none", f"VF 1 has driver_override {override(pf, 1)}")
+
+
+@case(interfaces=ENGINE)
+def case_document_link_of_the_pf(pf: Pf) -> None:
+    """The PF's interface up and down again, as its flags have it."""
+    path = f"{pf.path}/net/{netdev_of(pf)}/flags"
+    before = "up" if int(pf.files.read(path), 16) & 1 else "down"
+    pf.undo.append(partial(declare, pf, {"link": before}))
+    for link in ("up", "down", "up"):
+        settle(pf, link=link, hardware_vfs=0)
+        require(bool(int(pf.files.read(path), 16) & 1) == (link == "up"), f"the flags are {pf.files.read(path)}")

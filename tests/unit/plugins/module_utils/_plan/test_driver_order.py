@@ -60,6 +60,19 @@ SETTINGS: list[tuple[PfState, dict[str, Any], list[str]]] = [
         {"eswitch_mode": "legacy", "vfs": [{"ids": 0, "vlan": 5}]},
         ["eswitch: legacy", "properties: 0 vlan 5 qos 0", "read back"],
     ),
+    (  # an override that no driver has, before the unbinding
+        network(M, A, 4, [0], "iavf", autoprobe=True), {"vfs": [{"ids": 0, "driver": "unbound"}]},
+        ["override: virtfn0/driver_override=none", "unbind: virtfn0/driver/unbind"],
+    ),
+    (  # autoprobe is off: no override, and none that was there
+        network(M, A, 4, [0], V), {"vfs": [{"ids": 0, "driver": "unbound"}]},
+        ["unbind: virtfn0/driver/unbind", "override: virtfn0/driver_override=\\n"],
+    ),
+    (  # a new one gets no driver in between, its neighbour gets the kernel's choice
+        network(M, A, 4, autoprobe=True), {"present_vfs": "0-1", "vfs": [{"ids": 0, "driver": "unbound"}]},
+        ["autoprobe: sriov_drivers_autoprobe=0", "add: sriov_scan_vf_id=0", "override: virtfn0/driver_override=none",
+         "autoprobe: sriov_drivers_autoprobe=1", "add: sriov_scan_vf_id=1"],
+    ),
     (network(M, A, 4, [0], M), {"eswitch_mode": "switchdev", "present_vfs": "none"},
      ["unbind: virtfn0/driver/unbind", "remove: sriov_remove_vf_id=0", "eswitch: switchdev"]),
     (

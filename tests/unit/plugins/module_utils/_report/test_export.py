@@ -106,6 +106,8 @@ DRIVERS: list[tuple[str | None, str | None, bool, str | None, str | None]] = [
     (None, None, False, None, None),
     (None, None, True, None, "VFs 0 have no driver though autoprobe is on"),
     (None, "vfio-pci", False, None, "VFs 0 have driver_override vfio-pci and no driver"),
+    (None, "none", True, "unbound", None),
+    (None, "none", False, None, "VFs 0 have driver_override none and no driver"),
     ("igbvf", "vfio-pci", True, "igbvf", "VFs 0 are bound to igbvf with driver_override vfio-pci"),
 ]
 
