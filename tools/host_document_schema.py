@@ -12,6 +12,7 @@ from typing import Any
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.property_row import (
     Address,
     Choice,
+    InterfaceName,
     Kind,
     Number,
     Property,
@@ -110,4 +111,6 @@ def _json(kind: Kind) -> dict[str, Any]:
         base = rf"(?![0:]*\+){first}(:[0-9a-fA-F]{{2}}){{{kind.octets - 1}}}(\+[iI][dD])?"
         more = "|[hH][aA][sS][hH]" if kind.hashed else ""
         return {"type": "string", "pattern": rf"^\s*({base}{more})\s*$"}
+    if isinstance(kind, InterfaceName):
+        return {"type": "string", "pattern": r"^\s*[^\s/:%]+\s*$"}
     return {"type": "boolean"}

@@ -22,6 +22,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.property_row
     Address,
     Choice,
     Flag,
+    InterfaceName,
     Kind,
     Number,
     Property,
@@ -33,7 +34,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.property_tab
 )
 
 WIDTH = 120
-TYPES: dict[type[Kind], str] = {Flag: "bool", Number: "int", Choice: "str", Address: "str"}
+TYPES: dict[type[Kind], str] = {Flag: "bool", Number: "int", Choice: "str", Address: "str", InterfaceName: "str"}
 """Of Python, and of argument specs."""
 
 
@@ -105,6 +106,11 @@ MORE = {
         "other. A network interface of its own comes anew then.",
     ),
     "present VFs mtu": ("A VF without one is an error, such as a VF that is bound to C(vfio-pci).",),
+    "name": (
+        "For any number of VFs, a beginning followed by V(+id), such as V(web+id) for C(web0), C(web1) and so on.",
+        "It comes after the name that udev gives a new interface. Before Linux 6.2 only interfaces that are down take "
+        "another name. A VF without an interface is an error, as with O({vf}mtu).",
+    ),
     "PF mtu": ("Some drivers restart the PF for it. It is set before VFs are enabled.",),
     "link": (
         "Where a driver needs the interface up to enable VFs (bnxt_en) or to set some of their properties (rates, of "
@@ -167,4 +173,6 @@ def _values(kind: Kind) -> str:
         return ", ".join(f"`{choice}`" for choice in kind.choices)
     if isinstance(kind, Address):
         return f"{kind.octets} octets, `ADDRESS+id`{', `hash`' if kind.hashed else ''}"
+    if isinstance(kind, InterfaceName):
+        return "an interface's name, `NAME+id`"
     return "true or false"

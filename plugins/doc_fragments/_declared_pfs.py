@@ -158,6 +158,13 @@ options:
               - MTU of the network interface that a present VF has on this host, in bytes.
               - A VF without one is an error, such as a VF that is bound to C(vfio-pci).
             type: int
+          name:
+            description:
+              - Name of the network interface that a present VF has on this host, for a single VF.
+              - For any number of VFs, a beginning followed by V(+id), such as V(web+id) for C(web0), C(web1) and so on.
+              - It comes after the name that udev gives a new interface. Before Linux 6.2 only interfaces that are down
+                take another name. A VF without an interface is an error, as with O(pfs[].vfs[].mtu).
+            type: str
           # END GENERATED
       allow_disruptive:
         description:

@@ -33,6 +33,7 @@ VF_OPTIONS: dict[str, Any] = {
     "port_guid": {"type": "str"},
     "msix_vectors": {"type": "int"},
     "mtu": {"type": "int"},
+    "name": {"type": "str"},
     # END GENERATED
 }
 PFS_OPTION: dict[str, Any] = {"type": "list", "elements": "raw", "required": True}

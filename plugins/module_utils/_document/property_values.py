@@ -38,6 +38,22 @@ def vf_device(data: Mapping[str, Any], where: str, mistakes: Mistakes) -> VfDevi
     return VfDevice(**_checked(VF_DEVICE, data, where, mistakes))
 
 
+def check_name(device: VfDevice, ids: Ids, where: str) -> None:
+    """Refuse one interface name for several VFs, and one that is too long."""
+    name = device.name
+    if name is None:
+        return
+    from .._model import interface_names
+
+    if isinstance(ids, frozenset):
+        interface_names.check_ids(name, ids, f"{where}.name")
+    if not interface_names.is_derived(name) and (ids == ALL or len(ids) > 1):
+        raise BadInputError(
+            f"{where}.name: {name} cannot be given to several VFs; give one id beside it, or "
+            f"'{name}{addresses.PLUS_ID}' for a name that each id is appended to"
+        )
+
+
 def vf_properties(data: Mapping[str, Any], where: str, mistakes: Mistakes) -> VfProperties:
     """The properties of enabled VFs among ``data``, as in `pf_settings`.
 

@@ -45,6 +45,10 @@ class VfSpec(NamedTuple):
         ids = resolve_ids(self.ids, number, f"{where}.ids")
         for key, text in self.properties.derived().items():
             _check_derived(key, text, ids, f"{where}.{key}")
+        if self.device.name is not None:
+            from .._model import interface_names
+
+            interface_names.check_ids(self.device.name, ids, f"{where}.name")
         return self._replace(ids=ids)
 
     def names(self) -> list[str]:
@@ -119,7 +123,10 @@ def _values(vf: Mapping[str, Any], ids: Ids | None, where: str, mistakes: Mistak
     properties = property_values.vf_properties(vf, where, mistakes)
     with mistakes:
         property_values.check_addresses(properties, ids or frozenset(), where)
-    return properties, property_values.vf_device(vf, where, mistakes)
+    device = property_values.vf_device(vf, where, mistakes)
+    with mistakes:
+        property_values.check_name(device, ids or frozenset(), where)
+    return properties, device
 
 
 def check_alike(pf: PfName, vfs: tuple[VfSpec, ...], where: str) -> None:
@@ -129,6 +136,8 @@ def check_alike(pf: PfName, vfs: tuple[VfSpec, ...], where: str) -> None:
     """
     if isinstance(pf, str) or not pf.all:
         return
+    for name in [vf.device.name for vf in vfs if vf.device.name]:
+        raise BadInputError(f"{where}.pf.all: name {name} cannot be given to VFs of several PFs; name each PF")
     given = [vf for vf in vfs if vf.properties]
     if not given:
         return

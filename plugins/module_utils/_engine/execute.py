@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import time
 
-from .._model.actions import Action, Command, ReadBack, SetEswitch, SetLink, SetMtu, Write
+from .._model.actions import Action, Command, ReadBack, SetEswitch, SetLink, SetMtu, SetName, Write
 from .._model.deadlines import NETDEV_PAUSE_S, NETDEV_S, WRITE_S, WRITE_VF_S
 from .._model.errors import DeadlineError, KernelError, PropertyError, ToolError, VerifyError
 from .._model.properties import VfProperties
@@ -17,7 +17,7 @@ from .._system.patience import Patience, is_transient
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .._tools import devlink, tool_errors
-from . import interface_link
+from . import interface_link, interface_name
 
 
 def act(sysfs: Sysfs, run: Run, pf: str, action: Action, careful: bool = False) -> None:
@@ -37,6 +37,8 @@ def act(sysfs: Sysfs, run: Run, pf: str, action: Action, careful: bool = False) 
             devlink.set_eswitch(run, action.pf, action.mode)
     elif isinstance(action, SetLink):
         interface_link.set_link(sysfs, run, action)
+    elif isinstance(action, SetName):
+        interface_name.set_name(sysfs, run, action)
     elif isinstance(action, SetMtu):
         _set_mtu(sysfs, pf, action, WRITE_S if careful else None)
     else:

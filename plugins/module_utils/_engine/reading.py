@@ -12,7 +12,7 @@ from .._document.document import PfSpec
 from .._model import eswitch
 from .._model.settings import PfSettings
 from .._model.state import PfState
-from .._model.vf_device import NAMES
+from .._model.vf_device import READ
 from .._plan import derive_vfs, link_order
 from .._plan.derive import goal_of
 from .._plan.goal import Goal
@@ -75,9 +75,10 @@ def _required_of_vfs(current: PfState, spec: PfSpec, goal: Goal) -> dict[int, fr
     Besides what is declared, undo needs the MTU of a VF that loses its interface for a while, and all names of all VFs
     where they are disabled together.
     """
-    if goal.disruption.disables_all:
-        return dict.fromkeys(current.vfs, frozenset(NAMES))
     target = goal.target
+    if goal.disruption.disables_all:
+        named = {vf_id: frozenset(device.to_dict()) for vf_id, device in target.devices.items()}
+        return {vf_id: named.get(vf_id, frozenset()) | set(READ) for vf_id in current.vfs}
     declared = {vf_id: frozenset(device.to_dict()) | {"mtu"} for vf_id, device in target.devices.items()}
     loses = {i for i, driver in target.drivers.items() if i in current.vfs and current.vfs[i].driver != driver}
     loses |= current.present - target.present

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from .._holders import holders
 from .._model import eswitch
-from .._model.actions import Action, Command, SetEswitch, SetLink, Write
+from .._model.actions import Action, Command, SetEswitch, SetLink, SetName, Write
 from .._model.errors import BlockedError, PropertyError, SriovError
 from .._model.properties import VfProperties
 from .._model.state import PfState
@@ -90,7 +90,7 @@ def _half(failed: Step, refused: frozenset[str]) -> Iterator[Action]:
 
     Property by property when the kernel has ``refused`` some.
     """
-    for action in failed.undo if isinstance(failed.action, (Command, SetEswitch, SetLink)) else ():
+    for action in failed.undo if isinstance(failed.action, (Command, SetEswitch, SetLink, SetName)) else ():
         if refused and isinstance(action, Command):
             yield from (Command(argv, action.vf, ((given, argv),)) for given, argv in action.parts)
         else:

@@ -58,6 +58,17 @@ class SetMtu:
 
 
 @dataclass(frozen=True)
+class SetName:
+    """Name the network interface of device ``folder``.
+
+    The interface may take a moment to appear. The undo runs after a failure too, as that of other programs.
+    """
+
+    folder: str
+    name: str
+
+
+@dataclass(frozen=True)
 class SetLink:
     """Set the network interface of device ``folder`` up or down.
 
@@ -94,4 +105,4 @@ class ReadBack:
     wanted: Mapping[int, VfProperties]
 
 
-Action = Union[Write, Command, SetMtu, SetLink, SetEswitch, ReadBack]
+Action = Union[Write, Command, SetMtu, SetName, SetLink, SetEswitch, ReadBack]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Callable, NamedTuple
 
-from . import addresses
+from . import addresses, interface_names
 from .errors import BadInputError
 from .link import ETHER, INFINIBAND
 from .values import flag, number, shown
@@ -115,6 +115,17 @@ class Address(Kind):
 
     def read(self, shown: object) -> str | None:
         return str(shown).lower() or None
+
+
+@dataclass(frozen=True)
+class InterfaceName(Kind):
+    """A name of a network interface, perhaps with the VF's id at its end."""
+
+    def check(self, value: object, where: str) -> str:
+        return interface_names.validate(value, where)
+
+    def read(self, shown: object) -> str | None:
+        return str(shown) or None
 
 
 class Property(NamedTuple):

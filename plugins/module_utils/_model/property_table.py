@@ -24,6 +24,7 @@ from .property_row import (
     Choice,
     Entry,
     Flag,
+    InterfaceName,
     Number,
     Property,
     mac_of,
@@ -98,6 +99,10 @@ TABLE = (
     Property(
         "mtu", PRESENT, _MTU, "MTU of the network interface that a present VF has on this host, in bytes.", 1500,
         column="",
+    ),
+    Property(
+        "name", PRESENT, InterfaceName(),
+        "Name of the network interface that a present VF has on this host, for a single VF.", column="",
     ),
     Property("eswitch_mode", PF, Choice(ESWITCH_MODES), "Mode of the PF's embedded switch.", LEGACY),
     Property("mtu", PF, _MTU, "MTU of the PF's network interface, in bytes.", 1500),

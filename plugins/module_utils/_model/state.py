@@ -122,7 +122,8 @@ class PfState(NamedTuple):
         if vf_id in self.properties:
             details["properties"] = self.properties[vf_id].to_dict()
         if vf_id in self.devices:
-            details.update(self.devices[vf_id]._asdict())
+            device = self.devices[vf_id]
+            details.update(msix_vectors=device.msix_vectors, mtu=device.mtu)
         return details
 
 

@@ -1,11 +1,11 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Settings of a present VF's own device: MSI-X vectors and MTU."""
+"""Settings of a present VF's own device: MSI-X vectors, MTU, name."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .drivers import facts_of
 
@@ -21,12 +21,13 @@ class VfDevice(NamedTuple):
     # BEGIN GENERATED vf device fields: `make generate` writes it from property_table.py
     msix_vectors: int | None = None
     mtu: int | None = None
+    name: str | None = None
     # END GENERATED
 
     def __bool__(self) -> bool:
-        return self.msix_vectors is not None or self.mtu is not None
+        return any(value is not None for value in self)
 
-    def to_dict(self) -> dict[str, int]:
+    def to_dict(self) -> dict[str, Any]:
         """Given values by name."""
         return {name: value for name, value in self._asdict().items() if value is not None}
 
@@ -34,8 +35,21 @@ class VfDevice(NamedTuple):
         """``other`` with everything given here put over it."""
         return VfDevice(**{**other.to_dict(), **self.to_dict()})
 
+    def of_vf(self, vf_id: int) -> VfDevice:
+        """These settings with a derived name resolved for VF ``vf_id``."""
+        if self.name is None:
+            return self
+        from . import interface_names
+
+        return self._replace(name=interface_names.of_vf(self.name, vf_id))
+
 
 NAMES = VfDevice._fields
+READ = tuple(name for name in NAMES if name != "name")
+"""Names of what is read of all VFs.
+
+That of an interface is known (`state.VfState.netdev`), and it changes with the driver.
+"""
 
 
 def as_declared(wanted: int, table: int | None, pf_driver: str | None) -> int | None:

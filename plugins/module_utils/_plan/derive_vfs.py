@@ -153,7 +153,7 @@ def _devices(spec: PfSpec, present: frozenset[int]) -> dict[int, VfDevice]:
     devices: dict[int, VfDevice] = {}
     for vf in spec.vfs:
         for vf_id in present.intersection(map(int, vf.ids)) if vf.device else ():
-            devices[vf_id] = vf.device.over(devices.get(vf_id, VfDevice()))
+            devices[vf_id] = vf.device.of_vf(vf_id).over(devices.get(vf_id, VfDevice()))
     return devices
 
 

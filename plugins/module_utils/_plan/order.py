@@ -21,7 +21,7 @@ from .steps import Step
 def steps_to(current: PfState, goal: Goal) -> Iterator[Step]:
     """All steps from the current state to the goal, in order.
 
-    VF MTUs come last: a VF's network interface appears with its driver.
+    VF MTUs and names come last: a VF's network interface appears with its driver.
     """
     steps = list(_vf_steps(current, goal))
     yield from steps
@@ -30,6 +30,8 @@ def steps_to(current: PfState, goal: Goal) -> Iterator[Step]:
         renewed = goal.disruption.disables_all or vf_id in new
         if device.mtu is not None and (renewed or current.devices.get(vf_id, VfDevice()).mtu != device.mtu):
             yield _steps.set_vf_mtu(current, vf_id, device.mtu, renewed=renewed)
+        if device.name is not None and (renewed or current.devices.get(vf_id, VfDevice()).name != device.name):
+            yield _steps.set_vf_name(current, vf_id, device.name, renewed=renewed)
 
 
 def _vf_steps(current: PfState, goal: Goal) -> Iterator[Step]:

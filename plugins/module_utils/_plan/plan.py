@@ -126,6 +126,10 @@ def plan_resolved(
         from .addresses_once import refuse_shared
 
         refuse_shared([(one.current, one.goal) for one in plans])
+    if any(one.steps and one.goal.target.devices for one in plans):
+        from . import names_once
+
+        names_once.refuse_shared([(one.current, one.goal) for one in plans])
     return HostPlan(tuple(plans), force)
 
 

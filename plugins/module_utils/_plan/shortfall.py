@@ -79,3 +79,5 @@ def _device_facts(goal: Goal, current: PfState) -> Iterator[tuple[str, Any, Any]
             yield f"msix_vectors of VF {vf_id}", device.msix_vectors, table
         if device.mtu is not None:
             yield f"mtu of VF {vf_id}", device.mtu, have.mtu
+        if device.name is not None:
+            yield f"name of VF {vf_id}", device.name, have.name

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from .._model import vf_ids
-from .._model.actions import Action, Command, ReadBack, SetEswitch, SetLink, SetMtu, Write
+from .._model.actions import Action, Command, ReadBack, SetEswitch, SetLink, SetMtu, SetName, Write
 from .._model.kernel_interface import INTERFACES
 from .._model.paths import DEVICES
 from .._model.properties import VfProperties
@@ -139,6 +139,14 @@ def set_vf_mtu(pf: PfState, vf_id: int, mtu: int, *, renewed: bool) -> Step:
     return Step(pf.address, "vf mtu", _number(before), str(mtu), SetMtu(folder, mtu), undo, frozenset({vf_id}))
 
 
+def set_vf_name(pf: PfState, vf_id: int, name: str, *, renewed: bool) -> Step:
+    """Name a VF's network interface; ``renewed`` as in `set_vf_mtu`."""
+    before = None if renewed else pf.devices.get(vf_id, VfDevice()).name
+    folder = vf_actions.link(pf, vf_id)
+    undo = () if before is None else (SetName(folder, before),)
+    return Step(pf.address, "vf name", before or "default", name, SetName(folder, name), undo, frozenset({vf_id}))
+
+
 def set_properties(pf: PfState, vf_id: int, wanted: VfProperties) -> Iterator[Step]:
     """Set the ``wanted`` properties of a VF, differences only.
 
@@ -206,7 +214,7 @@ def unbind(pf: PfState, vf_id: int) -> Step:
     if not vf.driver:
         return Step(pf.address, "unbind", "any", "none", action, (), ids, ids)
     back = vf_actions.bind(pf, vf_id, vf.driver, vf.driver_override)
-    undo = (action, *back, *vf_actions.restore_mtu(pf, vf_id))
+    undo = (action, *back, *vf_actions.restore_interface(pf, vf_id))
     return Step(pf.address, "unbind", vf.driver, "none", action, undo, ids, ids)
 
 

@@ -27,7 +27,7 @@ from .goal import Goal, new_vectors
 
 def refuse_unsupported(current: PfState, goal: Goal) -> None:
     """Raise `BadInputError` with every reason why the goal is unsupported."""
-    checks = (_of_settings, _of_properties, _of_vectors, _of_mtu)
+    checks = (_of_settings, _of_properties, _of_vectors, _of_interfaces)
     reasons = [reason for check in checks for reason in check(current, goal)]
     if not set(goal.target.drivers.values()) <= {None, UNBOUND, *current.bus_drivers}:
         reasons += driver_names.reasons(current, goal)
@@ -107,10 +107,12 @@ def _of_vectors(current: PfState, goal: Goal) -> Iterator[str]:
         )
 
 
-def _of_mtu(current: PfState, goal: Goal) -> Iterator[str]:
+def _of_interfaces(current: PfState, goal: Goal) -> Iterator[str]:
     for vf_id, device in sorted(goal.target.devices.items()):
-        if device.mtu is not None and (reason := _no_interface(current, goal, vf_id)):
-            yield f"mtu of VF {vf_id} cannot be set: it has no network interface here, {reason}; leave it out"
+        named = [name for name in ("mtu", "name") if getattr(device, name) is not None]
+        if named and (reason := _no_interface(current, goal, vf_id)):
+            what = f"{' and '.join(named)} of VF {vf_id}"
+            yield f"{what} cannot be set: it has no network interface here, {reason}; leave it out"
 
 
 def _no_interface(current: PfState, goal: Goal, vf_id: int) -> str:
@@ -128,6 +130,7 @@ def _no_interface(current: PfState, goal: Goal, vf_id: int) -> str:
         return "" if goal.target.autoprobe else "nothing binds it to a driver"
     if vf.driver is None:
         return "" if vf_id in goal.restored.probed else "nothing binds it to a driver"
-    if current.devices.get(vf_id, VfDevice()).mtu is None:
+    have = current.devices.get(vf_id, VfDevice())
+    if have.mtu is None and have.name is None:
         return f"though {vf.driver} is bound: a driver for virtual machines, or it is in another network namespace"
     return ""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .._model import eswitch
-from .._model.actions import Action, Command, SetMtu, Write
+from .._model.actions import Action, Command, SetMtu, SetName, Write
 from .._model.kernel_interface import INTERFACES
 from .._model.paths import DEVICES, DRIVERS
 from .._model.properties import VfProperties
@@ -119,18 +119,19 @@ def restore_unbound(pf: PfState, ids: Iterable[int]) -> tuple[Action, ...]:
     return tuple(actions)
 
 
-def restore_mtu(pf: PfState, vf_id: int) -> tuple[Action, ...]:
-    """Restore the MTU of a VF bound again, as far as known.
+def restore_interface(pf: PfState, vf_id: int) -> tuple[Action, ...]:
+    """Restore MTU and name of a VF bound again, as far as known.
 
     Its driver comes with a new network interface.
     """
-    before = pf.devices.get(vf_id, VfDevice()).mtu
-    return () if before is None else (SetMtu(link(pf, vf_id), before),)
+    before, folder = pf.devices.get(vf_id, VfDevice()), link(pf, vf_id)
+    mtu = () if before.mtu is None else (SetMtu(folder, before.mtu),)
+    return mtu if before.name is None else (*mtu, SetName(folder, before.name))
 
 
 def _restore_driver(pf: PfState, vf_id: int) -> tuple[Action, ...]:
     vf = vf_of(pf, vf_id)
-    return (*bind(pf, vf_id, vf.driver, vf.driver_override), *restore_mtu(pf, vf_id)) if vf.driver else ()
+    return (*bind(pf, vf_id, vf.driver, vf.driver_override), *restore_interface(pf, vf_id)) if vf.driver else ()
 
 
 def _restore_vectors(pf: PfState) -> list[Action]:

@@ -79,11 +79,12 @@ def read_link(sysfs: Sysfs, address: str, netdev: str) -> str:
 def _read_device(sysfs: Sysfs, pf: PfState, vf_id: int, names: Collection[str]) -> VfDevice:
     vf = pf.vfs[vf_id]
     vectors, mtu = None, None
+    name = vf.netdev if "name" in names else None
     if "msix_vectors" in names:
         vectors = pci_config.msix_vectors(sysfs.read_bytes(f"{DEVICES}/{vf.address}/config", pci_config.HEADER))
     if "mtu" in names and vf.netdev:
         mtu = _vf_mtu(sysfs, vf.address, vf.netdev)
-    return VfDevice(vectors, mtu)
+    return VfDevice(vectors, mtu, name)
 
 
 def _vf_mtu(sysfs: Sysfs, address: str, netdev: str) -> int | None:

@@ -12,7 +12,7 @@ from .._engine.reading import with_properties
 from .._model.errors import BadInputError
 from .._model.settings import UP, PfSettings
 from .._model.state import PfState
-from .._model.vf_device import NAMES
+from .._model.vf_device import READ
 from .._readers import details, firmware
 from .._system.process import Run
 from .._system.sysfs import Sysfs
@@ -35,7 +35,7 @@ def read(sysfs: Sysfs, run: Run, pf: PfState, vf_ids: Iterable[int], tried: Trie
     pf = tried("mtu and link", lambda: details.read_settings(sysfs, run, pf, PfSettings(mtu=1, link=UP)), pf)
     mode = tried("eswitch_mode", lambda: _eswitch_mode(run, pf), None)
     pf = pf._replace(settings=pf.settings._replace(eswitch_mode=mode))
-    names = dict.fromkeys(vf_ids, NAMES)
+    names = dict.fromkeys(vf_ids, READ)
     pf = tried("msix_vectors and mtu of VFs", lambda: details.read_devices(sysfs, pf, names), pf)
     pf = tried("altnames, mac and properties of VFs", lambda: with_properties(run, pf), pf)
     known = {vf_id: properties for vf_id, properties in pf.properties.items() if vf_id < pf.enabled}

@@ -11,7 +11,9 @@ from typing import Any
 from cases_engine import ENGINE, VFIO, declare, driver, fails, nearest, needs_vfio, vfinfo
 from cases_properties import netdev_of, settle
 from cases_selectors import meant
+from cases_users import interface_of
 from harness import DEVICES, Pf, case, require
+from kvmfleet_sriov._engine import apply
 from kvmfleet_sriov._model import errors
 
 
@@ -111,11 +113,40 @@ def case_document_unbound_stays_when_all_vfs_are_disabled(pf: Pf) -> None:
 
 
 @case(interfaces=ENGINE)
+def case_document_names_of_interfaces(pf: Pf) -> None:
+    """Names of VFs' interfaces: one, and others with ids at their ends.
+
+    They are given again when the driver is bound anew; a name that is taken is refused, and undone.
+    """
+    interface_of(pf, 0)
+    vfs = [{"ids": 0, "name": "kvmfleet-a"}, {"ids": 1, "name": "kvmfleet-+id"}]
+    settle(pf, *vfs)
+    for _again in range(2):
+        names = [pf.files.names(f"{DEVICES}/{pf.vf(number)}/net") for number in (0, 1)]
+        require(names == [["kvmfleet-a"], ["kvmfleet-1"]], f"the names are {names}")
+        declare(pf, {"hardware_vfs": 0, "present_vfs": "none"})
+        interface_of(pf, 0)
+        settle(pf, *vfs)
+    spec = {"vfs": [{"ids": 0, "mtu": 1400, "name": "kvmfleet-1"}]}
+    fails(apply.ApplyError, "the PF is back in its previous state", partial(declare, pf, spec))
+    names = [pf.files.names(f"{DEVICES}/{pf.vf(number)}/net") for number in (0, 1)]
+    require(names == [["kvmfleet-a"], ["kvmfleet-1"]], f"the names are {names}")
+    twice = {"vfs": [{"ids": 0, "name": "kvmfleet-1"}, {"ids": 1, "name": "kvmfleet-+id"}]}
+    fails(
+        errors.BadInputError, f"name kvmfleet-1 would be that of VF 0 of PF {pf.address}", partial(declare, pf, twice)
+    )
+
+
+@case(interfaces=ENGINE)
 def case_document_link_of_the_pf(pf: Pf) -> None:
     """The PF's interface up and down again, as its flags have it."""
     path = f"{pf.path}/net/{netdev_of(pf)}/flags"
     before = "up" if int(pf.files.read(path), 16) & 1 else "down"
-    pf.undo.append(partial(declare, pf, {"link": before}))
+
+    def put_back() -> None:
+        declare(pf, {"link": before})
+
+    pf.undo.append(put_back)
     for link in ("up", "down", "up"):
         settle(pf, link=link, hardware_vfs=0)
         require(bool(int(pf.files.read(path), 16) & 1) == (link == "up"), f"the flags are {pf.files.read(path)}")

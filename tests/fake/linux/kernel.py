@@ -183,7 +183,7 @@ class FakeKernel:
 
     def unbind(self, pf: FakePf, vf_id: int) -> None:
         self._released(pf, vf_id)
-        pf.vfs[vf_id].driver = None
+        pf.vfs[vf_id].driver = pf.vfs[vf_id].name = None
 
     def set_mtu(self, pf: FakePf, vf_id: int | None, value: str) -> None:
         """Set the MTU of the PF's interface, or of a VF's.

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import ToolError
+
 from . import users
 
 if TYPE_CHECKING:
@@ -96,6 +98,17 @@ def _set_up(host: FakeHost, netdev: str, up: bool) -> None:
     next(pf for pf in host.pfs.values() if pf.netdev == netdev).up = up
 
 
+def _rename(host: FakeHost, netdev: str, name: str) -> None:
+    """Name a VF's interface as no other is (net/core/dev.c, dev_change_name)."""
+    taken = [one for pf, vf_id in _all(host) for one in pf.vfs[vf_id].interface_names(pf)]
+    if name in (*taken, *(pf.netdev for pf in host.pfs.values())):
+        raise ToolError(["ip"], 2, "RTNETLINK answers: File exists")
+    if netdev not in taken:
+        raise ToolError(["ip"], 1, f'Cannot find device "{netdev}"')
+    pf, vf_id = _vf(host, netdev)
+    pf.vfs[vf_id].name = name
+
+
 def _add_address(host: FakeHost, address: str, netdev: str) -> None:
     host.addresses.setdefault(netdev, []).append(address)
 
@@ -115,6 +128,7 @@ ACTIONS: dict[str, Callable[..., None]] = {
     "link del dev NAME": _del_upper,
     "address add ADDRESS dev NETDEV": _add_address,
     "address del ADDRESS dev NETDEV": _del_address,
+    "link set dev NETDEV name NAME": _rename,
     "link set dev NETDEV up": partial(_set_up, up=True),
     "link set dev NETDEV down": partial(_set_up, up=False),
 }

@@ -25,7 +25,8 @@ class FakeVf:
 
     Removing one in use would block for ever. ``uppers`` are interfaces above its network interface; ``elsewhere``: that
     is in another network namespace. ``mtu`` is of that interface too, which comes and goes with its driver, ``mac`` its
-    address, ``mac_assigned`` the number that says who has chosen it (NET_ADDR_*).
+    address, ``mac_assigned`` the number that says who has chosen it (NET_ADDR_*). ``name``: what
+    it was renamed to.
     """
 
     address: str
@@ -39,11 +40,12 @@ class FakeVf:
     mtu: int = MTU
     mac: str = "52:54:00:00:00:02"
     mac_assigned: int = 0
+    name: str | None = None
 
     def interface_names(self, pf: FakePf) -> list[str]:
         """Names of the network interface of the VF's driver; empty without one."""
         made = self.driver is not None and self.driver == pf.vf_driver and pf.netdev is not None
-        return [self.address.replace(":", "").replace(".", "")] if made else []
+        return [self.name or self.address.replace(":", "").replace(".", "")] if made else []
 
 
 @dataclass
@@ -156,6 +158,7 @@ class FakePf:
             "autoprobe": self.autoprobe,
             "vfs": {i: (vf.address, vf.driver, vf.override) for i, vf in sorted(self.vfs.items())},
             "mtu": (self.mtu, {i: vf.mtu for i, vf in sorted(self.vfs.items()) if self.has_netdev(i)}),
+            "names": {i: vf.interface_names(self) for i, vf in sorted(self.vfs.items())},
             "eswitch": self.eswitch,
             "vectors": {i: self.table_size(i) for i in range(self.enabled)},
             "properties": {i: dict(p) for i, p in sorted(self.properties.items())},

@@ -114,6 +114,8 @@ TRANSITIONS = (
         vfs=[{"ids": "0-1", "driver": "default"}]),
     transition("unbound", A, Start("igb", 4, (0, 1, 2), vfio=(0,), bound=(1,), own={"autoprobe": True}), IGB,
         present_vfs="0-3", vfs=[{"ids": "0-1,3", "driver": "unbound"}]),
+    transition("names", A, Start("igb", 4, (0, 1, 2), bound=(0, 1), own={"autoprobe": True}), IGB,
+        present_vfs="0-3", vfs=[{"ids": "0", "name": "web0"}, {"ids": "1,3", "name": "db+id", "mtu": 1400}]),
     transition("unbound, autoprobe off", A, Start("igb", 4, (0, 1, 2), vfio=(0,), bound=(1,)), IGB,
         drivers_autoprobe=False, vfs=[{"ids": "0-1", "driver": "unbound"}]),
     transition("stock unbound", C, Start("igb"), IGB, hardware_vfs=3, vfs=[{"ids": "1-2", "driver": "unbound"}]),
