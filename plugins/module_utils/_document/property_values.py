@@ -39,7 +39,7 @@ def vf_device(data: Mapping[str, Any], where: str, mistakes: Mistakes) -> VfDevi
 
 
 def check_name(device: VfDevice, ids: Ids, where: str) -> None:
-    """Refuse one interface name for several VFs, and one that is too long."""
+    """Refuse a name for several VFs, or one that is too long."""
     name = device.name
     if name is None:
         return

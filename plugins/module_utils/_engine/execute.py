@@ -12,6 +12,7 @@ from .._model.actions import Action, Command, ReadBack, SetEswitch, SetLink, Set
 from .._model.deadlines import NETDEV_PAUSE_S, NETDEV_S, WRITE_S, WRITE_VF_S
 from .._model.errors import DeadlineError, KernelError, PropertyError, ToolError, VerifyError
 from .._model.properties import VfProperties
+from .._plan.steps import pairs
 from .._readers import details, netdevs, vf_properties
 from .._system.patience import Patience, is_transient
 from .._system.process import Run
@@ -153,5 +154,6 @@ def _read_back(run: Run, action: ReadBack) -> None:
         if missing := wanted.missing_in(current.get(vf_id, VfProperties())):
             have = current.get(vf_id, VfProperties()).only(missing)
             raise VerifyError(
-                f"VF {vf_id} of {action.netdev}: wanted {missing.to_dict()}, the driver reports {have.to_dict()}"
+                f"VF {vf_id} of {action.netdev}: wanted {pairs(missing.to_dict())}, the driver reports "
+                f"{pairs(have.to_dict())}"
             )

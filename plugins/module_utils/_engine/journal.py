@@ -74,6 +74,7 @@ def _read(sysfs: Sysfs, address: str) -> JournalEntry | None:
             {int(vf_id): VfProperties(**given) for vf_id, given in data["properties"].items()},
             {int(vf_id): (driver, override) for vf_id, (driver, override) in data["rebound"].items()},
             _ids(data["probed"]),
+            data.get("link"),
         )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise BadInputError(f"{path} is no note of an interrupted run ({error!r}): delete it") from error

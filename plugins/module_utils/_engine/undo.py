@@ -14,12 +14,14 @@ from .._model import eswitch
 from .._model.actions import Action, Command, SetEswitch, SetLink, SetName, Write
 from .._model.errors import BlockedError, PropertyError, SriovError
 from .._model.properties import VfProperties
+from .._model.settings import PfSettings
 from .._model.state import PfState
+from .._model.vf_device import VfDevice
 from .._model.vf_ids import describe
 from .._plan import vf_actions
 from .._plan.clauses import joined
 from .._plan.plan import Plan
-from .._plan.steps import Step
+from .._plan.steps import Step, pairs
 from .._readers.pfs import read_pfs
 from .._system.process import Run
 from .._system.sysfs import Sysfs
@@ -167,7 +169,22 @@ def _not_restored(host: Applying, current: PfState) -> list[str]:
         now = reading.again(host.sysfs, host.run, current.address, Extent.of_state(current))
     except Exception as error:  # as above
         return [str(named(error))]
-    return [f"{thing} was {was}, is {now}" for thing, was, now in _differences(current, now) if was != now]
+    return [_difference(thing, was, now) for thing, was, now in _differences(current, now) if was != now]
+
+
+def _difference(thing: str, was: object, now: object) -> str:
+    """A difference in words; of several values those that differ."""
+    if not isinstance(was, (PfSettings, VfProperties, VfDevice)):
+        return f"{thing} was {_word(was)}, is {_word(now)}"
+    before, after = was.to_dict(), now.to_dict() if isinstance(now, type(was)) else {}
+    sides = [{k: v for k, v in one.items() if other.get(k) != v} for one, other in ((before, after), (after, before))]
+    return f"{thing} was {pairs(sides[0])}, is {pairs(sides[1])}"
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "none" if value is None else str(value)
 
 
 def _differences(current: PfState, now: PfState) -> Iterator[tuple[str, object, object]]:

@@ -45,7 +45,7 @@ def of_vf(text: str, vf_id: int) -> str:
 
 
 def check_ids(text: str, ids: Iterable[int], where: str) -> None:
-    """Raise `BadInputError` where the name of the highest of ``ids`` is too long."""
+    """Raise `BadInputError` where the highest of ``ids`` has no room."""
     name = of_vf(text, max(ids, default=0))
     if len(name) > LONGEST:
         raise BadInputError(f"{where}: {text} is {name} for one VF, longer than {LONGEST} bytes; give a shorter name")

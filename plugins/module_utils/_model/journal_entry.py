@@ -22,7 +22,8 @@ class JournalEntry:
 
     None, and nothing, where the run does not change it. ``enabled`` and ``present`` are of a run that disables all VFs
     first, ``drivers`` and ``properties`` of VFs that come back. ``rebound`` are VFs that stay and are unbound for a
-    moment; ``probed`` are VFs to which the kernel's choice is to be bound.
+    moment; ``probed`` are VFs to which the kernel's choice is to be bound. ``link`` is that of the PF's interface, up
+    for a moment; no run takes it down again, as others may use it by then.
     """
 
     enabled: int | None = None
@@ -32,6 +33,7 @@ class JournalEntry:
     properties: Mapping[int, VfProperties] = field(default_factory=dict)
     rebound: Mapping[int, Bound] = field(default_factory=dict)
     probed: frozenset[int] = frozenset()
+    link: str | None = None
 
     def __bool__(self) -> bool:
         return self != JournalEntry()
@@ -46,6 +48,7 @@ class JournalEntry:
             {**other.properties, **self.properties},
             {**other.rebound, **self.rebound},
             self.probed | other.probed,
+            other.link if self.link is None else self.link,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -58,4 +61,5 @@ class JournalEntry:
             "properties": {str(vf_id): given.to_dict() for vf_id, given in self.properties.items()},
             "rebound": {str(vf_id): list(bound) for vf_id, bound in self.rebound.items()},
             "probed": vf_ids.describe(self.probed),
+            **({} if self.link is None else {"link": self.link}),
         }

@@ -119,7 +119,7 @@ class Address(Kind):
 
 @dataclass(frozen=True)
 class InterfaceName(Kind):
-    """A name of a network interface, perhaps with the VF's id at its end."""
+    """A name of a network interface; its base where derived."""
 
     def check(self, value: object, where: str) -> str:
         return interface_names.validate(value, where)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from .._document.document import DEFAULT_DRIVER, PfSpec
 from .._model import drivers, eswitch
 from .._model.properties import VfProperties
+from .._model.settings import DOWN
 from .._model.state import OPT_OUT, UNBOUND, PfState
 from .._model.vf_device import VfDevice
 from .._model.vf_ids import describe
@@ -18,6 +19,12 @@ from .goal import Goal, Preserved, Restored, new_vectors
 
 if TYPE_CHECKING:
     from .._model.journal_entry import Bound, JournalEntry
+
+
+_LEFT_UP = (
+    "that run had set the network interface up for a moment, and it stays so, as others may use it by now: set it down "
+    "with 'ip link set', unless something needs it"
+)
 
 
 def with_vfs(current: PfState, spec: PfSpec, goal: Goal) -> Goal:
@@ -132,7 +139,9 @@ def _with_unfinished(current: PfState, unfinished: JournalEntry, goal: Goal) -> 
     free = frozenset(i for i in stay if not goal.target.drivers.get(i))
     back = {i: bound for i, bound in unfinished.rebound.items() if i in free}
     probed = unfinished.probed & free if goal.target.autoprobe else frozenset()
-    return goal._replace(restored=Restored(back, probed), notes=(note, *goal.notes), warnings=(note,))
+    is_left_up = unfinished.link == DOWN != current.settings.link
+    notes = (note, f"PF {current.address}: {_LEFT_UP}") if is_left_up else (note,)
+    return goal._replace(restored=Restored(back, probed), notes=(*notes, *goal.notes), warnings=notes)
 
 
 def _properties(current: PfState, spec: PfSpec) -> dict[int, VfProperties]:

@@ -60,7 +60,7 @@ def _driver_of(current: PfState, vf_id: int, wanted: str | None) -> str | None:
 
 
 def _unbound(current: PfState, vf_id: int, goal: Goal) -> str:
-    """The state of a VF that is to be unbound, its override where that differs."""
+    """State of a VF to be unbound, with an override that differs."""
     vf = current.vfs.get(vf_id)
     if vf is None or vf.driver:
         return vf.driver or "" if vf else "absent"

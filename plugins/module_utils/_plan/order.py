@@ -171,7 +171,7 @@ def _driver_steps(current: PfState, goal: Goal, autoprobe: bool) -> Iterator[Ste
 
 
 def _to_unbind(current: PfState, goal: Goal) -> list[int]:
-    """VFs to be `UNBOUND` that are bound, or that a driver may take."""
+    """VFs to be `UNBOUND` that have a driver, or may get one."""
     return [
         i for i, vf in sorted(goal.target.unbound_in(current).items())
         if (vf.driver_override if vf else None) != goal.target.opt_out or (vf and vf.driver)

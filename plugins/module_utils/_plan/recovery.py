@@ -18,10 +18,12 @@ def unfinished_if_stopped(plan: Plan) -> JournalEntry:
     toggles = any(step.what == "autoprobe" for step in plan.steps)
     before = current.autoprobe if toggles and plan.spec.drivers_autoprobe in (None, current.autoprobe) else None
     rebound, probed = goal.preserved.rebound, [step.ids for step in plan.steps if step.is_kernels_choice]
-    unfinished = JournalEntry(autoprobe=before, rebound=rebound, probed=frozenset().union(*probed))
+    for_a_moment = any(step.what == "link" for step in plan.steps) and plan.spec.settings.link is None
+    link = current.settings.link if for_a_moment else None
+    unfinished = JournalEntry(autoprobe=before, rebound=rebound, probed=frozenset().union(*probed), link=link)
     if goal.disruption.disables_all:
         unfinished = JournalEntry(
             current.enabled, current.present, before, goal.preserved.drivers, goal.preserved.properties, rebound,
-            unfinished.probed,
+            unfinished.probed, link,
         )  # fmt: skip
     return (current.unfinished or JournalEntry()).over(unfinished)

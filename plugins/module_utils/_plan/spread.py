@@ -13,8 +13,6 @@ MOST = 8
 
 _ADDRESS = re.compile(r"(?:[0-9a-f]{2}:){5}(?:[0-9a-f]{2}:){0,2}[0-9a-f]{2}")
 _NUMBER = re.compile(r"[0-9]{1,9}")
-_NAMED = re.compile(r"([A-Za-z][\w.-]*?)(0|[1-9][0-9]{0,5})", re.ASCII)
-"""A name with a number at its end."""
 _LOW_OCTETS = 3
 """Octets of an address that an id is added to."""
 
@@ -93,8 +91,7 @@ def _base(word: str, vf_id: int) -> str:
     if _NUMBER.fullmatch(word) and int(word) >= vf_id:
         return f"{int(word) - vf_id}+id"
     if not _ADDRESS.fullmatch(word):
-        named = _NAMED.fullmatch(word)
-        return f"{named[1]}+id" if named and int(named[2]) == vf_id else word
+        return word
     octets = bytes.fromhex(word.replace(":", ""))
     low = int.from_bytes(octets[-_LOW_OCTETS:], "big") - vf_id
     if low < 0:

@@ -158,7 +158,7 @@ def set_properties(pf: PfState, vf_id: int, wanted: VfProperties) -> Iterator[St
         before = current.only(part)
         undo = (vf_actions.set_properties(pf, vf_id, before),) if before else ()
         action = vf_actions.set_properties(pf, vf_id, part)
-        yield Step(pf.address, "properties", _pairs(before), _pairs(part), action, undo, ids)
+        yield Step(pf.address, "properties", pairs(before.to_dict()), pairs(part.to_dict()), action, undo, ids)
 
 
 def read_back(pf: PfState, wanted: Mapping[int, VfProperties]) -> Step:
@@ -232,6 +232,6 @@ def _number(value: int | None) -> str:
     return "default" if value is None else str(value)
 
 
-def _pairs(properties: VfProperties) -> str:
-    """Properties as ``mac 02:.. vlan 100``, flags as on and off."""
-    return " ".join(f"{k} {_on(v) if isinstance(v, bool) else v}" for k, v in properties.to_dict().items()) or "unset"
+def pairs(values: Mapping[str, Any]) -> str:
+    """Values as ``mac 02:.. vlan 100``, flags as on and off."""
+    return " ".join(f"{k} {_on(v) if isinstance(v, bool) else v}" for k, v in values.items()) or "unset"

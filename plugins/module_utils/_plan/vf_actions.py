@@ -120,7 +120,7 @@ def restore_unbound(pf: PfState, ids: Iterable[int]) -> tuple[Action, ...]:
 
 
 def restore_interface(pf: PfState, vf_id: int) -> tuple[Action, ...]:
-    """Restore MTU and name of a VF bound again, as far as known.
+    """Restore known MTU and name of a VF bound again.
 
     Its driver comes with a new network interface.
     """

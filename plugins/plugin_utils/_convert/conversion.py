@@ -15,6 +15,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.vf_groups
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import vf_ids
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import PCI_ADDRESS
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import shown
 
 _KEY = re.compile(r"pfs\[0\](?:\.vfs\[0\])?\.(\w+)(?:: | )(.*)", re.DOTALL)
 """Form of an error of `_document.validate`.
@@ -104,7 +105,7 @@ def _put(values: _Values, setting: Setting) -> None:
     first = values.setdefault(setting.key, setting)
     if first.value != setting.value:
         raise BadInputError(
-            f"{setting.where}: {setting.value!r} contradicts {first.where}: {first.value!r}; keep one of them"
+            f"{setting.where}: {shown(setting.value)} contradicts {first.where}: {shown(first.value)}; keep one of them"
         )
 
 
@@ -113,7 +114,9 @@ def _check_name(setting: Setting) -> None:
     given = [setting.pf] if isinstance(setting.pf, str) else [value for key, value in setting.pf if key == "netdev"]
     for name in given:
         if not _INTERFACE.fullmatch(name) and not _ADDRESS.fullmatch(name):
-            raise BadInputError(f"{setting.where}: {name[:60]!r} is neither the name of an interface nor a PCI address")
+            raise BadInputError(
+                f"{setting.where}: {shown(name[:60])} is neither the name of an interface nor a PCI address"
+            )
 
 
 def selector(every: bool = False, **wanted: str | None) -> PfName:
@@ -170,7 +173,7 @@ def mapping(data: object, where: str) -> Mapping[str, Any]:
     if data is None:
         return {}
     if not isinstance(data, Mapping):
-        raise BadInputError(f"{where}: {data!r} is not a mapping")
+        raise BadInputError(f"{where}: {shown(data)} is not a mapping")
     return data
 
 
@@ -182,7 +185,7 @@ def listing(data: object, where: str) -> list[Any]:
     if data is None:
         return []
     if not isinstance(data, (list, tuple)):
-        raise BadInputError(f"{where}: {data!r} is not a list")
+        raise BadInputError(f"{where}: {shown(data)} is not a list")
     return list(data)
 
 
@@ -193,7 +196,7 @@ def whole(value: object, where: str) -> int:
     """
     number = int(value) if isinstance(value, str) and value.isdecimal() and value.isascii() else value
     if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-        raise BadInputError(f"{where}: {value!r} is not a whole number from 0 on")
+        raise BadInputError(f"{where}: {shown(value)} is not a whole number from 0 on")
     return number
 
 
@@ -210,7 +213,7 @@ def flag(value: object, where: str) -> bool:
     known = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
     found = known.get(value.lower()) if isinstance(value, str) else value
     if not isinstance(found, bool):
-        raise BadInputError(f"{where}: {value!r} is not true or false")
+        raise BadInputError(f"{where}: {shown(value)} is not true or false")
     return found
 
 
@@ -222,7 +225,7 @@ def mac(value: object, where: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return ":".join(f"{digit:02d}" for digit in _to_base_60(value, 6))
     if not isinstance(value, str):
-        raise BadInputError(f"{where}: {value!r} is not a MAC address; write it in quotes")
+        raise BadInputError(f"{where}: {shown(value)} is not a MAC address; write it in quotes")
     return value
 
 
@@ -236,7 +239,7 @@ def pci_address(value: object, where: str) -> str:
         domain, bus, device = _to_base_60(int(value), 3)
         text = f"{domain:04d}:{bus:02d}:{device:02d}.{round(value % 1 * 10)}"
     if not _ADDRESS.fullmatch(text):
-        raise BadInputError(f"{where}: {value!r} is not a PCI address; write it like '0000:3b:00.0'")
+        raise BadInputError(f"{where}: {shown(value)} is not a PCI address; write it like '0000:3b:00.0'")
     return text
 
 

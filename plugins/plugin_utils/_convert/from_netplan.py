@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import cut, printable
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import cut, printable, shown
 
 from . import hardware
 from .conversion import Converter, Item, Notice, PfName, Setting, assemble, flag, listing, mac, mapping, selector, whole
@@ -106,13 +106,13 @@ def _definitions(network: Mapping[str, Any]) -> _Definitions:
     links = {name: str(entry["link"]) for name, entry in ethernets.items() if entry.get("link") is not None}
     for vf, pf in links.items():
         if pf not in ethernets:
-            raise BadInputError(f"ethernets.{vf}.link: {pf!r} is not defined in ethernets")
+            raise BadInputError(f"ethernets.{vf}.link: {shown(pf)} is not defined in ethernets")
         if pf in links:
-            raise BadInputError(f"ethernets.{vf}.link: {pf!r} is itself a VF, of {links[pf]!r}; name the PF")
+            raise BadInputError(f"ethernets.{vf}.link: {shown(pf)} is itself a VF, of {shown(links[pf])}; name the PF")
     vlans = {name: vlan for name, vlan in _entries(network, "vlans").items() if vlan.get("renderer") == "sriov"}
     for name, vlan in vlans.items():
         if vlan.get("link") not in links:
-            raise BadInputError(f"vlans.{name}.link: {vlan.get('link')!r} is not a VF; renderer sriov is for VFs")
+            raise BadInputError(f"vlans.{name}.link: {shown(vlan.get('link'))} is not a VF; renderer sriov is for VFs")
     return _Definitions(ethernets, links, vlans)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import cut, printable
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import cut, printable, shown
 
 from .conversion import (
     Converter,
@@ -36,7 +36,7 @@ from .nmstate_states import states
 def _protocol(value: object, where: str) -> str:
     known = ("802.1q", "802.1ad")
     if str(value).lower() not in known:
-        raise BadInputError(f"{where}: {value!r} is not one of {', '.join(known)}")
+        raise BadInputError(f"{where}: {shown(value)} is not one of {', '.join(known)}")
     return str(value).lower()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import vf_ids
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import printable
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import printable, shown
 
 from . import hardware
 from .conversion import Converter, Item, Notice, PfName, assemble, flag, listing, mapping, pci_address, whole
@@ -135,7 +135,7 @@ def _policy(policy: Mapping[str, Any], pfs: _Pfs | None, labels: _Labels | None)
         return
     for key, is_so, why in _CONTRADICTIONS:
         if is_so(spec):
-            raise BadInputError(f"{where}.{key}: {spec[key]!r} contradicts the rest: {why}")
+            raise BadInputError(f"{where}.{key}: {shown(spec[key])} contradicts the rest: {why}")
     yield from _left(spec, where)
     number = whole(spec["numVfs"], f"{where}.numVfs")
     chosen = read_selector(spec.get("nicSelector"), number, f"{where}.nicSelector")
@@ -206,14 +206,14 @@ def _state(state: Mapping[str, Any]) -> Iterator[Target | Notice]:
 def _group(spec: _Spec, ids: frozenset[int], where: str) -> Group:
     device_type = spec.get("deviceType") or NETDEVICE
     if device_type not in (NETDEVICE, VFIO):
-        raise BadInputError(f"{where}.deviceType: {device_type!r} is not one of {NETDEVICE}, {VFIO}")
+        raise BadInputError(f"{where}.deviceType: {shown(device_type)} is not one of {NETDEVICE}, {VFIO}")
     return Group(ids, device_type, str(spec.get("resourceName")), whole(spec.get("mtu") or 0, f"{where}.mtu"), where)
 
 
 def _target(pf: PfName, spec: _Spec, groups: tuple[Group, ...], where: str, priority: int) -> Target:
     mode = spec.get("eSwitchMode") or None
     if mode not in (None, "legacy", "switchdev"):
-        raise BadInputError(f"{where}.eSwitchMode: {mode!r} is not one of legacy, switchdev")
+        raise BadInputError(f"{where}.eSwitchMode: {shown(mode)} is not one of legacy, switchdev")
     return Target(
         pf=pf,
         priority=priority,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import shown
 
 from .conversion import Converter
 
@@ -54,5 +55,5 @@ def named(source: object) -> Converter:
     Raises `BadInputError` naming the known ones.
     """
     if source not in CONVERTERS:
-        raise BadInputError(f"{source!r} is not one of {', '.join(CONVERTERS)}")
+        raise BadInputError(f"{shown(source)} is not one of {', '.join(CONVERTERS)}")
     return CONVERTERS[str(source)]

@@ -92,7 +92,7 @@ def case_document_unbound_while_drivers_are_probed(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_document_unbound_while_drivers_are_not_probed(pf: Pf) -> None:
-    """No driver and no override, so that VM managers may bind the VFs."""
+    """No driver and no override: VM managers may bind the VFs."""
     needs_vfio(pf)
     spec: dict[str, Any] = {"hardware_vfs": 2, "present_vfs": "all", "drivers_autoprobe": False}
     unbound = {**spec, "vfs": [{"ids": "all", "driver": "unbound"}]}

@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import vf_ids
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import shown
 
 from .. import hardware
 from ..conversion import Notice, PfName, listing, mapping, pci_address, selector
@@ -88,7 +89,7 @@ def read_selector(data: object, number: int, where: str) -> Selector:
     for key, text in ids.items():
         if not _ID.fullmatch(text):
             raise BadInputError(
-                f"{where}.{key}: {given[key]!r} is not a PCI id; write four digits in quotes, as '15b3'"
+                f"{where}.{key}: {shown(given[key])} is not a PCI id; write four digits in quotes, as '15b3'"
             )
     names = _names(listing(given.get("pfNames"), f"{where}.pfNames"), number, f"{where}.pfNames")
     addresses = listing(given.get("rootDevices"), f"{where}.rootDevices")
@@ -105,8 +106,12 @@ def _names(items: Sequence[object], number: int, where: str) -> dict[str, frozen
     for index, text in enumerate(items):
         name, mark, ids = str(text).partition("#")
         if name in found:
-            raise BadInputError(f"{where}[{index}]: {text!r}: only the first entry for {name} has an effect; keep one")
+            raise BadInputError(
+                f"{where}[{index}]: {shown(text)}: only the first entry for {name} has an effect; keep one"
+            )
         if mark and not re.fullmatch(r"\d+-\d+", ids, re.ASCII):
-            raise BadInputError(f"{where}[{index}]: {text!r} is not a name with a range of VFs; write '{name}#0-3'")
+            raise BadInputError(
+                f"{where}[{index}]: {shown(text)} is not a name with a range of VFs; write '{name}#0-3'"
+            )
         found[name] = vf_ids.parse(ids, number, f"{where}[{index}]") if mark else frozenset(range(number))
     return found

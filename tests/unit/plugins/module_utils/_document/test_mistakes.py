@@ -41,7 +41,7 @@ FOUND = [
     "in quotes",
     "pfs[0].vfs[0].qos: 9 is not a whole number from 0 to 7",
     "pfs[0].vfs[1].ids: YAML has cut a list at its comma; put it in quotes: ids: '0-1,6'",
-    "pfs[0].vfs[1].driver: '/x' is not a driver's name; write 'vfio-pci' or 'default'",
+    "pfs[0].vfs[1].driver: '/x' is not a driver's name; write 'vfio-pci', 'default' or 'unbound'",
     "pfs[0].vfs[2].spoofchk: 'maybe' is not true or false",
     "pfs[0].vfs[2].node_guid: 28950577240953 is what YAML makes of 10:20:30:40:50:11:22:33 without quotes; write "
     "'10:20:30:40:50:11:22:33' in quotes",

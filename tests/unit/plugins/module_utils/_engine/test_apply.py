@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import validate
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import converge
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import converge, undo
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.apply import ApplyError, apply_host
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import RefusedError, ToolError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.plan import HostPlan, plan_host
@@ -158,7 +158,7 @@ def test_properties_that_nobody_reports_are_a_failure(host: FakeHost) -> None:
         return json.dumps(links)
 
     spec = {"pf": IGB, "hardware_vfs": 2, "present_vfs": "1", "vfs": [{"ids": 1, "vlan": 5}]}
-    with pytest.raises(ApplyError, match=r"VF 1 of eth0: wanted {'vlan': 5}, the driver reports {}"):
+    with pytest.raises(ApplyError, match=r"VF 1 of eth0: wanted vlan 5, the driver reports unset"):
         converge.converge(host.sysfs, silent, validate({"pfs": [spec]}))
     assert not [path for path, _value in host.sysfs.writes if path.endswith("sriov_scan_vf_id")]
 
@@ -182,6 +182,26 @@ def test_previous_state_is_reported_only_after_a_reading(host: FakeHost, monkeyp
     host.faults = {2: errno.EIO}
     with pytest.raises(ApplyError, match="undoing it failed too: hardware_vfs was 0, is 2"):
         apply_host(host.sysfs, one, run=host.run)
+
+
+def test_values_that_are_not_restored_are_told_in_words(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that differ alone, and no types of Python."""
+    pf = host.pfs[IGB]
+    host.setup(pf, 2, [0])
+    pf.properties[0] = {**pf.properties[0], "vlan": 7, "trust": True, "mac": "02:00:00:00:00:01"}
+    host.draw()
+    spec = {"pf": IGB, "mtu": 2000, "vfs": [{"ids": 0, "vlan": 9, "trust": False, "mac": "02:00:00:00:00:02"}]}
+    monkeypatch.setattr(undo, "_undo", lambda host, current, *_rest: undo._not_restored(host, current))
+    host.faults = {host.actions + 2: errno.EIO}
+    with pytest.raises(ApplyError) as raised:
+        converge.converge(host.sysfs, host.run, validate({"pfs": [spec]}))
+    said = str(raised.value).partition("undoing it failed too: ")[2]
+    assert "settings was mtu 1500, is mtu 2000" in said
+    assert (
+        "properties of VF 0 was mac 02:00:00:00:00:01 vlan 7 trust on, is mac 02:00:00:00:00:02 vlan 9 trust off"
+        in said
+    )
+    assert not any(mark in said for mark in ("(", "{", "'", "None", "VfProperties"))
 
 
 def test_vfs_in_use_are_refused_before_anything(host: FakeHost) -> None:

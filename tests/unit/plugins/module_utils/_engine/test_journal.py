@@ -28,7 +28,7 @@ from tests.fake.scenarios.faults import KILL, Killed
 PF = "0000:03:00.0"
 ALL = JournalEntry(
     4, frozenset({0, 3}), False, {3: "vfio-pci"}, {1: VfProperties(mac="02:00:00:00:00:01", trust=True)},
-    {0: ("igbvf", None), 3: ("vfio-pci", "vfio-pci")}, frozenset({2}),
+    {0: ("igbvf", None), 3: ("vfio-pci", "vfio-pci")}, frozenset({2}), "down",
 )  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def test_a_note_is_read_as_it_was_written(host: FakeHost) -> None:
 def test_the_oldest_journal_entry_counts() -> None:
     later = JournalEntry(7, frozenset({5}), True, {5: "igbvf"}, {}, {0: ("nvme", None)}, frozenset({6}))
     assert ALL.over(later) == JournalEntry(
-        4, frozenset({0, 3}), False, {5: "igbvf", **ALL.drivers}, ALL.properties, ALL.rebound, frozenset({2, 6})
+        4, frozenset({0, 3}), False, {5: "igbvf", **ALL.drivers}, ALL.properties, ALL.rebound, frozenset({2, 6}), "down"
     )
     assert JournalEntry().over(later) == later
     assert (bool(JournalEntry()), bool(JournalEntry(enabled=0)), bool(JournalEntry(autoprobe=False))) == (

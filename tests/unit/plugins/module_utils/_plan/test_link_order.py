@@ -19,6 +19,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.drivers impo
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
 from tests.fake.linux.host import FakeHost
 from tests.fake.linux.pf import FakePf
+from tests.fake.scenarios.faults import KILL, Killed
 
 PF = "0000:03:00.0"
 RATE: dict[str, Any] = {"vfs": [{"ids": 0, "max_tx_rate": 100}]}
@@ -102,6 +103,26 @@ def test_a_failure_takes_it_down_again(tmp_path: Path) -> None:
         with pytest.raises(ApplyError, match="the PF is back in its previous state"):
             declare(host, **spec)
         assert (host.picture(), pf.up) == (before, False)
+
+
+def test_the_run_after_a_killed_one_says_that_it_is_up(tmp_path: Path) -> None:
+    """No run takes it down: somebody may use it by then."""
+    host, pf = host_with(tmp_path / "whole")
+    declare(host, **VFS, **RATE)
+    seen = set()
+    for action in range(1, host.actions + 1):
+        host, pf = host_with(tmp_path / str(action))
+        host.faults = {action: KILL}
+        with pytest.raises(Killed):
+            declare(host, **VFS, **RATE)
+        host.faults, host.dead, left_up = {}, False, pf.up
+        again = declare(host, **VFS, **RATE)
+        said = any("had set the network interface up for a moment" in one for one in again.plan.warnings)
+        assert (said, pf.up) == (left_up, left_up)
+        assert pf.properties[0]["max_tx_rate"] == 100
+        assert not declare(host, **VFS, **RATE).plan.warnings
+        seen.add(left_up)
+    assert seen == {True, False}
 
 
 def test_what_another_driver_needs_is_a_hint(tmp_path: Path) -> None:

@@ -49,7 +49,9 @@ def names_read(host: FakeHost) -> set[str]:
 def test_all(host: FakeHost) -> None:
     pf = read_pfs(host.sysfs)[MLX5]
     pf = details.read_devices(host.sysfs, pf, dict.fromkeys(pf.vfs, NAMES))
-    assert pf.devices == {0: VfDevice(8, 4000), 1: VfDevice(12, None), 2: VfDevice(8, 1500)}
+    assert pf.devices == {
+        0: VfDevice(8, 4000, "000005002"), 1: VfDevice(12), 2: VfDevice(8, 1500, "000005004"),
+    }  # fmt: skip
     assert pf.total_msix == 256
     wanted = PfSettings("switchdev", 1)
     assert details.read_settings(host.sysfs, host.run, pf, wanted).settings == PfSettings("legacy", 9000)

@@ -212,7 +212,7 @@ WRONG: list[tuple[object, object, str]] = [
     ),
     (
         ethernets("{eno1: {virtual-function-count: 9}, eno1v5: {link: eno1, macaddress: true}}"), None,
-        "ethernets.eno1v5.macaddress: True is not a MAC address; write it in quotes",
+        "ethernets.eno1v5.macaddress: true is not a MAC address; write it in quotes",
     ),
     (
         ethernets("{eno1: {virtual-function-count: 9}, eno1v5: {link: eno1, macaddress: nonsense}}"), None,

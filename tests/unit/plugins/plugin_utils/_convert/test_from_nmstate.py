@@ -179,7 +179,7 @@ WRONG: list[tuple[object, str]] = [
     ),
     (
         sriov("{vfs: [{id: 1, trust: true}, {id: 1, trust: false}]}"),
-        f"{SRIOV}.vfs[1].trust: False contradicts {SRIOV}.vfs[0].trust: True; keep one of them",
+        f"{SRIOV}.vfs[1].trust: false contradicts {SRIOV}.vfs[0].trust: true; keep one of them",
     ),
     (sriov("{vfs: [{id: 1, qos: 3}]}"), f"{SRIOV}.vfs[0].qos: 3 needs a vlan from 1 to 4094 beside it"),
     (
@@ -193,7 +193,7 @@ WRONG: list[tuple[object, str]] = [
     (sriov("{total-vfs: 2}", name=None), "interfaces[0] (None).name is missing; write the name of the interface"),
     (
         sriov("{total-vfs: 2}", identifier="pci-address"),
-        "interfaces[0] (ens1f0).pci-address: None is not a PCI address; write it like '0000:3b:00.0'",
+        "interfaces[0] (ens1f0).pci-address: null is not a PCI address; write it like '0000:3b:00.0'",
     ),
     (
         {"interfaces": [*sriov("{total-vfs: 2}")["interfaces"], *sriov("{total-vfs: 3}")["interfaces"]]},
