@@ -83,8 +83,8 @@ def held(sysfs: Sysfs, wait_s: float = LOCK_S) -> Iterator[None]:
     """Hold the lock of the file; `BusyError` after ``wait_s`` seconds."""
     path, until = sysfs.real(TRIAL_LOCK), time.monotonic() + wait_s
     try:
-        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        durable.make_folder(os.path.dirname(path))
+        handle = durable.open_own(path)
     except OSError as error:
         raise KernelError("open", TRIAL_LOCK, error.errno or 0) from error
     try:

@@ -14,7 +14,7 @@ import contextlib
 import os
 from collections.abc import Mapping
 
-from .._model.errors import KernelError
+from .._model.errors import SriovError
 from .._model.kernel_interface import STOCK
 from .._model.paths import ALL_VF_DRIVERS, DEVICES
 from .._model.state import PfState
@@ -30,8 +30,8 @@ def as_stock(current: PfState) -> PfState:
 def note(sysfs: Sysfs, current: PfState) -> None:
     """Record the PF's present driver; a failure to record is no error."""
     path = sysfs.real(f"{ALL_VF_DRIVERS}/{current.address}")
-    with contextlib.suppress(KernelError, OSError):
-        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    with contextlib.suppress(SriovError):
+        durable.make_folder(os.path.dirname(path))
         durable.write_text(path, f"{current.driver} {_binding(sysfs, current.address)}\n", 0o644)
 
 

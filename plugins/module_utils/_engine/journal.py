@@ -21,6 +21,7 @@ from .._model.errors import BadInputError, KernelError
 from .._model.journal_entry import JournalEntry
 from .._model.paths import UNFINISHED
 from .._model.properties import VfProperties
+from .._system import durable
 from .._system.sysfs import Sysfs
 
 if TYPE_CHECKING:
@@ -30,17 +31,19 @@ if TYPE_CHECKING:
 def note(sysfs: Sysfs, address: str, unfinished: JournalEntry | None) -> None:
     """Write the entry of a PF; delete it where nothing is unfinished."""
     path = sysfs.real(f"{UNFINISHED}/{address}")
+    if not unfinished:
+        _delete(path, address)
+        return
+    durable.make_folder(os.path.dirname(path))
+    durable.write_text(path, json.dumps(unfinished.to_dict()), 0o644)
+
+
+def _delete(path: str, address: str) -> None:
     try:
-        if not unfinished:
-            with contextlib.suppress(FileNotFoundError):  # an operator may have deleted it
-                os.unlink(path)
-            return
-        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        with open(f"{path}.new", "w", encoding="utf-8") as file:
-            json.dump(unfinished.to_dict(), file)
-        os.rename(f"{path}.new", path)
+        with contextlib.suppress(FileNotFoundError):  # an operator may have deleted it
+            os.unlink(path)
     except OSError as error:
-        raise KernelError("write", f"{UNFINISHED}/{address}", error.errno or 0) from error
+        raise KernelError("delete", f"{UNFINISHED}/{address}", error.errno or 0) from error
 
 
 def known(sysfs: Sysfs, states: Mapping[str, PfState]) -> dict[str, PfState]:

@@ -78,7 +78,7 @@ def _ended_at_once(note: Callable[[], None]) -> Iterator[None]:
 
 
 def _noted(sysfs: Sysfs, start: float, result: str) -> None:
-    with contextlib.suppress(KernelError, OSError):
+    with contextlib.suppress(SriovError, OSError):
         _write(sysfs, LastApply(round(time.time(), 3), round(time.monotonic() - start, 6), result))
 
 
@@ -92,5 +92,5 @@ def read(sysfs: Sysfs) -> LastApply | None:
 
 def _write(sysfs: Sysfs, last: LastApply) -> None:
     path = sysfs.real(LAST_APPLY)
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    durable.make_folder(os.path.dirname(path))
     durable.write_text(path, json.dumps(last._asdict()) + "\n", 0o644)

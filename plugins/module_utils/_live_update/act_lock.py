@@ -18,7 +18,7 @@ from .._model.deadlines import LOCK_PAUSE_S
 from .._model.errors import BusyError, KernelError
 from .._model.update_deadlines import ACT_LOCK_S
 from .._model.update_paths import LIVE_UPDATE_LOCK
-from .._system import pf_lock
+from .._system import durable, pf_lock
 from .._system.sysfs import Sysfs
 
 
@@ -59,7 +59,7 @@ def _pause(sysfs: Sysfs, until: float, wait_s: float) -> None:
 def _open(sysfs: Sysfs) -> int:
     path = sysfs.real(LIVE_UPDATE_LOCK)
     try:
-        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        durable.make_folder(os.path.dirname(path))
+        return durable.open_own(path)
     except OSError as error:
         raise KernelError("open", LIVE_UPDATE_LOCK, error.errno or 0) from error

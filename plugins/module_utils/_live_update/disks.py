@@ -40,7 +40,7 @@ class Disks:
         A file system that stays writable is no reason to stay: it is synced, its journal replays.
         """
         path = self.sysfs.real(READ_ONLY)
-        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        durable.make_folder(os.path.dirname(path))
         durable.write_json(path, {"folders": self._mounted("rw")})
         self.sysfs.write("/proc/sysrq-trigger", "u")
         self._wait(deadline_s)

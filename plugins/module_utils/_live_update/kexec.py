@@ -144,7 +144,7 @@ class Kexec:
         A kexec removes both, the loaded image and the note in /run.
         """
         path = self.sysfs.real(KEXEC_IMAGE)
-        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        durable.make_folder(os.path.dirname(path))
         durable.write_json(path, asdict(image))
 
     def _call(self, what: str, kernel: int, initrd: int, cmdline: str, flags: int) -> None:

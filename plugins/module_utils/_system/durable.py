@@ -1,13 +1,14 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files that survive a crash or a kexec one instruction later.
+"""Files that survive a crash or a kexec one instruction later, and folders of our own.
 
 They are written aside, synced and renamed, and their folder is synced.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -15,7 +16,10 @@ import stat
 import tempfile
 from typing import Any
 
-from .._model.errors import BadInputError, KernelError
+from .._model.errors import BadInputError, KernelError, RefusedError
+
+OURS = "kvmfleet-sriov"
+"""The folder below which all folders and files are this collection's."""
 
 
 def sync_folder(folder: str) -> None:
@@ -31,12 +35,64 @@ def sync_folder(folder: str) -> None:
 
 
 def make_private_folder(folder: str) -> None:
-    """Create ``folder`` with mode 0700, and missing folders above it."""
+    """Create ``folder`` with mode 0700, as `make_folder` does."""
+    make_folder(folder, 0o700)
+
+
+def make_folder(folder: str, mode: int = 0o755) -> None:
+    """Create ``folder`` and ours above it with these modes, whatever the umask.
+
+    Ours begin with the one named `OURS`. Raises `RefusedError` for a link or another user's folder: who can put links
+    into it has root write anywhere. `KernelError` otherwise.
+    """
+    parts = folder.split("/")
+    first = parts.index(OURS) + 1 if OURS in parts else len(parts)
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        os.chmod(folder, 0o700)
+        os.makedirs("/".join(parts[: first - 1]) or ".", mode=0o755, exist_ok=True)
+        for end in range(first, len(parts) + 1):
+            _make_own("/".join(parts[:end]), mode if end == len(parts) else 0o755)
     except OSError as error:
         raise KernelError("create folder", folder, error.errno or 0) from error
+
+
+def _make_own(folder: str, mode: int) -> None:
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder, mode)
+    if os.path.islink(folder):
+        raise RefusedError(f"{folder} is a link, and root writes nothing behind it: see who has made it, and remove it")
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        _require_own(folder, os.fstat(handle))
+        os.fchmod(handle, mode)
+    finally:
+        os.close(handle)
+
+
+def open_own(path: str) -> int:
+    """Open or create a file of this user's alone (0600), to lock and sign it.
+
+    Nobody else can open it, so nobody else can lock it. Raises `RefusedError` for another user's file and for one with
+    other names, OSError otherwise.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        found = os.fstat(handle)
+        _require_own(path, found)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+            raise RefusedError(f"{path} is not a plain file with one name: see who has made it, and remove it")
+        os.fchmod(handle, 0o600)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _require_own(path: str, found: os.stat_result) -> None:
+    if found.st_uid != os.geteuid():
+        raise RefusedError(
+            f"{path} belongs to user {found.st_uid}, and user {os.geteuid()} writes nothing there: see who has made "
+            "it, and remove it"
+        )
 
 
 def write_json(path: str, value: object) -> None:

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from .._model.deadlines import LOCK_PAUSE_S, LOCK_S
 from .._model.errors import BusyError, KernelError, RefusedError
 from .._model.paths import PF_LOCKS
+from . import durable
 from .sysfs import Sysfs
 
 _COMMAND = 200
@@ -69,8 +70,8 @@ def refuse_busy(sysfs: Sysfs, addresses: Iterable[str]) -> None:
 def _open(sysfs: Sysfs, address: str) -> int:
     folder = sysfs.real(PF_LOCKS)
     try:
-        os.makedirs(folder, mode=0o755, exist_ok=True)
-        return os.open(f"{folder}/{address}", os.O_RDWR | os.O_CREAT, 0o644)
+        durable.make_folder(folder)
+        return durable.open_own(f"{folder}/{address}")
     except OSError as error:
         raise KernelError("open", f"{PF_LOCKS}/{address}", error.errno or 0) from error
 

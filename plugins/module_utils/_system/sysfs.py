@@ -97,13 +97,10 @@ class Sysfs:
         ``owner`` is the PF that others should not change meanwhile (`blocked`). In a queue it may take longer
         (`writer.Writers.write`). Raises `BlockedError` when the kernel has not answered in time.
         """
-        from . import process, writer
+        from . import durable, process, writer
 
         folder = self.real(WRITES)
-        try:
-            os.makedirs(folder, mode=0o755, exist_ok=True)
-        except OSError as error:
-            raise KernelError("create folder", WRITES, error.errno or 0) from error
+        durable.make_folder(folder)
         with self._lock:
             self._writers = self._writers or writer.Writers()
         answer = self._writers.write(f"{folder}/{owner}", self.real(path), value, seconds)
@@ -123,9 +120,14 @@ class Sysfs:
             self._writers.close()
 
     def locked(self, path: str) -> bool:
-        """Whether some process has locked the file by flock(2)."""
+        """Whether some process has locked the file by flock(2).
+
+        Users other than its owner cannot open it, and learn it from the kernel's table.
+        """
         try:
             handle = os.open(self.real(path), os.O_RDONLY)
+        except PermissionError:
+            return self._is_in_table_of_locks(path)
         except OSError as error:
             raise KernelError("open", path, error.errno or 0) from error
         try:
@@ -135,6 +137,16 @@ class Sysfs:
         finally:
             os.close(handle)
         return False
+
+    def _is_in_table_of_locks(self, path: str) -> bool:
+        """Whether /proc/locks has the file (fs/locks.c, lock_get_status); False where nothing may be read."""
+        try:
+            found = os.stat(self.real(path))
+            rows = [line.split() for line in self.read("/proc/locks").splitlines()]
+        except (OSError, KernelError):
+            return False
+        node = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+        return any("FLOCK" in row and node in row for row in rows)
 
     def claimed(self, path: str) -> bool:
         """Whether a block device is in exclusive use.

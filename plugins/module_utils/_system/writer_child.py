@@ -35,7 +35,7 @@ def _carry_out(lock: str, path: str, value: str) -> str:
     """
     what = LOCK
     try:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             os.ftruncate(handle, 0)
