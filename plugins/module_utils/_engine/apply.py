@@ -22,7 +22,7 @@ from .._readers.pfs import read_pfs
 from .._system import blocked, process
 from .._system.process import Run
 from .._system.sysfs import Sysfs
-from . import all_vf_drivers, driver_check, journal, reading, refusals, undo_check
+from . import all_vf_drivers, driver_check, journal, other_writes, reading, refusals, undo_check
 from .errno_hints import is_no_choice
 from .execute import act
 from .reading import Extent
@@ -161,6 +161,7 @@ def _carry_out(host: Applying, plan: Plan) -> PfOutcome:
     if plan.current.properties and plan.goal.target.properties and not host.force:
         undo_check.refuse_tried(host, plan)
     seconds: list[float] = []
+    other_writes.forget(host.sysfs, plan.current.address)
     unfinished = unfinished_if_stopped(plan)
     if unfinished:
         journal.note(host.sysfs, plan.current.address, unfinished)
@@ -177,6 +178,7 @@ def _carry_out(host: Applying, plan: Plan) -> PfOutcome:
         raise failure from error
     if unfinished:
         journal.note(host.sysfs, plan.current.address, None)
+    other_writes.note(host.sysfs, state)
     return PfOutcome(plan, state, tuple(seconds))
 
 

@@ -91,10 +91,20 @@ def converge(
         return Report(plan_resolved(states, resolved, reached, force=force), states)
 
     if check:
-        return _asked(sysfs, run, planned())
+        return _asked(sysfs, run, _warned(sysfs, planned()))
     with contextlib.ExitStack() as locks:
         report = planned() if lock_s is None else _read_alone(sysfs, run, document, planned, locks, lock_s)
-        return _done(sysfs, run, report, lock_s is None) if _to_do(report) else report._replace(seconds=0.0)
+        if not _to_do(report):
+            return report._replace(seconds=0.0)
+        return _done(sysfs, run, _warned(sysfs, report), lock_s is None)
+
+
+def _warned(sysfs: Sysfs, report: Report) -> Report:
+    if not report.plan.changed:
+        return report
+    from .other_writes import warned
+
+    return report._replace(plan=warned(sysfs, report.plan))
 
 
 def _asked(sysfs: Sysfs, run: Run, report: Report) -> Report:
@@ -114,7 +124,7 @@ def _done(sysfs: Sysfs, run: Run, report: Report, alone: bool) -> Report:
 
     outcome = apply_host(sysfs, report.plan, run=run, alone=alone)
     after = {address: pf.state for address, pf in outcome.pfs.items()}
-    return Report(outcome.plan, after, outcome.seconds, outcome.times)
+    return Report(outcome.plan._replace(others=report.plan.others), after, outcome.seconds, outcome.times)
 
 
 def _to_do(report: Report) -> bool:

@@ -16,7 +16,7 @@ from .._system.process import Run
 from .._system.sysfs import Sysfs
 
 _GONE = "Cannot find device"
-"""The answer of ``ip`` to a name that an interface does not have any more."""
+"""The answer of ``ip`` to a former name of an interface."""
 _BUSY = "Device or resource busy"
 
 

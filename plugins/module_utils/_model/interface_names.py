@@ -15,7 +15,10 @@ LONGEST = 15
 """Bytes of a name (include/uapi/linux/if.h, IFNAMSIZ)."""
 
 _FORBIDDEN = frozenset("/:%")
-"""No characters of names (net/core/dev.c, dev_valid_name); ``%`` begins a template of the kernel's."""
+"""No characters of names: net/core/dev.c, dev_valid_name.
+
+``%`` begins a template of the kernel's.
+"""
 
 
 def validate(value: object, where: str) -> str:

@@ -48,6 +48,12 @@ It holds the driver's name (`_engine.all_vf_drivers`).
 UNFINISHED = "/run/kvmfleet-sriov/unfinished"
 """One journal file a PF, left by an unfinished run (`_engine.journal`)."""
 
+LEFT = "/run/kvmfleet-sriov/left"
+"""One file a PF, with its VFs after our last run.
+
+`_engine.other_writes` has its shape.
+"""
+
 LAST_APPLY = "/run/kvmfleet-sriov/last_apply.json"
 KEXEC_IMAGE = "/run/kvmfleet-sriov/kexec-image.json"
 """The kernel that this collection has loaded for kexec (`_live_update.kexec`)."""

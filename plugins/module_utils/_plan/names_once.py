@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .goal import Goal
 
 
-def refuse_shared(pfs: Iterable[tuple[PfState, Goal]]) -> None:
+def refuse_shared_names(pfs: Iterable[tuple[PfState, Goal]]) -> None:
     """Raise `BadInputError` naming both VFs, or the PF, with one name."""
     found: dict[str, str] = {}
     for current, goal in pfs:

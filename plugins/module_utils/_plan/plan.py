@@ -40,11 +40,12 @@ class Plan(NamedTuple):
 class HostPlan(NamedTuple):
     """Independent plans of the PFs of one host.
 
-    ``force`` also allows disrupting VFs in use.
+    ``force`` also allows disrupting VFs in use. ``others``: warnings of other programs that change VFs as well.
     """
 
     plans: tuple[Plan, ...]
     force: bool = False
+    others: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -52,12 +53,12 @@ class HostPlan(NamedTuple):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return tuple(note for plan in self.plans for note in plan.goal.notes)
+        return (*(note for plan in self.plans for note in plan.goal.notes), *self.others)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """Notes that ask an operator for an action: `Goal.warnings`, for ``module.warn``."""
-        return tuple(note for plan in self.plans for note in plan.goal.warnings)
+        return (*(note for plan in self.plans for note in plan.goal.warnings), *self.others)
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -127,9 +128,9 @@ def plan_resolved(
 
         refuse_shared([(one.current, one.goal) for one in plans])
     if any(one.steps and one.goal.target.devices for one in plans):
-        from . import names_once
+        from .names_once import refuse_shared_names
 
-        names_once.refuse_shared([(one.current, one.goal) for one in plans])
+        refuse_shared_names([(one.current, one.goal) for one in plans])
     return HostPlan(tuple(plans), force)
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._document.document import HostDocument
-from .._engine import last_apply
-from .._readers import identity, other_writers
+from .._engine import last_apply, other_writes
+from .._readers import identity
 from .._system import process
 from .._system.process import Run
 from .._system.read_once import ReadOnce, once
@@ -42,7 +42,7 @@ def read(
     return {
         "pfs": pfs, "kernel": identity.kernel(files), "last_apply": last._asdict() if last else None,
         "notes": [*_notes(drift, problem, pfs), *_of_unfinished(pfs), *_of_last_apply(last), *_of_rights(sysfs),
-                  *_of_others(files, document)],
+                  *_of_others(files, document, drift)],
     }  # fmt: skip
 
 
@@ -74,11 +74,11 @@ def _of_last_apply(last: last_apply.LastApply | None) -> Iterator[str]:
         yield f"the last apply ended with '{last.result}'"
 
 
-def _of_others(sysfs: Sysfs, document: HostDocument | None) -> Iterator[str]:
+def _of_others(sysfs: Sysfs, document: HostDocument | None, drift: Drift) -> Iterator[str]:
     """Other programs that change the number of VFs of declared PFs."""
+    yield from other_writes.effects(sysfs, [one.current for one in drift.plans.values() if not one.current.unfinished])
     if document and any(spec.hardware_vfs is not None for spec in document.pfs):
-        for one in other_writers.find(sysfs):
-            yield f"{one.kind} sets numbers of VFs as well, by {one.path}: keep one writer, and take the other away"
+        yield from other_writes.configured(sysfs)
 
 
 def _of_rights(sysfs: Sysfs) -> Iterator[str]:

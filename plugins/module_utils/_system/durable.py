@@ -1,9 +1,9 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files that survive a crash or a kexec one instruction later, and folders of our own.
+"""Files that survive a crash or a kexec one instruction later.
 
-They are written aside, synced and renamed, and their folder is synced.
+And folders and locks of our own. The files are written aside, synced and renamed, and their folder is synced.
 """
 
 from __future__ import annotations
@@ -69,10 +69,10 @@ def _make_own(folder: str, mode: int) -> None:
 
 
 def open_own(path: str) -> int:
-    """Open or create a file of this user's alone (0600), to lock and sign it.
+    """Open or create a file of this user's alone, to lock it.
 
-    Nobody else can open it, so nobody else can lock it. Raises `RefusedError` for another user's file and for one with
-    other names, OSError otherwise.
+    Its mode is 0600. Nobody else can open it, so nobody else can lock it. Raises `RefusedError` for another user's
+    file and for one with other names, OSError otherwise.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:

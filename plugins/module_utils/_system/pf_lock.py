@@ -21,7 +21,6 @@ from collections.abc import Iterable, Iterator
 from .._model.deadlines import LOCK_PAUSE_S, LOCK_S
 from .._model.errors import BusyError, KernelError, RefusedError
 from .._model.paths import PF_LOCKS
-from . import durable
 from .sysfs import Sysfs
 
 _COMMAND = 200
@@ -68,6 +67,8 @@ def refuse_busy(sysfs: Sysfs, addresses: Iterable[str]) -> None:
 
 
 def _open(sysfs: Sysfs, address: str) -> int:
+    from . import durable  # late: plans lock nothing
+
     folder = sysfs.real(PF_LOCKS)
     try:
         durable.make_folder(folder)

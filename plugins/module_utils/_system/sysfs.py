@@ -139,7 +139,10 @@ class Sysfs:
         return False
 
     def _is_in_table_of_locks(self, path: str) -> bool:
-        """Whether /proc/locks has the file (fs/locks.c, lock_get_status); False where nothing may be read."""
+        """Whether /proc/locks has the file; False where that is not known.
+
+        fs/locks.c, lock_get_status.
+        """
         try:
             found = os.stat(self.real(path))
             rows = [line.split() for line in self.read("/proc/locks").splitlines()]

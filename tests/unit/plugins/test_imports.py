@@ -51,7 +51,7 @@ COMMANDS: dict[str, set[str]] = {
     | RECORD | FACTS | {"_report.metrics", "_report.metrics_facts", "_sriovctl.metrics_command"},
     "status": (PLAN - {"_sriovctl.plan_command"})
     | RECORD | FACTS | {"_report.status", "_report.status_text", "_report.terminal", "_sriovctl.status_command",
-                     "_readers.other_writers"},
+                     "_engine.other_writes", "_readers.other_writers"},
     "resume": PROGRAM_ITSELF | {"_sriovctl.resume_command", "_system.sysfs"},
 }  # fmt: skip
 """Add a name only when every call of that command needs it."""
@@ -80,8 +80,8 @@ def test_command_imports_what_it_needs(tmp_path: Path, program: Path, command: s
 
 
 # bytes of 2117e67, sent by ansible-core 2.19.14: sriov_pf 344827, ping 168693. Its code in rooms took 1.07 times
-# as much; the rest is for what documents can say and name since then
-BUDGET = round(1.19 * 344827) - 168693
+# as much; the rest is for what documents can say and name since then, 0.04 of it for the looks at other writers
+BUDGET = round(1.24 * 344827) - 168693
 
 
 def test_payload_of_sriov_pf(tmp_path: Path) -> None:

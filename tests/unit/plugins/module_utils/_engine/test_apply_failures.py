@@ -149,6 +149,7 @@ def declared(scene: Scene, picture: dict[str, Any]) -> dict[str, Any]:
             address, _driver, override = picture[step.pf]["vfs"][vf_id]
             picture[step.pf]["vfs"][vf_id] = address, None, override
             picture[step.pf]["mtu"][1].pop(vf_id, None)
+            picture[step.pf]["names"].pop(vf_id, None)
     return picture
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Folders and locks of our own, whatever the umask and whoever was there before."""
+"""Folders and locks of our own, whatever was there before."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
 
 @EVERY
 def test_modes_do_not_depend_on_the_umask(tmp_path: Path, umask: int, make: Callable[[Sysfs], object]) -> None:
-    """Users may look into folders, and write to none; they can open no lock."""
+    """Users may look into folders, write to none, and open no lock."""
     (tmp_path / "run").mkdir()
     make(FakeHost(tmp_path).sysfs)
     found = list((tmp_path / RUN).rglob("*"))
@@ -76,7 +76,7 @@ def test_modes_do_not_depend_on_the_umask(tmp_path: Path, umask: int, make: Call
 
 @EVERY
 def test_no_link_is_followed(tmp_path: Path, make: Callable[[Sysfs], object]) -> None:
-    """A link of somebody who was faster, in place of the folder or of any file in it."""
+    """Links in place of the folder, or of any file in it."""
     sysfs = FakeHost(tmp_path / "root").sysfs
     make(sysfs)
     made = [path for path in (tmp_path / "root" / RUN).rglob("*") if path.is_file()]
@@ -107,7 +107,7 @@ def test_another_users_folder_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_file_with_another_name_is_refused(tmp_path: Path) -> None:
-    """Root signs its locks: a hard link would have it overwrite any file."""
+    """Root signs its locks, so a hard link would lead it anywhere."""
     victim = tmp_path / "victim"
     victim.write_text("precious")
     folder = tmp_path / "root" / PF_LOCKS.lstrip("/")
