@@ -344,6 +344,12 @@ pfs:
             - Who has it in use, see O(kvmfleet.sriov.sriov_pf#module:force). Left out for a VF that nobody uses.
           type: str
           sample: VM web1, process 4711 (qemu-system-x86)
+    unreadable:
+      description:
+        - Only where a file of the PF, or of one of its VFs, cannot be read, which one and why. Then there is only this
+          and what the PF is known by, as far as that can be read.
+      type: str
+      sample: /sys/bus/pci/devices/0000:03:00.0/sriov_numvfs holds '', which is not a number
     blocked:
       description:
         - Only while a process that may have to wait writes to the PF, what is written, by which process and for how

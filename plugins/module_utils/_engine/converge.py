@@ -241,6 +241,8 @@ def _resolved(sysfs: Sysfs, run: Run, document: HostDocument, states: Mapping[st
     try:
         chosen = [pf for name in names for pf in lookup.find(name, states, known)]
         refuse_these({pf.address: pf.blocked for pf in chosen if pf.blocked is not None})
+        for text in [pf.unreadable for pf in chosen if pf.unreadable is not None]:
+            raise SriovError(text)
         return resolve(document, states, known)
     except BadInputError:
         selected = any(not isinstance(name, str) for name in names)

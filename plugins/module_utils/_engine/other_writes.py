@@ -95,9 +95,15 @@ def _read(sysfs: Sysfs, address: str) -> Left | None:
     """The record of a PF; None for a missing or unreadable one."""
     try:
         left = Left(**(durable.read_json(sysfs.real(f"{LEFT}/{address}")) or {}))
-        return left if all(isinstance(one, kind) for one, kind in zip(left, (int, str, (int, float), int))) else None
+        return left if _fits(left) else None
     except (BadInputError, KernelError, TypeError):
         return None
+
+
+def _fits(left: Left) -> bool:
+    """Whether the values have their types."""
+    numbers = all(isinstance(one, (int, float)) for one in (left.enabled, left.time, left.binding))
+    return numbers and isinstance(left.present, str)
 
 
 def _binding(sysfs: Sysfs, address: str) -> int:

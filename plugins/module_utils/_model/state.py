@@ -71,6 +71,7 @@ class PfState(NamedTuple):
     not support absent VFs, so its ``interface`` is taken to be the stock one (`_engine.all_vf_drivers.known`).
 
     ``blocked``: the write in progress, perhaps for ever. Then only address, driver, netdev and facts are known.
+    ``unreadable``: the error of a file that cannot be read, with what else is known.
     """
 
     address: str
@@ -95,6 +96,7 @@ class PfState(NamedTuple):
     unfinished: JournalEntry | None = None
     needs_all_vfs: bool = False
     netdevs: tuple[str, ...] = ()
+    unreadable: str | None = None
 
     @property
     def abilities(self) -> Abilities:

@@ -12,7 +12,7 @@ import errno
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from .._model.errors import BadInputError, KernelError, SriovError
+from .._model.errors import BadInputError, KernelError, RefusedError, SriovError
 from .._model.kernel_interface import of_files
 from .._model.paths import DEVICES, DRIVERS
 from .._model.state import FACTS, UNBOUND, PfState, VfState, vf_addresses
@@ -55,15 +55,30 @@ def read_known(sysfs: Sysfs, facts: Iterable[str] = ()) -> dict[str, PfState]:
     """Read all PFs of the host, without details of their VFs.
 
     In the order of their addresses as text. Unlike `read_pfs`, it takes PFs that are ``blocked``, with what can be read
-    of them without waiting.
+    of them without waiting, and those that are ``unreadable``.
     """
     sysfs = ReadOnce(sysfs)
     blocked, addresses, wanted = _blocked.under_way(sysfs), pf_addresses(sysfs), frozenset(facts)
-    pfs = read_pfs(sysfs, [address for address in addresses if address not in blocked], vfs=False, facts=wanted)
+    pfs = _readable(sysfs, [address for address in addresses if address not in blocked], wanted)
     for address in blocked.keys() & set(addresses):
-        files = frozenset(sysfs.names(f"{DEVICES}/{address}"))
-        pfs[address] = PfState(total=0, enabled=0, blocked=blocked[address], **_names(sysfs, address, files, wanted))
+        pfs[address] = PfState(total=0, enabled=0, blocked=blocked[address], **names(sysfs, address, wanted))
     return {address: pfs[address] for address in addresses if address in pfs}
+
+
+def _readable(sysfs: Sysfs, addresses: list[str], facts: frozenset[str]) -> dict[str, PfState]:
+    try:
+        return read_pfs(sysfs, addresses, vfs=False, facts=facts)
+    except RefusedError:
+        raise
+    except SriovError:
+        from . import unreadable
+
+        return unreadable.each(sysfs, addresses, facts)
+
+
+def names(sysfs: Sysfs, address: str, facts: Iterable[str]) -> dict[str, Any]:
+    """Fields of `PfState` that identify a PF."""
+    return _names(sysfs, address, frozenset(sysfs.names(f"{DEVICES}/{address}")), frozenset(facts))
 
 
 def pf_addresses(sysfs: Sysfs) -> list[str]:
@@ -89,7 +104,10 @@ def _addresses_of_vfs(sysfs: Sysfs, pf: str) -> list[str]:
     present = _present(sysfs.names(folder))
     if not present:
         return []
-    offset, stride = _number(sysfs, f"{folder}/sriov_offset"), _number(sysfs, f"{folder}/sriov_stride")
+    try:
+        offset, stride = _numbers(sysfs, folder, ("sriov_offset", "sriov_stride"))
+    except SriovError:
+        return []  # they are examined, and are no PFs
     return list(vf_addresses(pf, offset, stride, present).values())
 
 
@@ -183,7 +201,7 @@ def _fact(sysfs: Sysfs, folder: str, name: str, files: frozenset[str]) -> str | 
     if name == "mac":
         return _netdevs.mac(sysfs, folder, files)
     if name == "numa_node":
-        return _number(sysfs, f"{folder}/{name}") if name in files else -1
+        return _numbers(sysfs, folder, (name,))[0] if name in files else -1
     return sysfs.read(f"{folder}/{name}")
 
 
@@ -209,12 +227,6 @@ def _override(sysfs: Sysfs, address: str) -> str | None:
             raise
         return None
     return None if text in ("", "(null)") else text
-
-
-def _number(sysfs: Sysfs, path: str) -> int:
-    """Read a file with one whole number."""
-    folder, _slash, name = path.rpartition("/")
-    return _numbers(sysfs, folder, (name,))[0]
 
 
 def _numbers(sysfs: Sysfs, folder: str, names: Sequence[str]) -> list[int]:

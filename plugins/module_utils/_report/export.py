@@ -47,10 +47,10 @@ def export(pfs: Sequence[_Facts], *, untouched: bool = False) -> Export:
     `BadInputError` for anything that is no such list.
     """
     try:
-        readable = [pf for pf in pfs if "blocked" not in pf]
+        readable = [pf for pf in pfs if not _unread(pf)]
         chosen = [pf for pf in readable if untouched or _touched(pf)]
         document = validate({"pfs": [_pf(pf) for pf in chosen]})
-        blocked = [f"PF {pf['pf']} is left out, as it cannot be read: {pf['blocked']}" for pf in pfs if "blocked" in pf]
+        blocked = [f"PF {pf['pf']} is left out, as it cannot be read: {why}" for pf in pfs if (why := _unread(pf))]
         return Export(document, (*blocked, *(notice for pf in chosen for notice in _notices(pf))))
     except (AttributeError, KeyError, TypeError) as error:
         raise BadInputError(f"pfs: this is not what sriov_info of this version returns: {error!r}") from error
@@ -71,6 +71,11 @@ def _pf(pf: _Facts) -> dict[str, Any]:
         if (values := {**_driver(pf, vf), **_properties(pf, vf), **_device(pf, vf)})
     }
     return {**data, "vfs": vf_groups(declared, number)} if declared else data
+
+
+def _unread(pf: _Facts) -> str:
+    """Why a PF has no facts, empty for one that has."""
+    return str(pf.get("blocked") or pf.get("unreadable") or "")
 
 
 def _touched(pf: _Facts) -> bool:

@@ -62,18 +62,26 @@ def gather(
 
     ``vfs`` is one of `EXTENTS`. The key ``vfs`` lists VFs that are present or have properties, with ``held_by`` for
     those in use (`holders`), as far as this user may know. A PF at which a write is under way has only ``blocked`` and
-    its identity. Without ``properties`` neither ``ip`` nor ``devlink`` is run for them.
+    its identity, one that cannot be read ``unreadable``. Without ``properties`` neither ``ip`` nor ``devlink`` is run
+    for them.
     """
     pfs = _chosen(sysfs, run, names, vfs != NONE)
-    wanted = {} if vfs == NONE else {pf.address: (pf, pf.present) for pf in pfs}
+    wanted = {} if vfs == NONE else {pf.address: (pf, pf.present) for pf in pfs if pf.unreadable is None}
     holders = read_holders(sysfs, run, wanted, lenient=True)
-    return [_pf(_read(sysfs, run, pf, properties, vfs), holders, vfs) for pf in pfs]
+    return [_pf(_tried(sysfs, run, pf, properties, vfs), holders, vfs) for pf in pfs]
 
 
 def _chosen(sysfs: Sysfs, run: Run, names: Sequence[PfName] | None, details: bool) -> list[PfState]:
     states = read_known(sysfs, facts=FACTS)
     chosen = set(states) if names is None else _named(sysfs, run, names, states)
-    return [read_vfs(sysfs, states[address], states[address].present if details else ()) for address in sorted(chosen)]
+    return [_with_vfs(sysfs, states[address]) if details else states[address] for address in sorted(chosen)]
+
+
+def _with_vfs(sysfs: Sysfs, pf: PfState) -> PfState:
+    try:
+        return read_vfs(sysfs, pf, pf.present)
+    except SriovError as error:
+        return pf._replace(unreadable=str(error))
 
 
 def _named(sysfs: Sysfs, run: Run, names: Sequence[PfName], states: Mapping[str, PfState]) -> set[str]:
@@ -89,13 +97,21 @@ def _named(sysfs: Sysfs, run: Run, names: Sequence[PfName], states: Mapping[str,
         raise with_reasons(sysfs, names, states, known, error) from error
 
 
+def _tried(sysfs: Sysfs, run: Run, pf: PfState, properties: bool, vfs: str) -> _Reading:
+    """The PF as `_read` gives it, or its error."""
+    try:
+        return _read(sysfs, run, pf, properties, vfs)
+    except SriovError as error:
+        return _Reading(pf._replace(unreadable=str(error)))
+
+
 def _read(sysfs: Sysfs, run: Run, pf: PfState, properties: bool, vfs: str) -> _Reading:
     """The PF with identity, versions and properties.
 
     A blocked one stays as it is.
     """
     reading = _Reading(pf)
-    if pf.blocked is not None:
+    if pf.blocked is not None or pf.unreadable is not None:
         return reading
     reading.more = {**identity.read(sysfs, pf), "unfinished": _unfinished(sysfs, pf.address), **dict.fromkeys(VERSIONS)}
     if vfs == FULL:
@@ -120,8 +136,9 @@ def _unfinished(sysfs: Sysfs, address: str) -> bool:
 def _pf(reading: _Reading, holders: _Holders, extent: str) -> dict[str, Any]:
     """`PfState.to_dict` with abilities, and VFs as a list by id."""
     pf = reading.pf
-    if pf.blocked is not None:
-        return {"pf": pf.address, "netdev": pf.netdev, "driver": pf.driver, **pf.facts, "blocked": pf.blocked}
+    if pf.blocked is not None or pf.unreadable is not None:
+        why = {"unreadable": pf.unreadable} if pf.blocked is None else {"blocked": pf.blocked}
+        return {"pf": pf.address, "netdev": pf.netdev, "driver": pf.driver, **pf.facts, **why}
     data = pf.to_dict()
     vfs = [_vf(reading, int(vf_id), vf, holders) for vf_id, vf in data.pop("vfs").items()]
     return {

@@ -30,13 +30,17 @@ def collect(sysfs: Sysfs, run: Run, document: HostDocument | None, valid: bool |
     if document is not None:
         drift = _drift.read(files, ask, document)
         valid = not drift.problems
-    pfs = [_pf(row, drift) for row in gather(files, ask, properties=False, vfs=SUMMARY)]
-    return Facts(tuple(pfs), valid, last_apply.read(sysfs), _notes(drift))
+    rows = gather(files, ask, properties=False, vfs=SUMMARY)
+    unread = tuple(f"PF {row['pf']}: {row['unreadable']}" for row in rows if "unreadable" in row)
+    notes = (*unread, *(note for note in _notes(drift) if note not in unread))
+    return Facts(tuple(_pf(row, drift) for row in rows), valid, last_apply.read(sysfs), notes)
 
 
 def _pf(row: dict[str, Any], drift: Drift) -> PfFacts:
     if "blocked" in row:
         return PfFacts(row["pf"], row["netdev"], row["driver"], blocked=True)
+    if "unreadable" in row:
+        return PfFacts(row["pf"], row["netdev"], row["driver"], unknown=row["pf"] in drift.declared or None)
     present = parse(row["present_vfs"], MAX_VFS)
     counts = {
         "supported": row["total_vfs"], "hardware": row["hardware_vfs"], "present": len(present),

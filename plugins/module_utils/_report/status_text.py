@@ -35,7 +35,7 @@ def status_lines(status: dict[str, Any], *, vfs: bool = False, paint: Paint = pl
     pfs = status["pfs"]
     if not pfs:
         return [paint("This host has no PF that supports SR-IOV.", YELLOW), *_notes(status)]
-    readable = [pf for pf in pfs if "blocked" not in pf]
+    readable = [pf for pf in pfs if not pf.keys() & {"blocked", "unreadable"}]
     rows = table([head for head, _cell in _PF_COLUMNS], ([cell(pf) for _head, cell in _PF_COLUMNS] for pf in readable))
     lines = [paint(rows[0], BOLD)] if readable else []
     for row, pf in zip(rows[1:], readable):
@@ -43,6 +43,7 @@ def status_lines(status: dict[str, Any], *, vfs: bool = False, paint: Paint = pl
         if vfs and (members := _vfs_of(pf)):
             lines += table([head for head, _of_row, _cell in _VF_COLUMNS], _vf_rows(members), "    ")
     lines += [paint(f"{pf['pf']}  blocked: {pf['blocked']}", RED) for pf in pfs if "blocked" in pf]
+    lines += [paint(f"{pf['pf']}  cannot be read: {pf['unreadable']}", RED) for pf in pfs if "unreadable" in pf]
     return [*lines, *(paint(note, YELLOW) for note in _notes(status))]
 
 

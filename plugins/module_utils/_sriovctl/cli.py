@@ -26,6 +26,9 @@ EXITS = """exit status:
   4  with boot-guard: the kernel that was tried has failed, or stays though it is not well
 """
 
+VERSION = "0.1.0"
+"""The collection's version, as in galaxy.yml, which hosts do not have."""
+
 _Commands = argparse._SubParsersAction
 _Handler = Callable[[argparse.Namespace], int]
 
@@ -50,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     program.add_argument("--root", default="/", metavar="DIR", help="act on the tree below DIR instead of this host")
+    program.add_argument("--version", action="version", version=f"sriovctl of kvmfleet.sriov {VERSION}")
     commands = program.add_subparsers(metavar="COMMAND", required=True)
     for add in (
         _add_status,

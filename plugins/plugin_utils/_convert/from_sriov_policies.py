@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import vf_ids
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import printable, shown
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import cut, printable, shown
 
 from . import hardware
 from .conversion import Converter, Item, Notice, PfName, assemble, flag, listing, mapping, pci_address, whole
@@ -80,7 +80,9 @@ def _items(
     states = [dict(part.data) for part in of_host([Part(_name(one), one, _name(one)) for one in states], host)]
     for kind, others in kinds.items():
         names = ", ".join(_name(one) for one in others)
-        yield Notice(f"{kind} {names}", "not carried over; what pods' VFs get can be declared for the VFs")
+        yield Notice(
+            cut(printable(f"{kind} {names}")), "not carried over; what pods' VFs get can be declared for the VFs"
+        )
     found = [item for state in states for item in _state(state)]
     for policy in sorted(policies, key=lambda one: (-_priority(one), _name(one))):
         found += _policy(policy, pfs, labels)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._sriovctl import cli, invocation
 from tests.fake.linux.host import FakeHost
@@ -320,3 +321,11 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
             cli.main([command, "--help"])
         assert caught.value.code == 0
     assert "usage: sriovctl resume" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """That of the collection, which needs no host."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    galaxy = yaml.safe_load((Path(__file__).parents[5] / "galaxy.yml").read_text())
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"sriovctl of kvmfleet.sriov {galaxy['version']}\n")
