@@ -25,7 +25,7 @@ from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert import reg
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import evidence
 from tests.fake.linux.host import FakeHost
 
-from . import values
+from . import machine, values
 
 PF = "0000:03:00.0"
 SELECTOR = {"driver": "ice", "not": [{"netdev": "eth*"}], "all": True}
@@ -159,6 +159,16 @@ TARGETS = (
     Target(
         "patches", st.tuples(values.texts(PATCH), values.texts(("a.patch\n", "# x\nb.patch\n"))), _patches,
         ("series", "a.patch"),
+    ),
+    Target(
+        "QMP lines", st.one_of(values.texts((machine.LINES,)), values.mutated((machine.MESSAGES,)).map(machine.joined)),
+        machine.lines, ("QEMU", "QMP", "migration"),
+    ),
+    Target("QMP answers", values.mutated((machine.ANSWERS,)), machine.answers, ("QEMU",)),
+    Target(
+        "files of processes",
+        st.dictionaries(st.sampled_from(sorted(machine.FILES)), values.texts(tuple(machine.FILES.values()))),
+        machine.files, ("/proc",),
     ),
     Target("evidence", values.mutated((RESULT,)), evidence.checked, ("result.json",), ValueError),
     *(Target(name, values.mutated(seeds), _convert(name), ("",)) for name, seeds in FOREIGN.items()),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from .._model.errors import KernelError
 from .._model.paths import BLOCK_DEVICES
 from .._system.sysfs import Sysfs
-from . import processes
+from . import mountinfo, processes
 
 SWAPS = "/proc/swaps"
 _PATH = re.compile(r"nvme(\d+)c\d+n(\d+)")
@@ -69,16 +69,15 @@ def read_mounts(sysfs: Sysfs) -> Iterator[Mount]:
     own = sysfs.target("/proc/self/ns/mnt")
     others = [pid for target, pid in processes.namespaces(sysfs, "mnt").items() if target != own]
     for pid in (0, *others):
+        path = f"/proc/{pid or 'self'}/mountinfo"
         try:
-            text = sysfs.read(f"/proc/{pid or 'self'}/mountinfo")
+            text = sysfs.read(path)
         except KernelError:
             if pid == 0:
                 raise
             continue  # the process has ended
-        for line in text.splitlines():
-            before, _dash, after = line.partition(" - ")
-            fields = before.split(" ")
-            yield Mount(fields[2], _unescape(after.split(" ")[1]), _unescape(fields[4]), pid)
+        for row in mountinfo.rows(path, text):
+            yield Mount(row.device, row.source, row.point, pid)
 
 
 def _uses(sysfs: Sysfs, name: str, mounts: list[Mount], swaps: set[str]) -> Iterator[str]:
@@ -97,7 +96,7 @@ def _uses(sysfs: Sysfs, name: str, mounts: list[Mount], swaps: set[str]) -> Iter
 
 
 def _swaps(sysfs: Sysfs) -> set[str]:
-    lines = sysfs.read(SWAPS).splitlines() if sysfs.exists(SWAPS) else []
+    lines = sysfs.read(SWAPS).split("\n") if sysfs.exists(SWAPS) else []
     return {_unescape(line.split(" ")[0]) for line in lines[1:]}
 
 

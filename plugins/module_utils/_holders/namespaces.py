@@ -18,7 +18,7 @@ from .._model.errors import KernelError, SriovError
 from .._system import process
 from .._system.process import Run
 from .._system.sysfs import Sysfs
-from . import namespaces_child, processes
+from . import mountinfo, namespaces_child, processes
 
 MOUNTS, OWN = "/proc/self/mountinfo", "/proc/self/ns/net"
 UNKNOWN = "another network namespace, which no process, mount or open file of this host leads to"
@@ -61,11 +61,9 @@ def _search(sysfs: Sysfs, run: Run, places: Mapping[str, str], wanted: frozenset
 
 def _named(sysfs: Sysfs) -> Iterator[tuple[str, tuple[str, str]]]:
     """Namespaces with a mount point (ip-netns(8): /run/netns/NAME; proc(5): mountinfo)."""
-    for line in sysfs.read(MOUNTS).splitlines() if sysfs.exists(MOUNTS) else ():
-        fields = line.split(" ")
-        if re.fullmatch(r"net:\[\d+\]", fields[3]):
-            path = fields[4]
-            yield fields[3], (path, f"network namespace {path.rpartition('/netns/')[2]}")
+    for mount in mountinfo.rows(MOUNTS, sysfs.read(MOUNTS)) if sysfs.exists(MOUNTS) else ():
+        if re.fullmatch(r"net:\[\d+\]", mount.root):
+            yield mount.root, (mount.point, f"network namespace {mount.point.rpartition('/netns/')[2]}")
 
 
 def _lived_in(sysfs: Sysfs) -> Iterator[tuple[str, tuple[str, str]]]:

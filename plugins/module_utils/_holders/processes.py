@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from .._model.errors import KernelError
 from .._model.paths import PCI_ADDRESS
 from .._system.sysfs import Sysfs
+from . import mountinfo
 
 _GONE = (errno.ENOENT, errno.ESRCH)
 # udev opens a node that has just appeared, or a symbolic link's target, for a moment while it applies its rules.
@@ -79,8 +80,9 @@ class _Remote:
         except KernelError:
             namespace = str(pid)
         if namespace not in self._mounts:
-            rows = [line.split(" ") for line in self._text(f"/proc/{pid}/mountinfo").splitlines()]
-            self._mounts[namespace] = frozenset(row[0] for row in rows if _FAR.match(row[row.index("-") + 1]))
+            path = f"/proc/{pid}/mountinfo"
+            mounts = mountinfo.rows(path, self._text(path))
+            self._mounts[namespace] = frozenset(mount.number for mount in mounts if _FAR.match(mount.kind))
         return self._mounts[namespace]
 
     def _text(self, path: str) -> str:

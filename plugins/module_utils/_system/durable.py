@@ -71,7 +71,7 @@ def _make_own(folder: str, mode: int) -> None:
 def open_own(path: str) -> int:
     """Open or create a file of this user's alone, to lock it.
 
-    Its mode is 0600. Nobody else can open it, so nobody else can lock it. Raises `RefusedError` for another user's
+    Its mode is 0600. No other user can open it, and so lock it. Raises `RefusedError` for another user's
     file and for one with other names, OSError otherwise.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .._holders import mountinfo
 from .._model.errors import KernelError
 from .._model.paths import BLOCK_DEVICES
 from .._system.sysfs import Sysfs
@@ -101,18 +102,11 @@ def _inside(sysfs: Sysfs, path: str) -> str:
 def _mount(sysfs: Sysfs, path: str) -> tuple[str, str, str]:
     """(MAJOR:MINOR, kind, source) of the last mount around a path."""
     found, longest = ("", "unknown", ""), -1
-    for line in sysfs.read(MOUNTS).splitlines() if sysfs.exists(MOUNTS) else []:
-        before, _dash, after = line.partition(" - ")
-        fields, kind = before.split(" "), after.split(" ")
-        point = _decoded(fields[4]).rstrip("/")
+    for mount in mountinfo.rows(MOUNTS, sysfs.read(MOUNTS)) if sysfs.exists(MOUNTS) else []:
+        point = mount.point.rstrip("/")
         if f"{path}/".startswith(f"{point}/") and len(point) >= longest:
-            found, longest = (fields[2], kind[0], _decoded(kind[1])), len(point)
+            found, longest = (mount.device, mount.kind, mount.source), len(point)
     return found
-
-
-def _decoded(text: str) -> str:
-    """Text of mountinfo, whose blanks are octal (proc(5))."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
 
 
 def _device(sysfs: Sysfs, number: str, source: str) -> str:

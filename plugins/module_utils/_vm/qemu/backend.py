@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 from ..._model.errors import SriovError
 from ..._model.state import PfState
 from ..._model.update_deadlines import AGENT_S
+from ..._model.values import cut, printable
 from ..._system.process import Run
 from ..._system.sysfs import Sysfs
 from .. import state_file
@@ -68,8 +69,9 @@ class QemuBackend:
         with self._connect(qmp_path) as qmp:
             try:
                 return _qemu_probe.probe(qmp, argv)
-            except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
-                raise SriovError(f"an answer of QEMU {qmp.pid} is not what it should be: {error!r}") from error
+            except (TypeError, LookupError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+                why = cut(printable(repr(error)))
+                raise SriovError(f"an answer of QEMU {qmp.pid} is not what it should be: {why}") from error
 
     def problems(self, vm: VmFacts) -> Iterator[tuple[str, str]]:
         return refusals.problems(vm)

@@ -28,6 +28,11 @@ VOLATILE = ("tmpfs", "ramfs")
 OF_THE_KERNEL = ("proc", "sysfs", "devtmpfs", "devpts", *VOLATILE)
 LISTENS = 0x10000
 """Flag of a listening socket in /proc/net/unix (__SO_ACCEPTCON, include/linux/net.h)."""
+_SOCKET = re.compile(
+    r"[0-9a-f]{1,16}: [0-9A-F]{8} [0-9A-F]{8} (?P<flags>[0-9A-F]{8}) [0-9A-F]{4} [0-9A-F]{2} +"
+    r"(?P<inode>[0-9]{1,20}) (?P<path>.+)"
+)
+"""A line of /proc/net/unix (net/unix/af_unix.c, unix_seq_show)."""
 STARTED_AT_BOOT = ("enabled", "static", "indirect", "generated", "alias", "linked")
 """States of unit files whose units a boot can start (systemctl(1), is-enabled)."""
 MEMINFO, UNIX, MOUNTS = "/proc/meminfo", "/proc/net/unix", "/proc/mounts"
@@ -140,10 +145,14 @@ def _owners(sysfs: Sysfs, inodes: set[str]) -> dict[str, int]:
 
 
 def _listeners(sysfs: Sysfs) -> dict[str, str]:
-    """Inode by path of each listening unix socket."""
-    rows = (line.split(None, 7) for line in _text(sysfs, UNIX).splitlines()[1:])
+    """Inode by path of each listening unix socket.
+
+    Any user can bind a socket whose path has line ends, which the kernel writes as they are (net/unix/af_unix.c,
+    unix_seq_show), so a line may be anything.
+    """
+    rows = [found for line in _text(sysfs, UNIX).split("\n") if (found := _SOCKET.fullmatch(line))]
     return {
-        row[7].replace("/var/run/", "/run/", 1): row[6] for row in rows if len(row) == 8 and int(row[3], 16) & LISTENS
+        row["path"].replace("/var/run/", "/run/", 1): row["inode"] for row in rows if int(row["flags"], 16) & LISTENS
     }
 
 

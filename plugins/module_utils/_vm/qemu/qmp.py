@@ -20,6 +20,7 @@ from typing import Any, Callable
 from ..._model.deadlines import MONITOR_PAUSE_S
 from ..._model.errors import DeadlineError, SriovError
 from ..._model.update_deadlines import ANSWER_S
+from ..._model.values import printable, shown
 
 Answer = Any
 """The ``return`` member of an answer.
@@ -35,6 +36,8 @@ The largest answer, query-qmp-schema, has a few hundred thousand.
 """
 MOST_EVENTS = 10_000
 """Events that are kept; a QEMU that sends more loses the oldest."""
+LONGEST_TEXT = 1000
+"""Characters of QEMU's words in an error."""
 FINAL = ("completed", "failed", "cancelled")
 
 
@@ -110,7 +113,7 @@ class Qmp:
             elif answer.get("id", self._last) != self._last:
                 continue
             elif "error" in answer:
-                raise QmpError(command, str(answer["error"].get("class")), str(answer["error"].get("desc")))
+                raise _refusal(command, answer["error"])
             elif "return" in answer:
                 return answer["return"]
 
@@ -183,13 +186,24 @@ class Qmp:
         return value if isinstance(value, dict) else {}
 
 
+def _refusal(command: str, error: object) -> QmpError:
+    """QEMU's refusal, as far as it is one."""
+    if not isinstance(error, dict):
+        return QmpError(command, "no class", shown(error))
+    return QmpError(command, _words(error.get("class")), _words(error.get("desc")))
+
+
+def _words(value: object) -> str:
+    return printable(value[:LONGEST_TEXT]) if isinstance(value, str) else shown(value)
+
+
 def _version(greeting: Message) -> tuple[int, int, int]:
     """Version in QEMU's greeting; `SriovError` when it is none."""
     try:
         version = greeting["QMP"]["version"]["qemu"]
         return int(version["major"]), int(version["minor"]), int(version["micro"])
     except (KeyError, TypeError, ValueError) as error:
-        raise SriovError(f"not a QMP socket, it sent {str(greeting)[:200]}") from error
+        raise SriovError(f"not a QMP socket, it sent {shown(greeting)}") from error
 
 
 def _peer_pid(connection: socket.socket) -> int:
@@ -230,11 +244,13 @@ def poll_migration(
     until = time.monotonic() + timeout
     while True:
         answer = qmp.execute("query-migrate")
+        if not isinstance(answer, dict):
+            raise SriovError(f"QEMU answers query-migrate with {shown(answer)}, no object")
         status = answer.get("status", "none")
         if status == "completed":
             return dict(answer)
         if status in FINAL:
-            raise SriovError(f"migration {status}: {answer.get('error-desc', 'QEMU gives no reason')}")
+            raise SriovError(f"migration {status}: {_words(answer.get('error-desc', 'QEMU gives no reason'))}")
         if time.monotonic() >= until:
-            raise DeadlineError(f"migration still {status} after {timeout:g} s")
+            raise DeadlineError(f"migration still {_words(status)} after {timeout:g} s")
         sleep(interval)

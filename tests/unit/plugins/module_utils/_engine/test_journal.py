@@ -8,6 +8,7 @@ Undoing them after each step is in test_apply_kills.py.
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import validate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import converge, journal
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.apply import ApplyError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, KernelError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.journal_entry import JournalEntry
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import UNFINISHED
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.properties import VfProperties
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers.pfs import read_pfs
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import durable
 from tests.fake.linux.host import FakeHost
 from tests.fake.scenarios.faults import KILL, Killed
 
@@ -83,11 +85,18 @@ def test_a_file_that_is_no_note(host: FakeHost, text: str) -> None:
         unfinished(host)
 
 
-def test_without_a_note_nothing_is_written(host: FakeHost) -> None:
+def test_without_a_note_nothing_is_written(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     host.setup(host.pfs[PF], 2, [1])
-    (host.root / UNFINISHED.lstrip("/") / f"{PF}.new").mkdir(parents=True)
+    write = durable.write_text
+
+    def full(path: str, text: str, mode: int) -> None:
+        if UNFINISHED in path:
+            raise KernelError("write", path, errno.ENOSPC)
+        write(path, text, mode)
+
+    monkeypatch.setattr(durable, "write_text", full)
     document = validate({"pfs": [{"pf": PF, "hardware_vfs": 4, "allow_disruptive": True}]})
-    with pytest.raises(ApplyError, match=f"cannot write {UNFINISHED}/{PF}: EISDIR"):
+    with pytest.raises(ApplyError, match=f"cannot write .*{UNFINISHED}/{PF}: ENOSPC"):
         converge.converge(host.sysfs, host.run, document)
     assert host.sysfs.writes == []
 

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import arm as _live_arm
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import resume
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import paths
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import needs, paths
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.needs import Need
 from tests.fake.linux.pf import FakePf
 from tests.fake.vm.node import FakeNode
@@ -50,6 +50,13 @@ def start(node: FakeNode, *words: str) -> None:
     node.put("/run/swtpm/s", "")
     node.process("swtpm", group="/system.slice/swtpm.service", holds=["socket:[55]"])
     node.unit_files["swtpm.service"] = "enabled"
+
+
+@pytest.mark.parametrize("forged", ["a b c zz e f 5 /x", "0000: 2 0 10000 1 1 5 /x", "\u2028", "x" * 5000], ids=ascii)
+def test_a_socket_whose_path_has_line_ends(node: FakeNode, forged: str) -> None:
+    """Any user can bind one, and the kernel escapes nothing."""
+    node.put("/proc/net/unix", f"{listener('/tmp/a', 7)}{forged}\n{listener('/run/swtpm/s')[len(UNIX) :]}")
+    assert needs._listeners(node.live.sysfs) == {"/tmp/a": "7", "/run/swtpm/s": "55"}
 
 
 def boot(node: FakeNode) -> None:

@@ -84,6 +84,26 @@ def test_answers_and_errors(serve: Serve) -> None:
         assert caught.value.kind == "DeviceNotFound"
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (None, r"QEMU refused cont: null \(no class\)"), (["x"], r'QEMU refused cont: \["x"\] \(no class\)'),
+        ({"class": 5}, r"QEMU refused cont: null \(5\)"),
+        ({"class": "G", "desc": "\x1b[2J"}, r"QEMU refused cont: \\x1b\[2J \(G\)"),
+    ],
+)  # fmt: skip
+def test_a_refusal_of_any_shape(serve: Serve, error: object, words: str) -> None:
+    with _qmp.connect(serve([{"error": error}])) as qmp, pytest.raises(QmpError, match=words):
+        qmp.execute("cont")
+
+
+@pytest.mark.parametrize("answer", [5, None, [], "completed"])
+def test_a_migration_that_is_none(serve: Serve, answer: object) -> None:
+    words = "QEMU answers query-migrate with .*, no object"
+    with _qmp.connect(serve([{"return": answer}])) as qmp, pytest.raises(SriovError, match=words):
+        _qmp.poll_migration(qmp, 1.0)
+
+
 def test_events_before_an_answer_are_kept(serve: Serve) -> None:
     path = serve([event("STOP"), event("DEVICE_DELETED", device="a"), {"return": {}}])
     with _qmp.connect(path, 1.0) as qmp:
