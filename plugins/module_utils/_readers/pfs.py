@@ -61,7 +61,8 @@ def read_known(sysfs: Sysfs, facts: Iterable[str] = ()) -> dict[str, PfState]:
     blocked, addresses, wanted = _blocked.under_way(sysfs), pf_addresses(sysfs), frozenset(facts)
     pfs = _readable(sysfs, [address for address in addresses if address not in blocked], wanted)
     for address in blocked.keys() & set(addresses):
-        pfs[address] = PfState(total=0, enabled=0, blocked=blocked[address], **names(sysfs, address, wanted))
+        files = frozenset(sysfs.names(f"{DEVICES}/{address}"))
+        pfs[address] = PfState(total=0, enabled=0, blocked=blocked[address], **_names(sysfs, address, files, wanted))
     return {address: pfs[address] for address in addresses if address in pfs}
 
 
@@ -73,12 +74,11 @@ def _readable(sysfs: Sysfs, addresses: list[str], facts: frozenset[str]) -> dict
     except SriovError:
         from . import unreadable
 
-        return unreadable.each(sysfs, addresses, facts)
-
-
-def names(sysfs: Sysfs, address: str, facts: Iterable[str]) -> dict[str, Any]:
-    """Fields of `PfState` that identify a PF."""
-    return _names(sysfs, address, frozenset(sysfs.names(f"{DEVICES}/{address}")), frozenset(facts))
+        return unreadable.each(
+            addresses,
+            lambda one: read_pfs(sysfs, [one], vfs=False, facts=facts),
+            lambda one: _names(sysfs, one, frozenset(sysfs.names(f"{DEVICES}/{one}")), facts),
+        )
 
 
 def pf_addresses(sysfs: Sysfs) -> list[str]:

@@ -5,32 +5,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from .._model.errors import RefusedError, SriovError
 from .._model.state import PfState
-from .._system.sysfs import Sysfs
-from . import pfs
 
 
-def each(sysfs: Sysfs, addresses: Iterable[str], facts: Iterable[str]) -> dict[str, PfState]:
-    """The PFs as `pfs.read_pfs` reads them, one by one.
+def each(
+    addresses: Iterable[str], read: Callable[[str], Mapping[str, PfState]], names: Callable[[str], Mapping[str, Any]]
+) -> dict[str, PfState]:
+    """The PFs that ``read`` gives, one by one.
 
-    One that cannot be read has the error as ``unreadable``: a device that has failed shall not hide the others.
+    One that cannot be read has the error as ``unreadable``, and what ``names`` gives, as far as that can be read: a
+    device that has failed shall not hide the others.
     """
     found: dict[str, PfState] = {}
     for address in addresses:
         try:
-            found.update(pfs.read_pfs(sysfs, [address], vfs=False, facts=facts))
+            found.update(read(address))
         except RefusedError:
             raise
         except SriovError as error:
-            found[address] = _known(sysfs, address, facts, str(error))
+            found[address] = _known(address, names, str(error))
     return found
 
 
-def _known(sysfs: Sysfs, address: str, facts: Iterable[str], error: str) -> PfState:
+def _known(address: str, names: Callable[[str], Mapping[str, Any]], error: str) -> PfState:
     try:
-        return PfState(total=0, enabled=0, unreadable=error, **pfs.names(sysfs, address, facts))
+        return PfState(total=0, enabled=0, unreadable=error, **names(address))
     except SriovError:
         return PfState(address, 0, 0, unreadable=error)
