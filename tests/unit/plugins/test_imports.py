@@ -39,7 +39,7 @@ PLAN = (COMPARISON - RECORD - GUARD) | PROGRAM_ITSELF
 PLAN |= {"_document.text", "_sriovctl.invocation", "_sriovctl.plan_command"}
 FACTS = {
     "_holders.block_devices", "_holders.device_files", "_holders.device_tree",
-    "_holders.domains", "_holders.holders", "_holders.interfaces", "_holders.namespaces",
+    "_holders.domains", "_holders.holders", "_holders.interfaces", "_holders.mountinfo", "_holders.namespaces",
     "_holders.namespaces_child", "_holders.processes", "_document.selector", "_model.yaml_traps",
     "_readers.identity", "_readers.mac_origin", "_report.drift",
     "_report.info",

@@ -143,6 +143,8 @@ def test_what_it_returns_is_what_is_documented(host: FakeHost, capsys: pytest.Ca
     pf = host.mlx5(netdev="eth5", speed=100000)
     host.setup(pf, 2, [0, 1], "mlx5_core")
     host.block(host.mlx5("0000:06:00.0", netdev="eth6"), "/sys/x", "0")
+    failed = host.mlx5("0000:07:00.0", netdev="eth7")
+    (host.root / f"sys/bus/pci/devices/{failed.address}/sriov_numvfs").write_text("")
     found = run(host, capsys)
     found.pop("invocation", None)
     found.pop("changed")
