@@ -123,22 +123,6 @@ def test_another_default_of_an_operator_is_named_and_left_alone(host: Host) -> N
     assert json.loads((host.folder / "boot.json").read_text())["default"]["release"] == "6.6.1-other"
 
 
-def test_what_an_interrupted_run_has_left_is_removed_first(host: Host) -> None:
-    """Also copies, a count of boots, and a request for a reboot."""
-    (host.folder / "installed").write_text("linux-image 1 half-installed\n")
-    (host.folder / "staging/0123456789ab").mkdir(parents=True)
-    (host.folder / "tries").symlink_to(host.folder / "counting")
-    asking = host.folder / "reboot-required"
-    asking.write_text("")
-    asking.with_name("reboot-required.pkgs").write_text("linux-image\n")
-    done = host.run()
-    assert (done.returncode, host.installed) == (0, True), done.stdout
-    assert [line.split()[0] for line in host.texts("dpkg.log")] == ["--remove", "--install"]
-    assert not asking.exists()
-    assert not (host.folder / "staging/0123456789ab").exists()
-    assert not (host.folder / "tries").is_symlink()
-
-
 @pytest.mark.parametrize("content", [b"package", b"another build"])
 def test_packages_of_a_repository(host: Host, content: bytes) -> None:
     """By name and version; another build is refused by its checksum."""

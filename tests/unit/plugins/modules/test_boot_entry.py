@@ -89,6 +89,28 @@ def test_a_default_stays_when_a_newer_kernel_is_installed(root: GrubRoot, call: 
     assert call(after_update=True)["after_update"]["default"]["release"] == OLD
 
 
+PASSWORD = "grub.pbkdf2.sha512.10000.0123456789ABCDEF.FEDCBA9876543210"
+HEAD = "#!/bin/sh\ncat <<'E'\n"
+
+
+@pytest.mark.parametrize("broken", ["", f"password_pbkdf2 root\n{PASSWORD}\n", f"for {PASSWORD} {PASSWORD}\n"])
+def test_a_password_of_grub_is_in_no_answer(root: GrubRoot, call: Call, broken: str) -> None:
+    """Nor in a diff or a message."""
+    superuser = f'set superusers="root"\npassword_pbkdf2 root {PASSWORD}\n'
+    (root.folder / "etc/grub.d/40_custom").write_text(f"{HEAD}{superuser}{broken}E\n")
+    assert PASSWORD in root.update()
+    asked = call()
+    assert (asked["failed"], PASSWORD in json.dumps(asked)) == (True, False)
+    assert ("asks for the password of a superuser" in asked["msg"]) is not bool(broken)
+    root.settings("GRUB_DISABLE_SUBMENU=y\nGRUB_TIMEOUT=0\nGRUB_DISTRIBUTOR=Debian\n")
+    linux = root.folder / "etc/grub.d/10_linux"
+    linux.write_text(linux.read_text().replace("--class os", "--class os --unrestricted"))
+    root.update()
+    done = call(default=OLD)
+    assert bool(done.get("failed")) is bool(broken)
+    assert PASSWORD not in json.dumps(done)
+
+
 def test_a_kernel_that_was_not_seen_to_boot_is_no_default(root: GrubRoot, call: Call) -> None:
     call(default=OLD)
     before = files(root)
