@@ -37,7 +37,9 @@ class Fleet:
         self._collection(folder / "collections/ansible_collections/kvmfleet/sriov")
         self.inventory = folder / "inventory.yml"
         hosts = {host.name: host.variables() for host in self.hosts}
-        words = yaml.safe_dump({"all": {"hosts": hosts, "vars": {"sriov_pfs": declared}}}, sort_keys=False)
+        words = yaml.safe_dump(
+            {"all": {"hosts": hosts, "vars": {"sriov_pfs": declared, "sriov_local_facts": True}}}, sort_keys=False
+        )
         self.inventory.write_text(words)
 
     def _collection(self, collection: Path) -> None:
