@@ -94,7 +94,18 @@ def _finish(restorer: Restorer, vms: Sequence[ManifestVm], why: Sequence[str]) -
 
 
 def _bring_back(restorer: Restorer, vm: ManifestVm) -> bool:
-    """Let a VM run again; any failure concerns it alone."""
+    """Let a VM run again; any failure concerns it alone.
+
+    One whose process ends while it is undone, as a QEMU that crashes does, comes back as one that was gone before.
+    """
+    host, was = restorer.host, restorer.host.pid(vm)
+    try:
+        return _bring_back_by_claim(restorer, vm)
+    except FAILURES as error:
+        if was is None or host.pid(vm) is not None:
+            restorer.failed(vm, error)
+            return False
+        host.log(f"VM {vm.name}: {error}; process {was} is gone, so its claim decides")
     try:
         return _bring_back_by_claim(restorer, vm)
     except FAILURES as error:

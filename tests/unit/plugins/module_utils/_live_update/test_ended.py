@@ -335,3 +335,43 @@ def _claim_no_file() -> Any:  # noqa: ANN401 - a fingerprint
     from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.state_file import NO_FILE
 
     return NO_FILE
+
+
+def dies(node: FakeNode, command: str, name: str = "web1") -> None:
+    """Let a QEMU crash at a command, and answer nothing."""
+    qemu = live(node, name)
+
+    def crash(**_arguments: object) -> None:
+        qemu.end()
+        raise OSError("SIGSEGV")
+
+    setattr(qemu, f"do_{command}", crash)
+
+
+@pytest.mark.parametrize("cold", [False, True])
+def test_a_qemu_that_crashes_while_its_copy_is_given_up(two: FakeNode, cold: bool) -> None:
+    """Its guest ran until then, so there is no memory to load."""
+    two.scripts["web2"].copy = "fails"
+    arm(two, **(COLD if cold else {}))
+    dies(two, "migrate_cancel")
+    assert save.run(two.live) == "aborted"
+    assert live(two, "web2").status == "running"
+    assert of_vm(two)["result"] == ("cold-started" if cold else "ended")
+    assert (two.live_vm("web1") is not None) == cold
+    assert "is gone, so its claim decides" in " ".join(two.log)
+
+
+def test_a_qemu_that_crashes_while_its_save_is_undone(two: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its memory is in its state, and it has not run since."""
+    guest = (live(two).guest or {})["boot"]
+    arm(two)
+
+    def fails(*_arguments: object) -> None:
+        dies(two, "query_status")
+        raise SriovError("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(two.qemu), "discard", fails)
+        assert save.run(two.live) == "aborted"
+    assert (of_vm(two)["result"], live(two).status, (live(two).guest or {})["boot"]) == ("restored", "running", guest)
+    assert live(two, "web2").status == "running"

@@ -136,12 +136,23 @@ def test_a_guest_that_resets_is_saved_all_the_same() -> None:
 
 
 def test_a_guest_that_its_user_pauses_is_left_so() -> None:
-    with copied() as (machine, other):
-        with pytest.raises(StandsError, match="is paused, not running: it is not saved"):
-            meanwhile(machine, lambda: say(other, "stop"))
-        with pytest.raises(StandsError, match="it is paused, and not by this update"):
-            machine.backend.undo(machine.vm({}), str(machine.folder / "state"), stopped=False)
-        assert machine.status() == "paused"
+    """Its copy is given up at full speed.
+
+    QEMU 10.0.2 crashes at that now and then (SIGSEGV, 3 of 300 runs on a busy machine, after migrate_cancel): what the
+    update does then is in `test_ended.py`, and here it is another guest's turn.
+    """
+    for _guest in range(3):
+        with copied() as (machine, other):
+            with pytest.raises(StandsError, match="is paused, not running: it is not saved"):
+                meanwhile(machine, lambda other=other: say(other, "stop"))  # type: ignore[misc]  # bound at once
+            with pytest.raises((StandsError, _qmp.QmpClosedError)) as caught:
+                machine.backend.undo(machine.vm({}), str(machine.folder / "state"), stopped=False)
+            if isinstance(caught.value, StandsError):
+                assert "it is paused, and not by this update" in str(caught.value)
+                assert machine.status() == "paused"
+                return
+            assert machine.processes[-1].wait(30) == -signal.SIGSEGV
+    pytest.fail("three guests crashed, or went on")
 
 
 def test_a_guest_whose_migration_ends_while_it_is_paused() -> None:
