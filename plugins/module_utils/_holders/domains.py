@@ -31,7 +31,7 @@ class Domain:
     """A libvirt domain, with the host's devices that it uses.
 
     ``addresses``: of PCI devices. ``netdevs``: interfaces under macvtap (type='direct'). ``networks``: names. Any may
-    be empty. ``pid``: its QEMU, 0 for a domain that is only defined.
+    be empty. ``pid``: its QEMU, 0 for a domain that is only defined. ``kind``: what defines it, in words.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Domain:
     addresses: frozenset[str] = frozenset()
     netdevs: frozenset[str] = frozenset()
     networks: frozenset[str] = frozenset()
+    kind: str = "libvirt domain"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Libvirt:
         for domain in self.domains:
             by = self._by(domain, address, netdevs, pfs)
             if by is not None:
-                return f"libvirt domain {domain.name} ({'running' if domain.pid else 'defined'}){by}", domain.pid > 0
+                return f"{domain.kind} {domain.name} ({'running' if domain.pid else 'defined'}){by}", domain.pid > 0
         return None
 
     def _by(self, domain: Domain, address: str, netdevs: frozenset[str], pfs: frozenset[str]) -> str | None:
@@ -79,13 +80,13 @@ class Libvirt:
         return None
 
 
-def read(sysfs: Sysfs) -> Libvirt:
-    """Read domains and networks from libvirt's files.
+def read(sysfs: Sysfs, more: Iterable[Domain] = ()) -> Libvirt:
+    """Read domains and networks from libvirt's files; ``more``: others that are defined.
 
     Raises `RefusedError` for a file that is not what libvirt writes: nobody's VF may be overlooked.
     """
     running = [parse_domain(path, text) for path, text in _files(sysfs, RUNNING)]
-    defined = [parse_domain(path, text) for path, text in _files(sysfs, DEFINED)]
+    defined = [*(parse_domain(path, text) for path, text in _files(sysfs, DEFINED)), *more]
     alive = [domain for domain in running if sysfs.exists(f"/proc/{domain.pid}")]
     pools: dict[str, tuple[Pool, ...]] = {}
     if any(domain.networks for domain in (*alive, *defined)):

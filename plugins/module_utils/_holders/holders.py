@@ -110,9 +110,9 @@ def _processes(vfs: _Vfs) -> dict[str, Holder]:
 
 
 def _domains(vfs: _Vfs) -> dict[str, Holder]:
-    from . import domains
+    from . import domains, vm_folders
 
-    libvirt = domains.read(vfs.sysfs) if vfs.vfs else domains.Libvirt()
+    libvirt = domains.read(vfs.sysfs, vm_folders.read(vfs.sysfs)) if vfs.vfs else domains.Libvirt()
     users = {a: libvirt.user(a, vfs.netdevs(a), vfs.pf_netdevs[a]) for a in vfs.vfs}
     return {address: Holder(user[0], later=not user[1]) for address, user in users.items() if user}
 

@@ -25,6 +25,9 @@ RELEASE = "/proc/sys/kernel/osrelease"
 HOST_DOCUMENT = "/etc/kvmfleet-sriov/host.json"
 """The host document that role `sriov` writes and the boot unit applies."""
 
+VM_FOLDERS = "/etc/kvmfleet-sriov/vm_folders"
+"""Further folders with definitions of VMs, one a line (`_holders.vm_folders`)."""
+
 PROGRAM = "/usr/local/sbin/sriovctl"
 
 PF_LOCKS = "/run/kvmfleet-sriov/pfs"
