@@ -98,7 +98,7 @@ def named(pf: FakePf) -> list[list[str]]:
 
 
 NAMES: dict[str, Any] = {"vfs": [{"ids": 0, "name": "web"}, {"ids": "1-2", "name": "db+id", "mtu": 1400}]}
-ALL = {"hardware_vfs": 3, "present_vfs": "all"}
+ALL: dict[str, Any] = {"hardware_vfs": 3, "present_vfs": "all"}
 
 
 def test_names_come_with_drivers_and_again(host: FakeHost, pf: FakePf) -> None:
