@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -61,6 +62,17 @@ def _once(members: Iterable[tuple[str, Any]], where: str) -> dict[str, Any]:
     return found
 
 
+def _find_packages() -> None:
+    """Have the distribution's Python packages on the path.
+
+    `sriovctl` starts without them (-S, `_node_program.SHEBANG`), and hardly ever needs one.
+    """
+    if importlib.util.find_spec("yaml") is None:
+        import site
+
+        site.main()
+
+
 def from_yaml(text: str, where: str) -> object:
     """The value in a YAML text, of which JSON is a part.
 
@@ -70,8 +82,9 @@ def from_yaml(text: str, where: str) -> object:
         return from_json(text, where)
     _check_length(text, where)
     try:
+        _find_packages()
         import yaml  # not in the standard library: most hosts have it, none needs it
-    except ImportError:
+    except (ImportError, ValueError):
         raise BadInputError(
             f"{where} is not JSON, and this Python has no PyYAML; install python3-yaml, or check it elsewhere"
         ) from None

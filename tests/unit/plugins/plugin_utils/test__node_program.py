@@ -102,3 +102,13 @@ def test_program_returns_exit_status(tmp_path: Path, program: Path) -> None:
     missing = call(program, "plan", str(tmp_path / "none.json"))
     assert (missing.returncode, missing.stdout) == (2, "")
     assert "cannot read the host document" in missing.stderr
+
+
+def test_yaml_is_read_without_the_packages_of_the_distribution(program: Path, tmp_path: Path) -> None:
+    """The program starts without them (-S), and looks for PyYAML where it needs it."""
+    document = tmp_path / "h1.yml"
+    document.write_text("sriov_pfs:\n- {pf: eth0, hardware_vf: 2}\n")
+    done = call(program, "check", str(document))
+    assert (done.returncode, "did you mean 'hardware_vfs'" in done.stderr + done.stdout) == (2, True), done.stderr
+    document.write_text("sriov_pfs:\n- {pf: eth0, hardware_vfs: 2}\n")
+    assert call(program, "check", str(document)).returncode == 0
