@@ -14,6 +14,7 @@ from tests.fake.fleet.played import PROGRAMS, SEQUENCE
 from tests.fake.linux.host import FakeHost
 from tests.fake.linux.pf import FakePf
 
+from ..kernels.base import DEFAULT
 from ..paths import HERE
 from ..progress import LabError
 from . import kernel
@@ -21,7 +22,7 @@ from . import kernel
 INSIDE = HERE / "played/inside"
 HIDDEN = ("/etc", "/run", "/var/lib", "/usr/local/sbin", "/sys", "/proc")
 """Folders of this machine that a host has its own of."""
-OLD, NEW = "6.12.0-stock", "6.12.0-kvmfleet1"
+OLD, NEW = f"{DEFAULT.name}.0-stock", f"{DEFAULT.name}.0-kvmfleet1"
 NETDEV, PF = "ens3f0", "0000:03:00.0"
 NAMES = ("passwd", "group", "nsswitch.conf", "os-release", "ld.so.cache", "alternatives")
 """What programs need of /etc."""

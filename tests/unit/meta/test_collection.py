@@ -74,11 +74,15 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 def test_tarball_has_what_users_need(packed: set[str]) -> None:
     needed = ["plugins/modules/sriov_pf.py", "meta/runtime.yml", "README.md", "LICENSES/GPL-2.0-only.txt"]
-    needed += ["playbooks/kernel_deploy.yml", "roles/kernel_build/files/series/6.12/series"]
+    needed += [
+        "playbooks/kernel_deploy.yml",
+        "roles/kernel_build/files/series/6.12/series",
+        "files/prometheus_alerts.yml",
+    ]
     assert packed.issuperset(needed)
 
 
 def test_tarball_has_nothing_of_the_workshop(packed: set[str]) -> None:
     allowed = {"FILES.json", "MANIFEST.json", "README.md", "CHANGELOG.rst", "LICENSES", "changelogs", "docs"}
-    allowed |= {"CODE_OF_CONDUCT.md", "COPYING", "SECURITY.md"}
+    allowed |= {"CODE_OF_CONDUCT.md", "COPYING", "SECURITY.md", "files"}
     assert {name.split("/")[0] for name in packed} <= allowed | {"meta", "playbooks", "plugins", "roles"}

@@ -105,7 +105,7 @@ def test_program_returns_exit_status(tmp_path: Path, program: Path) -> None:
 
 
 def test_yaml_is_read_without_the_packages_of_the_distribution(program: Path, tmp_path: Path) -> None:
-    """The program starts without them (-S), and looks for PyYAML where it needs it."""
+    """The program starts without them (-S), and looks for PyYAML late."""
     document = tmp_path / "h1.yml"
     document.write_text("sriov_pfs:\n- {pf: eth0, hardware_vf: 2}\n")
     done = call(program, "check", str(document))
