@@ -20,7 +20,7 @@ from .cpio import Archive
 SUITE = "trixie"
 PACKAGES = (
     "systemd-sysv", "udev", "dbus", "openssh-server", "python3", "iproute2", "iputils-ping", "pciutils", "kmod",
-    "procps", "grub-common", "grub2-common", "qemu-system-x86", "zstd",
+    "procps", "grub-common", "grub2-common", "qemu-system-x86", "zstd", "apt",
 )  # fmt: skip
 IMAGE_SIZE = "3G"
 # Units that a short-lived emulated host does not need; without them it boots in half the time.
