@@ -33,7 +33,7 @@ def test_a_host_that_is_not_well_goes_back_at_once(fleet: Fleet) -> None:
     assert fleet.log("h1") == [*THERE, "acknowledged", *THERE, "acknowledged"]
     asked = json.loads((fleet.folder / "hosts/h1/state.json").read_text())["asked"]
     assert asked == [
-        [NEW, "auto", "", {"rollback": "now"}],
+        [NEW, "auto", "", {"rollback": "now", "wait_s": 60.0}],
         ["6.12-old", "/boot/initrd.img-6.12-old", "-pci=sriov_keep_vfs", {}],
     ]
     assert "it went back to kernel 6.12-old, and its VMs run there: that was a second outage" in reason(fleet)
