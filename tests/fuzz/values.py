@@ -20,7 +20,7 @@ HOSTILE: tuple[Any, ...] = (
     {"at_most": {}}, DEEP,
 )  # fmt: skip
 """Values that have broken readers, here or elsewhere."""
-KEYS = ("", "pf", "ids", "6", "vfs", "\x1b[2J", "not", "mac", "x" * 300)
+KEYS = ("", "pf", "ids", "6", "vfs", "\x1b[2J", "not", "mac", "x" * 300, 6, None, True)
 
 
 @st.composite

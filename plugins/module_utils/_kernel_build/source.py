@@ -141,7 +141,7 @@ def _copy_tree(source: Source, into: Path) -> Path:
 
 def _untar(source: Source, into: Path) -> Path:
     run = subprocess.run(
-        ["tar", "--extract", "--file", str(source.path), "--directory", str(into)],
+        ["tar", "--extract", "--force-local", "--file", str(source.path), "--directory", str(into)],
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         check=False,

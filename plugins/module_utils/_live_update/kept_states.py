@@ -77,7 +77,7 @@ def delete(host: LiveHost, names: Collection[str]) -> None:
     """
     for name in sorted(names):
         durable.remove(_claim.path(host.folder.vm(name)))
-        shutil.rmtree(host.folder.vm(name), ignore_errors=True)
+        durable.remove_tree(host.folder.vm(name))
         host.log(f"VM {name}: its state is forgotten")
 
 

@@ -173,6 +173,16 @@ def require_private(path: str) -> None:
         )
 
 
+def remove_tree(folder: str) -> None:
+    """Delete a folder, perhaps a guest's memory, if it exists."""
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise KernelError("delete", folder, error.errno or 0) from error
+
+
 def remove(path: str) -> None:
     """Delete a file durably, if it exists."""
     try:

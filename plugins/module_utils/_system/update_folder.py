@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +62,7 @@ class Folder:
         """
         for name in (MANIFEST, STATUS, RESULT, *(() if stay_reserved else (RESERVATION,))):
             durable.remove(os.path.join(self.path, name))
-        shutil.rmtree(os.path.join(self.path, "vms"), ignore_errors=True)
+        durable.remove_tree(os.path.join(self.path, "vms"))
 
     def read_status(self) -> dict[str, Any] | None:
         """Read the status, None without one.

@@ -166,7 +166,7 @@ def _check(pf: dict[str, Any], values: _Values) -> None:
 
 
 def mapping(data: object, where: str) -> Mapping[str, Any]:
-    """``data`` as a mapping, None as an empty one.
+    """``data`` as a mapping with texts as keys; empty for None.
 
     Raises `BadInputError` for others.
     """
@@ -174,7 +174,12 @@ def mapping(data: object, where: str) -> Mapping[str, Any]:
         return {}
     if not isinstance(data, Mapping):
         raise BadInputError(f"{where}: {shown(data)} is not a mapping")
-    return data
+    return {key if isinstance(key, str) else _key(key): value for key, value in data.items()}
+
+
+def _key(key: object) -> str:
+    """A key of another type, which YAML made of it, as text."""
+    return str(key).lower() if isinstance(key, (bool, type(None))) else str(key)
 
 
 def listing(data: object, where: str) -> list[Any]:

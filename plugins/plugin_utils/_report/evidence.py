@@ -56,7 +56,13 @@ def checked(result: Any) -> dict[str, Any]:  # noqa: ANN401 - as in the file
     _require(all(isinstance(pf, str) for pf in result["pfs"]), "pfs")
     _require(all(_is_phase(phase) for phase in result["phases"]), "phases")
     _require(all(_is_vm(vm) for vm in result["vms"]), "vms")
-    return result
+    return {**result, "phases": [_with_clock(phase) for phase in result["phases"]]}
+
+
+def _with_clock(phase: Mapping[str, Any]) -> dict[str, Any]:
+    """A phase, without its end where the clock was set back."""
+    end = phase.get("end")
+    return {**phase, "end": None if end is not None and end < phase["start"] else end}
 
 
 def seen(data: Any) -> dict[str, dict[str, Any]]:  # noqa: ANN401 - as in the file

@@ -93,11 +93,12 @@ def test_what_is_nobodys_work(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -
         declare(host, {**FOUR, "hardware_vfs": 2})
     host.faults = {}
     assert declare(host, {**FOUR, "hardware_vfs": 2}, check=True).plan.warnings == ()
-    declare(host, FOUR)
+    declare(host, {**FOUR, "hardware_vfs": 0, "present_vfs": "none"})
     host.faults = {host.actions + 1: KILL_AFTER}
     with pytest.raises(Killed):
         declare(host, {**FOUR, "hardware_vfs": 2})
     host.faults, host.dead = {}, False
+    assert host.pfs[PF].enabled == 2
     assert CHANGED not in " ".join(declare(host, FOUR, check=True).plan.warnings)
     declare(host, FOUR)
     for text in ("", "[]", "{", '{"enabled": 1}', '{"enabled": null, "present": 3, "time": "x", "binding": []}'):

@@ -53,6 +53,14 @@ def test_archive(archive: Path, tmp_path: Path) -> None:
     assert tree_version(made) == "6.12.117"
 
 
+def test_a_name_with_a_colon_is_no_other_host(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """tar takes what is before it for a host, and connects."""
+    archive.rename(tmp_path / "host:linux-source-6.12.tar.xz")
+    monkeypatch.chdir(tmp_path)
+    made = unpack(identify(Path("host:linux-source-6.12.tar.xz")), tmp_path / "base")
+    assert (made / "drivers/a.c").exists()
+
+
 def test_unpack_once(archive: Path, tmp_path: Path) -> None:
     made = unpack(identify(archive), tmp_path / "base")
     (made / "drivers/a.c").write_text("kept\n")

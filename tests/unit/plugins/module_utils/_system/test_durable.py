@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import (
     BadInputError,
+    KernelError,
 )
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import durable
 
@@ -61,3 +63,20 @@ def test_link_in_place_of_a_private_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("real")
     with pytest.raises(BadInputError, match="expected a plain file"):
         durable.require_private(str(tmp_path / "link"))
+
+
+def test_a_folder_that_cannot_be_deleted_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have a guest's memory."""
+    folder = tmp_path / "web1"
+    durable.remove_tree(str(folder))
+    (folder / "state").mkdir(parents=True)
+
+    def busy(path: str, *_args: object, **_more: object) -> None:
+        raise OSError(errno.EBUSY, "busy", path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rmdir", busy)
+        with pytest.raises(KernelError, match=r"cannot delete .*web1: EBUSY"):
+            durable.remove_tree(str(folder))
+    durable.remove_tree(str(folder))
+    assert not folder.exists()

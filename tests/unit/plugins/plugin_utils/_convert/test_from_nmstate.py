@@ -267,3 +267,12 @@ def test_keys_at_another_place_are_named(interface: dict[str, Any]) -> None:
     assert found["document"]["pfs"] == []
     (notice,) = found["notices"]
     assert "of SR-IOV, but ignored, as it is not where nmstate reads it: ethernet.sr-iov of the interface" in notice
+
+
+@pytest.mark.parametrize("key", [5, True, None, 1.5])
+def test_keys_that_are_no_text(key: object) -> None:
+    """YAML reads some as numbers, flags or nothing."""
+    interface = {"name": "ens1f0", key: 4, "ethernet": {"sr-iov": {"total-vfs": 2}, key: 1}}
+    found = from_nmstate({"interfaces": [interface], key: 1})
+    assert found["document"]["pfs"][0]["hardware_vfs"] == 2
+    assert any(str(key).lower() in notice for notice in found["notices"])

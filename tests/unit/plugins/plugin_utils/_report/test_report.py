@@ -274,6 +274,17 @@ def test_one_hosts_damaged_evidence_is_its_own(tmp_path: Path, text: bytes, word
     assert "1 of 2 hosts updated" in page(report)
 
 
+def test_a_clock_set_back_gives_no_negative_phase(tmp_path: Path) -> None:
+    """How long it took is not known; all other phases are."""
+    phases = [{"name": "saving", "start": 5000.0, "end": 1410.0}, {"name": "kexec", "start": 1410.0, "end": 1440.0}]
+    evidence(tmp_path, "h1", phases=phases)
+    report = _report.report_from_evidence(str(tmp_path))
+    shown = page(report) + "\n".join(text.lines(report))
+    assert [phase["end"] for phase in report["hosts"][0]["phases"]] == [None, 1440.0]
+    assert "30.00 s" in shown
+    assert "-3590" not in shown
+
+
 def test_a_host_without_facts_has_its_folders_name(tmp_path: Path) -> None:
     evidence(tmp_path, "h1")
     (tmp_path / "h1/host.json").write_text("{}")
