@@ -16,6 +16,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import vf_id
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import PCI_ADDRESS
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import shown
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import whole as as_whole
 
 _KEY = re.compile(r"pfs\[0\](?:\.vfs\[0\])?\.(\w+)(?:: | )(.*)", re.DOTALL)
 """Form of an error of `_document.validate`.
@@ -23,6 +24,8 @@ _KEY = re.compile(r"pfs\[0\](?:\.vfs\[0\])?\.(\w+)(?:: | )(.*)", re.DOTALL)
 For a document with one PF and at most one entry for VFs.
 """
 
+_HIGHEST = 2**32 - 1
+"""Numbers of other systems: VFs, VLANs, rates, priorities."""
 _ADDRESS = re.compile(PCI_ADDRESS, re.ASCII)
 _INTERFACE = re.compile(r"[^\s/:\x00-\x1f\x7f-\x9f]{1,127}")
 """Names that an interface can have (net/core/dev.c, dev_valid_name; ALTIFNAMSIZ), less control characters."""
@@ -199,8 +202,8 @@ def whole(value: object, where: str) -> int:
 
     Raises `BadInputError` for others and for numbers below 0.
     """
-    number = int(value) if isinstance(value, str) and value.isdecimal() and value.isascii() else value
-    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+    number = as_whole(value)
+    if number is None or not 0 <= number <= _HIGHEST:
         raise BadInputError(f"{where}: {shown(value)} is not a whole number from 0 on")
     return number
 

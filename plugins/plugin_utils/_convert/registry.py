@@ -10,20 +10,35 @@ Each is a file ``from_NAME.py`` beside this one, with a function of that name, w
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import shown
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import printable_lines, shown
 
 from .conversion import Converter
 
 
 def _load(file: str) -> Converter:
     converter: Converter = import_module(f"{__package__}.{file}").CONVERTER
-    return converter
+    return replace(converter, convert=_printable(converter.convert))
+
+
+def _printable(convert: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """``convert``, whose errors have names of others' files without control characters."""
+
+    @wraps(convert)
+    def converted(*values: Any, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - as the converter takes them
+        try:
+            return convert(*values, **options)
+        except BadInputError as error:
+            raise BadInputError(*map(printable_lines, error.mistakes)) from error
+
+    return converted
 
 
 FILES = sorted(path.stem for path in Path(__file__).parent.glob("from_*.py"))
