@@ -50,12 +50,18 @@ class Trust:
     """Whether shim was set not to check (mokutil --disable-validation)."""
 
     def is_revoked(self, found: Signature) -> bool:
-        """Whether the image, or somebody in each signature, is refused."""
+        """Whether the image, or somebody in a signature, is refused.
+
+        Issuers count by their names, as their certificates need not come with the image.
+        """
         if found.digest in self.revoked.digests:
             return True
         refused = {one.sha256 for one in self.revoked.certificates}
-        return bool(found.chains) and all(
-            any(one.sha256 in refused or one.body in self.revoked.bodies for one in chain) for chain in found.chains
+        names = {one.subject for one in self.revoked.certificates}
+        return any(
+            one.sha256 in refused or one.issuer in names or one.body in self.revoked.bodies
+            for chain in found.chains
+            for one in chain
         )
 
     def is_trusted(self, found: Signature) -> bool:
