@@ -208,6 +208,17 @@ def whole(value: object, where: str) -> int:
     return number
 
 
+def number_of_vfs(value: object, where: str) -> int:
+    """A number of VFs, before anything is made of each of them.
+
+    Raises `BadInputError` for more than a PF can have.
+    """
+    number = whole(value, where)
+    if number > vf_ids.MAX_VFS:
+        raise BadInputError(f"{where}: {number} is out of range: no PF has more than {vf_ids.MAX_VFS} VFs")
+    return number
+
+
 def vf_id(value: object, where: str) -> frozenset[int]:
     """Id of one VF, as the set that a `Setting` takes."""
     return vf_ids.parse(whole(value, where), vf_ids.MAX_VFS, where)

@@ -15,7 +15,19 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import cut, printable, shown
 
 from . import hardware
-from .conversion import Converter, Item, Notice, PfName, assemble, flag, listing, mapping, pci_address, whole
+from .conversion import (
+    Converter,
+    Item,
+    Notice,
+    PfName,
+    assemble,
+    flag,
+    listing,
+    mapping,
+    number_of_vfs,
+    pci_address,
+    whole,
+)
 from .hosts import Part, objects, of_host
 from .sriov_policies.merge import NETDEVICE, VFIO, Group, Target, merged, settings
 from .sriov_policies.selector import read_selector
@@ -139,7 +151,7 @@ def _policy(policy: Mapping[str, Any], pfs: _Pfs | None, labels: _Labels | None)
         if is_so(spec):
             raise BadInputError(f"{where}.{key}: {shown(spec[key])} contradicts the rest: {why}")
     yield from _left(spec, where)
-    number = whole(spec["numVfs"], f"{where}.numVfs")
+    number = number_of_vfs(spec["numVfs"], f"{where}.numVfs")
     chosen = read_selector(spec.get("nicSelector"), number, f"{where}.nicSelector")
     if spec["nicSelector"].get("netFilter"):
         yield Notice(f"{where}.nicSelector.netFilter", "it is for VFs that a cloud gives to a VM; none are made there")
@@ -194,7 +206,7 @@ def _state(state: Mapping[str, Any]) -> Iterator[Target | Notice]:
         where = f"node {_name(state)}: spec.interfaces[{index}]"
         interface = mapping(item, where)
         pf = pci_address(interface.get("pciAddress"), f"{where}.pciAddress")
-        number = whole(interface.get("numVfs", 0), f"{where}.numVfs")
+        number = number_of_vfs(interface.get("numVfs", 0), f"{where}.numVfs")
         yield from _left(interface, where)
         groups = []
         for place, group in enumerate(listing(interface.get("vfGroups"), f"{where}.vfGroups")):
@@ -219,7 +231,7 @@ def _target(pf: PfName, spec: _Spec, groups: tuple[Group, ...], where: str, prio
     return Target(
         pf=pf,
         priority=priority,
-        number=whole(spec["numVfs"], f"{where}.numVfs"),
+        number=number_of_vfs(spec["numVfs"], f"{where}.numVfs"),
         mtu=whole(spec.get("mtu") or 0, f"{where}.mtu"),
         eswitch_mode=mode,
         managed=flag(spec.get("externallyManaged") or False, f"{where}.externallyManaged"),

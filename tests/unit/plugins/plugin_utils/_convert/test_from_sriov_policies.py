@@ -451,3 +451,10 @@ def test_policies_for_different_nodes_clash() -> None:
     with pytest.raises(BadInputError) as caught:
         from_sriov_policies(both, labels={"role": "a"}) and from_sriov_policies([policy("a"), policy("b")])
     assert "nodeSelector" not in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [65536, 10_000_000, 4_000_000_000, "9999999999"])
+def test_numbers_are_bounded_before_anything_is_made_of_them(number: object) -> None:
+    """Sets of that many VFs would take the controller's memory."""
+    with pytest.raises(BadInputError, match=r"policy a: spec\.numVfs: .* is (out of range|not a whole number)"):
+        from_sriov_policies(policy(numVfs=number))
