@@ -91,13 +91,19 @@ case "$*" in
 *update) exit 0;;
 *download*) cp "$FAKE_HOST/repository.deb" "linux-image_1_amd64.deb"; exit;;
 esac
+invoke() { # HOOK WORD...: run what apt was given for that time, as apt-get does
+  hook="DPkg::$1::="; shift
+  for word; do case $word in "$hook"*) sh -c "${word#"$hook"}" || { echo "E: Problem executing $hook" >&2; exit 100; };; esac; done
+}
 echo "--install $*" >>"$FAKE_HOST/dpkg.log"
+invoke Pre-Invoke "$@"
 when=$(cat "$FAKE_HOST/cut" 2>/dev/null)
 case $when in
 before) cut-power;;
 amid) echo linux-image 1 half-installed >"$FAKE_HOST/installed"; cut-power;;
 esac
 sh "$FAKE_HOST/dpkg.sh"; status=$?
+invoke Post-Invoke "$@"
 test "$when" != after || cut-power
 exit $status""",
     "cut-power": 'rm -f "$FAKE_HOST/cut"; kill -9 -"$(cat "$FAKE_HOST/controller")"; kill -9 0',

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,18 @@ def test_what_is_required_has_no_default(role: Path) -> None:
     assert required >= REQUIRED[role.name]
     assert required & set(defaults) == set()
     assert {name for name in required if "default" in options[name]} == set()
+
+
+@pytest.mark.parametrize("role", ROLES, ids=[role.name for role in ROLES])
+def test_no_task_overwrites_a_variable_of_the_role(role: Path) -> None:
+    """What a task registers wins over the role's variables of that name."""
+    found: dict[str, object] = {}
+    for name in ("defaults", "vars"):
+        path = role / name / "main.yml"
+        found.update(yaml.safe_load(path.read_text()) or {} if path.exists() else {})
+    registered = {
+        name
+        for path in (role / "tasks").glob("*.yml")
+        for name in re.findall(r"^\s+register: (\w+)", path.read_text(), re.M)
+    }
+    assert registered & set(found) == set()
