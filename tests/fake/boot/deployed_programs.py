@@ -93,7 +93,11 @@ case "$*" in
 esac
 invoke() { # HOOK WORD...: run what apt was given for that time, as apt-get does
   hook="DPkg::$1::="; shift
-  for word; do case $word in "$hook"*) sh -c "${word#"$hook"}" || { echo "E: Problem executing $hook" >&2; exit 100; };; esac; done
+  for word; do
+    case $word in
+    "$hook"*) sh -c "${word#"$hook"}" || { echo "E: Problem executing $hook" >&2; exit 100; };;
+    esac
+  done
 }
 echo "--install $*" >>"$FAKE_HOST/dpkg.log"
 invoke Pre-Invoke "$@"
