@@ -100,7 +100,7 @@ def converge(
 
 
 def _warned(sysfs: Sysfs, report: Report) -> Report:
-    if not report.plan.changed:
+    if not _to_do(report):
         return report
     from .other_writes import warned
 

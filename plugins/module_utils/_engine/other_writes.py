@@ -37,9 +37,13 @@ class Left(NamedTuple):
     """
 
     enabled: int
-    present: str
+    present: list[int]
     time: float
     binding: int
+
+
+def _record(sysfs: Sysfs, address: str) -> str:
+    return f"{sysfs.root}{LEFT}/{address}"
 
 
 def note(sysfs: Sysfs, pf: PfState) -> None:
@@ -47,8 +51,8 @@ def note(sysfs: Sysfs, pf: PfState) -> None:
 
     A failure to record is no error.
     """
-    left = Left(pf.enabled, vf_ids.describe(pf.present), round(time.time(), 3), _binding(sysfs, pf.address))
-    path = sysfs.real(f"{LEFT}/{pf.address}")
+    left = Left(pf.enabled, sorted(pf.present), round(time.time(), 3), _binding(sysfs, pf.address))
+    path = _record(sysfs, pf.address)
     with contextlib.suppress(SriovError):
         durable.make_folder(os.path.dirname(path))
         durable.write_text(path, json.dumps(left._asdict()) + "\n", 0o644)
@@ -57,7 +61,7 @@ def note(sysfs: Sysfs, pf: PfState) -> None:
 def forget(sysfs: Sysfs, address: str) -> None:
     """Delete the record of a PF that this run will change."""
     with contextlib.suppress(OSError):
-        os.unlink(sysfs.real(f"{LEFT}/{address}"))
+        os.unlink(_record(sysfs, address))
 
 
 def warned(sysfs: Sysfs, plan: HostPlan) -> HostPlan:
@@ -74,8 +78,9 @@ def effects(sysfs: Sysfs, pfs: Iterable[PfState]) -> Iterator[str]:
         left = _read(sysfs, pf.address)
         if left and left.binding == _binding(sysfs, pf.address) and _differs(left, pf):
             at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(left.time))
+            present = vf_ids.describe(left.present)
             yield (
-                f"PF {pf.address}: a run of this collection left {left.enabled} VFs enabled and {left.present} present "
+                f"PF {pf.address}: a run of this collection left {left.enabled} VFs enabled and {present} present "
                 f"at {at}, and now {pf.enabled} are enabled and {vf_ids.describe(pf.present)} present: another program "
                 "changes them as well; find it, and keep one writer"
             )
@@ -88,13 +93,16 @@ def configured(sysfs: Sysfs) -> Iterator[str]:
 
 
 def _differs(left: Left, pf: PfState) -> bool:
-    return (left.enabled, left.present) != (pf.enabled, vf_ids.describe(pf.present))
+    return (left.enabled, left.present) != (pf.enabled, sorted(pf.present))
 
 
 def _read(sysfs: Sysfs, address: str) -> Left | None:
     """The record of a PF; None for a missing or unreadable one."""
+    path = _record(sysfs, address)
+    if not os.path.lexists(path):
+        return None
     try:
-        left = Left(**(durable.read_json(sysfs.real(f"{LEFT}/{address}")) or {}))
+        left = Left(**(durable.read_json(path) or {}))
         return left if _fits(left) else None
     except (BadInputError, KernelError, TypeError):
         return None
@@ -103,11 +111,11 @@ def _read(sysfs: Sysfs, address: str) -> Left | None:
 def _fits(left: Left) -> bool:
     """Whether the values have their types."""
     numbers = all(isinstance(one, (int, float)) for one in (left.enabled, left.time, left.binding))
-    return numbers and isinstance(left.present, str)
+    return numbers and isinstance(left.present, list) and all(isinstance(one, int) for one in left.present)
 
 
 def _binding(sysfs: Sysfs, address: str) -> int:
     try:
-        return os.lstat(sysfs.real(f"{DEVICES}/{address}/driver")).st_ino
+        return os.lstat(f"{sysfs.root}{DEVICES}/{address}/driver").st_ino
     except OSError:
         return 0

@@ -25,6 +25,7 @@ _LEFT_UP = (
     "that run had set the network interface up for a moment, and it stays so, as others may use it by now: set it down "
     "with 'ip link set', unless something needs it"
 )
+_NO_DEVICE = VfDevice()
 
 
 def with_vfs(current: PfState, spec: PfSpec, goal: Goal) -> Goal:
@@ -161,7 +162,7 @@ def _properties(current: PfState, spec: PfSpec) -> dict[int, VfProperties]:
 def _devices(spec: PfSpec, present: frozenset[int]) -> dict[int, VfDevice]:
     devices: dict[int, VfDevice] = {}
     for vf in spec.vfs:
-        for vf_id in present.intersection(map(int, vf.ids)) if vf.device else ():
+        for vf_id in present.intersection(map(int, vf.ids)) if vf.device != _NO_DEVICE else ():
             devices[vf_id] = vf.device.of_vf(vf_id).over(devices.get(vf_id, VfDevice()))
     return devices
 

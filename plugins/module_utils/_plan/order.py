@@ -148,12 +148,12 @@ def _driver_steps(current: PfState, goal: Goal, autoprobe: bool) -> Iterator[Ste
     VFs that are unbound only for a moment have their driver as override meanwhile, so that no other driver binds. An
     override is cleared after unbinding: as long as it is set, a run that is killed has left something to do.
     """
-    vectors = new_vectors(current, goal.target.devices)
+    vectors = new_vectors(current, goal.target.devices) if goal.target.devices else {}
     named = {
         i: d for i, d in goal.target.drivers.items()
         if d and d != UNBOUND and (d != _driver_of(current, i) or i in vectors)
     }  # fmt: skip
-    freed = dict.fromkeys(_to_unbind(current, goal), goal.target.opt_out)
+    freed = _to_unbind(current, goal)
     yield from (_steps.load_driver(current, d) for d in sorted(set(named.values()) - current.bus_drivers))
     changing = sorted({*named, *_cleared(current, goal)})
     back = {vf_id: driver for vf_id, (driver, _override) in sorted(goal.preserved.rebound.items())}
@@ -170,12 +170,15 @@ def _driver_steps(current: PfState, goal: Goal, autoprobe: bool) -> Iterator[Ste
         yield _steps.change_override(current, vf_id, back[vf_id], _override_of(current, vf_id))
 
 
-def _to_unbind(current: PfState, goal: Goal) -> list[int]:
-    """VFs to be `UNBOUND` that have a driver, or may get one."""
-    return [
-        i for i, vf in sorted(goal.target.unbound_in(current).items())
-        if (vf.driver_override if vf else None) != goal.target.opt_out or (vf and vf.driver)
-    ]  # fmt: skip
+def _to_unbind(current: PfState, goal: Goal) -> dict[int, str | None]:
+    """Overrides of VFs to be `UNBOUND` that may have a driver."""
+    if UNBOUND not in goal.target.drivers.values():
+        return {}
+    opt_out = goal.target.opt_out
+    return {
+        i: opt_out for i, vf in sorted(goal.target.unbound_in(current).items())
+        if (vf.driver_override if vf else None) != opt_out or (vf and vf.driver)
+    }  # fmt: skip
 
 
 def _restore_steps(current: PfState, goal: Goal) -> Iterator[Step]:

@@ -53,7 +53,8 @@ def _driver_facts(goal: Goal, current: PfState) -> Iterator[tuple[str, Any, Any]
     for vf_id, (_driver, override) in sorted(returned.items()):
         have = current.vfs[vf_id].driver_override if vf_id in current.vfs else None
         yield f"driver_override of VF {vf_id}", override or "none", have or "none"
-    for vf_id, vf in sorted(goal.target.unbound_in(current).items()):
+    unbound = goal.target.unbound_in(current) if UNBOUND in goal.target.drivers.values() else {}
+    for vf_id, vf in sorted(unbound.items()):
         yield f"driver of VF {vf_id}", UNBOUND, (vf.driver or UNBOUND) if vf else "absent"
         if vf and vf.driver_override != goal.target.opt_out:
             yield f"driver_override of VF {vf_id}", goal.target.opt_out or "empty", vf.driver_override or "empty"

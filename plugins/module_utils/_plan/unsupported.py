@@ -94,7 +94,7 @@ def _by_name(wanted: Mapping[int, VfProperties]) -> dict[str, dict[int, Any]]:
 
 def _of_vectors(current: PfState, goal: Goal) -> Iterator[str]:
     wanted = {i: device.msix_vectors for i, device in goal.target.devices.items() if device.msix_vectors is not None}
-    writes = new_vectors(current, goal.target.devices)
+    writes = new_vectors(current, goal.target.devices) if goal.target.devices else {}
     if writes and not current.total_msix:
         yield (
             f"msix_vectors of VFs {describe(writes)} cannot be set: {current.driver} has no vectors to share out, "

@@ -95,27 +95,22 @@ def find(sysfs: Sysfs) -> Iterator[Writer]:
     Drop-in folders of .link and .network files count too.
     """
     seen: set[str] = set()
+    there = sysfs.listings({folder for _kind, folders, _names, _pattern in PLACES for folder in folders})
     for kind, folders, names, pattern in PLACES:
         for folder in folders:
-            for path in _files(sysfs, folder, names):
+            for path in _files(sysfs, folder, there[folder], names) if there[folder] else ():
                 if path not in seen and _writes(sysfs, path, pattern):
                     seen.add(path)
                     yield Writer(kind, path)
 
 
-def _files(sysfs: Sysfs, folder: str, names: str) -> Iterator[str]:
-    for name in _names(sysfs, folder):
+def _files(sysfs: Sysfs, folder: str, there: list[str], names: str) -> Iterator[str]:
+    for name in there:
         if fnmatch.fnmatch(name, names):
             yield f"{folder}/{name}"
         elif fnmatch.fnmatch(name, f"{names}.d"):
-            yield from (f"{folder}/{name}/{item}" for item in _names(sysfs, f"{folder}/{name}"))
-
-
-def _names(sysfs: Sysfs, folder: str) -> list[str]:
-    try:
-        return sysfs.names(folder)
-    except KernelError:
-        return []
+            inner = f"{folder}/{name}"
+            yield from (f"{inner}/{item}" for item in sysfs.listings([inner])[inner])
 
 
 def _writes(sysfs: Sysfs, path: str, pattern: str) -> bool:

@@ -69,7 +69,7 @@ def refuse_busy(sysfs: Sysfs, addresses: Iterable[str]) -> None:
 def _open(sysfs: Sysfs, address: str) -> int:
     from . import durable  # late: plans lock nothing
 
-    folder = sysfs.real(PF_LOCKS)
+    folder = f"{sysfs.root}{PF_LOCKS}"
     try:
         durable.make_folder(folder)
         return durable.open_own(f"{folder}/{address}")

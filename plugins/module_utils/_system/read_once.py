@@ -8,7 +8,7 @@ All readers see the same answer. Programs whose failure may pass are asked again
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._model.errors import SriovError, ToolError
@@ -72,6 +72,10 @@ class ReadOnce(Sysfs):
 
     def names(self, path: str) -> list[str]:
         return self._answers.of(("names", path), lambda: self._sysfs.names(path))
+
+    def listings(self, paths: Iterable[str]) -> dict[str, list[str]]:
+        folders = tuple(paths)
+        return self._answers.of(("listings", *folders), lambda: self._sysfs.listings(folders))
 
     def entries(self, path: str) -> dict[str, bool]:
         return self._answers.of(("entries", path), lambda: self._sysfs.entries(path))

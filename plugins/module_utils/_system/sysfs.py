@@ -19,7 +19,7 @@ from .._model.errors import BlockedError, KernelError
 from .._model.paths import WRITES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from .writer import Writers
 
@@ -181,6 +181,16 @@ class Sysfs:
             return []
         except OSError as error:
             raise KernelError("list", path, error.errno or 0) from error
+
+    def listings(self, paths: Iterable[str]) -> dict[str, list[str]]:
+        """As `names`, by folder; one that cannot be read has none."""
+        found: dict[str, list[str]] = {}
+        for path in paths:
+            try:
+                found[path] = sorted(os.listdir(self.real(path)))
+            except OSError:
+                found[path] = []
+        return found
 
     def entries(self, path: str) -> dict[str, bool]:
         """Names in a folder, and whether each is a folder.

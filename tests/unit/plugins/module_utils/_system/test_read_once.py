@@ -20,6 +20,7 @@ READS = {
     "read_all": (["/a"],),
     "read_bytes": ("/a", 1),
     "names": ("/",),
+    "listings": (["/"],),
     "entries": ("/",),
     "device_number": ("/dev/null",),
     "target": ("/link",),
