@@ -131,6 +131,21 @@ def test_variables_that_are_wrong_are_named(fleet: Fleet, variables: dict[str, A
     assert (fleet.log("h1"), fleet.log("h2")) == ([], [])
 
 
+def test_nothing_is_forgotten_that_the_controller_has_not_kept(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks that a full controller cannot do count as unreachable, and were ignored."""
+    fleet.host("h1")
+    fleet.hosts["h1"]["ansible_remote_tmp"] = str(fleet.folder / "tmp")
+    monkeypatch.setenv("ANSIBLE_REMOTE_TEMP", "/proc/nowhere")
+    done = fleet.run()
+    assert done.returncode != 0
+    assert "h1: the controller has not kept " in done.stdout
+    assert "acknowledged" not in fleet.log("h1")
+    monkeypatch.delenv("ANSIBLE_REMOTE_TEMP")
+    done = fleet.run()
+    assert done.returncode == 0, done.stdout
+    assert fleet.log("h1")[-1] == "acknowledged"
+
+
 def test_skipped_hosts_do_not_stop_the_others(fleet: Fleet) -> None:
     """The canary is the first host that takes part."""
     for name in ("h1", "h2", "h3", "h4"):

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[4]
 ALONE = """set -e
 mount --bind "$1" "$1"
 mount -o remount,bind,ro /
-test ! -w / || touch /kvmfleet-test 2>/dev/null && exit 9
+if touch /kvmfleet-test 2>/dev/null; then rm /kvmfleet-test; echo "/ can be written" >&2; exit 9; fi
 cd "$1"
 exec "$2" -m lab try
 """
