@@ -132,7 +132,7 @@ def test_variables_that_are_wrong_are_named(fleet: Fleet, variables: dict[str, A
 
 
 def test_nothing_is_forgotten_that_the_controller_has_not_kept(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tasks that a full controller cannot do count as unreachable, and were ignored."""
+    """Tasks that a full controller cannot do count as unreachable."""
     fleet.host("h1")
     fleet.hosts["h1"]["ansible_remote_tmp"] = str(fleet.folder / "tmp")
     monkeypatch.setenv("ANSIBLE_REMOTE_TEMP", "/proc/nowhere")
