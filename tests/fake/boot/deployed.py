@@ -13,6 +13,7 @@ import hashlib
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -166,6 +167,13 @@ class Host:
             (self.folder / "controller").write_text(str(play.pid))
             output, errors = play.communicate(timeout=1200)
         return subprocess.CompletedProcess(command, play.returncode, output, errors)
+
+    def end(self) -> None:
+        """End workers of a controller that lost its power: each has a session of its own."""
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if f"{self.folder}/".encode() in (process / "cmdline").read_bytes():
+                    os.kill(int(process.name), signal.SIGKILL)
 
     @property
     def installed(self) -> bool:

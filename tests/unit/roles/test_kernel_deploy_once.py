@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,13 @@ pytestmark = pytest.mark.slow  # runs of ansible-playbook
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Host:
+def host(tmp_path: Path) -> Iterator[Host]:
     made = Host(tmp_path)
     for name in ("drain", "undrain"):
         (tmp_path / name).write_text(f'#!/bin/sh\necho "{name} $@" >>{tmp_path}/hooks\n')
         (tmp_path / name).chmod(0o755)
-    return made
+    yield made
+    made.end()
 
 
 def once(host: Host, *arguments: str, **variables: object) -> tuple[int, str]:
