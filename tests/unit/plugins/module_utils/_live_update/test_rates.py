@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import interface_link
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import rates, resume
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import ToolError
 from tests.fake.linux.pf import FakePf
@@ -24,6 +25,7 @@ def limited(node: FakeNode, monkeypatch: pytest.MonkeyPatch) -> FakePf:
     node.vm("web1", pf, 6, **PROPERTIES, max_tx_rate=500, min_tx_rate=10)
     node.put(CARRIER, "1\n")
     monkeypatch.setattr(rates, "CARRIER_S", 5.0)
+    monkeypatch.setattr(interface_link, "CARRIER_S", 0.2)  # here `ip` sets no port up
 
     def driver(words: list[str]) -> None:
         rate = {"max_tx_rate", "min_tx_rate", "rate"} & set(words)
