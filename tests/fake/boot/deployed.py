@@ -169,7 +169,7 @@ class Host:
         return subprocess.CompletedProcess(command, play.returncode, output, errors)
 
     def end(self) -> None:
-        """End workers of a controller that lost its power: each has a session of its own."""
+        """End workers of a controller that lost its power."""
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 if f"{self.folder}/".encode() in (process / "cmdline").read_bytes():

@@ -99,7 +99,7 @@ invoke() { # HOOK WORD...: run what apt was given for that time, as apt-get does
     esac
   done
 }
-echo "--install $*" >>"$FAKE_HOST/dpkg.log"
+echo "--install $*" | tr '\\n' ' ' >>"$FAKE_HOST/dpkg.log"; echo >>"$FAKE_HOST/dpkg.log"
 invoke Pre-Invoke "$@"
 when=$(cat "$FAKE_HOST/cut" 2>/dev/null)
 case $when in

@@ -217,10 +217,10 @@ class Fleet:
         inventory = self.folder / "inventory.yml"
         inventory.write_text(yaml.safe_dump({"all": {"hosts": self.hosts, "vars": self._variables(variables)}}))
         environment = {
-            **os.environ, "ANSIBLE_COLLECTIONS_PATH": str(self.folder / "collections"),
+            "ANSIBLE_PIPELINING": "true", **os.environ, "ANSIBLE_COLLECTIONS_PATH": str(self.folder / "collections"),
             "ANSIBLE_HOME": str(self.folder / "home"), "ANSIBLE_CONNECTION_PLUGINS": str(self.folder / "connection"),
             "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_RETRY_FILES_ENABLED": "false",
-            "ANSIBLE_INJECT_FACT_VARS": "False", "ANSIBLE_PIPELINING": "true",
+            "ANSIBLE_INJECT_FACT_VARS": "False",
         }  # fmt: skip
         folder = json.dumps({"live_update_folder": "{{ fake_folder }}"})
         program = Path(sys.executable).with_name("ansible-playbook")

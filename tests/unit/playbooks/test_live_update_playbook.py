@@ -110,6 +110,12 @@ def test_settings_of_one_host_alone_are_refused(fleet: Fleet) -> None:
     assert (fleet.log("h1"), fleet.log("h2")) == ([], [])
 
 
+@pytest.fixture
+def in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have modules copied, run and removed by a command each."""
+    monkeypatch.setenv("ANSIBLE_PIPELINING", "false")
+
+
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
@@ -181,6 +187,7 @@ def test_an_unreachable_host_stops_the_run_by_default(fleet: Fleet) -> None:
     assert fleet.log("h1") == []
 
 
+@pytest.mark.usefixtures("in_pieces")
 def test_a_host_that_goes_away_while_it_is_armed_is_not_started(fleet: Fleet) -> None:
     """What it had armed before could be started otherwise."""
     fleet.host("h1", away_at="examined", away_for="1 AnsiballZ_live_update.py")
@@ -250,6 +257,7 @@ def test_an_update_is_forgotten_last(fleet: Fleet) -> None:
     assert fleet.report()["hosts"][0]["result"] == "updated"
 
 
+@pytest.mark.usefixtures("in_pieces")
 def test_a_host_that_is_lost_is_in_the_report_without_older_evidence(fleet: Fleet) -> None:
     """What an earlier run has kept is no evidence of this."""
     fleet.host("h1")
