@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +17,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import resume, save
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.manifest import Manifest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.options import Options
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
 from tests.fake.vm.node import NEW, FakeNode, Rebooted
 from tests.fake.vm.qemu import FakeQemu
 
@@ -24,6 +27,21 @@ OPTIONS = Options(boot_s=1.0, fill_chunk=2, fill_pause_s=0.001, drivers_s=0.5)
 
 class Killed(BaseException):
     """The end of a process between two system calls."""
+
+
+@contextlib.contextmanager
+def killed(node: FakeNode, step: str, name: str = "") -> Iterator[None]:
+    """The run dies in this step of its backend; its recovery, too."""
+    real = getattr(type(node.qemu), step)
+
+    def dies(backend: object, vm: ManifestVm, *arguments: object) -> object:
+        if name in ("", vm.name):
+            raise Killed
+        return real(backend, vm, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(node.qemu), step, dies)
+        yield
 
 
 def request(**changes: object) -> _live_arm.Request:

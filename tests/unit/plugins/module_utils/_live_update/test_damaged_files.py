@@ -20,7 +20,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.migration 
 from tests.fake.linux.pf import FakePf
 from tests.fake.vm.damaged import commands, damage, kept_aside
 from tests.fake.vm.node import OLD, FakeNode, Rebooted
-from tests.fake.vm.update import Killed, arm, claim, jump, live, phase, result
+from tests.fake.vm.update import Killed, arm, claim, jump, killed, live, phase, result
 
 NOT_JSON = (b"", b'{"phase": "kex', b"\xff\xfe", b"[]", b"[" * 100_000)
 STATUSES = (
@@ -40,19 +40,13 @@ def command(node: FakeNode, pf: FakePf, monkeypatch: pytest.MonkeyPatch) -> Call
 
 @pytest.mark.parametrize("text", [*STATUSES, FOLDER])
 def test_restore_on_the_kernel_that_saved(
-    node: FakeNode, pf: FakePf, command: Callable[..., int], text: bytes | None, monkeypatch: pytest.MonkeyPatch
+    node: FakeNode, pf: FakePf, command: Callable[..., int], text: bytes | None
 ) -> None:
     """The run and its recovery were killed."""
     guest = (live(node).guest or {})["boot"]
     arm(node)
-
-    def killed(*_arguments: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(type(node.qemu), "discard", killed)
-        with pytest.raises(Killed):
-            save.run(node.live)
+    with killed(node, "discard"), pytest.raises(Killed):
+        save.run(node.live)
     damage(node, "status.json", text)
     with pytest.raises(RefusedError, match=r"stopped in phase unknown: .sriovctl live-update restore. brings"):
         command("forget")
@@ -88,18 +82,10 @@ def test_any_damaged_result(node: FakeNode, pf: FakePf, command: Callable[..., i
     assert result(node)["vms"][0]["result"] == "restored"
 
 
-def test_the_run_that_was_killed_is_undone(
-    node: FakeNode, pf: FakePf, command: Callable[..., int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_run_that_was_killed_is_undone(node: FakeNode, pf: FakePf, command: Callable[..., int]) -> None:
     arm(node)
-
-    def killed(*_arguments: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(type(node.qemu), "save", killed)
-        with pytest.raises(Killed):
-            save.run(node.live)
+    with killed(node, "save"), pytest.raises(Killed):
+        save.run(node.live)
     damage(node, "status.json", b"")
     assert command("recover") == 0
     assert live(node).status == "running"

@@ -15,7 +15,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
 from tests.fake.linux.pf import FakePf
 from tests.fake.vm.damaged import commands, damage
 from tests.fake.vm.node import FakeNode
-from tests.fake.vm.update import Killed, arm, claim, jump, live, phase, result
+from tests.fake.vm.update import Killed, arm, claim, jump, killed, live, phase, result
 
 NAMES = ("web1", "web2", "web3")
 
@@ -99,18 +99,10 @@ def test_status_shows_what_is_kept_by_name(
     assert "kept of VMs: web1 (failed), web2 (its claim is damaged), web3 (acknowledged)" in shown
 
 
-def test_nothing_is_forgotten_of_an_update_under_way(
-    three: FakeNode, command: Callable[..., int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_forgotten_of_an_update_under_way(three: FakeNode, command: Callable[..., int]) -> None:
     arm(three)
-
-    def killed(*_arguments: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(type(three.qemu), "discard", killed)
-        with pytest.raises(Killed):
-            save.run(three.live)
+    with killed(three, "discard"), pytest.raises(Killed):
+        save.run(three.live)
     with pytest.raises(RefusedError, match="stopped in phase saved"):
         command("forget", discard_memory=["web1"])
     assert kept(three) == list(NAMES)

@@ -18,7 +18,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
 from tests.fake.linux.pf import FakePf
 from tests.fake.vm.damaged import commands, damage, kept_aside
 from tests.fake.vm.node import OLD, FakeNode
-from tests.fake.vm.update import OPTIONS, PROPERTIES, Killed, arm, claim, jump, live, phase, result
+from tests.fake.vm.update import OPTIONS, PROPERTIES, Killed, arm, claim, jump, killed, live, phase, result
 
 DAMAGES = (b"", b"{}", b'{"schema": 4, "id"', b"\xff\xfe", b"[]", None, "missing", "readable by all")
 
@@ -76,19 +76,11 @@ def test_policies_of_vms_are_known_on_another_kernel(two: FakeNode, command: Cal
 
 
 @pytest.mark.parametrize("step", ["copy", "save", "discard"])
-def test_a_run_that_was_killed_is_undone(
-    two: FakeNode, pf: FakePf, command: Callable[..., int], step: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_was_killed_is_undone(two: FakeNode, pf: FakePf, command: Callable[..., int], step: str) -> None:
     guests = boots(two)
     arm(two)
-
-    def killed(*_arguments: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(type(two.qemu), step, killed)
-        with pytest.raises(Killed):
-            save.run(two.live)
+    with killed(two, step), pytest.raises(Killed):
+        save.run(two.live)
     spoil(two, b"{")
     assert command("recover") == 0
     assert (boots(two), phase(two)) == (guests, "aborted")
@@ -119,19 +111,11 @@ def test_a_copy_that_is_damaged_too_concerns_its_vm(
     assert (aside / "state").stat().st_size > 0
 
 
-def test_each_vm_is_named_where_no_copy_is_good(
-    two: FakeNode, command: Callable[..., int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_vm_is_named_where_no_copy_is_good(two: FakeNode, command: Callable[..., int]) -> None:
     """A run was killed with both saved; nothing can bring them back."""
     arm(two)
-
-    def killed(*_arguments: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(type(two.qemu), "discard", killed)
-        with pytest.raises(Killed):
-            save.run(two.live)
+    with killed(two, "discard"), pytest.raises(Killed):
+        save.run(two.live)
     spoil(two, b"")
     for name in boots(two):
         damage(two, f"vms/{name}/manifest.json", b"{")

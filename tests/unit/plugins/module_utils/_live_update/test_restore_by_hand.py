@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,11 +19,10 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
     SriovError,
     ToolError,
 )
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.state_file import NO_FILE
 from tests.fake.linux.pf import FakePf
 from tests.fake.vm.node import FakeNode, Rebooted
-from tests.fake.vm.update import OPTIONS, Killed, arm, claim, jump, live, phase, result
+from tests.fake.vm.update import OPTIONS, Killed, arm, claim, jump, killed, live, phase, result
 
 HOOK = ("/usr/bin/ha-check",)
 
@@ -39,21 +36,6 @@ def pair(node: FakeNode, pf: FakePf) -> FakeNode:
     node.vm("web1", pf, 6)
     node.vm("web2", pf, 2)
     return node
-
-
-@contextlib.contextmanager
-def killed(node: FakeNode, step: str, name: str = "") -> Iterator[None]:
-    """The run dies in this step of its backend; its recovery, too."""
-    real = getattr(type(node.qemu), step)
-
-    def dies(backend: object, vm: ManifestVm, *arguments: object) -> object:
-        if name in ("", vm.name):
-            raise Killed
-        return real(backend, vm, *arguments)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(node.qemu), step, dies)
-        yield
 
 
 def saved_and_ended(node: FakeNode) -> dict[str, object]:
