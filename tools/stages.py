@@ -16,6 +16,7 @@ side, their lines marked by their names.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -27,6 +28,8 @@ from pathlib import Path
 from tools import inputs, proofs
 
 LOGS = Path("build/test")
+BEGAN = "KVMFLEET_BEGAN"
+"""Environment variable: when the first stage began (time.monotonic())."""
 COUNT = re.compile(r"\b(\d+) (passed|failed|errors?|skipped)\b")
 
 
@@ -159,6 +162,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     LOGS.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault(BEGAN, str(time.monotonic()))
     rows: list[Row] = []
     for names in [*options.stages, *options.then]:
         if names in options.then and any(row.failed for row in rows):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import inputs, proofs, unit_tests
+from tools import inputs, proofs, stages, unit_tests
 from tools.import_graph import Graph
 from tools.unit_tests import Change
 
@@ -92,8 +92,9 @@ def test_a_run_that_left_tests_out_is_no_proof(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(inputs, "facts", dict)
     monkeypatch.setattr(unit_tests, "change", lambda _files, _facts: Change({"tests/unit/test_a.py"}, "ever"))
     monkeypatch.setattr(unit_tests, "select", lambda _graph, changed: unit_tests.Selection(sorted(changed)))
-    for seconds, kept in ((-1.0, 0), (60.0, 1)):
+    for seconds, ago, kept in ((-1.0, 0.0, 0), (60.0, 100.0, 0), (60.0, 0.0, 1)):
         monkeypatch.setattr(unit_tests, "MOST_SECONDS", seconds)
+        monkeypatch.setenv(stages.BEGAN, str(time.monotonic() - ago))  # of the stages before
         assert unit_tests.main(["--changed"]) == 0
         assert len(list(proofs.all_of(unit_tests.NAME))) == kept
 
