@@ -42,6 +42,15 @@ def pytest_runtest_setup() -> None:
         pytest.skip("the minute of make test-fast is over: make unit runs it")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def modules_are_compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the bytecode of Ansible's modules for the session."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT / "lab/bytecode"), prepend=os.pathsep)
+        patch.setenv("KVMFLEET_BYTECODE", str(tmp_path_factory.mktemp("bytecode")))
+        yield
+
+
 @pytest.fixture(autouse=True, scope="module")
 def nothing_is_written_to_this_machine() -> Iterator[None]:
     """Fail tests that write host files on this machine."""
