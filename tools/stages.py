@@ -31,6 +31,10 @@ LOGS = Path("build/test")
 BEGAN = "KVMFLEET_BEGAN"
 """Environment variable: when the first stage began (time.monotonic())."""
 COUNT = re.compile(r"\b(\d+) (passed|failed|errors?|skipped)\b")
+FAILURE = re.compile(r"(FAIL|FAILED|ERROR|SURVIVED:|no verdict:|fatal:|lab:)\s")
+"""Beginnings of lines in which stages name what failed."""
+NAMED = 5
+"""Number of lines of a failed stage that are shown again at the end."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,28 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def failures(row: Row, log: str) -> list[str]:
+    """What failed in a stage, for the end of the run.
+
+    The lines of its log that name it, else the log's last ones.
+    """
+    lines = [line.strip()[:200] for line in log.splitlines() if line.strip()]
+    found = [line for line in lines if FAILURE.match(line)]
+    shown = found[:NAMED] or lines[-NAMED:]
+    more = len(found) - len(shown)
+    return [f"{row.stage}: {line}" for line in [*shown, *([f"and {more} more"] if more > 0 else [])]]
+
+
+def all_failures(rows: list[Row]) -> list[str]:
+    """The same of all stages that were run, with the paths of their logs."""
+    found = []
+    for row in rows:
+        if row.failed and row.seconds is not None:
+            log = LOGS / f"{row.stage}.log"
+            found += [*failures(row, log.read_text(encoding="utf-8")), f"{row.stage}: all of it: {log}"]
+    return found
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run all stages, and the expensive ones after a success.
 
@@ -171,7 +197,7 @@ def main(arguments: list[str] | None = None) -> int:
             rows += group(names.split("+"))
     total = f"{sum(row.passed for row in rows)} passed, {sum(row.failed for row in rows)} failed"
     (LOGS / "total").write_text(total + "\n", encoding="utf-8")
-    print(table(rows), total, sep="\n", flush=True)
+    print(table(rows), *all_failures(rows), total, sep="\n", flush=True)
     return int(any(row.failed for row in rows))
 
 

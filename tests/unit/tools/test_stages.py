@@ -117,3 +117,28 @@ def test_side_by_side(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert any(line.startswith(" bad | make") and ": *** " in line for line in lines)
     assert lines[-1] == "3 passed, 3 failed"
     assert (work / "build/test/good.log").read_text() == "3 passed\n"
+
+
+@pytest.mark.parametrize(
+    ("log", "shown"),
+    [
+        ("ok\nFAIL series list_forms: EIO\n1 passed, 1 failed\n", ["FAIL series list_forms: EIO"]),
+        ("FAILED tests/a.py::b - assert 1\n1 failed in 3 s\n", ["FAILED tests/a.py::b - assert 1"]),
+        ("SURVIVED: a: b stays green\n", ["SURVIVED: a: b stays green"]),
+        ("one\n\ntwo\nmake: *** [all] Error 1\n", ["one", "two", "make: *** [all] Error 1"]),
+        ("".join(f"FAIL {n}\n" for n in range(8)), [*(f"FAIL {n}" for n in range(5)), "and 3 more"]),
+        (f"FAIL {'x' * 500}\n", [f"FAIL {'x' * 195}"]),
+        ("", []),
+    ],
+)
+def test_what_failed_is_named(log: str, shown: list[str]) -> None:
+    row = stages.Row("unit", 0, 1, 0, 3.0)
+    assert stages.failures(row, log) == [f"unit: {line}" for line in shown]
+
+
+def test_the_end_of_a_run_names_what_failed(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """CI keeps the last lines of a run, and no log."""
+    assert stages.main(["good", "bad", "--then", "last"]) == 1
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[-3].startswith("bad: make: *** ")
+    assert lines[-2:] == ["bad: all of it: build/test/bad.log", "3 passed, 2 failed"]
