@@ -117,8 +117,8 @@ test-fast: venv src ## ruff, mypy, import-linter, unit tests of what changed and
 lab-build: setup collection # as a stage, before those that boot hosts
 	@$(BIN)/python -m lab build --headers
 
-conformance: setup collection ## the conformance cases and jumps on real stock and patched kernels (boots lab hosts)
-	@$(BIN)/python -m lab conformance
+conformance: setup collection ## the engine's cases, and those of the kernel that are due, on real kernels; FRESH=1: all
+	@$(BIN)/python -m lab conformance $(if $(KVMFLEET_FRESH),--fresh)
 
 kernel-check: setup venv ## whether the kernel series is clean (checkpatch.pl --strict) and applies exactly
 	@$(BIN)/python -m lab kernel-check

@@ -20,7 +20,10 @@ from .scenarios import conformance, demo, kills, rehearse
 
 SWITCHES = {
     "--keep": (("demo", "molecule", "conformance", "faults", "rehearse"), "leave the fleet running"),
-    "--fresh": (("test-kernels", "kernel-bisect", "faults"), "also what is on record and has not changed"),
+    "--fresh": (
+        ("conformance", "test-kernels", "kernel-bisect", "faults"),
+        "also what is on record and has not changed",
+    ),
     "--headers": (("build",), "also the kernels' headers, for test modules"),
 }
 """Options without a value: the commands that take them, and their help."""
@@ -57,7 +60,11 @@ def _parser() -> argparse.ArgumentParser:
         ("kills", _kills, "kill ansible-playbook in every phase of one host's live update"),
         ("rehearse", _rehearse, "the playbook rehearse in mode boot: refused, interrupted, run to its end"),
         ("faults", _faults, "faults of live updates that need a real kernel, without a valid result in tests/faults/"),
-        ("conformance", _conformance, "the conformance cases on the real stock and patched kernels"),
+        (
+            "conformance",
+            _conformance,
+            "the engine's conformance cases, and a sample of the kernel's, on real stock and patched kernels",
+        ),
         (
             "test-kernels",
             _test_kernels,
@@ -135,7 +142,7 @@ def _kills(options: argparse.Namespace) -> None:
 
 def _conformance(options: argparse.Namespace) -> int:
     try:
-        return conformance.conformance(options.only)
+        return conformance.conformance(options.only, options.fresh)
     finally:
         if not options.keep:
             operations.down(conformance.KERNELS)

@@ -19,7 +19,8 @@ from ..images import kernel_image, rootfs
 from ..kernels import packages
 from ..kernels.flavour import FLAVOURS, STANDARD
 from ..machine import host
-from ..paths import REPOSITORY, RUNS, building
+from ..machine.ssh import Ssh
+from ..paths import HERE, REPOSITORY, RUNS, building
 from ..progress import LabError, say, step
 from . import fleet, inventory, operations
 
@@ -27,6 +28,8 @@ FLEET = "test"
 """Fleet of molecule's scenarios."""
 SCENARIOS = REPOSITORY / "molecule"
 LOGS = REPOSITORY / "build" / "molecule"
+PYTHON = "/usr/local/lib/kvmfleet-lab"
+"""Folder of hosts on their Python's path, for modules over ssh."""
 
 
 def ready(name: str = FLEET, only: Collection[str] = ()) -> list[host.Running]:
@@ -67,6 +70,16 @@ def _require_kernel(entry: host.Running) -> None:
 def _running(entry: host.Running) -> str:
     """Release of the kernel that a host runs."""
     return entry.ssh.run("uname -r").strip()
+
+
+def keep_bytecode(ssh: Ssh) -> None:
+    """Have a host keep the bytecode of Ansible's modules.
+
+    An emulated one compiles each for seconds, and each of a scenario's hundreds of tasks sends one.
+    """
+    ssh.put(HERE / "bytecode" / "sitecustomize.py", f"{PYTHON}/sitecustomize.py")
+    setting = f"SetEnv PYTHONPATH={PYTHON} KVMFLEET_BYTECODE={PYTHON}/kept\n"
+    ssh.run("cat >/etc/ssh/sshd_config.d/bytecode.conf && systemctl reload ssh", data=setting.encode())
 
 
 def _is_last(scenario: str) -> tuple[bool, str]:
@@ -122,7 +135,8 @@ def molecule(scenarios: list[str], keep: bool) -> int:
 
     All of them by default.
     """
-    ready()
+    for entry in ready():
+        keep_bytecode(entry.ssh)
     names = scenarios or sorted((path.parent.name for path in SCENARIOS.glob("*/molecule.yml")), key=_is_last)
     if not names:
         raise LabError(f"no scenario in {SCENARIOS}")

@@ -12,7 +12,7 @@ from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
-from ..fleet import testbed
+from ..fleet import operations, testbed
 from ..kernels import evidence, many_vfs, packages, selftest
 from ..kernels.base import named
 from ..kernels.flavour import FLAVOURS, STANDARD
@@ -31,6 +31,15 @@ BATCH = 25
 """Number of cases in one run.
 
 Each run ends with the check for leaks, which takes as long as some cases.
+"""
+SAMPLE = (
+    "kept_vfs_are_adopted_by_no_scan", "kexec_keeps_vfs", "list_forms", "many_alternate_ids", "no_driver_is_enoent",
+    "pf_removed_with_some_present", "race_scan_against_disable", "scan_any_order", "stock_enable_adds_every_vf",
+    "stock_same_number_twice",
+)  # fmt: skip
+"""Cases about the kernel that each test run repeats.
+
+All others are run when their result is not valid any more.
 """
 Rows = evidence.Rows
 Keep = Callable[[Rows], None]
@@ -79,6 +88,22 @@ def selection(only: list[str]) -> Work:
     """
     words = [*only, f"={evidence.LEAKS}"] if only else []
     return Work([words], words)
+
+
+def standard(flavour: str) -> Work:
+    """The cases about the engine, and a sample of the others.
+
+    With those that have no valid result on a flavour, in one run.
+    """
+    every, engine = evidence.cases(), evidence.engine_cases()
+    old = {**evidence.elsewhere(flavour, packages.built(flavour).release), **evidence.stale(flavour)}
+    mine = [one for name, one in every.items() if name in (*SAMPLE, *old)]
+    say(
+        f"{flavour}: {len(engine)} cases about the engine, and {len(mine)} of {len(every)} about the kernel: "
+        f"{len(old)} have no valid result of its release, the others are a sample (FRESH=1 runs all)"
+    )
+    runs = [*engine, *(one.name for one in mine if not one.jumps), evidence.LEAKS]
+    return Work([[f"={name}" for name in runs]], [f"={one.name}" for one in mine if one.jumps] or None)
 
 
 def exactly(names: Collection[str]) -> Work:
@@ -154,9 +179,14 @@ def rows_of(fleet: str, works: dict[str, Work], keep: Callable[[str, Rows], None
             yield name, rows
 
 
-def conformance(only: list[str]) -> int:
-    """Run the cases on the standard kernels; 0 if they passed."""
-    return execute(KERNELS, dict.fromkeys(STANDARD, selection(only)))
+def conformance(only: list[str], fresh: bool) -> int:
+    """Run cases on the standard kernels; 0 if they passed.
+
+    Those with one of the words ``only``; without words `standard`, or all if ``fresh``.
+    """
+    operations.build(with_headers=STANDARD)
+    whole = bool(only) or fresh
+    return execute(KERNELS, {name: selection(only) if whole else standard(name) for name in STANDARD})
 
 
 def test_kernels(base: str, flavours: list[str], only: list[str], fresh: bool) -> int:

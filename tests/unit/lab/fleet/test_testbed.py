@@ -11,6 +11,7 @@ import pytest
 
 from lab.fleet import operations, testbed
 from lab.kernels import packages
+from lab.paths import HERE
 
 
 def test_molecule_remembers_nothing_of_hosts_that_are_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,3 +76,17 @@ def test_the_hosts_of_the_scenarios() -> None:
         "live_update": {"live"},
         "sriov": {"series", "stock"},
     }
+
+
+def test_hosts_of_molecule_keep_bytecode(molecule: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, bytes]] = []
+    ssh = SimpleNamespace(
+        put=lambda source, target: told.append((target, source.read_bytes())),
+        run=lambda command, data: told.append((command, data)),
+    )
+    monkeypatch.setattr(testbed, "ready", lambda: [SimpleNamespace(ssh=ssh)])
+    assert testbed.molecule(["a"], keep=False) == 0
+    (file, text), (command, setting) = told
+    assert (Path(file).name, text) == ("sitecustomize.py", (HERE / "bytecode/sitecustomize.py").read_bytes())
+    assert setting == f"SetEnv PYTHONPATH={Path(file).parent} KVMFLEET_BYTECODE={Path(file).parent}/kept\n".encode()
+    assert command.endswith("systemctl reload ssh")

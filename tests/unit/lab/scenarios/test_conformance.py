@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lab.fleet import testbed
+from lab.fleet import operations, testbed
 from lab.kernels import evidence, many_vfs, packages, record
 from lab.kernels.flavour import RECORDED, STANDARD
 from lab.progress import LabError
@@ -125,6 +125,7 @@ def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHosts:
     monkeypatch.setattr(conformance, "FOLDER", tmp_path)
     monkeypatch.setattr(record, "FILE", tmp_path / "EVIDENCE.json")
     monkeypatch.setattr(conformance, "rows_of", fake.rows_of)
+    monkeypatch.setattr(operations, "build", lambda **_: None)
     monkeypatch.setattr(packages, "built", lambda name: SimpleNamespace(release=f"6.12-{name}"))
     return fake
 
@@ -177,9 +178,75 @@ def test_make_conformance_counts_as_evidence(hosts: FakeHosts) -> None:
 
     They are of the same cases on the same kernels; each case by itself, so some are enough.
     """
-    assert conformance.conformance(["scan"]) == 0
+    assert conformance.conformance(["scan"], False) == 0
     assert hosts.works == dict.fromkeys(STANDARD, conformance.Work([["scan", "=no_leaks"]], ["scan", "=no_leaks"]))
     assert sorted(record.load()["6.12"]) == ["series", "stock"]
+
+
+def asked(work: conformance.Work) -> list[str]:
+    return [word.removeprefix("=") for words in [*work.runs, work.jumps or []] for word in words]
+
+
+def test_a_test_run_repeats_a_sample_of_what_is_on_record(
+    hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(evidence, "stale", lambda _flavour: {})
+    assert conformance.conformance([], False) == 0
+    engine = evidence.engine_cases()
+    for flavour in STANDARD:
+        work = hosts.works[flavour]
+        assert sorted(asked(work)) == sorted([*engine, *conformance.SAMPLE, evidence.LEAKS])
+        assert work.jumps == [f"={name}" for name in ("kept_vfs_are_adopted_by_no_scan", "kexec_keeps_vfs")]
+    said = capsys.readouterr().err
+    part = f"{len(conformance.SAMPLE)} of {len(evidence.cases())}"
+    assert f"{len(engine)} cases about the engine, and {part} about the kernel: 0 have no valid result" in said
+
+
+def test_a_case_without_a_valid_result_is_run(hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"selftest": "no result", "kexec_keeps_again": "changed since: case"}
+    monkeypatch.setattr(evidence, "stale", lambda flavour: names if flavour == "series" else {})
+    assert conformance.conformance([], False) == 0
+    assert set(names) & set(asked(hosts.works["stock"])) == set()
+    assert set(names) <= set(asked(hosts.works["series"]))
+    assert "=kexec_keeps_again" in (hosts.works["series"].jumps or [])
+
+
+def test_a_result_of_another_release_is_not_of_this_kernel(
+    hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Debian's archive moves, and the series still fits."""
+    assert conformance.test_kernels("6.12", ["stock"], [], False) == 0
+    monkeypatch.setattr(evidence, "stale", lambda _flavour: {})
+    assert conformance.conformance([], False) == 0
+    assert "scan_adds_one_id" not in asked(hosts.works["stock"])
+    monkeypatch.setattr(packages, "built", lambda name: SimpleNamespace(release=f"6.12.9-{name}"))
+    assert conformance.conformance([], False) == 0
+    assert "scan_adds_one_id" in asked(hosts.works["stock"])
+
+
+def test_a_fresh_run_runs_every_case(hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "stale", lambda _flavour: {})
+    assert conformance.conformance([], True) == 0
+    assert hosts.works == dict.fromkeys(STANDARD, conformance.Work([[]], []))
+
+
+def test_the_sample_has_a_case_of_each_file() -> None:
+    """One about kept VFs is enough; no long one."""
+    every = evidence.cases()
+    assert set(conformance.SAMPLE) <= set(every)
+    there = {one.file for one in every.values()} - {every[name].file for name in conformance.SAMPLE}
+    assert there == {"cases_adopted", "cases_doubts", "cases_faults", "cases_selftest"}
+
+
+def test_cases_about_the_engine_are_those_of_its_folder() -> None:
+    engine = evidence.engine_cases()
+    assert "many_by_the_engine" in engine
+    assert set(engine).isdisjoint(evidence.cases())
+    assert (
+        len(engine)
+        == len(set(engine))
+        == sum(path.read_text().count("\n@case(") for path in (evidence.CASES / "engine").glob("cases_*.py"))
+    )
 
 
 @pytest.mark.parametrize(
