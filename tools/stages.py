@@ -34,7 +34,7 @@ COUNT = re.compile(r"\b(\d+) (passed|failed|errors?|skipped)\b")
 FAILURE = re.compile(r"(FAIL|FAILED|ERROR|SURVIVED:|no verdict:|fatal:|lab:)\s")
 """Beginnings of lines in which stages name what failed."""
 NAMED = 5
-"""Number of lines of a failed stage that are shown again at the end."""
+"""Lines of a failed stage that are shown at the end."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def failures(row: Row, log: str) -> list[str]:
 
 
 def all_failures(rows: list[Row]) -> list[str]:
-    """The same of all stages that were run, with the paths of their logs."""
+    """The same of all stages that were run, with their logs."""
     found = []
     for row in rows:
         if row.failed and row.seconds is not None:

@@ -79,14 +79,14 @@ def test_the_hosts_of_the_scenarios() -> None:
 
 
 def test_hosts_of_molecule_keep_bytecode(molecule: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[tuple[str, bytes]] = []
+    done: list[tuple[str, bytes]] = []
     ssh = SimpleNamespace(
-        put=lambda source, target: told.append((target, source.read_bytes())),
-        run=lambda command, data: told.append((command, data)),
+        put=lambda source, target: done.append((target, source.read_bytes())),
+        run=lambda command, data: done.append((command, data)),
     )
     monkeypatch.setattr(testbed, "ready", lambda: [SimpleNamespace(ssh=ssh)])
     assert testbed.molecule(["a"], keep=False) == 0
-    (file, text), (command, setting) = told
+    (file, text), (command, setting) = done
     assert (Path(file).name, text) == ("sitecustomize.py", (HERE / "bytecode/sitecustomize.py").read_bytes())
     assert setting == f"SetEnv PYTHONPATH={Path(file).parent} KVMFLEET_BYTECODE={Path(file).parent}/kept\n".encode()
     assert command.endswith("systemctl reload ssh")
