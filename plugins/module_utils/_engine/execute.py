@@ -9,11 +9,11 @@ import errno
 import time
 
 from .._model.actions import Action, Command, ReadBack, SetEswitch, SetLink, SetMtu, SetName, Write
-from .._model.deadlines import NETDEV_PAUSE_S, NETDEV_S, WRITE_S, WRITE_VF_S
-from .._model.errors import DeadlineError, KernelError, PropertyError, ToolError, VerifyError
+from .._model.deadlines import NETDEV_S, WRITE_S, WRITE_VF_S
+from .._model.errors import KernelError, PropertyError, ToolError, VerifyError
 from .._model.properties import VfProperties
 from .._plan.steps import pairs
-from .._readers import details, netdevs, vf_properties
+from .._readers import details, vf_properties
 from .._system.patience import Patience, is_transient
 from .._system.process import Run
 from .._system.sysfs import Sysfs
@@ -65,7 +65,8 @@ def _set_mtu(sysfs: Sysfs, pf: str, action: SetMtu, seconds: float | None) -> No
     until = time.monotonic() + NETDEV_S
     while True:
         try:
-            return _send(sysfs, pf, f"{_netdev_of(sysfs, action.folder)}/mtu", str(action.mtu), seconds)
+            netdev = interface_name.awaited(sysfs, action.folder, until)
+            return _send(sysfs, pf, f"{netdev}/mtu", str(action.mtu), seconds)
         except KernelError as error:
             if error.errno not in details.RENAMED or time.monotonic() >= until:
                 raise
@@ -135,17 +136,6 @@ def _property_error(given: VfProperties, error: ToolError) -> PropertyError:
     named = given.to_dict()
     what = ", ".join(f"{name} {value}" for name, value in named.items())
     return PropertyError(what, tuple(named), number, tool_errors.name(number), error)
-
-
-def _netdev_of(sysfs: Sysfs, folder: str) -> str:
-    """Folder of the interface of the device ``folder``, once it is there."""
-    until = time.monotonic() + NETDEV_S
-    while True:
-        if found := netdevs.paths(sysfs, folder):
-            return found[0]
-        if time.monotonic() >= until:
-            raise DeadlineError(f"no network interface appeared in {folder}/net within {NETDEV_S:g} s")
-        time.sleep(NETDEV_PAUSE_S)
 
 
 def _read_back(run: Run, action: ReadBack) -> None:

@@ -40,14 +40,21 @@ def set_name(sysfs: Sysfs, run: Run, action: SetName) -> None:
             time.sleep(NETDEV_PAUSE_S)
 
 
-def _current(sysfs: Sysfs, folder: str, until: float) -> str:
-    """The interface's name, once it is there."""
+def awaited(sysfs: Sysfs, device: str, until: float) -> str:
+    """Folder of the first interface of ``device``, once it is there.
+
+    ``until``: by time.monotonic(). Raises `DeadlineError` without one then.
+    """
     while True:
-        if found := netdevs.names(sysfs, folder):
+        if found := netdevs.paths(sysfs, device):
             return found[0]
         if time.monotonic() >= until:
-            raise DeadlineError(f"no network interface appeared in {folder}/net within {NETDEV_S:g} s")
+            raise DeadlineError(f"no network interface appeared in {device}/net within {NETDEV_S:g} s")
         time.sleep(NETDEV_PAUSE_S)
+
+
+def _current(sysfs: Sysfs, device: str, until: float) -> str:
+    return awaited(sysfs, device, until).rpartition("/")[2]
 
 
 def _explained(error: ToolError, name: str) -> ToolError:

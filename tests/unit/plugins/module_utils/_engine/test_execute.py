@@ -159,7 +159,7 @@ def test_mtu_waits_for_the_interface(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_mtu_without_an_interface_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execute, "NETDEV_S", 0.0)
-    with pytest.raises(DeadlineError, match="no network interface appeared in /vf/net within 0 s"):
+    with pytest.raises(DeadlineError, match="no network interface appeared in /vf/net within"):
         act(Sysfs(str(tmp_path)), lambda argv: "", PF, SetMtu("/vf", 9000))
 
 
