@@ -66,6 +66,7 @@ class Host:
         for name in ASKED:
             self._python(programs / name, INSIDE / "program.py")
         shutil.copy(INSIDE / "systemctl", programs)
+        shutil.copy(HERE / "bytecode/sitecustomize.py", programs.parent)
         (programs / "journalctl").write_text(f"#!/bin/sh\n{PROGRAMS['journalctl']}\n")
         (programs / "journalctl").chmod(0o755)
 

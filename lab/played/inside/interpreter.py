@@ -1,7 +1,7 @@
 """Python of a played host, whose kernel takes writes to /sys.
 
 Reads need nothing: the kernel keeps the files up to date. It takes what Ansible and the engine give an interpreter: a
-program on stdin, a file, or the text behind -c.
+program on stdin, a file, or the text behind -c. Bytecode of Ansible's modules is kept (lab/bytecode).
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ def looked_at(path: object, **names: bool) -> os.stat_result:
 
 
 def main(words: list[str]) -> None:
+    sys.path.insert(0, os.path.dirname(HERE))
+    __import__("sitecustomize")
     os.open, os.write, os.stat = opened, written, looked_at  # type: ignore[assignment]  # narrower than os has them
     sys.executable = HERE
     while words and words[0].startswith("-") and words[0] != "-c":
