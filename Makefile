@@ -153,7 +153,7 @@ test: setup venv src ## everything; what passed on identical inputs is not run a
 	done; \
 	exit $$status
 
-try: venv src ## declare, refuse, find drift and live-update on three played hosts: no root, no VM, three minutes
+try: venv src ## declare, refuse, find drift and live-update on three played hosts: no root, no VM, a minute
 	@PYTHONPATH=build/src:. $(BIN)/python -m lab try
 
 demo: setup collection ## from nothing to the live update of an emulated fleet; report in build/demo/

@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         ),
         ("down", _down, "stop a fleet"),
         ("status", _status, "what runs"),
-        ("try", _try, "the main jobs on three played hosts: no root, no VM, three minutes"),
+        ("try", _try, "the main jobs on three played hosts: no root, no VM, a minute"),
         ("demo", _demo, "two hypervisors, the whole way to the report of their live update"),
         ("kills", _kills, "kill ansible-playbook in every phase of one host's live update"),
         ("rehearse", _rehearse, "the playbook rehearse in mode boot: refused, interrupted, run to its end"),

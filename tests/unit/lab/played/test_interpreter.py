@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,3 +87,13 @@ def test_folders_of_this_machine_stay_as_they_are(host: Host) -> None:
     for folder in ("etc", "run", "var/lib", "usr/local/sbin"):
         assert (host.root / folder / "kvmfleet-test").exists()
         assert not (Path("/") / folder / "kvmfleet-test").exists()
+
+
+def test_modules_are_compiled_once(host: Host, tmp_path: Path) -> None:
+    """By all hosts that are played beside each other."""
+    payload = tmp_path / "one_payload.zip"
+    with zipfile.ZipFile(payload, "w") as archive:
+        archive.writestr("given.py", "print(41 + 1)\n")
+    done = on(host, f"/run/played/python -c 'import sys; sys.path.insert(0, \"{payload}\"); import given'")
+    assert (done.stdout, done.stderr) == ("42\n", "")
+    assert len(list((tmp_path / "bytecode").iterdir())) == 1
