@@ -12,12 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from unittest import mock
 
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.ending import EndedError, StandsError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import migration, run_state
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp as _qmp
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import run_state
 from tests.fake.vm.boot_sector import TICKS
 from tests.fake.vm.memory_guest import memory_guest
 from tests.fake.vm.real import NEEDS_QEMU, Machine, running
@@ -25,6 +26,8 @@ from tests.fake.vm.real import NEEDS_QEMU, Machine, running
 from .test_live_copy_real import MIB, word
 
 pytestmark = [*NEEDS_QEMU]
+SLOW = 64 * MIB
+"""Bytes a second of copies; the guest writes as much."""
 
 
 @contextlib.contextmanager
@@ -46,14 +49,16 @@ def copied(*words: str) -> Iterator[tuple[Machine, str]]:
             while not word(machine, TICKS):
                 assert time.monotonic() < until, "the guest does not run"
                 time.sleep(0.2)
-            yield machine, other
+            with mock.patch.object(migration, "FAST", SLOW):
+                yield machine, other
 
 
 @contextlib.contextmanager
 def held() -> Iterator[tuple[Machine, str]]:
     """A guest that is copied, and runs.
 
-    On a busy machine a copy may overtake its guest, and end: then it is another guest's turn.
+    A copy ends by itself when the guest did not write during a whole pass, as on a busy machine: `SLOW` gives it a
+    second for that, and then it is another guest's turn.
     """
     for _guest in range(5):
         with copied() as (machine, other):
