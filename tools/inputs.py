@@ -36,7 +36,8 @@ COLLECTION = (
     "roles/*", "tests/config.yml", "tests/sanity/*",
 )  # fmt: skip
 ENVIRONMENT = ("KVMFLEET_", "ANSIBLE_", "MOLECULE_", "PYTEST_", "HYPOTHESIS_")
-NO_SETTING = {"KVMFLEET_FRESH", "KVMFLEET_CACHE"}
+NO_SETTING = {"ANSIBLE_NOCOLOR", "KVMFLEET_BEGAN", "KVMFLEET_CACHE", "KVMFLEET_FRESH", "KVMFLEET_TESTS_UNTIL"}
+"""Names of these that change no result, or differ in each run."""
 
 
 @dataclass(frozen=True)

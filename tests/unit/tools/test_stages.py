@@ -11,6 +11,8 @@ import pytest
 
 from tools import inputs, stages
 
+FACTS = inputs.facts
+
 # log of a stage, its exit status, (passed, failed, skipped)
 COUNTS = [
     ("===== 12 passed, 3 skipped in 1.20s =====\n", 0, (12, 0, 3)),
@@ -86,6 +88,16 @@ def test_identical_inputs_are_proven_once(
     monkeypatch.setenv("KVMFLEET_FRESH", "1")
     assert stages.main(["last"]) == 0
     assert (work / "ran").exists()
+
+
+def test_a_later_run_has_the_same_inputs(work: Path, known: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a run puts into the environment of its stages."""
+    monkeypatch.setattr(inputs, "facts", lambda: {"environment": FACTS()["environment"]})
+    for began in ("1.5", "2.5"):
+        monkeypatch.setenv(stages.BEGAN, began)
+        (work / "ran").unlink(missing_ok=True)
+        assert stages.main(["last"]) == 0
+    assert not (work / "ran").exists()
 
 
 def test_another_file_is_another_proof(work: Path, known: dict[str, str]) -> None:
