@@ -49,8 +49,7 @@ def copied(*words: str) -> Iterator[tuple[Machine, str]]:
             while not word(machine, TICKS):
                 assert time.monotonic() < until, "the guest does not run"
                 time.sleep(0.2)
-            with mock.patch.object(migration, "FAST", SLOW):
-                yield machine, other
+            yield machine, other
 
 
 @contextlib.contextmanager
@@ -61,7 +60,7 @@ def held() -> Iterator[tuple[Machine, str]]:
     second for that, and then it is another guest's turn.
     """
     for _guest in range(5):
-        with copied() as (machine, other):
+        with copied() as (machine, other), mock.patch.object(migration, "FAST", SLOW):
             machine.backend.copy(machine.vm({}), str(machine.folder / "state"))
             if machine.status() == "running":
                 yield machine, other
