@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import execute
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine import execute, interface_name
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.errno_hints import is_no_choice, meaning
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.execute import act
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.actions import Action, ReadBack, SetEswitch, SetMtu
@@ -158,8 +158,9 @@ def test_mtu_waits_for_the_interface(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_mtu_without_an_interface_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execute, "NETDEV_S", 0.0)
-    with pytest.raises(DeadlineError, match="no network interface appeared in /vf/net within"):
+    for module in (execute, interface_name):
+        monkeypatch.setattr(module, "NETDEV_S", 0.0)
+    with pytest.raises(DeadlineError, match="no network interface appeared in /vf/net within 0 s"):
         act(Sysfs(str(tmp_path)), lambda argv: "", PF, SetMtu("/vf", 9000))
 
 
