@@ -110,6 +110,7 @@ class FakeQemu:
             "downtime-limit": 300, "avail-switchover-bandwidth": 0,
         }  # fmt: skip
         self.copy: LiveCopy | None = None
+        self.result: dict[str, Any] = {}
         self.devices: dict[str, dict[str, Any]] = {}
         self.pending: set[str] = set()
         self.lock = threading.RLock()
@@ -359,7 +360,13 @@ class FakeQemu:
             return {"blocked-reasons": self.script.blocked}
         if self.copy is not None:
             self._copy_on(self.copy)
-        return dict(self.migration)
+        answer, self.migration, self.result = self.migration, self.result or self.migration, {}
+        return dict(answer)
+
+    def _give_up(self, status: str, **why: str) -> None:
+        """End a migration with ``status``, and a moment before it (`ENDING` of guest.py)."""
+        self.copy, self.result = None, {"status": status, **why}
+        self.migration = {"status": "cancelling" if status == "cancelled" else "failing"}
 
     def _copy_on(self, copy: LiveCopy) -> None:
         """Write for the time between two questions."""
@@ -367,7 +374,7 @@ class FakeQemu:
         if copy.passes > 1 and self._strikes_copy():
             return
         if self.script.copy == "fails" and copy.passes > 1:
-            self.copy, self.migration = None, {"status": "failed", "error-desc": "No space left on device"}
+            self._give_up("failed", **{"error-desc": "No space left on device"})
         elif self.status == "paused" or (self.script.copy == "idle" and copy.passes > 1):
             self.copy = None
             self._write(copy.path, copy.offset)
@@ -384,6 +391,8 @@ class FakeQemu:
             self.status = kind
         elif kind == "killed":
             self.end()
+        elif kind.startswith("host-") and self.migration["status"] != "cancelling":
+            self.migration = {"status": "cancelling"}
         elif kind in REASONS:
             self.shut_down(kind)
         return kind in (*STATUSES, *REASONS, "killed")
@@ -393,7 +402,7 @@ class FakeQemu:
         if self.script.migrate == "refused" or not os.path.isdir(os.path.dirname(path)):
             raise QemuRefusalError(f"Could not create '{path}': No such file or directory")
         if self.script.migrate == "fails":
-            self.migration = {"status": "failed", "error-desc": "No space left on device"}
+            self._give_up("failed", **{"error-desc": "No space left on device"})
             return
         assert not self.devices, "a guest with VFs attached cannot be migrated"
         on = {name for name, state in self.capabilities.items() if state}
@@ -416,8 +425,7 @@ class FakeQemu:
         self.status = "paused" if self.script.migrate == "stays" else "postmigrate"
 
     def do_migrate_cancel(self) -> None:
-        self.copy = None
-        self.migration = {"status": "cancelled"}
+        self._give_up("cancelled")
 
     def do_migrate_incoming(self, uri: str, **_extra: object) -> None:
         if self.script.incoming == "exits":

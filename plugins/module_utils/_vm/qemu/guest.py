@@ -35,6 +35,11 @@ SHUTDOWN = Ending("it was shut down by its guest")
 One that ends says the same for a moment.
 """
 MIGRATING = ("active", "setup", "device", "pre-switchover")
+ENDING = ("cancelling", "failing")
+"""Status of a migration that is being given up, by a QEMU that ends too.
+
+The first is of migration_shutdown (migration/migration.c); the second comes with QEMU 11 (qapi/migration.json).
+"""
 
 
 @dataclass(frozen=True)
@@ -147,9 +152,11 @@ class Guest:
 
     def cancel_migration(self) -> None:
         """End a migration that is under way, with whatever result."""
-        if self.qmp.execute("query-migrate").get("status") not in MIGRATING:
+        status = self.qmp.execute("query-migrate").get("status")
+        if status not in (*MIGRATING, *ENDING):
             return
-        self.qmp.execute("migrate_cancel")
+        if status in MIGRATING:
+            self.qmp.execute("migrate_cancel")
         try:
             _qmp.poll_migration(self.qmp, self.deadlines.answer_s, self.sleep)
         except DeadlineError:

@@ -23,7 +23,7 @@ from ..._model.errors import SriovError
 from ..._model.update_deadlines import COPY_AGAIN, LIMIT_S
 from .. import state_file
 from . import migration, state_form
-from .guest import FINISHING, MIGRATING, STOPPED, Guest, uri
+from .guest import ENDING, FINISHING, MIGRATING, STOPPED, Guest, uri
 from .run_state import require_ran
 
 SMALL = 32 << 20
@@ -141,7 +141,7 @@ class LiveCopy:
             answer = self._query()
             if answer.get("status") == "completed":
                 return
-            if answer.get("status") not in MIGRATING:
+            if answer.get("status") not in (*MIGRATING, *ENDING):
                 raise SriovError(f"copying its memory {answer.get('status')}: {answer.get('error-desc', 'no reason')}")
             now = seen.after(answer)
             first = now.number if first < 0 else first

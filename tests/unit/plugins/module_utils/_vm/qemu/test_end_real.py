@@ -41,7 +41,8 @@ def copied(*words: str) -> Iterator[tuple[Machine, str]]:
         more = ["-drive", f"file={disk.name},format=raw,if=none,id=d", "-device", "ide-hd,drive=d"]
         other = f"{disk.name}.m"
         second = ["-qmp", f"unix:{other},server=on,wait=off"]
-        with running("-m", "128", *more, *second, *words) as machine:
+        slow = mock.patch.object(migration, "FAST", SLOW)
+        with running("-m", "128", *more, *second, *words) as machine, slow:
             deadlines = replace(machine.backend.deadlines, copy_s=60.0, migrate_s=120.0, start_s=60.0, answer_s=60.0)
             object.__setattr__(machine.backend, "deadlines", deadlines)
             machine.reap()
@@ -60,7 +61,7 @@ def held() -> Iterator[tuple[Machine, str]]:
     second for that, and then it is another guest's turn.
     """
     for _guest in range(5):
-        with copied() as (machine, other), mock.patch.object(migration, "FAST", SLOW):
+        with copied() as (machine, other):
             machine.backend.copy(machine.vm({}), str(machine.folder / "state"))
             if machine.status() == "running":
                 yield machine, other
