@@ -364,7 +364,7 @@ class FakeQemu:
         return dict(answer)
 
     def _give_up(self, status: str, **why: str) -> None:
-        """End a migration with ``status``, and a moment before it (`ENDING` of guest.py)."""
+        """End a migration with ``status``, after one of `ENDING`."""
         self.copy, self.result = None, {"status": status, **why}
         self.migration = {"status": "cancelling" if status == "cancelled" else "failing"}
 

@@ -36,9 +36,10 @@ One that ends says the same for a moment.
 """
 MIGRATING = ("active", "setup", "device", "pre-switchover")
 ENDING = ("cancelling", "failing")
-"""Status of a migration that is being given up, by a QEMU that ends too.
+"""Status of a migration that is being given up.
 
-The first is of migration_shutdown (migration/migration.c); the second comes with QEMU 11 (qapi/migration.json).
+The first also of a QEMU that ends (migration_shutdown in migration/migration.c).
+The second comes with QEMU 11 (qapi/migration.json).
 """
 
 

@@ -31,9 +31,10 @@ class Monitor:
 
     @property
     def guest(self) -> Guest:
-        deadlines = SimpleNamespace(answer_s=5.0)
-        vm: Any = SimpleNamespace(name="vm1")
-        return Guest(self, vm, None, deadlines, lambda _s: None)  # type: ignore[arg-type]
+        me: Any = self
+        nobody: Any = None
+        vm, deadlines = SimpleNamespace(name="vm1"), SimpleNamespace(answer_s=5.0)  # type: tuple[Any, Any]
+        return Guest(me, vm, nobody, deadlines, lambda _s: None)
 
 
 @pytest.mark.parametrize("moment", ["cancelling", "failing"])
