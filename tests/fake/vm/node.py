@@ -33,7 +33,9 @@ from ..linux.sysfs import FakeSysfs
 from .bridges import FakeBridges
 from .events import FakeUevents
 from .granted import Granted
-from .qemu import FakeQemu, QemuRefusalError, Script, drives
+from .monitor import QemuRefusalError
+from .qemu import FakeQemu, drives
+from .script import Script
 
 OLD, NEW = "6.12.0-old", "6.12.0-new"
 DEADLINES = Deadlines(unplug_s=0.3, shutdown_s=0.3, migrate_s=1.0, start_s=1.0, answer_s=0.7)

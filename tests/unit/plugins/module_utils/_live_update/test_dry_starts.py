@@ -24,7 +24,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.dry_start impor
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import dry_run
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.vm_facts import VmFacts
 from tests.fake.vm.node import FakeNode
-from tests.fake.vm.qemu import Script
+from tests.fake.vm.script import Script
 from tests.fake.vm.update import arm, request
 
 DRY_LINE = ["-name", "guest=kvmfleet-dry-start", "-display", "none"]
