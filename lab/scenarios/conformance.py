@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial, reduce
 from pathlib import Path
-from typing import Any
 
 from ..fleet import operations, testbed
 from ..kernels import evidence, many_vfs, packages, selftest
@@ -19,14 +18,13 @@ from ..kernels.flavour import FLAVOURS, STANDARD
 from ..machine.host import AT_WORK, Running
 from ..paths import REPOSITORY, building
 from ..progress import LabError, say, step
-from . import jumps
+from . import case_table, jumps
 
 FOLDER = REPOSITORY / "build" / "conformance"
 SOURCES = REPOSITORY / "tests" / "conformance"
 ENGINE = REPOSITORY / "plugins" / "module_utils"
 KERNELS = "kernels"
 """Fleet with a host for each flavour."""
-MARKS = {"pass": "pass", "fail": "FAIL", "skip": "skip"}
 BATCH = 25
 """Number of cases in one run.
 
@@ -228,44 +226,4 @@ def execute(fleet: str, works: dict[str, Work]) -> int:
 
     for name, rows in rows_of(fleet, works, keep):
         found[name], releases[name] = rows, packages.built(name).release
-    return tell(found, releases)
-
-
-def tell(found: dict[str, list[dict[str, Any]]], releases: dict[str, str]) -> int:
-    """Write and print the table, then the failures.
-
-    1 if any case failed, or was skipped without a reason, or none passed.
-    """
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / "table.json").write_text(json.dumps({"kernels": releases, "rows": found}, indent=2) + "\n")
-    (FOLDER / "table.md").write_text(table(found, releases))
-    print(table(found, releases))
-    every = [row for rows in found.values() for row in rows]
-    for row in every:
-        if row["result"] == "fail":
-            print(f"FAIL {row['kernel']} {row['name']}: {row['reason']}")
-    passed, failed, skipped = (sum(row["result"] == word for row in every) for word in ("pass", "fail", "skip"))
-    unexplained = [row["name"] for row in every if row["result"] == "skip" and not row["reason"]]
-    if unexplained:
-        say(f"skipped without a reason: {', '.join(unexplained)}")
-    print(f"conformance: {passed} passed, {failed + len(unexplained)} failed, {skipped} skipped", flush=True)
-    return 1 if failed or unexplained or not passed else 0
-
-
-def table(found: dict[str, list[dict[str, Any]]], releases: dict[str, str]) -> str:
-    """Markdown table of cases and kernels.
-
-    With a row per case and PF driver, and a column per kernel. Reasons of skipped cases stand below.
-    """
-    cells = {(row["name"], row["driver"], kernel): row for kernel, rows in found.items() for row in rows}
-    lines = ["| case | PF driver | " + " | ".join(f"{name} ({releases[name]})" for name in found) + " |"]
-    lines.append("|---" * (len(found) + 2) + "|")
-    reasons: dict[str, None] = {}
-    for name, driver in sorted({(name, driver) for name, driver, _ in cells}):
-        row = [cells.get((name, driver, kernel)) for kernel in found]
-        lines.append(
-            f"| {name} | {driver} | " + " | ".join(MARKS[cell["result"]] if cell else "-" for cell in row) + " |"
-        )
-        skipped = [cell for cell in row if cell and cell["result"] == "skip"]
-        reasons |= {f"{cell['kernel']}, {name}, {driver}: {cell['reason']}": None for cell in skipped}
-    return "\n".join([*lines, "", "Skipped:", "", *(f"- {reason}" for reason in reasons), ""])
+    return case_table.report(found, releases, FOLDER)

@@ -14,7 +14,7 @@ from lab.kernels import evidence, many_vfs, packages, record
 from lab.kernels.flavour import RECORDED, STANDARD
 from lab.progress import LabError
 from lab.scenarios import conformance, jumps
-from lab.scenarios.conformance import table
+from lab.scenarios.case_table import markdown
 
 
 def row(name: str, kernel: str, result: str, reason: str = "", driver: str = "igb") -> dict[str, Any]:
@@ -26,7 +26,7 @@ def test_every_case_and_kernel_has_a_cell() -> None:
         "series": [row("add", "series", "pass"), row("add", "series", "fail", "EIO", "nvme")],
         "stock": [row("add", "stock", "skip", "no such file")],
     }
-    lines = table(found, {"series": "6.12-x", "stock": "6.12"}).splitlines()
+    lines = markdown(found, {"series": "6.12-x", "stock": "6.12"}).splitlines()
     assert lines[0] == "| case | PF driver | series (6.12-x) | stock (6.12) |"
     assert lines[2:4] == ["| add | igb | pass | skip |", "| add | nvme | FAIL | - |"]
     assert lines[-1] == "- stock, add, igb: no such file"
