@@ -140,15 +140,19 @@ def base_of(flavour: str) -> str:
     return flavours.FLAVOURS[flavour].base.name
 
 
-def stale(flavour: str) -> dict[str, str]:
-    """Cases without a valid result on a flavour, each with the reason."""
+def stale(flavour: str, release: str | None = None) -> dict[str, str]:
+    """Cases without a valid result on a flavour, each with the reason.
+
+    With ``release``, a result of another one is not valid either: Debian's archive may have moved since, and the series
+    still fit.
+    """
     what, entry = tested(flavour), load().get(base_of(flavour), {}).get(flavour, {"cases": {}, "kernels": {}})
     every = cases()
-    reasons = {name: _why(entry, what, every[name]) for name in what.cases}
+    reasons = {name: _why(entry, what, every[name], release) for name in what.cases}
     return {name: why for name, why in reasons.items() if why}
 
 
-def _why(entry: dict[str, Any], what: Tested, case: Source) -> str:
+def _why(entry: dict[str, Any], what: Tested, case: Source, release: str | None) -> str:
     """Reason why a case's entry is not valid; empty if it is."""
     found = entry["cases"].get(case.name)
     if found is None:
@@ -157,19 +161,11 @@ def _why(entry: dict[str, Any], what: Tested, case: Source) -> str:
     now = {"series": what.series, "config": what.config, "case": what.cases[case.name]}
     other = [part for part, digest in now.items() if (found if part == "case" else kernel).get(part) != digest]
     missing = [driver for driver in (MANY_DRIVERS if case.many else PF_DRIVERS) if driver not in found]
-    return f"changed since: {', '.join(other)}" if other else f"not run on {', '.join(missing)}" if missing else ""
-
-
-def elsewhere(flavour: str, release: str) -> dict[str, str]:
-    """Cases whose valid result is of another release, with that.
-
-    Debian's archive has moved since, and the series still fits.
-    """
-    entry = load().get(base_of(flavour), {}).get(flavour, {"cases": {}, "kernels": {}})
-    known = {name: str(one["release"]) for name, one in entry["kernels"].items()}
-    every = cases()
-    found = {name: known[one["kernel"]] for name, one in entry["cases"].items() if name in every}
-    return {name: other for name, other in found.items() if other != release}
+    if other:
+        return f"changed since: {', '.join(other)}"
+    if missing:
+        return f"not run on {', '.join(missing)}"
+    return "" if release in (None, kernel["release"]) else f"result of {kernel['release']}"
 
 
 def counts(flavour: str) -> dict[str, int]:

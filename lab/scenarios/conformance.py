@@ -94,7 +94,7 @@ def standard(flavour: str) -> Work:
     With those that have no valid result on a flavour, in one run.
     """
     every, engine = evidence.cases(), evidence.engine_cases()
-    old = {**evidence.elsewhere(flavour, packages.built(flavour).release), **evidence.stale(flavour)}
+    old = evidence.stale(flavour, packages.built(flavour).release)
     mine = [one for name, one in every.items() if name in (*SAMPLE, *old)]
     say(
         f"{flavour}: {len(engine)} cases about the engine, and {len(mine)} of {len(every)} about the kernel: "

@@ -150,6 +150,13 @@ def test_parts_of_a_run_add_up(tree: Path) -> None:
     assert evidence.stale("debug")["add"] == "not run on nvme"
 
 
+def test_a_result_of_another_release_counts_where_none_is_asked_for(tree: Path) -> None:
+    record_all()
+    assert not evidence.stale("debug")
+    assert not evidence.stale("debug", RELEASE)
+    assert evidence.stale("debug", "6.12.2-x") == dict.fromkeys(("add", "bind", "many"), f"result of {RELEASE}")
+
+
 def test_only_what_has_failed_is_forgotten(tree: Path) -> None:
     record_all()
     with pytest.raises(LabError, match="debug: bind: no evidence"):

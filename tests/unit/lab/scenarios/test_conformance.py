@@ -190,7 +190,7 @@ def asked(work: conformance.Work) -> list[str]:
 def test_a_test_run_repeats_a_sample_of_what_is_on_record(
     hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(evidence, "stale", lambda _flavour: {})
+    monkeypatch.setattr(evidence, "stale", lambda _flavour, _release=None: {})
     assert conformance.conformance([], False) == 0
     engine = evidence.engine_cases()
     for flavour in STANDARD:
@@ -204,7 +204,7 @@ def test_a_test_run_repeats_a_sample_of_what_is_on_record(
 
 def test_a_case_without_a_valid_result_is_run(hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch) -> None:
     names = {"selftest": "no result", "kexec_keeps_again": "changed since: case"}
-    monkeypatch.setattr(evidence, "stale", lambda flavour: names if flavour == "series" else {})
+    monkeypatch.setattr(evidence, "stale", lambda flavour, _release: names if flavour == "series" else {})
     assert conformance.conformance([], False) == 0
     assert set(names) & set(asked(hosts.works["stock"])) == set()
     assert set(names) <= set(asked(hosts.works["series"]))
@@ -216,7 +216,6 @@ def test_a_result_of_another_release_is_not_of_this_kernel(
 ) -> None:
     """Debian's archive moves, and the series still fits."""
     assert conformance.test_kernels("6.12", ["stock"], [], False) == 0
-    monkeypatch.setattr(evidence, "stale", lambda _flavour: {})
     assert conformance.conformance([], False) == 0
     assert "scan_adds_one_id" not in asked(hosts.works["stock"])
     monkeypatch.setattr(packages, "built", lambda name: SimpleNamespace(release=f"6.12.9-{name}"))
@@ -225,7 +224,7 @@ def test_a_result_of_another_release_is_not_of_this_kernel(
 
 
 def test_a_fresh_run_runs_every_case(hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evidence, "stale", lambda _flavour: {})
+    monkeypatch.setattr(evidence, "stale", lambda _flavour, _release=None: {})
     assert conformance.conformance([], True) == 0
     assert hosts.works == dict.fromkeys(STANDARD, conformance.Work([[]], []))
 
