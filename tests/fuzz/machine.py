@@ -18,7 +18,8 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.process imp
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import candidates
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import discovery
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.backend import QemuBackend
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.qmp import Qmp, poll_migration
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.migration import poll_migration
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.qmp import Qmp
 from tests.fake.linux.host import FakeHost
 
 ARGV = ("qemu-system-x86_64", "-name", "guest=web1", "-device", "vfio-pci,host=0000:04:10.0,id=vf0,bus=rp0")

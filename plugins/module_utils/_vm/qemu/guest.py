@@ -20,7 +20,6 @@ from ..backend import Deadlines, NeverRanError
 from ..ending import EndedError, Ending, StandsError
 from ..record import ManifestVm
 from . import migration, run_state
-from . import qmp as _qmp
 from .devices import GuestDevice, vfio_devices
 from .end import by_events
 from .part import QemuPart
@@ -102,7 +101,7 @@ class Guest:
 
     def finish_migration(self) -> None:
         """Wait until the state of a stopped guest is complete."""
-        _qmp.poll_migration(self.qmp, self.deadlines.migrate_s, self.sleep)
+        migration.poll_migration(self.qmp, self.deadlines.migrate_s, self.sleep)
         status = self.settled()
         if status == "shutdown":
             raise EndedError(by_events(self.qmp.events) or SHUTDOWN)
@@ -159,7 +158,7 @@ class Guest:
         if status in MIGRATING:
             self.qmp.execute("migrate_cancel")
         try:
-            _qmp.poll_migration(self.qmp, self.deadlines.answer_s, self.sleep)
+            migration.poll_migration(self.qmp, self.deadlines.answer_s, self.sleep)
         except DeadlineError:
             raise
         except SriovError:
@@ -175,7 +174,7 @@ class Guest:
             migration.set_for_load(self.qmp, form)
             extra = {"exit-on-error": False} if self.qmp.version >= (9, 1, 0) else {}
             self.qmp.execute("migrate-incoming", uri=uri(state), **extra)
-        _qmp.poll_migration(self.qmp, self.deadlines.migrate_s, self.sleep)
+        migration.poll_migration(self.qmp, self.deadlines.migrate_s, self.sleep)
 
     def go_on(
         self,

@@ -1,18 +1,21 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Migration settings of a running QEMU, for a save and after.
+"""Migration of a running QEMU: its settings, and its end.
 
 Others leave settings on: `mapped-ram`, `x-ignore-shared` or a mode would make a state that nobody can load.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, Callable
 
-from ..._model.errors import BadInputError, SriovError
+from ..._model.deadlines import MONITOR_PAUSE_S
+from ..._model.errors import BadInputError, DeadlineError, SriovError
+from ..._model.values import shown
 from ..._system import durable
-from .qmp import Qmp
+from .qmp import Message, Qmp, words_of
 from .state_form import STREAM, StateForm, capabilities
 
 NOTE = ".settings"
@@ -32,6 +35,8 @@ Those that a QEMU lacks are left out. By the last two QEMU never takes the rest 
 it: it is stopped when all VMs are copied.
 """
 LATE = "late-block-activate"
+FINAL = ("completed", "failed", "cancelled")
+"""Statuses that no migration leaves."""
 
 
 def set_for_save(qmp: Qmp, note: str, form: StateForm = STREAM) -> None:
@@ -93,6 +98,29 @@ def put_back(qmp: Qmp, note: str) -> None:
     except SriovError as error:
         raise SriovError(f"the VM runs, but its migration settings are not as before ({note}): {error}") from error
     durable.remove(note)
+
+
+def poll_migration(
+    qmp: Qmp, timeout: float, sleep: Callable[[float], None] = time.sleep, interval: float = MONITOR_PAUSE_S
+) -> Message:
+    """Wait for a migration's end; returns the last answer of ``query-migrate``.
+
+    ``migrate`` answers OK and fails later. Raises `SriovError` with QEMU's own text when it failed or was cancelled,
+    `DeadlineError` after ``timeout`` seconds.
+    """
+    until = time.monotonic() + timeout
+    while True:
+        answer = qmp.execute("query-migrate")
+        if not isinstance(answer, dict):
+            raise SriovError(f"QEMU answers query-migrate with {shown(answer)}, no object")
+        status = answer.get("status", "none")
+        if status == "completed":
+            return dict(answer)
+        if status in FINAL:
+            raise SriovError(f"migration {status}: {words_of(answer.get('error-desc', 'QEMU gives no reason'))}")
+        if time.monotonic() >= until:
+            raise DeadlineError(f"migration still {words_of(status)} after {timeout:g} s")
+        sleep(interval)
 
 
 def _set(qmp: Qmp, have: dict[str, bool], form: StateForm, *more: str) -> None:

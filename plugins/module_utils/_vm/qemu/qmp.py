@@ -17,7 +17,6 @@ import time
 from contextlib import suppress
 from typing import Any, Callable
 
-from ..._model.deadlines import MONITOR_PAUSE_S
 from ..._model.errors import DeadlineError, SriovError
 from ..._model.update_deadlines import ANSWER_S
 from ..._model.values import printable, shown
@@ -38,7 +37,6 @@ MOST_EVENTS = 10_000
 """Events that are kept; a QEMU that sends more loses the oldest."""
 LONGEST_TEXT = 1000
 """Characters of QEMU's words in an error."""
-FINAL = ("completed", "failed", "cancelled")
 
 
 class QmpError(SriovError):
@@ -190,10 +188,11 @@ def _refusal(command: str, error: object) -> QmpError:
     """QEMU's refusal, as far as it is one."""
     if not isinstance(error, dict):
         return QmpError(command, "no class", shown(error))
-    return QmpError(command, _words(error.get("class")), _words(error.get("desc")))
+    return QmpError(command, words_of(error.get("class")), words_of(error.get("desc")))
 
 
-def _words(value: object) -> str:
+def words_of(value: object) -> str:
+    """A text of QEMU as an error may show it."""
     return printable(value[:LONGEST_TEXT]) if isinstance(value, str) else shown(value)
 
 
@@ -231,26 +230,3 @@ def connect(path: str, timeout: float = ANSWER_S) -> Qmp:
     except BaseException:
         connection.close()
         raise
-
-
-def poll_migration(
-    qmp: Qmp, timeout: float, sleep: Callable[[float], None] = time.sleep, interval: float = MONITOR_PAUSE_S
-) -> Message:
-    """Wait for a migration's end; returns the last answer of ``query-migrate``.
-
-    ``migrate`` answers OK and fails later. Raises `SriovError` with QEMU's own text when it failed or was cancelled,
-    `DeadlineError` after ``timeout`` seconds.
-    """
-    until = time.monotonic() + timeout
-    while True:
-        answer = qmp.execute("query-migrate")
-        if not isinstance(answer, dict):
-            raise SriovError(f"QEMU answers query-migrate with {shown(answer)}, no object")
-        status = answer.get("status", "none")
-        if status == "completed":
-            return dict(answer)
-        if status in FINAL:
-            raise SriovError(f"migration {status}: {_words(answer.get('error-desc', 'QEMU gives no reason'))}")
-        if time.monotonic() >= until:
-            raise DeadlineError(f"migration still {_words(status)} after {timeout:g} s")
-        sleep(interval)
