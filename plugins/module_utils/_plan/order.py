@@ -38,22 +38,12 @@ def _vf_steps(current: PfState, goal: Goal) -> Iterator[Step]:
     """Steps for PF and VFs, in order, except VF MTUs.
 
     Autoprobe, enable in hardware, properties, read back, present, driver: nothing sees a VF without its properties.
-
-    Where VFs are to get a driver while autoprobe is on, they are added with autoprobe off, so that no other driver
-    binds in between; then autoprobe goes on and the others follow. The same holds for VFs whose vectors are written,
-    and for those that enabling itself adds before their properties or the mode of the eswitch are set.
     """
     added = goal.target.present - (frozenset() if goal.disruption.disables_all else current.present)
     by_enabling = _by_enabling(current, goal)
     change = eswitch.change_of(current.driver, current.settings, goal.target.settings)
     late = change is not None and eswitch.is_late(change, goal.target.settings) and goal.target.enabled > 0
-    named = frozenset(vf_id for vf_id, driver in goal.target.drivers.items() if driver)
-    vectors = new_vectors(
-        current._replace(devices={}) if goal.disruption.disables_all else current, goal.target.devices
-    )
-    special = added & (named | frozenset(vectors))
-    early = late or bool(special) or bool(by_enabling & frozenset(goal.target.properties))
-    chosen = INTERFACES[current.interface].added_with(special, added) | (by_enabling if early else frozenset())
+    chosen = _added_quietly(current, goal, added, by_enabling, late)
     quiet = bool(chosen) and goal.target.autoprobe
     during = goal.target.autoprobe and not quiet
     if current.autoprobe != during:
@@ -80,10 +70,29 @@ def _vf_steps(current: PfState, goal: Goal) -> Iterator[Step]:
     yield from _driver_steps(interim, goal, autoprobe=during)
     if quiet:
         yield _steps.autoprobe(current, False, True)
-        for vf_id in sorted(chosen - named | _cleared(interim, goal)):
+        for vf_id in sorted(chosen - _named(goal) | _cleared(interim, goal)):
             yield _steps.probe(interim, vf_id, None)
         yield from _steps.add(interim, added - by_enabling - chosen)
     yield from _restore_steps(current, goal)
+
+
+def _named(goal: Goal) -> frozenset[int]:
+    """VFs that are to have a driver of their own."""
+    return frozenset(vf_id for vf_id, driver in goal.target.drivers.items() if driver)
+
+
+def _added_quietly(
+    current: PfState, goal: Goal, added: frozenset[int], by_enabling: frozenset[int], late: bool
+) -> frozenset[int]:
+    """VFs that are added with autoprobe off.
+
+    No other driver may bind before they have their own, their vectors or, where enabling itself adds them, their
+    properties and the eswitch its mode.
+    """
+    known = current._replace(devices={}) if goal.disruption.disables_all else current
+    special = added & (_named(goal) | frozenset(new_vectors(known, goal.target.devices)))
+    early = late or bool(special) or bool(by_enabling & frozenset(goal.target.properties))
+    return INTERFACES[current.interface].added_with(special, added) | (by_enabling if early else frozenset())
 
 
 def _mode_steps(current: PfState, goal: Goal, now: bool) -> Iterator[Step]:
