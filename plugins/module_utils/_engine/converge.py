@@ -6,24 +6,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._document.document import HostDocument
 from .._document.resolve import resolve
 from .._model.deadlines import LOCK_S
-from .._model.errors import BadInputError, RefusedError, SriovError
+from .._model.errors import RefusedError, SriovError
 from .._model.paths import ALL_VF_DRIVERS, DEVICES, UNFINISHED
-from .._model.state import FACTS, PfState
+from .._model.state import PfState
 from .._plan.plan import HostPlan, plan_resolved
 from .._readers.pfs import read_known, read_pfs
 from .._system import pf_lock
-from .._system.blocked import refuse_these
 from .._system.read_once import ReadOnce, once, patient
 from . import compliance
 
 if TYPE_CHECKING:
-    from .._document.selector import PfName
     from .._plan.goal import Goal
     from .._system.process import Run
     from .._system.sysfs import Sysfs
@@ -79,8 +77,8 @@ def converge(
     PF may have all its VFs disabled first, as its spec may allow too. ``lock_s``: seconds to wait for PFs that other
     runs are changing (`pf_lock`); None takes no locks, for callers that are alone.
 
-    A host that is as declared, and that no other run changes, is only read, without locks. The modules that make
-    changes are not even imported: Ansible compiles a module and all that it imports at each run.
+    A host that is as declared, and that no other run changes, is only read, without locks; what makes changes is not
+    even imported.
     """
     run = patient(run)
     if allow_disruptive:
@@ -183,10 +181,11 @@ def read_host(
         resolved = resolve(document, states)
     else:
         from .._document import selector
+        from . import named_pfs
 
         names = [spec.pf for spec in document.pfs]
         states = _with_records(sysfs, read_known(sysfs, selector.facts_of(names)))
-        resolved = _resolved(sysfs, run, document, states)
+        resolved = named_pfs.resolved(sysfs, run, document, states)
     states, reached = compliance.check(sysfs, run, states, resolved, details=details)
     return states, resolved, reached
 
@@ -215,54 +214,5 @@ def _with_records(sysfs: Sysfs, states: dict[str, PfState]) -> dict[str, PfState
     return states
 
 
-def altnames(run: Run, names: Iterable[PfName], states: Mapping[str, PfState]) -> dict[str, str]:
-    """Interface names behind the alternative names of PFs among ``names``."""
-    from .._document import lookup
-
-    found: dict[str, str] = {}
-    for name in names:
-        if isinstance(name, str) and ":" not in name:
-            try:
-                lookup.find(name, states, {})
-            except BadInputError:
-                found[name] = _netdev_or_same(run, name)
-    return found
-
-
-def _resolved(sysfs: Sysfs, run: Run, document: HostDocument, states: Mapping[str, PfState]) -> HostDocument:
-    """Resolve the document with alternative names; refuse blocked PFs.
-
-    Where selectors fail, it is resolved again with all facts, so that the error shows them.
-    """
-    from .._document import lookup
-
-    names = [spec.pf for spec in document.pfs]
-    known = altnames(run, names, states)
-    try:
-        chosen = [pf for name in names for pf in lookup.find(name, states, known)]
-        refuse_these({pf.address: pf.blocked for pf in chosen if pf.blocked is not None})
-        for text in [pf.unreadable for pf in chosen if pf.unreadable is not None]:
-            raise SriovError(text)
-        return resolve(document, states, known)
-    except BadInputError:
-        selected = any(not isinstance(name, str) for name in names)
-        try:
-            resolve(document, read_known(sysfs, FACTS) if selected else states, known)
-        except BadInputError as error:
-            from . import absent_pf
-
-            raise absent_pf.with_reasons(sysfs, names, states, known, error) from error
-        raise
-
-
 def _is_pf(sysfs: Sysfs, name: str) -> bool:
     return "sriov_totalvfs" in sysfs.names(f"{DEVICES}/{name}")
-
-
-def _netdev_or_same(run: Run, name: str) -> str:
-    from .._tools.ip import netdev_of
-
-    try:
-        return netdev_of(run, name)
-    except SriovError:
-        return name

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from .._document.document import HostDocument, PfSpec
-from .._engine.converge import altnames, read_host
+from .._engine.converge import read_host
+from .._engine.named_pfs import altnames
 from .._model.errors import BadInputError, RefusedError, SriovError
 from .._model.state import FACTS, PfState
 from .._plan.goal import Goal

@@ -86,7 +86,7 @@ def _with_vfs(sysfs: Sysfs, pf: PfState) -> PfState:
 
 def _named(sysfs: Sysfs, run: Run, names: Sequence[PfName], states: Mapping[str, PfState]) -> set[str]:
     from .._document.lookup import find
-    from .._engine.converge import altnames
+    from .._engine.named_pfs import altnames
 
     known = altnames(run, names, states)
     try:

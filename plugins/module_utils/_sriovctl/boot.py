@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from .._document import lookup, selector
 from .._document.document import HostDocument, PfSpec
 from .._document.selector import Selector
-from .._engine.converge import altnames
+from .._engine.named_pfs import altnames
 from .._model.errors import BadInputError, KernelError
 from .._model.paths import DEVICES
 from .._model.state import PfState

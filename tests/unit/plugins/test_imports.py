@@ -38,7 +38,7 @@ GUARD = {"_system.update_guard"}
 PLAN = (COMPARISON - RECORD - GUARD) | PROGRAM_ITSELF
 PLAN |= {"_document.text", "_sriovctl.invocation", "_sriovctl.plan_command"}
 FACTS = {
-    "_holders.block_devices", "_holders.device_files", "_holders.device_tree",
+    "_engine.named_pfs", "_holders.block_devices", "_holders.device_files", "_holders.device_tree",
     "_holders.domains", "_holders.holders", "_holders.interfaces", "_holders.mountinfo", "_holders.namespaces",
     "_holders.namespaces_child", "_holders.processes", "_holders.vm_folders", "_document.selector", "_model.yaml_traps",
     "_readers.identity", "_readers.mac_origin", "_report.drift",
