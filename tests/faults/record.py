@@ -9,19 +9,14 @@ plays the host, and the case's own row. Comments and docstrings are left out.
 
 from __future__ import annotations
 
-import fcntl
 import functools
-import hashlib
-import json
-import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.kernels.cases import bare
+from tools import evidence
 from tools.import_graph import Graph
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -37,7 +32,8 @@ ORCHESTRATION = ("rows.py", "run.py")
 
 Rows count one by one, and in which order they run does not.
 """
-NEVER = "no result"
+DEPTH = 2
+"""Names above an entry: its level, and its own."""
 LOCAL, LAB = "local", "lab"
 """Levels: real QEMUs with a played kernel, or an emulated host."""
 
@@ -47,7 +43,7 @@ def engine() -> str:
     """Checksum of the engine, as far as a live update reaches it."""
     names = [str(path.relative_to(REPOSITORY)) for path in sorted((REPOSITORY / "plugins/module_utils").rglob("*.py"))]
     graph = Graph(REPOSITORY, names)
-    return _digest(
+    return evidence.digest(
         _text(REPOSITORY / name)
         for name in sorted({*ENTRIES, *(one for entry in ENTRIES for one in graph.closure(entry))})
     )
@@ -62,20 +58,20 @@ def harness(level: str) -> str:
         lab = [path for path in sorted((REPOSITORY / "lab/faults").glob("*.py")) if path.name not in ORCHESTRATION]
         units = sorted((REPOSITORY / "roles/sriov/templates").glob("*.service.j2"))
         texts = [_text(path) for path in (*lab, REPOSITORY / "tests/faults/guest.py")]
-        return _digest([*texts, *(path.read_text(encoding="utf-8") for path in units)])
+        return evidence.digest([*texts, *(path.read_text(encoding="utf-8") for path in units)])
     own = [path for path in sorted((REPOSITORY / "tests/faults").glob("*.py")) if not path.name.startswith("cases_")]
     played = [
         path for folder in ("linux", "tools") for path in sorted((REPOSITORY / "tests/fake" / folder).glob("*.py"))
     ]
     files = [*own, *played, REPOSITORY / "tests/fake/vm/node.py"]
-    return _digest(_text(path) for path in files if path.name not in NO_MATTER)
+    return evidence.digest(_text(path) for path in files if path.name not in NO_MATTER)
 
 
 def row(fault: object) -> str:
     """Checksum of a case's row.
 
     Functions count by their names and what they close over."""
-    return _digest([repr(_plain(fault))])
+    return evidence.digest([repr(_plain(fault))])
 
 
 def _plain(value: object) -> object:
@@ -92,40 +88,23 @@ def _plain(value: object) -> object:
 
 
 def _text(path: Path) -> str:
-    import ast
-
-    text = path.read_text(encoding="utf-8")
-    return "\n".join(filter(None, (line.rstrip() for line in bare(text, ast.parse(text)))))
-
-
-def _digest(texts: Iterable[str]) -> str:
-    found = hashlib.sha256()
-    for text in texts:
-        found.update(f"{len(text)}:{text}".encode())
-    return found.hexdigest()[:12]
+    return evidence.code(path.read_text(encoding="utf-8"))
 
 
 def load() -> dict[str, dict[str, dict[str, Any]]]:
     """Results below the names of levels and cases."""
-    return dict(json.loads(FILE.read_text())) if FILE.exists() else {}
+    return evidence.load(FILE)
 
 
 def stale(level: str, rows: Mapping[str, object]) -> dict[str, str]:
     """Cases without a valid result, each with the reason."""
     known = load().get(level, {})
-    found = {name: _why(known.get(name), _now(level, one)) for name, one in rows.items()}
+    found = {name: evidence.why(known.get(name), _now(level, one)) for name, one in rows.items()}
     return {name: why for name, why in found.items() if why}
 
 
 def _now(level: str, fault: object) -> dict[str, str]:
     return {"case": row(fault), "engine": engine(), "host": harness(level)}
-
-
-def _why(entry: dict[str, Any] | None, now: Mapping[str, str]) -> str:
-    if entry is None:
-        return NEVER
-    other = [name for name, digest in now.items() if entry.get(name) != digest]
-    return f"changed since: {', '.join(other)}" if other else ""
 
 
 def before(level: str, fault: object) -> Callable[[str, bool], None]:
@@ -140,7 +119,7 @@ def before(level: str, fault: object) -> Callable[[str, bool], None]:
             entries = known.setdefault(level, {})
             entries.pop(name, None)
             if good:
-                entries[name] = {**now, "day": time.strftime("%Y-%m-%d", time.gmtime())}
+                entries[name] = {**now, "day": evidence.today()}
 
     return record
 
@@ -152,29 +131,6 @@ def drop_unknown(level: str, names: Iterable[str]) -> None:
         known[level] = {name: one for name, one in known.get(level, {}).items() if name in there}
 
 
-@contextmanager
-def _changed() -> Iterator[dict[str, dict[str, dict[str, Any]]]]:
+def _changed() -> AbstractContextManager[dict[str, dict[str, dict[str, Any]]]]:
     """Change the record in place; others that record meanwhile wait."""
-    folder = os.open(FILE.parent, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        known = load()
-        yield known
-        aside = FILE.with_suffix(".new")
-        aside.write_text(text(known))
-        aside.replace(FILE)
-    finally:
-        os.close(folder)
-
-
-def text(known: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
-    """The record as JSON, a line for each case."""
-    levels = []
-    for level, entries in sorted(known.items()):
-        lines = [
-            f"    {json.dumps(name)}: {json.dumps(entry, sort_keys=True)}" for name, entry in sorted(entries.items())
-        ]
-        levels.append(
-            f"  {json.dumps(level)}: {{\n" + ",\n".join(lines) + "\n  }" if lines else f"  {json.dumps(level)}: {{}}"
-        )
-    return "{\n" + ",\n".join(levels) + "\n}\n"
+    return evidence.changed(FILE, DEPTH)

@@ -21,6 +21,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from lab.faults.rows import ROWS
+from tools import evidence
 
 from . import cases_after, cases_before, cases_saving, path, record
 from .fault import Fault
@@ -79,13 +80,9 @@ def _say(level: str, rows: Mapping[str, object]) -> tuple[int, int]:
     Those fail whose result is not valid any more; of played hosts also those without any.
     """
     old = record.stale(level, rows)
-    for why in sorted(set(old.values())):
-        names = [name for name, other in old.items() if other == why]
-        print(f"faults, {level}: {len(names)} {why}: {', '.join(names[:5])}{', ..' if len(names) > 5 else ''}")
-    days = sorted({one["day"] for one in record.load().get(level, {}).values()} or {"never"})
-    when = " to ".join(dict.fromkeys((days[0], days[-1])))
-    print(f"faults, {level}: {len(rows) - len(old)} of {len(rows)} have a valid result, of {when}")
-    return len(rows) - len(old), len([why for why in old.values() if level == LOCAL or why != record.NEVER])
+    entries = record.load().get(level, {}).values()
+    print(*evidence.lines(f"faults, {level}", len(rows), old, entries, most=5), sep="\n")
+    return len(rows) - len(old), len([why for why in old.values() if level == LOCAL or why != evidence.NEVER])
 
 
 def main() -> int:
