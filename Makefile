@@ -106,10 +106,11 @@ unit-slow: venv src ## unit tests that run ansible-playbook or molecule, on this
 fuzz: venv src ## 100,000 inputs nobody meant, over all readers, with a fixed seed: minutes
 	@PYTHONPATH=build/src:. $(BIN)/python -m tests.fuzz.run
 
-test-mutants: venv src ## plant faults in copies of the engine: the test that is named for each must turn red
-	@$(BIN)/python -m tools.mutants
+test-mutants: venv src ## planted faults without a valid result: the named test must turn red; ONLY= FRESH=1 (all: 5 min)
+	@$(BIN)/python -m tools.mutants $(if $(FRESH),--fresh) $${ONLY:+"$$ONLY"}
 
-mutants: test-mutants # as a stage of make test
+mutants: venv src # as a stage: those without a valid result, and a sample; FRESH=1: all
+	@$(BIN)/python -m tools.mutants --stage $(if $(KVMFLEET_FRESH),--fresh)
 
 test-fast: venv src ## ruff, mypy, import-linter, unit tests of what changed and of what rests on it, no QEMU: a minute
 	@$(BIN)/python -m tools.stages ruff+mypy+import-lint+generated unit-changed

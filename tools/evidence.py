@@ -27,7 +27,7 @@ WAY_OUT = "take one side with git checkout, or remove it and record anew"
 
 
 class BadRecordError(Exception):
-    """The error of a record that cannot be read, so that proves nothing."""
+    """The error of a record that cannot be read: it proves nothing."""
 
 
 def load(file: Path) -> dict[str, Any]:
@@ -67,7 +67,10 @@ def changed(file: Path, depth: int) -> Iterator[dict[str, Any]]:
 
 
 def text(known: Mapping[str, Any], depth: int, level: int = 0) -> str:
-    """The record as JSON: entries from ``depth`` names down have a line each."""
+    """The record as JSON, a line for each entry.
+
+    Entries are ``depth`` names down.
+    """
     end = "" if level else "\n"
     if not known or (level >= depth and not any(isinstance(value, dict) for value in known.values())):
         return json.dumps(known, sort_keys=True) + end
@@ -97,7 +100,10 @@ def code(source: str) -> str:
 
 
 def code_lines(source: str, tree: ast.Module) -> list[str]:
-    """Lines of a Python file, those without code empty; of texts over many lines nothing is left out."""
+    """Lines of a Python file; those without code are empty.
+
+    Of texts over many lines nothing is left out.
+    """
     docstrings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr) and is_text(node)}
     inside = {
         row

@@ -28,6 +28,8 @@ from lab.paths import cache
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = "kernel/EVIDENCE.json"
 FAULTS_RECORD = "tests/faults/EVIDENCE.json"
+MUTANTS_RECORD = "tests/mutants/EVIDENCE.json"
+RECORDS = (RECORD, FAULTS_RECORD, MUTANTS_RECORD)
 TOOLS = ("Makefile", "tools/*", "requirements/*", "pyproject.toml")
 PYTHON = ("*.py", "*.pyi", *TOOLS)
 TEXTS = ("*.md", "*.rst", "docs/*", "changelogs/*", "LICENSES/*", ".git-blame-ignore-revs")
@@ -48,7 +50,7 @@ class Inputs:
     """
 
     only: tuple[str, ...] = ("*",)
-    without: tuple[str, ...] = (RECORD, FAULTS_RECORD)
+    without: tuple[str, ...] = RECORDS
     lab: bool = False
 
     def takes(self, file: str) -> bool:
@@ -65,7 +67,7 @@ STAGES = {
     "import-lint": Inputs((*PYTHON, ".config/*")),
     "unit": Inputs(),
     "unit-slow": Inputs(),
-    "mutants": Inputs(),
+    "mutants": Inputs(without=(RECORD, FAULTS_RECORD)),
     "faults": Inputs(("plugins/module_utils/*", "tests/faults/*", "tests/fake/*", "lab/*", *TOOLS), without=()),
     "kernel-check": Inputs(("kernel/*", "roles/kernel_build/*", "lab/*", *TOOLS)),
     "ansible-lint": Inputs(without=(RECORD, "tests/*", "lab/*", "changelogs/*")),
@@ -106,10 +108,9 @@ def digest(path: Path) -> str:
 
 def facts(environment: Mapping[str, str] = os.environ) -> dict[str, object]:
     """The installed packages, the machine, and settings for the tests."""
-    packages = Path(sysconfig.get_paths()["purelib"]).glob("*.dist-info")
     return {
         "python": sys.version,
-        "packages": sorted(path.name for path in packages),
+        "packages": packages(),
         "machine": [platform.machine(), platform.release()],
         "system": _installed(),
         "environment": {
@@ -118,6 +119,11 @@ def facts(environment: Mapping[str, str] = os.environ) -> dict[str, object]:
             if name.startswith(ENVIRONMENT) and name not in NO_SETTING
         },
     }
+
+
+def packages() -> list[str]:
+    """The installed packages of Python, with versions."""
+    return sorted(path.name for path in Path(sysconfig.get_paths()["purelib"]).glob("*.dist-info"))
 
 
 def _installed() -> str:

@@ -106,7 +106,7 @@ def select(graph: Graph, changed: set[str]) -> Selection:
         distance = graph.distance(file, changed)
         if distance is not None:
             far[file] = distance
-        elif changed - {inputs.RECORD, inputs.FAULTS_RECORD} and graph.open_ended(file):
+        elif changed - {*inputs.RECORDS} and graph.open_ended(file):
             found.open_ended.append(file)
     found.reached = sorted(far, key=lambda file: (far[file], file))
     return found

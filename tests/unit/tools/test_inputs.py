@@ -31,6 +31,7 @@ RESTS = [
     ),
     (inputs.RECORD, set(inputs.STAGES)),
     (inputs.FAULTS_RECORD, set(inputs.STAGES) - {"faults"}),
+    (inputs.MUTANTS_RECORD, set(inputs.STAGES) - {"mutants"}),
     (
         "tests/conformance/harness.py",
         {"yamllint", "changelog", "kernel-check", "ansible-lint", "sanity", "molecule"} | FAULTS,
