@@ -8,6 +8,7 @@ Hosts load both at each run.
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -55,6 +56,12 @@ COMMANDS: dict[str, set[str]] = {
     "resume": PROGRAM_ITSELF | {"_sriovctl.resume_command", "_system.sysfs"},
 }  # fmt: skip
 """Add a name only when every call of that command needs it."""
+LATE = {"_document.property_values", "_document.vf_spec", "_model.properties", "_model.vf_device"}
+"""Other files with imports inside functions.
+
+Only entries for VFs load them, and few entries need all of it.
+"""
+ENGINE = Path(__file__).resolve().parents[3] / "plugins/module_utils"
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +84,21 @@ def test_command_imports_what_it_needs(tmp_path: Path, program: Path, command: s
     )  # fmt: skip
     loaded = set(done.stderr.splitlines()[-1].split())
     assert (loaded - COMMANDS[command], COMMANDS[command] - loaded) == (set(), set())
+
+
+def imports_late(path: Path) -> bool:
+    """Whether a function of this file imports anything."""
+    functions = [one for one in ast.walk(ast.parse(path.read_text())) if isinstance(one, ast.FunctionDef)]
+    return any(isinstance(part, (ast.Import, ast.ImportFrom)) for one in functions for part in ast.walk(one))
+
+
+def test_imports_inside_functions_save_a_measured_start() -> None:
+    """They stand in files that each call of a command loads."""
+    names = {
+        ".".join(path.relative_to(ENGINE).with_suffix("").parts) for path in ENGINE.rglob("*.py") if imports_late(path)
+    }
+    assert names - set(NEEDED).union(LATE, *COMMANDS.values()) == set()
+    assert names >= LATE
 
 
 # bytes of 2117e67, sent by ansible-core 2.19.14: sriov_pf 344827, ping 168693. Its code in rooms took 1.07 times
