@@ -8,7 +8,9 @@ One change to a good host makes one finding, with its fix.
 
 from __future__ import annotations
 
+import ast
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -158,6 +160,20 @@ def test_one_change_one_refusal(change: dict[str, Any], code: str, part: str) ->
     found = refusals(replace(GOOD, **change))
     assert [item[0] for item in found] == [code]
     assert part in found[0][1]
+
+
+def codes(path: Path) -> set[str]:
+    """Codes of the findings that a file makes."""
+    calls = [one for one in ast.walk(ast.parse(path.read_text())) if isinstance(one, ast.Call)]
+    firsts = [one.args[0] for one in calls if getattr(one.func, "id", "") == "Finding" and one.args]
+    return {str(one.value) for one in firsts if isinstance(one, ast.Constant)}
+
+
+def test_no_finding_is_without_a_test() -> None:
+    found = codes(Path(str(preflight.__file__)))
+    texts = [path.read_text() for path in Path(__file__).parent.glob("test_*.py")]
+    assert len(found) > 15
+    assert [code for code in sorted(found) if not any(f'"{code}"' in text for text in texts)] == []
 
 
 def test_good_host() -> None:
