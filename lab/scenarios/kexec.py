@@ -14,8 +14,8 @@ from pathlib import Path
 from ..machine import host
 from ..progress import LabError
 
-PROGRAM = Path(__file__).with_name("jump.py")
-TARGET = "/root/jump.py"
+PROGRAM = Path(__file__).with_name("kexec_program.py")
+TARGET = "/root/kexec_program.py"
 
 
 def jump(target: host.Running, engine: str, words: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.scenarios.jump import with_words
+from lab.scenarios.kexec_program import with_words
 
 PLAIN = "root=/dev/vdb rw nohz=off highres=off"
 

@@ -6,7 +6,8 @@
 
 No firmware, no boot loader, VFs stay as they are.
 
-PYTHONPATH=FOLDER jump.py [WORD ...], where FOLDER has the engine as the package kvmfleet_sriov, as the node program has
+PYTHONPATH=FOLDER kexec_program.py [WORD ...], where FOLDER has the engine as the package kvmfleet_sriov, as the node
+program has
 
 The words are added to the command line, in the place of those that an earlier jump has added.
 """
