@@ -15,13 +15,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import yaml
 
+from ..tools import warm_python
 from .deployed_programs import (
     BOOT_ENTRY,
     BOOT_TRIAL,
@@ -82,9 +82,8 @@ class Host:
         (folder / "bin").mkdir()
         for name, text in PROGRAMS.items():
             self._script(folder / "bin" / name, text)
-        self._script(
-            folder / "python", f'export FAKE_HOST={folder} PATH={folder}/bin:"$PATH"; exec {sys.executable} "$@"'
-        )
+        own = f'export FAKE_HOST={folder} PATH={folder}/bin:"$PATH"'
+        self._script(folder / "python", f"{own}\n{warm_python.script()}")
         package = folder / "linux-image.deb"
         package.write_bytes(b"package")
         manifest = {
@@ -157,9 +156,8 @@ class Host:
             "ANSIBLE_INJECT_FACT_VARS": "False",
             "ANSIBLE_PIPELINING": "true", "ANSIBLE_ASYNC_DIR": str(self.folder / "async"),
         }  # fmt: skip
-        program = Path(sys.executable).with_name("ansible-playbook")
-        command = [str(program), "-i", str(inventory), "-e", json.dumps(wanted), "kvmfleet.sriov.kernel_deploy"]
-        command += arguments
+        command = [*warm_python.playbook(self.folder / "collections"), "-i", str(inventory), "-e", json.dumps(wanted)]
+        command += ["kvmfleet.sriov.kernel_deploy", *arguments]
         with subprocess.Popen(
             command, env=environment, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             start_new_session=True,

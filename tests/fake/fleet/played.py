@@ -12,11 +12,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from ..tools import warm_python
 
 ROOT = Path(__file__).resolve().parents[3]
 REAL = (
@@ -192,8 +193,8 @@ class Fleet:
         (folder / "bin").mkdir(parents=True)
         for program, text in PROGRAMS.items():
             self._script(folder / "bin" / program, text)
-        real = sys.executable
-        self._script(folder / "python", f'export FAKE_HOST={folder} PATH={folder}/bin:"$PATH"; exec {real} "$@"')
+        own = f'export FAKE_HOST={folder} PATH={folder}/bin:"$PATH"'
+        self._script(folder / "python", f"{own}\n{warm_python.script()}")
         sequence = sequence or SEQUENCE
         outcome = {"done": "updated"}.get(sequence[-1], sequence[-1])
         state = {
@@ -223,10 +224,10 @@ class Fleet:
             "ANSIBLE_INJECT_FACT_VARS": "False",
         }  # fmt: skip
         folder = json.dumps({"live_update_folder": "{{ fake_folder }}"})
-        program = Path(sys.executable).with_name("ansible-playbook")
-        command = [program, "-i", inventory, "-e", folder, f"kvmfleet.sriov.{self.playbook}"]
+        command = [*warm_python.playbook(self.folder / "collections"), "-i", str(inventory), "-e", folder]
+        command.append(f"kvmfleet.sriov.{self.playbook}")
         return subprocess.run(
-            [*map(str, command), *arguments], env=environment, capture_output=True, text=True, check=False, timeout=300
+            [*command, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=300
         )
 
     def away(self, name: str) -> None:

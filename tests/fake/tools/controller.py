@@ -11,11 +11,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from ..linux.host import FakeHost
+from . import warm_python
 
 ROOT = Path(__file__).resolve().parents[3]
 LINKED = (
@@ -58,8 +58,9 @@ class Controller:
 
         Returns exit status and output.
         """
-        given = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "ansible_become": False}
-        argv = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "h1,", playbook, *words]
+        given = {"ansible_connection": "local", "ansible_become": False}
+        given["ansible_python_interpreter"] = warm_python.interpreter()
+        argv = [*warm_python.playbook(self.folder / "collections"), "-i", "h1,", playbook, *words]
         argv += ["-e", json.dumps({**given, **variables})]
         env = {
             **os.environ, "NO_COLOR": "1", "ANSIBLE_COLLECTIONS_PATH": str(self.folder / "collections"),

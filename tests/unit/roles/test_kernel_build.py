@@ -12,11 +12,11 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.fake.tools import warm_python
 from tests.unit.plugins.module_utils._kernel_build.test_build import MAKEFILE, add_series
 
 pytestmark = pytest.mark.slow
@@ -60,7 +60,7 @@ def play(here: Path, *words: str) -> tuple[int, str]:
 
     The interpreter is this one.
     """
-    argv = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", str(here / "play.yml"), *words]
+    argv = [*warm_python.playbook(ROOT / "build/src"), "-i", "localhost,", str(here / "play.yml"), *words]
     env = {
         **os.environ,
         "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build/src"),
@@ -68,7 +68,7 @@ def play(here: Path, *words: str) -> tuple[int, str]:
         "ANSIBLE_INJECT_FACT_VARS": "False",
         "ANSIBLE_PIPELINING": "true",
     }
-    argv += ["-e", f"ansible_python_interpreter={sys.executable}"]
+    argv += ["-e", f"ansible_python_interpreter={warm_python.interpreter()}"]
     run = subprocess.run(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     return run.returncode, run.stdout
 
