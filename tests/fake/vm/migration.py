@@ -84,12 +84,12 @@ class Migration(Devices):
 
     def _copy_on(self, copy: LiveCopy) -> None:
         """Write for the time between two questions."""
-        held = int(self.parameters["max-bandwidth"]) < 1 << 20
-        if copy.passes > 1 and self._strikes_copy():
+        held = int(self.parameters["max-bandwidth"]) < 1000
+        if copy.passes > 0 and self._strikes_copy():
             return
-        if self.script.copy == "fails" and copy.passes > 1:
+        if self.script.copy == "fails" and copy.passes > 0:
             self._give_up("failed", **{"error-desc": "No space left on device"})
-        elif self.status == "paused" or (self.script.copy == "idle" and copy.passes > 1):
+        elif self.status == "paused" or (self.script.copy == "idle" and copy.passes > 0):
             self.copy = None
             self._write(copy.path, copy.offset)
         elif not held:

@@ -3,10 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Copying a guest's memory to its file while it runs.
 
-QEMU writes all of it, then again what the guest has written to meanwhile, pass after pass. Once passes are short, or
-do not get shorter, it is held: nearly nothing is written until the guest is stopped, with the others. QEMU cannot be
-kept from ending by itself when a whole pass found nothing (migration/migration.c, migration_iteration_run): a guest
-that does nothing stands still as soon as it is copied. Measured on QEMU 10.0.2 (`test_live_copy_real.py`).
+QEMU writes all of it, then again what the guest has written to meanwhile, pass after pass. Once little is left, or
+passes do not get shorter, it is held: nearly nothing is written until the guest is stopped, with the others. QEMU
+cannot be kept from ending by itself when a whole pass found nothing (migration/migration.c, migration_iteration_run).
+At full speed that is an early pass of an idle guest, so passes get slower towards their end, and the next one begins
+slowly. A guest that writes nothing in a tenth of a second stands still as soon as it is copied, and so may an idle one
+where QEMU has no `multifd`. Measured on QEMU 10.0.2 (`test_live_copy_real.py`).
 """
 
 from __future__ import annotations
@@ -33,6 +35,17 @@ SHORTER, PASSES = 0.7, 10
 
 So is the tenth.
 """
+BRAKE = 3
+"""Bytes a second for each byte that a pass has left, but for the last `SMALL`.
+
+The last may be zero, which costs no bandwidth: the 16 MiB of a graphics card, for example.
+"""
+CREEP = {True: 40_000, False: 1 << 20}
+"""Bytes a second at the end of a pass, with `multifd` and without.
+
+Less than a page in each 100 ms (BUFFER_DELAY of QEMU): a pass that begins is not ended within them. `multifd` counts
+once 128 pages and more are written, so a pass ends in seconds all the same.
+"""
 HELD = 10
 """Bytes a second of a migration that is held.
 
@@ -41,25 +54,26 @@ HELD = 10
 
 
 class Pass(NamedTuple):
-    """A pass over memory.
-
-    ``number``: from 1 on; ``written``: bytes until its begin; ``length``: bytes of the one before it.
-    """
+    """A pass over memory: its number, from 1 on, and its bytes."""
 
     number: int
-    written: int
-    length: float
+    size: float
 
-    def after(self, answer: Mapping[str, Any]) -> Pass:
-        """The pass of an answer of query-migrate, maybe this one still."""
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> Pass:
+        """The pass of an answer of query-migrate; its bytes are those left."""
         ram = answer.get("ram", {})
-        number, written = int(ram.get("dirty-sync-count", 0)), int(ram.get("transferred", 0))
-        ended = number - self.number
-        return Pass(number, written, (written - self.written) / ended) if ended > 0 else self
+        return cls(int(ram.get("dirty-sync-count", 0)), int(ram.get("remaining", 0)))
 
     def is_last(self, before: Pass, first: int) -> bool:
-        """Whether more passes after it would not help."""
-        return self.length <= SMALL or self.length > SHORTER * before.length or self.number - first >= PASSES
+        """Whether more passes after it would not help.
+
+        ``first``: the one in which the copy began, of which not all is known.
+        """
+        if self.number <= max(first, 1):
+            return False
+        longer = before.number > first and self.size > SHORTER * before.size
+        return self.size <= SMALL or longer or self.number - first >= PASSES
 
 
 @dataclass(frozen=True)
@@ -88,7 +102,6 @@ class LiveCopy:
         again = self.under_way()
         if not again and not self._begin():
             return
-        self._limit(migration.FAST)
         self._until_short(self.guest.deadlines.copy_s * (COPY_AGAIN if again else 1 - COPY_AGAIN))
         self._limit(HELD)
         state_file.flush(self.state)
@@ -127,6 +140,7 @@ class LiveCopy:
             return False
         state_file.create(self.state)
         migration.set_for_save(qmp, self.note, form)
+        self._limit(SMALL)
         qmp.execute("migrate", uri=uri(self.state))
         return True
 
@@ -135,7 +149,8 @@ class LiveCopy:
 
         Raises `SriovError` with QEMU's reason for a copy that failed.
         """
-        until, first, seen = time.monotonic() + within_s, -1, Pass(0, 0, math.inf)
+        creep = CREEP["multifd" in migration.now(self.guest.qmp).capabilities]
+        until, first, seen = time.monotonic() + within_s, -1, Pass(0, math.inf)
         while time.monotonic() < until:
             self.guest.require_running((STOPPED, FINISHING))
             answer = self._query()
@@ -143,11 +158,12 @@ class LiveCopy:
                 return
             if answer.get("status") not in (*MIGRATING, *ENDING):
                 raise SriovError(f"copying its memory {answer.get('status')}: {answer.get('error-desc', 'no reason')}")
-            now = seen.after(answer)
+            now = Pass.of(answer)
             first = now.number if first < 0 else first
-            if now.number > max(2, first + 1) and now.number != seen.number and now.is_last(seen, first):
+            if now.number != seen.number and now.is_last(seen, first):
                 return
-            seen = now
+            seen = seen if now.number == seen.number else now
+            self._limit(int(min(migration.FAST, max(creep, BRAKE * (now.size - SMALL)))))
             self.guest.sleep(MONITOR_PAUSE_S)
 
     def _query(self) -> dict[str, Any]:

@@ -113,9 +113,28 @@ def test_a_guest_that_writes_faster_than_the_disk(capsys: pytest.CaptureFixture[
         brought_back(machine, state, saved)
 
 
+def test_an_idle_guest_runs_on_until_it_is_stopped(capsys: pytest.CaptureFixture[str]) -> None:
+    """It writes a page at each tick, and waits for others."""
+    with guest(filled=64, rewritten=0) as machine:
+        vm, state = machine.vm({}), str(machine.folder / "state")
+        machine.backend.copy(vm, state)
+        time.sleep(2)
+        assert machine.status() == "running"
+        machine.backend.copy(vm, state)
+        before = word(machine, TICKS)
+        time.sleep(1)
+        assert (machine.status(), word(machine, TICKS) > before) == ("running", True)
+        saved = machine.backend.save(vm, state)
+        pause_s = saved.saved_at - saved.stopped_at
+        with capsys.disabled():
+            print(f"\nidle: {pause_s:.3f} s of pause, 3 s after it was copied")
+        assert pause_s < 3
+        brought_back(machine, state, saved)
+
+
 def test_a_guest_that_does_nothing_may_stop_by_itself() -> None:
     """QEMU ends after a pass that found nothing; the state is whole."""
-    with guest(filled=64, rewritten=0) as machine:
+    with running("-m", "64") as machine:
         vm, state = machine.vm({}), str(machine.folder / "state")
         begun = time.time()
         machine.backend.copy(vm, state)
@@ -124,7 +143,10 @@ def test_a_guest_that_does_nothing_may_stop_by_itself() -> None:
         saved = machine.backend.save(vm, state)
         assert begun - 0.1 <= saved.stopped_at <= saved.saved_at
         assert saved.form["capabilities"] == ["mapped-ram", "multifd"]
-        brought_back(machine, state, saved)
+        machine.reap()
+        machine.backend.discard(vm)
+        machine.backend.restore(vm, state, saved.form, True, lambda: None)
+        assert machine.status() == "running"
 
 
 @pytest.mark.parametrize("lacks", [(), ("multifd",), ("mapped-ram",)])
