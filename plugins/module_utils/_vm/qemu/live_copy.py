@@ -36,12 +36,12 @@ SHORTER, PASSES = 0.7, 10
 So is the tenth.
 """
 BRAKE = 3
-"""Bytes a second for each byte that a pass has left, but for the last `SMALL`.
+"""Bytes a second for each byte that a pass has left.
 
-The last may be zero, which costs no bandwidth: the 16 MiB of a graphics card, for example.
+Without the last `SMALL`: they may be zero, which costs no bandwidth: the 16 MiB of a graphics card, for example.
 """
 CREEP = {True: 40_000, False: 1 << 20}
-"""Bytes a second at the end of a pass, with `multifd` and without.
+"""Bytes a second at the end of a pass; by whether there is `multifd`.
 
 Less than a page in each 100 ms (BUFFER_DELAY of QEMU): a pass that begins is not ended within them. `multifd` counts
 once 128 pages and more are written, so a pass ends in seconds all the same.
