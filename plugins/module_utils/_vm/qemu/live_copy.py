@@ -38,10 +38,10 @@ So is the tenth.
 BRAKE = 3
 """Bytes a second for each byte that a pass has left.
 
-Without the last `SMALL`: they may be zero, which costs no bandwidth: the 16 MiB of a graphics card, for example.
+Without the last `SMALL`: they may be zero, which costs no bandwidth, as the 16 MiB of a graphics card, for example.
 """
 CREEP = {True: 40_000, False: 1 << 20}
-"""Bytes a second at the end of a pass; by whether there is `multifd`.
+"""Bytes a second at a pass's end: with `multifd` or not.
 
 Less than a page in each 100 ms (BUFFER_DELAY of QEMU): a pass that begins is not ended within them. `multifd` counts
 once 128 pages and more are written, so a pass ends in seconds all the same.
