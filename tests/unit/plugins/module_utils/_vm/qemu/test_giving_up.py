@@ -19,6 +19,7 @@ class Monitor:
     """Answers of query-migrate, one after the other."""
 
     events: tuple[Any, ...] = ()
+    pid = 1
 
     def __init__(self, *answers: dict[str, Any]) -> None:
         self.answers, self.commands = list(answers), []  # type: tuple[list[dict[str, Any]], list[str]]
