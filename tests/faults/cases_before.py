@@ -72,8 +72,9 @@ UNPLUGGING = (
           strikes=(Strike("run", "monitor web1 device_del", CUT, AFTER),), typed=(FORGET,)),
     Fault("unplug_forgotten", "somebody forgets the update while VFs are unplugged", BOTH, "done",
           strikes=(Strike("run", "file status.json unplugging", PAUSE, AFTER),), meanwhile=others.forgets),
+    # QEMU plugs nothing in while memory is copied ("not allowed while migrating")
     Fault("plugged_again", "somebody plugs a VF again that was just released", BOTH, "aborted",
-          strikes=(Strike("run", "file status.json saving", PAUSE, AFTER),), meanwhile=others.plugs("web1")),
+          strikes=(Strike("run", "file status.json copying", PAUSE, AFTER),), meanwhile=others.plugs("web1")),
     Fault("no_space_for_status", "no space for the status when VMs are to be unplugged", BOTH, "aborted",
           strikes=(Strike("run", "file status.json unplugging", ERROR, value=errno.ENOSPC),)),
 )  # fmt: skip
