@@ -138,11 +138,12 @@ class Backend(Protocol):
         notes for `undo` may be beside it.
         """
 
-    def copy(self, vm: ManifestVm, state: str) -> None:
+    def copy(self, vm: ManifestVm, state: str, others: Callable[[bool], bool]) -> None:
         """Copy the memory of a VM that runs, without VFs.
 
         As far as the backend can: nothing is all right. Called again, what was written to since. In at most ``copy_s``;
-        `undo` can undo it.
+        `undo` can undo it. ``others``: called with whether this VM is nearly copied, tells whether any
+        other one is not, for which this one should run on.
         """
 
     def save(self, vm: ManifestVm, state: str) -> Saved:

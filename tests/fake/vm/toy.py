@@ -77,7 +77,7 @@ class ToyBackend:
     def release(self, vm: ManifestVm, state: str) -> None:
         self.table[vm.name].released = True
 
-    def copy(self, vm: ManifestVm, state: str) -> None:
+    def copy(self, vm: ManifestVm, state: str, others: Callable[[bool], bool]) -> None:
         assert self.table[vm.name].released
 
     def save(self, vm: ManifestVm, state: str) -> Saved:

@@ -100,11 +100,11 @@ class QemuBackend:
             disks.require(self.sysfs, guest.qmp, guest.part.restore_argv, guest.part.cwd)
             _unplug(guest, state).release(devices)
 
-    def copy(self, vm: ManifestVm, state: str) -> None:
+    def copy(self, vm: ManifestVm, state: str, others: Callable[[bool], bool]) -> None:
         with self._living(vm) as guest:
             copy = _copy(guest, state)
             guest.require_released(copied=copy.under_way())
-            copy.copy()
+            copy.copy(others)
 
     def save(self, vm: ManifestVm, state: str) -> Saved:
         """Stop the guest, write and seal its state.

@@ -6,9 +6,9 @@
 QEMU writes all of it, then again what the guest has written to meanwhile, pass after pass. Once little is left, or
 passes do not get shorter, it is held: nearly nothing is written until the guest is stopped, with the others. QEMU
 cannot be kept from ending by itself when a whole pass found nothing (migration/migration.c, migration_iteration_run).
-At full speed that is an early pass of an idle guest, so passes get slower towards their end, and the next one begins
-slowly. A guest that writes nothing in a tenth of a second stands still as soon as it is copied, and so may an idle one
-where QEMU has no `multifd`. Measured on QEMU 10.0.2 (`test_live_copy_real.py`).
+At full speed that is an early pass of an idle guest, so while others are copied the first pass gets slower towards its
+end, and the next one begins slowly. A guest that writes nothing in a tenth of a second stands still as soon as it is
+copied, and so may an idle one where QEMU has no `multifd`. Measured on QEMU 10.0.2 (`test_live_copy_real.py`).
 """
 
 from __future__ import annotations
@@ -35,10 +35,11 @@ SHORTER, PASSES = 0.7, 10
 
 So is the tenth.
 """
-BRAKE = 3
-"""Bytes a second for each byte that a pass has left.
+BRAKE, TAIL = 5, 32 << 20
+"""Bytes a second for each byte that a pass has left, but for its tail.
 
-Without the last `SMALL`: they may be zero, which costs no bandwidth, as the 16 MiB of a graphics card, for example.
+That may be zero, which costs no bandwidth: the 16 MiB of a graphics card come last. A guest with more than that, which
+has never used the end of its memory, may stand still.
 """
 CREEP = {True: 40_000, False: 1 << 20}
 """Bytes a second at a pass's end: with `multifd` or not.
@@ -94,15 +95,19 @@ class LiveCopy:
         status = self._query().get("status")
         return status in MIGRATING or (status == "completed" and self.guest.status() in (STOPPED, FINISHING))
 
-    def copy(self) -> None:
+    def copy(self, others: Callable[[bool], bool]) -> None:
         """Copy memory until little is left, then make that durable.
 
-        Again, when it is held already: what was written to since. Nothing where QEMU cannot do it.
+        Again, when it is held already: what was written to since. Nothing where QEMU cannot do it. ``others`` as
+        of `Backend.copy`.
         """
-        again = self.under_way()
-        if not again and not self._begin():
-            return
-        self._until_short(self.guest.deadlines.copy_s * (COPY_AGAIN if again else 1 - COPY_AGAIN))
+        copy_s = self.guest.deadlines.copy_s
+        if not self.under_way():
+            if not self._begin(others):
+                return
+            self._until_short(copy_s * (1 - COPY_AGAIN), others)
+        elif not self._keeps_up():
+            self._until_short(copy_s * COPY_AGAIN, lambda _nearly: False)
         self._limit(HELD)
         state_file.flush(self.state)
 
@@ -133,18 +138,25 @@ class LiveCopy:
         require_ran(self.guest.vm.name, self.state)
         return min(stopped_at, os.stat(self.state).st_mtime)
 
-    def _begin(self) -> bool:
+    def _begin(self, others: Callable[[bool], bool]) -> bool:
         qmp = self.guest.qmp
         form = state_form.best(qmp, os.path.dirname(self.state))
         if not form.live:
             return False
         state_file.create(self.state)
         migration.set_for_save(qmp, self.note, form)
-        self._limit(SMALL)
+        self._limit(SMALL if others(False) else migration.FAST)
         qmp.execute("migrate", uri=uri(self.state))
         return True
 
-    def _until_short(self, within_s: float) -> None:
+    def _keeps_up(self) -> bool:
+        """Whether a held copy has no more than an idle guest writes."""
+        before = Pass.of(self._query())
+        self.guest.sleep(3 * LIMIT_S)
+        after = Pass.of(self._query())
+        return after.number > before.number and after.size <= SMALL
+
+    def _until_short(self, within_s: float, others: Callable[[bool], bool]) -> None:
         """Wait for the last pass, or for the deadline.
 
         Raises `SriovError` with QEMU's reason for a copy that failed.
@@ -163,7 +175,8 @@ class LiveCopy:
             if now.number != seen.number and now.is_last(seen, first):
                 return
             seen = seen if now.number == seen.number else now
-            self._limit(int(min(migration.FAST, max(creep, BRAKE * (now.size - SMALL)))))
+            slow = max(creep, BRAKE * (now.size - TAIL)) if others(now.size <= 2 * TAIL) else migration.FAST
+            self._limit(int(min(migration.FAST, slow)))
             self.guest.sleep(MONITOR_PAUSE_S)
 
     def _query(self) -> dict[str, Any]:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import abort, resume, save, way_out
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import claim as _claim
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
 from tests.fake.linux.pf import FakePf
 from tests.fake.vm.node import FakeNode, Rebooted
 from tests.fake.vm.update import Killed, arm, claim, jump, live, phase, result, updated
@@ -34,6 +37,27 @@ def test_no_vm_is_stopped_before_all_are_copied(two: FakeNode) -> None:
     assert claim(two).form["capabilities"] == ["mapped-ram", "multifd"]
     assert resume.resume(two.live) == "done"
     assert [live(two, name).status for name in NAMES] == ["running", "running"]
+
+
+def test_who_is_copied_last_sees_no_others(two: FakeNode) -> None:
+    """Nor while the rest of them is nearly copied."""
+    both, seen = threading.Barrier(2), []
+
+    def waits(vm: ManifestVm, _state: str, others: Callable[[bool], bool]) -> None:
+        both.wait(20)
+        if vm.name == "web1":
+            seen.append(others(True))
+        both.wait(20)
+        if vm.name == "web2":
+            seen.extend([others(False), others(True)])
+        both.wait(20)
+        if vm.name == "web1":
+            seen.append(others(False))
+        both.wait(20)
+
+    object.__setattr__(two.qemu, "copy", waits)
+    jump(two)
+    assert seen == [True, False, False, False] * 2
 
 
 def test_a_qemu_without_mapped_ram_is_stopped_first(two: FakeNode) -> None:
@@ -94,8 +118,8 @@ def test_killed_while_copying(two: FakeNode, monkeypatch: pytest.MonkeyPatch, na
     before = dict(live(two, name).capabilities)
     copy = two.qemu.copy
 
-    def dies(vm: object, state: str) -> None:
-        copy(vm, state)  # type: ignore[arg-type]  # of the manifest
+    def dies(vm: object, state: str, others: object) -> None:
+        copy(vm, state, others)  # type: ignore[arg-type]  # of the manifest
         if f"/{name}/" in state:
             raise Killed
 

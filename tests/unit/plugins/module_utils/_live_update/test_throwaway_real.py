@@ -95,7 +95,7 @@ def saved_and_brought_back(host: LiveHost, units: Units, vm: ThrowAway) -> None:
         on_other_kernel="restore", check={}, vfs=(), part=part,
     )  # fmt: skip
     backend, state = host.backends["qemu"], f"{vm.socket}.state"
-    backend.copy(one, state)
+    backend.copy(one, state, lambda _nearly: False)
     saved = backend.save(one, state)
     with _qmp.connect(vm.socket) as qmp:
         qmp.execute("quit")

@@ -64,4 +64,4 @@ def test_one_under_way_is_cancelled_and_awaited() -> None:
 def test_a_copy_ends_with_the_reason(moment: str, answer: dict[str, Any], error: str) -> None:
     monitor = Monitor({"status": moment}, answer)
     with pytest.raises(SriovError, match=f"copying its memory {error}"):
-        LiveCopy(monitor.guest, "state", "note")._until_short(5.0)
+        LiveCopy(monitor.guest, "state", "note")._until_short(5.0, lambda _nearly: False)
