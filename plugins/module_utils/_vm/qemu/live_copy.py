@@ -36,9 +36,9 @@ SHORTER, PASSES = 0.7, 10
 So is the tenth.
 """
 BRAKE, TAIL = 5, 32 << 20
-"""Bytes a second for each byte that a pass has left, but for its tail.
+"""Bytes a second for each byte left before a pass's tail.
 
-That may be zero, which costs no bandwidth: the 16 MiB of a graphics card come last. A guest with more than that, which
+The tail may be zero, which costs no bandwidth: the 16 MiB of a graphics card come last. A guest with more than that, which
 has never used the end of its memory, may stand still.
 """
 CREEP = {True: 40_000, False: 1 << 20}
