@@ -38,8 +38,8 @@ So is the tenth.
 BRAKE, TAIL = 5, 32 << 20
 """Bytes a second for each byte left before a pass's tail.
 
-The tail may be zero, which costs no bandwidth: the 16 MiB of a graphics card come last. A guest with more than that, which
-has never used the end of its memory, may stand still.
+The tail may be zero, which costs no bandwidth: the 16 MiB of a graphics card come last. A guest that has never used
+the end of its memory may stand still.
 """
 CREEP = {True: 40_000, False: 1 << 20}
 """Bytes a second at a pass's end: with `multifd` or not.
