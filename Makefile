@@ -109,7 +109,7 @@ fuzz: venv src ## 100,000 inputs nobody meant, over all readers, with a fixed se
 test-mutants: venv src ## planted faults without a valid result: the named test must turn red; ONLY= FRESH=1 (all: 5 min)
 	@$(BIN)/python -m tools.mutants $(if $(FRESH),--fresh) $${ONLY:+"$$ONLY"}
 
-mutants: venv src # as a stage: those without a valid result, and a sample; FRESH=1: all
+mutants: venv src # as a stage: those without a valid result, and a tenth of the rest; FRESH=1: all
 	@$(BIN)/python -m tools.mutants --stage $(if $(KVMFLEET_FRESH),--fresh)
 
 test-fast: venv src ## ruff, mypy, import-linter, unit tests of what changed and of what rests on it, no QEMU: a minute

@@ -95,15 +95,11 @@ def digest(texts: Iterable[str]) -> str:
 
 
 def code(source: str) -> str:
-    """A Python file's text without comments, docstrings and empty lines."""
-    return "\n".join(filter(None, code_lines(source, ast.parse(source))))
-
-
-def code_lines(source: str, tree: ast.Module) -> list[str]:
-    """Lines of a Python file; those without code are empty.
+    """A Python file's text without comments, docstrings and empty lines.
 
     Of texts over many lines nothing is left out.
     """
+    tree = ast.parse(source)
     docstrings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr) and is_text(node)}
     inside = {
         row
@@ -111,10 +107,11 @@ def code_lines(source: str, tree: ast.Module) -> list[str]:
         if isinstance(node, (ast.Constant, ast.JoinedStr)) and node not in docstrings
         for row in range(node.lineno, node.end_lineno or node.lineno)
     }
-    return [
+    lines = (
         f"\f{line}" if row in inside and line != (line.rstrip() or None) else line.rstrip()
         for row, line in enumerate(bare(source, tree), 1)
-    ]
+    )
+    return "\n".join(filter(None, lines))
 
 
 def why(entry: Mapping[str, Any] | None, now: Mapping[str, object]) -> str:

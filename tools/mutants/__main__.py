@@ -6,7 +6,7 @@
 The faults are listed in tests/mutants/mutants.yml and planted one at a time. Everything happens in copies of this
 checkout below build/mutants/, one for each of two workers. There the named tests must pass as they are; then each is
 run with its fault. What is caught is recorded in tests/mutants/EVIDENCE.json, with what decided it; faults with a valid
-result there are not tried again. The stage of `make test` tries those without, and some others.
+result there are not tried again. The stage of `make test` tries those without, and a tenth of the others.
 
 Each fault has one line; the last line is "mutants: N passed, N failed".
 """
@@ -17,8 +17,9 @@ import argparse
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from tools import evidence
+from tools import evidence, inputs
 
 from . import mutant as listed
 from . import record
@@ -27,31 +28,23 @@ from .mutant import BadListError, Mutant
 from .rests import Tree
 from .survey import survey
 
-SAMPLE = (
-    "a VF in use is refused only when it is really taken away, not when that is asked",
-    "a node's name counts instead of its number",
-    "two VFs get one address",
-    "a file takes its place before its contents are on disk",
-    "a saved VM is started although a QEMU of its name runs",
-    "an update that was armed under another boot is run",
-    "a VM counts as restored without its VF",
-    "a host that does nothing is the canary",
-)
-"""Faults that `make test` tries each time, of several rooms."""
+PARTS = 10
+"""Parts of the list, of which `make test` tries one always."""
 NAMED = 20
 """Faults without a valid result that are named, for each reason."""
 
 
 def stage(mutants: Sequence[Mutant], *, fresh: bool) -> int:
-    """Try what has no valid result, and `SAMPLE`, for `make test`.
+    """Try what has no valid result, and a part of the rest.
 
-    What the record proves for the same inputs counts, and is not tried. Nothing is recorded: a stage leaves the
-    checkout as it is.
+    The stage of `make test`: what the record proves for the same inputs counts, and is not tried. Nothing is recorded,
+    as a stage leaves the checkout as it is.
     """
     old = _stale(mutants)
     valid = [record.load()[one.name] for one in mutants if one.name not in old]
     print(*evidence.lines("mutants", len(mutants), old, valid, NAMED), sep="\n", flush=True)
-    todo = [one for one in mutants if fresh or one.name in {*old, *SAMPLE}]
+    again = part(mutants, listed.ROOT)
+    todo = [one for one in mutants if fresh or one.name in old or one in again]
     caught, others = survey(todo, listed.ROOT, keep=False)
     if old:
         print(f"mutants: {len(old)} had no valid result: run `make test-mutants`, and commit {record.NAME}")
@@ -59,6 +52,16 @@ def stage(mutants: Sequence[Mutant], *, fresh: bool) -> int:
     print(f"mutants: {rest} were not tried, their results are in {record.NAME} (`make test-mutants FRESH=1` tries all)")
     print(f"mutants: {rest + caught} passed, {others} failed", flush=True)
     return int(bool(others))
+
+
+def part(mutants: Sequence[Mutant], root: Path) -> Sequence[Mutant]:
+    """The faults whose turn it is: every tenth of the list.
+
+    The checkout's contents decide from which one on, so the same checkout has the same, and another commit mostly
+    others.
+    """
+    state = evidence.digest(f"{name} {one}" for name, one in inputs.digests(root).items())
+    return mutants[int(state, 16) % PARTS :: PARTS]
 
 
 def run(every: Sequence[Mutant], parts: Sequence[str], *, fresh: bool) -> int:
@@ -83,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Plant faults; the test that is named for each must turn red.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="only mutants with this in their names")
     parser.add_argument("--fresh", action="store_true", help="also those with a valid result")
-    parser.add_argument("--stage", action="store_true", help="also the sample; record nothing")
+    parser.add_argument("--stage", action="store_true", help="also a tenth of the others; record nothing")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_unused: sys.exit(1))
     try:

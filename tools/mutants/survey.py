@@ -6,19 +6,20 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import record
 from .copies import Copies, fault
 from .mutant import Mutant
+from .observe import UNSEEN
 from .trial import pytest, verdict
 
 WORKERS = 2
 BATCH = 40
 """Faults at a time, so that an interruption loses little."""
-LATE = "they did not end in time (DEADLINE_S in tools/mutants/trial.py)"
+LATE = "it did not end in time (DEADLINE_S in tools/mutants/trial.py)"
 
 
 def survey(mutants: Sequence[Mutant], root: Path, *, keep: bool) -> tuple[int, int]:
@@ -41,36 +42,55 @@ def survey(mutants: Sequence[Mutant], root: Path, *, keep: bool) -> tuple[int, i
 
 
 def batch(copies: Copies, pool: ThreadPoolExecutor, mutants: Sequence[Mutant], *, keep: bool) -> int:
-    """Try faults whose tests pass without them; number of those caught."""
-    if problems := unchanged(copies, pool, mutants, observed=keep):
-        print(*problems, sep="\n", flush=True)
-        return 0
-    caught = 0
-    results = {mutant: pool.submit(trial, copies, mutant, keep=keep) for mutant in mutants}
-    for mutant, result in results.items():
-        caught += not (why := result.result())
-        print(why or f"caught: {mutant.name} by {mutant.test}", flush=True)
-    return caught
+    """Try faults whose tests pass without them; number of those caught.
 
-
-def unchanged(copies: Copies, pool: ThreadPoolExecutor, mutants: Sequence[Mutant], *, observed: bool) -> list[str]:
-    """Run the named tests without faults; report those that fail.
-
-    Each copy runs its share, and keeps bytecode for later. They are observed if the faults will be: that must turn none
-    red.
+    What is recorded is observed. A test that passes only if it is not observed is run so, and its faults are not
+    recorded.
     """
-    tests = sorted({mutant.test for mutant in mutants})
-    number = len(copies.folders)
-    shares = [(folder, tests[index::number]) for index, folder in enumerate(copies.folders) if tests[index::number]]
-    runs = pool.map(lambda share: pytest(share[0], share[1], bytecode=True, observed=observed), shares)
-    return [f"without any fault the named tests do not pass:\n{run.output or LATE}" for run in runs if run.status != 0]
+    bad = failing(copies, pool, {mutant.test for mutant in mutants}, observed=keep)
+    worse = failing(copies, pool, bad, observed=False) if keep else bad
+    results = {
+        mutant: pool.submit(trial, copies, mutant, keep=keep, observed=keep and mutant.test not in bad)
+        for mutant in mutants
+        if mutant.test not in worse
+    }
+    for mutant in mutants:
+        if mutant.test in worse:
+            print(f"no verdict: {mutant.name}: {mutant.test} fails without it:\n{worse[mutant.test]}", flush=True)
+        else:
+            print(results[mutant].result()[1], flush=True)
+    return sum(result.result()[0] for result in results.values())
 
 
-def trial(copies: Copies, mutant: Mutant, *, keep: bool) -> str:
-    """Plant a fault in a free copy and return its `verdict`."""
+def failing(copies: Copies, pool: ThreadPoolExecutor, tests: Iterable[str], *, observed: bool) -> dict[str, str]:
+    """Tests that fail without any fault, with what pytest says.
+
+    Each copy runs its share, and keeps bytecode for later. Only if that fails is each test run alone.
+    """
+
+    def red(folder: Path, some: Sequence[str]) -> dict[str, str]:
+        run = pytest(folder, some, bytecode=True, observed=observed)
+        if run.status == 0:
+            return {}
+        if len(some) == 1:
+            return {some[0]: run.output or LATE}
+        return {test: why for one in some for test, why in red(folder, [one]).items()}
+
+    every, number = sorted(tests), len(copies.folders)
+    shares = [(folder, every[index::number]) for index, folder in enumerate(copies.folders) if every[index::number]]
+    return {test: why for found in pool.map(lambda share: red(*share), shares) for test, why in found.items()}
+
+
+def trial(copies: Copies, mutant: Mutant, *, keep: bool, observed: bool) -> tuple[bool, str]:
+    """Plant a fault in a free copy.
+
+    Returns whether it was caught, and a line about it.
+    """
     with copies.one() as folder, fault(folder, mutant):
-        run = pytest(folder, [mutant.test], observed=keep)
+        run = pytest(folder, [mutant.test], observed=observed)
     why = verdict(mutant, run)
+    notes = run.seen if observed else frozenset({f"{UNSEEN}fails when it is observed"})
     if keep:
-        record.keep(copies.tree, mutant, run.seen if run.seen.notes and not why else None)
-    return why
+        record.keep(copies.tree, mutant, None if why else notes)
+    blind = f"; not recorded, as the test {record.unseen(notes)}" if keep and record.unseen(notes) else ""
+    return not why, why or f"caught: {mutant.name} by {mutant.test}{blind}"

@@ -15,14 +15,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 from tools import inputs
 
 from .mutant import Mutant
-from .seen import Seen
 
 DEADLINE_S = 300.0
 """Deadline for a run of one test; a killed one proves nothing."""
@@ -43,15 +42,15 @@ No refactoring would get that far.
 class Run:
     """The result of a run of pytest.
 
-    Its exit status (None after `DEADLINE_S`), messages of failures, and errors outside of tests; what was ``seen`` to
-    be used (observe.py).
+    Its exit status (None after `DEADLINE_S`), messages of failures, and errors outside of tests; the notes of what was
+    ``seen`` to be used (observe.py).
     """
 
     status: int | None
     failures: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     output: str = ""
-    seen: Seen = field(default_factory=Seen)
+    seen: frozenset[str] = frozenset()
 
 
 def pytest(folder: Path, tests: Sequence[str], *, bytecode: bool = False, observed: bool = True) -> Run:
@@ -79,7 +78,7 @@ def pytest(folder: Path, tests: Sequence[str], *, bytecode: bool = False, observ
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
     run = read_report(process.returncode, report.read_text(encoding="utf-8") if report.exists() else "", output)
-    return replace(run, seen=Seen.of(notes.read_text(encoding="utf-8").splitlines() if notes.exists() else []))
+    return replace(run, seen=frozenset(notes.read_text(encoding="utf-8").splitlines() if notes.exists() else ()))
 
 
 def environment(*, bytecode: bool) -> dict[str, str]:

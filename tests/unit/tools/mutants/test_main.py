@@ -13,12 +13,12 @@ import pytest
 
 from tools.mutants import __main__ as tool
 from tools.mutants import record, survey
-from tools.mutants.seen import Seen
+from tools.mutants.mutant import Mutant
 from tools.mutants.trial import Run
 
 from .project import ADDS, CRASH, DOWN, GONE, RED, TESTS, UP, run
 
-CAUGHT = Run(1, ("assert 1 == 2",), seen=Seen.of(["ran test_code.py"]))
+CAUGHT = Run(1, ("assert 1 == 2",), seen=frozenset({"code_.py"}))
 Lines = pytest.CaptureFixture[str]
 
 
@@ -65,10 +65,35 @@ def test_a_fault_that_survives_loses_its_result(project: Path, capsys: Lines) ->
 
 
 def test_a_test_that_is_red_anyway_proves_nothing(project: Path, capsys: Lines) -> None:
+    """And takes nothing from the others."""
     status, lines = run(capsys, RED, ADDS)
-    assert (status, lines[-1]) == (1, "mutants: 0 passed, 2 failed")
-    assert lines[0] == "without any fault the named tests do not pass:"
-    assert record.load() == {}
+    assert (status, lines[-1]) == (1, "mutants: 1 passed, 1 failed")
+    assert lines[0] == "no verdict: it is red before: test_code.py::test_wrong fails without it:"
+    assert "    assert code_.half(4) == 3" in "\n".join(lines)
+    assert "caught: it adds by test_code.py::test_double" in lines
+    assert list(record.load()) == ["it adds"]
+
+
+# what a test does that it passes only unobserved, or that is not seen; what is said of it
+UNSEEN = [
+    ("    import sys\n    assert sys.gettrace() is None\n", "fails when it is observed"),
+    ("    import subprocess\n    subprocess.run(['true'])\n", "starts programs"),
+    ("    import sys\n    sys.settrace(None)\n", "ends the tracing of calls"),
+]
+
+
+@pytest.mark.parametrize(("does", "why"), UNSEEN)
+def test_what_cannot_be_seen_is_tried_each_time_and_not_recorded(
+    project: Path, capsys: Lines, does: str, why: str
+) -> None:
+    """It is no reason to refuse the fault, nor others beside it."""
+    (project / "test_code.py").write_text(TESTS.replace("def test_half():\n", f"def test_half():\n{does}"))
+    for _again in range(2):
+        status, lines = run(capsys, DOWN, ADDS)
+        assert (status, lines[-1]) == (0, "mutants: 2 passed, 0 failed")
+        assert f"caught: it is one less by test_code.py::test_half; not recorded, as the test {why}" in lines
+        assert list(record.load()) == ["it adds"]
+    assert "caught: it is one less by test_code.py::test_half" in run(capsys, DOWN, ADDS, arguments=("--stage",))[1]
 
 
 def test_nothing_is_run_when_the_list_does_not_fit(project: Path, capsys: Lines, tried: list[str]) -> None:
@@ -101,10 +126,10 @@ def test_a_part_of_a_name_chooses(project: Path, capsys: Lines, tried: list[str]
     assert list(record.load()) == [DOWN.name]
 
 
-def test_the_stage_tries_a_sample_and_what_has_no_valid_result(
+def test_the_stage_tries_what_has_no_valid_result_and_a_part(
     project: Path, capsys: Lines, tried: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tool, "SAMPLE", (ADDS.name,))
+    monkeypatch.setattr(tool, "part", lambda mutants, _root: mutants[:1])
     run(capsys, ADDS, DOWN)
     before = record.FILE.read_text()
     tried.clear()
@@ -127,6 +152,17 @@ def test_the_stage_tries_a_sample_and_what_has_no_valid_result(
     assert record.FILE.read_text() == before
 
 
+def test_the_part_is_another_for_other_contents_and_each_has_its_turn(project: Path) -> None:
+    every = [replace(ADDS, name=str(number)) for number in range(25)]
+    seen: list[tuple[Mutant, ...]] = []
+    for number in range(100):
+        (project / "data.txt").write_text(str(number))
+        seen.append(tuple(tool.part(every, project)))
+        assert tuple(tool.part(every, project)) == seen[-1]
+    assert {len(one) for one in seen} == {2, 3}
+    assert {one for part in seen for one in part} == set(every)
+
+
 def test_an_interrupted_run_keeps_what_is_recorded(
     project: Path, capsys: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,7 +181,9 @@ def test_an_interrupted_run_keeps_what_is_recorded(
 
 
 def test_what_was_not_seen_is_not_recorded(project: Path, capsys: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
-    blind = replace(CAUGHT, seen=Seen())
+    blind = replace(CAUGHT, seen=frozenset())
     monkeypatch.setattr(survey, "pytest", lambda *_unused, bytecode=False, **_more: Run(0) if bytecode else blind)
-    assert run(capsys, ADDS)[0] == 0
+    status, lines = run(capsys, ADDS)
+    assert status == 0
+    assert lines[0].endswith("; not recorded, as the test was not seen")
     assert record.load() == {}

@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from tools.mutants import mutant as mutants
-from tools.mutants.__main__ import SAMPLE
 from tools.mutants.mutant import BadListError, Mutant
 
 from .project import ADDS, CODE, UP
@@ -26,8 +25,6 @@ def test_the_list_fits_the_code() -> None:
     found = mutants.parse(mutants.LIST.read_text())
     assert mutants.check(found, mutants.ROOT) == []
     assert len(found) >= 15
-    assert set(SAMPLE) <= {one.name for one in found}
-    assert len(SAMPLE) >= 8
 
 
 def test_parse() -> None:

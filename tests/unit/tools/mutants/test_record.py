@@ -6,52 +6,50 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Iterator
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tools import inputs
 from tools.evidence import BadRecordError
-from tools.mutants import machine, record
+from tools.mutants import record
 from tools.mutants.copies import listed
 from tools.mutants.mutant import Mutant
 from tools.mutants.rests import Tree
-from tools.mutants.seen import Seen
 from tools.mutants.survey import survey
 
 from .project import ADDS, make, run, use
 
 TEST = '''
 import pathlib
-import code_, names_, registered
+import code_, near
 
 HERE = pathlib.Path(__file__).parent
 
 def test_double(number):
     assert (HERE / "data.txt").read_text() == "data"
-    assert not (HERE / "switch").exists()
-    assert [path.name for path in (HERE / "folder").iterdir()] == ["a"]
-    assert code_.double(number) == names_.NUMBER
+    assert code_.double(number) == near.NUMBER
 
 def test_other():
     """It is another."""
 '''
 PROJECT = {
-    "code_.py": "import parts\n\nTEXT = '''a\nb'''\n\n\ndef double(n):\n    parts.factor()\n    return 2 * n\n\n\n"
-    "def half(n):\n    return n // 2\n",
+    "code_.py": "import called, below\n\nTEXT = '''a\nb'''\n\n\ndef double(n):\n    called.factor()\n    return 2 * n\n"
+    "\n\ndef half(n):\n    return n // 2\n",
     "conftest.py": "import pytest\n\n\n@pytest.fixture\ndef number():\n    return 4\n",
-    "parts.py": "def factor():\n    return 2\n\n\ndef unused():\n    return 1\n",
-    "names_.py": "NUMBER = 8\nOTHER = 9\n\n\ndef never():\n    return 1\n\n\n__all__ = ['NUMBER']\n",
-    "registered.py": "import parts\n\nFACTOR = parts.factor()\nANOTHER = 1\n",
+    "called.py": "import far_called, far\n\n\ndef factor():\n    return far_called.two()\n"
+    "\n\ndef unused():\n    return 1\n",
+    "far_called.py": "TWO = 2\n\n\ndef two():\n    return TWO\n",
+    "far.py": "A = 1\n",
+    "near.py": "NUMBER = 8\n",
+    "below.py": "A = 1\n",
     "aside.py": "A = 1\n",
     "test_aside.py": "def test_aside():\n    pass\n",
     "data.txt": "data",
     "aside.txt": "aside",
-    "folder/a": "",
+    "pyproject.toml": "[tool.pytest.ini_options]\n",
     "test_code.py": TEST,
 }
 
@@ -74,13 +72,11 @@ def _run(folder: Path) -> None:
 
 
 @pytest.fixture
-def project(caught: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def project(caught: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it."""
     shutil.copytree(caught, tmp_path, dirs_exist_ok=True)
     use(tmp_path, monkeypatch)
-    machine.forget()
-    yield tmp_path
-    machine.forget()
+    return tmp_path
 
 
 def stale(folder: Path, fault: Mutant = ADDS) -> str:
@@ -96,21 +92,18 @@ EDITS = [
     ("test_code.py", "def test_other():", "def test_another():", True),
     ("test_code.py", "It is another", "It is no other", False),
     ("conftest.py", "return 4", "return 4 + 0", True),
-    ("parts.py", "return 1", "return 3", True),
-    ("names_.py", "NUMBER = 8", "NUMBER = 4 + 4", True),
-    ("names_.py", "OTHER = 9", "OTHER = 10", False),
-    ("names_.py", "return 1", "return 3", False),
-    ("names_.py", "['NUMBER']", "[]", True),
-    ("names_.py", "", "print(1)\n", True),
-    ("registered.py", "ANOTHER = 1", "ANOTHER = 2", True),
+    ("called.py", "return 1", "return 3", True),
+    ("far_called.py", "TWO = 2", "TWO = 1 + 1", True),
+    ("far_called.py", "return TWO", "return (", True),
+    ("near.py", "8", "4 + 4", True),
+    ("below.py", "1", "2", True),
+    ("data.txt", "", " ", True),
+    ("pyproject.toml", "", "\n", True),
+    ("far.py", "1", "2", False),
     ("aside.py", "1", "2", False),
     ("test_aside.py", "pass", "assert True", False),
-    ("data.txt", "", " ", True),
     ("aside.txt", "", " ", False),
-    ("folder/b", "", "", True),
-    ("switch", "", "", True),
-    ("another", "", "", False),
-    ("pyproject.toml", "", "[tool.pytest.ini_options]\n", True),
+    ("another.py", "", "A = 1\n", False),
 ]
 
 
@@ -121,7 +114,7 @@ def test_what_an_edit_makes_stale(project: Path, file: str, old: str, new: str, 
     before = path.read_text() if path.exists() else ""
     assert not old or before.count(old) == 1
     path.write_text(before.replace(old, new) if old else before + new)
-    assert stale(project) == ("changed since: code" if is_stale else "")
+    assert stale(project) == ("changed since: files" if is_stale else "")
 
 
 def test_another_fault_of_that_name(project: Path) -> None:
@@ -130,35 +123,23 @@ def test_another_fault_of_that_name(project: Path) -> None:
     assert stale(project, replace(ADDS, name="another")) == "no result"
 
 
-def test_another_python_or_package_makes_all_stale(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs, "packages", lambda: ["pytest-0.dist-info"])
-    assert stale(project) == "changed since: machine"
-    monkeypatch.undo()
-    use(project, monkeypatch)
-    machine.forget()
-    assert stale(project) == ""
-    monkeypatch.setattr("platform.python_version", lambda: "4.0")
-    machine.forget()
-    assert stale(project) == "changed since: machine"
+def test_a_file_that_is_gone_or_has_another_name(project: Path) -> None:
+    (project / "far_called.py").rename(project / "moved.py")
+    assert stale(project) == "changed since: files"
 
 
-def test_programs_that_the_test_starts(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their contents count then, and all of the checkout but tests aside."""
-    monkeypatch.setenv("PATH", str(project / "build"), prepend=os.pathsep)
-    program = project / "build/tool"
-    program.write_text("1")
-    program.chmod(0o755)
-    tree = Tree(project, listed(project))
-    record.keep(tree, ADDS, Seen.of(["any", "program tool", "program gone"]))
-    assert record.load()[ADDS.name]["programs"] == "gone tool"
+def test_a_conftest_that_was_not_there(project: Path) -> None:
+    """What always counts is asked of the checkout as it is."""
+    files = set(entry()["files"].split()) - {Tree(project, listed(project)).sums["conftest.py"]}
+    record.FILE.write_text(json.dumps({ADDS.name: {**entry(), "files": " ".join(files)}}))
+    assert stale(project) == "changed since: files"
+    (project / "conftest.py").unlink()
     assert stale(project) == ""
-    machine.forget()
-    program.write_text("2")
-    assert stale(project) == "changed since: machine"
-    program.write_text("1")
-    machine.forget()
-    (project / "aside.txt").write_text("other")
-    assert stale(project) == "changed since: code"
+
+
+def test_another_python_makes_all_stale(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "version_info", (4, 0, 0))
+    assert stale(project) == "changed since: python"
 
 
 def entry() -> dict[str, str]:
@@ -166,7 +147,7 @@ def entry() -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "change", [{"code": "0"}, {"machine": 1}, {"seen": ""}, {"seen": 5}, {"fault": None}, {"programs": "true"}]
+    "change", [{"files": ""}, {"files": "00000000"}, {"files": 5}, {"files": None}, {"fault": None}, {"python": "2.7"}]
 )
 def test_an_altered_entry_is_none(project: Path, change: dict[str, object]) -> None:
     record.FILE.write_text(json.dumps({ADDS.name: {**entry(), **change}}))
@@ -198,7 +179,7 @@ def test_the_same_result_keeps_its_day(project: Path) -> None:
     _run(project)
     assert entry()["day"] == "2020-01-01"
     (project / "data.txt").write_text("data")
-    (project / "parts.py").write_text(PROJECT["parts.py"].replace("return 1", "return 3"))
+    (project / "called.py").write_text(PROJECT["called.py"].replace("return 1", "return 3"))
     _run(project)
     assert entry()["day"] != "2020-01-01"
     assert stale(project) == ""
