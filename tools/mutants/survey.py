@@ -88,9 +88,12 @@ def trial(copies: Copies, mutant: Mutant, *, keep: bool, observed: bool) -> tupl
     """
     with copies.one() as folder, fault(folder, mutant):
         run = pytest(folder, [mutant.test], observed=observed)
-    why = verdict(mutant, run)
-    notes = run.seen if observed else frozenset({f"{UNSEEN}fails when it is observed"})
+    line = why = verdict(mutant, run)
+    if not why:
+        line = f"caught: {mutant.name} by {mutant.test}"
     if keep:
+        notes = run.seen if observed else frozenset({f"{UNSEEN}fails when it is observed"})
         record.keep(copies.tree, mutant, None if why else notes)
-    blind = f"; not recorded, as the test {record.unseen(notes)}" if keep and record.unseen(notes) else ""
-    return not why, why or f"caught: {mutant.name} by {mutant.test}{blind}"
+        if not why and (unseen := record.unseen(notes)):
+            line += f"; not recorded, as the test {unseen}"
+    return not why, line
