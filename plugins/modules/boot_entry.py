@@ -55,6 +55,12 @@ options:
         one that has booted from then on.
     type: bool
     default: false
+  running:
+    description:
+      - Whether to refuse a O(default) that is not the build that runs, by release and version text (C(uname -v)). After
+        a kexec its file may be another kernel than the image that was loaded.
+    type: bool
+    default: false
   keep:
     description:
       - Whether to keep the default that the host has now as the wanted one, where none is kept yet. O(default) always
@@ -180,10 +186,25 @@ after_update:
       returned: always
       type: dict
 wanted:
-  description: The default that is wanted on this host, with C(kernel) and C(release); null where none was kept.
+  description: >-
+    The default that is wanted on this host, with C(kernel), C(release) and C(build) (C(uname -v)); null where none was
+    kept.
   returned: success
   type: dict
-  sample: {"kernel": "/boot/vmlinuz-6.1.0-18-amd64", "release": "6.1.0-18-amd64"}
+  sample:
+    kernel: /boot/vmlinuz-6.1.0-18-amd64
+    release: 6.1.0-18-amd64
+    build: "#1 SMP PREEMPT_DYNAMIC Debian 6.1.76-1 (2024-02-01)"
+replaced:
+  description: >-
+    Whether the file of RV(wanted) is another build by now, which was not seen to boot as the default. O(default) with
+    its release is refused then, unless it has booted.
+  returned: success
+  type: bool
+runs:
+  description: Whether RV(default) is the build that runs, by release and, where its file shows it, C(uname -v).
+  returned: success
+  type: bool
 booted_by:
   description: How the running kernel was started, V(firmware), V(kexec) or, not on x86, V(unknown).
   returned: success
@@ -210,6 +231,7 @@ def main(sysfs: Sysfs | None = None, program: Run = run) -> None:
             "default": {"type": "str"},
             "once": {"type": "str"},
             "allow_unproven": {"type": "bool", "default": False},
+            "running": {"type": "bool", "default": False},
             "keep": {"type": "bool", "default": False},
             "after_update": {"type": "bool", "default": False},
         },

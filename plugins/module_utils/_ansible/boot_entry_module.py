@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from .._boot import kept, loaders, proof
+from .._boot import kept, loaders, proof, proven
 from .._boot.answer import KERNEL_RELEASE, Answer, Loader, Start
-from .._model.errors import BadInputError
+from .._model.errors import BadInputError, RefusedError
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .module import Module
@@ -19,7 +19,7 @@ from .module import Module
 def declare(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
     """Read, plan, set and read again; returns the result of `boot_entry`."""
     loader = loaders.find(sysfs, run)
-    before = loader.answer()
+    before, replaced = loader.answer(), kept.replaced(sysfs)
     default = _default(module, sysfs, before)
     after = before if default is None else replace(before, default=default, next=_next(before, default))
     changes = [] if default is None else ["default"]
@@ -32,15 +32,17 @@ def declare(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
     if changes and not module.check_mode:
         proof.record(sysfs)
         _change(loader, changes, after, once)
-        if module.params["allow_unproven"] and default is not None:
-            proof.accept(sysfs, default)
         after = loader.answer()
+    if module.params["allow_unproven"] and not module.check_mode and _is_set(module, default, replaced):
+        proof.accept(sysfs, after.default)
     kept_now = _keep(module, sysfs, after, default is not None or module.params["default"] is not None)
     updated = loader.updated() if module.params["after_update"] else None
     return {
         "changed": bool(changes) or kept_now,
         "diff": {"before": _shown(before), "after": _shown(after)},
         "wanted": kept.load(sysfs),
+        "replaced": kept.replaced(sysfs),
+        "runs": _runs(sysfs, after.default),
         "booted_by": proof.booted_by(sysfs),
         "after_update": None if updated is None else {"default": vars(updated.default)},
         **after.to_dict(),
@@ -52,7 +54,9 @@ def _keep(module: Module, sysfs: Sysfs, answer: Answer, set_: bool) -> bool:
 
     Returns whether that alone is new.
     """
-    if not (set_ or (module.params["keep"] and kept.load(sysfs) is None)):
+    known = kept.load(sysfs)
+    lacks = known is None or (known["build"] == "" and known["kernel"] == answer.default.kernel)
+    if not (set_ or (module.params["keep"] and lacks)):
         return False
     if module.check_mode:
         return not set_
@@ -64,12 +68,29 @@ def _default(module: Module, sysfs: Sysfs, answer: Answer) -> Start | None:
     if module.params["default"] is None:
         return None
     wanted = answer.choice(_release(module.params["default"]))
-    if wanted.kernel == answer.default.kernel and answer.default.pinned:
-        return None
-    if (kept.load(sysfs) or {}).get("kernel") == wanted.kernel:
-        return wanted  # it was the default before
-    proof.require_proof(sysfs, answer, wanted, module.params["allow_unproven"])
-    return wanted
+    if module.params["running"] and not _runs(sysfs, wanted):
+        raise RefusedError(
+            f"{wanted.kernel} is not the build that runs ({' '.join(reversed(proven.running(sysfs)))}): it is another "
+            "kernel, that nobody has tried. Install the one that runs, or name another default"
+        )
+    was = (kept.load(sysfs) or {}).get("kernel") == wanted.kernel and not kept.replaced(sysfs)
+    if not was:
+        proof.require_proof(sysfs, answer, wanted, module.params["allow_unproven"])
+    return None if wanted.kernel == answer.default.kernel and answer.default.pinned else wanted
+
+
+def _is_set(module: Module, default: Start | None, replaced: bool) -> bool:
+    """Whether the operator's word makes a kernel the default.
+
+    Also where its file alone is new.
+    """
+    return default is not None or (module.params["default"] is not None and replaced)
+
+
+def _runs(sysfs: Sysfs, start: Start) -> bool:
+    """Whether a kernel is the one that runs, by its build where the file shows it."""
+    build, release = proven.running(sysfs)
+    return start.release == release and proven.of_file(sysfs, start.kernel) in (build, None)
 
 
 def _next(before: Answer, default: Start) -> Start:

@@ -9,12 +9,11 @@ entry, nor the command line that is in it.
 
 from __future__ import annotations
 
-from .._model.errors import KernelError, RefusedError
+from .._model.errors import RefusedError
 from .._model.paths import RELEASE
 from .._model.update_paths import VERSION
-from .._readers.kernel_image import HEAD_BYTES, image_build
 from .._system.sysfs import Sysfs
-from . import proven
+from . import kept, proven
 from .answer import Answer, Start
 
 BOOTLOADER = "/proc/sys/kernel/bootloader_type"
@@ -41,16 +40,17 @@ def require_proof(sysfs: Sysfs, answer: Answer, wanted: Start, allow_unproven: b
     """Refuse a default that has not been seen to boot.
 
     Proof is the running kernel, started by the firmware, with the version that the file has; that an earlier boot was
-    that; or that it is the default already.
+    that; or that it is the default already, and its file the one that was kept as that.
     """
-    if allow_unproven or wanted.kernel == answer.default.kernel or _build(sysfs, wanted) in proven.builds(sysfs):
+    already = wanted.kernel == answer.default.kernel and not kept.replaced(sysfs)
+    if allow_unproven or already or proven.of_file(sysfs, wanted.kernel) in proven.builds(sysfs):
         return
     running, how = sysfs.read(RELEASE), booted_by(sysfs)
     if running != wanted.release:
         problem = f"{running} runs"
     elif how != FIRMWARE:
         problem = f"it runs, but was started by {how if how == BY_KEXEC else 'something that does not say so'}"
-    elif _build(sysfs, wanted) != sysfs.read(VERSION).strip():
+    elif proven.of_file(sysfs, wanted.kernel) != sysfs.read(VERSION).strip():
         problem = f"a kernel of that release runs, with another version than {wanted.kernel} has"
     else:
         return
@@ -69,7 +69,7 @@ def doubt(sysfs: Sysfs, start: Start) -> str | None:
         return "it is no Linux kernel of this host"
     if start.missing:
         return f"{', '.join(start.missing)} does not exist"
-    build = _build(sysfs, start)
+    build = proven.of_file(sysfs, start.kernel)
     if build is None:
         return f"{start.kernel} does not show its version"
     if build in proven.builds(sysfs) or (booted_by(sysfs) == FIRMWARE and build == sysfs.read(VERSION).strip()):
@@ -85,17 +85,6 @@ def record(sysfs: Sysfs) -> None:
 
 def accept(sysfs: Sysfs, start: Start) -> None:
     """Keep that the operator takes a kernel for proven."""
-    build = _build(sysfs, start)
+    build = proven.of_file(sysfs, start.kernel)
     if build is not None and start.release is not None:
         proven.add(sysfs, build, start.release, proven.ACCEPTED)
-
-
-def _build(sysfs: Sysfs, start: Start) -> str | None:
-    """The version of a kernel's file, as uname -v has it.
-
-    None where the file has none.
-    """
-    try:
-        return image_build(sysfs.read_bytes(start.kernel or "", HEAD_BYTES))
-    except KernelError:
-        return None

@@ -11,9 +11,10 @@ from __future__ import annotations
 import os
 
 from .._model.boot_paths import PROVEN
-from .._model.errors import SriovError
+from .._model.errors import KernelError, SriovError
 from .._model.paths import RELEASE
 from .._model.update_paths import VERSION
+from .._readers.kernel_image import HEAD_BYTES, image_build
 from .._system import durable
 from .._system.sysfs import Sysfs
 
@@ -50,3 +51,14 @@ def add(sysfs: Sysfs, build: str, release: str, how: str) -> None:
 def running(sysfs: Sysfs) -> tuple[str, str]:
     """(build, release) of the running kernel."""
     return sysfs.read(VERSION).strip(), sysfs.read(RELEASE)
+
+
+def of_file(sysfs: Sysfs, path: str | None) -> str | None:
+    """The build of a kernel's file, as uname -v has it.
+
+    None where the file has none.
+    """
+    try:
+        return image_build(sysfs.read_bytes(path or "", HEAD_BYTES))
+    except KernelError:
+        return None

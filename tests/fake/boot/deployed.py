@@ -104,9 +104,9 @@ class Host:
         path.chmod(0o755)
 
     def boots(
-        self, default: dict[str, Any], following: dict[str, Any] | None = None, updated: dict[str, Any] | None = None
+        self, default: dict[str, Any], following: dict[str, Any] | None = None, failing: dict[str, Any] | None = None
     ) -> None:
-        answer = {"default": default, "next": following or default, "after_update": updated and {"default": updated}}
+        answer = {"default": default, "next": following or default, "on_failure": failing, "after_update": None}
         (self.folder / "boot.json").write_text(json.dumps(answer))
 
     def dpkg(self, boots: dict[str, Any] | None = None, status: int = 0) -> None:

@@ -32,7 +32,10 @@ if not module.check_mode and (release or (module.params["keep"] and wanted is No
     wanted = {"kernel": answer["default"]["kernel"], "release": answer["default"]["release"]}
     with open(kept, "w") as file:
         json.dump(wanted, file)
-module.exit_json(changed=bool(release), wanted=wanted, **answer)
+answer.setdefault("replaced", os.path.exists(os.path.join(HOST, "replaced")))
+with open(os.path.join(HOST, "running")) as file:
+    runs = file.read().strip() == answer["default"]["release"] and not os.path.exists(os.path.join(HOST, "older-build"))
+module.exit_json(changed=bool(release), wanted=wanted, runs=runs, **answer)
 """
 BOOT_TRIAL = """#!/usr/bin/python
 import json, os

@@ -113,12 +113,14 @@ main()
 BOOT_ENTRY = """#!/usr/bin/python
 import os
 from ansible.module_utils.basic import AnsibleModule
-module = AnsibleModule(argument_spec={"default": {"type": "str"}, "allow_unproven": {"type": "bool"}})
+module = AnsibleModule(argument_spec={
+    "default": {"type": "str"}, "allow_unproven": {"type": "bool"}, "running": {"type": "bool"},
+})
 folder = os.environ["FAKE_HOST"]
 if os.path.exists(os.path.join(folder, "boot_entry_fails")):
     module.fail_json(msg="the boot loader is not known")
 with open(os.path.join(folder, "boot_default"), "w") as file:
-    file.write("%s %s" % (module.params["default"], module.params["allow_unproven"]))
+    file.write("%(default)s %(allow_unproven)s %(running)s" % module.params)
 module.exit_json(changed=True)
 """
 PROGRAMS = {

@@ -23,7 +23,7 @@ def test_canary_then_the_rest_then_the_report(fleet: Fleet) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     for name in ("h1", "h2", "h3"):
         assert fleet.log(name) == ["started", "saving", "kexec", "resuming", "done", "acknowledged"]
-        assert (fleet.folder / "hosts" / name / "boot_default").read_text() == "6.12-new True"
+        assert (fleet.folder / "hosts" / name / "boot_default").read_text() == "6.12-new True True"
     report = fleet.report()
     assert report["batches"] == [["h1"], ["h2", "h3"]]
     assert [host["result"] for host in report["hosts"]] == ["updated"] * 3

@@ -58,14 +58,15 @@ REFUSED = {
     "without its initrd": (start(OLD, missing=("/boot/initrd.img",)), None, None, "installing another kernel could"),
     "another one waits": (start(OLD), start(NEW), None, f"starts /boot/vmlinuz-{NEW} next"),
     "the same release": (start(NEW), None, None, "replace a kernel that has shown"),
+    "the same release, on failure": (start(OLD), None, start(NEW), "replace a kernel that has shown"),
 }
 
 
-@pytest.mark.parametrize(("default", "following", "updated", "words"), REFUSED.values(), ids=REFUSED.keys())
+@pytest.mark.parametrize(("default", "following", "failing", "words"), REFUSED.values(), ids=REFUSED.keys())
 def test_hosts_whose_default_could_change_are_refused(
-    host: Host, default: dict[str, Any], following: dict[str, Any] | None, updated: None, words: str
+    host: Host, default: dict[str, Any], following: dict[str, Any] | None, failing: dict[str, Any] | None, words: str
 ) -> None:
-    host.boots(default, following, updated)
+    host.boots(default, following, failing)
     done = host.run()
     assert done.returncode != 0
     assert words in " ".join(done.stdout.split())
@@ -112,6 +113,16 @@ def test_a_second_run_judges_as_the_first(host: Host) -> None:
     assert done.returncode != 0
     assert f"starts /boot/vmlinuz-{NEW} now" in " ".join(done.stdout.split())
     assert not host.installed
+
+
+def test_another_build_in_the_place_of_the_default_is_named(host: Host) -> None:
+    """In each run, whoever has put it there."""
+    assert host.run().returncode == 0
+    (host.folder / "replaced").write_text("")
+    done = host.run()
+    assert done.returncode != 0
+    assert "its file is another build than the one that was wanted" in " ".join(done.stdout.split())
+    assert host.installed
 
 
 def test_another_default_of_an_operator_is_named_and_left_alone(host: Host) -> None:

@@ -45,6 +45,19 @@ def test_a_host_is_drained_rebooted_judged_and_released(host: Host) -> None:
     assert host.texts("reboots") == ["x"]
 
 
+def test_an_older_build_that_runs_proves_nothing(host: Host) -> None:
+    """It has the release of the kernel that is deployed."""
+    assert host.run().returncode == 0
+    host.boots(start(NEW))
+    (host.folder / "wanted.json").write_text(json.dumps({"kernel": f"/boot/vmlinuz-{NEW}", "release": NEW}))
+    (host.folder / "running").write_text(f"{NEW}\n")
+    (host.folder / "older-build").write_text("")
+    status, text = once(host)
+    assert status != 0
+    assert f"h1 starts {NEW} by default, which does not run" in text
+    assert (host.texts("acts"), host.texts("hooks")) == ([], [])
+
+
 def test_power_cuts_one_after_the_other(host: Host) -> None:
     """Each run goes on with what the one before has left."""
     answer = json.loads((host.folder / "boot.json").read_text())

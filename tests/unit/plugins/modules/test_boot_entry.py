@@ -20,6 +20,7 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import ToolError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from ansible_collections.kvmfleet.sriov.plugins.modules import boot_entry
+from tests.fake.boot import kernel
 from tests.fake.boot.grub import NEW, OLD, GrubRoot, entry, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not on this machine: {', '.join(missing())}")
@@ -265,7 +266,7 @@ def test_the_wanted_default_is_kept(root: GrubRoot, call: Call) -> None:
     """It counts as proven: it was the default before."""
     assert call()["wanted"] is None
     call(default=OLD)
-    assert call()["wanted"] == {"kernel": f"/boot/vmlinuz-{OLD}", "release": OLD}
+    assert call()["wanted"] == {"kernel": f"/boot/vmlinuz-{OLD}", "release": OLD, "build": kernel.version(OLD)}
     root.environment(f"saved_entry={entry(NEW)}")
     found = call(keep=True)
     assert (found["changed"], found["wanted"]["release"], found["default"]["release"]) == (False, OLD, NEW)
@@ -274,6 +275,49 @@ def test_the_wanted_default_is_kept(root: GrubRoot, call: Call) -> None:
     (root.folder / "var/lib/kvmfleet-sriov/boot/default.json").unlink()
     assert [call(keep=True, _ansible_check_mode=True)["changed"], call(keep=True)["changed"]] == [True, True]
     assert call()["wanted"]["release"] == OLD
+
+
+ANOTHER = kernel.image(OLD).replace(b"#1 SMP", b"#2 SMP")
+
+
+@pytest.mark.parametrize("default", [OLD, NEW])
+def test_another_build_in_the_place_of_the_wanted_default_has_shown_nothing(
+    root: GrubRoot, call: Call, default: str
+) -> None:
+    """It is a build that is kept, not a file."""
+    call(default=OLD)
+    (root.folder / "var/lib/kvmfleet-sriov/boot/proven.json").unlink(missing_ok=True)
+    (root.folder / f"boot/vmlinuz-{OLD}").write_bytes(ANOTHER)
+    root.environment(f"saved_entry={entry(default)}")
+    root.host(running=NEW)
+    assert [call()["replaced"], call(keep=True)["replaced"]] == [True, True]
+    assert f"kernel {OLD} has not shown that it boots" in call(default=OLD)["msg"]
+    done = call(default=OLD, allow_unproven=True)
+    assert (done["default"]["release"], done["replaced"]) == (OLD, False)
+    root.environment(f"saved_entry={entry(NEW)}")
+    assert call(default=OLD)["default"]["release"] == OLD  # accepted
+
+
+def test_a_default_that_was_kept_without_its_build_gets_it(root: GrubRoot, call: Call) -> None:
+    call(default=OLD)
+    kept = root.folder / "var/lib/kvmfleet-sriov/boot/default.json"
+    kept.write_text(json.dumps({"kernel": f"/boot/vmlinuz-{OLD}", "release": OLD}))
+    assert (call()["wanted"]["build"], call(keep=True)["wanted"]["build"]) == ("", kernel.version(OLD))
+
+
+def test_the_default_can_be_held_to_the_build_that_runs(root: GrubRoot, call: Call) -> None:
+    """After a kexec of another file of the same release."""
+    root.host(running=NEW, bootloader=208)
+    (root.folder / "proc/sys/kernel/version").write_text("#7 SMP loaded from elsewhere\n")
+    before = files(root)
+    refused = call(default=NEW, allow_unproven=True, running=True)
+    assert f"/boot/vmlinuz-{NEW} is not the build that runs ({NEW} #7 SMP loaded from elsewhere)" in refused["msg"]
+    assert files(root) == before
+    root.host(running=NEW, bootloader=208)
+    done = call(default=NEW, allow_unproven=True, running=True)
+    assert (done["default"]["release"], done["runs"]) == (NEW, True)
+    root.host(running=OLD)
+    assert call()["runs"] is False
 
 
 @pytest.mark.parametrize(("damage", "words"), UNKNOWN.values(), ids=UNKNOWN.keys())

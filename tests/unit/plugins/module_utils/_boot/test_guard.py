@@ -67,7 +67,8 @@ def test_a_trial_is_armed_and_confirmed(host: Host, call: Call) -> None:
     host.at[60] = lambda: call(state="confirmed")
     assert (host.guard(), host.phase, host.default) == (0, "confirmed", NEW)
     assert not host.rebooted
-    assert kept.load(host.sysfs) == {"kernel": f"/boot/vmlinuz-{NEW}", "release": NEW}
+    wanted = {"kernel": f"/boot/vmlinuz-{NEW}", "release": NEW, "build": kernel.version(NEW)}
+    assert kept.load(host.sysfs) == wanted
     assert proven.builds(host.sysfs)[kernel.version(NEW)]["how"] == "firmware"
     assert call(state="confirmed")["changed"] is False
 
