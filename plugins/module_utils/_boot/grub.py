@@ -12,11 +12,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from .._model.errors import KernelError, RefusedError, SriovError, VerifyError
+from .._model.errors import RefusedError, SriovError, VerifyError
 from .._system import durable
 from .._system.process import Run
 from .._system.sysfs import Sysfs
-from . import grub_reading, grub_try
+from . import grub_reading, grub_try, grub_write
 from .answer import Answer, Start
 from .grub_reading import Configuration
 from .volume import volume_of
@@ -59,11 +59,11 @@ class Grub:
             self._make_block()
             now = self._read()
             planned = now.with_environment(saved_entry=start.entry, prev_saved_entry="")
-            if not _starts(planned, start):
-                self._read_the_block(planned, start)
             self._edit("set", f"saved_entry={start.entry}")
             if "prev_saved_entry" in now.environment:
                 self._edit("unset", "prev_saved_entry")
+            if not _starts(planned, start):  # last: until then the block says nothing, and then it is right
+                self._read_the_block(planned, start)
             os.sync()
             found = self.answer().default
             if (found.kernel, found.pinned) != (start.kernel, True):
@@ -133,7 +133,7 @@ class Grub:
         volume = volume_of(self.sysfs, self.folder)
         text = grub_try.script(before.default, start, volume, words)
         durable.write_text(self.sysfs.real(grub_try.SCRIPT), text, 0o755)
-        self.run(["grub-mkconfig", "-o", f"{self.folder}/grub.cfg"])
+        grub_write.configuration(self.sysfs, self.run, self.folder)
         self._edit("set", f"{grub_try.FLAG}={start.release}")
 
     def _plan_next_entry(self, before: Answer, start: Start) -> None:
@@ -165,7 +165,7 @@ class Grub:
                 f"with GRUB_DEFAULT=saved in {SETTINGS} grub-mkconfig writes a grub.cfg that does not start "
                 f"{start.entry}: something in /etc/grub.d or a later file of settings decides otherwise"
             )
-        self.run(["grub-mkconfig", "-o", f"{self.folder}/grub.cfg"])
+        grub_write.configuration(self.sysfs, self.run, self.folder)
 
     def _make_block(self) -> None:
         """Create the environment block, without which grub.cfg does not load it."""
@@ -180,16 +180,13 @@ class Grub:
         return {name: self.sysfs.read_bytes(name, 4 << 20) if self.sysfs.exists(name) else None for name in names}
 
     def _restore(self, kept: dict[str, bytes | None]) -> None:
-        """Put the files back, in place.
-
-        GRUB knows the environment block by its sectors at each boot anew.
-        """
+        """Put the files back, what decides first."""
         for name, data in kept.items():
             path = self.sysfs.real(name)
             if data is None:
                 durable.remove(path)
-            elif self.sysfs.read_bytes(name, 4 << 20) != data:
-                _write(path, data)
+            elif not self.sysfs.exists(name) or self.sysfs.read_bytes(name, 4 << 20) != data:
+                (grub_write.in_place if name.endswith("/grubenv") else grub_write.replace)(self.sysfs, name, data)
         os.sync()
 
 
@@ -199,14 +196,3 @@ def _starts(configuration: Configuration, start: Start) -> bool:
     except SriovError:
         return False
     return (default.kernel, default.pinned) == (start.kernel, True)
-
-
-def _write(path: str, data: bytes) -> None:
-    try:
-        with open(path, "r+b") as file:
-            file.write(data)
-            file.truncate()
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise KernelError("write", path, error.errno or 0) from error

@@ -105,12 +105,17 @@ def write_json(path: str, value: object) -> None:
 
 def write_text(path: str, text: str, mode: int) -> None:
     """Replace ``path`` by ``text``, atomically."""
+    write_bytes(path, text.encode(), mode)
+
+
+def write_bytes(path: str, data: bytes, mode: int) -> None:
+    """Replace ``path`` by ``data``, atomically."""
     folder = os.path.dirname(path) or "."
     try:
         handle, aside = tempfile.mkstemp(prefix=".new-", dir=folder)  # mkstemp: 0600, O_EXCL
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(text.encode())
+                file.write(data)
                 file.flush()
                 os.fchmod(file.fileno(), mode)
                 os.fsync(file.fileno())

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +71,8 @@ class GrubRoot:
     """A folder with what a Debian root has of GRUB."""
 
     folder: Path
+    cut: Callable[[], object] = lambda: None
+    """Called where the power may be cut within grub-mkconfig."""
 
     @classmethod
     def make(cls, folder: Path, *releases: str) -> GrubRoot:
@@ -155,8 +157,11 @@ class GrubRoot:
         """
         if argv[0] != "grub-mkconfig":
             return process.run(argv)
-        if list(argv[1:]) == ["-o", "/boot/grub/grub.cfg"]:
-            self.update()
+        if argv[1:2] == ["-o"]:
+            target = Path(argv[2])
+            target.write_text("")  # as it does, before it writes
+            self.cut()
+            target.write_text(self.mkconfig())
             return ""
         return self.mkconfig()
 

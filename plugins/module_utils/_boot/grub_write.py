@@ -1,0 +1,57 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writing grub.cfg, so that a power cut leaves the old one or the new one.
+
+grub-mkconfig empties the file before it writes it (its last lines in GRUB 2.06: ``cat NEW > grub.cfg``). A host with
+half a grub.cfg waits for a person. So it writes another file here, which then takes the place of grub.cfg.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from .._model.errors import KernelError
+from .._system import durable
+from .._system.process import Run
+from .._system.sysfs import Sysfs
+
+MAX_BYTES = 4 << 20
+ASIDE = "grub.cfg.kvmfleet-sriov"
+LEFT = (ASIDE, f"{ASIDE}.new")
+"""What a run that was interrupted may leave: the second one is grub-mkconfig's own."""
+
+
+def configuration(sysfs: Sysfs, run: Run, folder: str) -> None:
+    """Have grub-mkconfig write ``folder``/grub.cfg, durably."""
+    try:
+        run(["grub-mkconfig", "-o", sysfs.real(f"{folder}/{ASIDE}")])
+        replace(sysfs, f"{folder}/grub.cfg", sysfs.read_bytes(f"{folder}/{ASIDE}", MAX_BYTES))
+    finally:
+        for name in LEFT:
+            durable.remove(sysfs.real(f"{folder}/{name}"))
+
+
+def replace(sysfs: Sysfs, path: str, data: bytes) -> None:
+    """Replace a file, with the mode that it has."""
+    try:
+        mode = stat.S_IMODE(os.stat(sysfs.real(path)).st_mode)
+    except FileNotFoundError:
+        mode = 0o600
+    durable.write_bytes(sysfs.real(path), data, mode)
+
+
+def in_place(sysfs: Sysfs, path: str, data: bytes) -> None:
+    """Write a file of one block over, as grub-editenv does.
+
+    Raises `KernelError`.
+    """
+    try:
+        with open(sysfs.real(path), "r+b") as file:
+            file.write(data)
+            file.truncate()
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise KernelError("write", path, error.errno or 0) from error
