@@ -46,8 +46,9 @@ options:
       - Release of the kernel that shall start at the next boot alone. Empty, that is the default again.
       - Where C(grub-mkconfig) has written C(grub.cfg), C(/etc/grub.d/09_kvmfleet_sriov) gets two entries, the
         default of now and the one to be tried, and C(grub.cfg) is written again. Needs a default that is pinned.
-      - Refused where the boot loader could not forget it, as GRUB on LVM, RAID, btrfs and ZFS, and GRUB on ESPs of
-        Proxmox's boot tool.
+      - GRUB on LVM, RAID, btrfs and ZFS could not forget it. With UEFI it is tried there by BootNext, which starts a
+        copy of the host's own GRUB in C(/EFI/kvmfleet) of the ESP; that must be mounted. Refused with BIOS.
+      - Refused for GRUB on ESPs of Proxmox's boot tool.
     type: str
   allow_unproven:
     description:

@@ -88,7 +88,7 @@ def _is_set(module: Module, default: Start | None, replaced: bool) -> bool:
 
 
 def _runs(sysfs: Sysfs, start: Start) -> bool:
-    """Whether a kernel is the one that runs, by its build where the file shows it."""
+    """Whether a kernel runs, by its build where the file shows it."""
     build, release = proven.running(sysfs)
     return start.release == release and proven.of_file(sysfs, start.kernel) in (build, None)
 

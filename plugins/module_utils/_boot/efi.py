@@ -3,15 +3,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """EFI variables of the firmware and of boot loaders.
 
-Sources: UEFI 2.10, chapters 3.1.3 (load options) and 10.3 (device paths); systemd's "Boot Loader Interface".
+Sources: UEFI 2.10, chapter 3.3 (globally defined variables); systemd's "Boot Loader Interface"; Linux,
+Documentation/filesystems/efivarfs.rst.
 """
 
 from __future__ import annotations
 
-import re
+import os
 import struct
 
+from .._model.errors import KernelError
 from .._system.sysfs import Sysfs
+from . import efi_options
+from .efi_options import Option
 from .unknown import UnknownBootError
 
 FOLDER = "/sys/firmware/efi"
@@ -19,6 +23,7 @@ VARIABLES = f"{FOLDER}/efivars"
 GLOBAL = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
 LOADER = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 MAX_BYTES = 1 << 16
+NON_VOLATILE, BOOT_SERVICE, RUNTIME = 1, 2, 4
 
 
 def is_efi(sysfs: Sysfs) -> bool:
@@ -39,40 +44,63 @@ def text(sysfs: Sysfs, name: str) -> str | None:
     return None if data is None else data.decode("utf-16-le", errors="replace").split("\0")[0]
 
 
-def booted_file(sysfs: Sysfs) -> str:
-    """The program that the firmware started this time, such as /EFI/debian/shimx64.efi.
+def numbers(sysfs: Sysfs, name: str) -> list[int]:
+    """Numbers of load options in a variable: BootOrder, BootNext, BootCurrent."""
+    data = variable(sysfs, name, GLOBAL) or b""
+    return [number for (number,) in struct.iter_unpack("<H", data[: len(data) // 2 * 2])]
+
+
+def option(sysfs: Sysfs, number: int) -> Option | None:
+    """A load option, None where there is none of that number."""
+    data = variable(sysfs, f"Boot{number:04X}", GLOBAL)
+    return None if data is None else efi_options.parse(number, data)
+
+
+def booted(sysfs: Sysfs) -> Option:
+    """The load option that the firmware started; it names a file.
 
     Raises `UnknownBootError` where the firmware does not say so.
     """
-    current = variable(sysfs, "BootCurrent", GLOBAL)
-    if current is None or len(current) < 2:
+    current = numbers(sysfs, "BootCurrent")
+    if not current:
         raise UnknownBootError(f"{VARIABLES} has no BootCurrent: mount efivarfs, or boot by an entry of the firmware")
-    name = f"Boot{int.from_bytes(current[:2], 'little'):04X}"
-    option = variable(sysfs, name, GLOBAL)
-    found = None if option is None else file_of(option)
-    if found is None:
-        raise UnknownBootError(f"{name}, which the firmware booted, names no file")
+    found = option(sysfs, current[0])
+    if found is None or found.file is None:
+        raise UnknownBootError(f"Boot{current[0]:04X}, which the firmware booted, names no file")
     return found
 
 
-def file_of(option: bytes) -> str | None:
-    """The file of a load option, with slashes.
+def booted_file(sysfs: Sysfs) -> str:
+    """The program that the firmware started, such as /EFI/debian/shimx64.efi.
 
-    None where it names none.
+    Raises `UnknownBootError` where the firmware does not say so.
     """
-    if len(option) < 8:
-        return None
-    (length,) = struct.unpack_from("<H", option, 4)
-    at = 6
-    while option[at : at + 2] not in (b"\0\0", b"\0", b""):
-        at += 2
-    nodes, parts = option[at + 2 : at + 2 + length], []
-    while len(nodes) >= 4:
-        kind, sub, size = struct.unpack_from("<BBH", nodes)
-        if size < 4 or (kind, sub) == (0x7F, 0xFF):
-            break
-        if (kind, sub) == (4, 4):
-            parts.append(nodes[4:size].decode("utf-16-le", errors="replace").split("\0")[0])
-        nodes = nodes[size:]
-    path = "/".join(parts).replace("\\", "/")
-    return re.sub(r"/+", "/", "/" + path) if parts else None
+    return booted(sysfs).file or ""
+
+
+def write(sysfs: Sysfs, name: str, value: bytes) -> None:
+    """Write a variable of the firmware, with one write(2).
+
+    Raises `KernelError` where the firmware does not take it.
+    """
+    path = f"{VARIABLES}/{name}-{GLOBAL}"
+    data = struct.pack("<I", NON_VOLATILE | BOOT_SERVICE | RUNTIME) + value
+    try:
+        handle = os.open(sysfs.real(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            os.write(handle, data)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise KernelError("write", path, error.errno or 0) from error
+
+
+def delete(sysfs: Sysfs, name: str) -> None:
+    """Delete a variable of the firmware, if it exists."""
+    path = f"{VARIABLES}/{name}-{GLOBAL}"
+    try:
+        os.unlink(sysfs.real(path))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise KernelError("delete", path, error.errno or 0) from error

@@ -30,13 +30,14 @@ TEXT = "# The default is in grubenv (kvmfleet.sriov.boot_entry, grub-set-default
 class Grub:
     """GRUB with its files in ``folder``.
 
-    ``evidence``: what shows that it is what boots.
+    ``evidence``: what shows that it is what boots; ``started_from``: the folder on the ESP that it is started from.
     """
 
     sysfs: Sysfs
     run: Run
     folder: str
     evidence: tuple[str, ...]
+    started_from: str = ""
     name: str = "grub"
 
     def answer(self) -> Answer:
@@ -54,7 +55,7 @@ class Grub:
 
         grub.cfg is written again only where it does not read the environment block.
         """
-        kept = self._keep()
+        kept = self.keep()
         try:
             self._make_block()
             now = self._read()
@@ -69,7 +70,7 @@ class Grub:
             if (found.kernel, found.pinned) != (start.kernel, True):
                 raise VerifyError(f"GRUB's default was set to {start.entry}, and is {found.entry} ({found.kernel})")
         except BaseException:
-            self._restore(kept)
+            self.restore(kept)
             raise
 
     def set_once(self, start: Start | None, words: Sequence[str] = ()) -> None:
@@ -77,7 +78,7 @@ class Grub:
 
         Or with None nothing but the default.
         """
-        kept = self._keep()
+        kept = self.keep()
         try:
             self._make_block()
             before = self.answer()
@@ -95,7 +96,7 @@ class Grub:
             ) or not self._falls_back(start, found, before):
                 raise VerifyError(f"the next boot was set to {wanted.kernel}, and is {found.next.kernel}")
         except BaseException:
-            self._restore(kept)
+            self.restore(kept)
             raise
 
     def own_entry(self) -> bool:
@@ -125,16 +126,23 @@ class Grub:
             self._plan_next_entry(before, start)
             self._edit("set", f"next_entry={start.entry}")
             return
+        self.write_entries(before, start, words)
+        self._edit("set", f"{grub_try.FLAG}={start.release}")
+
+    def write_entries(self, before: Answer, start: Start, words: Sequence[str], folder: str = "") -> None:
+        """Write entries of ours into grub.cfg.
+
+        The one that tries ``start`` is for who was started from ``folder``, or by a flag without it.
+        """
         if not before.default.pinned:
             raise RefusedError(
                 f"the default ({before.default.entry}) is not pinned, and would be another one with entries of ours "
                 f"before it: pin it first (`default={before.default.release}`)"
             )
         volume = volume_of(self.sysfs, self.folder)
-        text = grub_try.script(before.default, start, volume, words)
+        text = grub_try.script(before.default, start, volume, words, folder)
         durable.write_text(self.sysfs.real(grub_try.SCRIPT), text, 0o755)
         grub_write.configuration(self.sysfs, self.run, self.folder)
-        self._edit("set", f"{grub_try.FLAG}={start.release}")
 
     def _plan_next_entry(self, before: Answer, start: Start) -> None:
         planned = self._read().with_environment(next_entry=start.entry).answer(self.evidence)
@@ -145,7 +153,7 @@ class Grub:
             )
 
     def _read(self) -> Configuration:
-        return grub_reading.read(self.sysfs, self.folder)
+        return grub_reading.read(self.sysfs, self.folder, self.started_from)
 
     def _read_the_block(self, planned: Configuration, start: Start) -> None:
         """Let grub.cfg take the default from the environment block.
@@ -175,11 +183,12 @@ class Grub:
     def _edit(self, *words: str) -> None:
         self.run(["grub-editenv", self.sysfs.real(f"{self.folder}/grubenv"), *words])
 
-    def _keep(self) -> dict[str, bytes | None]:
+    def keep(self) -> dict[str, bytes | None]:
+        """Its files as they are, for `restore`."""
         names = (f"{self.folder}/grub.cfg", f"{self.folder}/grubenv", SETTINGS, grub_try.SCRIPT)
         return {name: self.sysfs.read_bytes(name, 4 << 20) if self.sysfs.exists(name) else None for name in names}
 
-    def _restore(self, kept: dict[str, bytes | None]) -> None:
+    def restore(self, kept: dict[str, bytes | None]) -> None:
         """Put the files back, what decides first."""
         for name, data in kept.items():
             path = self.sysfs.real(name)

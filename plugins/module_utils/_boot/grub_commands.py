@@ -141,6 +141,10 @@ def _search(runner: Runner, words: Sequence[Text], command: Command) -> Answer:
 def _regexp(runner: Runner, words: Sequence[Text], command: Command) -> Answer:
     options = [word for word in words if word is not None and word.startswith("--set=")]
     plain = [word for word in words if word not in options]
+    names = [option[len("--set=") :].rpartition(":")[2] for option in options]
+    if len(plain) == 2 and None in plain:
+        runner.state.variables.update(dict.fromkeys(names))
+        return None
     if len(plain) != 2 or plain[0] is None or plain[1] is None:
         raise UnknownBootError(f"line {command.line}: `regexp` is not understood")
     try:

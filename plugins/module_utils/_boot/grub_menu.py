@@ -75,12 +75,13 @@ class Menu:
         return list(_walk(self.state, self.files, (), (), 0))
 
 
-def read(text: str, environment: dict[str, str], prefix: str, files: Files) -> Menu:
+def read(text: str, environment: dict[str, str], prefix: str, files: Files, started_from: str = "") -> Menu:
     """Read grub.cfg as GRUB would with this environment block.
 
-    ``prefix`` as GRUB has it. Raises `UnknownBootError` for what is not understood.
+    ``prefix`` as GRUB has it; ``started_from``: its folder on the ESP. Raises `UnknownBootError` for what is not
+    understood.
     """
-    runner = Runner(State.begin(environment, prefix), files)
+    runner = Runner(State.begin(environment, prefix, started_from), files)
     runner.run(parse(text))
     return Menu(runner.state, files)
 

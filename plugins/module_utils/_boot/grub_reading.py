@@ -37,9 +37,10 @@ class Configuration:
     prefix: str
     files: HostFiles
     not_writable: str | None
+    started_from: str = ""
 
     def menu(self, environment: dict[str, str]) -> Menu:
-        return grub_menu.read(self.text, environment, self.prefix, self.files)
+        return grub_menu.read(self.text, environment, self.prefix, self.files, self.started_from)
 
     def answer(self, evidence: tuple[str, ...]) -> Answer:
         """What starts; raises `UnknownBootError`."""
@@ -127,8 +128,10 @@ def _names(text: str, release: str) -> bool:
     return False
 
 
-def read(sysfs: Sysfs, folder: str) -> Configuration:
+def read(sysfs: Sysfs, folder: str, started_from: str = "") -> Configuration:
     """Read GRUB's files in ``folder``.
+
+    ``started_from``: GRUB's own folder on the ESP.
 
     Raises `UnknownBootError` with the file for what cannot be read.
     """
@@ -143,7 +146,7 @@ def read(sysfs: Sysfs, folder: str) -> Configuration:
             raise UnknownBootError(f"{block} is a link, which GRUB follows only within a file system")
         data = sysfs.read_bytes(block, grubenv.SIZE + 1)
         environment = grubenv.parse(data)
-    return Configuration(text, environment, f"({BOOT}){volume.to_loader(folder)}", files, not_writable)
+    return Configuration(text, environment, f"({BOOT}){volume.to_loader(folder)}", files, not_writable, started_from)
 
 
 def _is_link(sysfs: Sysfs, path: str) -> bool:

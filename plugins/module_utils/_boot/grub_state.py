@@ -62,7 +62,7 @@ class State:
 
     variables: dict[str, Text]
     environment: dict[str, Text]
-    exported: set[str] = field(default_factory=lambda: {"root", "prefix", "chosen", *FEATURES})
+    exported: set[str] = field(default_factory=lambda: {"root", "prefix", "chosen", "cmdpath", *FEATURES})
     functions: dict[str, Block] = field(default_factory=dict)
     menu: list[Entry] = field(default_factory=list)
     arguments: tuple[Text, ...] = ()
@@ -70,11 +70,15 @@ class State:
     unordered: bool = False
 
     @classmethod
-    def begin(cls, environment: dict[str, str], prefix: str) -> State:
-        """GRUB before the first line: ``prefix`` is its folder, as `(device)/path`."""
+    def begin(cls, environment: dict[str, str], prefix: str, started_from: str = "") -> State:
+        """GRUB before the first line: ``prefix`` is its folder, as `(device)/path`.
+
+        ``started_from``: the folder of its program on the ESP, empty where it has none.
+        """
         variables: dict[str, Text] = dict.fromkeys(FEATURES, "y")
         variables |= {"prefix": prefix, "config_directory": prefix}
         variables |= {"root": prefix[1:].partition(")")[0], "grub_platform": None, "grub_cpu": None}
+        variables["cmdpath"] = f"(esp){started_from}" if started_from else None
         return cls(variables, dict(environment))
 
     def copy(self) -> State:

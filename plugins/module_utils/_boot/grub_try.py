@@ -35,17 +35,20 @@ def entry_of(release: str) -> str:
     return f"{PREFIX}try-{release}"
 
 
-def script(good: Start, tried: Start, volume: Volume, words: Sequence[str]) -> str:
+def script(good: Start, tried: Start, volume: Volume, words: Sequence[str], folder: str = "") -> str:
     """The script for grub-mkconfig.
 
-    ``words`` come behind the command line of ``tried``. It writes nothing for files that are gone by then.
+    ``words`` come behind the command line of ``tried``; ``folder``: `_by_folder` in place of the flag. It writes
+    nothing for files that are gone by then.
     """
     first = _entry(f"{PREFIX}good-{good.release}", f"Linux {good.release}, known to boot", good, volume, ())
-    second = _entry(entry_of(tried.release or ""), f"Linux {tried.release}, tried once", tried, volume, words)
+    release = tried.release or ""
+    second = _entry(entry_of(release), f"Linux {tried.release}, tried once", tried, volume, words)
     return "\n".join([
         "#!/bin/sh", "# Written by kvmfleet.sriov (module boot_entry): a kernel that is tried once.",
         f"{_present(good)} || exit 0", "cat <<'KVMFLEET'", first, "set fallback=0", "KVMFLEET",
-        f"{_present(tried)} || exit 0", "cat <<'KVMFLEET'", second, _flag(tried.release or ""), "KVMFLEET", "",
+        f"{_present(tried)} || exit 0", "cat <<'KVMFLEET'", second,
+        _by_folder(release, folder) if folder else _flag(release), "KVMFLEET", "",
     ])  # fmt: skip
 
 
@@ -56,6 +59,17 @@ def _flag(release: str) -> str:
         f"\tsave_env {FLAG}", f"\tset {FLAG}=unread", f"\tload_env {FLAG}",
         f'\tif [ "${{{FLAG}}}" = "{STARTED}" ]; then', f'\t\tset default="{entry_of(release)}"', "\t\tset timeout=0",
         "\tfi", "fi",
+    ])  # fmt: skip
+
+
+def _by_folder(release: str, folder: str) -> str:
+    """Start the entry where GRUB was started from ``folder``.
+
+    The GRUB manual, "cmdpath".
+    """
+    return "\n".join([
+        "insmod regexp", f"if regexp '{folder}/*$' \"${{cmdpath}}\"; then", f'\tset default="{entry_of(release)}"',
+        "\tset timeout=0", "fi",
     ])  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writing grub.cfg, so that a power cut leaves the old one or the new one.
+"""Writing grub.cfg: a power cut leaves the old or the new.
 
 grub-mkconfig empties the file before it writes it (its last lines in GRUB 2.06: ``cat NEW > grub.cfg``). A host with
 half a grub.cfg waits for a person. So it writes another file here, which then takes the place of grub.cfg.
@@ -20,7 +20,7 @@ from .._system.sysfs import Sysfs
 MAX_BYTES = 4 << 20
 ASIDE = "grub.cfg.kvmfleet-sriov"
 LEFT = (ASIDE, f"{ASIDE}.new")
-"""What a run that was interrupted may leave: the second one is grub-mkconfig's own."""
+"""What an interrupted run may leave, the second one of grub-mkconfig."""
 
 
 def configuration(sysfs: Sysfs, run: Run, folder: str) -> None:

@@ -14,9 +14,12 @@ import re
 from .._model.errors import KernelError
 from .._system.process import Run
 from .._system.sysfs import Sysfs
-from . import efi, proxmox_esps
+from . import efi, firmware, proxmox_esps
 from .answer import Loader
+from .efi_options import Option
+from .firmware import TRIAL, ByFirmware, program_of
 from .grub import Grub
+from .grub_bootnext import GrubByFirmware
 from .proxmox import Proxmox
 from .systemd_boot import SystemdBoot
 from .unknown import UnknownBootError
@@ -42,7 +45,8 @@ def find(sysfs: Sysfs, run: Run) -> Loader:
     Raises `UnknownBootError` with what was looked at.
     """
     if proxmox_esps.uuids(sysfs):
-        return Proxmox(sysfs, run, _of_proxmox(sysfs))
+        found = Proxmox(sysfs, run, _of_proxmox(sysfs))
+        return ByFirmware(sysfs, found) if efi.is_efi(sysfs) else found
     return _of_efi(sysfs, run) if efi.is_efi(sysfs) else _of_bios(sysfs, run)
 
 
@@ -56,13 +60,15 @@ def _of_proxmox(sysfs: Sysfs) -> tuple[str, ...]:
         disks = [
             name for name in sysfs.names("/sys/block") if not name.startswith(NOT_A_DISK) and _has_grub(sysfs, name)
         ]
-        booted = [name for name in disks if any(one is not None and one.startswith(name) for one in kept)]
-        if not booted:
+        with_esp = [name for name in disks if any(one is not None and one.startswith(name) for one in kept)]
+        if not with_esp:
             raise UnknownBootError(f"no disk with an ESP of {proxmox_esps.UUIDS} has a boot sector of GRUB")
-        return (f"boot sector of GRUB on {', '.join(booted)}, with an ESP of {proxmox_esps.UUIDS}",)
+        return (f"boot sector of GRUB on {', '.join(with_esp)}, with an ESP of {proxmox_esps.UUIDS}",)
     info = efi.text(sysfs, "LoaderInfo") or ""
+    booted = efi.booted(sysfs)
+    _first, before = firmware.first(sysfs, booted, lambda one: _on_esp(sysfs, one, booted, kept))
     if not info.startswith("systemd-boot"):
-        return (f"the firmware started {efi.booted_file(sysfs)}", f"{proxmox_esps.UUIDS} has {len(kept)} ESPs")
+        return (f"the firmware started {booted.file}", *before, f"{proxmox_esps.UUIDS} has {len(kept)} ESPs")
     mark = (efi.text(sysfs, "LoaderDevicePartUUID") or "").lower()
     device = sysfs.link(f"/dev/disk/by-partuuid/{mark}") if mark else None
     if device is None or device not in kept:
@@ -72,11 +78,19 @@ def _of_proxmox(sysfs: Sysfs) -> tuple[str, ...]:
     return (f"LoaderInfo: {info}", f"started from {device}, an ESP of {proxmox_esps.UUIDS}")
 
 
+def _on_esp(sysfs: Sysfs, one: Option, booted: Option, kept: set[str | None]) -> bool:
+    """Whether it is the program that was booted, of any ESP."""
+    device = sysfs.link(f"/dev/disk/by-partuuid/{one.partition}") if one.partition else None
+    return program_of(one) == program_of(booted) or (device in kept and program_of(one)[0] == program_of(booted)[0])
+
+
 def _of_efi(sysfs: Sysfs, run: Run) -> Loader:
     info = efi.text(sysfs, "LoaderInfo")
+    booted = efi.booted(sysfs)
+    origin, before = firmware.first(sysfs, booted, lambda one: _alike(one, booted))
     if info is not None and info.startswith("systemd-boot"):
-        return SystemdBoot(sysfs, run, (f"LoaderInfo: {info}",))
-    file = efi.booted_file(sysfs)
+        return ByFirmware(sysfs, SystemdBoot(sysfs, run, (f"LoaderInfo: {info}", *before)))
+    file = origin.file or ""
     name = os.path.basename(file).lower()
     if not name.startswith(("grub", "shim")) and not (info or "").startswith("GRUB"):
         raise UnknownBootError(
@@ -85,7 +99,15 @@ def _of_efi(sysfs: Sysfs, run: Run) -> Loader:
         )
     require_mounted(sysfs, "/boot", "/boot/efi", "/efi")
     folder = _folder(sysfs)
-    return Grub(sysfs, run, folder, (f"the firmware started {file}", *_stub(sysfs, file, folder)))
+    evidence = (f"the firmware started {file}", *before, *_stub(sysfs, file, folder))
+    return GrubByFirmware(sysfs, Grub(sysfs, run, folder, evidence, os.path.dirname(file)), origin)
+
+
+def _alike(one: Option, booted: Option) -> bool:
+    """Whether it is the program booted, or what a trial copied."""
+    same = program_of(one) == program_of(booted)
+    names = [os.path.basename(program_of(option)[0]) for option in (one, booted)]
+    return same or (booted.number == TRIAL and names[0] == names[1] and one.partition == booted.partition)
 
 
 def _stub(sysfs: Sysfs, file: str, folder: str) -> tuple[str, ...]:

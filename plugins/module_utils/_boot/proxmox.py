@@ -78,11 +78,15 @@ class Proxmox:
         if start is not None and not answer.default.pinned:
             raise RefusedError(f"pin the kernel that is to stay first: {TOOL} kernel pin {answer.default.release}")
         before = efi.text(self.sysfs, "LoaderEntryOneShot") or ""
-        self.run(["bootctl", "set-oneshot", start.entry if start else ""])
-        found, wanted = self.answer().next, start or answer.default
-        if found.kernel != wanted.kernel:
+        try:
+            self.run(["bootctl", "set-oneshot", start.entry if start else ""])
+            found, wanted = self.answer().next, start or answer.default
+            if found.kernel != wanted.kernel:
+                problem = f"{found.entry} starts next, not {wanted.entry}"
+                raise VerifyError(f"'bootctl set-oneshot' ended well, but {problem}")
+        except BaseException:
             self.run(["bootctl", "set-oneshot", before])
-            raise VerifyError(f"'bootctl set-oneshot' ended well, but {found.entry} starts next, not {wanted.entry}")
+            raise
 
     def _pin(self, release: str | None) -> None:
         """Pin a kernel, or none, and write all ESPs anew."""

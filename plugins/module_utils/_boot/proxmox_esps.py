@@ -23,7 +23,7 @@ from .._system.sysfs import Sysfs
 from . import esp_child
 from .loader_entries import LoaderEntry, parse_text
 from .unknown import UnknownBootError
-from .volume import MOUNTS, Volume
+from .volume import Volume, mount_of
 
 UUIDS = "/etc/kernel/proxmox-boot-uuids"
 UUID = re.compile(r"[0-9a-fA-F]{4}-[0-9a-fA-F]{4}")
@@ -74,7 +74,7 @@ def _read(sysfs: Sysfs, run: Run, uuid: str) -> Esp:
     folder = f"{ESP_COPIES}/{uuid}"
     os.makedirs(sysfs.real(folder), mode=0o700)
     try:
-        mounted = _mounted(sysfs, device)
+        mounted = mount_of(sysfs, device)
         if mounted is not None:
             esp_child.copy(sysfs.real(mounted), sysfs.real(folder))
         else:
@@ -83,15 +83,6 @@ def _read(sysfs: Sysfs, run: Run, uuid: str) -> Esp:
     except (SriovError, OSError) as error:
         raise UnknownBootError(f"ESP {uuid} ({device}) could not be read: {error}") from error
     return Esp(uuid, device, folder)
-
-
-def _mounted(sysfs: Sysfs, device: str) -> str | None:
-    """Where a partition is mounted already, with its root."""
-    for line in sysfs.read(MOUNTS).splitlines():
-        words = line.split()
-        if words[3] == "/" and sysfs.link(f"/sys/dev/block/{words[2]}") == device:
-            return words[4]
-    return None
 
 
 def entries(sysfs: Sysfs, esp: Esp) -> list[LoaderEntry]:

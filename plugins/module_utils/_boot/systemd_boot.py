@@ -16,7 +16,7 @@ from . import efi
 from .answer import Answer, Start, is_rescue, release_of
 from .loader_entries import LoaderEntry, loader_conf_default, parse, select
 from .unknown import UnknownBootError
-from .volume import MOUNTS, require_mounted
+from .volume import mount_of, require_mounted
 
 
 @dataclass(frozen=True)
@@ -58,24 +58,27 @@ class SystemdBoot:
 
     def set_default(self, start: Start) -> None:
         before = efi.text(self.sysfs, "LoaderEntryDefault") or ""
-        self._set("set-default", start, before, lambda answer: answer.default)
+        self._set("set-default", start, before)
 
     def set_once(self, start: Start | None, words: Sequence[str] = ()) -> None:
         before = efi.text(self.sysfs, "LoaderEntryOneShot") or ""
-        self._set("set-oneshot", start, before, lambda answer: answer.next)
+        self._set("set-oneshot", start, before)
 
-    def _set(self, command: str, start: Start | None, before: str, chosen: object) -> None:
+    def _set(self, command: str, start: Start | None, before: str) -> None:
         """Set an EFI variable by bootctl, and read the answer again.
 
         An empty id takes it away.
         """
-        self.run(["bootctl", command, start.entry if start else ""])
-        answer = self.answer()
-        found = answer.default if command == "set-default" else answer.next
-        wanted = start or answer.default
-        if found.entry != wanted.entry:
+        try:
+            self.run(["bootctl", command, start.entry if start else ""])
+            answer = self.answer()
+            found = answer.default if command == "set-default" else answer.next
+            wanted = start or answer.default
+            if found.entry != wanted.entry:
+                raise VerifyError(f"'bootctl {command} {wanted.entry}' ended well, but {found.entry} starts")
+        except BaseException:
             self.run(["bootctl", command, before])
-            raise VerifyError(f"'bootctl {command} {wanted.entry}' ended well, but {found.entry} starts")
+            raise
 
     def start(self, entry: LoaderEntry, patterns: list[str | None]) -> Start:
         """The kernel file of an entry.
@@ -104,12 +107,11 @@ class SystemdBoot:
         device = None if mark is None else self.sysfs.link(f"/dev/disk/by-partuuid/{mark.lower()}")
         if device is None:
             raise UnknownBootError("systemd-boot does not say which partition it was started from")
-        for line in self.sysfs.read(MOUNTS).splitlines():
-            words = line.split()
-            if self.sysfs.link(f"/sys/dev/block/{words[2]}") == device and words[3] == "/":
-                path = f"{words[4].rstrip('/')}/loader/loader.conf"
-                return self.sysfs.read_bytes(path, 1 << 16).decode(errors="replace") if self.sysfs.exists(path) else ""
-        raise UnknownBootError(f"the ESP {device}, from which systemd-boot was started, is not mounted: mount it")
+        place = mount_of(self.sysfs, device)
+        if place is None:
+            raise UnknownBootError(f"the ESP {device}, from which systemd-boot was started, is not mounted: mount it")
+        path = f"{place.rstrip('/')}/loader/loader.conf"
+        return self.sysfs.read_bytes(path, 1 << 16).decode(errors="replace") if self.sysfs.exists(path) else ""
 
 
 def _holds(entry: LoaderEntry, release: str) -> bool:

@@ -98,6 +98,25 @@ def require_mounted(sysfs: Sysfs, *places: str) -> None:
             raise UnknownBootError(f"/etc/fstab has {words[1]}, which is not mounted: mount {words[1]}")
 
 
+def mount_of(sysfs: Sysfs, device: str) -> str | None:
+    """Where a partition is mounted with its root, or None.
+
+    ``device`` is the kernel's name.
+    """
+    for line in sysfs.read(MOUNTS).splitlines():
+        words = line.split()
+        if words[3] == "/" and sysfs.link(f"/sys/dev/block/{words[2]}") == device:
+            return _plain(words[4])
+    return None
+
+
+def is_read_only(sysfs: Sysfs, place: str) -> bool:
+    """Whether a mount point, the last mount there, is read-only."""
+    rows = [line.split() for line in sysfs.read(MOUNTS).splitlines()]
+    found = [words for words in rows if _plain(words[4]) == place]
+    return bool(found) and any("ro" in words[at].split(",") for words in found[-1:] for at in (5, -1))
+
+
 def _plain(text: str) -> str:
     """A path of mountinfo, where blanks are octal (proc_pid_mountinfo(5))."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), text)

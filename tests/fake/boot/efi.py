@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import struct
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +51,8 @@ class EfiHost:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).symlink_to(target)
         host.variable("BootCurrent", struct.pack("<H", 3), GLOBAL)
-        host.variable("Boot0003", load_option("debian", file), GLOBAL)
+        host.variable("Boot0003", load_option("debian", file, PART), GLOBAL)
+        host.order(3)
         return host
 
     @property
@@ -65,6 +67,10 @@ class EfiHost:
     def variable(self, name: str, value: str | bytes, vendor: str = LOADER) -> None:
         data = value if isinstance(value, bytes) else (value + "\0").encode("utf-16-le")
         self.write(f"sys/firmware/efi/efivars/{name}-{vendor}", struct.pack("<I", 7) + data)
+
+    def order(self, *numbers: int, name: str = "BootOrder") -> None:
+        """Set BootOrder, BootNext or BootCurrent."""
+        self.variable(name, struct.pack(f"<{len(numbers)}H", *numbers), GLOBAL)
 
     def kernel(self, release: str, **more: object) -> str:
         """An entry as kernel-install writes it, with its files; returns its id."""
@@ -92,12 +98,14 @@ class EfiHost:
         return ""
 
 
-def load_option(name: str, file: str) -> bytes:
-    """A load option that starts a file of some partition.
+def load_option(name: str, file: str, partition: str = "", active: bool = True) -> bytes:
+    """A load option of a file, or of the network without one.
 
-    UEFI 2.10, 3.1.3.
+    UEFI 2.10, 3.1.3 and 10.3.5.
     """
     text = (file + "\0").encode("utf-16-le")
-    disk = struct.pack("<BBH", 4, 1, 42) + bytes(38)
-    nodes = disk + struct.pack("<BBH", 4, 4, 4 + len(text)) + text + struct.pack("<BBH", 0x7F, 0xFF, 4)
-    return struct.pack("<IH", 1, len(nodes)) + (name + "\0").encode("utf-16-le") + nodes
+    mark = uuid.UUID(partition).bytes_le + b"\2\2" if partition else bytes(18)
+    disk = struct.pack("<BBHIQQ", 4, 1, 42, 1, 2048, 1 << 20) + mark
+    path = struct.pack("<BBH", 4, 4, 4 + len(text)) + text
+    nodes = (disk + path if file else struct.pack("<BBH", 3, 11, 37) + bytes(33)) + struct.pack("<BBH", 0x7F, 0xFF, 4)
+    return struct.pack("<IH", int(active), len(nodes)) + (name + "\0").encode("utf-16-le") + nodes

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot import efi, loaders
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot.systemd_boot import SystemdBoot
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot import efi_options, loaders
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot.unknown import UnknownBootError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import VerifyError
 from tests.fake.boot.efi import PART, EfiHost, load_option
@@ -34,7 +33,7 @@ def host(tmp_path: Path) -> EfiHost:
 
 def test_the_first_entry_starts_unless_something_is_set(host: EfiHost) -> None:
     loader = loaders.find(host.sysfs, host.run)
-    assert isinstance(loader, SystemdBoot)
+    assert loader.name == "systemd-boot"
     answer = loader.answer()
     assert (answer.next.release, answer.default.release, answer.default.pinned) == (NEW, NEW, False)
     assert answer.default.kernel == f"/boot/efi/m/{NEW}/linux"
@@ -156,4 +155,19 @@ def test_firmware_that_started_something_else(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("option", [b"", b"\1\0\0\0", load_option("x", "")[:20], bytes(500)])
 def test_load_options_that_name_nothing(option: bytes) -> None:
-    assert efi.file_of(option) is None
+    found = efi_options.parse(3, option)
+    assert found is None or found.file is None
+
+
+@pytest.mark.parametrize("command", ["set-default", "set-oneshot"])
+def test_everything_is_as_before_where_the_answer_is_not_known_any_more(host: EfiHost, command: str) -> None:
+    """After bootctl has set the variable."""
+    host.variable("LoaderEntryDefault", f"m-{OLD}.conf")
+    loader = loaders.find(host.sysfs, host.run)
+    start = loader.answer().choice(NEW)
+    host.entries.insert(0, {**host.entries[0], "id": "m-6.13.conf", "isDefault": True})
+    with pytest.raises(UnknownBootError):
+        (loader.set_default if command == "set-default" else loader.set_once)(start)
+    del host.entries[0]
+    answer = loader.answer()
+    assert (answer.next.release, answer.default.release) == (OLD, OLD)

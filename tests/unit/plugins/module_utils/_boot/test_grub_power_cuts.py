@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ def grub_of(root: GrubRoot, run: Callable[[Sequence[str]], str] | None = None) -
 
 
 def cut_at(root: GrubRoot, step: int, act: Callable[[Grub], object]) -> bool:
-    """Do ``act`` in a child whose power is cut at ``step``; whether it was."""
+    """Do ``act`` in a child; whether its power was cut at ``step``."""
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == CUT
@@ -39,8 +40,8 @@ def cut_at(root: GrubRoot, step: int, act: Callable[[Grub], object]) -> bool:
         if left[0] < 0:
             os._exit(CUT)
 
-    def ticking(call: Callable[..., object]) -> Callable[..., object]:
-        def called(*arguments: object, **more: object) -> object:
+    def ticking(call: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*arguments: object, **more: object) -> Any:  # noqa: ANN401 - as the function that it stands for
             tick()
             return call(*arguments, **more)
 
@@ -50,14 +51,14 @@ def cut_at(root: GrubRoot, step: int, act: Callable[[Grub], object]) -> bool:
         setattr(os, name, ticking(getattr(os, name)))
     root.cut = tick
     try:
-        act(grub_of(root, lambda argv: (tick(), root.run(argv))[1]))
+        act(grub_of(root, ticking(root.run)))
     finally:
         os._exit(0)
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> GrubRoot:
-    """An entry by its name, and a left-over in the environment block that nothing reads."""
+    """An entry by its name, and a left-over in the environment block."""
     made = GrubRoot.make(tmp_path / "root", OLD, NEW, OTHER)
     made.settings(f'GRUB_TIMEOUT=0\nGRUB_DISTRIBUTOR=Debian\nGRUB_DEFAULT="{entry(OLD)}"\n')
     made.update()
