@@ -19,6 +19,12 @@ from .._vm import candidates
 from .module import Module
 
 WATCHDOG = "/sys/class/watchdog"
+LEADING_BACK = ("rd.shell=0", "rd.emergency=reboot", "kvmfleet.tried")
+"""Words of a trial's entry, beside `panic=`, which initramfs-tools goes by.
+
+dracut's initrd reboots where it does not find the root (dracut.cmdline(7)); unit kvmfleet-sriov-boot-back goes by the
+last one.
+"""
 
 
 def act(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
@@ -51,7 +57,8 @@ def _arm(module: Module, sysfs: Sysfs, run: Run) -> bool:
         proof.record(sysfs)
         trial.store(sysfs, wanted)
         try:
-            loader.set_once(start, (*_panic(start, module), *_watchdog_words(wanted), *module.params["command_line"]))
+            words = (*_panic(start, module), *LEADING_BACK, *_watchdog_words(wanted), *module.params["command_line"])
+            loader.set_once(start, words)
         except BaseException:
             trial.remove(sysfs)
             raise

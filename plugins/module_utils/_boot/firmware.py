@@ -74,7 +74,10 @@ def _is_there(sysfs: Sysfs, one: Option) -> bool:
 def find_file(folder: str, path: str) -> str | None:
     """A file below a folder, whatever the case of its letters."""
     for name in filter(None, path.split("/")):
-        names = os.listdir(folder) if os.path.isdir(folder) else []
+        try:
+            names = os.listdir(folder)
+        except OSError:
+            return None
         same = [one for one in names if one.lower() == name.lower()]
         if not same:
             return None

@@ -115,7 +115,10 @@ class GrubByFirmware:
         if one is None or one.file is None or place is None or os.path.dirname(one.file) != FOLDER:
             return False
         copied, own = (firmware.find_file(self.sysfs.real(place), file) for file in (one.file, self.origin.file or ""))
-        return copied is not None and own is not None and _data(copied) == _data(own)
+        try:
+            return copied is not None and own is not None and _data(copied) == _data(own)
+        except OSError:
+            return False
 
     def _lacks(self) -> str | None:
         """Why BootNext cannot be used, None where it can."""

@@ -37,8 +37,10 @@ def test_a_host_is_drained_rebooted_judged_and_released(host: Host) -> None:
     assert status == 0, text
     assert host.texts("hooks") == ["drain node h1", "undrain node h1"]
     assert (host.texts("acts"), host.texts("reboots")) == (["armed", "confirmed"], ["x"])
-    assert (host.folder / "kvmfleet-sriov-boot-guard.service").exists()
-    assert any(line.startswith("enable kvmfleet-sriov-boot-guard") for line in host.texts("systemctl.log"))
+    for name in ("kvmfleet-sriov-boot-guard", "kvmfleet-sriov-boot-back"):
+        assert (host.folder / f"{name}.service").exists()
+        assert any(line.startswith(f"enable {name}") for line in host.texts("systemctl.log"))
+    assert "ExecStart=/bin/sh" in (host.folder / "kvmfleet-sriov-boot-back.service").read_text()
     host.boots(start(NEW))
     (host.folder / "wanted.json").write_text(json.dumps({"kernel": f"/boot/vmlinuz-{NEW}", "release": NEW}))
     assert "changed=0" in once(host)[1]
