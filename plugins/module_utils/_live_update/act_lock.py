@@ -20,6 +20,7 @@ from .._model.update_deadlines import ACT_LOCK_S
 from .._model.update_paths import LIVE_UPDATE_LOCK
 from .._system import durable, pf_lock
 from .._system.sysfs import Sysfs
+from . import hold_off
 
 
 @contextmanager
@@ -30,6 +31,7 @@ def held(sysfs: Sysfs, wait_s: float = ACT_LOCK_S) -> Iterator[None]:
         while not pf_lock.taken(handle, LIVE_UPDATE_LOCK):
             _pause(sysfs, until, wait_s)
         pf_lock.sign(handle)
+        hold_off.put_back(sysfs)  # of one that was killed
         yield
     finally:
         os.close(handle)

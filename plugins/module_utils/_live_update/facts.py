@@ -27,8 +27,9 @@ from .._vm.backend import Backend
 from .._vm.candidates import Candidate, strangers
 from .._vm.dry_start import DryStart
 from .._vm.vm_facts import VmFacts
-from . import after_failure, kernel_facts, kernel_modules, locked_volumes, watchdog_facts
+from . import after_failure, hold_off, kernel_facts, kernel_modules, locked_volumes, watchdog_facts
 from .after_failure import AfterFailure
+from .hold_off import Others
 from .kernel_facts import KernelFacts
 from .kernel_modules import ModuleFacts
 from .locked_volumes import Locked
@@ -62,6 +63,7 @@ class Facts:
     strangers: tuple[Candidate, ...] = ()
     locked: tuple[Locked, ...] = ()
     after_failure: AfterFailure = field(default_factory=AfterFailure)
+    others: Others = field(default_factory=Others)
     dry_starts: Mapping[int, DryStart] = field(default_factory=dict)
 
 
@@ -101,6 +103,7 @@ def gather(
         strangers=tuple(strangers(sysfs, [(vm.pid, vm.started) for vm in vms])),
         locked=tuple(locked_volumes.find(sysfs, run, kernel.initrd, kernel.cmdline_after)),
         after_failure=after_failure.read(sysfs, run),
+        others=hold_off.read(sysfs),
     )
 
 

@@ -18,7 +18,7 @@ from .._system.update_folder import ARMED
 from .._vm.backend import Backend
 from .._vm.candidates import in_the_way
 from .._vm.vm_facts import VmFacts
-from . import boot_rules, budget, deadline_rules, dry_starts, elsewhere, kexec_rules
+from . import boot_rules, budget, deadline_rules, dry_starts, elsewhere, hold_off, kexec_rules
 from .estimate import VmEstimate, estimate, interface_after, of_vms
 from .facts import Facts
 from .finding import Finding
@@ -76,6 +76,7 @@ def judge(
     refusals.extend(elsewhere.check(facts.vms, options, guess["total"]))
     refusals.extend(boot_rules.check(facts, options))
     refusals.extend(deadline_rules.check(facts, options))
+    refusals.extend(hold_off.check(facts.others))
     refused = {name for finding in refusals for name in finding.about}
     every = (*_warnings(facts, options), *boot_rules.warnings(facts, options))
     warnings = tuple(finding for finding in every if not refused.intersection(finding.about))
@@ -212,6 +213,7 @@ def _warnings(facts: Facts, options: Options) -> Iterator[Finding]:
     yield from dry_starts.warnings(facts.vms, facts.dry_starts)
     yield from deadline_rules.warnings(facts, options)
     yield from elsewhere.warnings(facts.vms, options)
+    yield from hold_off.warnings(facts.others)
     if not facts.journal_persistent:
         yield Finding(
             "journal", "the journal is in memory only: what guests said before the kexec will be lost",

@@ -14,7 +14,7 @@ from .._model.errors import BadInputError, RefusedError
 from .._system import pf_lock, update_folder
 from .._vm.record import ManifestVm
 from . import claim as _claim
-from . import copy, ended, manifest_file, properties_now, release, watchdog_guard
+from . import copy, ended, hold_off, manifest_file, properties_now, release, watchdog_guard
 from .abort import abort, quietly
 from .at_once import each
 from .claim import Claim
@@ -35,7 +35,9 @@ def run(host: LiveHost) -> str:
     manifest = _armed(host)
     progress = progress_of(host, manifest)
     options = parse(manifest.options)
+    hold = hold_off.Hold(host.sysfs, host.sleep)
     try:
+        hold.begin()
         newcomers = _look_again(host, manifest, options.host_services)
         manifest = properties_now.of_running(host, manifest)
         released = release.release_all(host, manifest, progress)
@@ -54,7 +56,10 @@ def run(host: LiveHost) -> str:
             jump(host.kexec, options.orderly)
     except FAILURES as error:
         host.log(f"not updated: {error}")
-        return abort(host, manifest, progress, str(error))
+        try:
+            return abort(host, manifest, progress, str(error))
+        finally:
+            hold.end()
     return update_folder.KEXEC
 
 

@@ -26,6 +26,9 @@ WAIT_S = 7 * 86400.0
 BUDGET_S = 60.0
 """Default budget of a live update's outage."""
 
+PACKAGES_S = 60.0
+"""Deadline for packages that are being installed, before VMs are touched."""
+
 UNPLUG_S = 20.0
 """Deadline for all guests of a host to release their VFs.
 

@@ -43,3 +43,12 @@ REHEARSAL_VMS = "/var/lib/kvmfleet-sriov/rehearsal"
 
 REHEARSAL_SOCKETS = "/run/kvmfleet-sriov/rehearsal"
 """Private folder of their monitors."""
+
+REBOOT_REQUIRED = "/run/reboot-required"
+"""File by which packages ask for a reboot."""
+
+REBOOT_HELD = "/run/kvmfleet-sriov/reboot-required"
+"""That file while an update holds off who acts on it."""
+
+SHUTDOWN_SCHEDULED = "/run/systemd/shutdown/scheduled"
+"""File of systemd-logind while a shutdown is scheduled."""

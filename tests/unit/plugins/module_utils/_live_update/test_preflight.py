@@ -18,6 +18,7 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import preflight
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.estimate import estimate, of_vms, to_shorten
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.facts import Facts
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.hold_off import Others
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kernel_facts import KernelFacts
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kernel_modules import ModuleFacts
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kexec_rules import Rules
@@ -130,6 +131,7 @@ TABLE: list[tuple[dict[str, Any], str, str]] = [
     ({"phase": "saving"}, "in-progress", "an earlier live update is in phase saving: run the playbook"),
     ({"phase": "done"}, "in-progress", "an earlier live update is in phase done"),
     ({"not_installed": ("/usr/local/sbin/sriovctl",)}, "not-installed", "apply role kvmfleet.sriov.sriov"),
+    ({"others": Others("a reboot")}, "shutdown-scheduled", "shutdown -c"),
     ({"vms": (VM, replace(VM, pid=78))}, "vm-name", "processes 77 and 78 are both VM web1"),
     ({"vms": (VM, replace(VM, pid=78, name="web2"))}, "vm-unit", "VMs web1 and web2 share unit web1.service"),
     (vm(name="my vm"), "vm-name", "VM 'my vm' (process 77) has no name that a folder can have"),
