@@ -26,6 +26,9 @@ COUNTING = "/var/lib/kvmfleet-sriov/boot/tries"
 DRAINED = "/var/lib/kvmfleet-sriov/boot/drained"
 """Note of role kernel_deploy that the host is drained."""
 
+GUARDED = "/run/kvmfleet-sriov/boot-guard"
+"""Folder that is there once the guard of a trial has started."""
+
 TRIAL_LOCK = "/run/kvmfleet-sriov/boot-trial.lock"
 
 ESP_COPIES = "/run/kvmfleet-sriov/esps"

@@ -20,7 +20,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import
 
 TEMPLATE = Path(__file__).parents[3] / "roles/kernel_deploy/templates/kvmfleet-sriov-boot-guard.service.j2"
 BACK = TEMPLATE.with_name("kvmfleet-sriov-boot-back.service.j2")
-MARK = "/run/kvmfleet-sriov/boot-guard"
+MARK = boot_paths.GUARDED
 
 
 def test_the_unit_and_the_program_mean_the_same() -> None:
