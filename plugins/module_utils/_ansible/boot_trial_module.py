@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from .._boot import health, kept, loaders, proof, trial
+from .._boot import auto_kexec, health, kept, loaders, proof, trial
 from .._boot.answer import KERNEL_RELEASE, Answer, Loader, Start
 from .._boot.trial import Trial
 from .._model.errors import BadInputError, RefusedError
@@ -91,6 +91,9 @@ def _require(module: Module, sysfs: Sysfs, loader: Loader, answer: Answer, start
         raise RefusedError(f"the default ({answer.default.entry}) is not pinned: `boot_entry default=RELEASE` pins it")
     if start.kernel == answer.default.kernel:
         raise RefusedError(f"{start.release} is the default already: there is nothing to try")
+    by_kexec = auto_kexec.problem(sysfs)
+    if by_kexec is not None:
+        raise RefusedError(f"{start.release} would not be tried through the firmware: {by_kexec}")
     if answer.waits:
         raise RefusedError("the boot loader waits for a person at each boot: give its menu a timeout")
     if not loader.own_entry() and _panic(start, module):

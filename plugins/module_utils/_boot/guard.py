@@ -17,7 +17,7 @@ from .._model.errors import SriovError
 from .._model.update_deadlines import GUARD_PAUSE_S
 from .._system.process import Run
 from .._system.sysfs import Sysfs
-from . import health, loaders, proof, trial
+from . import auto_kexec, health, loaders, proof, trial
 from .answer import Loader
 from .guard_watchdog import Watchdog
 from .trial import Trial
@@ -33,12 +33,16 @@ ENDED = "it ended before it was confirmed: a panic, a reset or a reboot"
 
 @dataclass(frozen=True)
 class Guard:
-    """What the guard acts on; ``vms`` names processes that could be VMs."""
+    """What the guard acts on.
+
+    ``vms`` names processes that could be VMs; ``unload`` takes away a kernel that is loaded for kexec.
+    """
 
     sysfs: Sysfs
     run: Run
     vms: Callable[[], Sequence[str]]
     log: Callable[[str], None]
+    unload: Callable[[], None]
     find: Callable[[Sysfs, Run], Loader] = loaders.find
     reach: health.Reach = health.reach
     now: Callable[[], float] = time.monotonic
@@ -115,14 +119,19 @@ class Guard:
     def _reboot(self) -> None:
         """Reboot through the firmware; by force where systemd refuses."""
         try:
-            self.run(["systemctl", "reboot"])
+            self.run(list(auto_kexec.REBOOT))
         except SriovError as error:
             self.log(str(error))
-            self.run(["systemctl", "reboot", "--force"])
+            self.run([*auto_kexec.REBOOT, "--force"])
 
     def _no_way(self, found: Trial) -> str | None:
         """Why a reboot would not lead to the known-good kernel, or None."""
         try:
+            if auto_kexec.is_loaded(self.sysfs):
+                self.unload()
+            by_kexec = auto_kexec.problem(self.sysfs)
+            if by_kexec is not None:
+                return by_kexec
             start = self.find(self.sysfs, self.run).answer().next
         except SriovError as error:
             return f"what would start is not known: {error}"

@@ -15,13 +15,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
 from .._model.errors import BadInputError, KernelError, SriovError
-from .._model.paths import KEXEC_IMAGE
+from .._model.paths import KEXEC_IMAGE, KEXEC_LOADED
 from .._system import durable
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from . import kexec_rules
 
-LOADED = "/sys/kernel/kexec_loaded"
+LOADED = KEXEC_LOADED
 SYSCALLS = {"x86_64": 320, "aarch64": 294}
 """Numbers of kexec_file_load by machine.
 

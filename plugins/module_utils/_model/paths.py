@@ -58,6 +58,9 @@ LEFT = "/run/kvmfleet-sriov/left"
 """
 
 LAST_APPLY = "/run/kvmfleet-sriov/last_apply.json"
+KEXEC_LOADED = "/sys/kernel/kexec_loaded"
+"""1 while a kernel is loaded for kexec (kernel/ksysfs.c)."""
+
 KEXEC_IMAGE = "/run/kvmfleet-sriov/kexec-image.json"
 """The kernel that this collection has loaded for kexec (`_live_update.kexec`)."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 
 from .._boot.guard import Guard
+from .._live_update.kexec import Kexec
 from .._system import process
 from .._system.sysfs import Sysfs
 from .._vm import candidates
@@ -21,4 +22,4 @@ def guard(arguments: argparse.Namespace) -> int:
     def vms() -> list[str]:
         return [str(one) for one in candidates.candidates(sysfs) if one.trusted]
 
-    return Guard(sysfs, process.run, vms, remark).watch()
+    return Guard(sysfs, process.run, vms, remark, Kexec(sysfs, process.run).unload).watch()

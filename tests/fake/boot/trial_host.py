@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot import guard, trial
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot import auto_kexec, guard, trial
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot.answer import Answer, Start
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot.unknown import UnknownBootError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import ToolError
@@ -47,6 +47,7 @@ class Host:
     vms: list[str] = field(default_factory=list)
     unknown: bool = False
     waits: bool = False
+    unloads: bool = True
     changes: dict[str, Any] = field(default_factory=dict)
     calls: list[list[str]] = field(default_factory=list)
     clock: float = 0.0
@@ -116,10 +117,14 @@ class Host:
 
     def guard(self) -> int:
         made = guard.Guard(
-            self.sysfs, self.run, lambda: self.vms, lambda line: None, lambda *_: self,
+            self.sysfs, self.run, lambda: self.vms, lambda line: None, self.unload, lambda *_: self,
             lambda *_: self.answers, lambda: self.clock, self.sleep,
         )  # fmt: skip
         return made.watch()
+
+    def unload(self) -> None:
+        if self.unloads:
+            self.put("sys/kernel/kexec_loaded", b"0\n")
 
     @property
     def phase(self) -> str:
@@ -133,4 +138,4 @@ class Host:
 
     @property
     def rebooted(self) -> bool:
-        return ["systemctl", "reboot"] in self.calls
+        return list(auto_kexec.REBOOT) in self.calls

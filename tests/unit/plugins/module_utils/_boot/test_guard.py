@@ -17,7 +17,15 @@ from typing import Any
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot import guard, health, kept, loaders, proven, trial
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot import (
+    auto_kexec,
+    guard,
+    health,
+    kept,
+    loaders,
+    proven,
+    trial,
+)
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot.trial import Trial, Uplink
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
 from ansible_collections.kvmfleet.sriov.plugins.modules import boot_trial
@@ -166,6 +174,35 @@ def test_it_looks_again_where_a_reboot_would_lead(host: Host, call: Call, change
     host.unknown = change == "unknown"
     host.changes = {"missing": (f"/boot/vmlinuz-{OLD}",)} if change == "missing" else {}
     assert (host.guard(), host.phase, host.rebooted) == (guard.LOOK, "held", False)
+
+
+KEXEC = [
+    ("sys/kernel/kexec_loaded", b"1\n", "a kernel is loaded for kexec"),
+    ("etc/default/kexec", b"#LOAD_KEXEC=false\nLOAD_KEXEC='true'\n", "has LOAD_KEXEC=true"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "words"), KEXEC)
+def test_a_reboot_that_starts_a_loaded_kernel_is_none(
+    host: Host, call: Call, name: str, text: bytes, words: str
+) -> None:
+    """By systemd, or by kexec-tools."""
+    host.put(name, text)
+    assert words in call(state="armed", release=NEW)["msg"]
+    assert host.once is None
+    host.put(name, b"0\n")
+    tried(host, call, confirm_s=10)
+    host.put(name, text)
+    host.unloads = False
+    assert (host.guard(), host.phase, host.rebooted) == (guard.LOOK, "held", False)
+    assert words in host.reason
+
+
+def test_the_guard_unloads_a_kernel_before_it_reboots(host: Host, call: Call) -> None:
+    tried(host, call, confirm_s=10)
+    host.put("sys/kernel/kexec_loaded", b"1\n")
+    assert (host.guard(), host.phase, host.rebooted) == (0, "going-back", True)
+    assert {"SYSTEMCTL_SKIP_AUTO_KEXEC=1", "SYSTEMCTL_SKIP_AUTO_SOFT_REBOOT=1"} <= set(auto_kexec.REBOOT)
 
 
 @pytest.mark.parametrize(
