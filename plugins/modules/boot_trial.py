@@ -36,7 +36,8 @@ options:
       - V(read) returns where a trial stands.
       - V(armed) lets the next boot try O(release). Refused where the default is not pinned or was never seen to boot,
         where the boot loader cannot try a kernel once or waits for a person, and where a panic would hang.
-      - V(confirmed) makes the kernel the default. Refused unless it runs, was started by the firmware, and is healthy.
+      - V(confirmed) makes the kernel the default. Refused unless it runs, was started by the firmware
+        with the words of its entry, and is healthy.
       - V(withdrawn) takes back what waits to be tried.
     type: str
     choices: [read, armed, confirmed, withdrawn]
@@ -45,10 +46,17 @@ options:
     description: Release of the kernel, for O(state=armed).
     type: str
   command_line:
-    description: Words behind the command line of its entry, where the boot loader has an entry for the trial alone.
+    description:
+      - Words behind the command line of its entry, where the boot loader has an entry for the trial alone.
+      - Refused for words that its entry lacks, as the default would be another command line than the one that is tried;
+        see O(only_once). C(panic=) and others that only lead back are none of them.
     type: list
     elements: str
     default: []
+  only_once:
+    description: Whether O(command_line) may have words for the trial alone.
+    type: bool
+    default: false
   panic_s:
     description: >-
       Seconds from a panic to the reset (C(panic=)), where the entry does not have it. 0 leaves it away.
@@ -154,6 +162,7 @@ def main(sysfs: Sysfs | None = None, program: Run = run) -> None:
             "state": {"type": "str", "choices": ["read", "armed", "confirmed", "withdrawn"], "default": "read"},
             "release": {"type": "str"},
             "command_line": {"type": "list", "elements": "str", "default": []},
+            "only_once": {"type": "bool", "default": False},
             "panic_s": {"type": "int", "default": 30},
             "watchdog_s": {"type": "int", "default": 120},
             "uplinks": {

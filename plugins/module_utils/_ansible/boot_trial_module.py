@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from .._boot import auto_kexec, health, kept, loaders, proof, trial
+from .._boot import auto_kexec, health, kept, loaders, proof, trial, tried_line
 from .._boot.answer import KERNEL_RELEASE, Answer, Loader, Start
 from .._boot.trial import Trial
 from .._model.errors import BadInputError, RefusedError
+from .._model.paths import COMMAND_LINE
 from .._readers.kernel_image import HEAD_BYTES, image_build
 from .._system.process import Run
 from .._system.sysfs import Sysfs
@@ -91,6 +92,13 @@ def _require(module: Module, sysfs: Sysfs, loader: Loader, answer: Answer, start
         raise RefusedError(f"the default ({answer.default.entry}) is not pinned: `boot_entry default=RELEASE` pins it")
     if start.kernel == answer.default.kernel:
         raise RefusedError(f"{start.release} is the default already: there is nothing to try")
+    alone = tried_line.only_tried(module.params["command_line"], start.command_line)
+    if alone and not module.params["only_once"]:
+        raise RefusedError(
+            f"the entry of {start.release} lacks {' '.join(alone)}, so the default would be another command line than "
+            "what is tried: write them into it (GRUB_CMDLINE_LINUX and update-grub, /etc/kernel/cmdline), or set "
+            "only_once"
+        )
     by_kexec = auto_kexec.problem(sysfs)
     if by_kexec is not None:
         raise RefusedError(f"{start.release} would not be tried through the firmware: {by_kexec}")
@@ -140,6 +148,12 @@ def _set_default(sysfs: Sysfs, run: Run, found: Trial) -> None:
     answer = loader.answer()
     start = answer.choice(found.release)
     proof.require_proof(sysfs, answer, start, allow_unproven=False)
+    other = tried_line.not_tried(start.command_line, sysfs.read(COMMAND_LINE))
+    if other:
+        raise RefusedError(
+            f"kernel {found.release} was started without {' '.join(other)}, which entry {start.entry} has: try it "
+            "once more"
+        )
     loader.set_default(start)
     kept.keep(sysfs, start)
     trial.store(sysfs, replace(found, phase=trial.CONFIRMED, reason=""))

@@ -47,6 +47,7 @@ class Host:
     vms: list[str] = field(default_factory=list)
     unknown: bool = False
     waits: bool = False
+    words_of_new: str = "root=/dev/sda"
     unloads: bool = True
     changes: dict[str, Any] = field(default_factory=dict)
     calls: list[list[str]] = field(default_factory=list)
@@ -76,13 +77,15 @@ class Host:
         ):  # fmt: skip
             self.put(f"proc/sys/kernel/{name}", f"{text}\n".encode())
 
+        self.put("proc/cmdline", f"BOOT_IMAGE=/vmlinuz-{release} root=/dev/sda panic=30\n".encode())
+
     def answer(self) -> Answer:
         if self.unknown:
             raise UnknownBootError("nothing is known")
         default = start(self.default, **self.changes)
         return Answer(
             "grub", (), start(self.once) if self.once else default, default, None, None, self.waits,
-            (start(OLD), start(NEW)),
+            (start(OLD), start(NEW, command_line=self.words_of_new)),
         )  # fmt: skip
 
     def own_entry(self) -> bool:

@@ -65,11 +65,11 @@ def test_a_trial_is_armed_and_confirmed(host: Host, call: Call) -> None:
     assert call()["trial"] is None
     check = call(state="armed", release=NEW, _ansible_check_mode=True)
     assert (check["changed"], host.once, host.phase) == (True, None, "none")
-    done = call(state="armed", release=NEW, command_line=["a=b"])
+    done = call(state="armed", release=NEW, command_line=["a=b"], only_once=True)
     assert (done["trial"]["phase"], done["trial"]["good"], host.once) == ("armed", OLD, NEW)
     assert host.words == ("panic=30", "rd.shell=0", "rd.emergency=reboot", "kvmfleet.tried", "a=b")
     assert done["trial"]["uplinks"] == [{"interface": "eno1", "gateway": "10.0.0.1"}]
-    assert call(state="armed", release=NEW, command_line=["a=b"])["changed"] is False
+    assert call(state="armed", release=NEW, command_line=["a=b"], only_once=True)["changed"] is False
     assert (host.guard(), host.phase) == (0, "armed")  # not rebooted yet
     host.boot(NEW, "b1")
     host.at[60] = lambda: call(state="confirmed")
@@ -174,6 +174,19 @@ def test_it_looks_again_where_a_reboot_would_lead(host: Host, call: Call, change
     host.unknown = change == "unknown"
     host.changes = {"missing": (f"/boot/vmlinuz-{OLD}",)} if change == "missing" else {}
     assert (host.guard(), host.phase, host.rebooted) == (guard.LOOK, "held", False)
+
+
+def test_the_default_is_the_command_line_that_was_tried(host: Host, call: Call) -> None:
+    refused = call(state="armed", release=NEW, command_line=["panic=9", "root=/dev/sda", "nomodeset"])
+    assert f"the entry of {NEW} lacks nomodeset, so the default" in refused["msg"]
+    assert host.once is None
+    tried(host, call, command_line=["panic=9", "root=/dev/sda"])
+    host.changes = {"command_line": "root=/dev/sda"}
+    host.words_of_new = "root=/dev/sda iommu=pt"
+    refused = call(state="confirmed")
+    assert f"was started without iommu=pt, which entry linux-{NEW} has" in refused["msg"]
+    host.words_of_new = '"root=/dev/sda"'
+    assert call(state="confirmed")["changed"] is True
 
 
 KEXEC = [

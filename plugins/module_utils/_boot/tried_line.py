@@ -1,0 +1,32 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line that was tried, and that of the default.
+
+A kernel that has booted with other words has not shown that it boots with these.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+OF_TRIALS = ("panic", "rd.shell", "rd.emergency", "kvmfleet.tried", "systemd.watchdog_sec")
+"""Words that only lead back from what fails."""
+
+
+def words(text: str) -> list[str]:
+    """Words of a command line, without quotes."""
+    return re.sub(r"[\"'\\]", "", text).split()
+
+
+def only_tried(asked: Sequence[str], entry: str) -> list[str]:
+    """Words asked for a trial that the entry lacks."""
+    known = words(entry)
+    return [word for word in asked if word.partition("=")[0] not in OF_TRIALS and word not in known]
+
+
+def not_tried(entry: str, running: str) -> list[str]:
+    """Words of an entry that the running kernel was not started with."""
+    known = words(running)
+    return [word for word in words(entry) if word not in known]
