@@ -18,15 +18,15 @@ ACTIVE = 1
 """LOAD_OPTION_ACTIVE; the firmware passes over others."""
 MEDIA, HARD_DRIVE, FILE_PATH = 4, 1, 4
 END = struct.pack("<BBH", 0x7F, 0xFF, 4)
-GUID_SIGNATURE = 2
+MBR_SIGNATURE, GUID_SIGNATURE = 1, 2
 MAX_NODES = 64
 
 
 class Option(NamedTuple):
     """A load option: Boot0003 for ``number`` 3.
 
-    ``file`` has slashes, such as /EFI/debian/shimx64.efi, None where it starts no file; ``partition`` is the GUID of
-    the partition that has it.
+    ``file`` has slashes, such as /EFI/debian/shimx64.efi, None where it starts no file; ``partition`` is the PARTUUID,
+    as Linux has it, of the partition with that file.
     """
 
     number: int
@@ -53,8 +53,8 @@ def parse(number: int, data: bytes) -> Option | None:
     for kind, sub, content in nodes(data):
         if (kind, sub) == (MEDIA, FILE_PATH):
             parts.append(content.decode("utf-16-le", errors="replace").split("\0")[0])
-        if (kind, sub) == (MEDIA, HARD_DRIVE) and len(content) == 38 and content[37] == GUID_SIGNATURE:
-            partition = str(uuid.UUID(bytes_le=content[20:36]))
+        if (kind, sub) == (MEDIA, HARD_DRIVE) and len(content) == 38:
+            partition = _partition(content)
     path = re.sub(r"/+", "/", "/" + "/".join(parts).replace("\\", "/")) if parts else None
     return Option(number, title, bool(attributes & ACTIVE), path, partition)
 
@@ -83,6 +83,19 @@ def of_another_file(data: bytes, title: str, file: str) -> bytes:
         for kind, sub, content in [*kept, (MEDIA, FILE_PATH, text)]
     )
     return struct.pack("<IH", ACTIVE, len(path + END)) + (title + "\0").encode("utf-16-le") + path + END
+
+
+def _partition(content: bytes) -> str | None:
+    """PARTUUID of a hard drive's node, None without one.
+
+    With an MBR it is the disk's mark and the partition's number.
+    """
+    if content[37] == GUID_SIGNATURE:
+        return str(uuid.UUID(bytes_le=content[20:36]))
+    if content[37] != MBR_SIGNATURE:
+        return None
+    (number,), (mark,) = struct.unpack_from("<I", content), struct.unpack_from("<I", content, 20)
+    return f"{mark:08x}-{number:02x}"
 
 
 def _title(data: bytes) -> tuple[str, int]:

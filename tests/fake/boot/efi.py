@@ -36,8 +36,11 @@ class EfiHost:
     calls: list[list[str]] = field(default_factory=list)
 
     @classmethod
-    def make(cls, folder: Path, file: str, running: str = "6.1.0-18-amd64") -> EfiHost:
-        """A host whose firmware has started ``file``, with backslashes."""
+    def make(cls, folder: Path, file: str, running: str = "6.1.0-18-amd64", partition: str = PART) -> EfiHost:
+        """A host whose firmware has started ``file``, with backslashes.
+
+        ``partition``: PARTUUID of its ESP.
+        """
         host = cls(folder)
         host.write(
             "proc/self/mountinfo", "1 0 8:2 / / rw - ext4 /dev/sda2 rw\n2 1 8:1 / /boot/efi rw - vfat /dev/sda1 rw\n"
@@ -46,12 +49,12 @@ class EfiHost:
         host.write("proc/sys/kernel/bootloader_type", "114\n")
         for name, target in (
             ("sys/dev/block/8:1", "../../block/sda/sda1"), ("sys/dev/block/8:2", "../../block/sda/sda2"),
-            (f"dev/disk/by-partuuid/{PART}", "../../sda1"), (f"dev/disk/by-uuid/{ESP_UUID}", "../../sda1"),
+            (f"dev/disk/by-partuuid/{partition}", "../../sda1"), (f"dev/disk/by-uuid/{ESP_UUID}", "../../sda1"),
         ):  # fmt: skip
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).symlink_to(target)
         host.variable("BootCurrent", struct.pack("<H", 3), GLOBAL)
-        host.variable("Boot0003", load_option("debian", file, PART), GLOBAL)
+        host.variable("Boot0003", load_option("debian", file, partition), GLOBAL)
         host.order(3)
         return host
 
@@ -104,7 +107,11 @@ def load_option(name: str, file: str, partition: str = "", active: bool = True) 
     UEFI 2.10, 3.1.3 and 10.3.5.
     """
     text = (file + "\0").encode("utf-16-le")
-    mark = uuid.UUID(partition).bytes_le + b"\2\2" if partition else bytes(18)
+    mark = bytes(18)
+    if len(partition) == 11:  # of an MBR: its mark and the number
+        mark = struct.pack("<I", int(partition[:8], 16)) + bytes(12) + b"\1\1"
+    elif partition:
+        mark = uuid.UUID(partition).bytes_le + b"\2\2"
     disk = struct.pack("<BBHIQQ", 4, 1, 42, 1, 2048, 1 << 20) + mark
     path = struct.pack("<BBH", 4, 4, 4 + len(text)) + text
     nodes = (disk + path if file else struct.pack("<BBH", 3, 11, 37) + bytes(33)) + struct.pack("<BBH", 0x7F, 0xFF, 4)

@@ -9,6 +9,7 @@ grub-mkconfig of this machine runs in a mount namespace of its own, with the roo
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -30,6 +31,7 @@ CORE = (
     "biosdisk", "ext2", "normal", "linux", "loadenv", "regexp", "test", "echo", "minicmd", "search", "search_fs_uuid",
     "gzio", "part_msdos", "part_gpt", "configfile", "gfxterm", "all_video", "true", "sleep", "serial", "terminal",
 )  # fmt: skip
+BTRFS = Path(shutil.which("mkfs.btrfs") or os.environ.get("KVMFLEET_EFI", "/") + "/sbin/mkfs.btrfs")
 TOOLS = ("grub-mkconfig", "grub-mkimage", "grub-editenv", "mke2fs", "qemu-system-x86_64", "unshare")
 WRITTEN: dict[str, str] = {}
 """What grub-mkconfig has written, by what it reads."""
@@ -173,17 +175,35 @@ class GrubRoot:
         if settings:
             subprocess.run(["grub-editenv", block, "set", *settings], check=True)
 
-    def disk(self) -> Disk:
+    def disk(self, kind: str = "ext4") -> Disk:
         """A disk with this root, beside one with GRUB alone."""
         core, boot, image = (self.folder / name for name in ("core.img", "boot.raw", "root.ext4"))
         subprocess.run(
-            ["grub-mkimage", "-O", "i386-pc", "-d", MODULES, "-p", "(hd1)/boot/grub", "-o", core, *CORE], check=True
+            [
+                "grub-mkimage",
+                "-O",
+                "i386-pc",
+                "-d",
+                MODULES,
+                "-p",
+                "(hd1)/boot/grub",
+                "-o",
+                core,
+                *CORE,
+                *([kind] if kind == "btrfs" else []),
+            ],
+            check=True,
         )
         boot.write_bytes(((MODULES / "boot.img").read_bytes() + core.read_bytes()).ljust(1 << 20, b"\0"))
         tree = self.folder / "tree"
         shutil.rmtree(tree, ignore_errors=True)
         shutil.copytree(self.folder / "boot", tree / "boot")
         image.unlink(missing_ok=True)
+        if kind == "btrfs":
+            with image.open("wb") as file:
+                file.truncate(128 << 20)
+            subprocess.run([str(BTRFS), "-q", "-U", UUID, "-r", str(tree), str(image)], check=True)
+            return Disk(boot, image)
         options = ["-q", "-t", "ext4", "-O", "^metadata_csum", "-U", UUID, "-d", str(tree)]
         subprocess.run(["mke2fs", *options, str(image), "16M"], check=True)
         return Disk(boot, image)

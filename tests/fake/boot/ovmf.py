@@ -27,6 +27,8 @@ HEADER = struct.Struct("<HBBIQ16sIII16s")
 START, ADDED, DELETED = 0x55AA, 0x3F, 0x3D
 AUTHENTICATED = 0x27
 """Non-volatile, for boot services and the system, authenticated by time."""
+FIRST = 0x64
+"""Where the first variable is, behind the headers of volume and store."""
 TIME = struct.pack("<H6B", 2026, 1, 1, 0, 0, 0, 0) + bytes(8)
 
 

@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot import grub_reading
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot.answer import Answer
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot.grub import Grub
-from tests.fake.boot.grub import ADVANCED, NEW, OLD, SIMPLE, UUID, GrubRoot, entry, missing
+from tests.fake.boot.grub import ADVANCED, BTRFS, NEW, OLD, SIMPLE, UUID, GrubRoot, entry, missing
 
 pytestmark = [
     pytest.mark.slow,
@@ -120,6 +120,19 @@ def test_a_flag_that_cannot_be_taken_back_starts_nothing_new(tmp_path: Path) -> 
     """A disk that refuses writes would try the kernel at every boot."""
     disk = trial(tmp_path / "root", "GRUB_TERMINAL=serial\n").disk()
     assert [disk.start(read_only=True), disk.start()] == [OLD, NEW]
+
+
+@pytest.mark.skipif(not BTRFS.exists(), reason="mkfs.btrfs is not on this machine")
+def test_what_grub_cannot_forget(tmp_path: Path) -> None:
+    """On btrfs a flag starts nothing new, and `next_entry` for ever."""
+    root = trial(tmp_path / "root", "GRUB_TERMINAL=serial\n")
+    disk = root.disk("btrfs")
+    assert [disk.start(), disk.start()] == [OLD, OLD]
+    root.environment(f"saved_entry={entry(OLD)}", f"next_entry={entry(NEW)}")
+    answer = grub_reading.read(root.host(kind="btrfs"), "/boot/grub").answer(())
+    assert (answer.next.release, answer.default.release) == (NEW, NEW)
+    disk = root.disk("btrfs")
+    assert [disk.start(), disk.start()] == [NEW, NEW]
 
 
 def test_a_default_that_cannot_be_loaded_leads_to_the_other(tmp_path: Path) -> None:
