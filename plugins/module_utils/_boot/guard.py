@@ -17,7 +17,7 @@ from .._model.errors import SriovError
 from .._model.update_deadlines import GUARD_PAUSE_S
 from .._system.process import Run
 from .._system.sysfs import Sysfs
-from . import auto_kexec, health, loaders, proof, trial
+from . import auto_kexec, health, loaders, proof, proven, trial
 from .answer import Loader
 from .guard_watchdog import Watchdog
 from .trial import Trial
@@ -27,6 +27,8 @@ LOOK = 4
 
 The unit is not started again then.
 """
+NOT_WELL = (trial.GOING_BACK, trial.HELD, trial.FAILED)
+"""Phases in which having booted proves nothing."""
 NEVER = "it never came to its guard: it was not loaded, or it hung or panicked before"
 ENDED = "it ended before it was confirmed: a panic, a reset or a reboot"
 
@@ -58,7 +60,6 @@ class Guard:
                 return 0  # not rebooted yet
             if not found.runs(self.sysfs):
                 return self._after(found)
-            proof.record(self.sysfs)
             self._store(found, trial.BOOTED, boot=trial.boot_id(self.sysfs))
         watchdog = Watchdog(self.run, self.log)
         status = self._judge(found, watchdog)
@@ -94,6 +95,7 @@ class Guard:
             if not healthy and not wrong:
                 healthy = True
                 with trial.held(self.sysfs):
+                    proof.record(self.sysfs)
                     self._store(found, trial.HEALTHY)
             if not healthy and spent >= found.health_s:
                 return self._back(found, "; ".join(wrong))
@@ -144,5 +146,7 @@ class Guard:
         return LOOK
 
     def _store(self, found: Trial, phase: str, reason: str = "", boot: str | None = None) -> None:
+        if phase in NOT_WELL:
+            proven.forget(self.sysfs, found.build)
         self.log(f"kernel {found.release}, tried once: {phase}{f', {reason}' if reason else ''}")
         trial.store(self.sysfs, replace(found, phase=phase, reason=reason, boot=boot or trial.boot_id(self.sysfs)))

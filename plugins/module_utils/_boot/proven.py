@@ -48,6 +48,13 @@ def add(sysfs: Sysfs, build: str, release: str, how: str) -> None:
     durable.write_json(path, {"builds": list(known.values())[-KEPT:]})
 
 
+def forget(sysfs: Sysfs, build: str) -> None:
+    """Take a build's proof away, durably."""
+    known = builds(sysfs)
+    if known.pop(build, None) is not None:
+        durable.write_json(sysfs.real(PROVEN), {"builds": list(known.values())})
+
+
 def running(sysfs: Sysfs) -> tuple[str, str]:
     """(build, release) of the running kernel."""
     return sysfs.read(VERSION).strip(), sysfs.read(RELEASE)

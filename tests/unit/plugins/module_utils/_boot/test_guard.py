@@ -23,6 +23,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot import (
     health,
     kept,
     loaders,
+    proof,
     proven,
     trial,
 )
@@ -138,6 +139,7 @@ def test_a_host_that_is_not_healthy_goes_back(host: Host, call: Call, change: Ca
     assert (host.guard(), host.phase, host.rebooted, host.default) == (0, "going-back", True, OLD)
     assert SICK[change] in host.reason
     assert 30 <= host.clock < 60
+    assert kernel.version(NEW) not in proven.builds(host.sysfs)
 
 
 def test_health_may_come_late(host: Host, call: Call) -> None:
@@ -231,12 +233,14 @@ def test_a_kernel_that_did_not_stay_is_known_in_the_old_one(host: Host, call: Ca
     found = trial.load(host.sysfs)
     assert found is not None
     trial.store(host.sysfs, replace(found, phase=phase))
+    proof.record(host.sysfs)
     host.boot(OLD, "b2")
     host.once = NEW  # the boot loader could not forget it
     assert (host.guard(), host.phase) == (guard.LOOK, "failed")
     assert host.once is None
     assert words in host.reason
     assert not host.rebooted
+    assert kernel.version(NEW) not in proven.builds(host.sysfs)
 
 
 def test_a_guard_that_was_killed_judges_anew(host: Host, call: Call) -> None:
