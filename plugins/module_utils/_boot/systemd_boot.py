@@ -41,10 +41,11 @@ class SystemdBoot:
         if shown is not None and shown.id != following.id:
             raise UnknownBootError(f"bootctl says that {shown.id} starts next, its rules lead to {following.id}")
         rest = [entry for entry in entries if entry.id != default.id]
-        counted = default.tries_left is not None and rest
+        # one without tries left is the last of the menu, and a name finds it there all the same (boot.c)
+        spent = select([*rest, default], lasting) if default.tries_left is not None else default
         return Answer(
             self.name, self.evidence, self.start(following, lasting), self.start(default, lasting),
-            self.start(select(rest, lasting), lasting) if counted else None, None, False,
+            self.start(spent, lasting) if spent.id != default.id else None, None, False,
             tuple(self.start(entry, [entry.id]) for entry in entries),
         )  # fmt: skip
 

@@ -79,6 +79,12 @@ def test_an_entry_that_is_counted_falls_back(host: EfiHost) -> None:
     answer = loaders.find(host.sysfs, host.run).answer()
     assert answer.on_failure is not None
     assert answer.on_failure.release == NEW
+    host.variable("LoaderEntryDefault", "m-6.1*.conf")
+    answer = loaders.find(host.sysfs, host.run).answer()
+    assert answer.on_failure is not None
+    assert answer.on_failure.release == NEW
+    host.variable("LoaderEntryDefault", "m-6.13.conf")
+    assert loaders.find(host.sysfs, host.run).answer().on_failure is None  # by its name it starts, counted or not
 
 
 @pytest.mark.parametrize(
