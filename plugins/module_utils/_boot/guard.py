@@ -27,6 +27,8 @@ LOOK = 4
 
 The unit is not started again then.
 """
+FAILURES = (Exception,)
+"""What reading a boot loader may end in, as files may be anything."""
 NOT_WELL = (trial.GOING_BACK, trial.HELD, trial.FAILED)
 """Phases in which having booted proves nothing."""
 NEVER = "it never came to its guard: it was not loaded, or it hung or panicked before"
@@ -78,7 +80,7 @@ class Guard:
             answer = loader.answer()
             if answer.next.kernel != answer.default.kernel:
                 loader.set_once(None)
-        except SriovError as error:
+        except FAILURES as error:
             self.log(f"whether a kernel still waits to be tried is not known: {error}")
         return LOOK
 
@@ -98,13 +100,17 @@ class Guard:
                     proof.record(self.sysfs)
                     self._store(found, trial.HEALTHY)
             if not healthy and spent >= found.health_s:
-                return self._back(found, "; ".join(wrong))
+                return self._back(found, "; ".join(wrong), sick=True)
             if healthy and spent >= found.confirm_s:
-                return self._back(found, f"it was not confirmed within {found.confirm_s:g} s")
+                return self._back(found, f"it was not confirmed within {found.confirm_s:g} s", sick=False)
             self.sleep(GUARD_PAUSE_S)
 
-    def _back(self, found: Trial, reason: str) -> int | None:
-        """Decide to go back: None, or the status where it stays."""
+    def _back(self, found: Trial, reason: str, sick: bool) -> int | None:
+        """Decide to go back: None, or the status where it stays.
+
+        A sick host may not be able to read what it would start, as without the file system of its boot loader. It goes
+        back all the same: nobody may reach it, and what starts after the trial was known when that was armed.
+        """
         with trial.held(self.sysfs):
             current = trial.load(self.sysfs)
             if current is None or current.phase == trial.CONFIRMED:
@@ -112,7 +118,11 @@ class Guard:
             vms = [] if found.with_vms else list(self.vms())
             if vms:
                 return self._hold(found, f"{reason}. It does not go back by itself, as VMs run: {', '.join(vms[:5])}")
-            problem = self._no_way(found)
+            try:
+                problem = self._no_way(found)
+            except FAILURES as error:
+                problem = None if sick else f"what would start is not known: {error}"
+                self.log(f"what would start is not known: {error}")
             if problem is not None:
                 return self._hold(found, f"{reason}. It does not go back: {problem}")
             self._store(found, trial.GOING_BACK, reason)
@@ -128,18 +138,22 @@ class Guard:
 
     def _no_way(self, found: Trial) -> str | None:
         """Why a reboot would not lead to the known-good kernel, or None."""
-        try:
-            if auto_kexec.is_loaded(self.sysfs):
-                self.unload()
-            by_kexec = auto_kexec.problem(self.sysfs)
-            if by_kexec is not None:
-                return by_kexec
-            start = self.find(self.sysfs, self.run).answer().next
-        except SriovError as error:
-            return f"what would start is not known: {error}"
+        by_kexec = self._by_kexec()
+        if by_kexec is not None:
+            return by_kexec
+        start = self.find(self.sysfs, self.run).answer().next
         if start.kernel != found.good_kernel or start.missing:
             return f"{start.kernel or start.entry} would start, not {found.good_kernel}"
         return None
+
+    def _by_kexec(self) -> str | None:
+        """Unload what a reboot would start; why it still would."""
+        try:
+            if auto_kexec.is_loaded(self.sysfs):
+                self.unload()
+        except SriovError as error:
+            self.log(str(error))
+        return auto_kexec.problem(self.sysfs)
 
     def _hold(self, found: Trial, reason: str) -> int:
         self._store(found, trial.HELD, reason)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
@@ -28,6 +29,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot import (
     trial,
 )
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot.trial import Trial, Uplink
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot.unknown import UnknownBootError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
 from ansible_collections.kvmfleet.sriov.plugins.modules import boot_trial
 from tests.fake.boot import kernel
@@ -211,6 +213,17 @@ def test_a_reboot_that_starts_a_loaded_kernel_is_none(
     host.unloads = False
     assert (host.guard(), host.phase, host.rebooted) == (guard.LOOK, "held", False)
     assert words in host.reason
+
+
+@pytest.mark.parametrize("error", [UnknownBootError("/boot/efi is not mounted"), OSError(5, "an I/O error")])
+def test_a_sick_host_that_cannot_read_its_boot_loader_goes_back(
+    host: Host, call: Call, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """As without vfat, in emergency mode: nobody could reach it."""
+    tried(host, call, health_s=30)
+    no_carrier(host)
+    monkeypatch.setattr(host, "answer", mock.Mock(side_effect=error))
+    assert (host.guard(), host.phase, host.rebooted) == (0, "going-back", True)
 
 
 def test_the_guard_unloads_a_kernel_before_it_reboots(host: Host, call: Call) -> None:
