@@ -81,12 +81,12 @@ def booted_file(sysfs: Sysfs) -> str:
 def write(sysfs: Sysfs, name: str, value: bytes) -> None:
     """Write a variable of the firmware, with one write(2).
 
-    Raises `KernelError` where the firmware does not take it.
+    Not truncated before: an empty file of efivarfs is a deleted variable (fs/efivarfs/file.c). Raises `KernelError` where the firmware does not take it.
     """
     path = f"{VARIABLES}/{name}-{GLOBAL}"
     data = struct.pack("<I", NON_VOLATILE | BOOT_SERVICE | RUNTIME) + value
     try:
-        handle = os.open(sysfs.real(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        handle = os.open(sysfs.real(path), os.O_WRONLY | os.O_CREAT, 0o644)
         try:
             os.write(handle, data)
         finally:

@@ -91,6 +91,7 @@ class GrubByFirmware:
         data = efi.variable(self.sysfs, self.origin.name, efi.GLOBAL) or b""
         name = os.path.basename(self.origin.file or "")
         wanted = efi_options.of_another_file(data, TITLE, f"{FOLDER}/{name}")
+        efi.delete(self.sysfs, NAME)
         efi.write(self.sysfs, NAME, wanted)
         os.sync()
         efi.write(self.sysfs, "BootNext", TRIAL.to_bytes(2, "little"))

@@ -28,7 +28,7 @@ LOOK = 4
 The unit is not started again then.
 """
 FAILURES = (Exception,)
-"""What reading a boot loader may end in, as files may be anything."""
+"""Failures of reading a boot loader, whose files may be anything."""
 NOT_WELL = (trial.GOING_BACK, trial.HELD, trial.FAILED)
 """Phases in which having booted proves nothing."""
 NEVER = "it never came to its guard: it was not loaded, or it hung or panicked before"
