@@ -81,7 +81,8 @@ def booted_file(sysfs: Sysfs) -> str:
 def write(sysfs: Sysfs, name: str, value: bytes) -> None:
     """Write a variable of the firmware, with one write(2).
 
-    Not truncated before: an empty file of efivarfs is a deleted variable (fs/efivarfs/file.c). Raises `KernelError` where the firmware does not take it.
+    Not truncated before: an empty file of efivarfs is a deleted variable (fs/efivarfs/file.c). Raises `KernelError`
+    where the firmware does not take it.
     """
     path = f"{VARIABLES}/{name}-{GLOBAL}"
     data = struct.pack("<I", NON_VOLATILE | BOOT_SERVICE | RUNTIME) + value

@@ -21,6 +21,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import proc
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 
 from . import kernel
+from .layers import LAYERS
 
 UUID = "11111111-2222-4333-8444-555555555555"
 OLD, NEW = "6.1.0-18-amd64", "6.12.9-kvmfleet1"
@@ -32,6 +33,7 @@ CORE = (
     "gzio", "part_msdos", "part_gpt", "configfile", "gfxterm", "all_video", "true", "sleep", "serial", "terminal",
 )  # fmt: skip
 BTRFS = Path(shutil.which("mkfs.btrfs") or os.environ.get("KVMFLEET_EFI", "/") + "/sbin/mkfs.btrfs")
+SIZE = 16 << 20
 TOOLS = ("grub-mkconfig", "grub-mkimage", "grub-editenv", "mke2fs", "qemu-system-x86_64", "unshare")
 WRITTEN: dict[str, str] = {}
 """What grub-mkconfig has written, by what it reads."""
@@ -176,24 +178,14 @@ class GrubRoot:
             subprocess.run(["grub-editenv", block, "set", *settings], check=True)
 
     def disk(self, kind: str = "ext4") -> Disk:
-        """A disk with this root, beside one with GRUB alone."""
-        core, boot, image = (self.folder / name for name in ("core.img", "boot.raw", "root.ext4"))
-        subprocess.run(
-            [
-                "grub-mkimage",
-                "-O",
-                "i386-pc",
-                "-d",
-                MODULES,
-                "-p",
-                "(hd1)/boot/grub",
-                "-o",
-                core,
-                *CORE,
-                *([kind] if kind == "btrfs" else []),
-            ],
-            check=True,
-        )
+        """A disk with this root, beside one with GRUB alone.
+
+        ``kind``: ext4 or btrfs, or ext4 on lvm or md.
+        """
+        core, boot, image = (self.folder / name for name in ("core.img", "boot.raw", "root.raw"))
+        layer = LAYERS[kind](SIZE)
+        words = ["-O", "i386-pc", "-d", str(MODULES), "-p", f"({layer.device})/boot/grub", "-o", str(core)]
+        subprocess.run(["grub-mkimage", *words, *CORE, *layer.modules], check=True)
         boot.write_bytes(((MODULES / "boot.img").read_bytes() + core.read_bytes()).ljust(1 << 20, b"\0"))
         tree = self.folder / "tree"
         shutil.rmtree(tree, ignore_errors=True)
@@ -203,9 +195,10 @@ class GrubRoot:
             with image.open("wb") as file:
                 file.truncate(128 << 20)
             subprocess.run([str(BTRFS), "-q", "-U", UUID, "-r", str(tree), str(image)], check=True)
-            return Disk(boot, image)
-        options = ["-q", "-t", "ext4", "-O", "^metadata_csum", "-U", UUID, "-d", str(tree)]
-        subprocess.run(["mke2fs", *options, str(image), "16M"], check=True)
+        else:
+            options = ["-q", "-t", "ext4", "-O", "^metadata_csum", "-U", UUID, "-d", str(tree)]
+            subprocess.run(["mke2fs", *options, str(image), f"{SIZE >> 20}M"], check=True)
+            image.write_bytes(layer.head + image.read_bytes())
         return Disk(boot, image)
 
 

@@ -122,16 +122,26 @@ def test_a_flag_that_cannot_be_taken_back_starts_nothing_new(tmp_path: Path) -> 
     assert [disk.start(read_only=True), disk.start()] == [OLD, NEW]
 
 
-@pytest.mark.skipif(not BTRFS.exists(), reason="mkfs.btrfs is not on this machine")
-def test_what_grub_cannot_forget(tmp_path: Path) -> None:
-    """On btrfs a flag starts nothing new, and `next_entry` for ever."""
+LAYERED = {
+    # the kind of disk; what the host says of it
+    "lvm": ("lvm", "ext4", "dm-0"),
+    "md": ("md", "ext4", "md0"),
+    "btrfs": ("btrfs", "btrfs", "vdb"),
+}
+
+
+@pytest.mark.parametrize(("layer", "kind", "device"), LAYERED.values(), ids=LAYERED.keys())
+def test_what_grub_cannot_forget(tmp_path: Path, layer: str, kind: str, device: str) -> None:
+    """A flag starts nothing new there, and `next_entry` for ever."""
+    if layer == "btrfs" and not BTRFS.exists():
+        pytest.skip("mkfs.btrfs is not on this machine")
     root = trial(tmp_path / "root", "GRUB_TERMINAL=serial\n")
-    disk = root.disk("btrfs")
+    disk = root.disk(layer)
     assert [disk.start(), disk.start()] == [OLD, OLD]
     root.environment(f"saved_entry={entry(OLD)}", f"next_entry={entry(NEW)}")
-    answer = grub_reading.read(root.host(kind="btrfs"), "/boot/grub").answer(())
-    assert (answer.next.release, answer.default.release) == (NEW, NEW)
-    disk = root.disk("btrfs")
+    answer = grub_reading.read(root.host(kind=kind, device=device), "/boot/grub").answer(())
+    assert (answer.next.release, answer.default.release, answer.no_once is None) == (NEW, NEW, False)
+    disk = root.disk(layer)
     assert [disk.start(), disk.start()] == [NEW, NEW]
 
 
