@@ -206,6 +206,12 @@ runs:
   description: Whether RV(default) is the build that runs, by release and, where its file shows it, C(uname -v).
   returned: success
   type: bool
+by_kexec:
+  description: >-
+    Why a reboot may start a kernel that is loaded for kexec in place of RV(next), as C(shutdown -r) does; null where it
+    goes through the firmware.
+  returned: success
+  type: str
 booted_by:
   description: How the running kernel was started, V(firmware), V(kexec) or, not on x86, V(unknown).
   returned: success

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from .._boot import kept, loaders, proof, proven
+from .._boot import auto_kexec, kept, loaders, proof, proven
 from .._boot.answer import KERNEL_RELEASE, Answer, Loader, Start
 from .._model.errors import BadInputError, RefusedError
 from .._system.process import Run
@@ -44,6 +44,7 @@ def declare(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
         "replaced": kept.replaced(sysfs),
         "runs": _runs(sysfs, after.default),
         "booted_by": proof.booted_by(sysfs),
+        "by_kexec": auto_kexec.problem(sysfs),
         "after_update": None if updated is None else {"default": vars(updated.default)},
         **after.to_dict(),
     }

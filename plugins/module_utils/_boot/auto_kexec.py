@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Reboots that are none: those that start a loaded kernel instead.
 
-systemd starts a kernel that is loaded for kexec in place of a reboot (systemctl(1), SYSTEMCTL_SKIP_AUTO_KEXEC), and
-Debian's kexec-tools do so too, or load one first (/etc/default/kexec, LOAD_KEXEC). Neither meets the firmware, which is
-what a trial and its way back need.
+systemd's shutdown(8) starts a kernel that is loaded for kexec in place of a reboot, and so does `systemctl reboot` of
+newer versions (systemctl(1), SYSTEMCTL_SKIP_AUTO_KEXEC). Debian's kexec-tools do so too, or load one first
+(/etc/default/kexec, LOAD_KEXEC). None of them meets the firmware, which is what a trial and its way back need.
 """
 
 from __future__ import annotations

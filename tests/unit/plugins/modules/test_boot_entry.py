@@ -317,7 +317,10 @@ def test_the_default_can_be_held_to_the_build_that_runs(root: GrubRoot, call: Ca
     done = call(default=NEW, allow_unproven=True, running=True)
     assert (done["default"]["release"], done["runs"]) == (NEW, True)
     root.host(running=OLD)
-    assert call()["runs"] is False
+    assert (call()["runs"], call()["by_kexec"]) == (False, None)
+    (root.folder / "sys/kernel").mkdir()
+    (root.folder / "sys/kernel/kexec_loaded").write_text("1\n")
+    assert "a kernel is loaded for kexec, and a reboot may start that" in call()["by_kexec"]
 
 
 @pytest.mark.parametrize(("damage", "words"), UNKNOWN.values(), ids=UNKNOWN.keys())
