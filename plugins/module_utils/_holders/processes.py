@@ -45,7 +45,7 @@ def users(sysfs: Sysfs, numbers: Collection[str], devices: Collection[str] = ())
     And for each PCI address of ``devices`` that has a resource file in /sys open. Reads /proc only when it has to.
     """
     found: dict[str, Process] = {}
-    remote = _Remote(sysfs)
+    remote = Remote(sysfs)
     for pid, path, target in open_files(sysfs) if numbers or devices else ():
         if not target.startswith("/"):
             continue  # sockets, pipes and the like
@@ -58,7 +58,7 @@ def users(sysfs: Sysfs, numbers: Collection[str], devices: Collection[str] = ())
     return found
 
 
-class _Remote:
+class Remote:
     """Open files on file systems of others, which may not answer.
 
     Nothing is asked of those: a process would wait as long as the server is away.

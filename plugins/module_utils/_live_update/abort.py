@@ -14,7 +14,7 @@ from .._system import durable, update_folder
 from .._vm.ending import EndedError, Ending, StandsError
 from .._vm.record import ManifestVm
 from . import claim as _claim
-from . import manifest_copies, release, watchdog_guard
+from . import manifest_copies, release, saved_disks, watchdog_guard
 from .claim import Claim
 from .disks import Disks
 from .ended import ENDED, STANDS, clear, store, was_killed
@@ -133,7 +133,7 @@ def _undo(restorer: Restorer, vm: ManifestVm) -> bool:
     stopped = progress.vm(vm.name)["result"] != STANDS and _phase(host) not in BEFORE
     values: dict[str, object] = {"result": "resumed-here"}
     try:
-        host.backend(vm).undo(vm, host.folder.state(vm.name), lambda: _mark_running(restorer, vm), stopped)
+        host.backend(vm).undo(vm, host.folder.state(vm.name), lambda: _before_cont(restorer, vm), stopped)
         values["resumed_at"] = host.now()
     except EndedError as error:
         values = {"result": ENDED, "error": str(error)}
@@ -171,12 +171,17 @@ def _phase(host: LiveHost) -> str:
     return str((host.folder.read_status() or {}).get("phase"))
 
 
-def _mark_running(restorer: Restorer, vm: ManifestVm) -> None:
-    """Make a saved VM's claim history, as it goes on by itself.
+def _before_cont(restorer: Restorer, vm: ManifestVm) -> None:
+    """Look at a saved VM's disks, then make its claim history.
 
-    Before its first instruction: should this host crash before the claim is gone, its state must not be loaded.
+    QEMU has released them when it was saved, so that somebody else may have started it. Before its first instruction:
+    should this host crash before the claim is gone, its state must not be loaded.
     """
     claim = restorer.claim(vm)
+    if claim is not None and _claim.STATES[claim.state].loadable:
+        restorer.confirm_shared(vm, claim)
+        saved_disks.require_unused(restorer.host, vm, claim)
+        saved_disks.require_unchanged(restorer.host, vm, claim, stands=True)
     for state in (_claim.CLAIMED, _claim.RUNNING):
         if claim is not None and claim.state in (_claim.SAVED, _claim.CLAIMED):
             claim = _claim.advance(claim, state, restorer.boot_id, restorer.host.now())

@@ -23,6 +23,7 @@ from .._readers.pfs import read_pfs
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .._system.update_folder import Folder
+from .._vm import image_writers
 from .._vm.backend import Backend
 from .._vm.candidates import Candidate, strangers
 from .._vm.dry_start import DryStart
@@ -42,7 +43,8 @@ class Facts:
 
     ``phase``: of an earlier update's status.json, None without one; ``not_installed``: files without which nothing
     would resume the VMs; ``state_disk``: device of the folder of states;
-    ``strangers``: processes that could be VMs and are none of ``vms``;
+    ``strangers``: processes that could be VMs and are none of ``vms``; ``image_writers``: others that could write to a
+    VM's images, in words, by its process id;
     ``dry_starts``: by process id of the VM, made when all else was read.
     """
 
@@ -61,6 +63,7 @@ class Facts:
     not_installed: tuple[str, ...] = ()
     journal_persistent: bool = True
     strangers: tuple[Candidate, ...] = ()
+    image_writers: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     locked: tuple[Locked, ...] = ()
     after_failure: AfterFailure = field(default_factory=AfterFailure)
     others: Others = field(default_factory=Others)
@@ -101,6 +104,7 @@ def gather(
         phase=None if status is None else str(status.get("phase")),
         journal_persistent=sysfs.exists("/var/log/journal"),
         strangers=tuple(strangers(sysfs, [(vm.pid, vm.started) for vm in vms])),
+        image_writers=image_writers.of_running(sysfs, vms),
         locked=tuple(locked_volumes.find(sysfs, run, kernel.initrd, kernel.cmdline_after)),
         after_failure=after_failure.read(sysfs, run),
         others=hold_off.read(sysfs),

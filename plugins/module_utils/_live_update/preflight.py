@@ -195,6 +195,16 @@ def _names(facts: Facts, _options: Options) -> Iterator[Finding]:
             yield Finding("vm-unit", f"VMs {other} and {vm.name} share unit {vm.unit}", "start each in its own unit")
 
 
+def _images(facts: Facts, _options: Options) -> Iterator[Finding]:
+    for vm in facts.vms:
+        for problem in facts.image_writers.get(vm.pid, ()):
+            yield Finding(
+                "image-used",
+                f"VM {vm.name} (process {vm.pid}): {problem}: what it writes after the save keeps the VM stopped",
+                "end that process, or give each VM disks of its own",
+            )
+
+
 def _vm(vm: VmFacts, backend: Backend) -> Iterator[Finding]:
     who = f"VM {vm.name} (process {vm.pid})"
     for problem, fix in backend.problems(vm):
@@ -205,7 +215,7 @@ def _vm(vm: VmFacts, backend: Backend) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Callable[[Facts, Options], Iterator[Finding]], ...] = (
-    _progress, _kernel, _modules, _writers, _pfs, _resources, _strangers, _names,
+    _progress, _kernel, _modules, _writers, _pfs, _resources, _strangers, _names, _images,
 )  # fmt: skip
 
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 from .._model.errors import BadInputError, RefusedError, SriovError
 from .._system import durable
-from .._vm import images, state_file
+from .._vm import state_file
 from .._vm.backend import NeverRanError
 from .._vm.record import ManifestVm
 from . import claim as _claim
-from . import elsewhere, manifest_file
+from . import elsewhere, manifest_file, saved_disks
 from .claim import Claim
 from .ended import WITH_HOST
 from .machine import FAILURES, LiveHost
@@ -106,7 +106,7 @@ class Restorer:
         if start:
             self.host.backend(vm).ready(vm)
             state_file.verify(state, claim.fingerprint)
-            self._require_images(vm, claim)
+            saved_disks.require_unchanged(self.host, vm, claim)
             claim = self._advance(vm, claim, _claim.CLAIMED)
         try:
             self.host.backend(vm).restore(vm, state, claim.form, start, lambda: self._before_run(vm))
@@ -121,34 +121,16 @@ class Restorer:
         return {**seen, "clock": self.host.backend(vm).set_clock(vm), "not_compared": names}
 
     def _before_run(self, vm: ManifestVm) -> None:
-        """Compare the images once more, then advance the claim.
+        """Look at the images once more, then advance the claim.
 
-        They may have been written to while the state was loaded, or since an interrupted restore has loaded it.
+        They may have been written to while the state was loaded, or since an interrupted restore has loaded it, and
+        another guest may have them open, which is seen before it has written.
         """
         claim = self.claim(vm)
         if claim is not None:
-            self._require_images(vm, claim)
+            saved_disks.require_unused(self.host, vm, claim)
+            saved_disks.require_unchanged(self.host, vm, claim)
         self._mark_running(vm)
-
-    def _require_images(self, vm: ManifestVm, claim: Claim) -> None:
-        """Require that every image is as the claim has it.
-
-        Nothing overrides this: old memory over newer disks destroys them.
-        """
-        found = [(image.name, images.difference(self.host.sysfs, image)) for image in claim.images]
-        changed = [f"image {name}: {reason}" for name, reason in found if reason is not None]
-        if not changed:
-            return
-        what = f"its disks are not those that it was saved with ({'; '.join(changed)})"
-        if not _claim.STATES[claim.state].loadable:
-            raise RefusedError(
-                f"VM {vm.name} stands still and is not continued: {what}. If that was the VM itself, which may have "
-                "run, `cont` at its monitor continues it; if it was started elsewhere, go on there and end it here"
-            )
-        raise RefusedError(
-            f"VM {vm.name}: its memory is not loaded, as {what}; if it was started elsewhere, go on there, otherwise "
-            "start it from its disks"
-        )
 
     def _mark_running(self, vm: ManifestVm) -> None:
         """Advance the claim to running, durably.
@@ -189,6 +171,7 @@ class Restorer:
                 f"VM {vm.name} is not started from its disks, as it was armed without cold_start: true: its state is "
                 f"kept; `sriovctl live-update restore {vm.name}` loads it"
             )
+        saved_disks.require_unused(self.host, vm, claim)
         loadable = _claim.STATES[claim.state].loadable
         chosen = vm.name in self.cold and loadable
         why = "its policy on another kernel is a cold start" if chosen else "its memory is gone"
@@ -208,6 +191,14 @@ class Restorer:
         return (
             elsewhere.shared(claim) if cold else elsewhere.doubts(claim, parse(self.manifest.options), self.host.now())
         )
+
+    def confirm_shared(self, vm: ManifestVm, claim: Claim) -> None:
+        """Run the operator's hook where images may be in use elsewhere.
+
+        For a saved VM that stands still here.
+        """
+        if elsewhere.shared(claim):
+            self._confirm(vm, ())
 
     def _confirm(self, vm: ManifestVm, doubts: Sequence[str]) -> None:
         """Run the operator's hook, which confirms that a start is safe.

@@ -29,6 +29,7 @@ Tables of partitions, and superblocks of those that begin at 1 MiB, are in the b
 NUMBERED_ANEW = re.compile(r"vfat|msdos|exfat|ntfs3?|fuseblk|fuse(\..*)?|cifs|smb3?|9p|overlay")
 """File systems whose inode numbers may change with a mount."""
 NUMBERS = ("inode", "size", "mtime_ns", "ctime_ns")
+Key = tuple[int, int]
 NO_SYNC = (errno.EINVAL, errno.EROFS)
 """Answers of file systems that cannot be written to."""
 
@@ -115,8 +116,13 @@ def replaced(sysfs: Sysfs, pid: int, found: Collection[Image]) -> Iterator[str]:
     """
     held = set(_held(sysfs, pid))
     for image in found:
-        if image.kind != UNCHECKED and _key(_stat(sysfs, image.name)) not in held:
+        if image.kind != UNCHECKED and key(_stat(sysfs, image.name)) not in held:
             yield image.name
+
+
+def key(found: os.stat_result) -> Key:
+    """What tells a file, or a block device whatever its node."""
+    return (-1, found.st_rdev) if stat.S_ISBLK(found.st_mode) else (found.st_dev, found.st_ino)
 
 
 def parse(data: object, where: str) -> tuple[Image, ...]:
@@ -177,14 +183,9 @@ def _sampled(sysfs: Sysfs, image: Image) -> Image:
     return replace(image, size=size, sha256=digest.hexdigest())
 
 
-def _held(sysfs: Sysfs, pid: int) -> Iterator[tuple[int, int]]:
+def _held(sysfs: Sysfs, pid: int) -> Iterator[Key]:
     for name in sysfs.names(f"/proc/{pid}/fd"):
         try:
-            yield _key(os.stat(sysfs.real(f"/proc/{pid}/fd/{name}")))
+            yield key(os.stat(sysfs.real(f"/proc/{pid}/fd/{name}")))
         except OSError:
             continue
-
-
-def _key(found: os.stat_result) -> tuple[int, int]:
-    """What tells a file, or a block device whatever its node."""
-    return (-1, found.st_rdev) if stat.S_ISBLK(found.st_mode) else (found.st_dev, found.st_ino)

@@ -134,6 +134,11 @@ TABLE: list[tuple[dict[str, Any], str, str]] = [
     ({"others": Others("a reboot")}, "shutdown-scheduled", "shutdown -c"),
     ({"vms": (VM, replace(VM, pid=78))}, "vm-name", "processes 77 and 78 are both VM web1"),
     ({"vms": (VM, replace(VM, pid=78, name="web2"))}, "vm-unit", "VMs web1 and web2 share unit web1.service"),
+    (
+        {"image_writers": {77: ("process 78 (qemu-nbd, no unit) has its image /vm/web1.img open for writing",)}},
+        "image-used",
+        "VM web1 (process 77): process 78 (qemu-nbd, no unit) has its image /vm/web1.img open for writing",
+    ),
     (vm(name="my vm"), "vm-name", "VM 'my vm' (process 77) has no name that a folder can have"),
     (qemu(argv=("qemu-system-x86_64", "-qmp", "unix:/run/web1")), "vm", "it has no name, so nobody would know it"),
     (qemu(libvirt=True), "vm", "it is managed by libvirt: the libvirt backend is not there yet"),
