@@ -34,7 +34,8 @@ class Newcomers:
     """A watch that begins with a full look.
 
     events: None where the kernel's events cannot be had; then the last look is a full one, too. old: start and
-    program of processes that a full look has seen; created: VMs of a process that were made since, with the time.
+    program of processes that a full look has seen; created: VMs of a process that were made since, with the time; seen:
+    processes of the last look.
     """
 
     host: LiveHost
@@ -44,6 +45,7 @@ class Newcomers:
     created: dict[int, list[float]] = field(default_factory=dict)
     deaf: bool = False
     thread: threading.Thread | None = None
+    seen: frozenset[int] = frozenset()
     failure: Exception | None = None
 
     @classmethod
@@ -91,11 +93,21 @@ class Newcomers:
         if self.failure is not None:
             raise self.failure
         self.require_no_vm()
+        now = self._processes()
         if self.deaf:
             self._require(strangers(self.host.sysfs, []))
-            return
-        new = [pid for pid, one in self._processes().items() if self.old.get(pid) != one]
-        self._require(strangers(self.host.sysfs, [], new))
+        else:
+            self._require(strangers(self.host.sysfs, [], [pid for pid, one in now.items() if self.old.get(pid) != one]))
+        self.seen = frozenset(now)
+
+    def require_none_since(self) -> None:
+        """Look once more when disks are synced, the moment before the jump.
+
+        At the kernel's events, and at processes that are new since `require_none`: names of folders, which costs no
+        outage. Raises `RefusedError` as `begin`.
+        """
+        self.require_no_vm()
+        self._require(strangers(self.host.sysfs, [], [pid for pid in pids(self.host.sysfs) if pid not in self.seen]))
 
     def _look(self, known: Known) -> None:
         try:

@@ -53,7 +53,7 @@ def run(host: LiveHost) -> str:
         progress.enter(update_folder.KEXEC)
         _sync_journal(host)
         with watchdog_guard.armed(host, manifest):
-            jump(host.kexec, options.orderly)
+            jump(host.kexec, options.orderly, look=newcomers.require_none_since)
     except FAILURES as error:
         host.log(f"not updated: {error}")
         try:

@@ -176,6 +176,23 @@ def test_open_files_are_not_read_at_the_jump(node: FakeNode, pf: FakePf, monkeyp
     assert [path for path in read if path.endswith("/fd")] == []
 
 
+@pytest.mark.parametrize("kind", ["qemu", "kvm"])
+def test_a_vm_that_is_started_while_disks_are_synced(node: FakeNode, pf: FakePf, kind: str) -> None:
+    """It would be ended by the jump, the moment after."""
+    arm(node)
+    names = {"qemu": "qemu-system-x86_64", "kvm": "my-own-vmm"}
+
+    def begin() -> None:
+        pid = node.process(names[kind], holds=["anon_inode:kvm-vcpu:0"] if kind == "kvm" else [])
+        if kind == "kvm":
+            events(node).kvm("create", pid)
+
+    object.__setattr__(node.live.kexec, "sync", begin)
+    refused(node, "could be a VM" if kind == "qemu" else "has started a VM since the last look")
+    assert " rw" in (node.host.root / "proc/mounts").read_text()
+    assert live(node).status == "running"
+
+
 @pytest.mark.parametrize("kind", ["deaf", "lost"])
 def test_without_events_the_last_look_is_a_full_one(node: FakeNode, pf: FakePf, kind: str) -> None:
     pid = node.process("my-own-vmm")
