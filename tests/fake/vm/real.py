@@ -79,8 +79,8 @@ class Machine:
 
     def vm(self, machines: dict[str, str]) -> ManifestVm:
         return ManifestVm(
-            name="real", backend="qemu", priority=0, pid=1, started=1, unit="real.service", cold_start=False,
-            straggler="leave", on_other_kernel="restore", check={}, vfs=(),
+            name="real", backend="qemu", priority=0, pid=self.processes[-1].pid, started=1, unit="real.service",
+            cold_start=False, straggler="leave", on_other_kernel="restore", check={}, vfs=(),
             part={"qmp": self.qmp, "argv": self.argv, "restore_argv": _qemu_argv.for_restore(self.argv, machines),
                   "cwd": "/", "devices": {}},
         )  # fmt: skip

@@ -31,7 +31,7 @@ from ..ending import Ending
 from ..guest_interface import GuestInterface
 from ..record import ManifestVm
 from ..vm_facts import VmFacts
-from . import agent, discovery, disks, dry_run, migration, own_unit, refusals, taps, threads
+from . import agent, armed_monitor, discovery, disks, dry_run, migration, own_unit, refusals, taps, threads
 from . import probe as _qemu_probe
 from . import qmp as _qmp
 from .end import End
@@ -185,10 +185,10 @@ class QemuBackend:
 
     def withdraw(self, vm: ManifestVm) -> bool:
         try:
-            with self._guest(vm) as guest:
-                if guest.qmp.execute("query-status")["running"]:
+            with self._connect(QemuPart.of(vm).qmp) as qmp:
+                if qmp.execute("query-status")["running"]:
                     return False
-                self._end().quit(guest.qmp, vm)
+                self._end().quit(qmp, vm)
         except SriovError:
             return not self._launch().active(vm)
         return True
@@ -213,24 +213,24 @@ class QemuBackend:
     def _connect(self, path: str) -> Qmp:
         return _qmp.connect(self.sysfs.real(path), self.deadlines.answer_s)
 
+    def _monitor(self, vm: ManifestVm) -> Qmp:
+        return armed_monitor.connect(self.sysfs.real(QemuPart.of(vm).qmp), self.deadlines.answer_s, vm)
+
     @contextmanager
     def _guest(self, vm: ManifestVm) -> Iterator[Guest]:
-        part = QemuPart.of(vm)
-        with self._connect(part.qmp) as qmp:
-            yield Guest(qmp, vm, part, self.deadlines, self.sleep)
+        with self._monitor(vm) as qmp:
+            yield Guest(qmp, vm, QemuPart.of(vm), self.deadlines, self.sleep)
 
     @contextmanager
     def _wait_for_guest(self, vm: ManifestVm) -> Iterator[Guest]:
-        part = QemuPart.of(vm)
-        with self._launch().monitor(vm, lambda: self._connect(part.qmp)) as qmp:
-            yield Guest(qmp, vm, part, self.deadlines, self.sleep)
+        with self._launch().monitor(vm, lambda: self._connect(QemuPart.of(vm).qmp)) as qmp:
+            yield Guest(qmp, vm, QemuPart.of(vm), self.deadlines, self.sleep)
 
     @contextmanager
     def _living(self, vm: ManifestVm) -> Iterator[Guest]:
         """The guest; raises `EndedError` once its QEMU is gone."""
-        part = QemuPart.of(vm)
-        with self._end().connected(vm, lambda: self._connect(part.qmp), self.pid) as qmp:
-            yield Guest(qmp, vm, part, self.deadlines, self.sleep)
+        with self._end().connected(vm, lambda: self._monitor(vm), self.pid) as qmp:
+            yield Guest(qmp, vm, QemuPart.of(vm), self.deadlines, self.sleep)
 
     def _end(self) -> End:
         return End(self.sysfs, self.run, self.deadlines.answer_s, self.sleep)

@@ -26,7 +26,7 @@ def problems(vm: VmFacts) -> Iterator[tuple[str, str]]:
     yield from _process(facts)
     yield from _unit(vm.unit, facts)
     yield from _command_line(facts.argv)
-    yield from _monitor(facts)
+    yield from _monitor(vm.pid, facts)
     yield from facts.needs.problems
     yield from facts.taps.problems
 
@@ -69,11 +69,16 @@ def _command_line(argv: tuple[str, ...]) -> Iterator[tuple[str, str]]:
         yield "it takes devices from a -readconfig file, which is not understood here", "put them on the command line"
 
 
-def _monitor(facts: QemuFacts) -> Iterator[tuple[str, str]]:
+def _monitor(pid: int, facts: QemuFacts) -> Iterator[tuple[str, str]]:
     if facts.qmp is None:
         yield "it has no QMP socket", "start it with -qmp unix:PATH,server=on,wait=off"
     elif facts.probe is None:
         yield f"it does not answer at {facts.qmp} ({facts.probe_error})", "close other QMP clients, or start it again"
+    elif facts.probe.pid != pid:
+        yield (
+            f"process {facts.probe.pid} answers at its monitor {facts.qmp}, another VM has taken that path",
+            "start both again, each with a QMP socket of its own",
+        )
     else:
         if facts.probe.status != "running":
             yield f"it is {facts.probe.status}, not running", "let it run, or shut it down"

@@ -80,6 +80,12 @@ def probe(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - keyword arguments
     return qemu(probe=replace(QEMU.probe, **changes))
 
 
+def second(**changes: Any) -> VmFacts:  # noqa: ANN401 - keyword arguments of several types
+    """Another process that is like the VM's."""
+    assert QEMU.probe is not None
+    return replace(VM, pid=78, detail=replace(QEMU, probe=replace(QEMU.probe, pid=78)), **changes)
+
+
 def argv(*more: str) -> dict[str, Any]:
     return qemu(argv=(*QEMU.argv, *more))
 
@@ -132,8 +138,8 @@ TABLE: list[tuple[dict[str, Any], str, str]] = [
     ({"phase": "done"}, "in-progress", "an earlier live update is in phase done"),
     ({"not_installed": ("/usr/local/sbin/sriovctl",)}, "not-installed", "apply role kvmfleet.sriov.sriov"),
     ({"others": Others("a reboot")}, "shutdown-scheduled", "shutdown -c"),
-    ({"vms": (VM, replace(VM, pid=78))}, "vm-name", "processes 77 and 78 are both VM web1"),
-    ({"vms": (VM, replace(VM, pid=78, name="web2"))}, "vm-unit", "VMs web1 and web2 share unit web1.service"),
+    ({"vms": (VM, second())}, "vm-name", "processes 77 and 78 are both VM web1"),
+    ({"vms": (VM, second(name="web2"))}, "vm-unit", "VMs web1 and web2 share unit web1.service"),
     (
         {"image_writers": {77: ("process 78 (qemu-nbd, no unit) has its image /vm/web1.img open for writing",)}},
         "image-used",
@@ -141,6 +147,7 @@ TABLE: list[tuple[dict[str, Any], str, str]] = [
     ),
     (vm(name="my vm"), "vm-name", "VM 'my vm' (process 77) has no name that a folder can have"),
     (qemu(argv=("qemu-system-x86_64", "-qmp", "unix:/run/web1")), "vm", "it has no name, so nobody would know it"),
+    (probe(pid=78), "vm", "process 78 answers at its monitor"),
     (qemu(libvirt=True), "vm", "it is managed by libvirt: the libvirt backend is not there yet"),
     (qemu(own_namespaces=True), "vm", "namespaces of its own"),
     (qemu(uid=107), "vm", "it runs as user 107: run it as root"),

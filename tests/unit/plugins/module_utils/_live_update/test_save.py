@@ -19,6 +19,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import
     way_out,
 )
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, RefusedError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
 from tests.fake.linux.pf import FakePf
 from tests.fake.vm.node import FakeNode, Rebooted
 from tests.fake.vm.update import Killed, arm, live, result
@@ -152,6 +153,32 @@ def test_vm_that_changed_since_arming_is_not_touched(node: FakeNode, pf: FakePf)
     qemu.do_device_del("vf0")
     assert save.run(node.live) == "aborted"
     assert "armed were" in result(node)["error"]
+
+
+@pytest.mark.parametrize("step", ["release", "copy", "save", "discard"])
+def test_a_vm_that_is_started_again_meanwhile_is_not_touched(
+    node: FakeNode, pf: FakePf, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """It has no VF, so nothing else tells it from the one that was armed."""
+    old = node.vm("plain")
+    arm(node)
+    real = getattr(type(node.qemu), step)
+
+    def late(backend: object, vm: ManifestVm, *arguments: object) -> object:
+        if vm.name == "plain" and old.alive:
+            old.end()
+            node.vm("plain")
+        return real(backend, vm, *arguments)
+
+    monkeypatch.setattr(type(node.qemu), step, late)
+    assert save.run(node.live) == ("failed" if step == "discard" else "aborted")
+    new = live(node, "plain")
+    assert f"process {new.pid} answers at /run/kvmfleet-vm/plain.qmp, VM plain was process {old.pid}" in str(
+        result(node)["error"]
+    )
+    assert new.status == "running"
+    assert not {"stop", "migrate", "quit"} & set(new.commands)
+    assert live(node).status == "running"
 
 
 def test_run_twice_is_refused(node: FakeNode, pf: FakePf) -> None:

@@ -91,8 +91,8 @@ def saved_and_brought_back(host: LiveHost, units: Units, vm: ThrowAway) -> None:
         "qmp": vm.socket, "argv": argv, "restore_argv": _qemu_argv.for_restore(argv, {}), "cwd": "/", "devices": {},
     }  # fmt: skip
     one = ManifestVm(
-        name=vm.name, backend="qemu", priority=0, pid=1, started=1, unit=vm.unit, cold_start=False, straggler="leave",
-        on_other_kernel="restore", check={}, vfs=(), part=part,
+        name=vm.name, backend="qemu", priority=0, pid=units.processes[vm.unit].pid, started=1, unit=vm.unit,
+        cold_start=False, straggler="leave", on_other_kernel="restore", check={}, vfs=(), part=part,
     )  # fmt: skip
     backend, state = host.backends["qemu"], f"{vm.socket}.state"
     backend.copy(one, state, lambda _nearly: False)
