@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The monitor of a VM's process that was armed, and of no other."""
+"""The monitor of the process that was armed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .qmp import Qmp
 
 
 def connect(path: str, timeout: float, vm: ManifestVm) -> Qmp:
-    """Connect to the monitor of a VM at ``path``, as this machine sees it.
+    """Connect to the monitor of a VM at ``path``.
 
-    A VM that was started again since has another command line than the manifest, and another QEMU may have taken the
+    As this machine sees it. A VM that was started again since has another command line than the manifest, and another QEMU may have taken the
     path of the socket. Raises `RefusedError` for their processes, `SriovError` when nobody listens there.
     """
     found = _qmp.connect(path, timeout)

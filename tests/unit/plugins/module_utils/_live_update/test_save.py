@@ -159,7 +159,7 @@ def test_vm_that_changed_since_arming_is_not_touched(node: FakeNode, pf: FakePf)
 def test_a_vm_that_is_started_again_meanwhile_is_not_touched(
     node: FakeNode, pf: FakePf, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """It has no VF, so nothing else tells it from the one that was armed."""
+    """It has no VF, by which it could be known."""
     old = node.vm("plain")
     arm(node)
     real = getattr(type(node.qemu), step)
