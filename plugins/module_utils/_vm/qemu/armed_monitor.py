@@ -15,8 +15,9 @@ from .qmp import Qmp
 def connect(path: str, timeout: float, vm: ManifestVm) -> Qmp:
     """Connect to the monitor of a VM at ``path``.
 
-    As this machine sees it. A VM that was started again since has another command line than the manifest, and another QEMU may have taken the
-    path of the socket. Raises `RefusedError` for their processes, `SriovError` when nobody listens there.
+    ``path``: as this machine sees it. A VM that was started again since has another command line than the manifest, and
+    another QEMU may have taken the path of the socket. Raises `RefusedError` for their processes, `SriovError` when
+    nobody listens there.
     """
     found = _qmp.connect(path, timeout)
     if found.pid == vm.pid:

@@ -18,12 +18,13 @@ from ..assigned import assigned
 from ..candidates import PROGRAM, control_group, is_dry_start, program, started, trusted, unit, user
 from ..vm_facts import VmFacts
 from . import argv as _qemu_argv
-from . import disks, own_unit
+from . import disks, other_units, own_unit
 from . import needs as _needs
 from . import taps as _taps
 from . import threads as _threads
 from . import unit as _unit_settings
 from .facts import QemuFacts
+from .other_units import Enabled
 from .probe import Probe
 
 NAME = "qemu"
@@ -71,12 +72,20 @@ def discover(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState]) -> li
 
     A VM that does not answer has the reason. All are asked at once: a monitor that is busy costs its deadline.
     """
-    found = list(processes(sysfs))
+    found, enabled = list(processes(sysfs)), other_units.read(sysfs)
     with ThreadPoolExecutor(max(1, min(len(found), MOST_AT_ONCE))) as pool:
-        return list(pool.map(lambda one: _facts(sysfs, run, ask, pfs, *one), found))
+        return list(pool.map(lambda one: _facts(sysfs, run, ask, pfs, enabled, *one), found))
 
 
-def _facts(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState], pid: int, argv: tuple[str, ...]) -> VmFacts:
+def _facts(
+    sysfs: Sysfs,
+    run: Run,
+    ask: Ask,
+    pfs: Mapping[str, PfState],
+    enabled: Sequence[Enabled],
+    pid: int,
+    argv: tuple[str, ...],
+) -> VmFacts:
     qmp, probe, error = _ask(ask, argv)
     service, cgroup = _unit(sysfs, pid)
     shown = _show(run, service)
@@ -97,6 +106,7 @@ def _facts(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState], pid: in
         probe_error=error,
         unit=_unit_settings.read(sysfs, run, pid, cgroup),
         replaced=replaced,
+        starters=_starters(enabled, name, service or transient, [image.name for image in images]),
         needs=_needs.read(sysfs, run, pid, argv, cwd, qmp),
         taps=_taps.read(sysfs, run, pid, argv),
         pins=_threads.pinned(sysfs, pid, probe.threads if probe else {}),
@@ -106,6 +116,11 @@ def _facts(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState], pid: in
     return VmFacts(
         name, NAME, pid, started(sysfs, pid), service or transient, detail, vfs, others, memory, images, live
     )
+
+
+def _starters(enabled: Sequence[Enabled], name: str, unit: str, images: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Enabled units but its own that would start a VM."""
+    return tuple((one.name, one.path) for one in enabled if one.name != unit and one.starts(name, images))
 
 
 def _name(pid: int, argv: Sequence[str]) -> str:

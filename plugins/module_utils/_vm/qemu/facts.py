@@ -22,7 +22,8 @@ class QemuFacts:
 
     ``qmp``: path of its monitor, None without one; ``probe`` or ``probe_error``: the answer of that. ``fragment``: file
     of its unit, ``restart``: Restart= of that; ``unit``: what it grants; ``needs``: of the host; ``taps``: interfaces
-    in bridges; ``pins``: CPUs of threads; ``replaced``: problems with the files at its images' paths.
+    in bridges; ``pins``: CPUs of threads; ``replaced``: problems with the files at its images' paths; ``starters``:
+    enabled units that would start it too, as (name, file).
     """
 
     argv: tuple[str, ...]
@@ -37,6 +38,7 @@ class QemuFacts:
     probe_error: str | None
     unit: UnitSettings = field(default_factory=UnitSettings)
     replaced: tuple[Problem, ...] = ()
+    starters: tuple[tuple[str, str], ...] = ()
     needs: Needs = field(default_factory=Needs)
     taps: Taps = field(default_factory=Taps)
     pins: Mapping[str, str] = field(default_factory=dict)

@@ -46,6 +46,11 @@ def _process(facts: QemuFacts) -> Iterator[tuple[str, str]]:
 def _unit(unit: str, facts: QemuFacts) -> Iterator[tuple[str, str]]:
     if unit and facts.fragment and not facts.fragment.startswith(TRANSIENT):
         yield own_unit.TWICE.format(unit, facts.fragment), own_unit.FIX
+    for name, path in facts.starters:
+        yield (
+            f"unit {name} ({path}) is enabled, and starts a QEMU with its name or its images: a boot starts it twice",
+            f"systemctl disable {name}",
+        )
     if facts.restart not in RESTARTS_LEFT_ALONE:
         yield f"its unit {unit} has Restart={facts.restart} and would start it again when it is saved", "use Restart=no"
     for name in facts.unit.lost:
