@@ -9,18 +9,16 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from .. import playbook
 from ..fleet import fleet, inventory
 from ..images import rootfs
 from ..machine import host as _host
-from ..machine import monitor
 from ..machine.host import Running
 from ..paths import REPOSITORY
 from ..progress import LabError
-from . import guests
+from . import guests, prepare
 from .guests import Seen
 from .rows import CRASH, ENDED, NEW, SAME, LabFault
 from .watcher import ANNOUNCED
@@ -29,8 +27,6 @@ FLEET = "faults"
 LOGS = REPOSITORY / "build" / "faults"
 PROGRAMS = {"watcher.py": "/root/kvmfleet-watcher.py", "crash_kernel.py": CRASH.split()[-1]}
 WATCHER = PROGRAMS["watcher.py"]
-DEADLINE_S = 600.0
-SRIOVCTL = "/usr/local/sbin/sriovctl"
 UNIT = """[Unit]
 DefaultDependencies=no
 RequiresMountsFor=/var/lib/kvmfleet-sriov
@@ -42,17 +38,12 @@ ExecStart=/usr/bin/python3 {target} {phases} {command}
 [Install]
 WantedBy=sysinit.target
 """
-SPENT = (
-    "test $(cat /proc/sys/kernel/kexec_load_disabled) = 0 && "
-    "{ test ! -e /sys/kernel/security/lockdown || grep -q '\\[none\\]' /sys/kernel/security/lockdown; }"
-)
-"""Whether a kernel may be loaded; a boot takes both settings back."""
 
 
 def run(host: Running, row: LabFault, release: str) -> str:
     """Run a row; why it failed, empty for a pass."""
     try:
-        before = prepared(host, row, release)
+        before = prepare.prepared(host, row, release)
         _watch(host, row)
         announced = host.log.stat().st_size
         _arm(host, row, release)
@@ -60,58 +51,14 @@ def run(host: Running, row: LabFault, release: str) -> str:
             _cut_when(host, announced)
         after = before if row.refused else _settled(host, row, before)
         if row.ends == ENDED:  # their VFs come with the host document, after the update has ended
-            _until(lambda: not _wrong_vfs(host, guests.look(host.ssh, host.host)), "the VFs of ended VMs", pause_s=3)
+            prepare.until(
+                lambda: not _wrong_vfs(host, guests.look(host.ssh, host.host)), "the VFs of ended VMs", pause_s=3
+            )
         return _wrong(host, row, release, before, after)
     except (LabError, subprocess.SubprocessError, OSError, ValueError) as error:
         return f"{type(error).__name__}: {error}"
     finally:
         _keep_logs(host, row)
-
-
-def prepared(host: Running, row: LabFault, release: str) -> Seen:
-    """A host without an update, whose guests count."""
-    host.ssh.wait(300)
-    if not _succeeds(host, SPENT) or not _booted(host, row, release):
-        _reset(host)
-    host.ssh.run("rm -f /var/lib/kvmfleet-lab/fill /var/lib/kvmfleet-lab/crash")
-    host.ssh.run(f"{SRIOVCTL} live-update forget --take-over || true")
-    names = " --discard-memory ".join(["", *(vm.name for vm in host.host.vms)])
-    host.ssh.run(f"{SRIOVCTL} live-update forget --take-over{names} || true")
-    _until(lambda: set(guests.look(host.ssh, host.host).drivers) >= {vm.vf for vm in host.host.vms}, "its VFs")
-    guests.start(host.ssh, host.host)
-    _until(lambda: min(one.sequence for one in guests.look(host.ssh, host.host).sectors.values()) > 3, "its guests")
-    if row.before:
-        host.ssh.run(row.before)
-    return guests.look(host.ssh, host.host)
-
-
-def _booted(host: Running, row: LabFault, release: str) -> bool:
-    """Whether it runs what the row begins with.
-
-    Else a reset leads there.
-    """
-    if not row.boot:
-        return True
-    host.ssh.run(f"grub-editenv /boot/grub/grubenv set extra_arguments={shlex.quote(row.boot)}")
-    return host.ssh.run("uname -r").strip() != release and row.boot in host.ssh.run("cat /proc/cmdline").split()
-
-
-def _succeeds(host: Running, command: str) -> bool:
-    return host.ssh.run(f"if {command}; then echo yes; fi").strip() == "yes"
-
-
-def _reset(host: Running) -> None:
-    """Press the reset button; firmware starts the boot default."""
-    before = guests.look(host.ssh, host.host).boot
-    host.ssh.run("sync")
-    monitor.execute(host, "system_reset")
-
-    def other_boot() -> bool:
-        with contextlib.suppress(LabError, subprocess.SubprocessError, ValueError):
-            return guests.look(host.ssh, host.host).boot != before
-        return False
-
-    _until(other_boot, "the boot after a reset", pause_s=2)
 
 
 def _watch(host: Running, row: LabFault) -> None:
@@ -158,7 +105,7 @@ def _cut_when(host: Running, begin: int) -> None:
             log.seek(begin)
             return ANNOUNCED.encode() in log.read()
 
-    _until(announced, "the phase of the power cut", pause_s=0.05)
+    prepare.until(announced, "the phase of the power cut", pause_s=0.05)
     pid = host.pid()
     if pid is None:
         raise LabError("its QEMU has ended by itself")
@@ -182,7 +129,7 @@ def _settled(host: Running, row: LabFault, before: Seen) -> Seen:
         return False
 
     try:
-        _until(settled, "the end of the case", pause_s=3)
+        prepare.until(settled, "the end of the case", pause_s=3)
     except LabError as error:
         raise LabError(f"{error}; last seen: {seen[-1:]}") from None
     return seen[-1]
@@ -200,7 +147,7 @@ def _wrong(host: Running, row: LabFault, release: str, before: Seen, after: Seen
         found.append(f"its phase is {later.phase}, not {row.phase}")
     for vm in host.host.vms:
         found += _wrong_vm(row, vm.name, before, after, later)
-    if row.evidence and not _succeeds(host, row.evidence.replace("NEW", release)):
+    if row.evidence and not prepare.succeeds(host, row.evidence.replace("NEW", release)):
         found.append(f"its evidence is not there: {row.evidence}")
     return "; ".join([*found, *_wrong_vfs(host, later)])
 
@@ -232,16 +179,8 @@ def _wrong_vfs(host: Running, seen: Seen) -> list[str]:
 def _keep_logs(host: Running, row: LabFault) -> None:
     (LOGS / row.name).mkdir(parents=True, exist_ok=True)
     for name, command in (
-        ("status", f"{SRIOVCTL} live-update status; {SRIOVCTL} live-update result"),
+        ("status", f"{prepare.SRIOVCTL} live-update status; {prepare.SRIOVCTL} live-update result"),
         ("journal", "journalctl --no-pager -u 'kvmfleet*' -n 300"),
     ):
         with contextlib.suppress(LabError, subprocess.SubprocessError):
             (LOGS / row.name / f"{name}.log").write_text(host.ssh.run(command, timeout_s=60))
-
-
-def _until(done: Callable[[], bool], what: str, pause_s: float = 1.0) -> None:
-    end = time.monotonic() + DEADLINE_S
-    while not done():
-        if time.monotonic() > end:
-            raise LabError(f"waited {DEADLINE_S:.0f} s for {what}")
-        time.sleep(pause_s)

@@ -17,10 +17,11 @@ from typing import Any
 
 import pytest
 
-from lab.faults import case, crash_kernel, guests, run, watcher
+from lab.faults import case, crash_kernel, guests, prepare, run, watcher
 from lab.faults.guests import Seen
 from lab.faults.rows import ENDED, NEW, OLD, ROWS, SAME, LabFault
 from lab.fleet import fleet
+from lab.machine import monitor
 from lab.machine.host import Running
 from lab.machine.ssh import Ssh
 from lab.progress import LabError
@@ -103,7 +104,7 @@ def test_evidence_is_looked_for_on_the_host(monkeypatch: pytest.MonkeyPatch, tar
         asked.append(command)
         return False
 
-    monkeypatch.setattr(case, "_succeeds", fails)
+    monkeypatch.setattr(prepare, "succeeds", fails)
     assert "its evidence is not there" in wrong(
         monkeypatch, target, replace(SEEN, sectors=COUNTED), evidence="grep release=NEW x"
     )
@@ -157,8 +158,61 @@ def test_a_result_rests_on_what_decides_it(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(Path, "read_text", text)
     record.harness.__wrapped__(record.LAB)
-    assert {"case.py", "watcher.py", "crash_kernel.py", "guest.py", "kvmfleet-sriov-resume.service.j2"} <= set(read)
+    assert {
+        "case.py",
+        "prepare.py",
+        "watcher.py",
+        "crash_kernel.py",
+        "guest.py",
+        "kvmfleet-sriov-resume.service.j2",
+    } <= set(read)
     assert not {"run.py", "rows.py"} & set(read)
+
+
+class Left:
+    """A host that a failed case has left: its update is under way, or it hangs."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, hangs: bool) -> None:
+        self.phase, self.hangs, self.boot, self.looks = "saving", hangs, "b1", 0
+        self.commands: list[str] = []
+        for owner, name, value in (
+            (Ssh, "wait", lambda _ssh, *_words: self.wait()), (Ssh, "run", lambda _ssh, text, **_more: self.run(text)),
+            (guests, "look", lambda *_words: self.look()), (guests, "start", lambda *_words: self.run("start")),
+            (monitor, "execute", lambda *_words: self.reset()),
+        ):  # fmt: skip
+            monkeypatch.setattr(owner, name, value)
+
+    def wait(self) -> None:
+        if self.hangs:
+            raise LabError("no ssh")
+
+    def run(self, text: str) -> str:
+        self.commands.append(text)
+        if "forget" in text and self.boot == "b2":
+            self.phase = ""
+        return "yes" if text.startswith("if ") else ""
+
+    def reset(self) -> None:
+        self.commands.append("reset")
+        self.boot, self.hangs = "b2", False
+
+    def look(self) -> Seen:
+        """Its VFs get their driver some time after the boot."""
+        self.looks += 1
+        drivers = dict.fromkeys(SEEN.drivers, "vfio-pci" if self.looks > 5 else "igbvf")
+        return replace(SEEN, boot=self.boot, phase=self.phase, drivers=drivers, sectors=COUNTED)
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+def test_what_a_failed_case_has_left_is_gone(monkeypatch: pytest.MonkeyPatch, target: Running, hangs: bool) -> None:
+    left = Left(monkeypatch, hangs)
+    before = prepare.prepared(target, LabFault("x", "what", SAME, ""), "new")
+    assert (before.phase, left.commands.count("reset")) == ("", 1)
+    assert set(before.drivers.values()) == {"vfio-pci"}
+    clear, start = left.commands.index(prepare.CLEAR), left.commands.index("start")
+    assert clear < start
+    assert (left.commands.index("reset") < clear) == hangs
+    assert "systemctl disable --quiet kvmfleet-fault.service" in prepare.CLEAR
 
 
 class Strike:
