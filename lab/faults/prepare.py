@@ -1,9 +1,9 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host before a case: whatever the case before has left there is gone.
+"""A host before a case, without what others have left.
 
-That may have failed, with its fault still waiting, its update under way, or its units frozen.
+The case before may have failed, with its fault still waiting, its update under way, or its units frozen.
 """
 
 import contextlib
@@ -68,7 +68,7 @@ def until(done: Callable[[], bool], what: str, pause_s: float = 1.0) -> None:
 
 
 def _awake(host: Running) -> None:
-    """Wait for the host; one that hangs since the case before is reset."""
+    """Wait for the host, and reset one that hangs."""
     try:
         host.ssh.wait(120)
     except LabError:

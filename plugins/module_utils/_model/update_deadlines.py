@@ -54,6 +54,14 @@ LIMIT_S = 0.12
 It looks at it once in 100 ms (migration/migration.c, BUFFER_DELAY).
 """
 
+QUIET_S = 0.04
+QUIET_PAUSE_S = 0.005
+QUIET_WITHIN_S = 2.0
+"""Time without a write of a migration at rest, pause, and deadline.
+
+One that is held writes once in 100 ms (`LIMIT_S`).
+"""
+
 MIGRATE_S = 600.0
 """Deadline for a VM's state to be written, or read."""
 

@@ -170,7 +170,7 @@ def test_a_result_rests_on_what_decides_it(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 class Left:
-    """A host that a failed case has left: its update is under way, or it hangs."""
+    """A host with an update under way, or one that hangs."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, hangs: bool) -> None:
         self.phase, self.hangs, self.boot, self.looks = "saving", hangs, "b1", 0

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from ..._model.deadlines import MONITOR_PAUSE_S
-from ..._model.errors import DeadlineError, SriovError
+from ..._model.errors import SriovError
 from .. import state_file
 from ..backend import Deadlines, NeverRanError
 from ..ending import EndedError, Ending, StandsError
@@ -22,6 +22,7 @@ from ..record import ManifestVm
 from . import migration, run_state
 from .devices import GuestDevice, vfio_devices
 from .end import by_events
+from .giving_up import GivingUp
 from .part import QemuPart
 from .qmp import Qmp, QmpClosedError, QmpError
 from .state_form import StateForm
@@ -32,13 +33,6 @@ SHUTDOWN = Ending("it was shut down by its guest")
 """End of a guest whose QEMU stays (-no-shutdown).
 
 One that ends says the same for a moment.
-"""
-MIGRATING = ("active", "setup", "device", "pre-switchover")
-ENDING = ("cancelling", "failing")
-"""Status of a migration that is being given up.
-
-The first also of a QEMU that ends (migration_shutdown in migration/migration.c).
-The second comes with QEMU 11 (qapi/migration.json).
 """
 
 
@@ -138,7 +132,7 @@ class Guest:
 
         Returns why the guest does not go on, None when it does.
         """
-        self.cancel_migration()
+        GivingUp(self.qmp, self.deadlines.answer_s, self.sleep).run(stopped)
         status = self.settled()
         if status == "shutdown":
             return EndedError(SHUTDOWN)
@@ -149,20 +143,6 @@ class Guest:
             return None
         self.plug_missing(may_leave())
         return StandsError(f"it is {status}, and not by this update: it is left so")
-
-    def cancel_migration(self) -> None:
-        """End a migration that is under way, with whatever result."""
-        status = self.qmp.execute("query-migrate").get("status")
-        if status not in (*MIGRATING, *ENDING):
-            return
-        if status in MIGRATING:
-            self.qmp.execute("migrate_cancel")
-        try:
-            migration.poll_migration(self.qmp, self.deadlines.answer_s, self.sleep)
-        except DeadlineError:
-            raise
-        except SriovError:
-            return
 
     def load(self, state: str, form: StateForm) -> None:
         """Load the guest from the file ``state``, waiting for the end.

@@ -25,7 +25,8 @@ from ..._model.errors import SriovError
 from ..._model.update_deadlines import COPY_AGAIN, LIMIT_S
 from .. import state_file
 from . import migration, state_form
-from .guest import ENDING, FINISHING, MIGRATING, STOPPED, Guest, uri
+from .guest import FINISHING, STOPPED, Guest, uri
+from .migration import ENDING, MIGRATING
 from .run_state import require_ran
 
 SMALL = 32 << 20
@@ -46,11 +47,6 @@ CREEP = {True: 40_000, False: 1 << 20}
 
 Less than a page in each 100 ms (BUFFER_DELAY of QEMU): a pass that begins is not ended within them. `multifd` counts
 once 128 pages and more are written, so a pass ends in seconds all the same.
-"""
-HELD = 10
-"""Bytes a second of a migration that is held.
-
-0 would be no limit.
 """
 
 
@@ -108,7 +104,7 @@ class LiveCopy:
             self._until_short(copy_s * (1 - COPY_AGAIN), others)
         elif not self._keeps_up():
             self._until_short(copy_s * COPY_AGAIN, lambda _nearly: False)
-        self._limit(HELD)
+        self._limit(migration.HELD)
         state_file.flush(self.state)
 
     def finish(self, now: Callable[[], float]) -> float:

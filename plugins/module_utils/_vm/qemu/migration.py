@@ -35,6 +35,18 @@ Those that a QEMU lacks are left out. By the last two QEMU never takes the rest 
 it: it is stopped when all VMs are copied.
 """
 LATE = "late-block-activate"
+MIGRATING = ("active", "setup", "device", "pre-switchover")
+ENDING = ("cancelling", "failing")
+"""Status of a migration that is being given up.
+
+The first also of a QEMU that ends (migration_shutdown in migration/migration.c).
+The second comes with QEMU 11 (qapi/migration.json).
+"""
+HELD = 10
+"""Bytes a second of a migration that is held.
+
+0 would be no limit.
+"""
 FINAL = ("completed", "failed", "cancelled")
 """Statuses that no migration leaves."""
 

@@ -243,10 +243,10 @@ def test_a_guest_that_this_update_has_stopped_goes_on(two: FakeNode, monkeypatch
     def dies(self: Guest) -> None:
         raise Killed
 
-    monkeypatch.setattr(Guest, "finish_migration", dies)
-    with pytest.raises(Killed):
-        save.run(two.live)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(Guest, "finish_migration", dies)
+        with pytest.raises(Killed):
+            save.run(two.live)
     for name in ("web1", "web2"):
         live(two, name).status = "paused"
     assert phase(two) == "saving"

@@ -141,10 +141,10 @@ def test_a_guest_that_resets_is_saved_all_the_same() -> None:
 
 
 def test_a_guest_that_its_user_pauses_is_left_so() -> None:
-    """Its copy is given up at full speed.
+    """Its copy is given up between two of its writes.
 
-    QEMU 10.0.2 crashes at that now and then (SIGSEGV, 3 of 300 runs on a busy machine, after migrate_cancel): what the
-    update does then is in `test_ended.py`, and here it is another guest's turn.
+    QEMU 10.0.2 crashed at a cancel amid them now and then (`giving_up`); what the update does then is in
+    `test_ended.py`, and here it is another guest's turn.
     """
     for _guest in range(3):
         with copied() as (machine, other):
