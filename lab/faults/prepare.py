@@ -22,7 +22,7 @@ from .rows import LabFault
 DEADLINE_S = 600.0
 SRIOVCTL = "/usr/local/sbin/sriovctl"
 FAULTS = "kvmfleet-fault-now.service kvmfleet-fault.service"
-"""Units that wait for a phase, on the old and on the new kernel."""
+"""Units that wait for a phase, one for each kernel."""
 CLEAR = (
     "rm -f /var/lib/kvmfleet-lab/fill /var/lib/kvmfleet-lab/crash; "
     f"systemctl stop {FAULTS} 2>/dev/null; systemctl reset-failed {FAULTS} 2>/dev/null; "

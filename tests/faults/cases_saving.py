@@ -9,7 +9,7 @@ import errno
 
 from . import others
 from .edges import AFTER, CUT, ERROR, HOLD, KILL, LIE, PAUSE, Strike
-from .fault import BOTH, COLD, CRASH, ENDED, GIVEN_UP, KEPT, MEMORY, OLD, OTHERS, PANIC, Fault, Typed, each
+from .fault import BOTH, COLD, CRASH, ENDED, GIVEN_UP, KEPT, MEMORY, OLD, OTHERS, PANIC, STANDS, Fault, Typed, each
 
 MIGRATE, SAVED = "monitor web1 migrate$", "file web1/claim.json saved"
 RESTORE = Typed("live-update restore --take-over", 0)
@@ -132,6 +132,17 @@ DISKS = (
           before={"come-back": others.elsewhere("web1")}),
     Fault("elsewhere_before_resume", "the VM is started on another host before the resume",
           {"web1": GIVEN_UP, "db1": MEMORY}, "failed", before={"resume": others.elsewhere("web1")}),
+    Fault("elsewhere_before_abort", "a saved VM is started on another host, and the update is given up",
+          {"web1": STANDS, "db1": MEMORY}, "failed", meanwhile=others.elsewhere_once_saved("web1"),
+          strikes=(Strike("run", "file db1/claim.json saved", PAUSE),
+                   Strike("run", "file db1/claim.json saved", ERROR, value=errno.ENOSPC))),
+    Fault("elsewhere_before_recover", "the same, and the run is killed",
+          {"web1": STANDS, "db1": MEMORY}, "failed", meanwhile=others.elsewhere_once_saved("web1"),
+          strikes=(Strike("run", "file db1/claim.json saved", PAUSE),
+                   Strike("run", "file db1/claim.json saved", KILL))),
+    Fault("opened_here_before_resume", "a QEMU of another name has a VM's disk, without a write", BOTH, "done",
+          before={"resume": others.opens_disk("web1"), "live-update restore --take-over web1": others.ends("by-hand")},
+          typed=(Typed("live-update status", 0, "has its image"), Typed("live-update restore --take-over web1", 0))),
     Fault("image_replaced", "a VM's image is replaced by a copy", {"web1": GIVEN_UP, "db1": MEMORY}, "failed",
           before={"resume": others.replaces_disk("web1")}),
     Fault("image_rolled_back", "a VM's image is rolled back to a snapshot", {"web1": GIVEN_UP, "db1": MEMORY}, "failed",

@@ -10,10 +10,11 @@ guest found a number on its disk that was not its own. No VF is wrong: a running
 from __future__ import annotations
 
 import re
+import time
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp as _qmp
 
-from .fault import COLD, ENDED, GIVEN_UP, KEPT, MEMORY, OTHERS, VMS
+from .fault import COLD, ENDED, GIVEN_UP, KEPT, MEMORY, OTHERS, STANDS, VMS
 from .played import PF, VFS
 from .session import PROPERTIES, CaseError, Session
 from .vfio import STAND_IN
@@ -44,7 +45,9 @@ def at_end(session: Session) -> None:
     for name, end in session.fault.ends.items():
         if end == KEPT:
             _bring_back(session, name)
-        if end == GIVEN_UP:
+        if end == STANDS:
+            _stands(session, name)
+        if end in (GIVEN_UP, STANDS):
             _give_up(session, name)
     for name, end in session.fault.ends.items():
         if end in (MEMORY, COLD, KEPT):
@@ -79,6 +82,18 @@ def _bring_back(session: Session, name: str) -> None:
     session.sriovctl(f"{command[1]} {name}", "bring back")
     if not session.host().alive(name):
         raise CaseError(f"'{command[0]} {name}', as status prints, did not bring it back")
+
+
+def _stands(session: Session, name: str) -> None:
+    """Require a QEMU that nothing continues, then end it as a person."""
+    again = session.sriovctl(f"live-update restore --take-over {name}", "ask whether it goes on")
+    before = session.sector(name)
+    time.sleep(0.5)
+    if len(session.host().alive(name)) != 1 or again.status == 0 or session.sector(name) != before:
+        raise CaseError(f"VM {name} does not stand still: {again.text}")
+    if "stands still and is not continued" not in again.text:
+        raise CaseError(f"nobody says why VM {name} stands still: {again.text}")
+    session.end_vm(name)
 
 
 def _give_up(session: Session, name: str) -> None:

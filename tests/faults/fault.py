@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 
 VMS = {"web1": 0, "db1": 1}
 """VMs of the host, with the VFs that they own."""
-MEMORY, COLD, ENDED, KEPT, GIVEN_UP, OTHERS = "memory", "cold", "ended", "kept", "given up", "of others"
+MEMORY, COLD, ENDED, KEPT, GIVEN_UP, OTHERS, STANDS = (
+    "memory", "cold", "ended", "kept", "given up", "of others", "stands",
+)  # fmt: skip
 """Ends of a VM.
 
 memory: it runs, with all that it had in memory; cold: it runs, started from its disk; ended: it does not run, and
 nothing of it is kept; kept: it does not run, and the command that status prints brings it back with its memory; given
 up: it does not run, its memory is refused for good, and ``forget --discard-memory`` gives it up; of others: it runs, as
-somebody else has started it, and is left alone.
+somebody else has started it, and is left alone; stands: its QEMU stands still with its memory, and nothing continues
+it.
 """
 NEW, OLD, CRASH, PANIC = "new", "old", "crash", "panic"
 """Kernels that a host comes to: a panic runs nothing of userspace."""

@@ -73,6 +73,24 @@ def starts(name: str) -> Act:
     return act
 
 
+def opens_disk(name: str) -> Act:
+    """A waiting QEMU of another name has the VM's disk."""
+
+    def act(session: Session) -> None:
+        host = session.host()
+        line = [word.replace(f"guest={name}", "guest=by-hand") for word in host.command_line(name, VMS[name])]
+        kept = [word for word in line if not word.startswith(("vfio-pci", "unix:"))]
+        plain = [
+            word
+            for number, word in enumerate(kept)
+            if not (word == "-qmp" or kept[number : number + 2] == ["-device", "-drive"])
+        ]
+        pid, disk = host.launch([*plain, "-S"], "by-hand.service").pid, str(host.disk(name))
+        session.until(lambda: disk in {os.path.realpath(one) for one in Path(f"/proc/{pid}/fd").iterdir()}, "its disk")
+
+    return act
+
+
 def waits_for(name: str) -> Act:
     """Nothing, until the VM's guest has written to its disk again."""
 
@@ -95,6 +113,17 @@ def stranger(session: Session) -> None:
 def elsewhere(name: str) -> Act:
     """The VM runs on another host with the same disk."""
     return lambda session: session.elsewhere(name)
+
+
+def elsewhere_once_saved(name: str) -> Act:
+    """The same, as soon as its own QEMU has released the disk."""
+
+    def act(session: Session) -> None:
+        claim = _folder(session, name) / "claim.json"
+        session.until(lambda: '"saved"' in claim.read_text(), f"VM {name} to be saved")
+        session.elsewhere(name)
+
+    return act
 
 
 def arms(session: Session) -> None:

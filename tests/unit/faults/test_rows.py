@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.faults import cases_after, cases_before, cases_saving, edges, run
-from tests.faults.fault import COLD, ENDED, GIVEN_UP, KEPT, MEMORY, OTHERS, VMS, Fault
+from tests.faults.fault import COLD, ENDED, GIVEN_UP, KEPT, MEMORY, OTHERS, STANDS, VMS, Fault
 
 EVERY = [*cases_before.CASES, *cases_saving.CASES, *cases_after.CASES]
 
@@ -17,7 +17,7 @@ EVERY = [*cases_before.CASES, *cases_saving.CASES, *cases_after.CASES]
 def test_a_row_injects_something_and_says_how_every_vm_ends(fault: Fault) -> None:
     assert fault.strikes or fault.before or fault.lands or fault.delays
     assert set(fault.ends) == set(VMS)
-    assert set(fault.ends.values()) <= {MEMORY, COLD, ENDED, KEPT, GIVEN_UP, OTHERS}
+    assert set(fault.ends.values()) <= {MEMORY, COLD, ENDED, KEPT, GIVEN_UP, OTHERS, STANDS}
     pauses = [one for one in fault.strikes if one.do == edges.PAUSE]
     assert bool(pauses) == (fault.meanwhile is not None)
 
