@@ -43,12 +43,8 @@ def at_end(session: Session) -> None:
     if phase != session.fault.phase:
         raise CaseError(f"the phase is '{phase}', not '{session.fault.phase}'")
     for name, end in session.fault.ends.items():
-        if end == KEPT:
-            _bring_back(session, name)
-        if end == STANDS:
-            _stands(session, name)
-        if end in (GIVEN_UP, STANDS):
-            _give_up(session, name)
+        for act in ACTS.get(end, ()):
+            act(session, name)
     for name, end in session.fault.ends.items():
         if end in (MEMORY, COLD, KEPT):
             _runs(session, name, session.boots[name] + (end == COLD))
@@ -110,6 +106,10 @@ def _give_up(session: Session, name: str) -> None:
     session.boots[name] = session.sector(name).boots + 1
     session.counts(name)
     session.end_vm(name)
+
+
+ACTS = {KEPT: (_bring_back,), GIVEN_UP: (_give_up,), STANDS: (_stands, _give_up)}
+"""What a person does in the end, by the end of a VM."""
 
 
 def _runs(session: Session, name: str, boots: int) -> None:
