@@ -109,7 +109,7 @@ def _give_up(session: Session, name: str) -> None:
 
 
 ACTS = {KEPT: (_bring_back,), GIVEN_UP: (_give_up,), STANDS: (_stands, _give_up)}
-"""What a person does in the end, by the end of a VM."""
+"""What a person does in the end."""
 
 
 def _runs(session: Session, name: str, boots: int) -> None:
