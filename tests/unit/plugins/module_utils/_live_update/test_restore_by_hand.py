@@ -46,7 +46,7 @@ def saved_and_ended(node: FakeNode) -> dict[str, object]:
     memory = {name: (live(node, name).guest or {})["boot"] for name in ("web1", "web2")}
     arm(node)
 
-    def dies(_kexec: object, _orderly: bool) -> None:
+    def dies(*_words: object, **_names: object) -> None:
         raise Killed
 
     with pytest.MonkeyPatch.context() as patch:
