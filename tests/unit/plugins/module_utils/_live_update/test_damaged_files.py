@@ -97,7 +97,7 @@ def test_a_host_on_its_way_into_the_new_kernel_is_left_alone(
 ) -> None:
     """An orderly kexec: the run has ended, systemd stops units."""
     arm(node)
-    monkeypatch.setattr(save, "jump", lambda *_arguments: None)
+    monkeypatch.setattr(save, "jump", lambda *_arguments, **_names: None)
     assert save.run(node.live) == "kexec"
     damage(node, "status.json", b"")
     node.going_down = True
