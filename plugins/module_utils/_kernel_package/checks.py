@@ -39,8 +39,8 @@ def before_install(facts: Facts, manifest: Mapping[str, Any]) -> list[Problem]:
 def before_boot(facts: Facts, manifest: Mapping[str, Any]) -> list[Problem]:
     """Reasons not to boot an installed kernel."""
     return [
-        *_files(facts, manifest), *_initrd(facts, manifest), *_uplinks(facts, manifest), *_outside(facts, manifest),
-        *_signature(facts, manifest),
+        *_files(facts, manifest), *_initrd(facts, manifest), *_uplinks(facts, manifest), *_mounts(facts, manifest),
+        *_outside(facts, manifest), *_signature(facts, manifest),
     ]  # fmt: skip
 
 
@@ -111,6 +111,14 @@ def _uplinks(facts: Facts, manifest: Mapping[str, Any]) -> Iterator[Problem]:
         if module in facts.here and module not in have:
             problem = f"kernel {manifest['release']} has no module {module}, which {user} needs, an uplink"
             yield Problem("uplink", problem, "build a kernel with it, or its driver from outside (DKMS)")
+
+
+def _mounts(facts: Facts, manifest: Mapping[str, Any]) -> Iterator[Problem]:
+    have = (facts.available or frozenset()) | facts.built_in
+    for module, user in sorted(facts.mounts.modules.items()):
+        if module in facts.here and module not in have:
+            problem = f"kernel {manifest['release']} has no module {module}, which {user} needs at each boot"
+            yield Problem("mount", problem, "build a kernel with it, or mount it with nofail in /etc/fstab")
 
 
 def _lacking(facts: Facts, manifest: Mapping[str, Any]) -> list[str]:

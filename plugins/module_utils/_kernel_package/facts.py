@@ -17,7 +17,7 @@ from .._model.paths import RELEASE
 from .._readers.kernel_image import HEAD_BYTES
 from .._system.process import Run
 from .._system.sysfs import Sysfs
-from . import files, initrd, outside, stack, trust
+from . import files, initrd, mounts, outside, stack, trust
 from .initrd import Listing
 from .stack import Stack
 
@@ -74,6 +74,7 @@ class Facts:
     listing_before: Listing | None = None
     root: Stack = field(default_factory=Stack)
     uplinks: Stack = field(default_factory=Stack)
+    mounts: Stack = field(default_factory=Stack)
     here: frozenset[str] = frozenset()
     available: frozenset[str] | None = None
     built_in: frozenset[str] = frozenset()
@@ -115,6 +116,7 @@ def read(sysfs: Sysfs, run: Run, manifest: Mapping[str, Any], lists: bool = True
         listing_before=initrd.listing(sysfs, run, before) if before and lists else None,
         root=stack.root(sysfs),
         uplinks=stack.uplinks(sysfs),
+        mounts=mounts.read(sysfs),
         here=loaded | (kernel_modules.available(sysfs, running) or frozenset()),
         available=kernel_modules.available(sysfs, release),
         built_in=_built_in(sysfs, release),

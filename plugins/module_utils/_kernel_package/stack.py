@@ -42,7 +42,7 @@ def root(sysfs: Sysfs) -> Stack:
     if kind == "zfs":
         found.kinds.add("zfs")
     name = sysfs.link(f"/sys/dev/block/{number}") or os.path.basename(os.path.realpath(sysfs.real(source or "/")))
-    _block(sysfs, name, found, MAX_DEPTH)
+    block(sysfs, name, found, MAX_DEPTH)
     return found
 
 
@@ -68,7 +68,8 @@ def _root_mount(text: str) -> tuple[str, str, str]:
     return last
 
 
-def _block(sysfs: Sysfs, name: str, found: Stack, depth: int) -> None:
+def block(sysfs: Sysfs, name: str, found: Stack, depth: int) -> None:
+    """Add what a block device rests on, ``depth`` levels below it."""
     folder = f"{BLOCK_DEVICES}/{name}"
     if not depth or not name or not sysfs.exists(folder):
         return
@@ -82,7 +83,7 @@ def _block(sysfs: Sysfs, name: str, found: Stack, depth: int) -> None:
         found.modules.setdefault({"raid4": "raid456", "raid5": "raid456", "raid6": "raid456"}.get(level, level), name)
     below = sysfs.names(f"{folder}/slaves")
     for one in below:
-        _block(sysfs, one, found, depth - 1)
+        block(sysfs, one, found, depth - 1)
     if not below:
         device = f"{folder}/../device" if sysfs.exists(f"{folder}/partition") else f"{folder}/device"
         for module in _modules(sysfs, device):

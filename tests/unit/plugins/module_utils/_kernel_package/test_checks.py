@@ -27,6 +27,7 @@ GOOD = Facts(
     running=OLD, architecture="amd64", packages=(IMAGE,), image_whole=True, image_signed=False,
     initrd=f"/boot/initrd.img-{NEW}", initrd_before=f"/boot/initrd.img-{OLD}", listing=LISTING, listing_before=LISTING,
     root=Stack({"lvm"}, {"nvme": "block device nvme0n1", "ext4": "the root file system", "sd_mod": "x"}),
+    mounts=Stack(set(), {"vfat": "the file system of /boot/efi"}),
     uplinks=Stack(set(), {"ixgbe": "interface eno1"}), here=frozenset({"ixgbe", "nvme"}),
     available=frozenset({"ixgbe", "nvme"}), boot_free=1 << 30, boot_needed=1 << 28,
 )  # fmt: skip
@@ -74,6 +75,9 @@ BOOT: dict[str, tuple[dict[str, Any], list[str]]] = {
     "an uplink's driver": ({"available": frozenset({"nvme"})}, ["uplink"]),
     "an uplink's driver, built in": ({"available": None, "built_in": frozenset({"ixgbe"})}, []),
     "an uplink's driver that is no module anywhere": ({"available": frozenset(), "here": frozenset()}, []),
+    "a file system of fstab": ({"here": frozenset({"ixgbe", "nvme", "vfat"})}, ["mount"]),
+    "which is built in now": ({"here": frozenset({"vfat"}), "built_in": frozenset({"vfat"})}, []),
+    "which was built in before": ({"here": frozenset({"ixgbe", "nvme"})}, []),
     "DKMS": ({"dkms": {OLD: {"zfs"}}}, ["modules-outside"]),
     "a vendor's driver": ({"loaded_outside": {"a": "extra/a.ko"}}, ["modules-outside"]),
     "a vendor's driver for both": ({"loaded_outside": {"a": "extra/a.ko"}, "outside": {"a": "updates/a.ko"}}, []),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._kernel_package import initrd, outside, stack
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._kernel_package import initrd, mounts, outside, stack
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import ToolError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 
@@ -109,6 +109,31 @@ def test_root_on_btrfs_has_no_number_of_a_device(tree: Tree) -> None:
 def test_root_on_zfs(tree: Tree) -> None:
     mounted(tree, "0:25", "zfs", "rpool/ROOT/pve-1")
     assert stack.root(Sysfs(str(tree.root))).kinds == {"zfs"}
+
+
+def test_mounts_of_the_table(tree: Tree) -> None:
+    """Those that a boot waits for; root comes with the initrd."""
+    tree.disk("sda", "ahci", "sda1")
+    tree.disk("sdb", "megaraid_sas", "sdb1")
+    for number, name in (("8:1", "sda1"), ("8:17", "sdb1")):
+        tree.link(f"/sys/dev/block/{number}", f"/sys/class/block/{name}")
+    tree.put(
+        "/etc/fstab",
+        "UUID=a / ext4 rw 0 1\nUUID=b /boot/efi vfat umask=0077 0 1\n#UUID=c /old xfs rw 0 2\n"
+        "UUID=d /with\\040blank btrfs rw 0 2\nUUID=e /later xfs nofail 0 2\nUUID=f none swap sw 0 0\n",
+    )
+    tree.put(
+        "/proc/self/mountinfo",
+        "1 0 8:2 / / rw - ext4 /dev/sda2 rw\n"
+        "2 1 8:1 / /boot/efi rw - vfat /dev/sda1 rw,codepage=437,iocharset=iso8859-1\n"
+        "3 1 8:17 / /with\\040blank rw shared:1 - btrfs /dev/sdb1 rw\n4 1 8:18 / /later rw - xfs /dev/sdb2 rw\n",
+    )
+    found = mounts.read(Sysfs(str(tree.root)))
+    assert found.modules == {
+        "vfat": "the file system of /boot/efi", "nls_cp437": "the file system of /boot/efi",
+        "nls_iso8859_1": "the file system of /boot/efi", "ahci": "block device sda1",
+        "btrfs": "the file system of /with blank", "megaraid_sas": "block device sdb1",
+    }  # fmt: skip
 
 
 def test_a_host_that_shows_nothing(tree: Tree) -> None:
