@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the mounts of /etc/fstab rest on.
 
-A boot without one of them ends in emergency mode. Root comes with the initrd (`stack`); these are mounted later, by the kernel's own modules. Those with `nofail` or
-`noauto` hold up no boot (systemd.mount(5)).
+A boot without one of them ends in emergency mode. Root comes with the initrd (`stack`); these are mounted later, by the
+kernel's own modules. Those with `nofail` or `noauto` hold up no boot (systemd.mount(5)).
 """
 
 from __future__ import annotations
