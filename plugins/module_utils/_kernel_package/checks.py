@@ -39,8 +39,8 @@ def before_install(facts: Facts, manifest: Mapping[str, Any]) -> list[Problem]:
 def before_boot(facts: Facts, manifest: Mapping[str, Any]) -> list[Problem]:
     """Reasons not to boot an installed kernel."""
     return [
-        *_files(facts, manifest), *_initrd(facts, manifest), *_uplinks(facts, manifest), *_mounts(facts, manifest),
-        *_outside(facts, manifest), *_signature(facts, manifest),
+        *_files(facts, manifest), *_initrd(facts, manifest), *_root(facts, manifest), *_uplinks(facts, manifest),
+        *_mounts(facts, manifest), *_outside(facts, manifest), *_signature(facts, manifest),
     ]  # fmt: skip
 
 
@@ -103,6 +103,16 @@ def _initrd(facts: Facts, manifest: Mapping[str, Any]) -> Iterator[Problem]:
         for what, why in initrd.missing(facts.root, facts.listing_before, facts.listing, facts.built_in):
             problem = f"{facts.initrd} has not {what}, which {facts.initrd_before} has, {why}"
             yield Problem("initrd-contents", problem, f"then {make}")
+
+
+def _root(facts: Facts, manifest: Mapping[str, Any]) -> Iterator[Problem]:
+    """Without an initrd nobody loads a module before the root is mounted."""
+    if facts.initrd or facts.initrd_before:
+        return
+    for module, user in sorted(facts.root.modules.items()):
+        if module in (facts.available or frozenset()) and module not in facts.built_in:
+            problem = f"kernel {manifest['release']} has {module}, which {user} needs, as a module, and no initrd"
+            yield Problem("root", problem, f"build it in, or update-initramfs -c -k {manifest['release']}")
 
 
 def _uplinks(facts: Facts, manifest: Mapping[str, Any]) -> Iterator[Problem]:

@@ -56,6 +56,7 @@ def test_before_installing(facts: dict[str, Any], manifest: dict[str, Any], foun
     assert codes(checks.before_install(replace(GOOD, **facts), {**MANIFEST, **manifest})) == found
 
 
+NO_INITRD: dict[str, Any] = {"initrd": None, "listing": None, "initrd_before": None, "listing_before": None}
 BOOT: dict[str, tuple[dict[str, Any], list[str]]] = {
     "good": ({}, []),
     "not installed": ({"packages": (Package("a", "1"),)}, ["package"]),
@@ -64,7 +65,8 @@ BOOT: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a damaged module": ({"packages": (replace(IMAGE, damaged=("/lib/modules/a.ko",)),)}, ["damaged"]),
     "another image": ({"image_whole": False}, ["image"]),
     "no initrd": ({"initrd": None, "listing": None}, ["initrd"]),
-    "no initrd is used here": ({"initrd": None, "listing": None, "initrd_before": None, "listing_before": None}, []),
+    "no initrd is used here": (NO_INITRD | {"built_in": frozenset({"nvme", "ext4"})}, []),
+    "and the root's driver is a module": (NO_INITRD | {"built_in": frozenset({"ext4"})}, ["root"]),
     "an initrd that cannot be listed": ({"listing": None}, ["initrd-unread"]),
     "no lister": ({"listing": None, "listing_before": None}, ["initrd-unread"]),
     "a program of the root": ({"listing": replace(LISTING, programs=frozenset())}, ["initrd-contents"]),
