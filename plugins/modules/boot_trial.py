@@ -87,11 +87,11 @@ options:
     elements: list
     default: []
   health_s:
-    description: Seconds within which the host must be healthy.
+    description: Seconds from the boot within which the host must be healthy.
     type: float
     default: 600
   confirm_s:
-    description: Seconds within which it must be confirmed.
+    description: Seconds from the boot within which it must be confirmed.
     type: float
     default: 900
   with_vms:

@@ -35,11 +35,16 @@ NEVER = "it never came to its guard: it was not loaded, or it hung or panicked b
 ENDED = "it ended before it was confirmed: a panic, a reset or a reboot"
 
 
+def since_boot() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 @dataclass(frozen=True)
 class Guard:
     """What the guard acts on.
 
-    ``vms`` names processes that could be VMs; ``unload`` takes away a kernel that is loaded for kexec.
+    ``vms`` names processes that could be VMs; ``unload`` takes away a kernel that is loaded for kexec; ``now``: seconds
+    since the boot, so that a guard which is started again and again has no more time.
     """
 
     sysfs: Sysfs
@@ -49,7 +54,7 @@ class Guard:
     unload: Callable[[], None]
     find: Callable[[Sysfs, Run], Loader] = loaders.find
     reach: health.Reach = health.reach
-    now: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = since_boot
     sleep: Callable[[float], None] = time.sleep
 
     def watch(self) -> int:
@@ -86,13 +91,13 @@ class Guard:
 
     def _judge(self, found: Trial, watchdog: Watchdog) -> int | None:
         """Look until it is confirmed; returns the status, None to go back."""
-        begun, healthy = self.now(), False
+        healthy = False
         while True:
             watchdog.start(found.watchdog_s)
             current = trial.load(self.sysfs)
             if current is None or current.phase == trial.CONFIRMED:
                 return 0
-            spent = self.now() - begun
+            spent = self.now()
             wrong = health.problems(self.sysfs, self.run, found, self.reach) if not healthy else []
             if not healthy and not wrong:
                 healthy = True

@@ -269,6 +269,13 @@ def test_a_guard_that_was_killed_judges_anew(host: Host, call: Call) -> None:
     assert (host.guard(), host.phase) == (0, "confirmed")
 
 
+def test_a_guard_that_is_killed_again_and_again_has_no_more_time(host: Host, call: Call) -> None:
+    tried(host, call, health_s=30)
+    no_carrier(host)
+    host.clock = 35.0  # of its starts before
+    assert (host.guard(), host.phase, host.clock) == (0, "going-back", 35.0)
+
+
 def test_a_confirmation_that_comes_too_late(host: Host, call: Call) -> None:
     tried(host, call, confirm_s=10)
     host.guard()
