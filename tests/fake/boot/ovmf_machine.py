@@ -50,10 +50,11 @@ def missing(*files: Path) -> list[str]:
     return programs + [str(path) for path in (CODE, VARIABLES, *files) if not path.exists()]
 
 
-def grub() -> bytes:
+def grub(image: Path) -> bytes:
     """A GRUB that reads /EFI/debian/grub.cfg of its ESP."""
-    argv = ["grub-mkimage", "-O", "x86_64-efi", "-d", str(GRUB_MODULES), "-p", "/EFI/debian", *MODULES]
-    return subprocess.run(argv, check=True, capture_output=True).stdout
+    argv = ["grub-mkimage", "-O", "x86_64-efi", "-d", str(GRUB_MODULES), "-p", "/EFI/debian", "-o", str(image)]
+    subprocess.run([*argv, *MODULES], check=True)
+    return image.read_bytes()
 
 
 @dataclass

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Boot loaders of hosts with UEFI.
 
-Which one it is, and systemd-boot's answers. Played: firmware, ESP and bootctl; a real systemd-boot was not tried.
+Which one it is, and systemd-boot's answers. Played: firmware, ESP and bootctl; the real ones are in `test_ovmf_boots`.
 """
 
 from __future__ import annotations

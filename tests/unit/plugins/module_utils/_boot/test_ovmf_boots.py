@@ -50,7 +50,7 @@ def root(tmp_path: Path) -> GrubRoot:
     made.environment(f"saved_entry={entry(OLD)}")
     made.host(device="dm-0")
     host = EfiHost.make(made.folder, r"\EFI\debian\grubx64.efi", running=OLD, partition=PARTITION)
-    host.write("boot/efi/EFI/debian/grubx64.efi", ovmf_machine.grub())
+    host.write("boot/efi/EFI/debian/grubx64.efi", ovmf_machine.grub(tmp_path / "grub.efi"))
     esp = "2 1 8:1 / /boot/efi rw - vfat /dev/sda1 rw\n"
     host.write("proc/self/mountinfo", f"1 0 254:16 / / rw - ext4 /dev/mapper/vg-root rw\n{esp}")
     return made
@@ -77,9 +77,9 @@ def test_a_kernel_is_tried_once_by_bootnext(root: GrubRoot) -> None:
 def test_programs_that_are_gone_lead_to_the_default(root: GrubRoot) -> None:
     loader = loaders.find(Sysfs(str(root.folder)), root.run)
     loader.set_once(loader.answer().choice(NEW))
-    machine = machine_of(root)
     (root.folder / "boot/efi/EFI/kvmfleet/grubx64.efi").unlink()
     assert answer_of(root).next.kernel is None
+    machine = machine_of(root)
     assert [machine.kernel(), machine.kernel()] == [f"/boot/vmlinuz-{OLD}"] * 2
 
 
