@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from .._holders.processes import open_files, pids
+from .._holders.processes import Remote, open_files, pids
 from .._model.errors import KernelError
 from .._system.sysfs import Sysfs
 from . import dry_start
@@ -51,14 +51,26 @@ def candidates(sysfs: Sysfs, among: Collection[int] | None = None) -> list[Candi
     Of all processes, or those ``among`` them. Those that end meanwhile are left out.
     """
     holds: dict[int, set[str]] = {}
-    for pid, _path, target in open_files(sysfs, among):
-        if HELD.fullmatch(target):
+    remote = Remote(sysfs)
+    for pid, path, target in open_files(sysfs, among):
+        if HELD.fullmatch(target) and _is_it(sysfs, remote, pid, path, target):
             holds.setdefault(pid, set()).add(target)
     every = pids(sysfs) if among is None else among
     wanted = [pid for pid in every if pid in holds or PROGRAM.fullmatch(program(sysfs, pid))]
     wanted = [pid for pid in wanted if not is_dry_start(sysfs, pid)]
     found = (_read(sysfs, pid, holds.get(pid, ())) for pid in wanted)
     return [one for one in found if one is not None]
+
+
+def _is_it(sysfs: Sysfs, remote: Remote, pid: int, path: str, target: str) -> bool:
+    """Whether an open file is the device that its name says.
+
+    In namespaces of their own people give any file any name, which would stop every update of a host.
+    """
+    if not target.startswith("/"):
+        return True
+    number = None if remote.has(pid, path) else sysfs.device_number(path)
+    return number is not None and number == sysfs.device_number(target)
 
 
 def strangers(

@@ -38,6 +38,11 @@ from .qemu import FakeQemu, drives
 from .script import Script
 
 OLD, NEW = "6.12.0-old", "6.12.0-new"
+NODES = {
+    "/dev/kvm": "10:232", "/dev/iommu": "10:124", "/dev/vfio/7": "235:7", "/dev/vfio/12": "235:12",
+    "/dev/vfio/devices/vfio3": "511:3", "/dev/vhost-vdpa-0": "510:0",
+}  # fmt: skip
+"""Character devices of the host, by path."""
 DEADLINES = Deadlines(unplug_s=0.3, shutdown_s=0.3, migrate_s=1.0, start_s=1.0, answer_s=0.7)
 
 
@@ -83,6 +88,8 @@ class FakeNode:
     def __init__(self, root: Path, interface: str = "vf-id") -> None:
         self.host = FakeHost(root, interface)
         self.host.sysfs = NodeSysfs(self.host)
+        for path, number in NODES.items():
+            self.host.node(path, number)
         self.scripts: dict[str, Script] = {}
         self.images: dict[str, Sequence[str]] = {}
         self.qemus: list[FakeQemu] = []

@@ -69,6 +69,34 @@ def test_a_persons_vm_is_a_refusal(node: FakeNode, pf: FakePf) -> None:
     assert verdict(node)[0] == ["stranger"]
 
 
+@pytest.mark.parametrize("number", [None, "c 1:3"], ids=["a plain file", "another device"])
+@pytest.mark.parametrize("name", ["/dev/kvm", "/dev/vfio/12", "/dev/vhost-vdpa-0"])
+def test_a_file_that_a_person_has_given_the_name(
+    node: FakeNode, pf: FakePf, monkeypatch: pytest.MonkeyPatch, name: str, number: str | None
+) -> None:
+    """In namespaces of their own; it stops no update."""
+    pid = node.process("python3", uid=NOBODY, group=SESSION, holds=[name])
+    real = node.host.sysfs.device_number
+
+    def device_number(path: str) -> str | None:
+        return number if path.startswith(f"/proc/{pid}/") else real(path)
+
+    monkeypatch.setattr(node.host.sysfs, "device_number", device_number)
+    assert verdict(node) == ([], [])
+
+
+def test_a_file_of_that_name_is_not_asked_on_a_server_that_may_not_answer(
+    node: FakeNode, pf: FakePf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = node.process("python3", uid=NOBODY, group=SESSION, holds=["/dev/kvm"])
+    node.put(f"/proc/{pid}/fdinfo/0", "flags:\t02\nmnt_id:\t41\n")
+    node.put(f"/proc/{pid}/mountinfo", "41 1 0:50 / /dev rw - fuse.mine mine rw\n")
+    asked: list[str] = []
+    monkeypatch.setattr(node.host.sysfs, "device_number", asked.append)
+    assert verdict(node) == ([], [])
+    assert [path for path in asked if path.startswith("/proc/")] == []
+
+
 @pytest.mark.parametrize("holds", [["/dev/vfio/vfio"], ["/dev/null"], ["anon_inode:[eventfd]"], ["/dev/kvmfr0"]])
 def test_what_is_no_vm(node: FakeNode, pf: FakePf, holds: list[str]) -> None:
     """The container node of VFIO alone gives no device."""
