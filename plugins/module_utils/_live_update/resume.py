@@ -110,7 +110,7 @@ class Resume:
         good = self._restore_all()
         for thread in threads:
             thread.join()
-        last = self.pfs.present()
+        last = self._present()
         self.progress.result["present_ids_at_first_restore"] = last if self.first is None else self.first
         self.progress.result["present_ids_at_last_restore"] = last
         self.progress.enter(update_folder.FILLING)
@@ -173,7 +173,7 @@ class Resume:
         try:
             self.pfs.give(group)
             return list(group)
-        except SriovError as error:
+        except FAILURES as error:  # whatever an odd PF answers, it concerns its VMs alone
             if len(group) == 1:
                 self.restorer.failed(group[0], SriovError(f"it stays stopped, its VFs are not as they were: {error}"))
                 return []
@@ -182,8 +182,16 @@ class Resume:
     def _note_first(self) -> None:
         if not self.started:
             self.started = True
-            self.first = self.pfs.present()
+            self.first = self._present()
             self.progress.enter(update_folder.RESTORING)
+
+    def _present(self) -> dict[str, list[int]]:
+        """Present VFs for the evidence, on which no VM waits."""
+        try:
+            return self.pfs.present()
+        except FAILURES as error:
+            self.host.log(f"which VFs are present cannot be read: {error}")
+            return {}
 
     def _owned_by_failed(self, good: set[str]) -> frozenset[tuple[str, int]]:
         """VFs of VMs that do not run.

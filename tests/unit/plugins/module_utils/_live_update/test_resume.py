@@ -21,6 +21,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import claim as _claim
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import resume, save
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.options import Options
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.pfs import PfSet
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
 from tests.fake.linux.pf import FakePf
@@ -310,6 +311,38 @@ def test_what_nobody_expected_still_brings_the_others_back(node: FakeNode, pf: F
     assert node.live_vm("other") is not None
     assert claim(node).state == "failed"
     assert "no entry" in result(node)["vms"][0]["error"]
+
+
+def test_an_odd_answer_about_vfs_concerns_their_vm_alone(
+    node: FakeNode, pf: FakePf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of another type than anybody expected, in a group of VMs."""
+    node.vm("other", pf, 2)
+    jump(node)
+    give = PfSet.give
+
+    def odd(pfs: PfSet, vms: Sequence[ManifestVm]) -> None:
+        if any(vm.name == "web1" for vm in vms):
+            raise KeyError("vfinfo_list")
+        give(pfs, vms)
+
+    monkeypatch.setattr(PfSet, "give", odd)
+    assert resume.resume(node.live) == "failed"
+    assert live(node, "other").status == "running"
+    assert (node.live_vm("web1"), claim(node).state) == (None, "saved")
+    assert "its VFs are not as they were: 'vfinfo_list'" in str(result(node)["vms"][0]["error"])
+
+
+def test_no_vm_waits_for_the_evidence(node: FakeNode, pf: FakePf, monkeypatch: pytest.MonkeyPatch) -> None:
+    jump(node)
+
+    def odd(_pfs: PfSet) -> dict[str, list[int]]:
+        raise ValueError("sriov_totalvfs")
+
+    monkeypatch.setattr(PfSet, "present", odd)
+    assert resume.resume(node.live) == "done"
+    assert live(node).status == "running"
+    assert result(node)["present_ids_at_first_restore"] == {}
 
 
 def test_somebody_elses_start_is_left_alone(node: FakeNode, pf: FakePf) -> None:
