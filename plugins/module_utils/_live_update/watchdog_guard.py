@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 from .._model.errors import KernelError, RefusedError, SriovError
 from . import watchdog_facts, watchdog_plan, watchdog_unit
-from .machine import LiveHost
+from .machine import FAILURES, LiveHost
 from .manifest import Manifest
 from .options import Options, parse
 from .watchdog import Dog, Feeder
@@ -88,7 +88,7 @@ def taken(host: LiveHost, manifest: Manifest) -> Guard:
         if any(host.pid(vm) is not None for vm in manifest.vms):
             guard.release()
         return guard
-    except (SriovError, OSError) as error:
+    except FAILURES as error:  # no VM stays stopped for a watchdog
         host.log(f"watchdog {plan.identity} is not fed by the resume: {error}")
         return Guard()
 
@@ -121,7 +121,7 @@ def stop_left(host: LiveHost, manifest: Manifest) -> None:
             if dog.active and plan is not None and dog.identity == plan.identity:
                 Dog(host.sysfs, dog.name).release()
                 host.log(f"watchdog {dog} was left armed: it is stopped")
-    except (SriovError, OSError) as error:
+    except FAILURES as error:
         host.log(f"a watchdog that may be armed was not stopped: {error}")
 
 

@@ -220,6 +220,26 @@ def awaited(true: Callable[[], bool]) -> bool:
     return any(true() or pause.wait(0.01) for _n in range(500))
 
 
+@pytest.mark.parametrize("jumps", [True, False])
+def test_an_odd_watchdog_keeps_no_vm_stopped(
+    node: FakeNode, dog: FakeWatchdog, monkeypatch: pytest.MonkeyPatch, jumps: bool
+) -> None:
+    """An answer of another type than expected, before and after the jump."""
+    if jumps:
+        jump(node, dog)
+    else:
+        arm(node)
+        node.reboot_errno = errno.EPERM
+
+    def odd(*_arguments: object) -> None:
+        raise ValueError("invalid literal for int()")
+
+    monkeypatch.setattr(watchdog_facts, "find", odd)
+    assert (resume.resume if jumps else save.run)(node.live) == ("done" if jumps else "aborted")
+    assert live(node).status == "running"
+    assert "invalid literal" in " ".join(node.log)
+
+
 def test_no_progress_no_food(tmp_path: Path) -> None:
     (tmp_path / "dev").mkdir()
     device, clock, log = tmp_path / "dev/watchdog0", Still(), list[str]()
