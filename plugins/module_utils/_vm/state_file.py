@@ -10,6 +10,8 @@ by samples: a part without a single one of them is shorter than two 256ths of th
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import hashlib
 import io
 import os
@@ -29,6 +31,10 @@ NONCE = 32
 SAMPLES, SAMPLE = 256, 4096
 """Samples of a file, and bytes of each."""
 CHUNK = 1 << 20
+KEEP_SIZE = 1
+"""FALLOC_FL_KEEP_SIZE (include/uapi/linux/falloc.h)."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Answers of a disk without the space; others are of what cannot reserve any."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,23 @@ def create(path: str) -> None:
             file.write(bytes(HEADER))
     except OSError as error:
         raise KernelError("create", path, error.errno or 0) from error
+
+
+def reserve(path: str, room: int) -> None:
+    """Reserve the disk's space for a file, whose size stays.
+
+    By fallocate(2), where the file system has it: a QEMU whose disk is full fails amid its writes, at which it may
+    crash (`qemu/giving_up`). Raises `KernelError`.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        with open(path, "r+b", buffering=0) as file:
+            failed = libc.fallocate(file.fileno(), KEEP_SIZE, ctypes.c_int64(0), ctypes.c_int64(HEADER + room))
+    except OSError as error:
+        raise KernelError("open", path, error.errno or 0) from error
+    number = ctypes.get_errno() if failed else 0
+    if number in FULL:
+        raise KernelError(f"reserve {room >> 20} MiB for", path, number)
 
 
 def flush(path: str) -> None:

@@ -24,7 +24,7 @@ from ..._model.deadlines import MONITOR_PAUSE_S
 from ..._model.errors import SriovError
 from ..._model.update_deadlines import COPY_AGAIN, LIMIT_S
 from .. import state_file
-from . import migration, state_form
+from . import memory, migration, state_form
 from .guest import FINISHING, STOPPED, Guest, uri
 from .migration import ENDING, MIGRATING
 from .run_state import require_ran
@@ -143,6 +143,7 @@ class LiveCopy:
         migration.set_for_save(qmp, self.note, form)
         self._limit(SMALL if others(False) else migration.FAST)
         qmp.execute("migrate", uri=uri(self.state))
+        state_file.reserve(self.state, memory.size(qmp))  # QEMU cuts what is reserved before it opens the file
         return True
 
     def _keeps_up(self) -> bool:

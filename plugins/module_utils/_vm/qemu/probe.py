@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from . import disks, state_form
+from . import disks, memory, state_form
 from . import threads as _threads
 from .block_graph import Problem
 from .devices import GuestDevice, hotplugged_others, vfio_devices
@@ -51,18 +51,12 @@ def probe(qmp: Qmp, argv: Sequence[str]) -> Probe:
         devices=tuple(devices),
         machines=_machines(qmp),
         problems=tuple(_problems(qmp, devices)),
-        memory_bytes=_memory(qmp),
+        memory_bytes=memory.size(qmp),
         threads=_threads.read(qmp),
         images=images,
         moved=moved,
         live=state_form.MAPPED in state_form.capabilities(qmp),
     )
-
-
-def _memory(qmp: Qmp) -> int:
-    """Guest memory in bytes, of its start and plugged since (qapi/machine.json)."""
-    size = qmp.execute("query-memory-size-summary")
-    return int(size["base-memory"]) + int(size.get("plugged-memory", 0))
 
 
 def _machines(qmp: Qmp) -> dict[str, str]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,8 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import abort, resume, save, way_out
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import claim as _claim
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import KernelError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import state_file
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
 from tests.fake.linux.pf import FakePf
 from tests.fake.vm.node import FakeNode, Rebooted
@@ -109,6 +112,23 @@ def test_a_copy_that_fails_stops_nobody(two: FakeNode) -> None:
         assert (qemu.status, len(qemu.devices)) == ("running", 1)
         assert (qemu.capabilities, qemu.parameters) == (before[name], parameters[name])
         assert [path.name for path in Path(two.live.folder.vm(name)).iterdir()] == []
+
+
+def test_a_disk_without_space_stops_nobody(two: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found before QEMU finds it, amid its writes."""
+    asked: list[tuple[str, int]] = []
+
+    def full(path: str, room: int) -> None:
+        asked.append((path, room))
+        raise KernelError("reserve 64 MiB for", path, errno.ENOSPC)
+
+    arm(two)
+    monkeypatch.setattr(state_file, "reserve", full)
+    assert save.run(two.live) == "aborted"
+    assert sorted(asked) == [(two.live.folder.state(name), 64 << 20) for name in NAMES]
+    assert "ENOSPC" in result(two)["error"]
+    assert [one for _name, one in two.commands if one in ("stop", "cont")] == []
+    assert [live(two, name).status for name in NAMES] == ["running", "running"]
 
 
 @pytest.mark.parametrize("name", NAMES)

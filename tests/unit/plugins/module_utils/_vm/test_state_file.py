@@ -53,6 +53,33 @@ def with_times_of(path: str, sealed: Fingerprint) -> Fingerprint:
     return replace(sealed, mtime_ns=now.st_mtime_ns, ctime_ns=now.st_ctime_ns)
 
 
+def test_space_is_reserved_before_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    state_file.create(str(path))
+    state_file.reserve(str(path), SIZE)
+    found = path.stat()
+    assert found.st_size == HEADER
+    assert found.st_blocks * 512 >= SIZE or not takes_fallocate(tmp_path / "other")
+    path.write_bytes(b"x" * 10)
+    assert path.read_bytes() == b"x" * 10
+
+
+def takes_fallocate(path: Path) -> bool:
+    with path.open("wb") as file:
+        return ctypes.CDLL(None).fallocate(file.fileno(), 0, ctypes.c_int64(0), ctypes.c_int64(1)) == 0
+
+
+def test_a_disk_without_the_space(tmp_path: Path) -> None:
+    """Nor a file system that knows such sizes."""
+    path = tmp_path / "state"
+    state_file.create(str(path))
+    if takes_fallocate(tmp_path / "other"):
+        with pytest.raises(KernelError, match=r"cannot reserve 4611686018427 MiB for .*state: E(NOSPC|FBIG)"):
+            state_file.reserve(str(path), 4611686018427 << 20)
+    with pytest.raises(KernelError, match="ENOENT"):
+        state_file.reserve(str(tmp_path / "none"), 1)
+
+
 @pytest.mark.parametrize("whole", [False, True])
 def test_a_state_that_nobody_touched(tmp_path: Path, whole: bool) -> None:
     path = state(tmp_path / "state")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import tempfile
 import time
 from collections.abc import Iterator
@@ -193,6 +194,14 @@ def test_every_form_is_restored_by_a_real_qemu(monkeypatch: pytest.MonkeyPatch, 
         brought_back(machine, state, saved)
 
 
+def is_reserved(path: Path, size: int) -> bool:
+    """Whether the disk has the space, or takes no such request."""
+    path.with_name("other").touch()
+    with path.with_name("other").open("r+b") as file:
+        takes = ctypes.CDLL(None).fallocate(file.fileno(), 1, ctypes.c_int64(0), ctypes.c_int64(4096)) == 0
+    return not takes or path.stat().st_blocks * 512 >= size
+
+
 def test_a_copy_that_is_given_up() -> None:
     """In the middle of the first pass; settings are as before."""
     with guest(filled=512, rewritten=4, copy_s=0.05) as machine:
@@ -205,6 +214,7 @@ def test_a_copy_that_is_given_up() -> None:
         with _qmp.connect(machine.qmp, 60.0) as qmp:
             answer = qmp.execute("query-migrate")
         assert (answer["status"], answer["ram"]["dirty-sync-count"]) == ("active", 1)
+        assert is_reserved(Path(state), 512 * MIB)
         assert settings(machine) != before
         ticks = word(machine, TICKS)
         machine.backend.undo(vm, state)
