@@ -180,7 +180,7 @@ def _before_cont(restorer: Restorer, vm: ManifestVm) -> None:
     claim = restorer.claim(vm)
     if claim is not None and _claim.STATES[claim.state].loadable:
         restorer.confirm_shared(vm, claim)
-        saved_disks.require_unused(restorer.host, vm, claim)
+        saved_disks.require_unused(restorer.host, vm, claim, restorer.files)
         saved_disks.require_unchanged(restorer.host, vm, claim, stands=True)
     for state in (_claim.CLAIMED, _claim.RUNNING):
         if claim is not None and claim.state in (_claim.SAVED, _claim.CLAIMED):

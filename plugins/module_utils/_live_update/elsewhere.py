@@ -25,7 +25,7 @@ def doubts(claim: Claim, options: Options, now: float) -> list[str]:
     """
     found = shared(claim)
     age = now - claim.saved_at
-    if abs(age) > options.restore_within:
+    if not abs(age) <= options.restore_within:  # nor is it known of a time that is no number
         found.append(f"its state is {age:.0f} s old by this clock, restore_within is {options.restore_within:g} s")
     return found
 

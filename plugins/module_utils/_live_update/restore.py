@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .._model.errors import BadInputError, RefusedError, SriovError
 from .._system import durable
 from .._vm import state_file
 from .._vm.backend import NeverRanError
+from .._vm.image_writers import OpenFiles
 from .._vm.record import ManifestVm
 from . import claim as _claim
 from . import elsewhere, manifest_file, saved_disks
@@ -54,6 +55,7 @@ class Restorer:
     again: bool = False
     cold: Collection[str] = ()
     confirmed: Collection[str] = ()
+    files: OpenFiles = field(default_factory=OpenFiles)
 
     def restore(self, vm: ManifestVm) -> bool:
         """Restore a VM; True when it runs.
@@ -128,7 +130,7 @@ class Restorer:
         """
         claim = self.claim(vm)
         if claim is not None:
-            saved_disks.require_unused(self.host, vm, claim)
+            saved_disks.require_unused(self.host, vm, claim, self.files)
             saved_disks.require_unchanged(self.host, vm, claim)
         self._mark_running(vm)
 
@@ -171,7 +173,7 @@ class Restorer:
                 f"VM {vm.name} is not started from its disks, as it was armed without cold_start: true: its state is "
                 f"kept; `sriovctl live-update restore {vm.name}` loads it"
             )
-        saved_disks.require_unused(self.host, vm, claim)
+        saved_disks.require_unused(self.host, vm, claim, self.files)
         loadable = _claim.STATES[claim.state].loadable
         chosen = vm.name in self.cold and loadable
         why = "its policy on another kernel is a cold start" if chosen else "its memory is gone"

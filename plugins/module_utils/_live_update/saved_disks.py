@@ -10,7 +10,8 @@ is loaded anew or stands still in the QEMU that has saved it.
 from __future__ import annotations
 
 from .._model.errors import RefusedError
-from .._vm import image_writers, images
+from .._vm import images
+from .._vm.image_writers import OpenFiles
 from .._vm.record import ManifestVm
 from . import claim as _claim
 from .claim import Claim
@@ -41,13 +42,13 @@ def require_unchanged(host: LiveHost, vm: ManifestVm, claim: Claim, stands: bool
         raise RefusedError(f"VM {vm.name}{' ' if stands else ': '}{(STANDS if stands else NOT_LOADED).format(what)}")
 
 
-def require_unused(host: LiveHost, vm: ManifestVm, claim: Claim) -> None:
+def require_unused(host: LiveHost, vm: ManifestVm, claim: Claim, files: OpenFiles) -> None:
     """Require that no other process can write to an image.
 
     Whatever its name is, and whatever has started it: QEMU's own locks are off until the guest runs, and may be off for
     good. Raises `RefusedError`.
     """
     pid = host.pid(vm)
-    used = image_writers.others(host.sysfs, claim.images, () if pid is None else (pid,))
+    used = files.others(host.sysfs, claim.images, () if pid is None else (pid,))
     if used:
         raise RefusedError(f"VM {vm.name}: {NOT_STARTED.format('; '.join(used), vm.name)}")

@@ -107,6 +107,9 @@ BOOT_S = 10.0
 DRIVERS_S = 180.0
 """Deadline for drivers of PFs to be ready after the kexec."""
 
+FILES_S = 1.0
+"""Time for which a reading of all open files is shared."""
+
 LINK_ATTEMPTS = 50
 """Attempts to bring up a PF's network interface, which udev may rename."""
 

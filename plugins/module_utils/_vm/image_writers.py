@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import os
 import re
+import threading
+import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Union
 
 from .._holders.processes import Remote, open_files, pids
 from .._model.errors import KernelError
+from .._model.update_deadlines import FILES_S
 from .._system.sysfs import Sysfs
 from . import candidates
 from .images import UNCHECKED, Image, Key, key
@@ -24,61 +28,74 @@ from .vm_facts import VmFacts
 
 Known = Union[Key, str]
 """A file by its device and number, or by its name."""
+Open = Mapping[Known, Collection["tuple[int, str]"]]
+"""Process id and /proc/PID/fd/N of each open file."""
 GONE = (-1, -1)
 FLAGS = re.compile(r"^flags:\s*([0-7]+)$", re.MULTILINE)
 """Flags of an open file, octal (proc_pid_fdinfo(5))."""
 
 
-def others(sysfs: Sysfs, found: Collection[Image], mine: Collection[int]) -> tuple[str, ...]:
-    """Images that processes other than ``mine`` have open for writing, in words."""
-    names = _names(sysfs, found)
-    return _words(sysfs, names, writers(sysfs, names), mine)
+@dataclass
+class OpenFiles:
+    """Open files of all processes, read anew after `FILES_S`.
+
+    VMs that are restored side by side share a reading, which takes a tenth of a second on a host with 100 of them.
+    """
+
+    _found: Open = field(default_factory=dict)
+    _until: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def others(self, sysfs: Sysfs, found: Collection[Image], mine: Collection[int]) -> tuple[str, ...]:
+        """Images that processes other than ``mine`` have open for writing, in words."""
+        names = {one: image.name for image in found for one in _known(sysfs, image)}
+        files = self._read(sysfs) if names else {}
+        pairs = {
+            (name, pid)
+            for one, name in names.items()
+            for pid, path in files.get(one, ())
+            if pid not in mine and _writes(sysfs, path) and one in (_key(sysfs, path), sysfs.target(path))
+        }
+        return tuple(
+            f"{_process(sysfs, pid)} has its image {name} open for writing"
+            for name, pid in sorted(pairs)
+            if not candidates.is_dry_start(sysfs, pid)
+        )
+
+    def _read(self, sysfs: Sysfs) -> Open:
+        with self._lock:
+            if time.monotonic() >= self._until:
+                self._found, self._until = read(sysfs), time.monotonic() + FILES_S
+            return self._found
 
 
 def of_running(sysfs: Sysfs, vms: Collection[VmFacts]) -> dict[int, tuple[str, ...]]:
-    """The same of running VMs, by process id.
-
-    With one reading of all processes."""
-    names = {vm.pid: _names(sysfs, vm.images) for vm in vms}
-    found = writers(sysfs, {one for known in names.values() for one in known})
-    return {pid: words for pid, known in names.items() if (words := _words(sysfs, known, found, (pid,)))}
+    """The same of running VMs, by process id."""
+    files = OpenFiles()
+    found = {vm.pid: files.others(sysfs, vm.images, (vm.pid,)) for vm in vms}
+    return {pid: words for pid, words in found.items() if words}
 
 
-def writers(sysfs: Sysfs, wanted: Collection[Known]) -> Mapping[Known, set[int]]:
-    """Process ids by each wanted file that is open for writing.
+def read(sysfs: Sysfs) -> Open:
+    """Read the open files of all processes.
 
-    Nothing is asked of file systems of other hosts, whose server may not answer: their files are known by name. Dry
-    starts of other preflights are left out.
+    Nothing is asked of file systems of other hosts, whose server may not answer: their files are known by name.
     """
-    found: dict[Known, set[int]] = {}
+    found: dict[Known, list[tuple[int, str]]] = {}
     remote = Remote(sysfs)
-    for pid in pids(sysfs) if wanted else ():
+    for pid in pids(sysfs):
         with suppress(KernelError):  # a process that cannot be read keeps no VM stopped
             for _pid, path, target in open_files(sysfs, [pid]):
-                if not target.startswith("/"):
-                    continue
-                one = target if remote.has(pid, path) else _key(sysfs, path)
-                if one in wanted and _writes(sysfs, path) and not candidates.is_dry_start(sysfs, pid):
-                    found.setdefault(one, set()).add(pid)
+                if target.startswith("/"):
+                    one = target if remote.has(pid, path) else _key(sysfs, path)
+                    found.setdefault(one, []).append((pid, path))
     return found
-
-
-def _names(sysfs: Sysfs, found: Collection[Image]) -> dict[Known, str]:
-    return {one: image.name for image in found for one in _known(sysfs, image)}
-
-
-def _words(
-    sysfs: Sysfs, names: Mapping[Known, str], found: Mapping[Known, set[int]], mine: Collection[int]
-) -> tuple[str, ...]:
-    pairs = {(name, pid) for one, name in names.items() for pid in found.get(one, ()) if pid not in mine}
-    return tuple(f"{_process(sysfs, pid)} has its image {name} open for writing" for name, pid in sorted(pairs))
 
 
 def _known(sysfs: Sysfs, image: Image) -> list[Known]:
     """How an image's open files are known; empty once it is gone."""
-    path = sysfs.real(image.name)
     one = _key(sysfs, image.name) if image.kind != UNCHECKED else GONE
-    return [] if one == GONE else [one, os.path.realpath(path)]
+    return [] if one == GONE else [one, os.path.realpath(sysfs.real(image.name))]
 
 
 def _key(sysfs: Sysfs, path: str) -> Key:

@@ -34,7 +34,10 @@ CHUNK = 1 << 20
 KEEP_SIZE = 1
 """FALLOC_FL_KEEP_SIZE (include/uapi/linux/falloc.h)."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Answers of a disk without the space; others are of what cannot reserve any."""
+"""Answers of a disk without the space.
+
+Others are of what cannot reserve any.
+"""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import KernelError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import dry_start, image_writers
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.image_writers import OpenFiles
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.images import FILE, UNCHECKED, Image
 from tests.fake.vm.node import FakeNode
 from tests.fake.vm.update import request
@@ -39,24 +40,42 @@ IMAGE = Image("/vm/disk.img", FILE, "local")
 )
 def test_a_process_with_the_image_open(here: Sysfs, mode: str, seen: bool) -> None:
     with Path(here.real(IMAGE.name)).open(mode):
-        found = image_writers.others(here, [IMAGE], ())
-        assert image_writers.others(here, [IMAGE], [os.getpid()]) == ()
+        found = OpenFiles().others(here, [IMAGE], ())
+        assert OpenFiles().others(here, [IMAGE], [os.getpid()]) == ()
     assert len(found) == seen
     assert all(one.startswith(f"process {os.getpid()} (") and f"its image {IMAGE.name} open" in one for one in found)
-    assert image_writers.others(here, [IMAGE], ()) == ()
+    assert OpenFiles().others(here, [IMAGE], ()) == ()
+
+
+def test_a_reading_is_shared_and_what_it_found_is_looked_at_again(here: Sysfs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By VMs that are restored side by side; a process may have ended since."""
+    files, real, read = OpenFiles(), image_writers.read, list[Sysfs]()
+
+    def counted(sysfs: Sysfs) -> image_writers.Open:
+        read.append(sysfs)
+        return real(sysfs)
+
+    monkeypatch.setattr(image_writers, "read", counted)
+    with Path(here.real(IMAGE.name)).open("r+b"):
+        assert [len(files.others(here, [IMAGE], ())) for _vm in range(3)] == [1, 1, 1]
+    assert files.others(here, [IMAGE], ()) == ()
+    assert len(read) == 1
+    monkeypatch.setattr(files, "_until", 0.0)
+    assert files.others(here, [IMAGE], ()) == ()
+    assert len(read) == 2
 
 
 def test_an_image_by_another_name(here: Sysfs) -> None:
     link = Path(here.real("/vm/link"))
     link.hardlink_to(here.real(IMAGE.name))
     with link.open("r+b"):
-        assert len(image_writers.others(here, [IMAGE], ())) == 1
+        assert len(OpenFiles().others(here, [IMAGE], ())) == 1
 
 
 def test_images_that_no_process_can_have_open(here: Sysfs) -> None:
     gone, remote = Image("/vm/gone", FILE, "local"), Image("rbd:pool/web1", UNCHECKED, "shared")
     with Path(here.real(IMAGE.name)).open("r+b"):
-        assert image_writers.others(here, [gone, remote], ()) == ()
+        assert OpenFiles().others(here, [gone, remote], ()) == ()
 
 
 def opened(node: FakeNode, target: str, *words: str) -> int:
@@ -77,7 +96,7 @@ def test_a_process_that_cannot_be_read(here: Sysfs, monkeypatch: pytest.MonkeyPa
     Path(here.real("/proc/1")).symlink_to("/proc/self")
     monkeypatch.setattr(Sysfs, "target", refused)
     with Path(here.real(IMAGE.name)).open("r+b"):
-        assert len(image_writers.others(here, [IMAGE], ())) == 1
+        assert len(OpenFiles().others(here, [IMAGE], ())) == 1
 
 
 def test_a_file_on_a_network_is_known_by_its_name(node: FakeNode) -> None:
@@ -87,7 +106,7 @@ def test_a_file_on_a_network_is_known_by_its_name(node: FakeNode) -> None:
     for target, seen in ((real("/nas/other.img"), 0), (real("/nas/web1.img"), 1)):
         pid = opened(node, target)
         node.put(f"/proc/{pid}/mountinfo", "41 1 0:50 / /nas rw - nfs4 nas:/vm rw\n")
-        assert len(image_writers.others(node.host.sysfs, [image], ())) == seen
+        assert len(OpenFiles().others(node.host.sysfs, [image], ())) == seen
 
 
 def test_two_vms_with_one_disk_are_refused(node: FakeNode) -> None:
