@@ -48,7 +48,7 @@ def test_a_process_with_the_image_open(here: Sysfs, mode: str, seen: bool) -> No
 
 
 def test_a_reading_is_shared_and_what_it_found_is_looked_at_again(here: Sysfs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By VMs that are restored side by side; a process may have ended since."""
+    """VMs that are restored side by side share it."""
     files, real, read = OpenFiles(), image_writers.read, list[Sysfs]()
 
     def counted(sysfs: Sysfs) -> image_writers.Open:
