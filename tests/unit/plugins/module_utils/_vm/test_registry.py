@@ -20,6 +20,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.options import Options
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import registry
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.backend import QemuBackend
 from tests.fake.vm.node import FakeNode, Rebooted
 from tests.fake.vm.toy import ToyBackend, ToyVm
@@ -31,6 +32,7 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
     """A QEMU with VF 6 and a toy VM with VF 2."""
     monkeypatch.setattr(registry, "CLASSES", (QemuBackend, ToyBackend))
     node = FakeNode(tmp_path)
+    monkeypatch.setattr(qmp, "_peer_pid", node.pid_of)
     pf = node.igb()
     node.vm("web1", pf, 6)
     pf.vfs[2].driver = pf.vfs[2].override = "vfio-pci"
