@@ -21,7 +21,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, DeadlineError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.candidates import candidates
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.dry_start import DryStart
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import dry_run
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import dry_run, qmp
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.vm_facts import VmFacts
 from tests.fake.vm.node import FakeNode
 from tests.fake.vm.script import Script
@@ -31,8 +31,9 @@ DRY_LINE = ["-name", "guest=kvmfleet-dry-start", "-display", "none"]
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> FakeNode:
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeNode:
     made = FakeNode(tmp_path)
+    monkeypatch.setattr(qmp, "_peer_pid", made.pid_of)
     made.vm("web1", made.igb())
     return made
 
