@@ -66,7 +66,7 @@ def test_space_is_reserved_before_it_is_written(tmp_path: Path) -> None:
 
 def takes_fallocate(path: Path) -> bool:
     with path.open("wb") as file:
-        return ctypes.CDLL(None).fallocate(file.fileno(), 0, ctypes.c_int64(0), ctypes.c_int64(1)) == 0
+        return int(ctypes.CDLL(None).fallocate(file.fileno(), 0, ctypes.c_int64(0), ctypes.c_int64(1))) == 0
 
 
 def test_a_disk_without_the_space(tmp_path: Path) -> None:
