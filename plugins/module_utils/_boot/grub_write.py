@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import stat
 
-from .._model.errors import KernelError
+from .._model.errors import KernelError, VerifyError
 from .._system import durable
 from .._system.process import Run
 from .._system.sysfs import Sysfs
@@ -24,9 +24,14 @@ LEFT = (ASIDE, f"{ASIDE}.new")
 
 
 def configuration(sysfs: Sysfs, run: Run, folder: str) -> None:
-    """Have grub-mkconfig write ``folder``/grub.cfg, durably."""
+    """Have grub-mkconfig write ``folder``/grub.cfg, durably.
+
+    Raises `VerifyError` where it wrote nothing.
+    """
     try:
         run(["grub-mkconfig", "-o", sysfs.real(f"{folder}/{ASIDE}")])
+        if not sysfs.exists(f"{folder}/{ASIDE}"):
+            raise VerifyError(f"grub-mkconfig -o {folder}/{ASIDE} has succeeded, and written nothing: run it by hand")
         replace(sysfs, f"{folder}/grub.cfg", sysfs.read_bytes(f"{folder}/{ASIDE}", MAX_BYTES))
     finally:
         for name in LEFT:
