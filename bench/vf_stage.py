@@ -18,7 +18,7 @@ from typing import Any
 from lab import playbook
 from lab.fleet import inventory
 from lab.fleet.fleet import Fleet, load
-from lab.images import rootfs
+from lab.images import grub, rootfs
 from lab.images.kernel_image import TICK
 from lab.kernels import packages
 from lab.machine import host
@@ -106,7 +106,8 @@ def prepare() -> Stage:
         )
         for entry in hosts:
             release = packages.built(entry.host.name).release
-            choose = f"grub-set-default linux-{release}; grub-editenv /boot/grub/grubenv set extra_arguments='{TICK}'"
+            settings = f"saved_entry='{grub.entry(release)}' extra_arguments='{TICK}'"
+            choose = f"grub-editenv /boot/grub/grubenv set {settings}"
             entry.ssh.run(f"chmod +x /root/vf_stage; {choose}; sync; mount -o remount,ro / || true")
             host.stop(entry)
     return stage

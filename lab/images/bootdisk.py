@@ -12,7 +12,14 @@ from ..paths import cache, key
 from ..progress import run
 
 GRUB = Path("/usr/lib/grub/i386-pc")
-MODULES = ("biosdisk", "ext2", "normal", "linux", "loadenv", "serial", "terminal", "regexp", "test", "echo", "minicmd")
+MODULES = (
+    "biosdisk", "ext2", "normal", "linux", "loadenv", "serial", "terminal", "regexp", "test", "echo", "minicmd",
+    "search", "search_fs_uuid", "gzio", "part_msdos", "part_gpt", "configfile", "all_video", "true", "sleep",
+)  # fmt: skip
+"""All that a grub.cfg of grub-mkconfig takes.
+
+The root file system has no modules of GRUB.
+"""
 PREFIX = "(hd1)/boot/grub"
 
 

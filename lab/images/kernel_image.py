@@ -10,6 +10,7 @@ from pathlib import Path
 from ..kernels.packages import Kernel
 from ..paths import cache, key
 from ..progress import LabError, run, step
+from . import grub
 from .rootfs import RootFs
 
 TICK = "nohz=off highres=off"
@@ -20,7 +21,7 @@ timers.
 """
 FOLDERS = {"boot": "/boot", "lib/modules": "/usr/lib/modules"}
 """Folders of a kernel's package, and their places in the image."""
-GRUBENV = "/boot/grub/grubenv"
+GRUBENV, CUSTOM = "/boot/grub/grubenv", "/boot/grub/custom.cfg"
 
 
 def build(root: RootFs, kernel: Kernel) -> RootFs:
@@ -50,14 +51,17 @@ def _make(root: RootFs, kernel: Kernel, package: Path, image: Path) -> None:
         run(["dpkg-deb", "-x", package, tree])
         environment = tree / "grubenv"
         run(["debugfs", "-R", f"dump {GRUBENV} {environment}", made])
-        run(["grub-editenv", environment, "set", f"next_entry=linux-{kernel.release}", f"extra_arguments={TICK}"])
-        commands = [*_commands(tree), f"rm {GRUBENV}", f"write {environment} {GRUBENV}"]
+        run(["grub-editenv", environment, "set", f"next_entry={grub.once(kernel.release)}", f"extra_arguments={TICK}"])
+        custom = tree / "custom.cfg"
+        custom.write_text(grub.custom(kernel.release, grub.SETTINGS.read_text()))
+        commands = [*_commands(tree), f"rm {GRUBENV}", f"write {environment} {GRUBENV}", f"write {custom} {CUSTOM}"]
         script = Path(scratch) / "script"
         script.write_text("\n".join([*commands, ""]))
         run(["debugfs", "-w", "-f", script, made], log=image.with_name("debugfs.log"))
         run(["e2fsck", "-fn", made])
         _verify(made, f"/boot/vmlinuz-{kernel.release}", tree / "boot" / f"vmlinuz-{kernel.release}")
         _verify(made, GRUBENV, environment)
+        _verify(made, CUSTOM, custom)
         shutil.move(made, image)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..paths import IMAGES, cache, key
 from ..progress import LabError, run, step
+from . import grub
 from .cpio import Archive
 
 SUITE = "trixie"
@@ -36,7 +37,7 @@ MASKED = (
     "ldconfig.service", "systemd-binfmt.service", "proc-sys-fs-binfmt_misc.automount", "systemd-tpm2-setup.service",
     "systemd-tpm2-setup-early.service", "systemd-pcrphase.service", "systemd-ask-password-wall.path",
 )  # fmt: skip
-SCRIPTS = ("cpio.py", "rootfs-init.sh", "rootfs-kernel.sh")
+SCRIPTS = ("cpio.py", "grub.py", "grub-probe.sh", "rootfs-init.sh", "rootfs-kernel.sh")
 INITRD_MODULES = ("virtio_pci", "virtio_blk", "ext4")
 
 
@@ -101,11 +102,12 @@ def _make(folder: Path, secret: Path) -> None:
         tree = Path(scratch) / "root"
         _bootstrap(tree, folder / "mmdebstrap.log")
         release = _install_kernel(tree)
-        _customise(tree, secret, release)
+        _customise(tree, secret)
         _write_initrd(tree, release)
+        grub.configure(tree, release)
         shutil.copy(tree / "boot" / f"vmlinuz-{release}", folder / "vmlinuz")
         image = Path(scratch) / "root.ext4"
-        run(["mke2fs", "-q", "-t", "ext4", "-L", "root", "-d", tree, image, IMAGE_SIZE])
+        run(["mke2fs", "-q", "-t", "ext4", "-L", "root", "-U", grub.UUID, "-d", tree, image, IMAGE_SIZE])
         image.rename(folder / "root.ext4")
 
 
@@ -133,7 +135,7 @@ def _install_kernel(tree: Path) -> str:
     return release
 
 
-def _customise(tree: Path, secret: Path, release: str) -> None:
+def _customise(tree: Path, secret: Path) -> None:
     shutil.copytree(IMAGES / "rootfs.d", tree, dirs_exist_ok=True)
     units = tree / "etc/systemd/system"
     for unit in MASKED:
@@ -148,11 +150,6 @@ def _customise(tree: Path, secret: Path, release: str) -> None:
     (tree / "etc/machine-id").write_text("")
     (tree / "var/log/journal").mkdir(exist_ok=True)
     (tree / "etc/hostname").unlink(missing_ok=True)
-    for hook in (tree / "etc/kernel").glob("*/zz-update-grub"):
-        hook.unlink()  # the lab's grub.cfg finds kernels by itself
-    environment = tree / "boot/grub/grubenv"
-    run(["grub-editenv", environment, "create"])
-    run(["grub-editenv", environment, "set", f"saved_entry=linux-{release}"])
 
 
 def _write_initrd(tree: Path, release: str) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from .. import playbook
 from ..fleet import inventory, operations
 from ..fleet.fleet import Vm
+from ..images import grub
 from ..kernels import packages
 from ..machine import vm
 from ..machine.host import Running
@@ -83,7 +84,7 @@ def kills() -> None:
         (report,) = json.loads((FOLDER / "latest/report.json").read_text())["hosts"]
         demo.check_host(report)
         default = host.ssh.run("grub-editenv /boot/grub/grubenv list")
-        if f"saved_entry=linux-{kernel.release}" not in default or phase(host):
+        if f"saved_entry={grub.entry(kernel.release)}" not in default or phase(host):
             raise LabError(f"the update is not finished: phase '{phase(host)}', boot loader: {default}")
     finally:
         operations.down(FLEET)

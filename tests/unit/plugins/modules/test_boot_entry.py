@@ -358,10 +358,29 @@ def test_the_block_has_the_size_that_grub_needs(root: GrubRoot, call: Call) -> N
     )
 
 
-def test_the_configuration_of_the_lab(root: GrubRoot, call: Call) -> None:
-    """It is written by hand, with a loop over files."""
-    lab = Path(__file__).parents[4] / "lab/images/rootfs.d/boot/grub/grub.cfg"
-    (root.folder / "boot/grub/grub.cfg").write_text(lab.read_text())
+HAND_WRITTEN = """set root=(hd1)
+load_env
+set default="${saved_entry}"
+if [ "${next_entry}" ]; then
+	set default="${next_entry}"
+	set next_entry=
+	save_env next_entry
+fi
+set timeout=0
+set arguments="root=/dev/vdb rw $extra_arguments"
+for image in /boot/vmlinuz-*; do
+	regexp --set=1:release '^/boot/vmlinuz-(.*)$' "$image"
+	menuentry "Linux $release" --id "linux-$release" "$release" {
+		linux /boot/vmlinuz-$2 $arguments
+		if [ -e /boot/initrd.img-$2 ]; then initrd /boot/initrd.img-$2; fi
+	}
+done
+"""
+
+
+def test_a_configuration_that_was_written_by_hand(root: GrubRoot, call: Call) -> None:
+    """With a loop over files, and entries' arguments."""
+    (root.folder / "boot/grub/grub.cfg").write_text(HAND_WRITTEN)
     root.environment()
     assert call()["default"]["pinned"] is False
     root.environment(f"saved_entry=linux-{OLD}")
