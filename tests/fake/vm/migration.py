@@ -20,17 +20,22 @@ from .script import REASONS, STATUSES
 if TYPE_CHECKING:
     from .node import FakeNode
 
-CAPABILITIES = ("auto-converge", "mapped-ram", "multifd", "x-ignore-shared")
+PAUSE = "pause-before-switchover"
+CAPABILITIES = ("auto-converge", "mapped-ram", "multifd", "x-ignore-shared", PAUSE)
 
 
 @dataclass
 class LiveCopy:
-    """A copy of a running guest, under way."""
+    """A copy of a running guest, under way.
+
+    ``before``: status of its guest before it waits for its end; empty until then.
+    """
 
     path: str
     offset: int
     passes: int = 0
     written: int = 0
+    before: str = ""
 
 
 class Migration(Devices):
@@ -70,6 +75,8 @@ class Migration(Devices):
         self.parameters |= {name.replace("_", "-"): value for name, value in parameters.items()}
 
     def do_query_migrate(self) -> dict[str, Any]:
+        if self.copy is not None and self.copy.before:
+            return {"status": "pre-switchover"}
         if self.script.blocked and not self.migration:
             return {"blocked-reasons": self.script.blocked}
         if self.copy is not None:
@@ -90,14 +97,26 @@ class Migration(Devices):
         if self.script.copy == "fails" and copy.passes > 0:
             self._give_up("failed", **{"error-desc": "No space left on device"})
         elif self.status == "paused" or (self.script.copy == "idle" and copy.passes > 0):
-            self.copy = None
-            self._write(copy.path, copy.offset)
+            self._finish(copy)
         elif not held:
             size = 64 << 20 if self.script.copy == "hot" else 256 << 20 >> min(28, 4 * copy.passes)
             copy.passes, copy.written = copy.passes + 1, copy.written + size
             self.migration = {"status": "active", "ram": {
                 "dirty-sync-count": copy.passes, "transferred": copy.written, "remaining": size,
             }}  # fmt: skip
+
+    def _finish(self, copy: LiveCopy) -> None:
+        """Write the rest; with `PAUSE`, wait before."""
+        if self.capabilities[PAUSE] and not copy.before:
+            copy.before, self.status, self.migration = self.status, "finish-migrate", {"status": "pre-switchover"}
+            return
+        self.copy, self.status = None, copy.before or self.status
+        self._write(copy.path, copy.offset)
+
+    def do_migrate_continue(self, state: str) -> None:
+        if self.copy is None or not self.copy.before or state != "pre-switchover":
+            raise QemuRefusalError("Migration not in expected state")
+        self._finish(self.copy)
 
     def _strikes_copy(self) -> bool:
         kind = self.script.copy
@@ -120,7 +139,7 @@ class Migration(Devices):
             return
         assert not self.devices, "a guest with VFs attached cannot be migrated"
         on = {name for name, state in self.capabilities.items() if state}
-        assert on <= {"mapped-ram", "multifd"}, "the state would be of another form"
+        assert on <= {"mapped-ram", "multifd", PAUSE}, "the state would be of another form"
         if "mapped-ram" in on and self.status == "running":
             self.copy = LiveCopy(path, offset)
             self.migration = {"status": "setup"}
@@ -129,7 +148,8 @@ class Migration(Devices):
 
     def _write(self, path: str, offset: int) -> None:
         """Write the guest as it is now, behind what is there."""
-        state = {"guest": self.guest, "form": sorted(name for name, on in self.capabilities.items() if on)}
+        form = sorted(name for name, on in self.capabilities.items() if on and name != PAUSE)
+        state = {"guest": self.guest, "form": form}
         with open(path, "r+b" if os.path.exists(path) else "wb") as file:
             file.truncate(offset)
             file.seek(offset)
@@ -139,6 +159,8 @@ class Migration(Devices):
         self.status = "paused" if self.script.migrate == "stays" else "postmigrate"
 
     def do_migrate_cancel(self) -> None:
+        if self.copy is not None and self.copy.before:
+            self.status = self.copy.before
         self._give_up("cancelled")
 
     def do_migrate_incoming(self, uri: str, **_extra: object) -> None:

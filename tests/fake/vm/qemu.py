@@ -37,19 +37,20 @@ class FakeQemu(Migration):
         self._serve()
 
     def do_query_status(self) -> dict[str, Any]:
-        if self.status == "finish-migrate":
+        if self.status == "finish-migrate" and self.copy is None:
             self.script.finishing -= 1
             self.status = "postmigrate" if self.script.finishing <= 0 else self.status
         return {"status": self.status, "running": self.status == "running"}
 
     def do_stop(self) -> None:
-        self.status = "paused"
+        if self.status == "running":  # one that stands still stays as it is (vm_stop of QEMU)
+            self.status = "paused"
 
     def do_cont(self) -> None:
         if self.status == "inmigrate":
             return
         assert self.guest is not None
-        if self.status == "finish-migrate":
+        if self.status == "finish-migrate":  # while its migration waits, too
             raise QemuRefusalError("Migration is not finalized yet")
         if self.script.cont == "refused":
             raise QemuRefusalError("Resetting the Virtual Machine is required")

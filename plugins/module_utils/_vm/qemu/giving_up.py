@@ -7,7 +7,8 @@ A QEMU that cancels one frees the bitmap of the file before it ends the threads 
 multifd_send_shutdown): a thread that has pages in hand then ends the process with SIGSEGV, and with it a guest of which
 nothing is saved. Seen on QEMU 10.0.2 in ramblock_set_file_bmap_atomic, in 11 of 319 cancels at full speed. So the
 migration of a guest that was stopped for it ends by itself, which costs its rest; that of a running one is held, and
-cancelled between two of its writes, as nobody is stopped for that.
+cancelled between two of its writes, as nobody is stopped for that. One that waits before it releases the images writes
+nothing, and is cancelled: QEMU continues its guest by itself then, unless that was stopped before.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class GivingUp:
 
     def _until_over(self) -> Message:
         until = time.monotonic() + self.answer_s
-        while (found := self._query()).get("status") in migration.MIGRATING and time.monotonic() < until:
+        while (status := (found := self._query()).get("status")) in migration.MIGRATING and time.monotonic() < until:
+            if status == migration.WAITS:
+                break
             self.sleep(MONITOR_PAUSE_S)
         return found
 

@@ -24,7 +24,7 @@ from .devices import GuestDevice, vfio_devices
 from .end import by_events
 from .giving_up import GivingUp
 from .part import QemuPart
-from .qmp import Qmp, QmpClosedError, QmpError
+from .qmp import Message, Qmp, QmpClosedError, QmpError
 from .state_form import StateForm
 
 STOPPED, FINISHING = "postmigrate", "finish-migrate"
@@ -93,14 +93,18 @@ class Guest:
         self.qmp.execute("migrate", uri=uri(state))
         self.finish_migration()
 
-    def finish_migration(self) -> None:
-        """Wait until the state of a stopped guest is complete."""
-        migration.poll_migration(self.qmp, self.deadlines.migrate_s, self.sleep)
+    def finish_migration(self) -> Message:
+        """Wait until the state of a stopped guest is complete.
+
+        Returns the last answer of query-migrate.
+        """
+        answer = migration.poll_migration(self.qmp, self.deadlines.migrate_s, self.sleep)
         status = self.settled()
         if status == "shutdown":
             raise EndedError(by_events(self.qmp.events) or SHUTDOWN)
         if status != STOPPED:
             raise SriovError(f"the migration is complete but QEMU is {status}, expected {STOPPED}")
+        return answer
 
     def settled(self) -> str:
         """Status once the end of a migration is final.

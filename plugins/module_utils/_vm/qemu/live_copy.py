@@ -8,7 +8,8 @@ passes do not get shorter, it is held: nearly nothing is written until the guest
 cannot be kept from ending by itself when a whole pass found nothing (migration/migration.c, migration_iteration_run).
 At full speed that is an early pass of an idle guest, so while others are copied the first pass gets slower towards its
 end, and the next one begins slowly. A guest that writes nothing in a tenth of a second stands still as soon as it is
-copied, and so may an idle one where QEMU has no `multifd`. Measured on QEMU 10.0.2 (`test_live_copy_real.py`).
+copied, and so may an idle one where QEMU has no `multifd`: with its images still its own, until it is saved with the
+others (`migration.WAITS`). Measured on QEMU 10.0.2 (`test_live_copy_real.py`).
 """
 
 from __future__ import annotations
@@ -128,11 +129,11 @@ class LiveCopy:
         ran, stopped_at = self.guest.status() == "running", now()
         if ran:
             self.guest.qmp.execute("stop")
-        self.guest.finish_migration()
+        stood_s = max(0, int(self.guest.finish_migration().get("downtime", 0))) / 1000
         if ran:
             return stopped_at
         require_ran(self.guest.vm.name, self.state)
-        return min(stopped_at, os.stat(self.state).st_mtime)
+        return min(stopped_at, now() - stood_s, os.stat(self.state).st_mtime)
 
     def _begin(self, others: Callable[[bool], bool]) -> bool:
         qmp = self.guest.qmp
@@ -163,7 +164,7 @@ class LiveCopy:
         while time.monotonic() < until:
             self.guest.require_running((STOPPED, FINISHING))
             answer = self._query()
-            if answer.get("status") == "completed":
+            if answer.get("status") in ("completed", migration.WAITS):
                 return
             if answer.get("status") not in (*MIGRATING, *ENDING):
                 raise SriovError(f"copying its memory {answer.get('status')}: {answer.get('error-desc', 'no reason')}")

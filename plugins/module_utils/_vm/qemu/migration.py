@@ -34,8 +34,13 @@ PARAMETERS: dict[str, Any] = {
 Those that a QEMU lacks are left out. By the last two QEMU never takes the rest for small enough to stop the guest for
 it: it is stopped when all VMs are copied.
 """
-LATE = "late-block-activate"
-MIGRATING = ("active", "setup", "device", "pre-switchover")
+LATE, PAUSE = "late-block-activate", "pause-before-switchover"
+WAITS = "pre-switchover"
+"""Status of a migration that waits, by `PAUSE`, to be continued: the guest stands still, and its images are its own.
+
+QEMU releases them, and their locks, when it goes on. So whoever opens one sees that it is in use until then.
+"""
+MIGRATING = ("active", "setup", "device", WAITS)
 ENDING = ("cancelling", "failing")
 """Status of a migration that is being given up.
 
@@ -61,7 +66,7 @@ def set_for_save(qmp: Qmp, note: str, form: StateForm = STREAM) -> None:
     before = {name: parameters[name] for name, value in wanted.items() if parameters.get(name, value) != value}
     if durable.read_json(note) is None:
         durable.write_json(note, {"on": [name for name, on in have.items() if on], "parameters": before})
-    _set(qmp, have, form)
+    _set(qmp, have, form, *([PAUSE] if form.live and PAUSE in have else []))
     if before:
         qmp.execute("migrate-set-parameters", **{name: wanted[name] for name in before})
 
@@ -82,7 +87,7 @@ def set_for_load(qmp: Qmp, form: StateForm) -> None:
 
 def now(qmp: Qmp) -> StateForm:
     """The form that is set now."""
-    on = tuple(name for name, state in capabilities(qmp).items() if state)
+    on = tuple(name for name, state in capabilities(qmp).items() if state and name != PAUSE)
     parameters = qmp.execute("query-migrate-parameters")
     channels = int(parameters.get("multifd-channels", 0)) if "multifd" in on else 0
     return StateForm.parse(
@@ -117,10 +122,10 @@ def poll_migration(
 ) -> Message:
     """Wait for a migration's end; returns the last answer of ``query-migrate``.
 
-    ``migrate`` answers OK and fails later. Raises `SriovError` with QEMU's own text when it failed or was cancelled,
+    One that waits is continued. ``migrate`` answers OK and fails later. Raises `SriovError` with QEMU's own text when it failed or was cancelled,
     `DeadlineError` after ``timeout`` seconds.
     """
-    until = time.monotonic() + timeout
+    until, waited = time.monotonic() + timeout, False
     while True:
         answer = qmp.execute("query-migrate")
         if not isinstance(answer, dict):
@@ -130,6 +135,9 @@ def poll_migration(
             return dict(answer)
         if status in FINAL:
             raise SriovError(f"migration {status}: {words_of(answer.get('error-desc', 'QEMU gives no reason'))}")
+        if status == WAITS and not waited:
+            qmp.execute("migrate-continue", state=WAITS)
+            waited = True
         if time.monotonic() >= until:
             raise DeadlineError(f"migration still {words_of(status)} after {timeout:g} s")
         sleep(interval)

@@ -227,6 +227,18 @@ def test_a_guest_that_is_paused_when_it_is_to_be_saved(two: FakeNode, monkeypatc
     assert of_vm(two)["error"] == "it is paused, and not by this update: it is left so"
 
 
+def test_an_idle_guest_that_qemu_has_stopped_goes_on_by_itself(two: FakeNode) -> None:
+    """With images that were its own all the time, so nobody looks at them."""
+    two.scripts["web1"].copy, two.scripts["web2"].copy = "idle", "fails"
+    arm(two)
+    assert save.run(two.live) == "aborted"
+    mine = [one for name, one in two.commands if name == "web1"]
+    assert "migrate_cancel" in mine
+    assert [one for one in mine if one in ("migrate-continue", "stop", "cont")] == []
+    assert (live(two).status, len(live(two).devices), of_vm(two)["result"]) == ("running", 1, "resumed-here")
+    assert left(two) == []
+
+
 def test_a_guest_that_this_update_has_stopped_goes_on(two: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed between stop and the end of the migration."""
     arm(two)

@@ -96,6 +96,16 @@ def test_another_is_held_and_cancelled_when_nothing_is_written(status: str, stop
     assert monitor.answers == [CANCELLED]
 
 
+@pytest.mark.parametrize("stopped", [True, False])
+def test_one_that_waits_for_us_is_cancelled_at_once(stopped: bool) -> None:
+    """It would wait for ever; QEMU continues a guest that it has stopped."""
+    monitor: Any = Monitor({"status": migration.WAITS}, status="finish-migrate")
+    begun = time.monotonic()
+    GivingUp(monitor, 30.0, time.sleep).run(stopped)
+    assert time.monotonic() - begun < 20
+    assert (monitor.answers, monitor.commands.count("migrate_cancel")) == ([CANCELLED], 1)
+
+
 def test_one_that_does_not_end_in_time_is_cancelled() -> None:
     monitor = Monitor(active(5), status="paused")
     monitor.give_up(stopped=True)
