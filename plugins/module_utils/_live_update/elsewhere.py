@@ -30,6 +30,14 @@ def doubts(claim: Claim, options: Options, now: float) -> list[str]:
     return found
 
 
+def of_start(claim: Claim, options: Options, now: float) -> list[str]:
+    """Doubts about a start of a VM from its disks.
+
+    The age of its memory is none of them, unless it has no disk that is known: then any host could have started it.
+    """
+    return shared(claim) if claim.images else doubts(claim, options, now)
+
+
 def shared(claim: Claim) -> list[str]:
     """Images of a saved VM that other hosts may use, in words.
 

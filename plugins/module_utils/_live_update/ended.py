@@ -15,13 +15,14 @@ from collections.abc import Callable, Sequence
 from .._model.errors import SriovError
 from .._system import durable
 from .._vm.ending import EndedError, Ending, StandsError
+from .._vm.images import Image
 from .._vm.record import ManifestVm
 from .._vm.state_file import NO_FILE
 from . import claim as _claim
 from . import manifest_file
-from .at_once import failures
+from .at_once import each, failures
 from .claim import Claim
-from .machine import LiveHost
+from .machine import FAILURES, LiveHost
 from .manifest import Manifest
 from .status import Progress
 
@@ -38,10 +39,19 @@ WITH_HOST = (
 def unsaved(host: LiveHost, manifest: Manifest, vms: Sequence[ManifestVm]) -> None:
     """Record durably that nothing of these VMs is saved yet.
 
-    Before anything of them is touched: should the host go down, this says that they have gone down with it.
+    Before anything of them is touched: should the host go down, this says that they have gone down with it. It has
+    their images: another guest may use those when they are to be started from them.
     """
-    for vm in vms:
-        store(host, manifest, vm, _claim.UNSAVED)
+
+    def one(vm: ManifestVm) -> None:
+        try:
+            found = tuple(host.backend(vm).images(vm))
+        except FAILURES as error:  # it may have ended, which the release of its VFs finds
+            host.log(f"VM {vm.name}: which images it has open cannot be read: {error}")
+            found = ()
+        store(host, manifest, vm, _claim.UNSAVED, images=found)
+
+    each(vms, one)
 
 
 def apart(
@@ -118,18 +128,29 @@ def was_killed(claim: Claim | None) -> bool:
 
 
 def store(
-    host: LiveHost, manifest: Manifest, vm: ManifestVm, state: str, error: str | None = None, boot: str | None = None
-) -> None:
+    host: LiveHost, manifest: Manifest, vm: ManifestVm, state: str, error: str | None = None, boot: str | None = None,
+    images: tuple[Image, ...] | None = None,
+) -> None:  # fmt: skip
     """Store the claim of a VM without a state.
 
-    ``boot``: of which it is, this one by default.
+    ``boot``: of which it is, this one by default; ``images``: by default those of the claim before.
     """
     stamp = host.now()
     claim = Claim(
         manifest=manifest.id, vm=vm.name, state=state, unit=vm.unit, time=stamp, fingerprint=NO_FILE,
         boot_id=manifest.boot_id if boot is None else boot, paused_at=stamp, saved_at=stamp, error=error,
+        images=_images(host, manifest, vm) if images is None else images,
     )  # fmt: skip
     _claim.store(host.folder.vm(vm.name), claim)
+
+
+def _images(host: LiveHost, manifest: Manifest, vm: ManifestVm) -> tuple[Image, ...]:
+    """Images of this update's claim before, none without one."""
+    try:
+        claim = _claim.load(host.folder.vm(vm.name))
+    except SriovError:
+        return ()
+    return claim.images if claim is not None and claim.manifest == manifest.id else ()
 
 
 def why_left(host: LiveHost, vm: ManifestVm) -> str:

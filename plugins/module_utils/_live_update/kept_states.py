@@ -14,6 +14,7 @@ from .._model.paths import LIVE_UPDATE
 from .._model.update_paths import LIVE_UPDATE_DISCARDED
 from .._system import durable
 from . import claim as _claim
+from .ended import was_killed
 from .machine import LiveHost
 
 KEEP_S = 7 * 86400.0
@@ -36,6 +37,12 @@ def touched(host: LiveHost) -> list[str]:
 def require_none(host: LiveHost, besides: Collection[str] = ()) -> None:
     """Raise `RefusedError` while states are needed, with the ways out."""
     left = [name for name in needed(host) if name not in besides]
+    gone = [name for name in left if _was_killed(host, name)]
+    if left and left == gone:
+        raise RefusedError(
+            f"VM {', '.join(gone)}: nothing of its memory is kept, and it was not seen to run since: "
+            f"`sriovctl live-update forget --discard-memory {gone[0]}` forgets it, then start it from its disks"
+        )
     if left:
         raise RefusedError(
             f"the saved states of {', '.join(left)} would be lost, these VMs were not seen to run from them: "
@@ -101,6 +108,14 @@ def delete_old(host: LiveHost) -> None:
         path = os.path.join(host.sysfs.real(LIVE_UPDATE_DISCARDED), name)
         if host.now() - os.lstat(path).st_ctime > KEEP_S:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _was_killed(host: LiveHost, name: str) -> bool:
+    """Whether a VM was gone before it was saved, by its claim."""
+    try:
+        return was_killed(_claim.load(host.folder.vm(name)))
+    except SriovError:
+        return False
 
 
 def _is_needed(host: LiveHost, name: str) -> bool:

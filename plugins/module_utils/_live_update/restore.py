@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 
 from .._model.errors import BadInputError, RefusedError, SriovError
 from .._system import durable
-from .._vm import state_file
 from .._vm.backend import NeverRanError
 from .._vm.image_writers import OpenFiles
 from .._vm.record import ManifestVm
 from . import claim as _claim
-from . import elsewhere, manifest_file, saved_disks
+from . import elsewhere, manifest_file, saved_disks, saved_memory
 from .claim import Claim
 from .ended import WITH_HOST
 from .machine import FAILURES, LiveHost
@@ -28,7 +27,7 @@ from .options import parse
 from .status import Progress
 
 MESSAGES = {
-    _claim.LOST: "its memory is gone: it needs a cold start",
+    _claim.LOST: "its memory is gone: it needs a cold start; {}",
     _claim.CONFLICT: "another VM of this name runs already: it is left alone, the saved state is kept",
     _claim.KEEP: "its restore failed before and its state is kept",
 }
@@ -94,7 +93,7 @@ class Restorer:
         if action == _claim.LOST and claim.state == _claim.UNSAVED:
             raise RefusedError(f"VM {vm.name}: {WITH_HOST}, as it was armed without cold_start: true")
         if action in MESSAGES:
-            raise RefusedError(f"VM {vm.name}: {MESSAGES[action]}")
+            raise RefusedError(f"VM {vm.name}: {MESSAGES[action].format(saved_memory.without(vm, claim))}")
         if action == _claim.NOTHING:
             return {"result": "ended", "error": claim.error}
         cold = action == _claim.COLD_START or (action == _claim.START and vm.name in self.cold)
@@ -107,7 +106,7 @@ class Restorer:
         state = self.host.folder.state(vm.name)
         if start:
             self.host.backend(vm).ready(vm)
-            state_file.verify(state, claim.fingerprint)
+            saved_memory.require_whole(self.host, vm, claim)
             saved_disks.require_unchanged(self.host, vm, claim)
             claim = self._advance(vm, claim, _claim.CLAIMED)
         try:
@@ -184,15 +183,11 @@ class Restorer:
         return self._seen(vm, "cold-started")
 
     def _doubts(self, claim: Claim, live: bool, cold: bool) -> list[str]:
-        """Reasons why a VM could run elsewhere.
-
-        None for one that runs here. The age of its state counts only where its memory would be loaded.
-        """
+        """Reasons why a VM could run elsewhere; none if it runs here."""
         if live and not _claim.STATES[claim.state].loadable:
             return []
-        return (
-            elsewhere.shared(claim) if cold else elsewhere.doubts(claim, parse(self.manifest.options), self.host.now())
-        )
+        find = elsewhere.of_start if cold else elsewhere.doubts
+        return find(claim, parse(self.manifest.options), self.host.now())
 
     def confirm_shared(self, vm: ManifestVm, claim: Claim) -> None:
         """Run the operator's hook where images may be in use elsewhere.

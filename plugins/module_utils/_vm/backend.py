@@ -131,6 +131,9 @@ class Backend(Protocol):
         Not by somebody else under the same name.
         """
 
+    def images(self, vm: ManifestVm) -> Sequence[Image]:
+        """Find the images that a running VM has open, as `images.find`."""
+
     def release(self, vm: ManifestVm, state: str) -> None:
         """Unplug all VFs of a VM, which goes on running.
 

@@ -22,6 +22,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.dry_start import DryStart
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.ending import UNKNOWN, Ending
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.guest_interface import GuestInterface
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.images import Image
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.vm_facts import VmFacts
 
@@ -73,6 +74,9 @@ class ToyBackend:
 
     def is_own(self, vm: ManifestVm) -> bool:
         return True
+
+    def images(self, vm: ManifestVm) -> list[Image]:
+        return []
 
     def release(self, vm: ManifestVm, state: str) -> None:
         self.table[vm.name].released = True

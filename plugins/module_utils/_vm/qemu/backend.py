@@ -3,10 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """VM backend `qemu`: saves VMs to files, with their VFs unplugged.
 
-VFs are unplugged while the guest runs, and its memory is copied where QEMU can do that; a save stops it and writes the
-rest of its state; a restore starts QEMU anew, loads the state, plugs the VFs and lets the guest run. Each step does
-what is left, by QEMU's own status, so that an interrupted save can be undone and an interrupted restore finished.
-Nothing here ends a QEMU whose state is not complete, durable and fingerprinted.
+VFs are unplugged and memory is copied while the guest runs; a save stops it and writes the rest; a restore starts QEMU
+anew, loads the state, plugs the VFs and lets the guest run. Each step does what is left, by QEMU's own status, so that
+an interrupted one can be undone or finished. No QEMU ends whose state is not complete, durable and fingerprinted.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ from ..backend import Deadlines, Saved
 from ..dry_start import DryStart
 from ..ending import Ending
 from ..guest_interface import GuestInterface
+from ..images import Image
 from ..record import ManifestVm
 from ..vm_facts import VmFacts
 from . import agent, armed_monitor, discovery, disks, dry_run, migration, own_unit, refusals, taps, threads
@@ -91,6 +91,10 @@ class QemuBackend:
 
     def is_own(self, vm: ManifestVm) -> bool:
         return discovery.runs(self.sysfs, vm.name, QemuPart.of(vm).own())
+
+    def images(self, vm: ManifestVm) -> tuple[Image, ...]:
+        with self._living(vm) as guest:
+            return disks.known(self.sysfs, guest.qmp, guest.part.cwd)
 
     def release(self, vm: ManifestVm, state: str) -> None:
         with self._living(vm) as guest:
@@ -166,7 +170,7 @@ class QemuBackend:
         """Restore a guest in a started, or adopted, QEMU."""
         written = StateForm.parse(form, f"form of VM {vm.name}")
         if start:
-            self.start(vm, QemuPart.of(vm).restore_argv)
+            self._launch().start(vm, QemuPart.of(vm).restore_argv)
         with self._wait_for_guest(vm) as guest:
             incoming = guest.status() == "inmigrate"
             if guest.status() != "running":
@@ -198,14 +202,10 @@ class QemuBackend:
 
         First those of its command line, then those plugged later.
         """
-        self.start(vm, QemuPart.of(vm).cold_argv())
+        self._launch().start(vm, QemuPart.of(vm).cold_argv())
         with self._wait_for_guest(vm) as guest:
             self._set_again(vm, guest)
             guest.go_on()
-
-    def start(self, vm: ManifestVm, argv: Sequence[str]) -> None:
-        """Start QEMU with this command line, in the VM's unit."""
-        self._launch().start(vm, argv)
 
     def _launch(self) -> Launch:
         return Launch(self.sysfs, self.run, self.deadlines.start_s, self.sleep)

@@ -47,6 +47,12 @@ def require(sysfs: Sysfs, qmp: Qmp, argv: Sequence[str], cwd: str) -> tuple[str,
     return names
 
 
+def known(sysfs: Sysfs, qmp: Qmp, cwd: str) -> tuple[Image, ...]:
+    """Find the images that a QEMU has open, without their contents."""
+    names = block_answers.images(qmp.execute("query-named-block-nodes"))
+    return tuple(images.find(sysfs, name, cwd) for name in names)
+
+
 def read(sysfs: Sysfs, qmp: Qmp, argv: Sequence[str], cwd: str) -> tuple[Image, ...]:
     """Read the images of a QEMU after its last flush."""
     return tuple(images.read(sysfs, name, cwd) for name in require(sysfs, qmp, argv, cwd))

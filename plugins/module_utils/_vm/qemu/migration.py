@@ -36,9 +36,10 @@ it: it is stopped when all VMs are copied.
 """
 LATE, PAUSE = "late-block-activate", "pause-before-switchover"
 WAITS = "pre-switchover"
-"""Status of a migration that waits, by `PAUSE`, to be continued: the guest stands still, and its images are its own.
+"""Status of a migration that waits to be continued, by `PAUSE`.
 
-QEMU releases them, and their locks, when it goes on. So whoever opens one sees that it is in use until then.
+The guest stands still, and its images are its own. QEMU releases them, and their locks, when it goes on. So whoever
+opens one sees that it is in use until then.
 """
 MIGRATING = ("active", "setup", "device", WAITS)
 ENDING = ("cancelling", "failing")
@@ -122,8 +123,8 @@ def poll_migration(
 ) -> Message:
     """Wait for a migration's end; returns the last answer of ``query-migrate``.
 
-    One that waits is continued. ``migrate`` answers OK and fails later. Raises `SriovError` with QEMU's own text when it failed or was cancelled,
-    `DeadlineError` after ``timeout`` seconds.
+    One that waits is continued. ``migrate`` answers OK and fails later. Raises `SriovError` with QEMU's own text when
+    it failed or was cancelled, `DeadlineError` after ``timeout`` seconds.
     """
     until, waited = time.monotonic() + timeout, False
     while True:

@@ -228,7 +228,7 @@ def test_a_guest_that_is_paused_when_it_is_to_be_saved(two: FakeNode, monkeypatc
 
 
 def test_an_idle_guest_that_qemu_has_stopped_goes_on_by_itself(two: FakeNode) -> None:
-    """With images that were its own all the time, so nobody looks at them."""
+    """Its images were its own all the time."""
     two.scripts["web1"].copy, two.scripts["web2"].copy = "idle", "fails"
     arm(two)
     assert save.run(two.live) == "aborted"

@@ -98,7 +98,7 @@ def test_another_is_held_and_cancelled_when_nothing_is_written(status: str, stop
 
 @pytest.mark.parametrize("stopped", [True, False])
 def test_one_that_waits_for_us_is_cancelled_at_once(stopped: bool) -> None:
-    """It would wait for ever; QEMU continues a guest that it has stopped."""
+    """It waits for ever; QEMU continues what it has stopped."""
     monitor: Any = Monitor({"status": migration.WAITS}, status="finish-migrate")
     begun = time.monotonic()
     GivingUp(monitor, 30.0, time.sleep).run(stopped)

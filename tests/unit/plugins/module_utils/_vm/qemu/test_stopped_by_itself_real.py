@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Images of a guest that a real QEMU stops at its copy's end.
+"""Images of a guest that a real QEMU stops by itself.
 
 An idle guest stands still from then on, minutes before it is saved with the others.
 """
@@ -32,7 +32,9 @@ def idle(kind: str) -> Iterator[tuple[Machine, str]]:
     with tempfile.TemporaryDirectory(prefix="kf") as folder:
         disk = str(Path(folder) / "disk")
         subprocess.run(["qemu-img", "create", "-q", "-f", kind, disk, "1M"], check=True)
-        with running("-m", "64", "-drive", f"file={disk},format={kind},if=none,id=d", "-device", "ide-hd,drive=d") as it:
+        with running(
+            "-m", "64", "-drive", f"file={disk},format={kind},if=none,id=d", "-device", "ide-hd,drive=d"
+        ) as it:
             yield it, disk
 
 
@@ -83,7 +85,7 @@ def test_nobody_starts_it_beside_this_one_until_it_is_saved(kind: str) -> None:
 
 
 def test_it_goes_on_when_the_update_is_given_up() -> None:
-    """With its disk, which nobody else had meanwhile."""
+    """With its disk, which was its own all the time."""
     with idle("raw") as (machine, disk):
         state = str(machine.folder / "state")
         copied(machine, state)
