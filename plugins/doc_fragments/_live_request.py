@@ -134,7 +134,8 @@ options:
       - What is allowed. C(allow_writers), files that write C(sriov_numvfs) but are ordered after the update, and
         C(allow_missing_modules), modules the new kernel may lack.
       - C(host_services), units of services that have KVM, VFIO or vDPA devices open and are no VMs, like those of DPDK,
-        SPDK or Open vSwitch. Every other such process must be a VM that is saved, or the host is not updated.
+        SPDK or Open vSwitch. Every other such process must be a VM that is saved, or the host is not updated. Those
+        that are active are started before VMs, as are other units named here, and awaited for C(start_s).
       - C(interface), the new kernel's SR-IOV interface where V(auto) cannot tell, by its name in
         RV(kvmfleet.sriov.sriov_info#module:pfs[].interface).
       - C(reserve_s), seconds until others may take the host over.

@@ -28,6 +28,7 @@ from . import facts as _facts
 from . import manifest as _manifest
 from . import status as _live_status
 from .facts import Facts
+from .host_services import read as read_services
 from .machine import LiveHost
 from .manifest import Kernel, Manifest, ManifestPf
 from .options import Options
@@ -107,7 +108,8 @@ def examine(host: LiveHost, request: Request) -> tuple[Facts, Verdict]:
     for name in request.vms:
         if name not in names:
             raise BadInputError(f"no VM named '{name}' runs here; running: {', '.join(sorted(names)) or 'none'}")
-    facts = replace(facts, dry_starts=dry_starts.run(facts, host.backends, request.vms))
+    services = read_services(host.run, request.options.host_services)
+    facts = replace(facts, dry_starts=dry_starts.run(facts, host.backends, request.vms), services=services)
     return facts, preflight.judge(facts, host.backends, request.options, request.budget_s, request.vms)
 
 
@@ -136,6 +138,7 @@ def plan(host: LiveHost, request: Request, facts: Facts) -> Manifest:
         vms=tuple(_vms(host, request, facts)),
         watchdog=watchdog.to_dict() if watchdog else {},
         modules=tuple(name for name in _modules(host) if name in facts.modules.loaded),
+        services=tuple(one.name for one in facts.services if one.active),
     )
 
 

@@ -31,6 +31,7 @@ from .._vm.vm_facts import VmFacts
 from . import after_failure, hold_off, kernel_facts, kernel_modules, locked_volumes, watchdog_facts
 from .after_failure import AfterFailure
 from .hold_off import Others
+from .host_services import Service
 from .kernel_facts import KernelFacts
 from .kernel_modules import ModuleFacts
 from .locked_volumes import Locked
@@ -68,6 +69,7 @@ class Facts:
     after_failure: AfterFailure = field(default_factory=AfterFailure)
     others: Others = field(default_factory=Others)
     dry_starts: Mapping[int, DryStart] = field(default_factory=dict)
+    services: tuple[Service, ...] = ()
 
 
 def gather(

@@ -29,6 +29,7 @@ def parts(options: Options, vms: int) -> dict[str, float]:
         "answer_s (end)": 2 * options.answer_s,
         "boot_s": max(WATCHDOG_S, options.watchdog_boots * options.boot_s),
         "drivers_s": options.drivers_s,
+        "start_s (services)": options.start_s if options.host_services else 0.0,
         "start_s and migrate_s (restore)": rounds * (3 * options.start_s + options.migrate_s),
         "check": SEEN_S,
     }

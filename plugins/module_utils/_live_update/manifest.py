@@ -23,12 +23,12 @@ from .._vm import registry
 from .._vm.record import POLICIES, STRAGGLERS, ManifestVf, ManifestVm
 from . import checks, watchdog_plan
 
-SCHEMA = 4
+SCHEMA = 5
 """Version of the manifest's form.
 
 1 had QEMU's data among the members of a VM, 2 has a part for the VM's backend, 3 its policies as a
 straggler and on another kernel, 4 the build of the new kernel, and the previous one, and how VFs
-are seen to work.
+are seen to work, 5 the host's services that VMs wait for.
 """
 
 ID = re.compile(r"[0-9a-f]{32}")
@@ -79,7 +79,7 @@ class Manifest:
     """The manifest's members.
 
     ``created``: seconds since the epoch; ``boot_id``: of the arming kernel; ``modules``: to be loaded for QEMU;
-    ``watchdog``: a `watchdog_plan.Plan`, empty for none.
+    ``watchdog``: a `watchdog_plan.Plan`, empty for none; ``services``: units to be active before VMs are started.
     """
 
     id: str
@@ -93,6 +93,7 @@ class Manifest:
     vms: tuple[ManifestVm, ...]
     modules: tuple[str, ...] = ()
     watchdog: Mapping[str, Any] = field(default_factory=dict)
+    services: tuple[str, ...] = ()
     schema: int = field(default=SCHEMA)
 
     def to_dict(self) -> dict[str, Any]:
@@ -122,23 +123,36 @@ def validate(data: Mapping[str, Any], where: str = "manifest") -> Manifest:
 
     Raises `BadInputError` naming the path of the wrong key.
     """
+    _require_schema(data, where)
     top = _take(data, where, {
         "schema": "whole number", "id": "text", "created": "number", "host": "text", "boot_id": "text",
         "kernel": "object", "budget_s": "number", "options": "object", "pfs": "list", "vms": "list",
-        "modules": "list", "watchdog": "object",
+        "modules": "list", "watchdog": "object", "services": "list",
     })  # fmt: skip
-    if top["schema"] != SCHEMA:
-        raise BadInputError(f"{where}.schema: {top['schema']}, this version knows {SCHEMA}; arm the update again")
     if not ID.fullmatch(top["id"]):
         raise BadInputError(f"{where}.id: '{top['id']}' is not 32 hexadecimal digits")
     manifest = Manifest(
-        **{**top, "modules": tuple(top["modules"]), "kernel": _kernel(top["kernel"], f"{where}.kernel"),
+        **{**top, "modules": tuple(top["modules"]), "services": _texts(top["services"], f"{where}.services"),
+           "kernel": _kernel(top["kernel"], f"{where}.kernel"),
            "pfs": tuple(_pf(item, f"{where}.pfs[{n}]") for n, item in enumerate(top["pfs"])),
            "vms": tuple(_vm(item, f"{where}.vms[{n}]") for n, item in enumerate(top["vms"]))}
     )  # fmt: skip
     watchdog_plan.parse(manifest.watchdog, f"{where}.watchdog")
     _cross_check(manifest, where)
     return manifest
+
+
+def _require_schema(data: object, where: str) -> None:
+    """Require this schema, before members that others lack are missed."""
+    schema = data.get("schema") if isinstance(data, Mapping) else None
+    if isinstance(schema, int) and schema != SCHEMA:
+        raise BadInputError(f"{where}.schema: {schema}, this version knows {SCHEMA}; arm the update again")
+
+
+def _texts(data: list[Any], where: str) -> tuple[str, ...]:
+    if not all(isinstance(item, str) for item in data):
+        raise BadInputError(f"{where}: expected a list of texts, found {data!r}")
+    return tuple(data)
 
 
 def _cross_check(manifest: Manifest, where: str) -> None:

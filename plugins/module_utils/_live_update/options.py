@@ -42,9 +42,9 @@ class Options(Deadlines):
     controller, for the host's end. ``fill_chunk``: VFs added per write after the last restore. ``orderly``: let systemd
     stop units before the kexec. ``allow_writers``: files that write sriov_numvfs but are ordered after the fill.
     ``allow_missing_modules``: loaded modules the new kernel may lack. ``host_services``: units that have KVM, VFIO or
-    vDPA devices open and are no VMs. ``confirm_not_elsewhere``: argv run with a VM's name before its start; failure
-    keeps it stopped. ``restore_within``: age of a state up to which it is loaded without that hook. ``interface``: of
-    the new kernel's SR-IOV files, ``auto`` for its System.map's.
+    vDPA devices open and are no VMs; those that are active are started before VMs. ``confirm_not_elsewhere``: argv run
+    with a VM's name before its start; failure keeps it stopped. ``restore_within``: age of a state up to which it is
+    loaded without that hook. ``interface``: of the new kernel's SR-IOV files, ``auto`` for its System.map's.
 
     ``allow_passphrase``: encrypted volumes at whose boot somebody is there. ``panic``: warn or refuse when a panic of
     the new kernel would leave the host hanging; ``boot_default`` the same where what would start then is not known, or

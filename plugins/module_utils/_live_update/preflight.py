@@ -18,7 +18,7 @@ from .._system.update_folder import ARMED
 from .._vm.backend import Backend
 from .._vm.candidates import in_the_way
 from .._vm.vm_facts import VmFacts
-from . import boot_rules, budget, deadline_rules, dry_starts, elsewhere, hold_off, kexec_rules
+from . import boot_rules, budget, deadline_rules, dry_starts, elsewhere, hold_off, host_services, kexec_rules
 from .estimate import VmEstimate, estimate, interface_after, of_vms
 from .facts import Facts
 from .finding import Finding
@@ -169,6 +169,7 @@ def _progress(facts: Facts, _options: Options) -> Iterator[Finding]:
 
 
 def _strangers(facts: Facts, options: Options) -> Iterator[Finding]:
+    yield from host_services.check(facts.services)
     for one in in_the_way(facts.strangers, options.host_services):
         yield Finding(
             "stranger", f"{one} could be a VM, and is none that would be saved: the kexec would end it",

@@ -22,6 +22,7 @@ from .manifest import Manifest
 from .options import parse
 from .pfs import PfSet
 from .restore import Restorer
+from .service_start import Starting
 from .status import Progress, progress_of
 from .vf_watch import VfWatch
 
@@ -77,6 +78,7 @@ class Resume:
     restorer: Restorer = field(init=False)
     pfs: PfSet = field(init=False)
     watch: VfWatch = field(init=False)
+    services: Starting = field(init=False)
     first: dict[str, list[int]] | None = None
     started: bool = False
 
@@ -88,6 +90,7 @@ class Resume:
         )
         self.pfs = PfSet(self.host, self.manifest, parse(self.manifest.options))
         self.watch = VfWatch(self.host, self.progress)
+        self.services = Starting(self.host, self.manifest.services, parse(self.manifest.options).start_s)
 
     def run(self) -> str:
         """Restore VMs, then fill; returns the final phase.
@@ -106,6 +109,7 @@ class Resume:
     def _run(self) -> str:
         self.progress.enter(update_folder.RESUMING)
         self._load_modules()
+        self.services.begin()
         threads = self.pfs.enable_all()
         good = self._restore_all()
         for thread in threads:
@@ -160,6 +164,8 @@ class Resume:
         return good
 
     def _restore(self, vm: ManifestVm) -> bool:
+        self.services.wait()
+        self.progress.on_step(False)
         good = self.restorer.restore(vm)
         if good:
             self.watch.begin(vm)
@@ -206,6 +212,7 @@ class Resume:
         lost = [vm.name for vm in self.manifest.vms if vm.name not in good]
         if lost:
             problems = [f"VMs not restored: {', '.join(lost)}", *problems]
+        problems += self.services.problems
         problems += manifest_copies.note_strays(self.host, self.manifest, self.progress)
         outcome = "failed" if problems else "updated"
         if self.reason is not None:

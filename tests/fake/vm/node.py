@@ -232,6 +232,7 @@ class FakeNode:
         for qemu in self.qemus:
             qemu.end()
         self.bridges.end()
+        self.systemd.services = dict.fromkeys(self.systemd.services, "inactive")
         shutil.rmtree(self.host.root / "run", ignore_errors=True)
         for pf in self.host.pfs.values():
             pf.enabled, pf.vfs, pf.properties, pf.autoprobe = 0, {}, {}, True

@@ -31,7 +31,7 @@ class FakeSystemd:
     """The systemd of a node.
 
     ``granted``: what each unit has; ``slices``: files of slices' settings; ``unit_files``: states of unit files;
-    ``going_down``: the host shuts down.
+    ``services``: states of services, which a kexec ends; ``paths``: their files; ``going_down``: the host shuts down.
     """
 
     def __init__(self, node: FakeNode) -> None:
@@ -40,6 +40,8 @@ class FakeSystemd:
         self.granted: dict[str, Granted] = {}
         self.slices: dict[str, str] = {}
         self.unit_files: dict[str, str] = {}
+        self.services: dict[str, str] = {}
+        self.paths: dict[str, str] = {}
 
     def run(self, words: list[str]) -> str:
         return self._systemd_run(words) if words[0] == "systemd-run" else self._systemctl(words)
@@ -85,6 +87,11 @@ class FakeSystemd:
 
     def _show(self, words: list[str]) -> str:
         unit = words[-1]
+        if unit in self.services and "--property=ActiveState" in words:
+            return self.services[unit] + "\n"
+        if "--property=ActiveState,FragmentPath" in words:
+            path = self.paths.get(unit, f"/usr/lib/systemd/system/{unit}" if unit in self.services else "")
+            return f"ActiveState={self.services.get(unit, 'inactive')}\nFragmentPath={path}\n"
         active = any(qemu.alive and qemu.unit == unit for qemu in self.node.qemus)
         if "--property=ActiveState" in words:
             return "active\n" if active else "inactive\n"

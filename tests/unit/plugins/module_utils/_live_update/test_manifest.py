@@ -26,8 +26,9 @@ VM: dict[str, Any] = {
              "devices": {"0000:04:11.4": {"host": "x"}}},
 }  # fmt: skip
 GOOD: dict[str, Any] = {
-    "schema": 4, "id": "0" * 32, "created": 1.5, "host": "h1", "boot_id": "b1", "budget_s": 60, "options": {},
-    "modules": ["tun"], "watchdog": {"name": "watchdog0", "identity": "i", "module": "m", "timeout_s": 30},
+    "schema": 5, "id": "0" * 32, "created": 1.5, "host": "h1", "boot_id": "b1", "budget_s": 60, "options": {},
+    "modules": ["tun"], "services": ["ovs-vswitchd.service"],
+    "watchdog": {"name": "watchdog0", "identity": "i", "module": "m", "timeout_s": 30},
     "kernel": {"release_before": "a", "release_after": "b", "image": "/i", "initrd": None, "cmdline": "c",
                "build_after": "#1 SMP", "initrd_before": None, "cmdline_before": "c"},
     "pfs": [{"pf": PF, "driver": "igb", "netdev": "eth0", "netdev_up": True, "hardware_vfs": 7, "present_vfs": "0-6",
@@ -53,6 +54,13 @@ def changed(path: str, value: object) -> dict[str, Any]:
     return data
 
 
+def test_one_of_an_earlier_version_is_refused_by_that() -> None:
+    """Not by a member that it lacks."""
+    earlier = {name: value for name, value in GOOD.items() if name != "services"}
+    with pytest.raises(BadInputError, match=r"manifest\.schema: 4, this version knows 5; arm the update again"):
+        _manifest.validate({**earlier, "schema": 4})
+
+
 def test_good_manifest_round_trips(tmp_path: Path) -> None:
     manifest = _manifest.validate(GOOD)
     assert manifest.to_dict() == GOOD
@@ -64,8 +72,9 @@ def test_good_manifest_round_trips(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("schema", 3, "manifest.schema: 3, this version knows 4; arm the update again"),
-        ("schema", 5, "manifest.schema: 5, this version knows 4"),
+        ("schema", 4, "manifest.schema: 4, this version knows 5; arm the update again"),
+        ("schema", 6, "manifest.schema: 6, this version knows 5"),
+        ("services", ["ovs", 3], "manifest.services: expected a list of texts"),
         ("vms.0.check", {"ping": "x"}, r"vms\[0\].check.ping: 'x' is no IP address"),
         ("vms.0.on_other_kernel", "hope", "on_other_kernel: 'hope' is none of restore, cold-start, leave"),
         ("watchdog.timeout_s", 0, r"manifest.watchdog: .* is no watchdog with name, identity, module and timeout_s"),

@@ -20,7 +20,7 @@ from tests.fake.vm.damaged import commands, damage, kept_aside
 from tests.fake.vm.node import OLD, FakeNode
 from tests.fake.vm.update import OPTIONS, PROPERTIES, Killed, arm, claim, jump, killed, live, phase, result
 
-DAMAGES = (b"", b"{}", b'{"schema": 4, "id"', b"\xff\xfe", b"[]", None, "missing", "readable by all")
+DAMAGES = (b"", b"{}", b'{"schema": 5, "id"', b"\xff\xfe", b"[]", None, "missing", "readable by all")
 
 
 @pytest.fixture
