@@ -160,6 +160,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._kernel_build.build import perform
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._kernel_build.inputs import request_from
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import SriovError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import printable_lines
 
 ARGUMENTS = {
     "source": {"type": "path", "required": True},
@@ -181,7 +182,9 @@ def main() -> None:
     try:
         result = perform(request_from(module.params), check=module.check_mode)
     except SriovError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=printable_lines(str(error)))
+    except OSError as error:
+        module.fail_json(msg=printable_lines(f"the kernel cannot be built: {error}"))
     for note in result["notes"]:
         module.warn(f"the kernel's configuration: {note}")
     module.exit_json(**result)

@@ -22,8 +22,8 @@ def object_folder(base: Path, config_sha256: str) -> Path:
     """
     mark = ".kvmfleet-config"
     first = base / "obj"
-    known = (first / mark).read_text(encoding="utf-8").strip() if (first / mark).exists() else config_sha256
-    folder = first if known == config_sha256 else base / f"obj-{config_sha256[:12]}"
+    mine = (first / mark).read_bytes().strip() == config_sha256.encode() if (first / mark).exists() else True
+    folder = first if mine else base / f"obj-{config_sha256[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / mark).write_text(config_sha256 + "\n", encoding="utf-8")
     return folder

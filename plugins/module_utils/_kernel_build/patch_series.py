@@ -17,21 +17,30 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .._model.errors import BadInputError, SriovError
 from .._model.values import cut, printable, shown
+from . import patched
+from .git_patch import Change, changes
+from .patched import Seen
 
 
 @dataclass(frozen=True)
 class Patch:
-    """A patch in git format; ``files`` are paths below the tree."""
+    """A patch in git format, with the changes that it declares."""
 
     name: str
     path: Path
     sha256: str
-    files: tuple[str, ...]
+    changes: tuple[Change, ...]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Paths below the tree that it is about."""
+        return tuple(sorted({name for change in self.changes for name in change.names}))
 
 
 def read_series(folder: Path) -> tuple[Patch, ...]:
@@ -55,13 +64,13 @@ def _read_patch(folder: Path, name: str) -> Patch:
     if not _is_file(path):
         raise BadInputError(f"{folder}/series lists {shown(name)}, which is not there")
     content = path.read_bytes()
-    pairs = re.findall(r"^diff --git a/(\S+) b/(\S+)$", content.decode("utf-8", "replace"), re.MULTILINE)
-    files = tuple(sorted({file for pair in pairs for file in pair}))
-    if not files:
+    declared = tuple(changes(content.decode("utf-8", "surrogateescape"), f"patch {shown(name)} of {folder}"))
+    if not declared:
         raise BadInputError(f"{path} is not a patch in git format: it has no 'diff --git' line")
-    if any(file.startswith("/") or ".." in file.split("/") for file in files):
-        raise BadInputError(f"{path} leads out of the source tree: {cut(printable(', '.join(files)))}")
-    return Patch(name, path, hashlib.sha256(content).hexdigest(), files)
+    patch = Patch(name, path, hashlib.sha256(content).hexdigest(), declared)
+    if not all(map(_is_below, patch.files)):
+        raise BadInputError(f"{path} leads out of the source tree: {cut(printable(', '.join(patch.files)))}")
+    return patch
 
 
 def _is_file(path: Path) -> bool:
@@ -79,18 +88,31 @@ def switch(tree: Path, store: Path, series: tuple[Patch, ...], label: str) -> tu
     for example ``series 6.12 does not apply to linux-source-6.12 6.12.117``; the tree is not touched in that case.
     """
     touched = {file for patch in series for file in patch.files}
+    _refuse_detours(tree, touched, label)
     _keep_pristine(tree, store, touched)
     with tempfile.TemporaryDirectory(prefix="scratch-", dir=str(store)) as name:
         scratch = Path(name)
         for file in touched:
             _copy(store / "pristine" / file, scratch / file)
         for patch in series:
+            before = patched.seen(scratch)
             _apply(patch, scratch, label)
+            _refuse_other(patch, before, patched.seen(scratch), label)
         known = _known(store)
         wanted = {file: (scratch if file in touched else store / "pristine") / file for file in known}
         changed = tuple(file for file in sorted(wanted) if _put(wanted[file], tree / file))
     _write(store / "series.json", json.dumps([[patch.name, patch.sha256] for patch in series], indent=1))
     return changed
+
+
+def _refuse_detours(tree: Path, files: set[str], label: str) -> None:
+    """Refuse names below links, or below files of the series."""
+    for file in sorted(files):
+        parents = [str(parent) for parent in Path(file).parents if str(parent) != "."]
+        through = [name for name in parents if name in files or (tree / name).is_symlink()]
+        if through:
+            names = f"{shown(file)} would be below {shown(through[0])}"
+            raise BadInputError(f"{label}: {names}, which is a symbolic link or a file; make the patch again")
 
 
 def _known(store: Path) -> list[str]:
@@ -99,7 +121,18 @@ def _known(store: Path) -> list[str]:
     The list is written after the texts, before the tree changes.
     """
     listing = store / "files.json"
-    return list(json.loads(listing.read_text(encoding="utf-8"))) if listing.exists() else []
+    try:
+        known = json.loads(listing.read_text(encoding="utf-8")) if listing.exists() else []
+    except (ValueError, RecursionError):
+        known = None
+    if not isinstance(known, list) or not all(isinstance(name, str) and _is_below(name) for name in known):
+        raise SriovError(f"{listing} is damaged, so the source beside it is not known: delete {store.parent}")
+    return known
+
+
+def _is_below(name: str) -> bool:
+    """Whether a name stays below the folder that it is joined to."""
+    return not any(part in ("", ".", "..") for part in name.split("/"))
 
 
 def _keep_pristine(tree: Path, store: Path, files: set[str]) -> None:
@@ -117,10 +150,10 @@ def _apply(patch: Patch, tree: Path, label: str) -> None:
 
     Its line numbers may differ from the file's, its context may not.
     """
-    argv = ["patch", "-p1", "--fuzz=0", "--batch", "--forward", "--no-backup-if-mismatch", "--reject-file=-"]
+    argv = ["patch", "-p1", "--fuzz=0", "--batch", "--forward", "--unified", "--binary"]
     try:
         run = subprocess.run(
-            [*argv, f"--input={patch.path.resolve()}"],
+            [*argv, "--no-backup-if-mismatch", "--reject-file=-", f"--input={patch.path.resolve()}"],
             cwd=str(tree),
             env={**os.environ, "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
@@ -138,6 +171,17 @@ def _apply(patch: Patch, tree: Path, label: str) -> None:
         )
 
 
+def _refuse_other(patch: Patch, before: Mapping[str, Seen], after: Mapping[str, Seen], label: str) -> None:
+    """Refuse a patch that has done less or more than it declares."""
+    found = [printable(text) for text in patched.differences(before, after, patch.changes)]
+    if found:
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        raise BadInputError(
+            f"{label}: patch {patch.name} was not applied as it declares: {'; '.join(found[:3])}{more}. Make it again, "
+            "with 'git format-patch'; nothing was changed."
+        )
+
+
 def _failing_file(output: str, patch: Patch) -> str:
     """The file at which GNU patch failed first."""
     first = re.search(r"can't find file to patch|FAILED|Skipping patch", output)
@@ -151,10 +195,12 @@ def _failing_file(output: str, patch: Patch) -> str:
 
 
 def _copy(source: Path, target: Path) -> None:
-    if source.exists():
+    """Copy a file or symbolic link to where nothing is."""
+    if os.path.lexists(source):
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
-        shutil.copymode(source, target)
+        shutil.copyfile(source, target, follow_symlinks=False)
+        if not source.is_symlink():
+            shutil.copymode(source, target)
 
 
 def _put(source: Path, target: Path) -> bool:
@@ -162,17 +208,25 @@ def _put(source: Path, target: Path) -> bool:
 
     Where there is no ``source`` there will be no ``target``.
     """
-    if not source.exists():
-        existed = target.exists()
+    if not os.path.lexists(source):
+        existed = os.path.lexists(target)
         if existed:
             target.unlink()
         return existed
-    if target.exists() and target.read_bytes() == source.read_bytes() and _mode(target) == _mode(source):
+    if os.path.lexists(target) and _same(source, target):
         return False
     partial = target.with_name(target.name + ".kvmfleet-partial")
+    if os.path.lexists(partial):
+        partial.unlink()
     _copy(source, partial)
     partial.replace(target)
     return True
+
+
+def _same(one: Path, other: Path) -> bool:
+    if one.is_symlink() or other.is_symlink():
+        return one.is_symlink() and other.is_symlink() and os.readlink(one) == os.readlink(other)
+    return one.read_bytes() == other.read_bytes() and _mode(one) == _mode(other)
 
 
 def _mode(path: Path) -> int:

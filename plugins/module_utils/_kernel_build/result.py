@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .._model.errors import SriovError
+from .._model import kernel_manifest
+from .._model.errors import BadInputError, SriovError
 from .._model.kernel_manifest import KEY_DIGITS, SCHEMA
 from .._readers.kernel_image import HEAD_BYTES, image_build
 from .distributions import os_release
@@ -28,11 +29,15 @@ Manifest = dict[str, Any]
 
 
 def cached(result: Path) -> Manifest | None:
-    """The manifest of a result; None unless all packages have its checksums."""
+    """The manifest of a result; None unless all packages have its checksums.
+
+    None as well for what is no manifest: the result is made again then.
+    """
+    path = result / "manifest.json"
     try:
-        manifest: Manifest = json.loads((result / "manifest.json").read_text(encoding="utf-8"))
+        manifest = kernel_manifest.read(path.read_text(encoding="utf-8"), str(path))
         whole = all(file_sha256(result / entry["file"]) == entry["sha256"] for entry in manifest["packages"])
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, UnicodeDecodeError, BadInputError):
         return None
     return manifest if whole else None
 
@@ -116,7 +121,11 @@ def _manifest(inputs: Inputs, made: Made, packages: list[dict[str, Any]], packag
 
 def _field(package: Path, name: str) -> str:
     argv = ["dpkg-deb", "--field", str(package), name]
-    return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True).stdout.decode().strip()
+    run = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if run.returncode:
+        answer = run.stderr.decode("utf-8", "replace").strip()
+        raise SriovError(f"cannot read field {name} of {package}: {answer}; build it again")
+    return run.stdout.decode("utf-8", "replace").strip()
 
 
 def image_of(package: Path) -> tuple[dict[str, str], str | None]:
@@ -124,8 +133,18 @@ def image_of(package: Path) -> tuple[dict[str, str], str | None]:
 
     ``{"file", "sha256"}``; None for the text of an image that does not show it.
     """
+    try:
+        found = _image_of(package)
+    except tarfile.TarError as error:
+        raise SriovError(f"{package} is cut off or no package ({error}): build it again") from error
+    if found is None:
+        raise SriovError(f"{package} has no kernel image below /boot")
+    return found
+
+
+def _image_of(package: Path) -> tuple[dict[str, str], str | None] | None:
     argv = ["dpkg-deb", "--fsys-tarfile", str(package)]
-    unpacker = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    unpacker = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     with unpacker, tarfile.open(fileobj=unpacker.stdout, mode="r|") as archive:
         for member in archive:
             file = archive.extractfile(member) if member.name.startswith("./boot/vmlinu") else None
@@ -134,7 +153,7 @@ def image_of(package: Path) -> tuple[dict[str, str], str | None]:
                 unpacker.kill()
                 found = {"file": member.name[1:], "sha256": hashlib.sha256(content).hexdigest()}
                 return found, image_build(content[:HEAD_BYTES])
-    raise SriovError(f"{package} has no kernel image below /boot")
+    return None
 
 
 def deliver(result: Path, output: Path, manifest: Manifest) -> bool:

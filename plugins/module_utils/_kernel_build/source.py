@@ -7,17 +7,24 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import lzma
 import os
 import re
 import shutil
 import subprocess
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .._model.errors import BadInputError, SriovError
+from .._model.values import shown
 from . import distributions
+
+MOST_CONFIG_BYTES = 16 << 20
+"""Bytes of a configuration; whole ones of distributions have 0.3 million."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +110,9 @@ def unpack(source: Source, base: Path) -> Path:
     Returns the path. ``base/source.json`` is written last, so a tree without it was interrupted and is made anew. The
     object trees go with it: files of an archive are older than objects that were made of their patched texts.
     """
-    record = base / "source.json"
-    if record.exists():
-        known = json.loads(record.read_text(encoding="utf-8"))
-        tree = base / str(known["tree"])
-        if known["sha256"] == source.sha256 and tree.is_dir():
-            return tree
+    known = _recorded(base)
+    if known and known["sha256"] == source.sha256 and (base / known["tree"]).is_dir():
+        return base / str(known["tree"])
     partial = base / "unpack.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -121,15 +125,31 @@ def unpack(source: Source, base: Path) -> Path:
     partial.rmdir()
     epoch = int((tree / "Makefile").stat().st_mtime) if source.epoch is None else source.epoch
     text = json.dumps({"sha256": source.sha256, "tree": tree.name, "epoch": epoch})
-    record.write_text(text + "\n", encoding="utf-8")
+    (base / "source.json").write_text(text + "\n", encoding="utf-8")
     return tree
+
+
+def _recorded(base: Path) -> dict[str, Any] | None:
+    """The record of what was unpacked below ``base``.
+
+    None without one, and for a file that is none.
+    """
+    try:
+        known = json.loads((base / "source.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return None
+    if not isinstance(known, dict) or not isinstance(known.get("epoch", 0), int):
+        return None
+    texts = known.get("tree"), known.get("sha256")
+    is_name = all(isinstance(text, str) and re.fullmatch(r"[^/\0]+", text) for text in texts)
+    return known if is_name and texts[0] not in (".", "..") else None
 
 
 def epoch_of(source: Source, base: Path, tree: Path) -> int:
     """Time of an unpacked source, before any patch touched its Makefile."""
     if source.epoch is not None:
         return source.epoch
-    known = json.loads((base / "source.json").read_text(encoding="utf-8"))
+    known = _recorded(base) or {}
     return int(known.get("epoch", (tree / "Makefile").stat().st_mtime))
 
 
@@ -156,11 +176,14 @@ def _untar(source: Source, into: Path) -> Path:
 
 def tree_version(tree: Path) -> str:
     """Version in a tree's top Makefile, for example ``6.12.117``."""
-    text = (tree / "Makefile").read_text(encoding="utf-8")
+    text = (tree / "Makefile").read_text(encoding="utf-8", errors="replace")
     pattern = r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION) *= *(\S*)"
     fields: dict[str, str] = dict(re.findall(pattern, text, re.MULTILINE))
     numbers = ".".join(fields.get(key, "0") for key in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
-    return numbers + fields.get("EXTRAVERSION", "")
+    version = numbers + fields.get("EXTRAVERSION", "")
+    if not re.fullmatch(r"\d{1,5}(\.\d{1,5}){2}[\w.+~-]{0,40}", version, re.ASCII):
+        raise BadInputError(f"{tree}/Makefile has no kernel's version: {shown(version)}; give a kernel's source")
+    return version
 
 
 def config_path(wanted: str, source_name: str, root: Path = Path("/")) -> Path:
@@ -187,9 +210,20 @@ def config_path(wanted: str, source_name: str, root: Path = Path("/")) -> Path:
 
 def read_config(path: Path) -> str:
     """The text of a configuration, plain or compressed with gzip or xz."""
-    content = path.read_bytes()
-    if content.startswith(b"\x1f\x8b"):
-        content = gzip.decompress(content)
-    elif content.startswith(b"\xfd7zXZ\0"):
-        content = lzma.decompress(content)
-    return content.decode("utf-8")
+    try:
+        content = path.read_bytes()[:MOST_CONFIG_BYTES]
+        if content.startswith(b"\x1f\x8b"):
+            with gzip.open(io.BytesIO(content)) as stream:
+                content = stream.read(MOST_CONFIG_BYTES)
+        elif content.startswith(b"\xfd7zXZ\0"):
+            with lzma.open(io.BytesIO(content)) as unpacked:
+                content = unpacked.read(MOST_CONFIG_BYTES)
+        if b"\0" in content or len(content) == MOST_CONFIG_BYTES:
+            raise ValueError("it is too long, or no text")
+        return content.decode("utf-8")
+    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise BadInputError(
+            f"kernel configuration {path} cannot be read: {reason}; give a whole one, as 'make olddefconfig' leaves it "
+            "in .config"
+        ) from error

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._kernel_build.result import deliver
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._kernel_build.result import cached, deliver, image_of
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import SriovError
 
 MANIFEST = {"packages": [{"file": "linux-image.deb"}]}
 
@@ -48,3 +49,29 @@ def test_what_is_there_already_is_no_change(result: Path, tmp_path: Path) -> Non
     assert deliver(result, tmp_path / "output", MANIFEST)
     assert not deliver(result, tmp_path / "output", MANIFEST)
     assert (tmp_path / "output" / "other.deb").exists()
+
+
+# manifests in a cache that nobody wrote so
+DAMAGED = [
+    b"-1", b"[]", b"{", b"\xff", b"null", b"[" * 9000, b'{"packages": 3}', b'{"packages": [{"file": 1, "sha256": 2}]}',
+    b'{"packages": [{"file": "../result/linux-image.deb", "sha256": "x"}]}', b'{"packages": []}', b"",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_manifest_is_none(result: Path, content: bytes) -> None:
+    """The kernel is built again then."""
+    (result / "manifest.json").write_bytes(content)
+    assert cached(result) is None
+
+
+def test_a_folder_in_place_of_a_manifest_is_none(result: Path) -> None:
+    (result / "manifest.json").unlink()
+    (result / "manifest.json").mkdir()
+    assert cached(result) is None
+
+
+def test_a_package_that_is_cut_off(tmp_path: Path) -> None:
+    (tmp_path / "a.deb").write_bytes(b"!<arch>\ndebian-binary")
+    with pytest.raises(SriovError, match=r"a.deb is cut off or no package .*: build it again"):
+        image_of(tmp_path / "a.deb")

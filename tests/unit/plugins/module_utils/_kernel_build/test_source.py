@@ -158,3 +158,52 @@ def test_config_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_read_config(tmp_path: Path, pack: type[bytes]) -> None:
     (tmp_path / "config").write_bytes(pack(b"CONFIG_PCI_IOV=y\n"))
     assert read_config(tmp_path / "config") == "CONFIG_PCI_IOV=y\n"
+
+
+# files as somebody leaves them, and what the error says
+NO_CONFIGURATIONS = [
+    (gzip.compress(b"CONFIG_PCI=y\n" * 99)[:-9], "Compressed file ended"),
+    (lzma.compress(b"CONFIG_PCI=y\n" * 99)[:-9], "Compressed file ended"),
+    (b"\x1f\x8b\x08\x00rubbish", "rror|ended|nvalid"),
+    (b"\xfd7zXZ\0rubbish", "rror|ended|nvalid|orrupt"),
+    (b"CONFIG_X=\xff\n", "can't decode"),
+    (b"\0\0\0\0", "too long, or no text"),
+    (gzip.compress(b"#" * (17 << 20)), "too long, or no text"),
+]
+
+
+@pytest.mark.parametrize(("content", "message"), NO_CONFIGURATIONS)
+def test_what_is_no_configuration(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "config").write_bytes(content)
+    with pytest.raises(BadInputError, match=f"kernel configuration {tmp_path}/config cannot be read: .*({message})"):
+        read_config(tmp_path / "config")
+
+
+def test_a_configuration_that_is_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="cannot be read: Is a directory; give a whole one"):
+        read_config(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["-1", "[]", "{", "[" * 2000, '{"tree": 1}', '{"tree": "../..", "sha256": "{sha256}"}']
+)
+def test_a_damaged_record_of_what_was_unpacked(archive: Path, tmp_path: Path, text: str) -> None:
+    """It is unpacked again.
+
+    Nothing elsewhere is taken for the tree, or deleted.
+    """
+    source, base = identify(archive), tmp_path / "a/b/base"
+    unpack(source, base)
+    (base / "source.json").write_text(text.replace("{sha256}", source.sha256))
+    assert unpack(source, base) == base / "linux-source-6.12"
+    assert (epoch_of(source, base, base / "linux-source-6.12"), archive.exists()) == (
+        int((base / "linux-source-6.12/Makefile").stat().st_mtime),
+        True,
+    )
+
+
+@pytest.mark.parametrize("makefile", [b"VERSION = $(X)\n", b"VERSION = ../..\nPATCHLEVEL = 1\n", b"VERSION = \xff\n"])
+def test_a_makefile_without_a_version(tree: Path, makefile: bytes) -> None:
+    (tree / "Makefile").write_bytes(makefile)
+    with pytest.raises(BadInputError, match="Makefile has no kernel's version"):
+        tree_version(tree)
