@@ -75,7 +75,7 @@ def schema() -> dict[str, Any]:
                     },
                 ],
             },
-            "present_vfs": {**ids, "description": "VFs that exist as PCI devices: ids, all or none."},
+            "present_vfs": {**ids, "description": "VFs that exist as PCI devices: ids, all, none or unmanaged."},
             "drivers_autoprobe": {"type": "boolean"},
             **_described(PF_SETTINGS),
             "vfs": {"type": "array", "items": vf},

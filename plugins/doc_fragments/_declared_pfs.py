@@ -47,8 +47,12 @@ options:
         type: raw
       present_vfs:
         description:
-          - Which of the enabled VFs exist as PCI devices. A list of ids such as V(0-99,200), a list, V(all) or V(none).
-          - Omitted, the present ones stay, and newly enabled VFs are not added where the kernel can leave them out.
+          - Which of the enabled VFs exist as PCI devices. A list of ids such as V(0-99,200), a list, V(all), V(none) or
+            V(unmanaged).
+          - V(unmanaged) leaves that to somebody else, such as M(kvmfleet.sriov.sriov_vf). Present VFs stay, and none is
+            added where the kernel can leave it out.
+          - Omitted, the present ones stay. Where O(pfs[].hardware_vfs) changes their number, all are present, on each
+            kernel interface.
         type: raw
       drivers_autoprobe:
         description: Whether drivers are probed for VFs as they are added.

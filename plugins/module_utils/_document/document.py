@@ -17,7 +17,7 @@ from .._model import vf_ids
 from .._model.errors import BadInputError
 from .._model.settings import PfSettings
 from .._model.values import flag, number, shown, whole
-from .id_sets import Ids, ids_of, ids_text
+from .id_sets import Ids, ids_text, present_ids_of
 from .shape import Mistakes, items, mapping, pf_name
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ class PfSpec(NamedTuple):
 
     None leaves the current state. ``add_vfs`` and ``remove_vfs``: VFs to be present or absent, all others as they are
     (`vf_request`; no part of a document). ``allow_disruptive``: all VFs may be disabled first, which takes VFs away
-    that are to stay. ``asked_max``: the number of a resolved spec was ``max``.
+    that are to stay. Of a resolved spec, ``asked_max``: its number is as many as there are; ``unmanaged``: its
+    ``present_vfs`` was that.
     """
 
     pf: PfName
@@ -70,6 +71,7 @@ class PfSpec(NamedTuple):
     remove_vfs: Ids | None = None
     settings: PfSettings = PfSettings()
     asked_max: bool = False
+    unmanaged: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The spec as in the document, declared values only."""
@@ -125,7 +127,7 @@ def _pf(data: object, where: str, mistakes: Mistakes) -> PfSpec:
     return PfSpec(
         name,
         read(pf, "hardware_vfs", where, _hardware),
-        read(pf, "present_vfs", where, ids_of),
+        read(pf, "present_vfs", where, present_ids_of),
         read(pf, "drivers_autoprobe", where, flag),
         _vfs(read(pf, "vfs", where, items), name, where, mistakes),
         read(pf, "allow_disruptive", where, flag) or False,

@@ -10,6 +10,11 @@ from typing import Union, cast
 from .._model import vf_ids
 
 ALL = "all"
+UNMANAGED = "unmanaged"
+"""Presence that others decide.
+
+VFs stay as they are, and none is added where the kernel can leave it out.
+"""
 
 
 Ids = Union["frozenset[int]", str]
@@ -22,6 +27,12 @@ def resolve_ids(ids: Ids, number: int, what: str) -> frozenset[int]:
 
 def ids_text(ids: Ids) -> str:
     return ids if isinstance(ids, str) else vf_ids.describe(ids)
+
+
+def present_ids_of(value: object, where: str) -> Ids:
+    """`ids_of` of VFs to be present, or `UNMANAGED`."""
+    is_word = isinstance(value, str) and value.strip() == UNMANAGED
+    return UNMANAGED if is_word else ids_of(value, where)
 
 
 def ids_of(value: object, where: str) -> Ids:

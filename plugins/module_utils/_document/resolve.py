@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .._model.errors import BadInputError
 from .._model.state import PfState
 from .document import AtMost, HostDocument, PfSpec
-from .id_sets import resolve_ids
+from .id_sets import UNMANAGED, resolve_ids
 
 if TYPE_CHECKING:
     from .selector import PfName
@@ -69,6 +69,11 @@ def _number(spec: PfSpec, state: PfState) -> int:
     return state.total if spec.hardware_vfs == "max" else int(spec.hardware_vfs)
 
 
+def _is_bound(spec: PfSpec) -> bool:
+    """Whether some VFs are asked for, as many as there are."""
+    return isinstance(spec.hardware_vfs, AtMost) and spec.hardware_vfs.at_most > 0
+
+
 def _resolve_pf(spec: PfSpec, state: PfState) -> PfSpec:
     name = spec.pf if isinstance(spec.pf, str) else state.address
     if state.unfinished and spec.hardware_vfs is None and state.enabled == 0:
@@ -76,7 +81,8 @@ def _resolve_pf(spec: PfSpec, state: PfState) -> PfSpec:
     number = _number(spec, state)
     if number > state.total:
         raise BadInputError(f"PF {name}: hardware_vfs {number} is out of range: it has at most {state.total} VFs")
-    present, added, removed = spec.present_vfs, spec.add_vfs, spec.remove_vfs
+    unmanaged = spec.unmanaged or spec.present_vfs == UNMANAGED
+    present, added, removed = None if unmanaged else spec.present_vfs, spec.add_vfs, spec.remove_vfs
     added = None if added is None else resolve_ids(added, number, f"PF {name}: ids")
     vfs = tuple(vf.resolved(number, f"PF {name}: vfs[{index}]") for index, vf in enumerate(spec.vfs))
     needs_netdev = {key for vf in vfs for key in vf.properties.to_dict()} | _of_interface(spec)
@@ -89,7 +95,8 @@ def _resolve_pf(spec: PfSpec, state: PfState) -> PfSpec:
     resolved = spec._replace(
         pf=state.address,
         hardware_vfs=None if spec.hardware_vfs is None else number,
-        asked_max=spec.asked_max or spec.hardware_vfs == "max",
+        asked_max=spec.asked_max or spec.hardware_vfs == "max" or _is_bound(spec),
+        unmanaged=unmanaged,
         present_vfs=None if present is None else resolve_ids(present, number, f"PF {name}: present_vfs"),
         vfs=vfs,
         add_vfs=added,

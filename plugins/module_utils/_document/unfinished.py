@@ -16,10 +16,13 @@ from .vf_spec import VfSpec
 def with_unfinished(spec: PfSpec, state: PfState, ids: frozenset[int]) -> PfSpec:
     """The spec extended by the journal entry of an unfinished run.
 
-    Only for VFs of ``ids``, and as far as the spec does not declare otherwise.
+    Only for VFs of ``ids``, and as far as the spec does not declare otherwise. With another number of
+    VFs than before that run, all are present (`presence.all_new`).
     """
     unfinished = state.unfinished or JournalEntry()
     back = None if unfinished.present is None else (unfinished.present | state.present) & ids
+    if unfinished.enabled not in (None, len(ids)) and not spec.unmanaged:
+        back = ids
     lost = eswitch.kept_by_nobody(state.driver, spec.settings.eswitch_mode)
     given = {
         i: VfSpec(frozenset({i}), unfinished.drivers.get(i), unfinished.properties.get(i, VfProperties()).without(lost))

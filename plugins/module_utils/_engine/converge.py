@@ -89,12 +89,22 @@ def converge(
         return Report(plan_resolved(states, resolved, reached, force=force), states)
 
     if check:
-        return _asked(sysfs, run, _warned(sysfs, planned()))
+        return _asked(sysfs, run, _compared(sysfs, run, planned()))
     with contextlib.ExitStack() as locks:
         report = planned() if lock_s is None else _read_alone(sysfs, run, document, planned, locks, lock_s)
         if not _to_do(report):
             return report._replace(seconds=0.0)
-        return _done(sysfs, run, _warned(sysfs, report), lock_s is None)
+        report = _compared(sysfs, run, report) if lock_s is not None else _warned(sysfs, report)
+        return _done(sysfs, run, report, lock_s is None)
+
+
+def _compared(sysfs: Sysfs, run: Run, report: Report) -> Report:
+    """The report, compared with what there is beside its PFs."""
+    if any(one.goal.target.properties for one in report.plan.plans if one.steps):
+        from .other_addresses import refuse_used
+
+        refuse_used(sysfs, run, report.plan)
+    return _warned(sysfs, report)
 
 
 def _warned(sysfs: Sysfs, report: Report) -> Report:

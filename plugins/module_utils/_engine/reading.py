@@ -43,15 +43,16 @@ def for_planning(
     names = _required_of_vfs(pf, spec, goal)
     if names or goal.target.devices:
         pf = details.read_devices(sysfs, pf, names)
-    decides = spec.settings.eswitch_mode is None and eswitch.rule_of(pf.driver).not_in_switchdev
-    if goal.disruption.disables_all and decides:  # the mode decides what VFs that come back can be given
+    undecided = goal.disruption.disables_all and spec.settings.eswitch_mode is None
+    if undecided and eswitch.rule_of(pf.driver).not_in_switchdev:  # the mode decides what VFs can be given again
         pf = details.with_mode(run, pf)
     return with_properties(run, pf, links) if properties else pf
 
 
 def _required(current: PfState, spec: PfSpec, goal: Goal) -> tuple[frozenset[int], bool]:
     """Present VFs to read in detail, and whether their properties as well."""
-    if goal.disruption.disables_all or eswitch.change_of(current.driver, current.settings, spec.settings):
+    mode = spec.settings.eswitch_mode
+    if goal.disruption.disables_all or (mode and eswitch.change_of(current.driver, current.settings, spec.settings)):
         return current.present, current.netdev is not None
     target = goal.target
     ids = (

@@ -130,7 +130,7 @@ class PfSet:
         try:
             self._wait_for_driver(pf)
             self._bring_up(pf)
-            spec = PfSpec(pf.pf, pf.hardware_vfs, drivers_autoprobe=False)
+            spec = PfSpec(pf.pf, pf.hardware_vfs, drivers_autoprobe=False, unmanaged=True)
             self._bring(HostDocument((spec,)))
             problem = None
         except FAILURES as error:

@@ -21,9 +21,10 @@ class JournalEntry:
     """The previous state of whatever the run changes temporarily.
 
     None, and nothing, where the run does not change it. ``enabled`` and ``present`` are of a run that disables all VFs
-    first, ``drivers`` and ``properties`` of VFs that come back. ``rebound`` are VFs that stay and are unbound for a
-    moment; ``probed`` are VFs to which the kernel's choice is to be bound. ``link`` is that of the PF's interface, up
-    for a moment; no run takes it down again, as others may use it by then.
+    first, ``enabled`` also of one that adds all VFs as nobody says which; ``drivers`` and ``properties`` of VFs that
+    come back. ``rebound`` are VFs that stay and are unbound for a moment; ``probed`` are VFs to which the kernel's
+    choice is to be bound. ``link`` is that of the PF's interface, up for a moment; no run takes it down again, as
+    others may use it by then.
     """
 
     enabled: int | None = None

@@ -27,8 +27,7 @@ def goal_of(current: PfState, spec: PfSpec) -> Goal:
         Disruption(presence.disables_all, presence.disrupted, refusal=refusal),
         notes=tuple(_presence.notes(current, spec, enabled, presence)),
     )
-    added = presence.ids or _presence.asked(spec) or enabled == current.enabled
-    if (not enabled and (spec.vfs or spec.asked_max)) or (enabled and not added):
+    if not enabled and (spec.vfs or spec.asked_max):
         from . import without_vfs  # late: most PFs have VFs
 
         goal = without_vfs.warned(current, spec, goal)

@@ -41,7 +41,8 @@ def _vf_steps(current: PfState, goal: Goal) -> Iterator[Step]:
     """
     added = goal.target.present - (frozenset() if goal.disruption.disables_all else current.present)
     by_enabling = _by_enabling(current, goal)
-    change = eswitch.change_of(current.driver, current.settings, goal.target.settings)
+    wanted = goal.target.settings
+    change = eswitch.change_of(current.driver, current.settings, wanted) if wanted.eswitch_mode else None
     late = change is not None and eswitch.is_late(change, goal.target.settings) and goal.target.enabled > 0
     chosen = _added_quietly(current, goal, added, by_enabling, late)
     quiet = bool(chosen) and goal.target.autoprobe

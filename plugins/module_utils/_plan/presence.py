@@ -31,7 +31,7 @@ class Presence(NamedTuple):
 
 def presence_of(current: PfState, spec: PfSpec, enabled: int) -> Presence:
     """The presence resulting from a resolved spec with ``enabled`` VFs."""
-    desired = _desired(current, spec) & frozenset(range(enabled))
+    desired = _desired(current, spec, enabled) & frozenset(range(enabled))
     ids, disables_all = _reachable(current, desired, enabled, spec)
     return Presence(desired, ids, disables_all, _lost(current, spec, ids) if disables_all else frozenset())
 
@@ -84,7 +84,18 @@ def notes(current: PfState, spec: PfSpec, enabled: int, presence: Presence) -> I
         )
 
 
-def _desired(current: PfState, spec: PfSpec) -> frozenset[int]:
+def all_new(current: PfState, spec: PfSpec, enabled: int) -> bool:
+    """Whether all VFs are to be present, as their number changes.
+
+    That is where nobody says which are. Stock kernels can do nothing else, and a document means the same on each kernel
+    interface.
+    """
+    return not (asked(spec) or spec.unmanaged) and enabled != current.enabled
+
+
+def _desired(current: PfState, spec: PfSpec, enabled: int) -> frozenset[int]:
+    if all_new(current, spec, enabled):
+        return frozenset(range(enabled))
     exact = current.present if spec.present_vfs is None else _set(spec.present_vfs)
     return (exact | _set(spec.add_vfs)) - _set(spec.remove_vfs)
 
@@ -94,7 +105,7 @@ def _lost(current: PfState, spec: PfSpec, ids: frozenset[int]) -> frozenset[int]
 
     All but those that the spec declares absent and that do not come back among ``ids``.
     """
-    gone = current.present - _desired(current, spec) if asked(spec) else frozenset()
+    gone = current.present - _desired(current, spec, current.enabled) if asked(spec) else frozenset()
     return current.present - (gone - ids)
 
 

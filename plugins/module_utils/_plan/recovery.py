@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .._model.journal_entry import JournalEntry
 from .plan import Plan
+from .presence import all_new
 
 
 def unfinished_if_stopped(plan: Plan) -> JournalEntry:
@@ -21,6 +24,9 @@ def unfinished_if_stopped(plan: Plan) -> JournalEntry:
     for_a_moment = any(step.what == "link" for step in plan.steps) and plan.spec.settings.link is None
     link = current.settings.link if for_a_moment else None
     unfinished = JournalEntry(autoprobe=before, rebound=rebound, probed=frozenset().union(*probed), link=link)
+    undeclared = plan.spec.present_vfs is None and current.abilities.enable_only
+    if undeclared and all_new(current, plan.spec, goal.target.enabled):
+        unfinished = replace(unfinished, enabled=current.enabled)  # so that the next run adds those that are missing
     if goal.disruption.disables_all:
         unfinished = JournalEntry(
             current.enabled, current.present, before, goal.preserved.drivers, goal.preserved.properties, rebound,

@@ -13,22 +13,19 @@ from .goal import Goal
 
 
 def warned(current: PfState, spec: PfSpec, goal: Goal) -> Goal:
-    """The goal with warnings of what is declared for no VF."""
-    found = tuple(f"PF {current.address}: {text}" for text in _texts(current, spec, goal))
+    """The goal with warnings of what is declared for no VF.
+
+    None is to be enabled.
+    """
+    found = tuple(f"PF {current.address}: {text}" for text in _texts(current, spec))
     return goal._replace(notes=(*goal.notes, *found), warnings=(*goal.warnings, *found))
 
 
-def _texts(current: PfState, spec: PfSpec, goal: Goal) -> Iterator[str]:
-    enabled = goal.target.enabled
-    if not enabled and spec.asked_max and current.total == 0:
+def _texts(current: PfState, spec: PfSpec) -> Iterator[str]:
+    if spec.asked_max and current.total == 0:
         yield (
-            "hardware_vfs max is 0, as the device offers no VFs (sriov_totalvfs); switch SR-IOV on, or set a number of "
-            "VFs, in its firmware (such as mlxconfig SRIOV_EN and NUM_OF_VFS)"
+            "hardware_vfs comes to 0, as the device offers no VFs (sriov_totalvfs); switch SR-IOV on, or set a number "
+            "of VFs, in its firmware (such as mlxconfig SRIOV_EN and NUM_OF_VFS)"
         )
-    elif not enabled and spec.vfs:
+    elif spec.vfs:
         yield "vfs are declared, and no VF is enabled, so none has these values; declare hardware_vfs as well"
-    elif enabled and not goal.target.present:
-        yield (
-            f"{enabled} VFs are enabled and none is present, as present_vfs is not declared and the kernel can leave "
-            "VFs out; stock kernels would add all: declare present_vfs, all or none"
-        )

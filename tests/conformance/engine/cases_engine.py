@@ -189,7 +189,7 @@ def case_engine_refuses_another_number(pf: Pf) -> None:
         fails(errors.RefusedError, "requires disabling all VFs first", partial(declare, pf, spec, check=check))
         pf.is_state(1, (0,))
     declare(pf, spec, allow=True)
-    pf.is_state(2, {0} if pf.interface != "stock" else {0, 1})
+    pf.is_state(2, {0, 1})
 
 
 @case(interfaces=ENGINE)
@@ -203,8 +203,17 @@ def case_engine_changes_the_number_of_absent_vfs(pf: Pf) -> None:
     pf.is_state(0, ())
     if pf.interface == "vf-id":
         declare(pf, {"hardware_vfs": 1, "present_vfs": "none"})
-        declare(pf, {"hardware_vfs": 2})
+        declare(pf, {"hardware_vfs": 2, "present_vfs": "unmanaged"})
         pf.is_state(2, ())
+
+
+@case(interfaces=ENGINE)
+def case_engine_a_number_alone_is_that_of_present_vfs(pf: Pf) -> None:
+    """The same document, the same VFs, on each interface."""
+    declare(pf, {"hardware_vfs": 2})
+    pf.is_state(2, (0, 1))
+    declare(pf, {"hardware_vfs": 1, "allow_disruptive": True})
+    pf.is_state(1, (0,))
 
 
 @case(interfaces=ENGINE)

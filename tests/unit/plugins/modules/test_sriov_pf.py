@@ -201,7 +201,10 @@ def test_number_with_present_vfs_must_be_allowed(tmp_path: Path, capsys: pytest.
     done = four_runs(host, capsys, **args, allow_disruptive=True)
     assert done["notes"][0].endswith("takes the present VFs 0,3 away; VFs 0,3 come back as new devices")
     assert done["steps"][1] == {"pf": IGB, "step": "disable", "vfs": "0,3", "before": "4", "after": "0"}
-    assert (pf.enabled, {i: vf.driver for i, vf in pf.vfs.items()}) == (7, {0: "vfio-pci", 3: "vfio-pci"})
+    assert (pf.enabled, {i: vf.driver for i, vf in pf.vfs.items()}) == (
+        7,
+        {**dict.fromkeys(range(7), "igbvf"), 0: "vfio-pci", 3: "vfio-pci"},
+    )
 
 
 def test_disruption_may_be_allowed_for_one_pf(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -351,7 +354,7 @@ def test_drivers_stay_after_disabling_all_with_autoprobe_off(
     run(host, capsys, pfs=[spec])
     assert (pf.autoprobe, {vf_id: vf.driver for vf_id, vf in pf.vfs.items()}) == (
         False,
-        dict.fromkeys(range(4), "igbvf"),
+        {**dict.fromkeys(range(4), "igbvf"), 4: None, 5: None},
     )
 
 

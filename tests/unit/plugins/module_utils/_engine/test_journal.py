@@ -104,10 +104,11 @@ def test_without_a_note_nothing_is_written(host: FakeHost, monkeypatch: pytest.M
 # a PF of 4 VFs of which 1 and 2 are present, 2 with vfio-pci, is killed when they are gone; another spec; what is then
 OTHERS: list[tuple[dict[str, Any], tuple[int, set[int], str | None]]] = [
     ({}, (4, {1, 2}, "vfio-pci")),
-    ({"hardware_vfs": 2}, (2, {1}, None)),
+    ({"hardware_vfs": 2}, (2, {0, 1}, None)),
+    ({"hardware_vfs": 2, "present_vfs": "unmanaged"}, (2, {1}, None)),
     ({"present_vfs": "2-3"}, (4, {2, 3}, "vfio-pci")),
     ({"hardware_vfs": 0, "present_vfs": "none"}, (0, set(), None)),
-    ({"hardware_vfs": 7, "vfs": [{"ids": 2, "driver": "igbvf"}]}, (7, {1, 2}, "igbvf")),
+    ({"hardware_vfs": 7, "vfs": [{"ids": 2, "driver": "igbvf"}]}, (7, set(range(7)), "igbvf")),
 ]
 
 

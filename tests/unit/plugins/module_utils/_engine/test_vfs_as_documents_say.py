@@ -90,7 +90,7 @@ def test_they_stay_so_when_all_vfs_are_disabled(host: FakeHost, pf: FakePf) -> N
     """Though nothing is declared of them."""
     declare(host, hardware_vfs=2, present_vfs="all", vfs=[{"ids": 1, "driver": "unbound"}])
     declare(host, allow_disruptive=True, hardware_vfs=3)
-    assert drivers(pf) == {0: ("igbvf", None), 1: (None, "none")}
+    assert drivers(pf) == {0: ("igbvf", None), 1: (None, "none"), 2: ("igbvf", None)}
 
 
 def named(pf: FakePf) -> list[list[str]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import vf_request
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import validate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.converge import converge
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
@@ -96,3 +97,37 @@ def test_what_a_reading_has_twice_is_left_alone(tmp_path: Path) -> None:
     host.pfs[A].properties[0]["mac"] = host.pfs[A].properties[1]["mac"] = MAC
     host.draw()
     assert converge(host.sysfs, host.run, validate({"pfs": [{"pf": A, **vfs({"ids": 2, "vlan": 7})}]})).plan.changed
+
+
+# who of a PF that the document does not declare has the address
+HELD = [(f"VF 1 of PF {B}", MAC), (f"PF {B} itself", "52:54:00:00:00:09")]
+
+
+@pytest.mark.parametrize(("holder", "mac"), HELD)
+@pytest.mark.parametrize("check", [True, False])
+def test_pfs_that_are_not_declared_count(tmp_path: Path, holder: str, mac: str, check: bool) -> None:
+    host = both(tmp_path)
+    host.setup(host.pfs[B], 2)
+    host.pfs[B].properties[1]["mac"] = MAC
+    host.draw()
+    before = host.picture()
+    spec = validate({"pfs": [{"pf": A, **vfs({"ids": 3, "mac": mac})}]})
+    with pytest.raises(BadInputError, match=f"mac {mac} would be that of VF 3 of PF {A} and is that of {holder}"):
+        converge(host.sysfs, host.run, spec, check=check)
+    assert host.picture() == before
+    host.setup(host.pfs[A], 2)
+    one = vf_request.validate({"pf": A, "ids": [0], "mac": mac})
+    with pytest.raises(BadInputError, match=f"and is that of {holder}"):
+        converge(host.sysfs, host.run, one, check=check)
+
+
+def test_other_pfs_do_not_matter_to_what_is_set_already(tmp_path: Path) -> None:
+    """Nor to a run that sets no address, nor to zeros."""
+    host = both(tmp_path)
+    for address in (A, B):
+        host.setup(host.pfs[address], 2)
+        host.pfs[address].properties[1]["mac"] = MAC
+    host.draw()
+    for entry in ({"ids": 1, "mac": MAC, "vlan": 7}, {"ids": 0, "vlan": 8}, {"ids": 0, "mac": "00:00:00:00:00:00"}):
+        spec = {"hardware_vfs": 2, "vfs": [{**entry, "trust": True}]}
+        converge(host.sysfs, host.run, validate({"pfs": [{"pf": A, **spec}]}))

@@ -129,7 +129,7 @@ def test_what_another_driver_needs_is_a_hint(tmp_path: Path) -> None:
     hint = r"\(eth0 is down, and some drivers enable no VFs and set no properties then: declare link: up\)"
     host, pf = host_with(tmp_path, "fm10k", frozenset({ENABLE}))
     with pytest.raises(ApplyError, match=hint):
-        declare(host, hardware_vfs=2)
+        declare(host, hardware_vfs=2, present_vfs="none")
     pf.needs_up = RATES
     with pytest.raises(ApplyError, match=hint):
         declare(host, **VFS, **RATE)

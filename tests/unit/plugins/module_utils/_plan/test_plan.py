@@ -22,7 +22,11 @@ A, B, V = "vf-id", "vf-id-narrow", "vfio-pci"
 # current state, spec, steps
 STEPS: list[tuple[PfState, dict[str, Any], list[str]]] = [
     (current(A, 0), {}, []),
-    (current(A, 0), {"hardware_vfs": 7}, ["enable: sriov_numvfs_no_scan=7"]),
+    (current(A, 0), {"hardware_vfs": 7}, ["enable: sriov_numvfs_no_scan=7", "add: sriov_scan_vf_id=0-6"]),
+    (current(A, 0), {"hardware_vfs": 7, "present_vfs": "unmanaged"}, ["enable: sriov_numvfs_no_scan=7"]),
+    (current("stock", 0), {"hardware_vfs": 7, "present_vfs": "unmanaged"}, ["enable: sriov_numvfs=7"]),
+    (current(A, 7, [0, 3]), {"hardware_vfs": 7, "present_vfs": "unmanaged"}, []),
+    (current(A, 7, [0, 3]), {"hardware_vfs": 7}, []),
     (current("stock", 0), {"hardware_vfs": 7}, ["enable: sriov_numvfs=7"]),
     (current(A, 0), {"hardware_vfs": 0, "present_vfs": "none"}, []),
     (
@@ -43,7 +47,11 @@ STEPS: list[tuple[PfState, dict[str, Any], list[str]]] = [
     (current(A, 7), {"hardware_vfs": 0}, ["disable: sriov_numvfs_no_scan=0"]),
     (current(A, 7, [3]), {"hardware_vfs": 0, "present_vfs": "none"}, ["disable: sriov_numvfs_no_scan=0"]),
     (current("stock", 7, range(7)), {"hardware_vfs": 0, "present_vfs": "none"}, ["disable: sriov_numvfs=0"]),
-    (current(A, 4), {"hardware_vfs": 7}, ["disable: sriov_numvfs_no_scan=0", "enable: sriov_numvfs_no_scan=7"]),
+    (
+        current(A, 4),
+        {"hardware_vfs": 7},
+        ["disable: sriov_numvfs_no_scan=0", "enable: sriov_numvfs_no_scan=7", "add: sriov_scan_vf_id=0-6"],
+    ),
     (current(A, 7, [0]), {"drivers_autoprobe": True}, ["autoprobe: sriov_drivers_autoprobe=1"]),
     (
         current(A, 7, [0]),
@@ -173,7 +181,7 @@ DISRUPTIVE: list[tuple[PfState, dict[str, Any], list[str], str]] = [
     (
         current(A, 4, [1]),
         {"hardware_vfs": 7},
-        ["disable: sriov_numvfs_no_scan=0", "enable: sriov_numvfs_no_scan=7", "add: sriov_scan_vf_id=1"],
+        ["disable: sriov_numvfs_no_scan=0", "enable: sriov_numvfs_no_scan=7", "add: sriov_scan_vf_id=0-6"],
         "from 4 to 7 requires disabling all VFs first and takes the present VFs 1 away; declare hardware_vfs: 4",
     ),
     (
@@ -203,7 +211,7 @@ DISRUPTIVE: list[tuple[PfState, dict[str, Any], list[str], str]] = [
             V,
             properties={1: VfProperties("02:00:00:00:00:01", 5, 0, spoofchk=True), 3: VfProperties(trust=True)},
         ),
-        {"hardware_vfs": 2, "vfs": [{"ids": 1, "vlan": 6}]},
+        {"hardware_vfs": 2, "present_vfs": "unmanaged", "vfs": [{"ids": 1, "vlan": 6}]},
         [
             "disable: sriov_numvfs_no_scan=0",
             "enable: sriov_numvfs_no_scan=2",

@@ -57,6 +57,7 @@ WANTED: dict[str, dict[str, Any]] = {
     "4, 1-2 !": {"hardware_vfs": 4, "present_vfs": "1-2", "allow_disruptive": True},
     "4, all": {"hardware_vfs": 4, "present_vfs": "all"},
     "6": {"hardware_vfs": 6},
+    "6, unmanaged !": {"hardware_vfs": 6, "present_vfs": "unmanaged", "allow_disruptive": True},
     "6 !": {"hardware_vfs": 6, "allow_disruptive": True},
     "6, none": {"hardware_vfs": 6, "present_vfs": "none"},
     "2, none": {"hardware_vfs": 2, "present_vfs": "none"},
@@ -77,14 +78,15 @@ TABLE = """
 off      | as it is    | -
 off      | 0, none     | -
 off      | 0           | -
-off      | 4           | 4
+off      | 4           | 4; +0-3 | 4; +1-3 | 4
 off      | 4, none     | 4
 off      | 4, 0,2      | 4; +0,2 | 4; +2 | 4
 off      | 4, 1-2      | 4; +1-2 | 4; +1-2 | 4
 off      | 4, 1-2 !    | 4; +1-2 | 4; +1-2 | 4
 off      | 4, all      | 4; +0-3 | 4; +1-3 | 4
-off      | 6           | 6
-off      | 6 !         | 6
+off      | 6           | 6; +0-5 | 6; +1-5 | 6
+off      | 6, unmanaged ! | 6
+off      | 6 !         | 6; +0-5 | 6; +1-5 | 6
 off      | 6, none     | 6
 off      | 2, none     | 2
 off      | 8           | bad: out of range
@@ -105,8 +107,9 @@ none     | 4, 0,2      | +0,2 | +0,2 | off; 4; set 2
 none     | 4, 1-2      | +1-2 | +1-2 | off; 4; set 2
 none     | 4, 1-2 !    | +1-2 | +1-2 | off; 4; set 2
 none     | 4, all      | +0-3 | +0-3 | off; 4; set 2
-none     | 6           | off; 6; set 2
-none     | 6 !         | off; 6; set 2
+none     | 6           | off; 6; set 2; +0-5 | off; 6; set 2; +1-5 | off; 6; set 2
+none     | 6, unmanaged ! | off; 6; set 2
+none     | 6 !         | off; 6; set 2; +0-5 | off; 6; set 2; +1-5 | off; 6; set 2
 none     | 6, none     | off; 6; set 2
 none     | 2, none     | off; 2
 none     | 8           | bad: out of range
@@ -128,7 +131,8 @@ none     | -2          | -
 0,2      | 4, 1-2 !    | -0; +1 | +1 | off; 4; set 2
 0,2      | 4, all      | +1,3 | +1,3 | refused: disables all
 0,2      | 6           | refused: disables all
-0,2      | 6 !         | off; 6; set 2; +0,2 | off; 6; set 2; +2 | off; 6; set 2
+0,2      | 6, unmanaged ! | off; 6; set 2; +0,2 | off; 6; set 2; +2 | off; 6; set 2
+0,2      | 6 !         | off; 6; set 2; +0-5 | off; 6; set 2; +1-5 | off; 6; set 2
 0,2      | 6, none     | off; 6; set 2 | refused: disables all | refused: disables all
 0,2      | 2, none     | off; 2 | refused: disables all | refused: disables all
 0,2      | 8           | bad: out of range
@@ -150,7 +154,8 @@ none     | -2          | -
 0,2 vfio | 4, 1-2 !    | unbind 0; -0; +1 | +1 | off; 4; set 2; driver 0,2
 0,2 vfio | 4, all      | +1,3 | +1,3 | refused: disables all
 0,2 vfio | 6           | refused: disables all
-0,2 vfio | 6 !         | off; 6; set 2; +0,2; driver 0,2 | off; 6; set 2; +2; driver 0,2 | off; 6; set 2; driver 0,2
+0,2 vfio | 6, unmanaged ! | off; 6; set 2; +0,2; driver 0,2 | off; 6; set 2; +2; driver 0,2 | off; 6; set 2; driver 0,2
+0,2 vfio | 6 !         | off; 6; set 2; +0-5; driver 0,2 | off; 6; set 2; +1-5; driver 0,2 | off; 6; set 2; driver 0,2
 0,2 vfio | 6, none     | off; 6; set 2 | refused: disables all | refused: disables all
 0,2 vfio | 2, none     | off; 2 | refused: disables all | refused: disables all
 0,2 vfio | 8           | bad: out of range
@@ -172,7 +177,8 @@ all      | 4, 1-2      | -0,3 | - | -
 all      | 4, 1-2 !    | -0,3 | off; 4; set 2; +1-2 | -
 all      | 4, all      | -
 all      | 6           | refused: disables all
-all      | 6 !         | off; 6; set 2; +0-3 | off; 6; set 2; +1-3 | off; 6; set 2
+all      | 6, unmanaged ! | off; 6; set 2; +0-3 | off; 6; set 2; +1-3 | off; 6; set 2
+all      | 6 !         | off; 6; set 2; +0-5 | off; 6; set 2; +1-5 | off; 6; set 2
 all      | 6, none     | off; 6; set 2 | refused: disables all | refused: disables all
 all      | 2, none     | off; 2 | refused: disables all | refused: disables all
 all      | 8           | bad: out of range

@@ -35,14 +35,14 @@ def presence(interface: str, enabled: int, present: Ids, number: int, spec: PfSp
 # interface; enabled and present now; number declared; =exact, +added, -removed ids, or none; with
 # allow_disruptive?; present then, VFs disrupted by disabling all first (None: not needed)
 TABLE: list[tuple[str, int, str, int, str, bool, str, str | None]] = [
-    # none declared: as now
+    # none declared: as now, and all where their number changes
     (A, 4, "0,2", 4, "", True, "0,2", None),
     (B, 4, "0,2", 4, "", True, "0,2", None),
     (C, 4, "0-3", 4, "", True, "0-3", None),
     (C, 4, "0,2", 4, "", True, "0,2", None),
     # from nothing
-    (A, 0, "none", 4, "", False, "none", None),
-    (B, 0, "none", 4, "", False, "0", None),
+    (A, 0, "none", 4, "", False, "0-3", None),
+    (B, 0, "none", 4, "", False, "0-3", None),
     (C, 0, "none", 4, "", False, "0-3", None),
     (A, 0, "none", 4, "=1,3", False, "1,3", None),
     (B, 0, "none", 4, "=1,3", False, "0-1,3", None),
@@ -74,13 +74,13 @@ TABLE: list[tuple[str, int, str, int, str, bool, str, str | None]] = [
     (B, 4, "0-2", 4, "=3", False, "0-3", None),
     (B, 4, "0-2", 4, "=3", True, "0,3", "0"),
     # another number
-    (A, 4, "1", 6, "", False, "1", "1"),
-    (A, 4, "1,3", 2, "", False, "1", "1,3"),
+    (A, 4, "1", 6, "", False, "0-5", "1"),
+    (A, 4, "1,3", 2, "", False, "0-1", "1,3"),
     (A, 4, "1,3", 2, "=1", False, "1", "1"),
     (A, 4, "1,3", 6, "=none", False, "none", ""),
     (A, 4, "1,3", 6, "=5", False, "5", ""),
     (A, 4, "none", 6, "=5", False, "5", ""),
-    (B, 4, "0-1", 6, "", False, "0-1", "0-1"),
+    (B, 4, "0-1", 6, "", False, "0-5", "0-1"),
     (B, 4, "0-1", 6, "=none", False, "0", "0"),
     (C, 4, "0-3", 6, "", False, "0-5", "0-3"),
     (C, 4, "0-3", 6, "=none", False, "0-5", "0-3"),
@@ -148,6 +148,7 @@ def specs(number: int) -> list[PfSpec]:
     inside, all_ids = subsets(frozenset(range(number))), subsets(frozenset(range(TOTAL)))
     return [
         PfSpec(PF),
+        PfSpec(PF, unmanaged=True),
         *(PfSpec(PF, present_vfs=some) for some in inside),
         *(PfSpec(PF, add_vfs=some) for some in inside),
         *(PfSpec(PF, remove_vfs=some) for some in all_ids),
@@ -163,8 +164,10 @@ CASES = [
 ]
 
 
-def declared_ids(spec: PfSpec, present: Ids, number: int) -> Ids:
+def declared_ids(spec: PfSpec, enabled: int, present: Ids, number: int) -> Ids:
     """Desired ids, as the options are documented."""
+    if spec == PfSpec(PF) and number != enabled:
+        return frozenset(range(number))
     if spec.present_vfs is not None:
         return frozenset(map(int, spec.present_vfs))
     kept = present | frozenset(map(int, spec.add_vfs or ()))
@@ -178,7 +181,7 @@ def test_every_small_case() -> None:
     """
     assert len(CASES) > 2900
     for interface, (enabled, present), number, spec in CASES:
-        want = declared_ids(spec, present, number)
+        want = declared_ids(spec, enabled, present, number)
         direct = [s for n, s in reachable(interface, (enabled, present)) if n == number and s >= want]
         after_disabling = [s for n, s in reachable(interface, (0, frozenset())) if n == number and s >= want]
         for allow in (False, True):

@@ -82,7 +82,7 @@ def specs(draw: st.DrawFn, start: Start) -> dict[str, Any]:
     if draw(st.booleans()):
         spec["hardware_vfs"] = draw(st.integers(0, TOTAL) | st.just("max"))
     if draw(st.booleans()):
-        spec["present_vfs"] = draw(IDS.map(vf_ids.describe) | st.sampled_from(["all", "none"]))
+        spec["present_vfs"] = draw(IDS.map(vf_ids.describe) | st.sampled_from(["all", "none", "unmanaged"]))
     if draw(st.booleans()):
         spec["drivers_autoprobe"] = draw(st.booleans())
     spec["vfs"] = draw(st.lists(_vf_spec_of(start.network), max_size=2))
@@ -135,7 +135,9 @@ def reach(host: FakeHost, spec: Any, allow: bool, check: bool = False) -> Any:  
 
 def wanted_present(start: Start, spec: dict[str, Any], enabled: int) -> frozenset[int]:
     text = spec.get("present_vfs")
-    if text is None:
+    if text is None and enabled != start.enabled:
+        return frozenset(range(enabled))
+    if text in (None, "unmanaged"):
         return start.present & frozenset(range(enabled))
     return vf_ids.parse(text, enabled)
 

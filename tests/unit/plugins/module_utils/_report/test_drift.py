@@ -42,7 +42,7 @@ def steps(drift: Drift) -> dict[str, int | None]:
 
 def test_steps_also_where_going_there_is_refused(host: FakeHost) -> None:
     drift = read(host, {"pf": IGB, "hardware_vfs": 4}, {"pf": NVME})
-    assert (steps(drift), drift.steps(MLX5)) == ({IGB: 9, NVME: 0}, None)
+    assert (steps(drift), drift.steps(MLX5)) == ({IGB: 10, NVME: 0}, None)
     assert (drift.problems, drift.unread) == ([], {})
 
 
@@ -50,11 +50,11 @@ def test_steps_also_where_going_there_is_refused(host: FakeHost) -> None:
 UNREAD: list[tuple[set[str], list[dict[str, Any]], dict[str, int | None], dict[str, str]]] = [
     (
         {"devlink"}, [{"pf": MLX5, "eswitch_mode": "switchdev"}, {"pf": NVME, "hardware_vfs": 8}],
-        {MLX5: None, NVME: 1},
+        {MLX5: None, NVME: 2},
         {MLX5: f"'devlink -j dev eswitch show pci/{MLX5}' {NO_PROGRAM}"},
     ),
     (
-        {"ip"}, [{"pf": IGB, "vfs": [{"ids": 0, "vlan": 5}]}, {"pf": MLX5, "hardware_vfs": 1}], {IGB: None, MLX5: 1},
+        {"ip"}, [{"pf": IGB, "vfs": [{"ids": 0, "vlan": 5}]}, {"pf": MLX5, "hardware_vfs": 1}], {IGB: None, MLX5: 2},
         {IGB: f"'ip -json -details link show dev eth0' {NO_PROGRAM}"},
     ),
     (
@@ -65,7 +65,7 @@ UNREAD: list[tuple[set[str], list[dict[str, Any]], dict[str, int | None], dict[s
         },
     ),
     (
-        {"ip"}, [{"pf": {"numa_node": -1, "all": True}, "hardware_vfs": 7}], {IGB: 0, NVME: 1, MLX5: 1}, {},
+        {"ip"}, [{"pf": {"numa_node": -1, "all": True}, "hardware_vfs": 7}], {IGB: 0, NVME: 2, MLX5: 2}, {},
     ),
 ]  # fmt: skip
 
@@ -86,7 +86,7 @@ def test_what_cannot_be_read_hides_nothing_else(
 def test_below_another_root(host: FakeHost) -> None:
     document = validate({"pfs": [{"pf": IGB, "vfs": [{"ids": 0, "vlan": 5}]}, {"pf": NVME, "hardware_vfs": 8}]})
     drift = _drift.read(host.sysfs, process.refuse, document)
-    assert steps(drift) == {IGB: None, NVME: 1}
+    assert steps(drift) == {IGB: None, NVME: 2}
     assert "is not run below another root" in drift.unread[IGB]
 
 
@@ -99,7 +99,7 @@ def test_what_does_not_fit(host: FakeHost) -> None:
         host, {"pf": "eth7"}, {"pf": IGB, "hardware_vfs": 8}, {"pf": NVME, "hardware_vfs": 9},
         {"pf": MLX5, "hardware_vfs": 1},
     )  # fmt: skip
-    assert steps(drift) == {IGB: None, NVME: None, MLX5: 1}
+    assert steps(drift) == {IGB: None, NVME: None, MLX5: 2}
     assert [problem.partition(" is ")[0] for problem in drift.problems] == [
         "PF 'eth7'", f"PF {IGB}: hardware_vfs 8", f"PF {NVME}: hardware_vfs 9",
     ]  # fmt: skip
@@ -115,4 +115,4 @@ def test_a_pf_declared_twice_is_a_problem_though_each_spec_fits(host: FakeHost) 
 def test_a_blocked_pf_is_declared_and_nothing_more(host: FakeHost) -> None:
     host.block(host.pfs[IGB], "/sys/x", "0")
     drift = read(host, {"pf": {"numa_node": -1, "all": True}, "hardware_vfs": 7})
-    assert (steps(drift), drift.problems, drift.unread) == ({IGB: None, NVME: 1, MLX5: 1}, [], {})
+    assert (steps(drift), drift.problems, drift.unread) == ({IGB: None, NVME: 2, MLX5: 2}, [], {})

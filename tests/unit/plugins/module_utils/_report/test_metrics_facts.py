@@ -76,7 +76,7 @@ def test_drift_is_what_an_apply_would_do(tmp_path: Path, allow: bool, drift: int
 
 def test_one_selector_for_pfs_of_which_one_may_not_go_there(host: FakeHost) -> None:
     facts = read(host, {"pf": {"numa_node": -1, "all": True}, "hardware_vfs": 4})
-    assert [(pf.counts or {})["drift"] for pf in facts.pfs] == [9, 1]
+    assert [(pf.counts or {})["drift"] for pf in facts.pfs] == [10, 2]
 
 
 def test_unbound_vfs(host: FakeHost) -> None:
@@ -111,6 +111,6 @@ def test_a_blocked_pf(host: FakeHost) -> None:
     host.block(host.pfs[IGB], "/sys/x", "0")
     facts = read(host, {"pf": IGB, "hardware_vfs": 0}, {"pf": NVME, "hardware_vfs": 8})
     assert facts.valid is True
-    assert [(pf.blocked, (pf.counts or {}).get("drift")) for pf in facts.pfs] == [(True, None), (False, 1)]
+    assert [(pf.blocked, (pf.counts or {}).get("drift")) for pf in facts.pfs] == [(True, None), (False, 2)]
     by_kind = read(host, {"pf": {"driver": "nvme"}, "hardware_vfs": 8})
-    assert [(pf.counts or {}).get("drift") for pf in by_kind.pfs] == [None, 1]
+    assert [(pf.counts or {}).get("drift") for pf in by_kind.pfs] == [None, 2]

@@ -295,7 +295,7 @@ def test_reports_as_one(boot: Boot) -> None:
     boot.events = {1.0: appears(B)}
     boot.apply(spec(A), spec(B))
     one = merged(boot.reports).to_dict(diff=True)
-    assert [row["pf"] for row in one["steps"]] == [A, B]
-    assert len(one["times"]) == 2
+    assert [row["pf"] for row in one["steps"]] == [A, A, B, B]
+    assert len(one["times"]) == 4
     assert set(one["diff"]["after"]) == {A, B}
     assert one["seconds"] >= 0
