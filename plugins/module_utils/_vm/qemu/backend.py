@@ -20,7 +20,6 @@ from typing import Any, ClassVar
 from ..._model.errors import SriovError
 from ..._model.state import PfState
 from ..._model.update_deadlines import AGENT_S
-from ..._model.values import cut, printable
 from ..._system.process import Run
 from ..._system.sysfs import Sysfs
 from .. import state_file
@@ -67,11 +66,7 @@ class QemuBackend:
     def ask(self, qmp_path: str, argv: Sequence[str]) -> Probe:
         """Probe a running QEMU; `SriovError` when it speaks no QMP."""
         with self._connect(qmp_path) as qmp:
-            try:
-                return _qemu_probe.probe(qmp, argv)
-            except (TypeError, LookupError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
-                why = cut(printable(repr(error)))
-                raise SriovError(f"an answer of QEMU {qmp.pid} is not what it should be: {why}") from error
+            return _qemu_probe.typed(qmp, argv)
 
     def problems(self, vm: VmFacts) -> Iterator[tuple[str, str]]:
         return refusals.problems(vm)
@@ -170,7 +165,7 @@ class QemuBackend:
         """Restore a guest in a started, or adopted, QEMU."""
         written = StateForm.parse(form, f"form of VM {vm.name}")
         if start:
-            self._launch().start(vm, QemuPart.of(vm).restore_argv)
+            self.start(vm, QemuPart.of(vm).restore_argv)
         with self._wait_for_guest(vm) as guest:
             incoming = guest.status() == "inmigrate"
             if guest.status() != "running":
@@ -202,10 +197,14 @@ class QemuBackend:
 
         First those of its command line, then those plugged later.
         """
-        self._launch().start(vm, QemuPart.of(vm).cold_argv())
+        self.start(vm, QemuPart.of(vm).cold_argv())
         with self._wait_for_guest(vm) as guest:
             self._set_again(vm, guest)
             guest.go_on()
+
+    def start(self, vm: ManifestVm, argv: Sequence[str]) -> None:
+        """Start QEMU with this command line, in the VM's unit."""
+        self._launch().start(vm, argv)
 
     def _launch(self) -> Launch:
         return Launch(self.sysfs, self.run, self.deadlines.start_s, self.sleep)

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..._model.errors import SriovError
+from ..._model.values import cut, printable
 from . import disks, memory, state_form
 from . import threads as _threads
 from .block_graph import Problem
@@ -38,6 +40,18 @@ class Probe:
     images: tuple[str, ...] = ()
     moved: tuple[Problem, ...] = ()
     live: bool = False
+
+
+def typed(qmp: Qmp, argv: Sequence[str]) -> Probe:
+    """Probe a running QEMU, whose answers may be anything.
+
+    Raises `SriovError` for those that are not what they should be.
+    """
+    try:
+        return probe(qmp, argv)
+    except (TypeError, LookupError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        why = cut(printable(repr(error)))
+        raise SriovError(f"an answer of QEMU {qmp.pid} is not what it should be: {why}") from error
 
 
 def probe(qmp: Qmp, argv: Sequence[str]) -> Probe:

@@ -195,6 +195,6 @@ def test_wrong_argv_ends_at_once_with_where_to_look(machine: Machine) -> None:
     vm = machine.vm({})
     machine.backend.save(vm, str(machine.folder / "state"))
     machine.backend.discard(vm)
-    machine.backend._launch().start(vm, [*QemuPart.of(vm).restore_argv, "-no-such-option"])
+    machine.backend.start(vm, [*QemuPart.of(vm).restore_argv, "-no-such-option"])
     with pytest.raises(SriovError, match=r"its QEMU ended at once; see journalctl -u real\.service"):
         machine.backend.restore(vm, str(machine.folder / "state"), {}, False, lambda: None)
