@@ -30,7 +30,7 @@ NAME = "unit-tests"
 """Name of proofs: states that passed the inner loop's tests."""
 FOLDER = "tests/unit/"
 PYTEST = ("-m", "pytest", "-q", "-n", "2")
-EVERY = ("-m", "not slow")
+EVERY = ("-m", "not slow", "--durations=20", "--durations-min=3")
 LIGHT = ("-m", "not slow and not heavy", "-rs")
 """Tests of the inner loop, which names what it leaves out."""
 MOST_SECONDS = 45.0
