@@ -38,7 +38,7 @@ def users(sysfs: Sysfs, addresses: Iterable[str]) -> dict[str, str]:
     if not disks:
         return {}
     found: dict[str, str] = {}
-    mounts, swaps = list(read_mounts(sysfs)), _swaps(sysfs)
+    mounts, swaps = list(read_mounts(sysfs)), read_swaps(sysfs)
     for name, address in disks.items():
         for words in _uses(sysfs, name, mounts, swaps):
             found.setdefault(address, words)
@@ -95,7 +95,8 @@ def _uses(sysfs: Sysfs, name: str, mounts: list[Mount], swaps: set[str]) -> Iter
         yield f"block device {holder}{called}, which /dev/{name} is part of"
 
 
-def _swaps(sysfs: Sysfs) -> set[str]:
+def read_swaps(sysfs: Sysfs) -> set[str]:
+    """Paths of the swap space in use, devices and files (proc(5))."""
     lines = sysfs.read(SWAPS).split("\n") if sysfs.exists(SWAPS) else []
     return {_unescape(line.split(" ")[0]) for line in lines[1:]}
 

@@ -202,7 +202,7 @@ def _images(facts: Facts, _options: Options) -> Iterator[Finding]:
             yield Finding(
                 "image-used",
                 f"VM {vm.name} (process {vm.pid}): {problem}: what it writes after the save keeps the VM stopped",
-                "end that process, or give each VM disks of its own",
+                "end that use, or give each VM disks of its own",
             )
 
 

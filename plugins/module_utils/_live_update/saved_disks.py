@@ -25,7 +25,7 @@ NOT_LOADED = (
     "its memory is not loaded, as {}; if it was started elsewhere, go on there, otherwise start it from its disks"
 )
 NOT_STARTED = (
-    "it is not started, as {}: two guests on one disk destroy it. End that one, then `sriovctl live-update restore {}`"
+    "it is not started, as {}: two users of one disk destroy it. End that one, then `sriovctl live-update restore {}`"
 )
 
 
@@ -43,7 +43,7 @@ def require_unchanged(host: LiveHost, vm: ManifestVm, claim: Claim, stands: bool
 
 
 def require_unused(host: LiveHost, vm: ManifestVm, claim: Claim, files: OpenFiles) -> None:
-    """Require that no other process can write to an image.
+    """Require that no other process or mount can write to an image.
 
     Whatever its name is, and whatever has started it: QEMU's own locks are off until the guest runs, and may be off for
     good. Raises `RefusedError`.

@@ -30,6 +30,8 @@ NUMBERED_ANEW = re.compile(r"vfat|msdos|exfat|ntfs3?|fuseblk|fuse(\..*)?|cifs|sm
 """File systems whose inode numbers may change with a mount."""
 NUMBERS = ("inode", "size", "mtime_ns", "ctime_ns")
 Key = tuple[int, int]
+GONE: Key = (-1, -1)
+"""Key of a file that is not there."""
 NO_SYNC = (errno.EINVAL, errno.EROFS)
 """Answers of file systems that cannot be written to."""
 
@@ -123,6 +125,14 @@ def replaced(sysfs: Sysfs, pid: int, found: Collection[Image]) -> Iterator[str]:
 def key(found: os.stat_result) -> Key:
     """What tells a file, or a block device whatever its node."""
     return (-1, found.st_rdev) if stat.S_ISBLK(found.st_mode) else (found.st_dev, found.st_ino)
+
+
+def key_at(sysfs: Sysfs, path: str) -> Key:
+    """The key of a file by its path."""
+    try:
+        return key(os.stat(sysfs.real(path)))
+    except OSError:
+        return GONE
 
 
 def parse(data: object, where: str) -> tuple[Image, ...]:

@@ -56,7 +56,7 @@ class Place:
 
 def of_path(sysfs: Sysfs, path: str) -> Place:
     """Find the file system of an existing path, its links followed."""
-    number, kind, source = _mount(sysfs, _inside(sysfs, path))
+    number, kind, source = _mount(sysfs, inside(sysfs, path))
     device = _device(sysfs, number, source)
     return Place(kind, _identity(sysfs, device, source), _storage(sysfs, kind, device))
 
@@ -72,13 +72,21 @@ def of_device(sysfs: Sysfs, number: str) -> str:
     return SHARED if any(_is_shared(sysfs, path) for path in paths) else UNKNOWN
 
 
+def is_shared(sysfs: Sysfs, path: str) -> bool:
+    """Whether a path is on a file system of other hosts.
+
+    By its name alone: nothing is asked of it, as a server may not answer.
+    """
+    return SHARED_KINDS.fullmatch(_mount(sysfs, path)[1]) is not None
+
+
 def devices_of(sysfs: Sysfs, path: str) -> list[str]:
     """Kernel's names of all block devices below a path's file system.
 
     Of every member of a btrfs; layers (LVM, RAID, dm-crypt) are followed down to the disks. None for a file system
     without a disk.
     """
-    number, _kind, source = _mount(sysfs, _inside(sysfs, path))
+    number, _kind, source = _mount(sysfs, inside(sysfs, path))
     first = _device(sysfs, number, source)
     numbers = [first, *_members(sysfs, first)] if first else []
     return list(dict.fromkeys(os.path.basename(found) for one in numbers for found in _below(sysfs, one)))
@@ -94,7 +102,7 @@ def _members(sysfs: Sysfs, number: str) -> list[str]:
     return []
 
 
-def _inside(sysfs: Sysfs, path: str) -> str:
+def inside(sysfs: Sysfs, path: str) -> str:
     """A path with its links followed, as the host sees it."""
     return os.path.realpath(sysfs.real(path))[len(os.path.realpath(sysfs.real("/")).rstrip("/")) :] or "/"
 
