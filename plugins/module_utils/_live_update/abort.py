@@ -172,20 +172,31 @@ def _phase(host: LiveHost) -> str:
 
 
 def _before_cont(restorer: Restorer, vm: ManifestVm) -> None:
-    """Look at a saved VM's disks, then make its claim history.
+    """Require a VM's disks, then make its claim history.
 
-    QEMU has released them when it was saved, so that somebody else may have started it. Before its first instruction:
-    should this host crash before the claim is gone, its state must not be loaded.
+    Before its first instruction: should this host crash before the claim is gone, its state must not be loaded.
     """
     claim = restorer.claim(vm)
-    if claim is not None and _claim.STATES[claim.state].loadable:
-        restorer.confirm_shared(vm, claim)
-        saved_disks.require_unused(restorer.host, vm, claim, restorer.files)
-        saved_disks.require_unchanged(restorer.host, vm, claim, stands=True)
+    if claim is not None:
+        _require_disks(restorer, vm, claim)
     for state in (_claim.CLAIMED, _claim.RUNNING):
         if claim is not None and claim.state in (_claim.SAVED, _claim.CLAIMED):
             claim = _claim.advance(claim, state, restorer.boot_id, restorer.host.now())
             _claim.store(restorer.host.folder.vm(vm.name), claim)
+
+
+def _require_disks(restorer: Restorer, vm: ManifestVm, claim: Claim) -> None:
+    """Require disks that are this VM's alone, as they were.
+
+    QEMU releases them when it has saved it, so that somebody else may have started it: a moment before its claim says
+    that it is saved, and how they were.
+    """
+    saved = _claim.STATES[claim.state].loadable
+    if saved:
+        restorer.confirm_shared(vm, claim)
+    saved_disks.require_unused(restorer.host, vm, claim, restorer.files)
+    if saved:
+        saved_disks.require_unchanged(restorer.host, vm, claim, stands=True)
 
 
 def _leave_alone(restorer: Restorer, vm: ManifestVm, pid: int) -> bool:

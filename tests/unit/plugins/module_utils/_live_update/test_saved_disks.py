@@ -8,6 +8,7 @@ In the QEMU that has saved it, which has released the disks, or in a file.
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,8 +18,10 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import arm as _live_arm
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import resume, save, way_out
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import RefusedError, ToolError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import KernelError, RefusedError, ToolError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import state_file
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.state_file import Fingerprint
 from tests.fake.vm.node import FakeNode, Rebooted
 from tests.fake.vm.update import OPTIONS, arm, claim, jump, live, result
 
@@ -101,6 +104,29 @@ def test_a_saved_vm_is_not_continued_beside_another_guest(disked: FakeNode, monk
     end(disked, others[0])
     assert way_out.restore(disked.live, ["web1"]) == "aborted"
     assert qemu.status == "running"
+
+
+def test_a_vm_whose_save_failed_late(disked: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """QEMU has released its disks, which its claim does not say."""
+    arm(disked)
+    qemu = live(disked)
+    others: list[int] = []
+
+    def fails(path: str, _whole: bool) -> Fingerprint:
+        if "web1" in path:
+            others.append(opened(disked))
+        raise KernelError("sync", path, errno.EIO)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(state_file, "seal", fails)
+        assert save.run(disked.live) == "failed"
+    assert (qemu.status, claim(disked).state) == ("postmigrate", "unsaved")
+    assert "cont" not in qemu.commands
+    assert f"process {others[0]} (qemu-system-x86_64, {OTHER}) has its image {DISK} open for writing" in error(disked)
+    assert live(disked, "web2").status == "running"
+    end(disked, others[0])
+    assert way_out.restore(disked.live, ["web1"]) == "aborted"
+    assert (live(disked), qemu.status) == (qemu, "running")
 
 
 def test_a_saved_vm_on_its_own_disk_goes_on(disked: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
