@@ -32,6 +32,7 @@ class Starting:
     within_s: float
     problems: list[str] = field(default_factory=list)
     _until: float = 0.0
+    _asked: bool = False
     _over: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -41,6 +42,7 @@ class Starting:
         if self.names:
             try:
                 self.host.run(["systemctl", "start", "--no-block", "--", *self.names])
+                self._asked = True
             except SriovError as error:
                 self.host.log(f"services that VMs need were not started: {error}")
 
@@ -53,14 +55,15 @@ class Starting:
             if not self._over:
                 self.problems.extend(self._wait())
                 self._over = True
-        for problem in self.problems:
-            self.host.log(problem)
+                for problem in self.problems:
+                    self.host.log(problem)
 
     def _wait(self) -> list[str]:
         left = dict.fromkeys(self.names, "unknown")
         while left:
-            left = {name: state for name in left if (state := self._state(name)) not in ACTIVE}
-            if all(state == "failed" for state in left.values()) or time.monotonic() >= self._until:
+            now = {name: self._read(name) for name in left}
+            left = {name: state for name, (state, _may_come) in now.items() if state not in ACTIVE}
+            if not any(now[name][1] for name in left) or time.monotonic() >= self._until:
                 break
             self.host.sleep(MONITOR_PAUSE_S)
         return [
@@ -68,8 +71,17 @@ class Starting:
             for name, state in left.items()
         ]
 
-    def _state(self, name: str) -> str:
+    def _read(self, name: str) -> tuple[str, bool]:
+        """(state of a service, whether it may still become active).
+
+        It may while systemd has a job for it, or is at work on it. One that is inactive without a job was not started
+        for good, as when something that it needs has failed.
+        """
         try:
-            return self.host.run(["systemctl", "show", "--property=ActiveState", "--value", "--", name]).strip()
+            shown = self.host.run(["systemctl", "show", "--property=ActiveState,Job", "--", name])
         except SriovError as error:
-            return f"unknown ({error})"
+            return f"unknown ({error})", True
+        values = dict(line.partition("=")[::2] for line in shown.splitlines())
+        state, job = values.get("ActiveState", "unknown"), values.get("Job", "") not in ("", "0")
+        over = ("inactive", "failed") if self._asked else ("failed",)
+        return state, job or state not in over

@@ -31,7 +31,8 @@ class FakeSystemd:
     """The systemd of a node.
 
     ``granted``: what each unit has; ``slices``: files of slices' settings; ``unit_files``: states of unit files;
-    ``services``: states of services, which a kexec ends; ``paths``: their files; ``going_down``: the host shuts down.
+    ``services``: states of services, which a kexec ends; ``paths``: their files; ``jobs``: those that are to start;
+    ``going_down``: the host shuts down.
     """
 
     def __init__(self, node: FakeNode) -> None:
@@ -42,6 +43,7 @@ class FakeSystemd:
         self.unit_files: dict[str, str] = {}
         self.services: dict[str, str] = {}
         self.paths: dict[str, str] = {}
+        self.jobs: set[str] = set()
 
     def run(self, words: list[str]) -> str:
         return self._systemd_run(words) if words[0] == "systemd-run" else self._systemctl(words)
@@ -62,6 +64,11 @@ class FakeSystemd:
             raise ToolError(words, 1, str(error)) from error
         return ""
 
+    def started(self, unit: str, state: str) -> None:
+        """The end of a service's job."""
+        self.services[unit] = state
+        self.jobs.discard(unit)
+
     def _with_environment(self, words: list[str]) -> list[str]:
         """The words with the variables of an EnvironmentFile= as --setenv.
 
@@ -79,6 +86,8 @@ class FakeSystemd:
     def _systemctl(self, words: list[str]) -> str:
         if words[1] == "show":
             return self._show(words)
+        if words[1] == "start":
+            self.jobs |= {unit for unit in words if self.services.get(unit, "active") != "active"}
         if words[1] != "is-system-running":
             return ""
         if self.going_down:
@@ -87,8 +96,8 @@ class FakeSystemd:
 
     def _show(self, words: list[str]) -> str:
         unit = words[-1]
-        if unit in self.services and "--property=ActiveState" in words:
-            return self.services[unit] + "\n"
+        if "--property=ActiveState,Job" in words:
+            return f"ActiveState={self.services.get(unit, 'inactive')}\nJob={'7' if unit in self.jobs else ''}\n"
         if "--property=ActiveState,FragmentPath" in words:
             path = self.paths.get(unit, f"/usr/lib/systemd/system/{unit}" if unit in self.services else "")
             return f"ActiveState={self.services.get(unit, 'inactive')}\nFragmentPath={path}\n"
