@@ -13,6 +13,8 @@ from .fault import BOTH, COLD, CRASH, ENDED, GIVEN_UP, KEPT, MEMORY, OLD, OTHERS
 
 MIGRATE, SAVED = "monitor web1 migrate$", "file web1/claim.json saved"
 RESTORE = Typed("live-update restore --take-over", 0)
+RESTORE_WEB1 = Typed("live-update restore --take-over web1", 0)
+USED = Typed("live-update status", 0, "has its image")
 FORGET = Typed("live-update forget --take-over", 0, "forgotten")
 REFUSED = Strike("run", "kexec reboot", ERROR, value=errno.EPERM)
 MAY_START = {"web1": {"cold_start": True}}
@@ -24,6 +26,10 @@ SAVING = (
           strikes=(Strike("run", MIGRATE, PAUSE),), meanwhile=others.full_disk("web1")),
     Fault("save_claim_disk_full", "no space for a VM's claim", BOTH, "aborted",
           strikes=(Strike("run", SAVED, ERROR, value=errno.ENOSPC),)),
+    Fault("save_claim_disk_full_opened_here", "the same, while another QEMU has the VM's disk already", BOTH, "aborted",
+          strikes=(Strike("run", SAVED, PAUSE), Strike("run", SAVED, ERROR, value=errno.ENOSPC)),
+          meanwhile=others.opens_disk("web1"), before={RESTORE_WEB1.words: others.ends("by-hand")},
+          typed=(USED, RESTORE_WEB1)),
     Fault("save_status_refused", "an I/O error of the status when all are saved", BOTH, "aborted",
           strikes=(Strike("run", "file status.json saved", ERROR, value=errno.EIO),)),
     Fault("save_killed_before_migrate", "the run is killed when a VM is to be saved", BOTH, "aborted",
@@ -81,6 +87,10 @@ COPYING = (
           strikes=(Strike("run", MIGRATE, CUT, AFTER),), typed=(FORGET,)),
     Fault("copy_power_cut_cold_start", "power cut while memory is copied, and a VM may start from its disk",
           {"web1": COLD, "db1": ENDED}, "failed", strikes=(Strike("run", MIGRATE, CUT, AFTER),), vms=MAY_START),
+    Fault("copy_power_cut_opened_here", "the same, and another QEMU has its disk by then", {"web1": COLD, "db1": ENDED},
+          "failed", strikes=(Strike("run", MIGRATE, CUT, AFTER),), vms=MAY_START,
+          before={"come-back": others.opens_disk("web1"), RESTORE_WEB1.words: others.ends("by-hand")},
+          typed=(USED, Typed(RESTORE_WEB1.words, 1))),
     Fault("copy_power_cut_not_elsewhere", "power cut while memory is copied, and a VM runs elsewhere by now",
           each(ENDED), "failed", strikes=(Strike("run", MIGRATE, CUT, AFTER),), vms=MAY_START,
           options={"confirm_not_elsewhere": ["/bin/false"]}),
@@ -141,8 +151,8 @@ DISKS = (
           strikes=(Strike("run", "file db1/claim.json saved", PAUSE),
                    Strike("run", "file db1/claim.json saved", KILL))),
     Fault("opened_here_before_resume", "a QEMU of another name has a VM's disk, without a write", BOTH, "done",
-          before={"resume": others.opens_disk("web1"), "live-update restore --take-over web1": others.ends("by-hand")},
-          typed=(Typed("live-update status", 0, "has its image"), Typed("live-update restore --take-over web1", 0))),
+          before={"resume": others.opens_disk("web1"), RESTORE_WEB1.words: others.ends("by-hand")},
+          typed=(USED, RESTORE_WEB1)),
     Fault("image_replaced", "a VM's image is replaced by a copy", {"web1": GIVEN_UP, "db1": MEMORY}, "failed",
           before={"resume": others.replaces_disk("web1")}),
     Fault("image_rolled_back", "a VM's image is rolled back to a snapshot", {"web1": GIVEN_UP, "db1": MEMORY}, "failed",
