@@ -27,10 +27,12 @@ from .options import parse
 from .status import Progress
 
 MESSAGES = {
-    _claim.LOST: "its memory is gone: it needs a cold start; {}",
-    _claim.CONFLICT: "another VM of this name runs already: it is left alone, the saved state is kept",
-    _claim.KEEP: "its restore failed before and its state is kept",
+    _claim.LOST: "its memory is gone: it needs a cold start; {way}",
+    _claim.CONFLICT: "another VM of this name runs already: it is left alone, the saved state is kept; if it is the VM "
+    "itself, `sriovctl live-update forget --discard-memory {name}` forgets that state",
+    _claim.KEEP: "its restore failed before and its state is kept; `sriovctl live-update restore {name}` tries again",
 }
+"""Why nothing is done with a VM, with the way out."""
 DAMAGED = (
     "whether the VM ran since its save is unknown, so it is not started: `sriovctl live-update forget "
     "--discard-memory {}` moves its state aside, then start it from its disks"
@@ -93,7 +95,8 @@ class Restorer:
         if action == _claim.LOST and claim.state == _claim.UNSAVED:
             raise RefusedError(f"VM {vm.name}: {WITH_HOST}, as it was armed without cold_start: true")
         if action in MESSAGES:
-            raise RefusedError(f"VM {vm.name}: {MESSAGES[action].format(saved_memory.without(vm, claim))}")
+            why = MESSAGES[action].format(name=vm.name, way=saved_memory.without(vm, claim))
+            raise RefusedError(f"VM {vm.name}: {why}")
         if action == _claim.NOTHING:
             return {"result": "ended", "error": claim.error}
         cold = action == _claim.COLD_START or (action == _claim.START and vm.name in self.cold)

@@ -49,6 +49,9 @@ def test_a_vm_that_somebody_started_while_it_was_claimed(node: FakeNode, pf: Fak
     assert claim(node).state == "claimed"
     assert Path(node.live.folder.state("web1")).exists()
     assert "another VM of this name runs already" in str(result(node)["vms"][0]["error"])
+    assert "`sriovctl live-update forget --discard-memory web1` forgets that state" in str(
+        result(node)["vms"][0]["error"]
+    )
 
 
 def test_a_vm_that_was_started_again_is_not_taken_for_a_restored_one(node: FakeNode, pf: FakePf) -> None:
