@@ -8,6 +8,7 @@ They are for check mode too, which would promise what is known to fail.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from .._model.errors import BadInputError, KernelError, ToolError
@@ -18,6 +19,7 @@ from .._system.process import Run
 from .._system.sysfs import Sysfs
 
 _NOT_INSTALLED = 127
+_SWITCHED_OFF = re.compile(r"install\s+(/usr)?(/bin/)?(false|true)\b")
 _BY_THE_PFS_DRIVER = ("enable", "disable", "add", "remove")
 """Steps that need a driver of the PF (drivers/pci/iov.c, sriov_numvfs_store)."""
 
@@ -42,7 +44,7 @@ def _reasons(sysfs: Sysfs, run: Run, plan: Plan) -> Iterator[str]:
     for driver in [step.after for step in plan.steps if step.what == "load driver"]:
         if answer := _unloadable(run, driver):
             yield (
-                f"PF {pf}: driver '{driver}' is not registered, and modprobe does not find it: {answer}; install the "
+                f"PF {pf}: driver '{driver}' is not registered, and modprobe would not load it: {answer}; install the "
                 "module, or write the name of another driver"
             )
     bound = {i: d for step in plan.steps if step.what == "bind" for i in step.ids if "vfio" in (d := step.after)}
@@ -54,12 +56,15 @@ def _reasons(sysfs: Sysfs, run: Run, plan: Plan) -> Iterator[str]:
 
 
 def _unloadable(run: Run, driver: str) -> str:
-    """The answer of modprobe to a driver that it would not load."""
+    """The answer of modprobe to a driver that it would not load.
+
+    modprobe.d(5): with ``install NAME /bin/false`` it does nothing, and ends well.
+    """
     try:
-        run(("modprobe", "--dry-run", driver))
+        lines = run(("modprobe", "--dry-run", "--verbose", driver)).split("\n")
     except ToolError as error:
         return "" if error.status == _NOT_INSTALLED else " ".join(error.stderr.split())
-    return ""
+    return next((f"modprobe.d has '{line.strip()}' for it" for line in lines if _SWITCHED_OFF.match(line)), "")
 
 
 def _has_iommu(sysfs: Sysfs, pf: str) -> bool:

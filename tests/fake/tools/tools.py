@@ -30,7 +30,7 @@ class FakeTools:
     """Runs programs as `process.run` does.
 
     ``calls`` lists the programs that change something, ``asked`` all of them. ``missing`` are programs that this host
-    does not have.
+    does not have, ``switched_off`` modules that its modprobe.d keeps from being loaded.
     """
 
     def __init__(self, host: FakeHost) -> None:
@@ -38,6 +38,7 @@ class FakeTools:
         self.calls: list[list[str]] = []
         self.asked: list[list[str]] = []
         self.missing: set[str] = set()
+        self.switched_off: set[str] = set()
 
     def __call__(self, argv: Sequence[str]) -> str:
         words = list(argv)
@@ -51,7 +52,7 @@ class FakeTools:
                 return self._change(words, lambda: ip.set_vf(self._pf(words, words[4]), words))
             if words[:2] == ["modprobe", "--dry-run"]:
                 self._find(words)
-                return ""
+                return "install /bin/false \n" if words[-1] in self.switched_off else ""
             if words[0] == "modprobe":
                 return self._change(words, lambda: self._load(words))
             if "kvmfleet-sriov-namespaces" in words:

@@ -49,7 +49,7 @@ CASES: list[tuple[dict[str, object], dict[str, Any], str]] = [
         "driver 'vfio_pci' of VFs 0-1 is the name of a module; that of the driver is 'vfio-pci'",
     ),
     ({}, bound_to("pci_stub"), "that of the driver is 'pci-stub'"),
-    ({}, bound_to("igb-vf"), "driver 'igb-vf' is not registered, and modprobe does not find it: modprobe: FATAL"),
+    ({}, bound_to("igb-vf"), "driver 'igb-vf' is not registered, and modprobe would not load it: modprobe: FATAL"),
     ({}, bound_to("nowhere"), "driver 'nowhere' is not registered"),
     ({"iommu_type": None}, bound_to("vfio-pci"), "VFs 0-1 cannot be bound to vfio-pci: the PF has no iommu_group"),
 ]
@@ -82,6 +82,14 @@ def test_vfio_that_may_do_without_an_iommu(tmp_path: Path) -> None:
     users.put(host, NO_IOMMU_MODE[1:], "Y\n")
     declare(host, **bound_to("vfio-pci"))
     assert {vf.driver for vf in pf.vfs.values()} == {"vfio-pci"}
+
+
+def test_a_driver_that_is_switched_off(tmp_path: Path) -> None:
+    """modprobe ends well, and loads nothing."""
+    host, _pf = host_with(tmp_path)
+    host.run.switched_off.add("vfio-pci")
+    with pytest.raises(BadInputError, match=r"would not load it: modprobe\.d has 'install /bin/false' for it"):
+        declare(host, check=True, **bound_to("vfio-pci"))
 
 
 def test_without_modprobe_nothing_is_known(tmp_path: Path) -> None:
