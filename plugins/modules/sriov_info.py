@@ -374,6 +374,18 @@ kernel:
       type: list
       elements: str
       sample: [sriov_keep_vfs]
+lacks:
+  description:
+    - What the host lacks for VFs or for VFs in VMs, each with what to do. No PF at all, PFs without VFs or a driver,
+      without an IOMMU, or with an IOMMU group that VFs share.
+    - Empty where nothing is missing that can be seen. VFs' groups are looked at with O(vfs=full).
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - >-
+      PF 0000:03:00.0: the device offers no VFs (sriov_totalvfs is 0): set their number in its firmware, such as
+      mlxconfig SRIOV_EN and NUM_OF_VFS, or the adapter's page in UEFI setup
 kind:
   description: What kind of failure it is.
   returned: failure

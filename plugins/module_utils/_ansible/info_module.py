@@ -12,6 +12,7 @@ from typing import Any
 
 from .._document import selector
 from .._readers import identity
+from .._report import lacking
 from .._report.info import gather
 from .._system.process import Run
 from .._system.sysfs import Sysfs
@@ -23,4 +24,5 @@ def info(module: Module, sysfs: Sysfs, run: Run) -> dict[str, Any]:
     given = module.params["pfs"]
     names = None if given is None else [selector.validate(name, f"pfs[{i}]") for i, name in enumerate(given)]
     pfs = gather(sysfs, run, names, properties=module.params["properties"], vfs=module.params["vfs"])
-    return {"changed": False, "pfs": pfs, "kernel": identity.kernel(sysfs)}
+    lacks = lacking.texts(sysfs, pfs) if pfs or names is None else []
+    return {"changed": False, "pfs": pfs, "kernel": identity.kernel(sysfs), "lacks": lacks}

@@ -17,6 +17,7 @@ from .._system.process import Run
 from .._system.read_once import ReadOnce, once
 from .._system.sysfs import Sysfs
 from . import drift as _drift
+from . import lacking
 from .drift import Drift
 from .info import gather
 
@@ -38,9 +39,9 @@ def read(
     pfs = gather(files, ask, names, properties=run is not process.refuse, vfs=vfs)
     if document is not None:
         pfs = [{**pf, **_distance(pf["pf"], drift)} for pf in pfs]
-    last = last_apply.read(sysfs)
+    last, lacks = last_apply.read(sysfs), lacking.texts(files, pfs) if pfs or names is None else []
     return {
-        "pfs": pfs, "kernel": identity.kernel(files), "last_apply": last._asdict() if last else None,
+        "pfs": pfs, "kernel": identity.kernel(files), "last_apply": last._asdict() if last else None, "lacks": lacks,
         "notes": [*_notes(drift, problem, pfs), *_of_unfinished(pfs), *_of_last_apply(last), *_of_rights(sysfs),
                   *_of_others(files, document, drift)],
     }  # fmt: skip

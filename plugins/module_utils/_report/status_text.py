@@ -49,7 +49,8 @@ def status_lines(status: dict[str, Any], *, vfs: bool = False, paint: Paint = pl
 
 def _notes(status: dict[str, Any]) -> list[str]:
     unread = [f"PF {pf['pf']}: {text}" for pf in status["pfs"] for text in pf.get("unread", ())]
-    return [f"Note: {note}" for note in (*status["notes"], *unread)]
+    lacks = [f"Missing: {text}" for text in status.get("lacks", ())]
+    return [*lacks, *(f"Note: {note}" for note in (*status["notes"], *unread))]
 
 
 def _bound(pf: _Facts) -> str:

@@ -140,10 +140,10 @@ def test_colours(tmp_path: Path) -> None:
 
 def test_no_pf(tmp_path: Path) -> None:
     status = _status.read(FakeHost(tmp_path).sysfs, FakeHost(tmp_path).run, None, (None, "it is not JSON"), "full")
-    assert status_text.status_lines(status) == [
-        "This host has no PF that supports SR-IOV.",
-        "Note: the host document does not fit: it is not JSON",
-    ]
+    first, lacks, note = status_text.status_lines(status)
+    assert first == "This host has no PF that supports SR-IOV."
+    assert lacks.startswith("Missing: no PCI device of this host offers VFs")
+    assert note == "Note: the host document does not fit: it is not JSON"
 
 
 # ids, how they are shown
