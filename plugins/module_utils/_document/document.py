@@ -17,7 +17,7 @@ from .._model import vf_ids
 from .._model.errors import BadInputError
 from .._model.settings import PfSettings
 from .._model.values import flag, number, shown, whole
-from .id_sets import Ids, ids_text, present_ids_of
+from .id_sets import UNMANAGED, Ids, ids_text, present_ids_of
 from .shape import Mistakes, items, mapping, pf_name
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ class PfSpec(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """The spec as in the document, declared values only."""
-        present = None if self.present_vfs is None else ids_text(self.present_vfs)
+        known = UNMANAGED if self.unmanaged else self.present_vfs
+        present = None if known is None else ids_text(known)
         declared = {
             "hardware_vfs": self.hardware_vfs.to_dict() if isinstance(self.hardware_vfs, AtMost) else self.hardware_vfs,
             "present_vfs": present,

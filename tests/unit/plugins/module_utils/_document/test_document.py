@@ -188,6 +188,7 @@ def test_one_vf_may_be_in_several_sets() -> None:
 # spec, what it becomes
 RESOLVED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"pf": "eth0", "hardware_vfs": {"at_most": 5}}, {"pf": "0000:03:00.0", "hardware_vfs": 5}),
+    ({"pf": "eth0", "present_vfs": " unmanaged "}, {"pf": "0000:03:00.0", "present_vfs": "unmanaged"}),
     ({"pf": "eth0", "hardware_vfs": {"at_most": "16"}}, {"pf": "0000:03:00.0", "hardware_vfs": 7}),
     (
         {"pf": "eth0", "vfs": [{"ids": "0-3", "vlan": "4091+id"}]},
