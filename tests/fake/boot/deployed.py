@@ -143,6 +143,7 @@ class Host:
             "kernel_deploy_manifest": f"{self.folder}/manifest.json", "kernel_deploy_staging": f"{self.folder}/staging",
             "kernel_deploy_apt_settings": f"{self.folder}/apt.conf", "kernel_deploy_ledger": f"{self.folder}/ledger",
             "kernel_deploy_path": f"{self.folder}/bin:/usr/bin:/bin",
+            "kernel_deploy_programs": f"{self.folder}/programs",
             "kernel_deploy_reboot_required": f"{self.folder}/reboot-required",
             "kernel_deploy_tries": f"{self.folder}/tries", "kernel_deploy_counting": f"{self.folder}/counting",
             "kernel_deploy_drained": f"{self.folder}/drained", "kernel_deploy_poll": 1,

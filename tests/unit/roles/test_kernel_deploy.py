@@ -17,6 +17,7 @@ import pytest
 from tests.fake.boot.deployed import NEW, OLD, Host, start
 
 pytestmark = pytest.mark.slow  # runs of ansible-playbook
+UPDATE_GRUB = Path(__file__).parents[3] / "roles/kernel_deploy/files/update-grub"
 
 
 @pytest.fixture
@@ -35,8 +36,11 @@ def test_a_kernel_is_installed_beside_a_pinned_default(host: Host) -> None:
     )
     check = host.run("--check", kernel_deploy_keep=2)
     assert (check.returncode, host.installed, host.texts("dpkg.log")) == (0, False, []), check.stdout
+    assert not (host.folder / "programs").exists()
     done = host.run(kernel_deploy_keep=2, kernel_deploy_lock_timeout=77)
     assert (done.returncode, host.installed) == (0, True), done.stdout
+    own = host.folder / "programs/update-grub"
+    assert (own.read_bytes(), own.stat().st_mode & 0o777) == (UPDATE_GRUB.read_bytes(), 0o755)
     words = (host.folder / "apt").read_text().split("|")
     assert words[-4:-1] == [f"{host.folder}/staging/0123456789ab/linux-image.deb", "noninteractive", "1"]
     assert {"DPkg::Lock::Timeout=77", "--reinstall"} <= set(words)
