@@ -17,7 +17,7 @@ from .._model.errors import SriovError
 from .._model.update_deadlines import GUARD_PAUSE_S
 from .._system.process import Run
 from .._system.sysfs import Sysfs
-from . import auto_kexec, health, loaders, proof, proven, trial
+from . import auto_kexec, health, kept, loaders, proof, proven, trial
 from .answer import Loader
 from .guard_watchdog import Watchdog
 from .trial import Trial
@@ -120,6 +120,9 @@ class Guard:
             current = trial.load(self.sysfs)
             if current is None or current.phase == trial.CONFIRMED:
                 return 0
+            if not sick and self._is_default(found):
+                self._store(found, trial.CONFIRMED)
+                return 0
             vms = [] if found.with_vms else list(self.vms())
             if vms:
                 return self._hold(found, f"{reason}. It does not go back by itself, as VMs run: {', '.join(vms[:5])}")
@@ -132,6 +135,21 @@ class Guard:
                 return self._hold(found, f"{reason}. It does not go back: {problem}")
             self._store(found, trial.GOING_BACK, reason)
         return None
+
+    def _is_default(self, found: Trial) -> bool:
+        """Whether it is the default already, which is kept as wanted then.
+
+        A confirmation was cut short, by a loss of power say, or somebody has set it: a reboot would start it again.
+        """
+        try:
+            default = self.find(self.sysfs, self.run).answer().default
+        except FAILURES as error:
+            self.log(f"the default is not known: {error}")
+            return False
+        if not default.pinned or proven.of_file(self.sysfs, default.kernel) != found.build:
+            return False
+        kept.keep(self.sysfs, default)
+        return True
 
     def _reboot(self) -> None:
         """Reboot through the firmware; by force where systemd refuses."""

@@ -174,10 +174,30 @@ def test_while_vms_run_it_goes_back_only_when_allowed(host: Host, call: Call, wi
 def test_it_looks_again_where_a_reboot_would_lead(host: Host, call: Call, change: str) -> None:
     tried(host, call, confirm_s=10)
     if change == "default":
-        host.default = NEW
+        host.default = "6.6.1-other"
     host.unknown = change == "unknown"
     host.changes = {"missing": (f"/boot/vmlinuz-{OLD}",)} if change == "missing" else {}
     assert (host.guard(), host.phase, host.rebooted) == (guard.LOOK, "held", False)
+
+
+@pytest.mark.parametrize("vms", [[], ["process 77 (qemu-kvm, web1.service)"]])
+def test_a_confirmation_that_was_cut_short_is_finished(host: Host, call: Call, vms: list[str]) -> None:
+    """Between the boot loader's default and our note of it."""
+    tried(host, call, confirm_s=60)
+    host.default, host.vms = NEW, vms
+    host.boot(NEW, "b2")
+    assert (host.guard(), host.phase, host.rebooted) == (0, "confirmed", False)
+    assert host.clock >= 60
+    assert (kept.load(host.sysfs) or {}).get("release") == NEW
+    assert kernel.version(NEW) in proven.builds(host.sysfs)
+
+
+def test_a_sick_host_is_confirmed_by_nothing(host: Host, call: Call) -> None:
+    tried(host, call, health_s=30)
+    host.default = NEW
+    no_carrier(host)
+    assert (host.guard(), host.phase) == (guard.LOOK, "held")
+    assert (kept.load(host.sysfs) or {}).get("release") != NEW
 
 
 def test_the_default_is_the_command_line_that_was_tried(host: Host, call: Call) -> None:
