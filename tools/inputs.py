@@ -61,6 +61,10 @@ class Inputs:
 HOSTS = (
     RECORD, *TEXTS, "tests/unit/*", "tests/mutants/*", "tests/sanity/*", "tests/fake/*", "tests/faults/*", "bench/*",
 )  # fmt: skip
+FAULTS = (
+    "plugins/module_utils/*", "plugins/modules/boot_*", "roles/kernel_deploy/files/*", "tests/faults/*", "tests/fake/*",
+    "lab/*",
+)  # fmt: skip
 STAGES = {
     "ruff": Inputs(PYTHON),
     "mypy": Inputs(PYTHON),
@@ -68,7 +72,7 @@ STAGES = {
     "unit": Inputs(),
     "unit-slow": Inputs(),
     "mutants": Inputs(without=(RECORD, FAULTS_RECORD)),
-    "faults": Inputs(("plugins/module_utils/*", "tests/faults/*", "tests/fake/*", "lab/*", *TOOLS), without=()),
+    "faults": Inputs((*FAULTS, *TOOLS), without=()),
     "kernel-check": Inputs(("kernel/*", "roles/kernel_build/*", "lab/*", *TOOLS)),
     "ansible-lint": Inputs(without=(RECORD, "tests/*", "lab/*", "changelogs/*")),
     "yamllint": Inputs(("*.yml", "*.yaml", ".yamllint", *TOOLS)),

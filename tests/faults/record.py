@@ -26,6 +26,17 @@ ENTRIES = (
     "plugins/module_utils/_ansible/live_update_module.py",
 )  # fmt: skip
 """Where a live update enters the engine; what they import counts."""
+DEPLOY_ENTRIES = (
+    "plugins/module_utils/_ansible/boot_entry_module.py", "plugins/module_utils/_ansible/boot_trial_module.py",
+    "plugins/module_utils/_boot/guard.py",
+)  # fmt: skip
+"""The same of a deployment."""
+DEPLOY_PLAYED = (
+    "tests/faults/deploy.py", "tests/faults/deploy_host.py", "tests/fake/boot/grub.py", "tests/fake/boot/kernel.py",
+    "tests/fake/boot/layers.py", "tests/fake/boot/power_cut.py", "plugins/modules/boot_entry.py",
+    "plugins/modules/boot_trial.py",
+)  # fmt: skip
+UPDATE_GRUB = "roles/kernel_deploy/files/update-grub"
 NO_MATTER = ("record.py", "run.py")
 ORCHESTRATION = ("rows.py", "run.py")
 """Files of the lab that count for no result.
@@ -34,22 +45,26 @@ Rows count one by one, and in which order they run does not.
 """
 DEPTH = 2
 """Names above an entry: its level, and its own."""
-LOCAL, LAB = "local", "lab"
-"""Levels: real QEMUs with a played kernel, or an emulated host."""
+LOCAL, LAB, DEPLOY = "local", "lab", "deploy"
+"""Levels: a played kernel, an emulated host, or deployments.
+
+With real QEMUs, a real kernel, or the real GRUB.
+"""
 
 
-@functools.lru_cache(maxsize=1)
-def engine() -> str:
-    """Checksum of the engine, as far as a live update reaches it."""
+@functools.lru_cache(maxsize=3)
+def engine(level: str = LOCAL) -> str:
+    """Checksum of the engine, as far as a level's cases reach it."""
+    entries = DEPLOY_ENTRIES if level == DEPLOY else ENTRIES
     names = [str(path.relative_to(REPOSITORY)) for path in sorted((REPOSITORY / "plugins/module_utils").rglob("*.py"))]
     graph = Graph(REPOSITORY, names)
     return evidence.digest(
         _text(REPOSITORY / name)
-        for name in sorted({*ENTRIES, *(one for entry in ENTRIES for one in graph.closure(entry))})
+        for name in sorted({*entries, *(one for entry in entries for one in graph.closure(entry))})
     )
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=3)
 def harness(level: str) -> str:
     """Checksum of what plays and judges a level's hosts.
 
@@ -59,7 +74,11 @@ def harness(level: str) -> str:
         units = sorted((REPOSITORY / "roles/sriov/templates").glob("*.service.j2"))
         texts = [_text(path) for path in (*lab, REPOSITORY / "tests/faults/guest.py")]
         return evidence.digest([*texts, *(path.read_text(encoding="utf-8") for path in units)])
-    own = [path for path in sorted((REPOSITORY / "tests/faults").glob("*.py")) if not path.name.startswith("cases_")]
+    if level == DEPLOY:
+        texts = [_text(REPOSITORY / name) for name in DEPLOY_PLAYED]
+        return evidence.digest([*texts, (REPOSITORY / UPDATE_GRUB).read_text(encoding="utf-8")])
+    every = sorted((REPOSITORY / "tests/faults").glob("*.py"))
+    own = [path for path in every if not path.name.startswith(("cases_", "deploy"))]
     played = [
         path for folder in ("linux", "tools") for path in sorted((REPOSITORY / "tests/fake" / folder).glob("*.py"))
     ]
@@ -104,7 +123,7 @@ def stale(level: str, rows: Mapping[str, object]) -> dict[str, str]:
 
 
 def _now(level: str, fault: object) -> dict[str, str]:
-    return {"case": row(fault), "engine": engine(), "host": harness(level)}
+    return {"case": row(fault), "engine": engine(level), "host": harness(level)}
 
 
 def before(level: str, fault: object) -> Callable[[str, bool], None]:

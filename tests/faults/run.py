@@ -17,29 +17,40 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from lab.faults.rows import ROWS
 from tools import evidence
 
-from . import cases_after, cases_before, cases_saving, path, record
+from . import cases_after, cases_before, cases_deploy, cases_saving, deploy, path, record
+from .deploy import Deployment
 from .fault import Fault
-from .record import LAB, LOCAL, REPOSITORY
+from .record import DEPLOY, LAB, LOCAL, REPOSITORY
 from .session import Session
 
 CASES = {one.name: one for one in (*cases_before.CASES, *cases_saving.CASES, *cases_after.CASES)}
-SAMPLE = ("late_guest", "save_killed_after_quit", "jump_panic", "elsewhere_before_resume", "resume_killed_before_cont")
+DEPLOYMENTS = {one.name: one for one in cases_deploy.CASES}
+EVERY: dict[str, Fault | Deployment] = {**CASES, **DEPLOYMENTS}
+LEVELS: dict[str, Mapping[str, Fault | Deployment]] = {LOCAL: CASES, DEPLOY: DEPLOYMENTS}
+"""Levels that are run here, with their cases."""
+SAMPLE = (
+    "late_guest", "save_killed_after_quit", "jump_panic", "elsewhere_before_resume", "resume_killed_before_cont",
+    "deploy_cut_confirm",
+)  # fmt: skip
 """Cases of each `make test`: one of each phase."""
 LOGS = REPOSITORY / "build/faults"
 SUBREAPER = 36
 """PR_SET_CHILD_SUBREAPER (prctl(2)): QEMUs whose parent was killed become ours, not the machine's."""
 
 
-def run(fault: Fault) -> str:
+def run(fault: Fault | Deployment) -> str:
     """Run a case; why it failed, empty for a pass."""
     shutil.rmtree(LOGS / fault.name, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix="kf"))
+    if isinstance(fault, Deployment):
+        return _deploy(fault, folder)
     session = Session(fault, folder)
     try:
         path.walk(session)
@@ -54,12 +65,26 @@ def run(fault: Fault) -> str:
     return ""
 
 
+def _deploy(case: Deployment, folder: Path) -> str:
+    """Run the cuts of a deployment, as `run` does."""
+    try:
+        deploy.walk(case, folder)
+    except Exception as error:
+        (LOGS / case.name).mkdir(parents=True)
+        (LOGS / case.name / "case.log").write_text(traceback.format_exc())
+        return f"{type(error).__name__}: {error}; see {(LOGS / case.name).relative_to(REPOSITORY)}/"
+    finally:
+        shutil.rmtree(folder)
+    return ""
+
+
 def run_all(names: Collection[str], *, keep: bool) -> int:
     """Run cases one by one, a line for each; number of failures."""
     failed = 0
     for number, name in enumerate(names, 1):
-        begin, result = time.monotonic(), record.before(LOCAL, CASES[name])
-        why = run(CASES[name])
+        level = LOCAL if name in CASES else DEPLOY
+        begin, result = time.monotonic(), record.before(level, EVERY[name])
+        why = run(EVERY[name])
         failed += bool(why)
         if keep:
             result(name, not why)
@@ -69,20 +94,21 @@ def run_all(names: Collection[str], *, keep: bool) -> int:
 
 def check(names: Collection[str]) -> tuple[int, int]:
     """Print what the record says; (valid results, cases that fail)."""
-    found = [_say(LOCAL, CASES), _say(LAB, {one.name: one for one in ROWS})]
-    print(f"faults: {len(CASES) - len(names)} local ones and those of the lab are not run here (`make test-faults`)")
+    rows: dict[str, Mapping[str, object]] = {**LEVELS, LAB: {one.name: one for one in ROWS}}
+    found = [_say(level, cases) for level, cases in rows.items()]
+    print(f"faults: {len(EVERY) - len(names)} local ones and those of the lab are not run here (`make test-faults`)")
     return sum(good for good, _bad in found), sum(bad for _good, bad in found)
 
 
 def _say(level: str, rows: Mapping[str, object]) -> tuple[int, int]:
     """Print the record of a level; (valid results, rows that fail).
 
-    Those fail whose result is not valid any more; of played hosts also those without any.
+    Those fail whose result is not valid any more; but for the lab's also those without any.
     """
     old = record.stale(level, rows)
     entries = record.load().get(level, {}).values()
     print(*evidence.lines(f"faults, {level}", len(rows), old, entries, most=5), sep="\n")
-    return len(rows) - len(old), len([why for why in old.values() if level == LOCAL or why != evidence.NEVER])
+    return len(rows) - len(old), len([why for why in old.values() if level != LAB or why != evidence.NEVER])
 
 
 def main() -> int:
@@ -98,11 +124,12 @@ def main() -> int:
         failed = run_all(SAMPLE, keep=False)
         print(f"faults: {good + len(SAMPLE) - failed} passed, {bad + failed} failed")
         return int(bool(bad or failed))
-    wanted = [name for name in CASES if re.search(options.only, name)]
-    old_names = record.stale(LOCAL, CASES)
+    wanted = [name for name in EVERY if re.search(options.only, name)]
+    old_names = [name for level, cases in LEVELS.items() for name in record.stale(level, cases)]
     todo = [name for name in wanted if options.fresh or name in old_names]
     failed = run_all(todo, keep=True)
-    record.drop_unknown(LOCAL, CASES)
+    for level, cases in LEVELS.items():
+        record.drop_unknown(level, cases)
     print(f"faults: {len(todo) - failed} passed, {failed} failed; {len(wanted) - len(todo)} have valid results")
     return int(bool(failed))
 

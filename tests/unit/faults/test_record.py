@@ -13,7 +13,7 @@ import pytest
 
 from tests.faults import others, record
 from tests.faults.fault import BOTH, Fault
-from tests.faults.record import LOCAL
+from tests.faults.record import DEPLOY, LOCAL
 
 ROW = Fault("a", "what", BOTH, "done", before={"run": others.ends("web1")})
 
@@ -30,7 +30,7 @@ def test_a_pass_is_valid_until_its_row_or_the_engine_changes(monkeypatch: pytest
     other = replace(ROW, before={"run": others.ends("db1")})
     assert record.stale(LOCAL, {"a": other}) == {"a": "changed since: case"}
     assert record.stale(LOCAL, {"a": replace(ROW, phase="failed")}) == {"a": "changed since: case"}
-    monkeypatch.setattr(record, "engine", lambda: "another")
+    monkeypatch.setattr(record, "engine", lambda _level: "another")
     assert record.stale(LOCAL, {"a": ROW}) == {"a": "changed since: engine"}
 
 
@@ -63,3 +63,24 @@ def test_the_engine_counts_as_far_as_a_live_update_reaches_it(monkeypatch: pytes
     assert any(name.endswith("_vm/qemu/guest.py") for name in read)
     assert any(name.endswith("_live_update/way_out.py") for name in read)
     assert not any("_kernel_build" in name for name in read)
+    read.clear()
+    record.engine.__wrapped__(DEPLOY)
+    assert any(name.endswith("_boot/grub_try.py") for name in read)
+    assert not any(name.endswith("_live_update/way_out.py") for name in read)
+
+
+def test_what_plays_a_deployment_counts_for_no_live_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def text(path: Path) -> str:
+        read.append(path.name)
+        return ""
+
+    monkeypatch.setattr(record, "_text", text)
+    record.harness.__wrapped__(LOCAL)
+    assert "session.py" in read
+    assert not {"deploy.py", "deploy_host.py", "power_cut.py"} & set(read)
+    read.clear()
+    record.harness.__wrapped__(DEPLOY)
+    assert {"deploy.py", "deploy_host.py", "power_cut.py"} <= set(read)
+    assert "session.py" not in read

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults import cases_after, cases_before, cases_saving, edges, run
+from tests.faults import cases_after, cases_before, cases_deploy, cases_saving, edges, run
+from tests.faults.deploy import Deployment
+from tests.faults.deploy_host import DeployHost
 from tests.faults.fault import COLD, ENDED, GIVEN_UP, KEPT, MEMORY, OTHERS, STANDS, VMS, Fault
 
 EVERY = [*cases_before.CASES, *cases_saving.CASES, *cases_after.CASES]
@@ -37,5 +39,16 @@ def test_the_sample_is_of_every_phase() -> None:
         cases_saving.JUMP,
         cases_saving.DISKS,
         cases_after.RESUME,
+        cases_deploy.CASES,
     ):
         assert {one.name for one in cases} & set(run.SAMPLE)
+
+
+@pytest.mark.parametrize("case", cases_deploy.CASES, ids=lambda one: str(one.name))
+def test_a_deployment_is_made_of_acts_of_its_host(case: Deployment) -> None:
+    assert all(callable(getattr(DeployHost, name)) for name in (*case.before, case.act))
+
+
+def test_the_power_is_cut_in_every_act_of_a_deployment() -> None:
+    acts = {one.act for one in cases_deploy.CASES}
+    assert {"keep_default", "install", "arm", "judge", "watch", "withdraw", "confirm"} == acts
