@@ -57,16 +57,23 @@ def option(sysfs: Sysfs, number: int) -> Option | None:
 
 
 def booted(sysfs: Sysfs) -> Option:
-    """The load option that the firmware started; it names a file.
+    """The load option that the firmware started, with its file.
 
-    Raises `UnknownBootError` where the firmware does not say so.
+    One without a file starts what is at the path for that, on its partition or on that of the boot loader, which some
+    say. Raises `UnknownBootError` where nobody says so.
     """
     current = numbers(sysfs, "BootCurrent")
     if not current:
         raise UnknownBootError(f"{VARIABLES} has no BootCurrent: mount efivarfs, or boot by an entry of the firmware")
     found = option(sysfs, current[0])
-    if found is None or found.file is None:
-        raise UnknownBootError(f"Boot{current[0]:04X}, which the firmware booted, names no file")
+    if found is not None and found.file is None:
+        partition = found.partition or (text(sysfs, "LoaderDevicePartUUID") or "").lower()
+        found = found._replace(file=efi_options.REMOVABLE, partition=partition) if partition else None
+    if found is None:
+        raise UnknownBootError(
+            f"Boot{current[0]:04X}, which the firmware booted, names neither a file nor a partition: install the boot "
+            "loader again, so that it has an entry (grub-install, bootctl install), and boot by that"
+        )
     return found
 
 

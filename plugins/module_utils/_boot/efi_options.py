@@ -8,6 +8,7 @@ Sources: UEFI 2.10, chapters 3.1.3 (EFI_LOAD_OPTION) and 10.3 (device paths).
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import uuid
@@ -20,6 +21,11 @@ MEDIA, HARD_DRIVE, FILE_PATH = 4, 1, 4
 END = struct.pack("<BBH", 0x7F, 0xFF, 4)
 MBR_SIGNATURE, GUID_SIGNATURE = 1, 2
 MAX_NODES = 64
+REMOVABLE = "/EFI/BOOT/BOOTX64.EFI" if os.uname().machine == "x86_64" else "/EFI/BOOT/BOOTAA64.EFI"
+"""What firmware starts of a partition where it is given no file.
+
+UEFI 2.10, chapter 3.5.1.1.
+"""
 
 
 class Option(NamedTuple):

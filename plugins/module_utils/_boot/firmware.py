@@ -43,7 +43,8 @@ def first(sysfs: Sysfs, booted: Option, alike: Callable[[Option], bool]) -> tupl
             f"BootOrder has Boot{TRIAL:04X}, by which a kernel is tried once: efibootmgr --bootnum {TRIAL:04X} "
             "--delete-bootnum"
         )
-    for one in filter(None, (efi.option(sysfs, number) for number in order)):
+    options = (booted if number == booted.number else efi.option(sysfs, number) for number in order)
+    for one in filter(None, options):
         if not one.active or (one.file is not None and not _is_there(sysfs, one)):
             continue
         if one.file is None:

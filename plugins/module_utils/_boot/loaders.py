@@ -9,12 +9,11 @@ Files of a boot loader that is not what boots are no evidence: many hosts have l
 from __future__ import annotations
 
 import os
-import re
 
 from .._model.errors import KernelError
 from .._system.process import Run
 from .._system.sysfs import Sysfs
-from . import efi, firmware, proxmox_esps
+from . import efi, efi_program, firmware, grub_origin, proxmox_esps
 from .answer import Loader
 from .efi_options import Option
 from .firmware import TRIAL, ByFirmware, program_of
@@ -23,20 +22,11 @@ from .grub_bootnext import GrubByFirmware
 from .proxmox import Proxmox
 from .systemd_boot import SystemdBoot
 from .unknown import UnknownBootError
-from .volume import require_mounted, volume_of
+from .volume import require_mounted
 
 GRUB_FOLDERS = ("/boot/grub", "/boot/grub2")
-ESPS = ("/boot/efi", "/efi", "/boot")
 SECTOR = 512
 NOT_A_DISK = ("loop", "ram", "zram", "dm-", "md", "sr", "fd", "nbd", "zd")
-STUB = re.compile(
-    r"search\.fs_uuid (?P<uuid>\S+) root\b.*?\bset prefix=\(\$root\)['\"]?(?P<path>/[^'\"\s]*)['\"]?.*?\bconfigfile ",
-    re.DOTALL,
-)
-"""What Debian's grub-install writes beside a signed GRUB.
-
-Its own prefix is the folder on the ESP.
-"""
 
 
 def find(sysfs: Sysfs, run: Run) -> Loader:
@@ -85,22 +75,45 @@ def _on_esp(sysfs: Sysfs, one: Option, booted: Option, kept: set[str | None]) ->
 
 
 def _of_efi(sysfs: Sysfs, run: Run) -> Loader:
-    info = efi.text(sysfs, "LoaderInfo")
+    info = efi.text(sysfs, "LoaderInfo") or ""
     booted = efi.booted(sysfs)
-    origin, before = firmware.first(sysfs, booted, lambda one: _alike(one, booted))
-    if info is not None and info.startswith("systemd-boot"):
+    if info.startswith("systemd-boot"):
+        _first, before = firmware.first(sysfs, booted, lambda one: _alike(one, booted))
         return ByFirmware(sysfs, SystemdBoot(sysfs, run, (f"LoaderInfo: {info}", *before)))
-    file = origin.file or ""
-    name = os.path.basename(file).lower()
-    if not name.startswith(("grub", "shim")) and not (info or "").startswith("GRUB"):
-        raise UnknownBootError(
-            f"the boot loader is not known: LoaderInfo says {info or 'nothing'}, the firmware started {file}; known "
-            "are GRUB, systemd-boot and Proxmox's boot tool"
-        )
+    goal = booted if booted.number == TRIAL else _started(sysfs, booted, info)
+    origin, before = firmware.first(sysfs, booted, lambda one: _leads_to(sysfs, one, booted, goal))
+    found = _started(sysfs, origin, info)
     require_mounted(sysfs, "/boot", "/boot/efi", "/efi")
-    folder = _folder(sysfs)
-    evidence = (f"the firmware started {file}", *before, *_stub(sysfs, file, folder))
-    return GrubByFirmware(sysfs, Grub(sysfs, run, folder, evidence, os.path.dirname(file)), origin)
+    folder, file = _folder(sysfs), found.file or ""
+    through = () if found == origin else (f"{origin.file} leads to {file}",)
+    evidence = (f"the firmware started {origin.file}", *through, *before, *grub_origin.evidence(sysfs, found, folder))
+    return GrubByFirmware(sysfs, Grub(sysfs, run, folder, evidence, os.path.dirname(file)), found)
+
+
+def _started(sysfs: Sysfs, one: Option, info: str) -> Option:
+    """The option of the GRUB, or of its shim, that starts.
+
+    By the names that these have, else by the programs' contents.
+    """
+    if os.path.basename(one.file or "").lower().startswith(("grub", "shim")):
+        return one
+    found = efi_program.started(sysfs, one)
+    if found is None and not info.startswith("GRUB"):
+        raise UnknownBootError(
+            f"the boot loader is not known: LoaderInfo says {info or 'nothing'}, the firmware started {one.file}, "
+            "which is neither GRUB nor a shim that leads to one GRUB, or its ESP is not mounted; known are GRUB, "
+            "systemd-boot and Proxmox's boot tool"
+        )
+    return found or one
+
+
+def _leads_to(sysfs: Sysfs, one: Option, booted: Option, goal: Option) -> bool:
+    """Whether an option starts what was booted.
+
+    By itself or through shim's fallback program.
+    """
+    ends = (one, (efi_program.started(sysfs, one) or one) if efi_program.is_removable(one) else one)
+    return any(_alike(end, of) for end in ends for of in (booted, goal))
 
 
 def _alike(one: Option, booted: Option) -> bool:
@@ -108,24 +121,6 @@ def _alike(one: Option, booted: Option) -> bool:
     same = program_of(one) == program_of(booted)
     names = [os.path.basename(program_of(option)[0]) for option in (one, booted)]
     return same or (booted.number == TRIAL and names[0] == names[1] and one.partition == booted.partition)
-
-
-def _stub(sysfs: Sysfs, file: str, folder: str) -> tuple[str, ...]:
-    """Compare where a signed GRUB goes on with ``folder``."""
-    places = [f"{esp}{os.path.dirname(file)}/grub.cfg" for esp in ESPS]
-    path = next((place for place in places if sysfs.exists(place)), None)
-    if path is None:
-        return ("no grub.cfg beside it",)
-    match = STUB.search(sysfs.read_bytes(path, 1 << 16).decode(errors="replace"))
-    volume = volume_of(sysfs, folder)
-    if match is None:
-        raise UnknownBootError(f"{path}, which the firmware's GRUB reads first, is not understood")
-    if match["uuid"] not in volume.uuids or match["path"].rstrip("/") != volume.to_loader(folder):
-        raise UnknownBootError(
-            f"{path} leads to {match['path']} of file system {match['uuid']}; {folder} is {volume.to_loader(folder)} "
-            f"of {', '.join(volume.uuids) or volume.source}"
-        )
-    return (f"{path} leads to {folder}",)
 
 
 def _of_bios(sysfs: Sysfs, run: Run) -> Loader:
