@@ -12,7 +12,6 @@ from .._boot import auto_kexec, health, kept, loaders, proof, trial, tried_line
 from .._boot.answer import KERNEL_RELEASE, Answer, Loader, Start
 from .._boot.trial import Trial
 from .._model.errors import BadInputError, RefusedError
-from .._model.paths import COMMAND_LINE
 from .._readers.kernel_image import HEAD_BYTES, image_build
 from .._system.process import Run
 from .._system.sysfs import Sysfs
@@ -148,12 +147,7 @@ def _set_default(sysfs: Sysfs, run: Run, found: Trial) -> None:
     answer = loader.answer()
     start = answer.choice(found.release)
     proof.require_proof(sysfs, answer, start, allow_unproven=False)
-    other = tried_line.not_tried(start.command_line, sysfs.read(COMMAND_LINE))
-    if other:
-        raise RefusedError(
-            f"kernel {found.release} was started without {' '.join(other)}, which entry {start.entry} has: try it "
-            "once more"
-        )
+    tried_line.require(sysfs, start)
     loader.set_default(start)
     kept.keep(sysfs, start)
     trial.store(sysfs, replace(found, phase=trial.CONFIRMED, reason=""))

@@ -13,7 +13,7 @@ from .._model.errors import RefusedError
 from .._model.paths import RELEASE
 from .._model.update_paths import VERSION
 from .._system.sysfs import Sysfs
-from . import kept, proven
+from . import kept, proven, tried_line
 from .answer import Answer, Start
 
 BOOTLOADER = "/proc/sys/kernel/bootloader_type"
@@ -39,21 +39,25 @@ def booted_by(sysfs: Sysfs) -> str:
 def require_proof(sysfs: Sysfs, answer: Answer, wanted: Start, allow_unproven: bool) -> None:
     """Refuse a default that has not been seen to boot.
 
-    Proof is the running kernel, started by the firmware, with the version that the file has; that an earlier boot was
-    that; or that it is the default already, and its file the one that was kept as that.
+    Proof is the running kernel, started by the firmware with the words of its entry, with the version that the file
+    has; that an earlier boot was that; or that it is the default already, and its file the one that was kept as that.
     """
     already = wanted.kernel == answer.default.kernel and not kept.replaced(sysfs)
-    if allow_unproven or already or proven.of_file(sysfs, wanted.kernel) in proven.builds(sysfs):
+    if allow_unproven or already:
         return
-    running, how = sysfs.read(RELEASE), booted_by(sysfs)
+    build, running, how = proven.of_file(sysfs, wanted.kernel), sysfs.read(RELEASE), booted_by(sysfs)
+    runs = build == sysfs.read(VERSION).strip()
+    if runs and how == FIRMWARE and running == wanted.release:
+        tried_line.require(sysfs, wanted)
+        return
+    if build in proven.builds(sysfs):
+        return
     if running != wanted.release:
         problem = f"{running} runs"
     elif how != FIRMWARE:
         problem = f"it runs, but was started by {how if how == BY_KEXEC else 'something that does not say so'}"
-    elif proven.of_file(sysfs, wanted.kernel) != sysfs.read(VERSION).strip():
-        problem = f"a kernel of that release runs, with another version than {wanted.kernel} has"
     else:
-        return
+        problem = f"a kernel of that release runs, with another version than {wanted.kernel} has"
     raise RefusedError(
         f"kernel {wanted.release} has not shown that it boots through the firmware ({problem}): boot it once "
         "(`once`), or, where it has and where kexec is enough for you, set allow_unproven"

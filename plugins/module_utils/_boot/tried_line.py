@@ -11,6 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from .._model.errors import RefusedError
+from .._model.paths import COMMAND_LINE
+from .._system.sysfs import Sysfs
+from .answer import Start
+
 OF_TRIALS = ("panic", "rd.shell", "rd.emergency", "kvmfleet.tried", "systemd.watchdog_sec")
 """Words that only lead back from what fails."""
 
@@ -30,3 +35,13 @@ def not_tried(entry: str, running: str) -> list[str]:
     """Words of an entry that the running kernel was not started with."""
     known = words(running)
     return [word for word in words(entry) if word not in known]
+
+
+def require(sysfs: Sysfs, start: Start) -> None:
+    """Refuse the running kernel's entry where it was started without its words."""
+    other = not_tried(start.command_line, sysfs.read(COMMAND_LINE))
+    if other:
+        raise RefusedError(
+            f"kernel {start.release} was started without {' '.join(other)}, which entry {start.entry} has: try it "
+            "once more"
+        )

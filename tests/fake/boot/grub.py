@@ -138,6 +138,7 @@ class GrubRoot:
             "proc/sys/kernel/osrelease": running,
             "proc/sys/kernel/version": kernel.version(running),
             "proc/sys/kernel/bootloader_type": str(bootloader),
+            "proc/cmdline": f"BOOT_IMAGE=/boot/vmlinuz-{running} root=UUID={UUID} root=/dev/vdb ro quiet",
         }
         for name, text in files.items():
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)

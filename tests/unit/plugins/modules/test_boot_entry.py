@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot import proven
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import ToolError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from ansible_collections.kvmfleet.sriov.plugins.modules import boot_entry
@@ -356,6 +357,31 @@ def test_the_block_has_the_size_that_grub_needs(root: GrubRoot, call: Call) -> N
         f"saved_entry={entry(OLD)}"
         in subprocess.run(["grub-editenv", block, "list"], capture_output=True, text=True, check=True).stdout
     )
+
+
+@pytest.mark.parametrize("seen_before", [False, True])
+def test_the_default_is_the_command_line_that_was_booted(root: GrubRoot, call: Call, seen_before: bool) -> None:
+    """Where no trial has compared them."""
+    call(default=OLD)
+    if seen_before:
+        proven.add(root.host(running=NEW), kernel.version(NEW), NEW, proven.BY_FIRMWARE)
+    root.settings('GRUB_DEFAULT=saved\nGRUB_DISTRIBUTOR=Debian\nGRUB_CMDLINE_LINUX="iommu=pt panic=30"\n')
+    root.update()
+    root.host(running=NEW)
+    refused = call(default=NEW)
+    assert f"kernel {NEW} was started without iommu=pt panic=30, which entry {entry(NEW)} has" in refused["msg"]
+    assert call()["default"]["release"] == OLD
+    line = root.folder / "proc/cmdline"
+    line.write_text(f"{line.read_text().strip()} panic=30 iommu=pt\n")
+    assert call(default=NEW)["default"]["release"] == NEW
+
+
+def test_an_operator_may_take_another_command_line(root: GrubRoot, call: Call) -> None:
+    call(default=OLD)
+    root.settings("GRUB_DEFAULT=saved\nGRUB_DISTRIBUTOR=Debian\nGRUB_CMDLINE_LINUX=iommu=pt\n")
+    root.update()
+    root.host(running=NEW)
+    assert call(default=NEW, allow_unproven=True)["default"]["release"] == NEW
 
 
 HAND_WRITTEN = """set root=(hd1)
