@@ -10,6 +10,8 @@ GRUB make of it is in `test_ovmf_boots`.
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from tests.fake.boot.efi import PART, EfiHost
 from tests.fake.boot.grub import NEW, OLD, UUID, GrubRoot, entry, missing
+from tests.fake.boot.power_cut import Power
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not on this machine: {', '.join(missing())}")
 ESP = "boot/efi/EFI"
@@ -65,6 +68,39 @@ def test_a_kernel_is_tried_once(root: GrubRoot) -> None:
     assert TRIAL not in efi.numbers(sysfs, "BootOrder")
     of(root).set_once(None)
     assert (of(root).answer().next.release, efi.numbers(sysfs, "BootNext")) == (OLD, [])
+
+
+def test_a_power_cut_leaves_a_whole_trial_or_none(
+    root: GrubRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    power, kept = Power(tmp_path / "power"), tmp_path / "kept"
+    root.cut = power.step
+    monkeypatch.setattr(os, "sync", power.step)  # not of all disks of this machine
+
+    def run(argv: Sequence[str]) -> str:
+        power.step()
+        return root.run(argv)
+
+    def arm() -> None:
+        loader = loaders.find(Sysfs(str(root.folder)), run)
+        loader.set_once(loader.answer().choice(NEW), ("panic=30",))
+
+    def restore() -> None:
+        shutil.rmtree(root.folder)
+        shutil.copytree(kept, root.folder, symlinks=True)
+
+    shutil.copytree(root.folder, kept, symlinks=True)
+    arm()  # once, and kept in memory: what grub-mkconfig writes
+    restore()
+    step = 0
+    while power.cut(step, arm):
+        answer = of(root).answer()
+        assert (answer.next.release, answer.default.release) in ((OLD, OLD), (NEW, OLD)), step
+        arm()
+        assert (of(root).answer().next.release, of(root).answer().default.release) == (NEW, OLD), step
+        restore()
+        step += 1
+    assert step > 10
 
 
 def test_the_boot_that_it_was_tried_in(root: GrubRoot) -> None:
