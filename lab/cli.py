@@ -16,10 +16,10 @@ from .kernels.flavour import STANDARD
 from .machine import host
 from .paths import HERE
 from .progress import LabError
-from .scenarios import conformance, demo, kills, rehearse
+from .scenarios import conformance, demo, kills, rehearse, trials
 
 SWITCHES = {
-    "--keep": (("demo", "molecule", "conformance", "faults", "rehearse"), "leave the fleet running"),
+    "--keep": (("demo", "molecule", "conformance", "faults", "rehearse", "trials"), "leave the fleet running"),
     "--fresh": (
         ("conformance", "test-kernels", "kernel-bisect", "faults"),
         "also what is on record and has not changed",
@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         ("demo", _demo, "two hypervisors, the whole way to the report of their live update"),
         ("kills", _kills, "kill ansible-playbook in every phase of one host's live update"),
         ("rehearse", _rehearse, "the playbook rehearse in mode boot: refused, interrupted, run to its end"),
+        ("trials", _trials, "kernels that are tried and do not stay: unhealthy, hanging, unconfirmed, without a guard"),
         ("faults", _faults, "faults of live updates that need a real kernel, without a valid result in tests/faults/"),
         (
             "conformance",
@@ -134,6 +135,10 @@ def _faults(options: argparse.Namespace) -> int:
 
 def _rehearse(options: argparse.Namespace) -> None:
     rehearse.rehearse(options.keep)
+
+
+def _trials(options: argparse.Namespace) -> None:
+    trials.trials(options.keep)
 
 
 def _kills(options: argparse.Namespace) -> None:
