@@ -40,7 +40,7 @@ def missing() -> list[str]:
 
 def program(number: int) -> bytes:
     """Return a program that ends QEMU with ``2 * number + 1``."""
-    code = bytes([0x66, 0xBA, 0xF4, 0x00, 0xB0, number, 0xEE, 0xF4, 0xEB, 0xFD]).ljust(0x200, b"\x90")
+    code = code_of(number).ljust(0x200, b"\x90")
     head = b"MZ".ljust(0x3C, b"\0") + struct.pack("<I", 0x40) + b"PE\0\0"
     head += struct.pack("<HHIIIHH", 0x8664, 1, 0, 0, 0, 240, 0x22)
     head += struct.pack("<HBBIIIII", 0x20B, 2, 0, 0x200, 0, 0, 0x1000, 0x1000)
@@ -50,6 +50,11 @@ def program(number: int) -> bytes:
     return head.ljust(0x200, b"\0") + code
 
 
+def code_of(number: int) -> bytes:
+    """Machine code that writes a number to QEMU's isa-debug-exit."""
+    return bytes([0x66, 0xBA, 0xF4, 0x00, 0xB0, number, 0xEE, 0xF4, 0xEB, 0xFD])
+
+
 @dataclass
 class Firmware:
     """A machine below ``folder``; ``lists``: contents of db and dbx."""
@@ -57,14 +62,25 @@ class Firmware:
     folder: Path
     lists: dict[str, bytes]
 
+    def place(self, tried: bytes, other: bytes) -> None:
+        """Put both programs on disks, the first one's before the other's."""
+        self.put("tried/EFI/BOOT/BOOTX64.EFI", tried)
+        self.put("other/EFI/BOOT/BOOTX64.EFI", other)
+
+    def put(self, name: str, data: bytes) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    def store(self) -> bytes:
+        """The variables that the firmware has."""
+        return with_variables(VARIABLES.read_bytes(), self.lists)
+
     def starts(self, tried: bytes, other: bytes) -> bool:
         """Whether it starts the first program; else it starts the other one."""
-        for name, data in (("tried", tried), ("other", other)):
-            path = self.folder / name / "EFI/BOOT/BOOTX64.EFI"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-        (self.folder / "variables").write_bytes(_with(VARIABLES.read_bytes(), self.lists))
-        done = subprocess.run(self._qemu(), stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        self.place(tried, other)
+        (self.folder / "variables").write_bytes(self.store())
+        done = subprocess.run(self._qemu(), stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
         numbers = {2 * TRIED + 1: True, 2 * OTHER + 1: False}
         if done.returncode not in numbers:
             raise AssertionError(f"OVMF started nothing: {done.returncode} {done.stdout[-500:]!r} {done.stderr!r}")
@@ -93,15 +109,20 @@ class Firmware:
         return argv
 
 
-def _with(store: bytes, lists: dict[str, bytes]) -> bytes:
+SECURITY = uuid.UUID("d719b2cb-3d3a-4596-a3bc-dad00e67656f")
+"""EFI_IMAGE_SECURITY_DATABASE_GUID."""
+
+
+def with_variables(
+    store: bytes, lists: dict[str, bytes], vendor: uuid.UUID = SECURITY, attributes: int = AUTHENTICATED
+) -> bytes:
     """The store of variables, with these instead of those of their names."""
     data = bytearray(store)
-    vendor = uuid.UUID("d719b2cb-3d3a-4596-a3bc-dad00e67656f").bytes_le
     at = data.index(struct.pack("<H", START))
     while struct.unpack_from("<H", data, at)[0] == START:
         names, size = HEADER.unpack_from(data, at)[7:9]
         name = data[at + HEADER.size : at + HEADER.size + names].decode("utf-16-le").rstrip("\0")
-        if name in lists and data[at + HEADER.size - 16 : at + HEADER.size] == vendor:
+        if name in lists and data[at + HEADER.size - 16 : at + HEADER.size] == vendor.bytes_le:
             data[at + 2] &= DELETED
         at += HEADER.size + names + size
         at += -at % 4
@@ -109,7 +130,8 @@ def _with(store: bytes, lists: dict[str, bytes]) -> bytes:
         if not content:
             continue  # with an empty dbx OVMF starts nothing
         text = (name + "\0").encode("utf-16-le")
-        head = HEADER.pack(START, ADDED, 0, AUTHENTICATED, 0, TIME, 0, len(text), len(content), vendor)
+        time = TIME if attributes == AUTHENTICATED else bytes(16)
+        head = HEADER.pack(START, ADDED, 0, attributes, 0, time, 0, len(text), len(content), vendor.bytes_le)
         entry = head + text + content
         data[at : at + len(entry)] = entry
         at += len(entry) + -len(entry) % 4
