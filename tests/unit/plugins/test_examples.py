@@ -17,7 +17,7 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ModuleArgumentSpecValidator
 
-from ansible_collections.kvmfleet.sriov.plugins.filter import document_yaml, host_document
+from ansible_collections.kvmfleet.sriov.plugins.filter import document_yaml, host_document, internal
 from ansible_collections.kvmfleet.sriov.plugins.filter.convert import FilterModule
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document import document
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
@@ -108,8 +108,8 @@ def test_a_wrong_example_would_be_noticed(pf: dict[str, Any]) -> None:
         document.validate({"pfs": [pf]})
 
 
-def test_every_converter_is_documented() -> None:
-    modules = (FilterModule(), document_yaml.FilterModule(), host_document.FilterModule())
+def test_every_filter_is_documented() -> None:
+    modules = (FilterModule(), document_yaml.FilterModule(), host_document.FilterModule(), internal.FilterModule())
     assert sorted(name for module in modules for name in module.filters()) == FILTERS
 
 
@@ -131,6 +131,7 @@ OUTCOMES = {
     "from_netplan": "converted.document.pfs[0].hardware_vfs == 3",
     "from_nmstate": "converted.document.pfs[0].hardware_vfs == 2",
     "from_sriov_info": "(lookup('file', 'h1.yml') | from_yaml).sriov_pfs[0].hardware_vfs == 8",
+    "internal": "said == 'Try: no'",
     "from_sriov_policies": "converted.document.pfs[0].hardware_vfs == 4",
 }
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import pytest
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.kvmfleet.sriov.plugins.filter import convert, convert_playbook
+from ansible_collections.kvmfleet.sriov.plugins.filter import convert, internal
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert import registry
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert import for_playbook, registry
 
 STATE = {"interfaces": [{"name": "eth0", "ethernet": {"sr-iov": {"total-vfs": 2}}}]}
 
@@ -24,11 +24,11 @@ def test_each_file_is_a_filter_of_its_name() -> None:
 
 
 def test_what_the_playbook_asks_for() -> None:
-    source = convert_playbook.converter("netplan")
+    source = for_playbook.converter("netplan")
     assert (source["known"], source["of_host"], source["command"]) == (True, False, ["netplan", "get"])
     assert (source["sources"], source["files"]) == (SOURCES, ["sriov_policies"])
-    assert convert_playbook.converter("host")["of_host"]
-    assert not convert_playbook.converter("ifupdown")["known"]
+    assert for_playbook.converter("host")["of_host"]
+    assert not for_playbook.converter("ifupdown")["known"]
 
 
 def test_one_document_or_all() -> None:
@@ -46,6 +46,6 @@ def test_one_document_or_all() -> None:
 
 def test_errors_are_those_of_filters() -> None:
     with pytest.raises(AnsibleFilterError, match=r"^from_nmstate: network state: 'nonsense' is not a mapping"):
-        convert_playbook.convert(["nonsense"], "nmstate")
+        internal.internal(["nonsense"], "convert", "nmstate")
     with pytest.raises(BadInputError, match=f"'ifupdown' is not one of {', '.join(registry.CONVERTERS)}"):
         registry.named("ifupdown")

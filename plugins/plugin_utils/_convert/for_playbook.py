@@ -1,17 +1,15 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filters of the playbook `convert`: registry entry of a source, and conversion."""
+"""Converters as the playbook `convert` asks for them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import SriovError
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert import registry
+from . import registry
 
 
 def converter(source: object) -> dict[str, Any]:
@@ -32,16 +30,9 @@ def converter(source: object) -> dict[str, Any]:
 
 
 def convert(documents: list[object], source: str, **options: object) -> dict[str, Any]:
-    """`registry.convert`, with its errors as `AnsibleFilterError`."""
+    """`registry.convert`, with the filter's name in its errors."""
     try:
         return registry.convert(documents, source, **options)
-    except SriovError as error:
+    except BadInputError as error:
         name = registry.named(source).convert.__name__
-        raise AnsibleFilterError(f"{name}: {error}") from error
-
-
-class FilterModule:
-    """Filters of the playbook `convert`."""
-
-    def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"converter": converter, "convert": convert}
+        raise BadInputError(f"{name}: {error}") from error
