@@ -17,7 +17,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import kernel_manifest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import SriovError
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert import for_playbook
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import failures, report, secrecy
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import failures, qualification, report, secrecy
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import rollout as _rollout
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import way_back as _way_back
 
@@ -56,6 +56,7 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "manifest": manifest,
     "manifest_path": manifest_path,
     "public_manifest": secrecy.public_manifest,
+    "qualification": qualification.qualification,
     "rollout": _rollout.rollout,
     "way_back": _way_back.way_back,
     "without_secrets": secrecy.without_secrets,
