@@ -11,6 +11,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 PYTHON39 := $(shell tools/python39)
 OLDEST := build/venv39
+GATES := build/gates
 BIN := .venv/bin
 SRC := build/src/ansible_collections/kvmfleet/sriov
 TYPED := $(SRC)/plugins $(wildcard lab bench tools tests)
@@ -23,7 +24,7 @@ export KVMFLEET_FRESH := $(FRESH)
 endif
 
 .PHONY: help setup venv pin src collection ruff mypy generate generated import-lint ansible-lint yamllint changelog lint format \
-	sanity unit unit-python39 unit-changed unit-slow test-fast \
+	importer docs reuse sanity unit unit-python39 unit-changed unit-slow test-fast \
 	mutants test-mutants fuzz lab-build conformance kernel-check kernel-bisect test-kernels evidence faults test-faults molecule test try demo bench clean
 
 help: ## list the targets
@@ -80,6 +81,20 @@ lint: venv src ## ruff, mypy, import-linter, generated parts, ansible-lint (prod
 format: venv ## format the Python code
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
+
+$(GATES)/.ready: requirements/gates.txt # apart from .venv, as galaxy-importer pins what others do not
+	@test -x $(GATES)/bin/python || $(PYTHON) -m venv $(GATES)
+	$(GATES)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements/gates.txt
+	@touch $@
+
+importer: collection $(GATES)/.ready ## galaxy-importer on the tarball, as a Galaxy server runs it
+	@tools/importer
+
+docs: collection $(GATES)/.ready ## antsibull-docs lint, and a site of guides and plugins: build/docs/html
+	@tools/docs
+
+reuse: $(GATES)/.ready ## whether each file has its licence
+	@$(GATES)/bin/reuse lint --quiet || { $(GATES)/bin/reuse lint --lines; exit 1; }
 
 sanity: venv ## ansible-test sanity, offline, on a copy of the checkout
 	@tests/sanity/run
@@ -148,7 +163,7 @@ molecule: setup collection ## all molecule scenarios on one lab boot
 
 test: setup venv src ## everything; what passed on identical inputs is not run again (FRESH=1 runs all)
 	@status=0; $(BIN)/python -m tools.stages ruff+mypy+import-lint+generated unit mutants faults kernel-check+evidence ansible-lint+sanity \
-		yamllint+changelog unit-slow --then lab-build conformance+molecule || status=$$?; \
+		yamllint+changelog+importer+docs+reuse unit-slow --then lab-build conformance+molecule || status=$$?; \
 	for fleet in kernels test; do \
 		if [[ -d build/lab/$$fleet ]]; then $(BIN)/python -m lab down $$fleet >build/test/down-$$fleet.log 2>&1; fi; \
 	done; \

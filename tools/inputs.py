@@ -34,8 +34,8 @@ TOOLS = ("Makefile", "tools/*", "requirements/*", "pyproject.toml")
 PYTHON = ("*.py", "*.pyi", *TOOLS)
 TEXTS = ("*.md", "*.rst", "docs/*", "changelogs/*", "LICENSES/*", ".git-blame-ignore-revs")
 COLLECTION = (
-    "galaxy.yml", "*.md", "*.rst", "LICENSES/*", "changelogs/*", "docs/*", "meta/*", "playbooks/*", "plugins/*",
-    "roles/*", "tests/config.yml", "tests/sanity/*",
+    "galaxy.yml", "*.md", "*.rst", "COPYING", "LICENSES/*", "changelogs/*", "docs/*", "files/*", "meta/*",
+    "playbooks/*", "plugins/*", "roles/*", "tests/config.yml", "tests/sanity/*",
 )  # fmt: skip
 ENVIRONMENT = ("KVMFLEET_", "ANSIBLE_", "MOLECULE_", "PYTEST_", "HYPOTHESIS_")
 NO_SETTING = {"ANSIBLE_NOCOLOR", "KVMFLEET_BEGAN", "KVMFLEET_CACHE", "KVMFLEET_FRESH", "KVMFLEET_TESTS_UNTIL"}
@@ -78,6 +78,9 @@ STAGES = {
     "yamllint": Inputs(("*.yml", "*.yaml", ".yamllint", *TOOLS)),
     "changelog": Inputs(("changelogs/*", "galaxy.yml", *TOOLS)),
     "sanity": Inputs((*COLLECTION, *TOOLS)),
+    "importer": Inputs((*COLLECTION, *TOOLS)),
+    "docs": Inputs((*COLLECTION, *TOOLS)),
+    "reuse": Inputs(),
     "conformance": Inputs(without=(*HOSTS, "molecule/*"), lab=True),
     "molecule": Inputs(without=(*HOSTS, "tests/conformance/*"), lab=True),
 }

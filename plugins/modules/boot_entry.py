@@ -65,7 +65,7 @@ options:
   keep:
     description:
       - Whether to keep the default that the host has now as the wanted one, where none is kept yet. O(default) always
-        keeps it. RV(wanted) is compared with by role M(kvmfleet.sriov.kernel_deploy).
+        keeps it. RV(wanted) is compared with by role P(kvmfleet.sriov.kernel_deploy#role).
     type: bool
     default: false
   after_update:

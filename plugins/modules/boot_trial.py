@@ -15,7 +15,7 @@ description:
   - A unit of the host, C(kvmfleet-sriov-boot-guard.service), judges each boot with C(sriovctl boot-guard). A host that
     is not healthy in time, or not confirmed in time, reboots into the default, which is the kernel that was known to
     boot. While VMs run it does not, unless O(with_vms=true).
-  - Role M(kvmfleet.sriov.kernel_deploy) installs the unit and the node program.
+  - Role P(kvmfleet.sriov.kernel_deploy#role) installs the unit and the node program.
 author:
   - The kvmfleet.sriov contributors (@kvmfleet)
 extends_documentation_fragment:

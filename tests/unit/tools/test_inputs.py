@@ -22,6 +22,7 @@ def test_every_stage_of_make_test_is_known_or_runs_always() -> None:
 
 
 FAULTS = {"faults"}
+COLLECTION = {"sanity", "importer", "docs"}
 # file, stages that need not run again when it alone was edited
 RESTS = [
     ("plugins/module_utils/_model/vf_ids.py", {"yamllint", "changelog", "kernel-check"}),
@@ -34,10 +35,10 @@ RESTS = [
     (inputs.MUTANTS_RECORD, set(inputs.STAGES) - {"mutants"}),
     (
         "tests/conformance/harness.py",
-        {"yamllint", "changelog", "kernel-check", "ansible-lint", "sanity", "molecule"} | FAULTS,
+        {"yamllint", "changelog", "kernel-check", "ansible-lint", "molecule"} | COLLECTION | FAULTS,
     ),
     ("roles/kernel_build/files/series/6.12/series", {"ruff", "mypy", "import-lint", "yamllint", "changelog", "faults"}),
-    ("kernel/configs/debug.config", {"ruff", "mypy", "import-lint", "yamllint", "changelog", "sanity", "faults"}),
+    ("kernel/configs/debug.config", {"ruff", "mypy", "import-lint", "yamllint", "changelog", "faults"} | COLLECTION),
     ("tools/stages.py", set()),
     ("requirements/dev.txt", set()),
 ]
