@@ -24,7 +24,7 @@ export KVMFLEET_FRESH := $(FRESH)
 endif
 
 .PHONY: help setup venv pin src collection ruff mypy generate generated import-lint ansible-lint yamllint changelog lint format \
-	importer docs reuse sanity unit unit-python39 unit-changed unit-slow test-fast \
+	importer docs reuse release sanity unit unit-python39 unit-changed unit-slow test-fast \
 	mutants test-mutants fuzz lab-build conformance kernel-check kernel-bisect test-kernels evidence faults test-faults molecule test try demo bench clean
 
 help: ## list the targets
@@ -171,6 +171,9 @@ test: setup venv src ## everything; what passed on identical inputs is not run a
 
 try: venv src ## declare, refuse, find drift and live-update on three played hosts: no root, no VM, a minute
 	@PYTHONPATH=build/src:. $(BIN)/python -m lab try
+
+release: venv src ## version, changelog, tarball, checksums, commit and tag in this checkout; VERSION=1.2.3 REPOSITORY=URL
+	@$(BIN)/python -m tools.release "$(VERSION)" "$(REPOSITORY)"
 
 demo: setup collection ## from nothing to the live update of an emulated fleet; report in build/demo/
 	@$(BIN)/python -m lab demo
