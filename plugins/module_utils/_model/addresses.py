@@ -34,6 +34,11 @@ def is_derived(text: str | None) -> bool:
     return text is not None and (text == HASH or text.endswith(PLUS_ID))
 
 
+def is_plain(text: str, octets: int) -> bool:
+    """Whether ``text`` is ``octets`` octets in lower case, and nothing else."""
+    return re.fullmatch(rf"[0-9a-f]{{2}}(:[0-9a-f]{{2}}){{{octets - 1}}}", text, re.ASCII) is not None
+
+
 def validate(value: object, octets: int, where: str, *, hashed: bool = False) -> str:
     """A valid address of ``octets`` octets, in lower case.
 
@@ -44,7 +49,7 @@ def validate(value: object, octets: int, where: str, *, hashed: bool = False) ->
     if hashed and text == HASH:
         return text
     base = text[: -len(PLUS_ID)] if text.endswith(PLUS_ID) else text
-    good = re.fullmatch(rf"[0-9a-f]{{2}}(:[0-9a-f]{{2}}){{{octets - 1}}}", base, re.ASCII)
+    good = is_plain(base, octets)
     if not good and (meant := yaml_traps.address(value, octets)):
         raise BadInputError(f"{where}: {yaml_traps.quoted(value, meant)}")
     if not good or (octets == 6 and int(base[:2], 16) & 1):

@@ -54,8 +54,10 @@ class Flag(Kind):
         return "on" if value else "off"
 
     def read(self, shown: object) -> bool | None:
-        """``true``, or ``"on"`` in some versions."""
-        return shown is True or shown == "on"
+        """``true`` or ``false``; ``"on"`` or ``"off"`` in some versions."""
+        if shown is True or shown == "on":
+            return True
+        return False if shown is False or shown == "off" else None
 
 
 @dataclass(frozen=True)

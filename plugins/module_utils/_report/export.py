@@ -15,7 +15,7 @@ from typing import Any
 from .._document.document import HostDocument, validate
 from .._document.id_sets import ALL
 from .._document.vf_groups import vf_groups
-from .._model import eswitch, vf_device, vf_ids
+from .._model import addresses, eswitch, vf_device, vf_ids
 from .._model.errors import BadInputError
 from .._model.properties import VfProperties
 from .._model.property_row import Property
@@ -146,10 +146,17 @@ def _odd(rows: Iterable[Property], values: Mapping[str, Any]) -> dict[str, Any]:
     for row in rows:
         if row.name in values:
             try:
-                row.kind.check(values[row.name], row.name)
+                is_odd = row.kind.check(values[row.name], row.name) != values[row.name] or _is_rule(values[row.name])
             except BadInputError:
+                is_odd = True
+            if is_odd:
                 found[row.name] = values[row.name]
     return found
+
+
+def _is_rule(value: object) -> bool:
+    """Whether a document would derive values from it, which no VF has."""
+    return isinstance(value, str) and addresses.is_derived(value)
 
 
 def _notices(pf: _Facts) -> Iterator[str]:

@@ -56,7 +56,7 @@ def doubtful(pf: _Facts, vf: _Facts) -> bool:
 
     The driver of a guest does so, and drivers of some PFs.
     """
-    mac = (vf.get("properties") or {}).get("mac")
+    mac = _mac(vf.get("properties") or {})
     if mac is None or not _first(mac) & _LOCAL or "mac" in values(pf, vf):
         return False
     chosen = _first(mac) == _LOCAL or mac.startswith(_BY_TOOLS) or vf.get("netdev_mac_origin") == "set"
@@ -64,13 +64,19 @@ def doubtful(pf: _Facts, vf: _Facts) -> bool:
 
 
 def _found(pf: _Facts, vf: _Facts, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    mac, speed = given.get("mac"), pf.get("speed")
+    mac, speed = _mac(given), pf.get("speed")
     if mac is not None and mac == vf.get("netdev_mac") and vf.get("netdev_mac_origin") == RANDOM:
         yield "mac", "their drivers have made up (addr_assign_type 1), others at each boot"
     elif mac is not None and _is_the_makers(pf, mac) and vf.get("netdev_mac_origin") in (None, "permanent"):
         yield "mac", "come with the device, as that of the PF does"
     if speed and given.get("max_tx_rate") == speed:
         yield "max_tx_rate", "are the speed of the PF's link, so no limit"
+
+
+def _mac(given: Mapping[str, Any]) -> str | None:
+    """The MAC address among properties, None for a reading that is none."""
+    mac = given.get("mac")
+    return mac if isinstance(mac, str) and addresses.is_plain(mac, 6) else None
 
 
 def _first(mac: str) -> int:

@@ -268,7 +268,17 @@ def test_no_steps_there_and_a_plan_to_get_there(history: tuple[Start, list[Any],
             assert exported(other, [PF]).document == found.document
 
 
-ODD = [("vlan", 4095), ("qos", 9), ("mac", "01:00:5e:00:00:01"), ("max_tx_rate", 2**32 - 1)]
+ODD = [
+    ("vlan", 4095),
+    ("qos", 9),
+    ("mac", "01:00:5e:00:00:01"),
+    ("mac", "zz"),
+    ("mac", "0x:00:00:00:00:01"),
+    ("mac", "hash"),
+    ("mac", "02:00:00:00:00:00+id"),
+    ("max_tx_rate", 2**32 - 1),
+    ("max_tx_rate", -1),
+]
 
 
 @pytest.mark.parametrize(("name", "value"), ODD)

@@ -42,6 +42,10 @@ VFINFO: list[tuple[dict[str, Any], VfProperties]] = [
         {**PLAIN, "vlan": 7, "qos": 1, "spoofchk": "on"},
         VfProperties(PLAIN["address"], 7, 1, spoofchk=True, vlan_proto="802.1q"),
     ),
+    (
+        {**PLAIN, "spoofchk": "off", "trust": "maybe", "query_rss_en": 7},
+        UNTAGGED._replace(mac=PLAIN["address"], spoofchk=False),
+    ),
     ({"vf": 6, "mac": "AA:00:00:00:00:06"}, UNTAGGED._replace(mac="aa:00:00:00:00:06")),
     ({"vf": 6, "link_state": 2}, UNTAGGED._replace(link_state="disable")),
     (

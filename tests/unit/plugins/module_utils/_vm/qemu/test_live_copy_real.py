@@ -162,7 +162,7 @@ def test_who_is_copied_last_is_not_slowed_down(capsys: pytest.CaptureFixture[str
 
 
 def test_a_guest_that_does_nothing_may_stop_by_itself() -> None:
-    """QEMU stops it after a pass that found nothing, and waits; the state is whole."""
+    """QEMU stops it after a pass that found nothing, and waits."""
     with running("-m", "64") as machine:
         vm, state = machine.vm({}), str(machine.folder / "state")
         begun = time.time()
