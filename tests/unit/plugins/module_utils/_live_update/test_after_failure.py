@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -139,12 +140,26 @@ WORDS = (
 )
 
 
+KINDS = (".py", ".yml", ".j2", ".sh", "")
+WRITES = {"roles/kernel_deploy/files/update-grub"}
+"""Has grub-mkconfig write grub.cfg aside, and reads nothing of it."""
+
+
+def acts(path: Path) -> str:
+    """What a file does.
+
+    Of a list of tasks all but comments and tasks' names.
+    """
+    lines = path.read_text().splitlines()
+    return "\n".join(line for line in lines if path.suffix != ".yml" or not re.match(r"\s*(#|(- )?name:)", line))
+
+
 def test_nothing_else_reads_a_boot_loader() -> None:
     """What starts is one question (_boot); documents and examples may name files."""
     folders = ("plugins/module_utils", "plugins/plugin_utils", "plugins/action", "plugins/filter", "roles", "playbooks")
-    files = [path for name in folders for path in (ROOT / name).rglob("*") if path.suffix in (".py", ".yml", ".j2")]
-    read = {path for path in files if any(word in path.read_text() for word in WORDS)}
+    files = [path for name in folders for path in (ROOT / name).rglob("*") if path.suffix in KINDS and path.is_file()]
+    read = {path for path in files if any(word in acts(path) for word in WORDS)}
     own = {path for path in read if "plugins/module_utils/_boot" in str(path)}
     assert len(files) > 200
     assert len(own) > 5
-    assert {str(path.relative_to(ROOT)) for path in read - own} == set()
+    assert {str(path.relative_to(ROOT)) for path in read - own} == WRITES
