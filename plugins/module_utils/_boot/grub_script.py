@@ -10,6 +10,7 @@ and their end is not known without a boot.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Union
 
 from .grub_words import Lexer, Token
@@ -52,10 +53,12 @@ class Function:
 Statement = Union[Command, If, For, Function]
 
 
+@lru_cache(maxsize=2)  # as it is, and as it would be
 def parse(text: str) -> tuple[Statement, ...]:
     """The statements of a configuration.
 
-    Raises `UnknownBootError` with the line for what is not understood.
+    Kept, as one answer runs through the same text four times. Raises `UnknownBootError` with the line for what is not
+    understood.
     """
     return _Parser(Lexer(text).tokens()).script()
 

@@ -26,8 +26,8 @@ def parse(data: bytes) -> dict[str, str]:
         wanted = f"{SIZE} that begin with '{SIGNATURE[:-1]}'"
         raise UnknownBootError(f"it is no environment block: {len(data)} bytes, expected {wanted}")
     found: dict[str, str] = {}
-    for line in re.findall(r"(?:\\.|[^\\\n])*\n", text[len(SIGNATURE) :], re.DOTALL):
+    for line in re.findall(r"(?:\\.|[^\\\n])*(?:\n|\Z)", text[len(SIGNATURE) :], re.DOTALL):
         name, equals, value = line[:-1].partition("=")
-        if equals and not name.startswith("#"):
+        if equals and not name.startswith("#") and line.endswith("\n"):
             found[name] = re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL)
     return found

@@ -73,9 +73,15 @@ def test_a_kernel_is_tried_once(root: GrubRoot) -> None:
 def test_a_power_cut_leaves_a_whole_trial_or_none(
     root: GrubRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    power, kept = Power(tmp_path / "power"), tmp_path / "kept"
+    power, kept, written = Power(tmp_path / "power"), tmp_path / "kept", efi.write
     root.cut = power.step
     monkeypatch.setattr(os, "sync", power.step)  # not of all disks of this machine
+
+    def write(sysfs: Sysfs, name: str, value: bytes) -> None:
+        written(sysfs, name, value)
+        power.step()
+
+    monkeypatch.setattr(efi, "write", write)
 
     def run(argv: Sequence[str]) -> str:
         power.step()
@@ -92,15 +98,17 @@ def test_a_power_cut_leaves_a_whole_trial_or_none(
     shutil.copytree(root.folder, kept, symlinks=True)
     arm()  # once, and kept in memory: what grub-mkconfig writes
     restore()
-    step = 0
+    found, step = set(), 0
     while power.cut(step, arm):
         answer = of(root).answer()
         assert (answer.next.release, answer.default.release) in ((OLD, OLD), (NEW, OLD)), step
+        found.add(answer.next.release)
         arm()
         assert (of(root).answer().next.release, of(root).answer().default.release) == (NEW, OLD), step
         restore()
         step += 1
     assert step > 10
+    assert found == {OLD, NEW}
 
 
 def test_the_boot_that_it_was_tried_in(root: GrubRoot) -> None:
