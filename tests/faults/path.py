@@ -12,10 +12,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.run_unit import RUN_UNIT
+
 from .checks import at_end, at_rest
 from .edges import HOLD
 from .fault import NEW, OLD, PANIC
-from .played_systemd import RUN_UNIT
 from .session import CUT, JUMPED, CaseError, Outcome, Session
 
 

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import ToolError
-from tests.fake.vm.systemd import FakeSystemd, expanded
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.run_unit import RUN_UNIT
+from tests.fake.vm.systemd import FakeSystemd
 
 if TYPE_CHECKING:
     from .played import PlayedHost
 
 WELL = "well-"
 """Name's begin of a file for a QEMU that ended well."""
-RUN_UNIT = "kvmfleet-live-update.service"
 
 
 class PlayedSystemd(FakeSystemd):
@@ -25,16 +24,15 @@ class PlayedSystemd(FakeSystemd):
         super().__init__(host)
         self.host = host
 
-    def _systemd_run(self, words: list[str]) -> str:
-        unit = next(word.partition("=")[2] for word in words if word.startswith("--unit="))
-        argv = [expanded(word) for word in words[words.index("--") + 1 :]]
-        if any(one.alive and one.unit == unit for one in self.host.units()):
-            raise ToolError(words, 1, f"Unit {unit} was already loaded")
-        if argv[0].startswith("qemu"):
-            self.host.launch(argv, unit)
-        elif unit == RUN_UNIT:
+    def _is_loaded(self, unit: str) -> bool:
+        return any(one.alive and one.unit == unit for one in self.host.units())
+
+    def _start_qemu(self, words: list[str], unit: str, argv: list[str]) -> None:
+        self.host.launch(argv, unit)
+
+    def _start_other(self, unit: str) -> None:
+        if unit == RUN_UNIT:
             (self.host.folder / unit).touch()
-        return ""
 
     def _ended(self, unit: str) -> str:
         well = any((self.host.folder / f"{WELL}{one.pid}").exists() for one in self.host.units() if one.unit == unit)

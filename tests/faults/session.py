@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.run_unit import RUN_UNIT
 from tests.fake.vm.node import NEW as RELEASE
 from tests.fake.vm.node import OLD as RELEASE_BEFORE
 
@@ -25,7 +26,6 @@ from . import guest, node, played
 from .edges import GO, PAUSED
 from .fault import CRASH, NEW, OLD, PANIC, VMS, Fault
 from .played import PF, Guest, PlayedHost
-from .played_systemd import RUN_UNIT
 
 ENDED, KILLED, JUMPED, CUT = "ended", "killed", "jumped", "cut"
 DEADLINE_S = 180.0

@@ -51,18 +51,30 @@ class FakeSystemd:
     def _systemd_run(self, words: list[str]) -> str:
         unit = next(word.partition("=")[2] for word in words if word.startswith("--unit="))
         argv = [expanded(word) for word in words[words.index("--") + 1 :]]
-        if any(qemu.alive and qemu.unit == unit for qemu in self.node.qemus):
+        if self._is_loaded(unit):
             raise ToolError(words, 1, f"Unit {unit} was already loaded")
-        if not os.path.basename(argv[0]).startswith("qemu"):
-            return ""
+        if os.path.basename(argv[0]).startswith("qemu"):
+            self._start_qemu(words, unit, argv)
+        else:
+            self._start_other(unit)
+        return ""
+
+    def _is_loaded(self, unit: str) -> bool:
+        """Whether a QEMU has the unit."""
+        return any(qemu.alive and qemu.unit == unit for qemu in self.node.qemus)
+
+    def _start_qemu(self, words: list[str], unit: str, argv: list[str]) -> None:
+        """Start it as systemd-run's ``words`` ask for it."""
         name = argv[argv.index("-name") + 1].split(",")[0].removeprefix("guest=")
         if self.node.scripts.get(name, Script()).start == "exits":
-            return ""
+            return
         try:
             self.node.start(argv, unit, Granted(self._with_environment(words[: words.index("--")])))
         except QemuRefusalError as error:
             raise ToolError(words, 1, str(error)) from error
-        return ""
+
+    def _start_other(self, unit: str) -> None:
+        """Start what is no QEMU: nothing."""
 
     def started(self, unit: str, state: str) -> None:
         """The end of a service's job."""
@@ -101,9 +113,8 @@ class FakeSystemd:
         if "--property=ActiveState,FragmentPath" in words:
             path = self.paths.get(unit, f"/usr/lib/systemd/system/{unit}" if unit in self.services else "")
             return f"ActiveState={self.services.get(unit, 'inactive')}\nFragmentPath={path}\n"
-        active = any(qemu.alive and qemu.unit == unit for qemu in self.node.qemus)
         if "--property=ActiveState" in words:
-            return "active\n" if active else "inactive\n"
+            return "active\n" if self._is_loaded(unit) else "inactive\n"
         if "--property=UnitFileState" in words:
             return self.unit_files.get(unit, "") + "\n"
         if "--property=LoadState,ActiveState,Result" in words:

@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.run_unit import RUN_UNIT
 from lab.faults import case, crash_kernel, guests, prepare, run, watcher
 from lab.faults.guests import Seen
-from lab.faults.rows import ENDED, NEW, OLD, ROWS, SAME, LabFault
+from lab.faults.rows import ENDED, NEW, OLD, RESUME, ROWS, RUN, SAME, LabFault
 from lab.fleet import fleet
 from lab.machine import monitor
 from lab.machine.host import Running
@@ -35,6 +36,12 @@ SEEN = Seen(
     {vm.vf: "vfio-pci" for vm in HOST.vms},
 )  # fmt: skip
 COUNTED = {vm.name: Sector(20, 1, 0) for vm in HOST.vms}
+
+
+def test_the_watcher_stops_the_units_of_the_update() -> None:
+    """It runs on the host without the collection, so it has their names itself."""
+    assert watcher.UNITS == (RUN, RESUME)
+    assert RUN == RUN_UNIT
 
 
 @pytest.fixture
