@@ -39,7 +39,7 @@ COUNTED = {vm.name: Sector(20, 1, 0) for vm in HOST.vms}
 
 
 def test_the_watcher_stops_the_units_of_the_update() -> None:
-    """It runs on the host without the collection, so it has their names itself."""
+    """It runs on the host, without the collection."""
     assert watcher.UNITS == (RUN, RESUME)
     assert RUN == RUN_UNIT
 
