@@ -68,7 +68,7 @@ def _declare(steps: step.Steps) -> None:
     title = "On hv2 somebody has changed VF 2 by hand. Which host differs from what is declared?"
     steps.playbook(title, "sriov", "--check", "--diff", shows=DECLARE)
     title = "A host itself shows what it has, and who uses it."
-    words = ("hv1", "-a", "/usr/local/sbin/sriovctl status --vfs")
+    words = ("hv1", "--become", "-a", "/usr/local/sbin/sriovctl status --vfs")
     steps.step(title, "ansible", *words, shows=lambda output: output.split("\n", 1)[1])
 
 
@@ -82,7 +82,7 @@ def _update(steps: step.Steps) -> None:
         "live_update_confirm_after_kexec": True, "live_update_folder": "/run/played/update",
     }  # fmt: skip
     (FOLDER / "settings.json").write_text(json.dumps(settings))
-    words = ("live_update", "-e", f"live_update_kernel={NEW}", "-e", "@settings.json")
+    words = ("live_update", "-e", "live_update_hosts=all", "-e", f"live_update_kernel={NEW}", "-e", "@settings.json")
     title = "Which hosts can be moved into another kernel with their VMs, and what would it cost?"
     steps.playbook(title, *words, "--check", shows=step.predicted)
     title = "Move them: a canary, then the others. The host's part of it, and its times, are played."

@@ -32,7 +32,8 @@ def settings(kernel: packages.Kernel) -> dict[str, object]:
     update: dict[str, object] = {"live_update_kernel": kernel.release, "live_update_report_dir": str(FOLDER)}
     update["live_update_confirm_after_kexec"] = True
     update["live_update_initrd"] = "none"  # Debian's kernel has one, the lab's need none
-    return {"kernel_deploy_manifest": manifest, "kernel_deploy_without_initrd": True, **update, **PATIENCE}
+    chosen = {"kernel_deploy_hosts": "all", "live_update_hosts": "all"}
+    return {"kernel_deploy_manifest": manifest, "kernel_deploy_without_initrd": True, **chosen, **update, **PATIENCE}
 
 
 def playbooks(path: Path, extra: dict[str, object], *names: str) -> None:

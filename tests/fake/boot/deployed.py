@@ -149,8 +149,9 @@ class Host:
             "kernel_deploy_drained": f"{self.folder}/drained", "kernel_deploy_poll": 1,
             "kernel_deploy_units": f"{self.folder}", "kernel_deploy_reboot_command": f"{self.folder}/reboot",
             "kernel_deploy_boot_time_command": f"cat {self.folder}/boot_id", "kernel_deploy_reboot_s": 60,
-            "ansible_become": False, **variables,
+            "ansible_become": False, "kernel_deploy_hosts": "all", **variables,
         }  # fmt: skip
+        wanted = {name: value for name, value in wanted.items() if value is not None}
         environment = {
             **os.environ, "ANSIBLE_COLLECTIONS_PATH": str(self.folder / "collections"), "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_HOME": str(self.folder / "home"), "ANSIBLE_LOCALHOST_WARNING": "false",

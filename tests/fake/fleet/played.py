@@ -166,6 +166,7 @@ class Fleet:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.playbook = folder, "live_update"
+        self.chosen = ["-e", "live_update_hosts=all"]
         self.collection = folder / "collections/ansible_collections/kvmfleet/sriov"
         for name in ("plugins/modules", "plugins/action"):
             (self.collection / name).mkdir(parents=True)
@@ -229,8 +230,9 @@ class Fleet:
         command = [*warm_python.playbook(self.folder / "collections"), "-i", str(inventory), "-e", folder]
         command.append(f"kvmfleet.sriov.{self.playbook}")
         return subprocess.run(
-            [*command, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=300
-        )
+            [*command, *self.chosen, *arguments],
+            env=environment, capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
 
     def away(self, name: str) -> None:
         (self.folder / "hosts" / name / "away").write_text(AWAY)

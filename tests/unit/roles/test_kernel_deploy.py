@@ -238,3 +238,10 @@ def test_damaged_files_are_installed_again(host: Host) -> None:
     assert "changed=0" not in host.run("--check").stdout
     (host.folder / "damaged").unlink()
     assert "changed=0" in host.run("--check").stdout
+
+
+def test_an_inventory_is_no_choice_of_hosts(host: Host) -> None:
+    done = host.run(kernel_deploy_hosts=None)
+    assert done.returncode != 0
+    assert "No host was chosen, so none was touched. Say which, with -e kernel_deploy_hosts=PATTERN" in done.stdout
+    assert "h1" not in done.stdout
