@@ -64,6 +64,7 @@ class Fleet:
             "ANSIBLE_COLLECTIONS_PATH": str(self.folder / "collections"), "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_CONNECTION_PLUGINS": str(HERE / "played/connection"), "ANSIBLE_PIPELINING": "true",
             "ANSIBLE_LOCALHOST_WARNING": "false", "PYTHONDONTWRITEBYTECODE": "1",
+            "ANSIBLE_BECOME_ALLOW_SAME_USER": "true",  # Ansible takes its own user for that of the hosts
         }  # fmt: skip
         return {**os.environ, **own, "PATH": f"{BIN}:{os.environ['PATH']}"}
 

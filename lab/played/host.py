@@ -65,7 +65,8 @@ class Host:
         self._python(programs.parent / "python", INSIDE / "interpreter.py")
         for name in ASKED:
             self._python(programs / name, INSIDE / "program.py")
-        shutil.copy(INSIDE / "systemctl", programs)
+        for name in ("systemctl", "sudo"):
+            shutil.copy(INSIDE / name, programs)
         shutil.copy(HERE / "bytecode/sitecustomize.py", programs.parent)
         (programs / "journalctl").write_text(f"#!/bin/sh\n{PROGRAMS['journalctl']}\n")
         (programs / "journalctl").chmod(0o755)
@@ -101,6 +102,6 @@ class Host:
 
     def variables(self) -> dict[str, object]:
         return {
-            "ansible_connection": "played", "played_root": str(self.root), "ansible_become": False,
+            "ansible_connection": "played", "played_root": str(self.root), "ansible_user": "operator",
             "ansible_python_interpreter": "/run/played/python", "ansible_remote_tmp": "/run/played/tmp",
         }  # fmt: skip

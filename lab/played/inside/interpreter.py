@@ -6,6 +6,7 @@ program on stdin, a file, or the text behind -c. Bytecode of Ansible's modules i
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -36,6 +37,8 @@ def opened(path: str | bytes | os.PathLike[str], flags: int, *more: int, **names
     writes = str(path).startswith("/sys/") and flags & (os.O_WRONLY | os.O_RDWR)
     if writes:
         _stat(path)  # ENOENT, if it is not there
+        if os.geteuid():
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
     handle = _open("/dev/null" if writes else path, flags, *more, **names)
     _written.pop(handle, None)
     if writes:

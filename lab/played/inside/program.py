@@ -8,9 +8,13 @@ import os
 import socket
 import sys
 
+name = os.path.basename(sys.argv[0])
+changes = "set" in sys.argv or (name == "modprobe" and "--dry-run" not in sys.argv)
+if changes and os.geteuid():
+    sys.exit(f"{name}: Operation not permitted")
 with socket.socket(socket.AF_UNIX) as kernel:
     kernel.connect("/run/played/kernel")
-    kernel.sendall(json.dumps({"run": [os.path.basename(sys.argv[0]), *sys.argv[1:]]}).encode() + b"\n")
+    kernel.sendall(json.dumps({"run": [name, *sys.argv[1:]]}).encode() + b"\n")
     answer = json.loads(kernel.makefile().readline())
 sys.stdout.write(answer["stdout"])
 sys.stderr.write(answer["stderr"])

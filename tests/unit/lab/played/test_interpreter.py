@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.played.host import INSIDE, PF, Host
+from lab.played.host import INSIDE, NETDEV, PF, Host
 
 UNSHARE = ["unshare", "--user", "--map-root-user", "--mount"]
 pytestmark = pytest.mark.skipif(
@@ -31,13 +31,13 @@ def host(tmp_path: Path) -> Iterator[Host]:
     host.server.server_close()
 
 
-def on(host: Host, command: str, data: str = "") -> subprocess.CompletedProcess[str]:
-    words = [*UNSHARE, str(INSIDE / "enter"), str(host.root), command]
+def on(host: Host, command: str, data: str = "", user: str = "root") -> subprocess.CompletedProcess[str]:
+    words = [*UNSHARE, str(INSIDE / "enter"), str(host.root), user, command]
     return subprocess.run(words, input=data, capture_output=True, text=True, timeout=60)
 
 
-def write(host: Host, path: str, value: str) -> subprocess.CompletedProcess[str]:
-    return on(host, f'/run/played/python -IS -c "{WRITE}" {path} "{value}"')
+def write(host: Host, path: str, value: str, user: str = "root") -> subprocess.CompletedProcess[str]:
+    return on(host, f'/run/played/python -IS -c "{WRITE}" {path} "{value}"', user=user)
 
 
 def test_a_write_reaches_the_played_kernel(host: Host) -> None:
@@ -97,3 +97,15 @@ def test_modules_are_compiled_once(host: Host, tmp_path: Path) -> None:
     done = on(host, f"/run/played/python -c 'import sys; sys.path.insert(0, \"{payload}\"); import given'")
     assert (done.stdout, done.stderr) == ("42\n", "")
     assert len(list((tmp_path / "bytecode").iterdir())) == 1
+
+
+def test_who_is_not_root_reads_and_changes_nothing(host: Host) -> None:
+    done = write(host, f"{DEVICE}/sriov_numvfs_no_scan", "5", user="operator")
+    assert (f"[Errno {errno.EACCES}]" in done.stderr, host.pf.enabled) == (True, 0)
+    done = on(host, f"ip link set dev {NETDEV} vf 0 vlan 7", user="operator")
+    assert "Operation not permitted" in done.stderr
+    assert '"ens3f0"' in on(host, f"ip -json -details link show dev {NETDEV}", user="operator").stdout
+    done = on(host, "id -u; for folder in etc run var/lib usr/local/sbin; do touch /$folder/x; done", user="operator")
+    assert (done.stdout, done.stderr.count("Read-only file system")) == ("1000\n", 4)
+    assert "a password is required" in on(host, "sudo -H -S -n -u root id -u", user="operator").stderr
+    assert on(host, "sudo -H -S -n -u root id -u").stdout == "0\n"

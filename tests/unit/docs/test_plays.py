@@ -1,0 +1,189 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plays and command lines of README and guides, run as typed.
+
+Hosts are played: who connects to them is not root, and becomes it only where the page says so.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lab.played import fleet as played
+from lab.played import update
+from lab.played.host import NETDEV, NEW
+from tests.fake.linux.pf import FakePf
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("roles/*/README.md"))]
+UNSHARE = ["unshare", "--user", "--map-root-user", "--mount", "true"]
+ABLE = subprocess.run(UNSHARE, capture_output=True).returncode == 0
+namespaces = pytest.mark.skipif(not ABLE, reason="user namespaces are off")
+
+ELSEWHERE = {
+    "kernel_deploy": "it needs apt and a boot loader: tests/unit/roles/test_kernel_deploy.py",
+    "rehearse": "it needs QEMU, or a kexec: tests/unit/playbooks/test_rehearse_playbook.py",
+    "convert": "of other systems, whose programs hosts need: tests/unit/playbooks/test_convert_playbook.py",
+    "boot_entry": "it needs a boot loader: tests/unit/plugins/modules/test_boot_entry.py",
+    "node_program": "it installs on this machine: tests/unit/plugins/action/test_node_program.py",
+    "kernel_build": "it builds a kernel: tests/unit/roles/test_kernel_build.py",
+}
+"""What is shown and not run here, with where it is run."""
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """Language and text of a page's fenced blocks."""
+    return re.findall(r"^ *```(\w*)\n(.*?)^ *```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def shown() -> Iterator[tuple[str, str]]:
+    """Names of pages, and command lines of Ansible in their blocks."""
+    for page in PAGES:
+        for _language, text in blocks(page):
+            for line in text.replace("\\\n", " ").splitlines():
+                words = line.strip().removeprefix("$ ").removeprefix("- run: ").removeprefix("- ")
+                if words.startswith(("ansible ", "ansible-playbook ")):
+                    yield page.name if page.name != "README.md" else str(page.relative_to(ROOT)), words
+
+
+def subject(command: str) -> str:
+    """The playbook or module of the collection in a command line."""
+    found = re.search(r"kvmfleet\.sriov\.(\w+)", command)
+    return found[1] if found else ""
+
+
+def command_lines() -> list[str]:
+    """Those that are run here, on this inventory, into the played kernel."""
+    lines = [command for _page, command in shown() if subject(command) not in ELSEWHERE]
+    lines = [re.sub(r"-i (?:INVENTORY|inventory\.yml)(?= |$)", "-i inventory", line) for line in lines]
+    return sorted({re.sub(r"(?<=live_update_kernel=)\S+", NEW, line) for line in lines})
+
+
+def declared() -> str:
+    """README's ``sriov_pfs`` for an inventory."""
+    found = [text for language, text in blocks(PAGES[0]) if language == "yaml" and text.startswith("sriov_pfs:")]
+    (text,) = found
+    return text
+
+
+USUAL = yaml.safe_load(declared())["sriov_pfs"]
+PLAYS = [
+    pytest.param(text, id=str(page.relative_to(ROOT)))
+    for page in PAGES
+    for language, text in blocks(page)
+    if language == "yaml" and text.startswith("- hosts: hypervisors")
+]
+
+
+class Site:
+    """One played hypervisor, and the inventory that README describes."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(played, "INTERFACES", {"hv1": "vf-id"})
+        self.fleet = played.Fleet(folder, [])
+        self.folder, (self.host,) = folder, self.fleet.hosts
+        inventory = folder / "inventory"
+        (inventory / "group_vars").mkdir(parents=True)
+        own = self.host.variables()
+        names = {"hypervisors": {"hosts": {"hv1": own}}, "spares": {"hosts": {"spare1": own}}}
+        (inventory / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": names}}))
+        update.play(self.host, time.time())
+        given = {"live_update_report_dir": str(folder / "report")}
+        (inventory / "group_vars/all.yml").write_text(yaml.safe_dump(given))
+        (inventory / "group_vars/hypervisors.yml").write_text(declared())
+
+    def adapters(self, pfs: list[Any]) -> list[FakePf]:
+        """Have PFs of the kinds that are declared, with 64 VFs each."""
+        self.host.fake.pfs.clear()
+        for number, pf in enumerate(pfs):
+            named = ":" not in pf["pf"]
+            address = f"0000:{0x10 + number:02x}:00.0" if named else pf["pf"]
+            netdev = pf["pf"] if named else NETDEV if len(pfs) == 1 else f"eth{number}"
+            if "eswitch_mode" in pf:
+                self.host.fake.mlx5(address, 64, netdev=netdev, mac=f"52:54:00:00:01:{number:02x}")
+            else:
+                self.host.fake.add(FakePf(address, total=64, netdev=netdev))
+        self.host.fake.draw()
+        return list(self.host.fake.pfs.values())
+
+    def run(self, command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command line in the folder that has ``inventory``.
+
+        Where a live update's state is on played hosts is no variable of users.
+        """
+        if subject(command) == "live_update":
+            command += " -e live_update_folder=/run/played/update"
+        return subprocess.run(
+            ["sh", "-c", command], env=self.fleet.environment(), cwd=self.folder, capture_output=True, text=True
+        )
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    site = Site(tmp_path, monkeypatch)
+    yield site
+    for host in site.fleet.hosts:
+        host.server.shutdown()
+        host.server.server_close()
+
+
+def test_what_is_not_run_here_is_run_elsewhere() -> None:
+    subjects = {subject(command) for _page, command in shown()}
+    assert subjects - set(ELSEWHERE) == {"sriov_info", "sriov", "live_update", "qualify"}
+    for reason in ELSEWHERE.values():
+        assert (ROOT / reason.split(": ")[1]).is_file(), reason
+
+
+@pytest.mark.slow
+@namespaces
+@pytest.mark.parametrize("command", command_lines())
+def test_command_lines_work_as_typed(site: Site, command: str) -> None:
+    (wide,) = site.adapters(USUAL)
+    done = site.run(command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    if shlex.split(command)[0] == "ansible":
+        assert NETDEV in done.stdout
+        assert "hv1 | SUCCESS" in done.stdout
+    elif "--check" in command:
+        assert (wide.enabled, list((site.host.root / "etc").glob("kvmfleet*"))) == (0, [])
+    elif subject(command) == "sriov":
+        assert (wide.enabled, sorted(wide.vfs)) == (64, [*range(8), 20])
+
+
+@pytest.mark.slow
+@namespaces
+@pytest.mark.parametrize("text", PLAYS)
+def test_plays_work_as_written(site: Site, text: str) -> None:
+    pfs = site.adapters(pfs_of(text) or USUAL)
+    (site.folder / "play.yml").write_text(text)
+    done = site.run("ansible-playbook -i inventory -l hv1 play.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [bool(pf.enabled) for pf in pfs] == [True] * len(pfs)
+
+
+@pytest.mark.slow
+@namespaces
+def test_without_become_nothing_is_changed(site: Site) -> None:
+    """What would be missed if everybody were root on played hosts."""
+    (wide,) = site.adapters(USUAL)
+    text = str(PLAYS[0].values[0])
+    assert "  become: true\n" in text
+    (site.folder / "play.yml").write_text(text.replace("  become: true\n", ""))
+    done = site.run("ansible-playbook -i inventory -l hv1 play.yml")
+    assert (done.returncode, wide.enabled) == (2, 0), done.stdout
+
+
+def pfs_of(play: str) -> list[Any]:
+    """``sriov_pfs`` among the variables of a play's role."""
+    roles = [role for one in yaml.safe_load(play) for role in one.get("roles", ()) if isinstance(role, dict)]
+    return [pf for role in roles for pf in role.get("vars", {}).get("sriov_pfs", [])]
