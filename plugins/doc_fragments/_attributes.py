@@ -42,3 +42,23 @@ attributes:
     support: full
     platforms: linux
 """
+
+    DECLARE = r"""
+options: {}
+attributes:
+  action_group:
+    description: C(module_defaults) of C(group/kvmfleet.sriov.declare) reach the options that all its modules have.
+    support: full
+    membership:
+      - kvmfleet.sriov.declare
+"""
+
+    LIVE_UPDATE = r"""
+options: {}
+attributes:
+  action_group:
+    description: C(module_defaults) of C(group/kvmfleet.sriov.live_update) reach the options that all its modules have.
+    support: full
+    membership:
+      - kvmfleet.sriov.live_update
+"""

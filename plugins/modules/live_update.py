@@ -24,6 +24,7 @@ author:
   - The kvmfleet.sriov contributors (@kvmfleet)
 extends_documentation_fragment:
   - kvmfleet.sriov._attributes
+  - kvmfleet.sriov._attributes.live_update
   - kvmfleet.sriov._live_request
 attributes:
   check_mode:

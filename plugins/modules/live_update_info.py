@@ -16,6 +16,7 @@ author:
   - The kvmfleet.sriov contributors (@kvmfleet)
 extends_documentation_fragment:
   - kvmfleet.sriov._attributes.info
+  - kvmfleet.sriov._attributes.live_update
   - kvmfleet.sriov._live_request
 options:
   kernel:

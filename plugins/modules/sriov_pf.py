@@ -31,6 +31,7 @@ author:
   - The kvmfleet.sriov contributors (@kvmfleet)
 extends_documentation_fragment:
   - kvmfleet.sriov._attributes
+  - kvmfleet.sriov._attributes.declare
   - kvmfleet.sriov._declared_pfs
 attributes:
   check_mode:

@@ -29,6 +29,7 @@ author:
   - The kvmfleet.sriov contributors (@kvmfleet)
 extends_documentation_fragment:
   - kvmfleet.sriov._attributes
+  - kvmfleet.sriov._attributes.declare
 attributes:
   check_mode:
     support: full

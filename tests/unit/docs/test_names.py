@@ -89,9 +89,10 @@ def test_make_targets_exist(page: Path) -> None:
 
 @cache
 def called() -> set[str]:
-    """Modules, filters, roles and playbooks."""
+    """Modules and their groups, filters, roles and playbooks."""
     found = [*ROOT.glob("plugins/modules/*.py"), *ROOT.glob("plugins/filter/*.yml"), *ROOT.glob("playbooks/*.yml")]
-    return {path.stem for path in found} | {path.name for path in (ROOT / "roles").iterdir()}
+    groups = set(yaml.safe_load((ROOT / "meta/runtime.yml").read_text())["action_groups"])
+    return groups | {path.stem for path in found} | {path.name for path in (ROOT / "roles").iterdir()}
 
 
 @by_page

@@ -173,6 +173,23 @@ def test_plays_work_as_written(site: Site, text: str) -> None:
 
 @pytest.mark.slow
 @namespaces
+def test_defaults_of_a_group_reach_its_modules(site: Site) -> None:
+    """Without them another number of VFs is refused while VFs are present."""
+    (text,) = (str(play.values[0]) for play in PLAYS if "module_defaults:" in str(play.values[0]))
+    (pf,) = site.adapters([{"pf": NETDEV}])
+    site.host.fake.setup(pf, 4, range(4))
+    (site.folder / "play.yml").write_text(text)
+    (site.folder / "without.yml").write_text(text.replace("allow_disruptive: true", "allow_disruptive: false"))
+    done = site.run("ansible-playbook -i inventory -l hv1 without.yml")
+    assert (done.returncode, pf.enabled) == (2, 4), done.stdout
+    done = site.run("ansible-playbook -v -i inventory -l hv1 play.yml")
+    assert (done.returncode, pf.enabled) == (0, 16), done.stdout + done.stderr
+    assert pf.properties[3]["vlan"] == 100
+    assert done.stdout.count("document:") == 1  # of sriov_pf, with detail: full
+
+
+@pytest.mark.slow
+@namespaces
 def test_without_become_nothing_is_changed(site: Site) -> None:
     """What would be missed if everybody were root on played hosts."""
     (wide,) = site.adapters(USUAL)

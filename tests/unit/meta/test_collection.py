@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -33,11 +34,50 @@ SECTIONS = [
 ]
 
 
-def test_action_group_names_every_module() -> None:
-    runtime = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())
-    modules = sorted(path.stem for path in (ROOT / "plugins/modules").glob("*.py"))
-    assert runtime["action_groups"]["sriov"] == modules
-    assert re.fullmatch(r">=\d+\.\d+\.\d+", runtime["requires_ansible"])
+RUNTIME = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())
+DEFAULTS = {
+    "declare": ("declaring_vfs", {"allow_disruptive", "force", "detail"}),
+    "live_update": (
+        "declaring_vfs",
+        {"kernel", "initrd", "command_line", "budget_s", "host", "owner", "take_over", "options"},
+    ),
+}
+"""The page of each group, and the options that its modules share."""
+
+
+def documented(module: str) -> tuple[set[str], set[str]]:
+    """Options of a module, and the groups that its documentation names."""
+    here = "ansible_collections.kvmfleet.sriov.plugins"
+    own = yaml.safe_load(import_module(f"{here}.modules.{module}").DOCUMENTATION)
+    options, groups = set(own.get("options", ())), set()
+    for name in own.get("extends_documentation_fragment", ()):
+        file, _dot, part = name.removeprefix("kvmfleet.sriov.").partition(".")
+        fragment = import_module(f"{here}.doc_fragments.{file}").ModuleDocFragment
+        found = yaml.safe_load(getattr(fragment, part.upper() or "DOCUMENTATION"))
+        options |= set(found["options"])
+        groups |= set(found.get("attributes", {}).get("action_group", {}).get("membership", ()))
+    return options, {name.removeprefix("kvmfleet.sriov.") for name in groups}
+
+
+def test_runtime_names_the_oldest_ansible() -> None:
+    assert re.fullmatch(r">=\d+\.\d+\.\d+", RUNTIME["requires_ansible"])
+
+
+@pytest.mark.parametrize("group", sorted(RUNTIME["action_groups"]))
+def test_modules_of_a_group_share_the_options_that_a_page_names(group: str) -> None:
+    """A default of another option would fail the module without it."""
+    page, options = DEFAULTS[group]
+    shared = set.intersection(*(documented(module)[0] for module in RUNTIME["action_groups"][group]))
+    assert shared == options
+    text = (ROOT / f"docs/{page}.md").read_text()
+    assert f"kvmfleet.sriov.{group}`" in text
+    assert all(f"`{option}`" in text for option in options)
+
+
+def test_modules_name_their_groups() -> None:
+    for path in (ROOT / "plugins/modules").glob("*.py"):
+        groups = {name for name, modules in RUNTIME["action_groups"].items() if path.stem in modules}
+        assert documented(path.stem)[1] == groups, path.stem
 
 
 def test_readme_has_the_sections_of_a_certified_collection() -> None:
