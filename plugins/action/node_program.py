@@ -3,20 +3,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Controller side of ``node_program``: packs the program and installs it.
 
-``copy`` does that where it differs.
+It is packed once in a run, for all hosts. ``copy`` installs it where it differs.
 """
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from ansible.constants import DEFAULT_LOCAL_TMP
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import PROGRAM
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._node_program import pack
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._node_program import packed_once
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
@@ -28,10 +28,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
         """Result of ``copy``, without facts of the controller's temporary file."""
         super().run(tmp, task_vars)
         _validation, arguments = self.validate_argument_spec({"dest": {"type": "path", "default": PROGRAM}})
-        with tempfile.TemporaryDirectory() as folder:
-            program = Path(folder) / "sriovctl"
-            program.write_bytes(pack())
-            result = self._copy(str(program), arguments["dest"], task_vars or {})
+        program = packed_once(Path(DEFAULT_LOCAL_TMP))  # of this run of Ansible, which removes it at its end
+        result = self._copy(str(program), arguments["dest"], task_vars or {})
         if result.get("failed"):
             raise AnsibleActionFail(f"cannot install {arguments['dest']}: {result.get('msg')}")
         return {"changed": bool(result.get("changed")), "dest": arguments["dest"], "checksum": result.get("checksum")}

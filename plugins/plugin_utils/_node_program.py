@@ -9,6 +9,7 @@ The bytes are the same wherever and whenever it is packed.
 from __future__ import annotations
 
 import ast
+import fcntl
 import io
 import zipfile
 from collections.abc import Mapping
@@ -37,6 +38,21 @@ def pack(folder: Path | None = None) -> bytes:
     files = {f"{PACKAGE}/{name.replace('.', '/')}.py": text for name, text in sources.items()}
     packages = {f"{PACKAGE}/__init__.py"} | {f"{path.rpartition('/')[0]}/__init__.py" for path in files}
     return SHEBANG + archive({"__main__.py": MAIN, **dict.fromkeys(packages, ""), **files})
+
+
+def packed_once(folder: Path) -> Path:
+    """The program as a file in ``folder``, packed where it is missing.
+
+    Ansible has a process for each host, and packing takes half a second: the first one does it, others wait.
+    """
+    path = folder / "kvmfleet-sriovctl"
+    with (folder / "kvmfleet-sriovctl.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            new = path.with_suffix(".new")
+            new.write_bytes(pack())
+            new.replace(path)
+    return path
 
 
 def needed(folder: Path, root: str = ROOT) -> dict[str, str]:

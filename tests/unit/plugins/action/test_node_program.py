@@ -12,8 +12,13 @@ import json
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils import _node_program
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._node_program import pack
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -43,3 +48,24 @@ def test_check_do_again(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert dest.read_bytes() == pack()
     assert dest.stat().st_mode & 0o777 == 0o755
+
+
+def test_workers_of_a_run_pack_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed: list[str] = []
+
+    def slowly() -> bytes:
+        packed.append("x")
+        time.sleep(0.2)
+        return b"program"
+
+    monkeypatch.setattr(_node_program, "pack", slowly)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _number: _node_program.packed_once(tmp_path), range(4)))
+    assert [path.read_bytes() for path in found] == [b"program"] * 4
+    assert packed == ["x"]
+
+
+def test_one_that_was_killed_while_packing_leaves_nothing(tmp_path: Path) -> None:
+    """Half a program is never installed."""
+    (tmp_path / "kvmfleet-sriovctl.new").write_bytes(b"half")
+    assert _node_program.packed_once(tmp_path).read_bytes() == pack()
