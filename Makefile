@@ -9,7 +9,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
-PYTHON39 := $(shell tools/python39)
+PYTHON39 := $(shell tools/find_python 3.9)
 OLDEST := build/venv39
 GATES := build/gates
 BIN := .venv/bin
@@ -24,7 +24,7 @@ export KVMFLEET_FRESH := $(FRESH)
 endif
 
 .PHONY: help setup venv pin src collection ruff mypy generate generated import-lint ansible-lint yamllint changelog lint format \
-	importer docs reuse release sanity unit unit-python39 unit-changed unit-slow test-fast \
+	importer docs reuse release sanity sanity-newer newer unit unit-python39 unit-changed unit-slow test-fast \
 	mutants test-mutants fuzz lab-build conformance kernel-check kernel-bisect test-kernels evidence faults test-faults molecule test try demo bench clean
 
 help: ## list the targets
@@ -99,6 +99,12 @@ reuse: $(GATES)/.ready ## whether each file has its licence
 sanity: venv ## ansible-test sanity, offline, on a copy of the checkout
 	@tests/sanity/run
 
+sanity-newer: venv ## the same on newer releases of ansible-core, where it was not recorded yet; FRESH=1: all
+	@$(BIN)/python -m tools.cores --record $(if $(FRESH),--fresh)
+
+newer: venv # as a stage: what the record says of them, and files that were edited since
+	@$(BIN)/python -m tools.cores $(if $(KVMFLEET_FRESH),--fresh)
+
 unit: venv src ## unit tests, the conformance cases on the fake tree among them
 	@$(BIN)/python -m tools.unit_tests
 
@@ -163,7 +169,7 @@ molecule: setup collection ## all molecule scenarios on one lab boot
 
 test: setup venv src ## everything; what passed on identical inputs is not run again (FRESH=1 runs all)
 	@status=0; $(BIN)/python -m tools.stages ruff+mypy+import-lint+generated unit mutants faults kernel-check+evidence ansible-lint+sanity \
-		yamllint+changelog+importer+docs+reuse unit-slow --then lab-build conformance+molecule || status=$$?; \
+		yamllint+changelog+importer+docs+reuse$(if $(wildcard tests/sanity/EVIDENCE.json),+newer) unit-slow --then lab-build conformance+molecule || status=$$?; \
 	for fleet in kernels test; do \
 		if [[ -d build/lab/$$fleet ]]; then $(BIN)/python -m lab down $$fleet >build/test/down-$$fleet.log 2>&1; fi; \
 	done; \

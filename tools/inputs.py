@@ -29,7 +29,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RECORD = "kernel/EVIDENCE.json"
 FAULTS_RECORD = "tests/faults/EVIDENCE.json"
 MUTANTS_RECORD = "tests/mutants/EVIDENCE.json"
-RECORDS = (RECORD, FAULTS_RECORD, MUTANTS_RECORD)
+SANITY_RECORD = "tests/sanity/EVIDENCE.json"
+RECORDS = (RECORD, FAULTS_RECORD, MUTANTS_RECORD, SANITY_RECORD)
 TOOLS = ("Makefile", "tools/*", "requirements/*", "pyproject.toml")
 PYTHON = ("*.py", "*.pyi", *TOOLS)
 TEXTS = ("*.md", "*.rst", "docs/*", "changelogs/*", "LICENSES/*", ".git-blame-ignore-revs")
@@ -71,13 +72,14 @@ STAGES = {
     "import-lint": Inputs((*PYTHON, ".config/*")),
     "unit": Inputs(),
     "unit-slow": Inputs(),
-    "mutants": Inputs(without=(RECORD, FAULTS_RECORD)),
+    "mutants": Inputs(without=(RECORD, FAULTS_RECORD, SANITY_RECORD)),
     "faults": Inputs((*FAULTS, *TOOLS), without=()),
     "kernel-check": Inputs(("kernel/*", "roles/kernel_build/*", "lab/*", *TOOLS)),
     "ansible-lint": Inputs(without=(RECORD, "tests/*", "lab/*", "changelogs/*")),
     "yamllint": Inputs(("*.yml", "*.yaml", ".yamllint", *TOOLS)),
     "changelog": Inputs(("changelogs/*", "galaxy.yml", *TOOLS)),
     "sanity": Inputs((*COLLECTION, *TOOLS)),
+    "newer": Inputs((*COLLECTION, *TOOLS), without=()),
     "importer": Inputs((*COLLECTION, *TOOLS)),
     "docs": Inputs((*COLLECTION, *TOOLS)),
     "reuse": Inputs(),

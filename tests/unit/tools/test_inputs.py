@@ -22,7 +22,7 @@ def test_every_stage_of_make_test_is_known_or_runs_always() -> None:
 
 
 FAULTS = {"faults"}
-COLLECTION = {"sanity", "importer", "docs"}
+COLLECTION = {"sanity", "newer", "importer", "docs"}
 # file, stages that need not run again when it alone was edited
 RESTS = [
     ("plugins/module_utils/_model/vf_ids.py", {"yamllint", "changelog", "kernel-check"}),
@@ -33,6 +33,7 @@ RESTS = [
     (inputs.RECORD, set(inputs.STAGES)),
     (inputs.FAULTS_RECORD, set(inputs.STAGES) - {"faults"}),
     (inputs.MUTANTS_RECORD, set(inputs.STAGES) - {"mutants"}),
+    (inputs.SANITY_RECORD, set(inputs.STAGES) - {"newer"}),
     (
         "tests/conformance/harness.py",
         {"yamllint", "changelog", "kernel-check", "ansible-lint", "molecule"} | COLLECTION | FAULTS,
