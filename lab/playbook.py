@@ -37,6 +37,25 @@ def command(name: str | Path, inventory: Path | None = None, *words: str) -> lis
     return [str(BIN / "ansible-playbook"), str(name), "-i", str(inventory) if inventory else "localhost,", *words]
 
 
+def run_to(log: Path, name: str | Path, inventory: Path | None = None, *words: str) -> str:
+    """Run a playbook as a step, and add its output to a log.
+
+    Returns the output. Raises LabError with the end of its output if it fails.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with step(f"ansible-playbook {name}, with its output in {log}"), log.open("a+") as file:
+        begin = file.seek(0, os.SEEK_END)
+        status = subprocess.run(
+            command(name, inventory, *words), env=environment(), cwd=REPOSITORY, stdin=subprocess.DEVNULL,
+            stdout=file, stderr=subprocess.STDOUT,
+        ).returncode  # fmt: skip
+        file.seek(begin)
+        output = file.read()
+        if status:
+            raise LabError(f"ansible-playbook {name} ended with status {status} (all of it: {log}):\n{output[-4000:]}")
+    return output
+
+
 def run(name: str | Path, inventory: Path | None = None, *words: str, check: bool = True) -> int:
     """Run a playbook with its output on the terminal.
 

@@ -99,7 +99,7 @@ def _build(names: tuple[str, ...], target: Path, *, headers: bool) -> None:
         for name in missing
     ]
     variables = {"lab_kernels": str(target), "lab_flavours": flavours, "lab_headers": headers}
-    playbook.run(HERE / "playbooks" / "kernels.yml", None, "-e", json.dumps(variables))
+    playbook.run_to(target / "build.log", HERE / "playbooks" / "kernels.yml", None, "-e", json.dumps(variables))
     for name in missing:
         (target / name / KEY).write_text(keys[name])
 

@@ -14,11 +14,13 @@ from .. import playbook
 from ..fleet import inventory, operations
 from ..kernels import packages
 from ..paths import REPOSITORY
+from ..played.step import timeline
 from ..progress import LabError, say
 
 FLEET = "demo"
 FOLDER = REPOSITORY / "build" / "demo"
 REPORT = FOLDER / "latest"
+LOG = FOLDER / "playbooks.log"
 # Everything is emulated, guests twice: what takes seconds on hardware takes a minute here.
 PATIENCE = {
     "live_update_budget_s": 900, "live_update_timeout_s": 3600, "live_update_life_timeout_s": 300,
@@ -37,10 +39,14 @@ def settings(kernel: packages.Kernel) -> dict[str, object]:
 
 
 def playbooks(path: Path, extra: dict[str, object], *names: str) -> None:
-    """Run playbooks of the installed collection one after the other."""
+    """Run playbooks of the installed collection one after the other.
+
+    Their output goes to a log; where a live update has led is shown.
+    """
     for name in names:
-        say(f"ansible-playbook kvmfleet.sriov.{name}")
-        playbook.run(f"kvmfleet.sriov.{name}", path, "-e", json.dumps(extra))
+        output = playbook.run_to(LOG, f"kvmfleet.sriov.{name}", path, "-e", json.dumps(extra))
+        if name == "live_update":
+            print(timeline(output), flush=True)
 
 
 def check(report: Path) -> None:

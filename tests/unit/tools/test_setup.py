@@ -18,25 +18,29 @@ PROGRAMS = {
     "dpkg": "exit 0",
     "apt-cache": 'test "$OFFERED" = yes',
     "apt-get": """echo "apt-get $*"
+test "$1" != "$FAILING" || { echo "E: no such thing" >&2; exit 100; }
 test "$1" != download || { test "$3" != "$LACKING" && touch "$3_1_amd64.deb"; }""",
     "dpkg-deb": 'mkdir -p "$3" && echo "$(basename "$2")" >>"$3/files"',
 }
 LOADERS = ["grub-efi-amd64-bin", "grub-efi-amd64-signed", "shim-signed", "systemd-boot-efi", "btrfs-progs"]
 
 
-def setup(folder: Path, offered: str = "yes", lacking: str = "") -> str:
-    """What tools/setup prints, with played programs."""
+def setup(folder: Path, offered: str = "yes", lacking: str = "", failing: str = "-") -> str:
+    """What tools/setup prints, and apt into its log, with played programs."""
     for name, text in PROGRAMS.items():
         (folder / name).write_text(f"#!/bin/sh\n{text}\n")
         (folder / name).chmod(0o755)
     (folder / "bases").write_text(BASES)
     played = {"PATH": f"{folder}:{os.environ['PATH']}", "KVMFLEET_KERNEL_BASES": str(folder / "bases")}
-    played |= {"KVMFLEET_CACHE": str(folder / "cache"), "OFFERED": offered, "LACKING": lacking}
+    played |= {"KVMFLEET_CACHE": str(folder / "cache"), "OFFERED": offered, "LACKING": lacking, "FAILING": failing}
+    log = folder / "logs/setup.log"
+    played["KVMFLEET_SETUP_LOG"] = str(log)
     done = subprocess.run(
         [ROOT / "tools/setup"], env=os.environ | played, capture_output=True, text=True, check=False, timeout=30
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    assert "apt-get install" not in done.stdout.replace("and that of apt-get install", "")
+    return done.stdout + done.stderr + (log.read_text() if log.exists() else "")
 
 
 @pytest.mark.parametrize("offered", ["yes", "no"])
@@ -66,3 +70,10 @@ def test_boot_loaders_that_apt_lacks_are_named(tmp_path: Path) -> None:
     assert len(unpacked(tmp_path)) == 4
     assert "apt has no shim-signed:" not in setup(tmp_path)
     assert unpacked(tmp_path)[-1] == "shim-signed_1_amd64.deb"
+
+
+def test_what_apt_says_is_shown_when_it_fails(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError) as error:
+        setup(tmp_path, failing="install")
+    words = "E: no such thing", f"setup: apt-get install failed (all of it: {tmp_path}/logs/setup.log)"
+    assert all(word in str(error.value) for word in words)

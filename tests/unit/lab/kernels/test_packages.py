@@ -20,7 +20,7 @@ class Role:
     def __init__(self) -> None:
         self.runs: list[list[str]] = []
 
-    def run(self, _name: Path, _inventory: None, _option: str, variables: str) -> None:
+    def run(self, _log: Path, _name: Path, _inventory: None, _option: str, variables: str) -> None:
         given: dict[str, Any] = json.loads(variables)
         self.runs.append([flavour["name"] for flavour in given["lab_flavours"]])
         for name in self.runs[-1]:
@@ -41,7 +41,7 @@ def role(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Role:
     archive.write_text("source")
     base = FLAVOURS["stock"].base
     monkeypatch.setattr(type(base), "archive", archive)
-    monkeypatch.setattr(playbook, "run", found.run)
+    monkeypatch.setattr(playbook, "run_to", found.run)
     monkeypatch.setattr(packages, "run", lambda _argv: "gcc 12")
     return found
 
