@@ -38,7 +38,7 @@ def command(name: str | Path, inventory: Path | None = None, *words: str) -> lis
 
 
 def run_to(log: Path, name: str | Path, inventory: Path | None = None, *words: str) -> str:
-    """Run a playbook as a step, and add its output to a log.
+    """Run a playbook as a step whose output is logged.
 
     Returns the output. Raises LabError with the end of its output if it fails.
     """
