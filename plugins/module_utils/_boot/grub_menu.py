@@ -8,6 +8,7 @@ Source: grub-core/normal/menu.c of GRUB 2.06 (get_entry_number, menuentry_eq, gr
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -116,7 +117,7 @@ def _run(state: State, files: Files, entry: Entry, ids: tuple[Text, ...]) -> Sta
 def _walk(state: State, files: Files, ids: tuple[Text, ...], titles: tuple[str, ...], depth: int) -> Iterator[Choice]:
     if depth > MAX_DEPTH:
         raise UnknownBootError(f"more than {MAX_DEPTH} menus in one another")
-    for entry in state.menu:
+    for entry in filter(_certain, state.menu):
         here, names = (*ids, entry.id), (*titles, entry.title or "?")
         inner = state.nested() if entry.submenu else state.copy()
         inner.variables["chosen"] = None if None in here else _path(here)
@@ -139,7 +140,7 @@ def position(state: State, wanted: str | None) -> tuple[int, str]:
     match = NUMBER.match(wanted or "")
     named = _named(state.menu, wanted) if wanted else None
     if match is None:
-        return (0, "first") if named is None else (named, "name")
+        return (_counted(state.menu, 0), "first") if named is None else (named, "name")
     if state.unordered:
         raise UnknownBootError(f"`default` is number {wanted}, and entries were made in the order of a folder on disk")
     number = int(match.group(1), 0) if not re.fullmatch(r"0[0-7]+", match.group(1)) else int(match.group(1), 8)
@@ -147,7 +148,23 @@ def position(state: State, wanted: str | None) -> tuple[int, str]:
         raise UnknownBootError(
             f"`default` is '{wanted}': some versions of GRUB take it for a name, others for number {number}"
         )
+    number = _counted(state.menu, number)
     return (number, "number") if number < len(state.menu) else (0, "first")
+
+
+def _counted(menu: list[Entry], number: int) -> int:
+    """``number`` again, where all entries up to it are certain."""
+    unsure = next(itertools.filterfalse(_certain, menu[: number + 1]), None)
+    if unsure is not None:
+        raise UnknownBootError(
+            f"entry {number} of the menu is meant by its number, and whether '{unsure.title}' is among those before it "
+            "depends on what only the boot shows: name the default by its id"
+        )
+    return number
+
+
+def _certain(entry: Entry) -> bool:
+    return entry.certain
 
 
 def _named(menu: list[Entry], wanted: str) -> int | None:
@@ -159,6 +176,10 @@ def _named(menu: list[Entry], wanted: str) -> int | None:
         if entry.title is None or entry.id is None:
             raise UnknownBootError("the name of an entry depends on what only the boot shows")
         if _first(wanted) in (entry.title, entry.id):
+            if not entry.certain:
+                raise UnknownBootError(
+                    f"whether the menu has entry '{entry.title}' depends on what only the boot shows"
+                )
             return number
     return None
 

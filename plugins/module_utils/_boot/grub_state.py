@@ -29,7 +29,8 @@ FEATURES = (
 class Entry(NamedTuple):
     """An entry of a menu; its block runs when it is chosen.
 
-    ``arguments``: title and what follows it, `$1` and so on of the block. ``restricted``: needs a superuser.
+    ``arguments``: title and what follows it, `$1` and so on of the block. ``restricted``: needs a superuser. Whether one
+    that is not ``certain`` is in the menu, only the boot shows: Debian 13 has such an entry for settings of the firmware.
     """
 
     title: Text
@@ -38,6 +39,7 @@ class Entry(NamedTuple):
     arguments: tuple[Text, ...]
     submenu: bool
     restricted: bool
+    certain: bool = True
 
 
 class Loaded(NamedTuple):
@@ -100,10 +102,12 @@ class State:
     def merge(self, other: State, line: int) -> None:
         """Become what is known of both states.
 
-        A menu that differs is not known.
+        Entries that only one of them has added are not certain.
         """
-        if self.menu != other.menu or self.functions != other.functions:
+        shorter, longer = sorted((self.menu, other.menu), key=len)
+        if shorter != longer[: len(shorter)] or self.functions != other.functions:
             raise UnknownBootError(f"line {line}: the menu depends on what only the boot shows")
+        self.menu = shorter + [entry._replace(certain=False) for entry in longer[len(shorter) :]]
         if self.loaded != other.loaded:
             raise UnknownBootError(f"line {line}: the kernel depends on what only the boot shows")
         self.variables = _common(self.variables, other.variables)

@@ -47,6 +47,19 @@ case $target in
   hints_string) echo --hint-bios=hd1;;
 esac
 """
+FIRMWARE_ENTRY = """#!/bin/sh
+cat <<'END'
+if [ "$grub_platform" = "efi" ]; then
+	fwsetup --is-supported
+	if [ "$?" = 0 ]; then
+		menuentry 'UEFI Firmware Settings' $menuentry_id_option 'uefi-firmware' {
+			fwsetup
+		}
+	fi
+fi
+END
+"""
+"""What 30_uefi-firmware is on Debian 13: it leaves to the boot what Debian 12's has seen to."""
 HIDE = """set -e
 mount --bind "$1/boot" /boot
 mount --bind "$1/etc/default" /etc/default
@@ -99,6 +112,10 @@ class GrubRoot:
     def settings(self, text: str, file: str = "etc/default/grub") -> None:
         """Write settings of grub-mkconfig, with a menu that does not wait."""
         (self.folder / file).write_text(text)
+
+    def firmware_entry(self) -> None:
+        """Have grub-mkconfig write the firmware's entry as Debian 13 does."""
+        (self.folder / "etc/grub.d/30_uefi-firmware").write_text(FIRMWARE_ENTRY)
 
     def within(self, argv: Sequence[str]) -> str:
         """Run a program of GRUB as on the root's own machine."""

@@ -264,10 +264,14 @@ MOVES = """load_env
 if [ "$turn" = 1 ]; then set default=0; set turn=; else set default='1>2'; set turn=1; fi
 save_env turn
 """
+X, Y = (f"menuentry {name} {{ true\n}}\n" for name in "xy")
+SOMETIMES = f"if cpuid -l; then\n{X}fi\n"
 NOT_KNOWN = {
     "entries of another tool": ("blscfg", "command 'blscfg' is not understood"),
     "a default by a key": ("if keystatus --shift; then set default=1; fi", "depends on what only the boot shows"),
-    "a menu by the machine": ("if cpuid -l; then\nmenuentry x { true\n}\nfi", "the menu depends on what only the boot"),
+    "a menu by the machine": (f"if cpuid -l; then\n{X} else\n{Y} fi", "the menu depends on what only the boot"),
+    "a number behind an entry by the machine": (f"{SOMETIMES}{Y}set default=9", "whether 'x' is among those before it"),
+    "the name of an entry by the machine": (f"{SOMETIMES}set default=x", "whether the menu has entry 'x' depends"),
     "a file that is not there": ("source /boot/grub/more.cfg", "which is not read"),
     "a name that is a number": ("set default=6.1.0", "some versions of GRUB"),
     "a quote": ("set default='", "a quote is not closed"),
@@ -278,6 +282,12 @@ NOT_KNOWN = {
 UNKNOWN = DAMAGED | {
     name: (lambda root, text=text: custom(root, text + "\n"), words) for name, (text, words) in NOT_KNOWN.items()
 }
+
+
+def test_an_entry_that_only_the_boot_shows_is_no_choice(root: GrubRoot, call: Call) -> None:
+    """Debian 13 has one for settings of the firmware; those before it, and names, stay as they are."""
+    custom(root, SOMETIMES.replace("true", f"linux /boot/vmlinuz-{OLD}") + Y)
+    assert call(default=OLD)["default"]["entry"] == entry(OLD)
 
 
 def test_the_wanted_default_is_kept(root: GrubRoot, call: Call) -> None:

@@ -81,6 +81,18 @@ def test_the_kernel_that_grub_starts(tmp_path: Path, settings: str, saved: str, 
     assert answer.default.pinned is pinned
 
 
+@pytest.mark.parametrize("form", ["nothing", "a number", "a path of numbers", "an id", "titles", "saved, an id"])
+def test_an_entry_that_only_the_boot_shows_changes_nothing_before_it(tmp_path: Path, form: str) -> None:
+    settings, saved, pinned = FORMS[form]
+    root = GrubRoot.make(tmp_path / "root")
+    root.firmware_entry()
+    root.settings("GRUB_TIMEOUT=0\nGRUB_DISTRIBUTOR=Debian\n" + settings)
+    assert "fwsetup --is-supported" in root.update()
+    root.environment(*([f"saved_entry={saved}"] if saved else []))
+    answer = answer_of(root)
+    assert (answer.default.release, answer.default.pinned) == (root.disk().start(), pinned)
+
+
 def test_a_kernel_tried_once(tmp_path: Path) -> None:
     root = root_of(tmp_path / "root", "GRUB_DEFAULT=saved\n", entry(OLD))
     root.environment(f"saved_entry={entry(OLD)}", f"next_entry={entry(NEW)}")

@@ -46,6 +46,7 @@ def machine_of(root: GrubRoot) -> Machine:
 def root(tmp_path: Path) -> GrubRoot:
     """A root on LVM, started by the real GRUB of the ESP."""
     made = GrubRoot.make(tmp_path / "root")
+    made.firmware_entry()
     made.settings("GRUB_DEFAULT=saved\nGRUB_TIMEOUT=0\nGRUB_TERMINAL=console\nGRUB_DISTRIBUTOR=Debian\n")
     made.update()
     made.environment(f"saved_entry={entry(OLD)}")
