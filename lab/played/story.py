@@ -12,6 +12,7 @@ import subprocess
 import time
 from typing import Any
 
+from .. import output
 from ..paths import REPOSITORY
 from ..progress import LabError
 from . import step, update
@@ -38,7 +39,7 @@ DECLARED: list[dict[str, Any]] = [
     }
 ]  # fmt: skip
 LESS = json.dumps({"sriov_pfs": [{"pf": NETDEV, "hardware_vfs": "max", "present_vfs": "1-3"}]})
-DECLARE = step.task("Bring the host to its desired state")
+DECLARE = output.task("Bring the host to its desired state")
 
 
 def run() -> None:
@@ -60,16 +61,16 @@ def _declare(steps: step.Steps) -> None:
     first, second, _third = steps.fleet.hosts
     steps.playbook("What would change? Check mode writes nothing.", "sriov", "--check", "--diff", shows=DECLARE)
     title = "Do it, now and at every boot. hv3 has a stock kernel, which cannot leave VFs out."
-    steps.playbook(title, "sriov", shows=step.recap)
+    steps.playbook(title, "sriov", shows=output.recap)
     first.start_vm()
     title = "On hv1 VM web1 uses VF 0 now, and somebody declares VFs 1-3 alone: refused, and nothing is written."
-    steps.playbook(title, "sriov", "-l", "hv1", "-e", LESS, shows=step.refusal, fails=True)
+    steps.playbook(title, "sriov", "-l", "hv1", "-e", LESS, shows=output.refusal, fails=True)
     second.by_hand("ip", "link", "set", "dev", NETDEV, "vf", "2", "mac", "02:de:ad:00:00:02", "vlan", "7")
     title = "On hv2 somebody has changed VF 2 by hand. Which host differs from what is declared?"
     steps.playbook(title, "sriov", "--check", "--diff", shows=DECLARE)
     title = "A host itself shows what it has, and who uses it."
     words = ("hv1", "--become", "-a", "/usr/local/sbin/sriovctl status --vfs")
-    steps.step(title, "ansible", *words, shows=lambda output: output.split("\n", 1)[1])
+    steps.step(title, "ansible", *words, shows=lambda text: text.split("\n", 1)[1])
 
 
 def _update(steps: step.Steps) -> None:
@@ -84,9 +85,9 @@ def _update(steps: step.Steps) -> None:
     (FOLDER / "settings.json").write_text(json.dumps(settings))
     words = ("live_update", "-e", "live_update_hosts=all", "-e", f"live_update_kernel={NEW}", "-e", "@settings.json")
     title = "Which hosts can be moved into another kernel with their VMs, and what would it cost?"
-    steps.playbook(title, *words, "--check", shows=step.predicted)
+    steps.playbook(title, *words, "--check", shows=output.predicted)
     title = "Move them: a canary, then the others. The host's part of it, and its times, are played."
-    steps.playbook(title, *words, shows=step.timeline)
+    steps.playbook(title, *words, shows=output.timeline)
 
 
 def _require() -> None:

@@ -13,8 +13,8 @@ from typing import Any
 from .. import playbook
 from ..fleet import inventory, operations
 from ..kernels import packages
+from ..output import timeline
 from ..paths import REPOSITORY
-from ..played.step import timeline
 from ..progress import LabError, say
 
 FLEET = "demo"

@@ -29,8 +29,8 @@ FEATURES = (
 class Entry(NamedTuple):
     """An entry of a menu; its block runs when it is chosen.
 
-    ``arguments``: title and what follows it, `$1` and so on of the block. ``restricted``: needs a superuser. Whether one
-    that is not ``certain`` is in the menu, only the boot shows: Debian 13 has such an entry for settings of the firmware.
+    ``arguments``: title and what follows it, `$1` and so on of the block. ``restricted``: needs a superuser. Only the
+    boot shows whether one that is not ``certain`` is in the menu: Debian 13 has one for settings of the firmware.
     """
 
     title: Text

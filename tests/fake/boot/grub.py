@@ -59,7 +59,10 @@ if [ "$grub_platform" = "efi" ]; then
 fi
 END
 """
-"""What 30_uefi-firmware is on Debian 13: it leaves to the boot what Debian 12's has seen to."""
+"""What 30_uefi-firmware is on Debian 13.
+
+It leaves to the boot what Debian 12's decides itself.
+"""
 HIDE = """set -e
 mount --bind "$1/boot" /boot
 mount --bind "$1/etc/default" /etc/default

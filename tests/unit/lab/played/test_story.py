@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import output
 from lab.played import step, story
 from lab.played.host import NEW
 from lab.progress import LabError
@@ -65,4 +66,4 @@ def test_a_step_that_shows_nothing_is_an_error(tmp_path: Path) -> None:
 
     steps = step.Steps(Silent(), tmp_path / "log")  # type: ignore[arg-type]  # only run is called
     with pytest.raises(LabError, match="step 1 did not end as it should"):
-        steps.playbook("Title", "sriov", shows=step.task("Nothing"))
+        steps.playbook("Title", "sriov", shows=output.task("Nothing"))

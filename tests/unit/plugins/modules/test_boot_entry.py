@@ -285,7 +285,10 @@ UNKNOWN = DAMAGED | {
 
 
 def test_an_entry_that_only_the_boot_shows_is_no_choice(root: GrubRoot, call: Call) -> None:
-    """Debian 13 has one for settings of the firmware; those before it, and names, stay as they are."""
+    """Debian 13 has one for settings of the firmware.
+
+    Those before it stay as they are, and so do names.
+    """
     custom(root, SOMETIMES.replace("true", f"linux /boot/vmlinuz-{OLD}") + Y)
     assert call(default=OLD)["default"]["entry"] == entry(OLD)
 
