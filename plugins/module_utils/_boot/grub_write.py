@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import stat
 
-from .._model.errors import KernelError
+from .._model.errors import KernelError, VerifyError
 from .._system import durable
 from .._system.process import Run
 from .._system.sysfs import Sysfs
@@ -24,13 +24,23 @@ LEFT = (ASIDE, f"{ASIDE}.new")
 
 
 def configuration(sysfs: Sysfs, run: Run, folder: str) -> None:
-    """Have grub-mkconfig write ``folder``/grub.cfg, durably."""
+    """Have grub-mkconfig write ``folder``/grub.cfg, durably.
+
+    Raises `VerifyError` when it wrote nothing: grub.cfg stays as it was.
+    """
     try:
         run(["grub-mkconfig", "-o", sysfs.real(f"{folder}/{ASIDE}")])
-        replace(sysfs, f"{folder}/grub.cfg", sysfs.read_bytes(f"{folder}/{ASIDE}", MAX_BYTES))
+        replace(sysfs, f"{folder}/grub.cfg", _written(sysfs, f"{folder}/{ASIDE}"))
     finally:
         for name in LEFT:
             durable.remove(sysfs.real(f"{folder}/{name}"))
+
+
+def _written(sysfs: Sysfs, path: str) -> bytes:
+    data = sysfs.read_bytes(path, MAX_BYTES) if sysfs.exists(path) else b""
+    if not data.strip():
+        raise VerifyError(f"grub-mkconfig -o {path} reports no error and wrote nothing; run it to see what it says")
+    return data
 
 
 def replace(sysfs: Sysfs, path: str, data: bytes) -> None:

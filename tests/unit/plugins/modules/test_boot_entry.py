@@ -194,7 +194,24 @@ def test_a_tool_that_does_nothing_is_noticed(root: GrubRoot, call: Call) -> None
     refused = call(lambda argv: "", default=NEW, allow_unproven=True)
     assert refused["kind"] == "VerifyError"
     assert "is " + entry(OLD) in refused["msg"]
-    assert call(lambda argv: "", once=NEW)["kind"] == "VerifyError"
+    refused = call(lambda argv: "", once=NEW)
+    assert refused["kind"] == "VerifyError"
+    assert "wrote nothing" in refused["msg"]
+    assert files(root) == before
+
+
+def test_an_empty_grub_cfg_never_takes_the_place_of_the_old_one(root: GrubRoot, call: Call) -> None:
+    before = files(root)
+
+    def empty(argv: Sequence[str]) -> str:
+        if list(argv[:2]) != ["grub-mkconfig", "-o"]:
+            return root.run(argv)
+        Path(argv[2]).write_text("\n")
+        assert (root.folder / "boot/grub/grub.cfg").read_text()
+        return ""
+
+    refused = call(empty, default=OLD)
+    assert (refused["kind"], "wrote nothing" in refused["msg"]) == ("VerifyError", True)
     assert files(root) == before
 
 
