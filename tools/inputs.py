@@ -113,6 +113,7 @@ def facts(environment: Mapping[str, str] = os.environ) -> dict[str, object]:
         "packages": packages(),
         "machine": [platform.machine(), platform.release()],
         "system": _installed(),
+        "boot_loaders": _boot_loaders(),
         "environment": {
             name: value
             for name, value in sorted(environment.items())
@@ -132,6 +133,12 @@ def _installed() -> str:
         return subprocess.run(["dpkg-query", "--show"], stdout=subprocess.PIPE, check=False, text=True).stdout
     except FileNotFoundError:
         return ""
+
+
+def _boot_loaders() -> str:
+    """The packages of boot loaders that tools/setup has unpacked."""
+    unpacked = cache() / "boot_loaders/packages"
+    return unpacked.read_text(encoding="utf-8") if unpacked.is_file() else ""
 
 
 def lab_images() -> list[tuple[str, int]]:

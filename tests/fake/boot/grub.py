@@ -9,7 +9,6 @@ grub-mkconfig of this machine runs in a mount namespace of its own, with the roo
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs impor
 
 from . import kernel
 from .layers import LAYERS
+from .loader_files import MKFS_BTRFS
 
 UUID = "11111111-2222-4333-8444-555555555555"
 OLD, NEW = "6.1.0-18-amd64", "6.12.9-kvmfleet1"
@@ -32,7 +32,6 @@ CORE = (
     "biosdisk", "ext2", "normal", "linux", "loadenv", "regexp", "test", "echo", "minicmd", "search", "search_fs_uuid",
     "gzio", "part_msdos", "part_gpt", "configfile", "gfxterm", "all_video", "true", "sleep", "serial", "terminal",
 )  # fmt: skip
-BTRFS = Path(shutil.which("mkfs.btrfs") or os.environ.get("KVMFLEET_EFI", "/") + "/sbin/mkfs.btrfs")
 SIZE = 16 << 20
 TOOLS = ("grub-mkconfig", "grub-mkimage", "grub-editenv", "mke2fs", "qemu-system-x86_64", "unshare")
 WRITTEN: dict[str, str] = {}
@@ -194,7 +193,7 @@ class GrubRoot:
         if kind == "btrfs":
             with image.open("wb") as file:
                 file.truncate(128 << 20)
-            subprocess.run([str(BTRFS), "-q", "-U", UUID, "-r", str(tree), str(image)], check=True)
+            subprocess.run([str(MKFS_BTRFS), "-q", "-U", UUID, "-r", str(tree), str(image)], check=True)
         else:
             options = ["-q", "-t", "ext4", "-O", "^metadata_csum", "-U", UUID, "-d", str(tree)]
             subprocess.run(["mke2fs", *options, str(image), f"{SIZE >> 20}M"], check=True)

@@ -9,7 +9,6 @@ store as the firmware has them (EDK II, VariableFormat.h); what the firmware lea
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import struct
@@ -19,13 +18,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from .loader_files import GRUB_MODULES
 from .ovmf import ADDED, FILES, FIRST, HEADER, START
 
 CODE, VARIABLES = FILES / "OVMF_CODE_4M.fd", FILES / "OVMF_VARS_4M.fd"
-LOADERS = Path(os.environ.get("KVMFLEET_EFI", "/"))
-"""Root below which Debian's grub-efi-amd64-bin and systemd-boot-efi are unpacked."""
-SYSTEMD_BOOT = LOADERS / "usr/lib/systemd/boot/efi/systemd-bootx64.efi"
-GRUB_MODULES = LOADERS / "usr/lib/grub/x86_64-efi"
 PARTITION = "be1afdfa-01"
 """PARTUUID of the disk that QEMU makes of a folder (block/vvfat.c)."""
 FS_UUID = "FABE-1AFD"

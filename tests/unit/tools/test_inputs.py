@@ -87,3 +87,12 @@ def test_settings_for_the_tests_are_facts() -> None:
     known = inputs.facts({"KVMFLEET_ACCEL": "tcg", "KVMFLEET_FRESH": "1", "HOME": "/root"})
     assert known["environment"] == {"KVMFLEET_ACCEL": "tcg"}
     assert any("pytest-" in str(name) for name in known["packages"])  # type: ignore[attr-defined]  # a list of names
+
+
+def test_unpacked_boot_loaders_are_facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without them tests are skipped, and dpkg does not know of them."""
+    monkeypatch.setenv("KVMFLEET_CACHE", str(tmp_path))
+    assert inputs.facts()["boot_loaders"] == ""
+    (tmp_path / "boot_loaders").mkdir()
+    (tmp_path / "boot_loaders/packages").write_text("shim-signed_1_amd64.deb\n")
+    assert inputs.facts()["boot_loaders"] == "shim-signed_1_amd64.deb\n"

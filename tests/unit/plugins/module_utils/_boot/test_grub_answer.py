@@ -15,7 +15,8 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot import grub_reading
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot.answer import Answer
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot.grub import Grub
-from tests.fake.boot.grub import ADVANCED, BTRFS, NEW, OLD, SIMPLE, UUID, GrubRoot, entry, missing
+from tests.fake.boot.grub import ADVANCED, NEW, OLD, SIMPLE, UUID, GrubRoot, entry, missing
+from tests.fake.boot.loader_files import MKFS_BTRFS
 
 pytestmark = [
     pytest.mark.slow,
@@ -133,7 +134,7 @@ LAYERED = {
 @pytest.mark.parametrize(("layer", "kind", "device"), LAYERED.values(), ids=LAYERED.keys())
 def test_what_grub_cannot_forget(tmp_path: Path, layer: str, kind: str, device: str) -> None:
     """A flag starts nothing new there, and `next_entry` for ever."""
-    if layer == "btrfs" and not BTRFS.exists():
+    if layer == "btrfs" and not MKFS_BTRFS.exists():
         pytest.skip("mkfs.btrfs is not on this machine")
     root = trial(tmp_path / "root", "GRUB_TERMINAL=serial\n")
     disk = root.disk(layer)
