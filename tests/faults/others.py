@@ -14,7 +14,8 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp
 
 from . import guest, vfio
 from .fault import VMS
-from .played import PF, WELL
+from .played import PF
+from .played_systemd import WELL
 from .session import CaseError, Session
 
 Act = Callable[[Session], None]

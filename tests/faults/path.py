@@ -15,7 +15,7 @@ from collections.abc import Callable
 from .checks import at_end, at_rest
 from .edges import HOLD
 from .fault import NEW, OLD, PANIC
-from .played import RUN_UNIT
+from .played_systemd import RUN_UNIT
 from .session import CUT, JUMPED, CaseError, Outcome, Session
 
 

@@ -23,13 +23,13 @@ from pathlib import Path
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.kexec import Kexec
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.machine import LiveHost
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import ToolError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Deadlines
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.registry import backends
 from tests.fake.linux.host import FakeHost
-from tests.fake.vm.node import NEW, OLD, FakeNode, NodeSysfs, expanded
+from tests.fake.vm.node import NEW, OLD, FakeNode, NodeSysfs
 
 from . import vfio
+from .played_systemd import PlayedSystemd
 
 PF = "0000:03:00.0"
 VFS = 7
@@ -37,9 +37,6 @@ JUMPED = "jumped"
 """File that a process leaves which has started the next kernel."""
 CUT = "power-cut"
 """File that a process leaves at whose act the power was cut."""
-WELL = "well-"
-"""Name's begin of a file for a QEMU that ended well."""
-RUN_UNIT = "kvmfleet-live-update.service"
 
 
 def state_of(pid: int) -> tuple[str, int]:
@@ -100,6 +97,7 @@ class PlayedHost(FakeNode):
         self.folder, self.root = folder, folder / "root"
         self.fresh, self._kept = not self.root.exists(), b""
         super().__init__(self.root)
+        self.systemd = PlayedSystemd(self)
         self.host.sysfs = PlayedSysfs(self.host, self.units)
         if self.fresh:
             self._own_files()
@@ -225,26 +223,6 @@ class PlayedHost(FakeNode):
         errno = super()._load(number, kernel, initrd, length, text, flags)
         self.keep()
         return errno
-
-    def _systemd_run(self, words: list[str]) -> str:
-        unit = next(word.partition("=")[2] for word in words if word.startswith("--unit="))
-        argv = [expanded(word) for word in words[words.index("--") + 1 :]]
-        if any(one.alive and one.unit == unit for one in self.units()):
-            raise ToolError(words, 1, f"Unit {unit} was already loaded")
-        if argv[0].startswith("qemu"):
-            self.launch(argv, unit)
-        elif unit == RUN_UNIT:
-            (self.folder / unit).touch()
-        return ""
-
-    def _ended(self, unit: str) -> str:
-        well = any((self.folder / f"{WELL}{one.pid}").exists() for one in self.units() if one.unit == unit)
-        return f"LoadState=loaded\nActiveState=inactive\nResult={'success' if well else 'signal'}\n"
-
-    def _show(self, words: list[str]) -> str:
-        if words[-1] == RUN_UNIT and "--property=ActiveState" in words:
-            return "active\n" if (self.folder / RUN_UNIT).exists() else "inactive\n"
-        return super()._show(words)
 
     def _reboot(self, command: int) -> int:
         """Start the loaded kernel: all processes are gone."""

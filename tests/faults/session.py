@@ -24,7 +24,8 @@ from tests.fake.vm.node import OLD as RELEASE_BEFORE
 from . import guest, node, played
 from .edges import GO, PAUSED
 from .fault import CRASH, NEW, OLD, PANIC, VMS, Fault
-from .played import PF, RUN_UNIT, Guest, PlayedHost
+from .played import PF, Guest, PlayedHost
+from .played_systemd import RUN_UNIT
 
 ENDED, KILLED, JUMPED, CUT = "ended", "killed", "jumped", "cut"
 DEADLINE_S = 180.0

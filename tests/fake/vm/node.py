@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A fake host for live updates: PFs, QEMU, systemd and kexec.
+"""A fake host for live updates: PFs, QEMUs and kexec.
 
 A kexec forgets what a real one forgets.
 """
@@ -33,9 +33,9 @@ from ..linux.sysfs import FakeSysfs
 from .bridges import FakeBridges
 from .events import FakeUevents
 from .granted import Granted
-from .monitor import QemuRefusalError
 from .qemu import FakeQemu, drives
 from .script import Script
+from .systemd import FakeSystemd
 
 OLD, NEW = "6.12.0-old", "6.12.0-new"
 NODES = {
@@ -49,14 +49,6 @@ DEADLINES = Deadlines(unplug_s=0.3, shutdown_s=0.3, migrate_s=1.0, start_s=1.0, 
 def stat(pid: int, name: str, started: int | None = None) -> str:
     """The file /proc/PID/stat of a process: its start is field 22 (proc(5))."""
     return f"{pid} ({name}) S 1 {' '.join(['0'] * 17)} {pid * 10 if started is None else started} 0 0\n"
-
-
-def expanded(word: str) -> str:
-    """A word as systemd hands it on (systemd.service(5)).
-
-    Variables are expanded, ``$$`` becomes ``$``.
-    """
-    return re.sub(r"\$(\$|\{\w+\}|\w+)", lambda match: "$" if match[1] == "$" else "", word)
 
 
 class Rebooted(BaseException):
@@ -78,8 +70,7 @@ class FakeNode:
     """A host for live updates; ``live`` is what the live update takes.
 
     ``scripts``: faults, by VM; ``commands``: of all monitors, with the VM's name. ``images``: paths of the disks of VMs
-    to come. ``reboot_errno``: how the kexec is refused. ``on_run``: called with each argv before it runs. ``granted``:
-    what each unit has; ``slices``: files of slices' settings; ``unit_files``: states of unit files.
+    to come. ``reboot_errno``: how the kexec is refused. ``on_run``: called with each argv before it runs.
     ``events``: of the kernel, None where it cannot be heard. ``answers``: who answers for an address, question by
     question, the last for ever.
     ``dry_start``: answer of a dry start to its command line.
@@ -98,17 +89,14 @@ class FakeNode:
         self.commands: list[tuple[str, str]] = []
         self.loaded: str | None = None
         self.reboot_errno = 0
-        self.going_down = False
         self.modules: set[str] = set()
-        self.granted: dict[str, Granted] = {}
         self.dry_start: Callable[[list[str]], dict[str, object]] = lambda argv: {"status": "inmigrate"}
-        self.slices: dict[str, str] = {}
-        self.unit_files: dict[str, str] = {}
         self.on_run: Callable[[list[str]], None] = lambda argv: None
         self.log: list[str] = []
         self.events: Uevents | None = FakeUevents()
         self.answers: dict[str, list[str | OSError | None]] = {}
         self.bridges = FakeBridges(root)
+        self.systemd = FakeSystemd(self)
         self._pids = itertools.count(1000)
         self._drivers: dict[str, str | None] = {}
         self._files()
@@ -166,7 +154,26 @@ class FakeNode:
             argv += ["-drive", f"if=none,id=d{number},file={image}", "-device", f"virtio-blk-pci,drive=d{number}"]
         argv += ["-qmp", f"unix:/run/kvmfleet-vm/{name}.qmp,server=on,wait=off"]
         (self.host.root / "run/kvmfleet-vm").mkdir(parents=True, exist_ok=True)
-        return self._start(argv, f"kvmfleet-vm-{name}.service")
+        return self.start(argv, f"kvmfleet-vm-{name}.service")
+
+    def start(self, argv: list[str], unit: str, granted: Granted | None = None) -> FakeQemu:
+        """Start a QEMU in a unit."""
+        pid = next(self._pids)
+        proc = self.host.root / "proc" / str(pid)
+        (proc / "ns").mkdir(parents=True)
+        for kind in ("mnt", "net"):
+            os.symlink(f"{kind}:[1]", proc / "ns" / kind)
+        os.symlink("/usr/bin/qemu-system-x86_64", proc / "exe")
+        os.symlink("/", proc / "cwd")
+        self.systemd.granted[unit] = granted or Granted()
+        for name, text in self.systemd.granted[unit].files(pid, unit).items():
+            (proc / name).write_text(text)
+        (proc / "cmdline").write_text("\0".join(argv) + "\0")
+        self.open_images(pid, argv)
+        qemu = FakeQemu(self, argv, unit, pid)
+        self.bridges.attach(pid, argv)
+        self.qemus.append(qemu)
+        return qemu
 
     def open_images(self, pid: int, argv: list[str]) -> None:
         """Let a process have the images of a command line open."""
@@ -241,16 +248,14 @@ class FakeNode:
         words = list(argv)
         self.calls.append(words)
         self.on_run(words)
-        if words[0] == "systemd-run":
-            return self._systemd_run(words)
+        if words[0] in ("systemd-run", "systemctl"):
+            return self.systemd.run(words)
         if CHILD in words:
             return json.dumps(self.dry_start(words[words.index(CHILD) + 2 :]))
         if words[0] == "taskset":
             return self._taskset(words[3], int(words[4]))
         if words[0] in ("bridge", "tc"):
             return self.bridges.run(words)
-        if words[0] == "systemctl":
-            return self._systemctl(words)
         if words[0] == "modprobe" and words[1] == "--quiet":
             return self._modprobe_all(words) if words[2] == "--all" else self._modprobe(words[2])
         if words[:3] == ["mount", "-o", "remount,rw"]:
@@ -281,85 +286,6 @@ class FakeNode:
         os.makedirs(root / "proc/1/ns")
         for kind in ("mnt", "net"):
             os.symlink(f"{kind}:[1]", root / f"proc/1/ns/{kind}")
-
-    def _start(self, argv: list[str], unit: str, granted: Granted | None = None) -> FakeQemu:
-        pid = next(self._pids)
-        proc = self.host.root / "proc" / str(pid)
-        (proc / "ns").mkdir(parents=True)
-        for kind in ("mnt", "net"):
-            os.symlink(f"{kind}:[1]", proc / "ns" / kind)
-        os.symlink("/usr/bin/qemu-system-x86_64", proc / "exe")
-        os.symlink("/", proc / "cwd")
-        self.granted[unit] = granted or Granted()
-        for name, text in self.granted[unit].files(pid, unit).items():
-            (proc / name).write_text(text)
-        (proc / "cmdline").write_text("\0".join(argv) + "\0")
-        self.open_images(pid, argv)
-        qemu = FakeQemu(self, argv, unit, pid)
-        self.bridges.attach(pid, argv)
-        self.qemus.append(qemu)
-        return qemu
-
-    def _systemd_run(self, words: list[str]) -> str:
-        unit = next(word.partition("=")[2] for word in words if word.startswith("--unit="))
-        argv = [expanded(word) for word in words[words.index("--") + 1 :]]
-        if any(qemu.alive and qemu.unit == unit for qemu in self.qemus):
-            raise ToolError(words, 1, f"Unit {unit} was already loaded")
-        if not os.path.basename(argv[0]).startswith("qemu"):
-            return ""
-        name = argv[argv.index("-name") + 1].split(",")[0].removeprefix("guest=")
-        if self.scripts.get(name, Script()).start == "exits":
-            return ""
-        try:
-            self._start(argv, unit, Granted(self._with_environment(words[: words.index("--")])))
-        except QemuRefusalError as error:
-            raise ToolError(words, 1, str(error)) from error
-        return ""
-
-    def _systemctl(self, words: list[str]) -> str:
-        if words[1] == "show":
-            return self._show(words)
-        if words[1] != "is-system-running":
-            return ""
-        if self.going_down:
-            raise ToolError(words, 1, "stopping")
-        return "running\n"
-
-    def _with_environment(self, words: list[str]) -> list[str]:
-        """The words with the variables of an EnvironmentFile= as --setenv.
-
-        systemd reads that file before it starts the program, as root.
-        """
-        given = "--property=EnvironmentFile="
-        found = []
-        for path in [self.host.root / word.removeprefix(given).lstrip("/") for word in words if given in word]:
-            assert path.stat().st_mode & 0o777 == 0o600
-            assert path.parent.stat().st_mode & 0o777 == 0o700
-            pairs = re.findall(r'^([A-Za-z_]\w*)="((?:\\.|[^"\\])*)"$', path.read_text(), re.MULTILINE)
-            found += ["--setenv=" + re.sub(r"\\(.)", r"\1", f"{name}={value}") for name, value in pairs]
-        return [*(word for word in words if given not in word), *found]
-
-    def _show(self, words: list[str]) -> str:
-        unit = words[-1]
-        active = any(qemu.alive and qemu.unit == unit for qemu in self.qemus)
-        if "--property=ActiveState" in words:
-            return "active\n" if active else "inactive\n"
-        if "--property=UnitFileState" in words:
-            return self.unit_files.get(unit, "") + "\n"
-        if "--property=LoadState,ActiveState,Result" in words:
-            return self._ended(unit)
-        names = next(word.removeprefix("--property=").split(",") for word in words if word.startswith("--property="))
-        if unit.endswith(".slice"):
-            return "".join(f"{name}={self.slices.get(unit, '')}\n" for name in names if name == "DropInPaths")
-        lines = self.granted.get(unit, Granted()).show([name for name in names if name != "FragmentPath"])
-        return "\n".join([f"FragmentPath=/run/systemd/transient/{unit}", *lines, ""])
-
-    def _ended(self, unit: str) -> str:
-        """As of a unit that was started without --collect."""
-        last = [qemu for qemu in self.qemus if qemu.unit == unit][-1:]
-        if not last or last[0].alive or last[0].ended_well:
-            return "LoadState=not-found\nActiveState=inactive\nResult=success\n"
-        return "LoadState=loaded\nActiveState=failed\nResult=signal\n"
 
     def _taskset(self, cpus: str, thread: int) -> str:
         pid = thread % 10_000

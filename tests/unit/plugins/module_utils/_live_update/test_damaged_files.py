@@ -100,7 +100,7 @@ def test_a_host_on_its_way_into_the_new_kernel_is_left_alone(
     monkeypatch.setattr(save, "jump", lambda *_arguments, **_names: None)
     assert save.run(node.live) == "kexec"
     damage(node, "status.json", b"")
-    node.going_down = True
+    node.systemd.going_down = True
     assert command("recover") == 0
     assert node.live_vm("web1") is None
 

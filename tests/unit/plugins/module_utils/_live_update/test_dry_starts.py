@@ -130,7 +130,7 @@ def test_the_child_that_fails_is_a_warning(node: FakeNode) -> None:
 
 
 def test_what_is_not_listed_is_said_by_name(node: FakeNode) -> None:
-    node._start(["qemu-system-x86_64", "-name", "guest=odd", "-M", "q35", "-m", "64", "-icount", "1",
+    node.start(["qemu-system-x86_64", "-name", "guest=odd", "-M", "q35", "-m", "64", "-icount", "1",
                  "-qmp", "unix:/run/kvmfleet-vm/odd.qmp,server=on,wait=off"], "odd.service")  # fmt: skip
     refusals, (warning,) = findings(node)
     assert refusals == []
@@ -216,7 +216,7 @@ def test_a_dry_start_of_another_preflight_is_no_vm(node: FakeNode) -> None:
 
 def test_the_environment_stays_out_of_the_command_line(node: FakeNode) -> None:
     """Everybody may read that of any process, a VM's variables only root."""
-    node.granted[node.qemus[0].unit].environment.append("SECRET=hunter2")
+    node.systemd.granted[node.qemus[0].unit].environment.append("SECRET=hunter2")
     pid = node.qemus[0].pid
     (node.host.root / f"proc/{pid}/environ").write_text("SECRET=hunter2\0")
     findings(node)

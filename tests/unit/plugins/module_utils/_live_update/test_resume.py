@@ -348,7 +348,7 @@ def test_no_vm_waits_for_the_evidence(node: FakeNode, pf: FakePf, monkeypatch: p
 def test_somebody_elses_start_is_left_alone(node: FakeNode, pf: FakePf) -> None:
     jump(node)
     node.host.root.joinpath("run/kvmfleet-vm").mkdir(parents=True)
-    stranger = node._start(
+    stranger = node.start(
         ["qemu-system-x86_64", "-name", "web1", "-qmp", "unix:/run/kvmfleet-vm/x.qmp"], "other.service"
     )
     assert resume.resume(node.live) == "failed"

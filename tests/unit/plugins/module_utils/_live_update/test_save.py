@@ -141,7 +141,7 @@ def test_recover_keeps_still_while_the_host_goes_down(node: FakeNode, pf: FakePf
     kill_at(node, "journalctl")
     with pytest.raises(Killed):
         save.run(node.live)
-    node.going_down = True
+    node.systemd.going_down = True
     assert abort.recover(node.live) is None
     assert node.live_vm("web1") is None
 

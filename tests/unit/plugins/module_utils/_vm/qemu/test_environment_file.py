@@ -40,7 +40,7 @@ def test_no_variable_is_a_word_of_a_command(node: FakeNode, pf: FakePf) -> None:
     with_secret(node)
     jump(node)
     assert resume.resume(node.live) == "done"
-    assert node.granted[UNIT].environment == [SECRET]
+    assert node.systemd.granted[UNIT].environment == [SECRET]
     assert not any("hunter2" in word for call in node.calls for word in call)
     assert leftovers(node) == []
 

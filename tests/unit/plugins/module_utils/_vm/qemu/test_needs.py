@@ -49,7 +49,7 @@ def start(node: FakeNode, *words: str) -> None:
     node.put("/proc/net/unix", listener("/run/swtpm/s"))
     node.put("/run/swtpm/s", "")
     node.process("swtpm", group="/system.slice/swtpm.service", holds=["socket:[55]"])
-    node.unit_files["swtpm.service"] = "enabled"
+    node.systemd.unit_files["swtpm.service"] = "enabled"
 
 
 @pytest.mark.parametrize("forged", ["a b c zz e f 5 /x", "0000: 2 0 10000 1 1 5 /x", "\u2028", "x" * 5000], ids=ascii)
@@ -159,7 +159,7 @@ def test_what_does_not_come_back_by_itself(node: FakeNode, pf: FakePf, words: tu
 def test_a_helper_that_no_boot_starts(node: FakeNode, pf: FakePf, state: str) -> None:
     start(node, *HELPER)
     assert refusals(node) == []
-    node.unit_files["swtpm.service"] = state
+    node.systemd.unit_files["swtpm.service"] = state
     (found,) = refusals(node)
     assert "(swtpm, swtpm.service) listens at its socket /run/swtpm/s, and no boot starts that again" in found
 

@@ -32,7 +32,7 @@ WORDS = (
 def grant(node: FakeNode, *words: str) -> None:
     """Start the VM's process anew in a unit with these settings."""
     qemu, granted = live(node), Granted(words)
-    node.granted[UNIT] = granted
+    node.systemd.granted[UNIT] = granted
     for name, text in granted.files(qemu.pid, UNIT).items():
         node.put(f"/proc/{qemu.pid}/{name}", text)
     node.put("/proc/1/status", "Name:\tsystemd\nCpus_allowed_list:\t0-7\n")
@@ -46,7 +46,7 @@ def test_settings_stay_over_three_updates(node: FakeNode, pf: FakePf) -> None:
     grant(node, *WORDS)
     for _update in range(3):
         updated(node)
-        granted = node.granted[UNIT]
+        granted = node.systemd.granted[UNIT]
         assert granted.slice == "vms-gold.slice"
         assert {f"--property={name}={value}" for name, value in granted.properties} >= {
             word for word in WORDS if word.startswith("--property=")
@@ -59,9 +59,9 @@ def test_a_unit_without_settings_gets_none(node: FakeNode, pf: FakePf) -> None:
     """A pinning to all CPUs would leave out later ones."""
     grant(node)
     updated(node)
-    names = {name for name, _value in node.granted[UNIT].properties}
+    names = {name for name, _value in node.systemd.granted[UNIT].properties}
     assert names & {"CPUAffinity", "AllowedCPUs", "MemoryMax", "CPUWeight", "CPUQuota", "Nice", "UMask"} == set()
-    assert (node.granted[UNIT].slice, node.granted[UNIT].environment) == ("system.slice", [])
+    assert (node.systemd.granted[UNIT].slice, node.systemd.granted[UNIT].environment) == ("system.slice", [])
 
 
 def test_a_process_of_a_login_session_keeps_what_is_its_own(node: FakeNode, pf: FakePf) -> None:
@@ -69,16 +69,16 @@ def test_a_process_of_a_login_session_keeps_what_is_its_own(node: FakeNode, pf: 
     grant(node, "--setenv=A=1", "--property=Nice=3", "--property=LimitNOFILE=10:20", "--property=CPUAffinity=3")
     node.put(f"/proc/{live(node).pid}/cgroup", "0::/user.slice/user-0.slice/session-3.scope\n")
     updated(node)
-    granted = node.granted[UNIT]
+    granted = node.systemd.granted[UNIT]
     assert (granted.slice, granted.environment) == ("system.slice", ["A=1"])
     assert {("Nice", "3"), ("LimitNOFILE", "10:20"), ("CPUAffinity", "3")} <= set(granted.properties)
 
 
 def test_a_scope_has_settings_too(node: FakeNode, pf: FakePf) -> None:
-    node.granted["vm.scope"] = Granted(["--property=MemoryMax=1024"])
+    node.systemd.granted["vm.scope"] = Granted(["--property=MemoryMax=1024"])
     node.put(f"/proc/{live(node).pid}/cgroup", "0::/vms.slice/vm.scope\n")
     updated(node)
-    assert (node.granted[UNIT].slice, node.granted[UNIT].value("MemoryMax")) == ("vms.slice", "1024")
+    assert (node.systemd.granted[UNIT].slice, node.systemd.granted[UNIT].value("MemoryMax")) == ("vms.slice", "1024")
 
 
 def test_a_rewritten_environment_is_what_the_next_one_has(node: FakeNode, pf: FakePf) -> None:
@@ -86,7 +86,7 @@ def test_a_rewritten_environment_is_what_the_next_one_has(node: FakeNode, pf: Fa
     text = "A=1\0NOTIFY_SOCKET=/run/x\0LISTEN_FDS=1\0BASH_FUNC_f%%=() { :; }\0A_B=2\0junk\0"
     node.put(f"/proc/{live(node).pid}/environ", text)
     updated(node)
-    assert node.granted[UNIT].environment == ["A=1", "A_B=2"]
+    assert node.systemd.granted[UNIT].environment == ["A=1", "A_B=2"]
 
 
 @pytest.mark.parametrize(
@@ -107,9 +107,9 @@ def test_what_cannot_be_carried_over_is_refused(node: FakeNode, pf: FakePf, word
 
 def test_settings_of_a_slice_that_end_with_the_boot(node: FakeNode, pf: FakePf) -> None:
     grant(node, "--slice=vms.slice")
-    node.slices["vms.slice"] = "/etc/systemd/system/vms.slice.d/a.conf"
+    node.systemd.slices["vms.slice"] = "/etc/systemd/system/vms.slice.d/a.conf"
     assert refusals(node) == []
-    node.slices["vms.slice"] += " /run/systemd/system.control/vms.slice.d/50-CPUQuota.conf"
+    node.systemd.slices["vms.slice"] += " /run/systemd/system.control/vms.slice.d/50-CPUQuota.conf"
     (text,) = refusals(node)
     assert "settings of vms.slice in /run/systemd/system.control/vms.slice.d/50-CPUQuota.conf" in text
 
@@ -121,7 +121,7 @@ def test_output_files_are_written_on(node: FakeNode, pf: FakePf) -> None:
     (folder / "1").symlink_to("/var/log/web1.log")
     (folder / "2").symlink_to("/run/web1.log")
     updated(node)
-    granted = node.granted[UNIT]
+    granted = node.systemd.granted[UNIT]
     assert (granted.value("StandardOutput"), granted.value("StandardError")) == ("append:/var/log/web1.log", "")
 
 
