@@ -106,7 +106,7 @@ unit-slow: venv src ## unit tests that run ansible-playbook or molecule, on this
 fuzz: venv src ## 100,000 inputs nobody meant, over all readers, with a fixed seed: minutes
 	@PYTHONPATH=build/src:. $(BIN)/python -m tests.fuzz.run
 
-test-mutants: venv src ## planted faults without a valid result: the named test must turn red; ONLY= FRESH=1 (all: 5 min)
+test-mutants: venv src ## planted faults without a valid result: the named test must turn red; ONLY= FRESH=1 (all: 23 min)
 	@$(BIN)/python -m tools.mutants $(if $(FRESH),--fresh) $${ONLY:+"$$ONLY"}
 
 mutants: venv src # as a stage: those without a valid result, and a tenth of the rest; FRESH=1: all
