@@ -16,9 +16,8 @@ from typing import Any
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._holders import block_devices, namespaces, processes
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.process import refuse
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import candidates
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import discovery
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import discovery, migration
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.backend import QemuBackend
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.migration import poll_migration
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.qmp import Qmp
 from tests.fake.linux.host import FakeHost
 
@@ -112,7 +111,7 @@ def lines(text: str) -> object:
         there.shutdown(socket.SHUT_WR)
         qmp = Qmp(here, 1.0)
         found = [qmp.execute("query-status"), qmp.wait_event(_is_resume, "an event of QEMU", 1.0)]
-        return found, poll_migration(qmp, 1.0, lambda _s: None)
+        return found, migration.poll(qmp, 1.0, lambda _s: None)
 
 
 def _is_resume(event: dict[str, Any]) -> bool:

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PFs named by interface or selector.
 
-Imported late, and imports late: documents name most by address."""
+Imported late, and imports late: documents name most by address.
+"""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class GivingUp:
 
     def _final(self) -> None:
         try:
-            migration.poll_migration(self.qmp, self.answer_s, self.sleep)
+            migration.poll(self.qmp, self.answer_s, self.sleep)
         except DeadlineError:
             raise
         except SriovError:

@@ -98,7 +98,7 @@ class Guest:
 
         Returns the last answer of query-migrate.
         """
-        answer = migration.poll_migration(self.qmp, self.deadlines.migrate_s, self.sleep)
+        answer = migration.poll(self.qmp, self.deadlines.migrate_s, self.sleep)
         status = self.settled()
         if status == "shutdown":
             raise EndedError(by_events(self.qmp.events) or SHUTDOWN)
@@ -158,7 +158,7 @@ class Guest:
             migration.set_for_load(self.qmp, form)
             extra = {"exit-on-error": False} if self.qmp.version >= (9, 1, 0) else {}
             self.qmp.execute("migrate-incoming", uri=uri(state), **extra)
-        migration.poll_migration(self.qmp, self.deadlines.migrate_s, self.sleep)
+        migration.poll(self.qmp, self.deadlines.migrate_s, self.sleep)
 
     def go_on(
         self,

@@ -160,7 +160,7 @@ class LiveCopy:
         Raises `SriovError` with QEMU's reason for a copy that failed.
         """
         creep = CREEP["multifd" in migration.now(self.guest.qmp).capabilities]
-        until, first, seen = time.monotonic() + within_s, -1, Pass(0, math.inf)
+        until, first, seen, rate = time.monotonic() + within_s, -1, Pass(0, math.inf), -1
         while time.monotonic() < until:
             self.guest.require_running((STOPPED, FINISHING))
             answer = self._query()
@@ -174,7 +174,9 @@ class LiveCopy:
                 return
             seen = seen if now.number == seen.number else now
             slow = max(creep, BRAKE * (now.size - TAIL)) if others(now.size <= 2 * TAIL) else migration.FAST
-            self._limit(int(min(migration.FAST, slow)))
+            before, rate = rate, int(min(migration.FAST, slow))
+            if rate != before:
+                self._limit(rate)
             self.guest.sleep(MONITOR_PAUSE_S)
 
     def _query(self) -> dict[str, Any]:

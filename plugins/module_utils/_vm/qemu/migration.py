@@ -118,7 +118,7 @@ def put_back(qmp: Qmp, note: str) -> None:
     durable.remove(note)
 
 
-def poll_migration(
+def poll(
     qmp: Qmp, timeout: float, sleep: Callable[[float], None] = time.sleep, interval: float = MONITOR_PAUSE_S
 ) -> Message:
     """Wait for a migration's end; returns the last answer of ``query-migrate``.

@@ -127,7 +127,7 @@ def test_a_vm_that_was_started_again_after_arming(node: FakeNode, pf: FakePf) ->
 
 
 def test_a_vm_that_starts_while_others_are_saved(node: FakeNode, pf: FakePf) -> None:
-    """It is seen before the jump, and all come back."""
+    """It is seen before disks are made read-only, and all come back."""
     arm(node)
     discard = node.qemu.discard
 
@@ -138,6 +138,7 @@ def test_a_vm_that_starts_while_others_are_saved(node: FakeNode, pf: FakePf) -> 
     object.__setattr__(node.qemu, "discard", late)
     assert save.run(node.live) == "aborted"
     assert "could be a VM" in result(node)["error"]
+    assert [phase["name"] for phase in result(node)["phases"]][-1] == "saved"
     assert live(node).status == "running"
 
 

@@ -167,7 +167,7 @@ def test_a_guest_whose_migration_ends_while_it_is_paused() -> None:
         with _qmp.connect(other, 60.0) as qmp:
             qmp.execute("stop")
             qmp.execute("migrate-set-parameters", **{"max-bandwidth": 10**12})
-            migration.poll_migration(qmp, 60.0)
+            migration.poll(qmp, 60.0)
         assert (machine.status(), run_state.stored(state)) == ("postmigrate", "paused")
         with pytest.raises(StandsError, match="VM real was paused when it was copied"):
             machine.backend.save(vm, state)

@@ -102,7 +102,7 @@ def test_a_refusal_of_any_shape(serve: Serve, error: object, words: str) -> None
 def test_a_migration_that_is_none(serve: Serve, answer: object) -> None:
     words = "QEMU answers query-migrate with .*, no object"
     with _qmp.connect(serve([{"return": answer}])) as qmp, pytest.raises(SriovError, match=words):
-        migration.poll_migration(qmp, 1.0)
+        migration.poll(qmp, 1.0)
 
 
 def test_events_before_an_answer_are_kept(serve: Serve) -> None:
@@ -171,7 +171,7 @@ STATES: list[tuple[list[dict[str, str]], str | None]] = [
 def test_migration_is_followed_to_its_end(serve: Serve, answers: list[dict[str, str]], message: str | None) -> None:
     with _qmp.connect(serve(*[[{"return": answer}] for answer in answers]), 1.0) as qmp:
         if message is None:
-            assert migration.poll_migration(qmp, 1.0, interval=0.001)["status"] == "completed"
+            assert migration.poll(qmp, 1.0, interval=0.001)["status"] == "completed"
         else:
             with pytest.raises(SriovError, match=message):
-                migration.poll_migration(qmp, 0.05, interval=0.002)
+                migration.poll(qmp, 0.05, interval=0.002)
