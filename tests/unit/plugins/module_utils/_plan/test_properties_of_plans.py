@@ -280,7 +280,7 @@ def test_disrupts_what_it_reports(case: tuple[Start, Any]) -> None:
         died = {vf_id for vf_id, vf in before.items() if pf.vfs.get(vf_id) is not vf}
         if "pfs" in spec:
             exact = spec["pfs"][0].get("present_vfs")
-            undeclared = set() if exact is None else set(before) - vf_ids.parse(exact, pf.enabled)
+            undeclared = set() if exact in (None, "unmanaged") else set(before) - vf_ids.parse(exact, pf.enabled)
         else:
             undeclared = set(spec["ids"]) if spec.get("state") == "absent" else set()
         kills = {vf_id for plan in report.plan.plans for vf_id in plan.goal.disruption.disrupted}
