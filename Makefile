@@ -24,11 +24,11 @@ export KVMFLEET_FRESH := $(FRESH)
 endif
 
 .PHONY: help setup venv pin src collection ruff mypy generate generated import-lint ansible-lint yamllint changelog lint format \
-	importer docs reuse release sanity sanity-newer newer unit unit-python39 unit-changed unit-slow test-fast \
+	importer docs reuse release sanity sanity-newer newer unit unit-python39 python39 unit-changed unit-slow test-fast \
 	mutants test-mutants fuzz lab-build conformance kernel-check kernel-bisect test-kernels evidence faults test-faults molecule test try demo bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
 
 setup: ## install the operating system packages that the lab and kernel builds need (Debian 12, root)
 	@tools/setup
@@ -112,6 +112,9 @@ unit-python39: $(OLDEST)/.ready src ## unit tests of the engine on Python 3.9, t
 	@$(OLDEST)/bin/python -m pytest -q -n 2 -m "not slow and not heavy" tests/unit/plugins/module_utils \
 		--ignore tests/unit/plugins/module_utils/_document/test_yaml_text.py # it asks Ansible, which has no such Python
 
+python39: venv src $(if $(PYTHON39),$(OLDEST)/.ready) # as a stage: a part of them, or only the grammar where it is missing
+	@$(BIN)/python -m tools.oldest_python $(if $(PYTHON39),$(OLDEST)/bin/python)
+
 $(OLDEST)/.ready: requirements/python39.txt
 	@test -n "$(PYTHON39)" || { echo "there is no Python 3.9 here: neither python3.9 on the PATH nor one of pyenv"; exit 1; }
 	@"$(PYTHON39)" -m venv $(OLDEST)
@@ -168,7 +171,7 @@ molecule: setup collection ## all molecule scenarios on one lab boot
 	@$(BIN)/python -m lab molecule
 
 test: setup venv src ## everything; what passed on identical inputs is not run again (FRESH=1 runs all)
-	@status=0; $(BIN)/python -m tools.stages ruff+mypy+import-lint+generated unit mutants faults kernel-check+evidence ansible-lint+sanity \
+	@status=0; $(BIN)/python -m tools.stages ruff+mypy+import-lint+generated unit mutants faults python39+kernel-check+evidence ansible-lint+sanity \
 		yamllint+changelog+importer+docs+reuse$(if $(wildcard tests/sanity/EVIDENCE.json),+newer) unit-slow --then lab-build conformance+molecule || status=$$?; \
 	for fleet in kernels test; do \
 		if [[ -d build/lab/$$fleet ]]; then $(BIN)/python -m lab down $$fleet >build/test/down-$$fleet.log 2>&1; fi; \

@@ -72,6 +72,7 @@ STAGES = {
     "import-lint": Inputs((*PYTHON, ".config/*")),
     "unit": Inputs(),
     "unit-slow": Inputs(),
+    "python39": Inputs(("plugins/*", "tests/*", *TOOLS)),
     "mutants": Inputs(without=(RECORD, FAULTS_RECORD, SANITY_RECORD)),
     "faults": Inputs((*FAULTS, *TOOLS), without=()),
     "kernel-check": Inputs(("kernel/*", "roles/kernel_build/*", "lab/*", *TOOLS)),

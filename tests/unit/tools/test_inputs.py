@@ -22,13 +22,14 @@ def test_every_stage_of_make_test_is_known_or_runs_always() -> None:
 
 
 FAULTS = {"faults"}
+ENGINE = FAULTS | {"python39"}
 COLLECTION = {"sanity", "newer", "importer", "docs"}
 # file, stages that need not run again when it alone was edited
 RESTS = [
     ("plugins/module_utils/_model/vf_ids.py", {"yamllint", "changelog", "kernel-check"}),
     (
         "README.md",
-        {"ruff", "mypy", "import-lint", "yamllint", "changelog", "kernel-check", "conformance", "molecule"} | FAULTS,
+        {"ruff", "mypy", "import-lint", "yamllint", "changelog", "kernel-check", "conformance", "molecule"} | ENGINE,
     ),
     (inputs.RECORD, set(inputs.STAGES)),
     (inputs.FAULTS_RECORD, set(inputs.STAGES) - {"faults"}),
@@ -38,8 +39,8 @@ RESTS = [
         "tests/conformance/harness.py",
         {"yamllint", "changelog", "kernel-check", "ansible-lint", "molecule"} | COLLECTION | FAULTS,
     ),
-    ("roles/kernel_build/files/series/6.12/series", {"ruff", "mypy", "import-lint", "yamllint", "changelog", "faults"}),
-    ("kernel/configs/debug.config", {"ruff", "mypy", "import-lint", "yamllint", "changelog", "faults"} | COLLECTION),
+    ("roles/kernel_build/files/series/6.12/series", {"ruff", "mypy", "import-lint", "yamllint", "changelog"} | ENGINE),
+    ("kernel/configs/debug.config", {"ruff", "mypy", "import-lint", "yamllint", "changelog"} | ENGINE | COLLECTION),
     ("tools/stages.py", set()),
     ("requirements/dev.txt", set()),
 ]
