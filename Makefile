@@ -36,9 +36,7 @@ setup: ## install the operating system packages that the lab and kernel builds n
 venv: .venv/.ready ## make the Python environment from requirements/dev.txt
 .venv/.ready: requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/dev.txt
-	@touch $@
+	@tools/environment .venv $< $(PYTHON)
 
 pin: ## resolve requirements/dev.in anew and pin the result
 	@tools/pin
@@ -83,9 +81,7 @@ format: venv ## format the Python code
 	$(BIN)/ruff format
 
 $(GATES)/.ready: requirements/gates.txt # apart from .venv, as galaxy-importer pins what others do not
-	@test -x $(GATES)/bin/python || $(PYTHON) -m venv $(GATES)
-	$(GATES)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements/gates.txt
-	@touch $@
+	@tools/environment $(GATES) $< $(PYTHON)
 
 importer: collection $(GATES)/.ready ## galaxy-importer on the tarball, as a Galaxy server runs it
 	@tools/importer
@@ -117,9 +113,7 @@ python39: venv src $(if $(PYTHON39),$(OLDEST)/.ready) # as a stage: a part of th
 
 $(OLDEST)/.ready: requirements/python39.txt
 	@test -n "$(PYTHON39)" || { echo "there is no Python 3.9 here: neither python3.9 on the PATH nor one of pyenv"; exit 1; }
-	@"$(PYTHON39)" -m venv $(OLDEST)
-	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
-	@touch $@
+	@tools/environment $(OLDEST) $< "$(PYTHON39)"
 
 unit-changed: venv src ## unit tests that a change since the last run that passed can turn, by the import graph
 	@$(BIN)/python -m tools.unit_tests --changed
