@@ -13,6 +13,7 @@ import hashlib
 import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -33,7 +34,7 @@ from .deployed_programs import (
     PROGRAMS,
 )  # fmt: skip
 
-__all__ = ["NEW", "OLD", "Host", "start"]
+__all__ = ["NEW", "OLD", "Host", "changed", "start"]
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -54,6 +55,12 @@ def argument_spec(name: str) -> dict[str, Any]:
         real.main()
     spec: dict[str, Any] = built.call_args.kwargs["argument_spec"]
     return spec
+
+
+def changed(output: str, host: str = "h1") -> int:
+    """Tasks that changed something on a host, by the recap of a run."""
+    (number,) = re.findall(rf"\b{host}\s+: ok=\d+\s+changed=(\d+)", output)
+    return int(number)
 
 
 class Host:
