@@ -58,7 +58,7 @@ def argument_spec(name: str) -> dict[str, Any]:
 
 
 def changed(output: str, host: str = "h1") -> int:
-    """Tasks that changed something on a host, by the recap of a run."""
+    """Changes of a host, by the recap of a run."""
     (number,) = re.findall(rf"\b{host}\s+: ok=\d+\s+changed=(\d+)", output)
     return int(number)
 
