@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import SriovError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp as _qmp
 
 from . import guest, vfio
@@ -79,17 +80,27 @@ def opens_disk(name: str) -> Act:
 
     def act(session: Session) -> None:
         host = session.host()
-        line = [word.replace(f"guest={name}", "guest=by-hand") for word in host.command_line(name, VMS[name])]
-        kept = [word for word in line if not word.startswith(("vfio-pci", "unix:"))]
-        plain = [
-            word
-            for number, word in enumerate(kept)
-            if not (word == "-qmp" or kept[number : number + 2] == ["-device", "-drive"])
+        words = [
+            word.replace(f"guest={name}", "guest=by-hand").replace(f"{name}.qmp", "by-hand.qmp")
+            for word in host.command_line(name, VMS[name])
         ]
-        pid, disk = host.launch([*plain, "-S"], "by-hand.service").pid, str(host.disk(name))
-        session.until(lambda: disk in {os.path.realpath(one) for one in Path(f"/proc/{pid}/fd").iterdir()}, "its disk")
+        device = next(number for number, word in enumerate(words) if word.startswith("vfio-pci"))
+        host.launch([*words[: device - 1], *words[device + 1 :], "-S"], "by-hand.service")
+        session.until(lambda: _answers(session, "by-hand"), "a QEMU to have its disk for good")
 
     return act
+
+
+def _answers(session: Session, name: str) -> bool:
+    """Whether a QEMU answers.
+
+    It begins to when its devices are made: it opened and closed its disk before, to see what format it has.
+    """
+    try:
+        with _monitor(session, name) as qmp:
+            return bool(qmp.execute("query-block"))
+    except SriovError:
+        return False
 
 
 def waits_for(name: str) -> Act:
@@ -146,7 +157,7 @@ def plugs(name: str) -> Act:
 
     def act(session: Session) -> None:
         address = session.host().host.pfs[PF].vf_address(VMS[name])
-        with _qmp.connect(str(session.folder / f"root/run/kvmfleet-vm/{name}.qmp"), 10.0) as qmp:
+        with _monitor(session, name) as qmp:
             qmp.execute("device_add", driver=vfio.STAND_IN, id="vf0", bus="rp1", serial=address)
 
     return act
@@ -210,6 +221,10 @@ def unloads(session: Session) -> None:
     host.loaded = None
     host.put("/sys/kernel/kexec_loaded", "0\n")
     host.keep()
+
+
+def _monitor(session: Session, name: str) -> _qmp.Qmp:
+    return _qmp.connect(str(session.folder / f"root/run/kvmfleet-vm/{name}.qmp"), 10.0)
 
 
 def _folder(session: Session, name: str) -> Path:

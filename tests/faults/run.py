@@ -10,7 +10,6 @@ runs `SAMPLE`.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import re
 import shutil
 import signal
@@ -24,7 +23,7 @@ from pathlib import Path
 from lab.faults.rows import ROWS
 from tools import evidence
 
-from . import cases_after, cases_before, cases_deploy, cases_saving, deploy, path, record
+from . import cases_after, cases_before, cases_deploy, cases_saving, children, deploy, path, record
 from .deploy import Deployment
 from .fault import Fault
 from .record import DEPLOY, LAB, LOCAL, REPOSITORY
@@ -41,8 +40,6 @@ SAMPLE = (
 )  # fmt: skip
 """Cases of each `make test`: one of each phase."""
 LOGS = REPOSITORY / "build/faults"
-SUBREAPER = 36
-"""PR_SET_CHILD_SUBREAPER (prctl(2)): QEMUs whose parent was killed become ours, not the machine's."""
 
 
 def run(fault: Fault | Deployment) -> str:
@@ -117,7 +114,7 @@ def main() -> int:
     parser.add_argument("--fresh", action="store_true", help="also those with a valid result")
     parser.add_argument("--sample", action="store_true", help="check the record, and run some cases")
     options = parser.parse_args()
-    ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
+    children.adopt()
     signal.signal(signal.SIGTERM, lambda *_unused: sys.exit(1))
     if options.sample:
         good, bad = check(SAMPLE)

@@ -22,7 +22,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.run_un
 from tests.fake.vm.node import NEW as RELEASE
 from tests.fake.vm.node import OLD as RELEASE_BEFORE
 
-from . import guest, node, played
+from . import children, guest, node, played
 from .edges import GO, PAUSED
 from .fault import CRASH, NEW, OLD, PANIC, VMS, Fault
 from .played import PF, Guest, PlayedHost
@@ -64,6 +64,8 @@ class Session:
         self.boots: dict[str, int] = {}
         self.done: set[str] = set()
         self._elsewhere: list[subprocess.Popen[bytes]] = []
+        children.adopt()
+        self._others = children.of_this()
         self._children: list[int] = []
         self._status = 0
 
@@ -157,12 +159,25 @@ class Session:
             self._children.append(child)
             self.until(lambda: self._over(child), f"'{' '.join(words)[:80]}' to end")
             self._children.remove(child)
+            self._end_unnoted()
             output.seek(0)
             text = output.read().decode(errors="replace")
         outcome = Outcome(self._kind(self._status), self._status, text)
         with (self.folder / "case.log").open("a") as log:
             print(f"$ {' '.join(words)[:300]}\n{text[-3000:]}[{outcome.kind} {outcome.status}]", file=log)
         return outcome
+
+    def _end_unnoted(self) -> None:
+        """End QEMUs that nobody has noted, as their process was killed.
+
+        They are ours then, by `children.adopt`. On a host systemd would not have got to know of them.
+        """
+        noted = {one.pid for one in self.units()} | {one.pid for one in self._elsewhere}
+        children.end(children.of_this() - noted - self._others - set(self._children))
+
+    def units(self) -> list[Guest]:
+        """QEMUs that were noted since the last boot."""
+        return self.host().units() if (self.folder / "root").exists() else []
 
     def _forked(self, words: list[str], output: int) -> int:
         """Process id of a fork of this program that runs `node.main`.
@@ -225,14 +240,14 @@ class Session:
         return json.loads(file.read_text()) if file.exists() else None
 
     def close(self) -> None:
-        for child in self._children:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
+        children.end(self._children)
+        self._children.clear()
         for process in self._elsewhere:
             process.kill()
             process.wait()
-        for one in PlayedHost(self.folder).units() if (self.folder / "root").exists() else ():
+        for one in self.units():
             one.end()
+        self._end_unnoted()
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
