@@ -66,7 +66,6 @@ class Session:
         self._elsewhere: list[subprocess.Popen[bytes]] = []
         children.adopt()
         self._others = children.of_this()
-        self._children: list[int] = []
         self._status = 0
 
     def host(self) -> PlayedHost:
@@ -156,9 +155,7 @@ class Session:
         strikes = [asdict(one) for one in self.fault.strikes if first and one.step == step]
         with (self.folder / "output").open("w+b") as output:
             child = self._forked([str(self.folder), json.dumps(strikes), *words], output.fileno())
-            self._children.append(child)
             self.until(lambda: self._over(child), f"'{' '.join(words)[:80]}' to end")
-            self._children.remove(child)
             self._end_unnoted()
             output.seek(0)
             text = output.read().decode(errors="replace")
@@ -173,7 +170,7 @@ class Session:
         They are ours then, by `children.adopt`. On a host systemd would not have got to know of them.
         """
         noted = {one.pid for one in self.units()} | {one.pid for one in self._elsewhere}
-        children.end(children.of_this() - noted - self._others - set(self._children))
+        children.end(children.of_this() - noted - self._others)
 
     def units(self) -> list[Guest]:
         """QEMUs that were noted since the last boot."""
@@ -240,14 +237,9 @@ class Session:
         return json.loads(file.read_text()) if file.exists() else None
 
     def close(self) -> None:
-        children.end(self._children)
-        self._children.clear()
-        for process in self._elsewhere:
-            process.kill()
-            process.wait()
         for one in self.units():
             one.end()
-        self._end_unnoted()
+        children.end(children.of_this() - self._others)
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
