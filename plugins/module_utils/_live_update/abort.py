@@ -22,6 +22,7 @@ from .machine import FAILURES, LiveHost
 from .manifest import Manifest
 from .restore import Restorer, drop_claim
 from .status import Progress, progress_of
+from .vf_users import GivenAgain
 from .vf_watch import VfWatch
 
 RUN = ("resumed-here", "restored", "cold-started")
@@ -66,14 +67,14 @@ def bring_back(restorer: Restorer, vms: Sequence[ManifestVm], why: str) -> str:
     host, progress = restorer.host, restorer.progress
     watchdog_guard.stop_left(host, restorer.manifest)
     Disks(host.sysfs, host.run, host.sleep).make_writable(REMOUNT_S)
-    watch = VfWatch(host, progress)
-    _each_quietly(vms, lambda vm: _bring_back(restorer, vm))
+    watch, again = VfWatch(host, progress), GivenAgain(host, restorer.manifest)
+    _each_quietly(vms, lambda vm: _bring_back(restorer, vm, again))
     for vm in vms:
         if progress.vm(vm.name)["result"] in RUN:
             watch.begin(vm)
     if host.kexec.loaded():
         quietly(host, host.kexec.unload)
-    left = release.settle(host, vms, progress)
+    left = [*release.settle(host, vms, progress), *again.pfs.rates.finish()]
     watch.finish()
     return _finish(restorer, vms, [why, *left])
 
@@ -93,29 +94,30 @@ def _finish(restorer: Restorer, vms: Sequence[ManifestVm], why: Sequence[str]) -
     return phase
 
 
-def _bring_back(restorer: Restorer, vm: ManifestVm) -> bool:
+def _bring_back(restorer: Restorer, vm: ManifestVm, again: GivenAgain) -> bool:
     """Let a VM run again; any failure concerns it alone.
 
     One whose process ends while it is undone, as a QEMU that crashes does, comes back as one that was gone before.
     """
     host, was = restorer.host, restorer.host.pid(vm)
     try:
-        return _bring_back_by_claim(restorer, vm)
+        return _bring_back_by_claim(restorer, vm, again)
     except FAILURES as error:
         if was is None or host.pid(vm) is not None:
             restorer.failed(vm, error)
             return False
         host.log(f"VM {vm.name}: {error}; process {was} is gone, so its claim decides")
     try:
-        return _bring_back_by_claim(restorer, vm)
+        return _bring_back_by_claim(restorer, vm, again)
     except FAILURES as error:
         restorer.failed(vm, error)
         return False
 
 
-def _bring_back_by_claim(restorer: Restorer, vm: ManifestVm) -> bool:
+def _bring_back_by_claim(restorer: Restorer, vm: ManifestVm, again: GivenAgain) -> bool:
     host = restorer.host
     claim, pid = _claim_of(restorer, vm), host.pid(vm)
+    again.give(vm, claim)
     if claim is None and pid == vm.pid and restorer.progress.vm(vm.name)["result"] in BACK:
         restorer.progress.update_vm(vm.name, error=None)
         return True

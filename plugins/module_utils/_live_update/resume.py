@@ -16,7 +16,7 @@ from .._model.errors import BadInputError, SriovError
 from .._model.paths import COMMAND_LINE, RELEASE
 from .._system import update_folder
 from .._vm.record import ManifestVm
-from . import ended, manifest_copies, manifest_file, meant_kernel, watchdog_guard
+from . import ended, manifest_copies, manifest_file, meant_kernel, vf_users, watchdog_guard
 from .machine import FAILURES, LiveHost
 from .manifest import Manifest
 from .options import parse
@@ -174,9 +174,15 @@ class Resume:
     def _prepare(self, group: Sequence[ManifestVm]) -> list[ManifestVm]:
         """Add a group's VFs; returns the VMs that can be restored.
 
-        With one write per PF for the whole group; when that fails, VM by VM, so that one VM fails alone.
+        With one write per PF for the whole group; when that fails, VM by VM, so that one VM fails alone. Once the update
+        has ended others may use them.
         """
+        foreign = [vm for vm in group if self.again and vf_users.is_foreign(self.host, vm)]
+        if foreign:  # whose claims decide
+            return [*foreign, *self._prepare([vm for vm in group if vm not in foreign])]
         try:
+            if self.again:
+                vf_users.require_unused(self.host, group)
             self.pfs.give(group)
             return list(group)
         except FAILURES as error:  # whatever an odd PF answers, it concerns its VMs alone
