@@ -21,6 +21,11 @@ PROGRAM = re.compile(r"qemu-system-\w+|qemu-kvm|kvm")
 """Names of QEMU's programs; under TCG it has none of `HELD` open."""
 HELD = re.compile(r"/dev/kvm|anon_inode:kvm-vm|/dev/vfio/(?!vfio$).+|/dev/iommu|/dev/vhost-vdpa-\d+")
 """Open files of VMs, and of services with passed-through devices."""
+VMS = re.compile(r"/machine\.slice/machine-qemu(-|\\x2d)[^/]+\.scope(/.*)?")
+"""Control groups of libvirt's VMs (systemd-machined).
+
+Containers are below machine.slice too, and who is in one may run anything.
+"""
 USERS = "/user.slice"
 """Control group of what people start; systemd puts nothing else there (systemd.special(7))."""
 
@@ -30,7 +35,7 @@ class Candidate:
     """A process that could be a VM.
 
     ``started`` in clock ticks since boot (proc(5)); ``program`` without its folder; ``holds``: open files of `HELD`.
-    ``trusted``: root's, or a machine's below machine.slice; a person cannot make one.
+    ``trusted``: root's, or libvirt's VM; no other person can make one.
     """
 
     pid: int
@@ -98,8 +103,8 @@ def _read(sysfs: Sysfs, pid: int, holds: Collection[str]) -> Candidate | None:
 
 
 def trusted(sysfs: Sysfs, pid: int) -> bool:
-    """Whether a process is root's, or a machine's below machine.slice."""
-    return user(sysfs, pid) == 0 or control_group(sysfs, pid).startswith("/machine.slice/")
+    """Whether a process is root's, or a VM of libvirt."""
+    return user(sysfs, pid) == 0 or VMS.fullmatch(control_group(sysfs, pid)) is not None
 
 
 def is_dry_start(sysfs: Sysfs, pid: int) -> bool:

@@ -40,7 +40,7 @@ Raises `SriovError` when the monitor does not answer.
 def processes(sysfs: Sysfs) -> Iterator[tuple[int, tuple[str, ...]]]:
     """(pid, argv) of each QEMU that may be a VM.
 
-    Processes of other users count only below machine.slice: nothing of theirs is parsed. A process that ends meanwhile
+    Processes of other users count only as VMs of libvirt: nothing of theirs is parsed. A process that ends meanwhile
     is left out.
     """
     for pid in pids(sysfs):

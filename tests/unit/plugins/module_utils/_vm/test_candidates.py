@@ -44,6 +44,31 @@ def test_a_persons_program_named_like_qemu_stops_nobody(node: FakeNode, pf: Fake
 
 
 @pytest.mark.parametrize(
+    "group",
+    [
+        "/machine.slice/libpod-4f2a.scope/container",
+        "/machine.slice/machine-web.scope/payload",
+        "/machine.slice/systemd-nspawn@web.service/payload",
+        r"/machine.slice/machine-lxc\x2d7\x2dqemu.scope/machine-qemu.scope",
+    ],
+)
+def test_somebody_in_a_container_stops_nobody(node: FakeNode, pf: FakePf, group: str) -> None:
+    """With its users mapped to others: root there is nobody here."""
+    node.process("qemu-kvm", "-name", "guest=web1", uid=100000, group=group)
+    node.process("qemu-kvm", "-name", "{", uid=100000, group=group)
+    assert node.qemu.pid("web1") == node.qemus[0].pid
+    assert verdict(node) == ([], ["stranger", "stranger"])
+    node.qemus[0].end()
+    assert node.qemu.pid("web1") is None
+
+
+@pytest.mark.parametrize("scope", ["machine-qemu-1-web1.scope", r"machine-qemu\x2d1\x2dweb1.scope"])
+def test_a_vm_of_libvirt_is_one_whoever_it_runs_as(node: FakeNode, scope: str) -> None:
+    node.process("qemu-kvm", "-name", "guest=web9", uid=64055, group=f"/machine.slice/{scope}/libvirt/emulator")
+    assert node.qemu.pid("web9") is not None
+
+
+@pytest.mark.parametrize(
     ("program", "holds"),
     [
         ("cloud-hypervisor", ["/dev/kvm", "anon_inode:kvm-vm"]),
