@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from .._vm.images import BLOCK, UNCHECKED, Image
+from .._vm.images import UNCHECKED, Image
 from .._vm.storage import MEMORY, SHARED
 from .._vm.vm_facts import VmFacts
 from .claim import Claim
@@ -54,7 +54,7 @@ def check(vms: Sequence[VmFacts], options: Options, outage_s: float) -> Iterator
     for vm in vms:
         for image in vm.images:
             who = f"VM {vm.name} (process {vm.pid}): image {image.name}"
-            if image.storage == MEMORY and image.kind == BLOCK:
+            if image.storage == MEMORY:
                 yield Finding("image-volatile", f"{who} is in memory, which a kexec empties", "put it on a disk")
             for why in _doubtful(image) if not options.confirm_not_elsewhere else ():
                 yield Finding("elsewhere", f"{who} {why}", "set confirm_not_elsewhere")

@@ -23,7 +23,7 @@ from .._readers.pfs import read_pfs
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .._system.update_folder import Folder
-from .._vm import image_writers
+from .._vm import image_writers, storage
 from .._vm.backend import Backend
 from .._vm.candidates import Candidate, strangers
 from .._vm.dry_start import DryStart
@@ -43,7 +43,7 @@ class Facts:
     """All facts for the preflight.
 
     ``phase``: of an earlier update's status.json, None without one; ``not_installed``: files without which nothing
-    would resume the VMs; ``state_disk``: device of the folder of states;
+    would resume the VMs; ``state_disk``: device of the folder of states, ``disk_in_memory``: a kexec empties it;
     ``strangers``: processes that could be VMs and are none of ``vms``; ``image_writers``: others that could write to a
     VM's images, in words, by its process id;
     ``dry_starts``: by process id of the VM, made when all else was read.
@@ -58,6 +58,7 @@ class Facts:
     watchdogs: tuple[Watchdog, ...] = ()
     disk_free_bytes: int = 0
     disk_kind: str = "ext4"
+    disk_in_memory: bool = False
     state_disk: str = ""
     memory_free_bytes: int = 0
     phase: str | None = None
@@ -87,7 +88,7 @@ def gather(
     """
     pfs = read_pfs(sysfs, vfs=False)
     status = Folder.of(sysfs).read_status()
-    kind, free, disk = _disk(sysfs)
+    kind, in_memory, free, disk = _disk(sysfs)
     vms = tuple(vm for backend in backends for vm in backend.probe(pfs))
     kernel = kernel_facts.read(sysfs, release, initrd, cmdline_extra)
     return Facts(
@@ -100,6 +101,7 @@ def gather(
         watchdogs=tuple(watchdog_facts.find(sysfs, run)),
         disk_free_bytes=free,
         disk_kind=kind,
+        disk_in_memory=in_memory,
         state_disk=disk,
         memory_free_bytes=_memory(sysfs),
         not_installed=tuple(path for path in (PROGRAM, RESUME_ENABLED) if not sysfs.exists(path)),
@@ -132,16 +134,20 @@ def _eswitch(run: Run, pfs: Mapping[str, PfState]) -> dict[str, str]:
     return modes
 
 
-def _disk(sysfs: Sysfs) -> tuple[str, int, str]:
-    """(file system's kind, free bytes, MAJOR:MINOR) of the states' folder."""
+def _disk(sysfs: Sysfs) -> tuple[str, bool, int, str]:
+    """Where the folder of states is, its links followed.
+
+    (file system's kind, whether its disk is memory, free bytes, MAJOR:MINOR).
+    """
     folder = LIVE_UPDATE
     while not sysfs.exists(folder):
         folder = os.path.dirname(folder)
     stat, device = os.statvfs(sysfs.real(folder)), os.stat(sysfs.real(folder)).st_dev
-    mounts = [line.split() for line in sysfs.read("/proc/mounts").splitlines()]
-    around = [line for line in mounts if folder == line[1] or folder.startswith(line[1].rstrip("/") + "/")]
-    kind = max(around, key=lambda line: len(line[1]))[2] if around else "unknown"
-    return kind, stat.f_bavail * stat.f_frsize, f"{os.major(device)}:{os.minor(device)}"
+    inside, mounts = storage.inside(sysfs, folder), [line.split() for line in sysfs.read("/proc/mounts").splitlines()]
+    around = [line for line in mounts if f"{inside}/".startswith(line[1].rstrip("/") + "/")]
+    kind = max(reversed(around), key=lambda line: len(line[1]))[2] if around else "unknown"  # the last one hides others
+    in_memory = storage.of_path(sysfs, folder).storage == storage.MEMORY
+    return kind, in_memory, stat.f_bavail * stat.f_frsize, f"{os.major(device)}:{os.minor(device)}"
 
 
 def _memory(sysfs: Sysfs) -> int:

@@ -143,9 +143,10 @@ def _pfs(facts: Facts, _options: Options) -> Iterator[Finding]:
 
 def _resources(facts: Facts, _options: Options) -> Iterator[Finding]:
     need = sum(vm.memory_bytes + SPARE_DISK for vm in facts.vms)
-    if facts.vms and facts.disk_kind in VOLATILE:
+    if facts.vms and (facts.disk_in_memory or facts.disk_kind in VOLATILE):
+        memory = "" if facts.disk_kind in VOLATILE else " in memory"
         yield Finding(
-            "disk-volatile", f"{LIVE_UPDATE} is on {facts.disk_kind}, which a kexec empties",
+            "disk-volatile", f"{LIVE_UPDATE} is on {facts.disk_kind}{memory}, which a kexec empties",
             "put it on a disk",
         )  # fmt: skip
     if need > facts.disk_free_bytes:

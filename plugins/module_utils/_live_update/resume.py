@@ -174,8 +174,8 @@ class Resume:
     def _prepare(self, group: Sequence[ManifestVm]) -> list[ManifestVm]:
         """Add a group's VFs; returns the VMs that can be restored.
 
-        With one write per PF for the whole group; when that fails, VM by VM, so that one VM fails alone. Once the update
-        has ended others may use them.
+        With one write per PF for the whole group; when that fails, VM by VM, so that one VM fails alone. Others may
+        use them once the update has ended.
         """
         foreign = [vm for vm in group if self.again and vf_users.is_foreign(self.host, vm)]
         if foreign:  # whose claims decide

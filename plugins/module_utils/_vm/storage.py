@@ -35,6 +35,7 @@ SHARED_DISKS = re.compile(r"/(rbd|nbd|drbd)\d+(/|$)|/session\d+/|/rport-")
 rbd, nbd, drbd, iSCSI and Fibre Channel.
 """
 MEMORY_DISKS = re.compile(r"/z?ram\d+(/|$)")
+LOOPS = re.compile(r"/(loop\d+)(/|$)")
 FABRICS = ("tcp", "rdma", "fc", "loop")
 """Transports of NVMe over Fabrics (/sys/class/nvme/nvmeX/transport)."""
 DEEPEST = 20
@@ -64,12 +65,13 @@ def of_path(sysfs: Sysfs, path: str) -> Place:
 def of_device(sysfs: Sysfs, number: str) -> str:
     """Storage of a block device, by its MAJOR:MINOR: shared, memory or unknown.
 
-    Others may reach a disk in a shared shelf too.
+    Others may reach a disk in a shared shelf too. A loop device has that of its file.
     """
     paths = list(_below(sysfs, number))
-    if any(MEMORY_DISKS.search(path) for path in paths):
+    files = {_loop_storage(sysfs, path) for path in paths}
+    if MEMORY in files or any(MEMORY_DISKS.search(path) for path in paths):
         return MEMORY
-    return SHARED if any(_is_shared(sysfs, path) for path in paths) else UNKNOWN
+    return SHARED if SHARED in files or any(_is_shared(sysfs, path) for path in paths) else UNKNOWN
 
 
 def is_shared(sysfs: Sysfs, path: str) -> bool:
@@ -162,6 +164,13 @@ def _below(sysfs: Sysfs, number: str, depth: int = 0) -> Iterator[str]:
         slaves = f"{BLOCK_DEVICES}/{os.path.basename(folder)}/slaves"
         for name in sysfs.names(slaves) if sysfs.exists(slaves) else []:
             yield from _below(sysfs, _read(sysfs, f"{BLOCK_DEVICES}/{name}/dev"), depth + 1)
+
+
+def _loop_storage(sysfs: Sysfs, path: str) -> str:
+    """Storage of the file behind a loop device, unknown for others."""
+    name = LOOPS.search(path)
+    file = _read(sysfs, f"{BLOCK_DEVICES}/{name[1]}/loop/backing_file") if name else ""
+    return of_path(sysfs, file).storage if file else UNKNOWN
 
 
 def _is_shared(sysfs: Sysfs, path: str) -> bool:

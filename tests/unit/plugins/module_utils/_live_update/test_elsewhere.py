@@ -183,8 +183,9 @@ def test_shared_storage_needs_the_hook(disked: FakeNode, kind: str) -> None:
     assert refusals(disked, options=replace(OPTIONS, confirm_not_elsewhere=HOOK)) == []
 
 
-def test_a_disk_in_memory_is_refused() -> None:
-    vms = [VmFacts("web1", "qemu", 9, 90, "u", None, images=(Image("/dev/zram0", "block", "memory"),))]
+@pytest.mark.parametrize(("name", "kind"), [("/dev/zram0", "block"), ("/on/zram/a.img", "file")])
+def test_a_disk_in_memory_is_refused(name: str, kind: str) -> None:
+    vms = [VmFacts("web1", "qemu", 9, 90, "u", None, images=(Image(name, kind, "memory"),))]
     assert [item.code for item in elsewhere.check(vms, Options(), 1.0)] == ["image-volatile"]
 
 

@@ -235,6 +235,32 @@ def test_a_kernel_keeps_vfs_when_it_can_and_its_command_line_says_so(
     assert kernel_facts.read(node.host.sysfs, NEW, "auto", extra).keeps_vfs is keeps
 
 
+def test_the_folder_of_states_is_where_its_links_lead(node: FakeNode) -> None:
+    node.put("/proc/mounts", "/dev/vda / ext4 rw 0 0\ntmpfs /fast tmpfs rw 0 0\n")
+    (node.host.root / "fast").mkdir()
+    (node.host.root / "var/lib").mkdir(parents=True, exist_ok=True)
+    (node.host.root / "var/lib/kvmfleet-sriov/live-update").symlink_to(node.host.root / "fast")
+    assert facts.gather(node.host.sysfs, node.run, [node.qemu], NEW).disk_kind == "tmpfs"
+
+
+def test_a_mount_hides_what_was_mounted_there_before(node: FakeNode) -> None:
+    node.put("/proc/mounts", "/dev/vda / ext4 rw 0 0\n/dev/vdb /var/lib ext4 rw 0 0\ntmpfs /var/lib tmpfs rw 0 0\n")
+    (node.host.root / "var/lib").mkdir(parents=True, exist_ok=True)
+    assert facts.gather(node.host.sysfs, node.run, [node.qemu], NEW).disk_kind == "tmpfs"
+
+
+@pytest.mark.parametrize(("name", "volatile"), [("zram0", True), ("ram3", True), ("vdb", False)])
+def test_a_file_system_on_a_disk_in_memory(node: FakeNode, name: str, volatile: bool) -> None:
+    device = node.host.root / "sys/devices/virtual/block" / name
+    device.mkdir(parents=True)
+    (node.host.root / "sys/dev/block").mkdir(parents=True, exist_ok=True)
+    (node.host.root / "sys/dev/block/9:7").symlink_to(device)
+    (node.host.root / "var/lib").mkdir(parents=True, exist_ok=True)
+    node.put("/proc/self/mountinfo", f"1 0 9:7 / / rw - ext4 /dev/{name} rw\n")
+    found = facts.gather(node.host.sysfs, node.run, [node.qemu], NEW)
+    assert (found.disk_kind, found.disk_in_memory) == ("ext4", volatile)
+
+
 def test_watchdogs_disk_memory_and_phase(node: FakeNode) -> None:
     node.put("/sys/class/watchdog/watchdog0/state", "active\n")
     node.put("/sys/class/watchdog/watchdog0/timeout", "30\n")

@@ -125,6 +125,7 @@ TABLE: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"eswitch": {PF: "switchdev"}}, "switchdev", f"PF {PF} is in switchdev mode"),
     ({"pfs": {PF: PfState(PF, total=7, enabled=7)}}, "pf-driver", "has VFs enabled, but no driver: bind it"),
+    ({"disk_in_memory": True}, "disk-volatile", "is on ext4 in memory, which a kexec empties: put it on a disk"),
     ({"disk_kind": "tmpfs"}, "disk-volatile", "is on tmpfs, which a kexec empties: put it on a disk"),
     ({"disk_free_bytes": MIB}, "disk-full", "states may need 192 MiB"),
     ({"memory_free_bytes": MIB}, "memory", "loading the kernel needs 102 MiB, 1 MiB are free"),

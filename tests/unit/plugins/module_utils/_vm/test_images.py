@@ -226,6 +226,21 @@ def test_disks_on_a_network(root: Root) -> None:
         assert storage.of_device(root.sysfs, f"9:{number}") == wanted, name
 
 
+@pytest.mark.parametrize(("kind", "wanted"), [("tmpfs", "memory"), ("nfs4", "shared"), ("ext4", "unknown")])
+def test_a_loop_device_is_where_its_file_is(root: Root, kind: str, wanted: str) -> None:
+    """So is a partition, a volume or a file system on it."""
+    root.disk("loop7", "7:7", "virtual/block")
+    root.put("/sys/class/block/loop7/loop/backing_file", "/far/away.img\n")
+    root.disk("dm-0", "253:0", "virtual/block")
+    root.put("/sys/class/block/dm-0/slaves/loop7/x", "")
+    root.put("/proc/self/mountinfo", f"1 0 254:0 / / rw - ext4 /dev/vda rw\n2 1 0:9 / /far rw - {kind} x rw\n")
+    assert storage.of_device(root.sysfs, "7:7") == wanted
+    assert storage.of_device(root.sysfs, "253:0") == wanted
+    root.mount("253:0", "ext4", "/dev/dm-0")
+    root.put("/proc/self/mountinfo", f"1 0 253:0 / / rw - ext4 /dev/dm-0 rw\n2 1 0:9 / /far rw - {kind} x rw\n")
+    assert storage.of_path(root.sysfs, NAME).storage == wanted.replace("unknown", "local")
+
+
 def test_volumes_on_disks_of_a_network(root: Root) -> None:
     """LVM on LVM on iSCSI, and a file system on it."""
     root.disk("sdb", "8:16", "platform/host3/session1/target3:0:0/3:0:0:1/block")
