@@ -47,9 +47,9 @@ def require_unused(host: LiveHost, vms: Sequence[ManifestVm]) -> None:
 
 @dataclass
 class GivenAgain:
-    """VFs of VMs that come back by hand on the kernel that saved them.
+    """VFs of VMs that come back by hand, where they were saved.
 
-    Nothing while the update is under way: until then nobody else changes VFs (`_system/update_guard`).
+    Nothing while the update is under way: no other run changes VFs then (`_system/update_guard`).
     """
 
     host: LiveHost

@@ -67,6 +67,9 @@ def main():
             "accelerator")}
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     state = load()
+    moment = module.params["state"] or ("examined" if module.params["kernel"] else "asked")
+    if moment == state["hangs_at"]:
+        time.sleep(60)
     if NAME == "live_update_info":
         if module.params["kernel"]:
             go_away(state, "examined")
@@ -204,6 +207,7 @@ class Fleet:
             "phase": phase, "started": phase is not None, "sequence": sequence, "log": [],
             "refusals": [], "kernel": "6.12-old", "result": result(name, outcome), "away_at": None,
             "away_for": AWAY, "asked": [], "back": SEQUENCE, "differs": False, "reserved": [], "refuses": None,
+            "hangs_at": None,
             **changes,
         }  # fmt: skip
         (folder / "state.json").write_text(json.dumps(state))

@@ -23,7 +23,7 @@ from tests.faults.session import KILLED, Session
 
 @pytest.fixture
 def session() -> Iterator[Session]:
-    """A case that injects nothing, in a folder whose sockets have short names."""
+    """A case without faults; names of its sockets are short."""
     one = Session(Fault("none", "nothing", BOTH, "done"), Path(tempfile.mkdtemp(prefix="kf")))
     yield one
     one.close()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import Any
 
 import pytest
@@ -175,6 +176,22 @@ def test_skipped_hosts_do_not_stop_the_others(fleet: Fleet) -> None:
     ]
     assert "no route to host" in report["hosts"][0]["error"]
     assert "VM web1 is paused" in report["hosts"][1]["error"]
+
+
+@pytest.mark.parametrize("moment", ["examined", "started"])
+def test_a_host_that_hangs_holds_up_no_other(fleet: Fleet, moment: str) -> None:
+    """As on a file system whose server does not answer."""
+    fleet.host("h1")
+    fleet.host("h2", hangs_at=moment)
+    begin = time.monotonic()
+    done = fleet.run(
+        live_update_on_refused="skip", live_update_on_unreachable="skip", live_update_act_timeout_s=3
+    )  # fmt: skip
+    assert time.monotonic() - begin < 55
+    assert done.returncode != 0
+    assert "Timed out after" in done.stdout
+    assert fleet.log("h1")[-1] == "acknowledged"
+    assert [host["name"] for host in fleet.report()["hosts"] if host["result"] == "updated"] == ["h1"]
 
 
 def test_an_unreachable_host_stops_the_run_by_default(fleet: Fleet) -> None:

@@ -51,7 +51,7 @@ class Copied:
     ],
 )
 def test_a_limit_is_set_where_it_changes(slow: bool, left: list[int], wanted: list[int]) -> None:
-    """Not at each look, ten and more a second: a monitor may have much to do."""
+    """Not at each look, of which there are many a second."""
     guest = Copied([(1, one * MIB) for one in left])
     copy = LiveCopy(cast(Guest, guest), "state", "note")
     copy._until_short(60.0, lambda _nearly: slow)
