@@ -66,6 +66,7 @@ class Session:
         self._elsewhere: list[subprocess.Popen[bytes]] = []
         children.adopt()
         self._others = children.of_this()
+        self._at_work: set[int] = set()
         self._status = 0
 
     def host(self) -> PlayedHost:
@@ -155,7 +156,9 @@ class Session:
         strikes = [asdict(one) for one in self.fault.strikes if first and one.step == step]
         with (self.folder / "output").open("w+b") as output:
             child = self._forked([str(self.folder), json.dumps(strikes), *words], output.fileno())
+            self._at_work.add(child)
             self.until(lambda: self._over(child), f"'{' '.join(words)[:80]}' to end")
+            self._at_work.remove(child)
             self._end_unnoted()
             output.seek(0)
             text = output.read().decode(errors="replace")
@@ -170,7 +173,7 @@ class Session:
         They are ours then, by `children.adopt`. On a host systemd would not have got to know of them.
         """
         noted = {one.pid for one in self.units()} | {one.pid for one in self._elsewhere}
-        children.end(children.of_this() - noted - self._others)
+        children.end(children.of_this() - noted - self._others - self._at_work)
 
     def units(self) -> list[Guest]:
         """QEMUs that were noted since the last boot."""

@@ -10,15 +10,18 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.faults import children, node, others
+from tests.faults.edges import GO, PAUSED
 from tests.faults.fault import BOTH, Fault
 from tests.faults.played import state_of
-from tests.faults.session import KILLED, Session
+from tests.faults.session import ENDED, KILLED, Session
 
 
 @pytest.fixture
@@ -45,6 +48,25 @@ def test_a_qemu_whose_starter_was_killed_ends_with_it(session: Session, monkeypa
     pid, start = (int(word) for word in note.read_text().split())
     assert state_of(pid)[1] != start
     assert pid not in children.of_this()
+
+
+def test_a_process_that_waits_for_another_is_none_of_them(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second controller acts while a run is at work."""
+    kinds: list[str] = []
+    session.fault = replace(
+        session.fault, meanwhile=lambda one: kinds.append(one.sriovctl("live-update status", "other").kind)
+    )
+
+    def main(words: list[str]) -> int:
+        if words[-1] == "run":
+            (session.folder / PAUSED).touch()
+            while not (session.folder / GO).exists():
+                time.sleep(0.01)
+        return 0
+
+    monkeypatch.setattr(node, "main", main)
+    kinds.append(session.sriovctl("live-update run").kind)
+    assert kinds == [ENDED, ENDED]
 
 
 def test_a_qemu_has_the_disk_for_good(session: Session) -> None:

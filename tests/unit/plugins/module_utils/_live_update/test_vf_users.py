@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""VFs of saved VMs that others have used, or changed, since the update ended."""
+"""VFs of saved VMs that others use, or have changed."""
 
 from __future__ import annotations
 
