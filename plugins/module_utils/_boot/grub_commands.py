@@ -32,11 +32,17 @@ What they answer only the boot shows.
 
 LOADERS = (
     "linux", "linux16", "linuxefi", "multiboot", "multiboot2", "chainloader", "xen_hypervisor", "xen_module",
-    "freebsd", "kfreebsd", "knetbsd", "ntldr", "drivemap", "exit", "halt", "reboot", "boot", "appleloader",
+    "freebsd", "kfreebsd", "knetbsd", "ntldr", "drivemap", "appleloader",
 )  # fmt: skip
+ENDS = ("boot", "exit", "halt", "reboot")
+"""They act at once: nothing after them is run."""
+MENUS = ("configfile", "normal", "legacy_configfile", "syslinux_configfile", "extract_entries_configfile")
+"""They show another menu, which has its own default."""
 LINUX = ("linux", "linux16", "linuxefi")
 WITH_VALUE = ("--class", "--users", "--hotkey", "--id")
 NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+OTHERWISE = re.compile(r"\[[:.=]|\\[A-Za-z0-9<>`']|[*+?}][*+?{]|\(\?")
+"""What a regular expression of POSIX and one of Python take differently."""
 
 
 class Runner(Protocol):
@@ -46,10 +52,15 @@ class Runner(Protocol):
 
     def source(self, path: Text, line: int) -> Answer: ...
     def test(self, words: Sequence[Text]) -> Answer: ...
+    def leave(self, line: int) -> Answer: ...
 
 
 class ReturnSignal(Exception):  # noqa: N818 - it is no error
     """`return` of a function."""
+
+
+class EndSignal(Exception):  # noqa: N818 - it is no error
+    """A command of `ENDS`: what is loaded starts."""
 
 
 def assigned(raw: str) -> str | None:
@@ -71,11 +82,34 @@ def run(runner: Runner, name: str, words: Sequence[Text], command: Command) -> A
     if name in COMMANDS:
         return COMMANDS[name](runner, words, command)
     if name in LOADERS:
-        runner.state.loaded = Loaded(name, tuple(words), runner.state.variables.get("root"))
-        return None
+        return _load(runner, name, words)
+    if name in ENDS:
+        return _end(runner, name)
+    if name in MENUS:
+        raise UnknownBootError(f"line {command.line}: `{name}` shows another menu, which is not read")
     if name in HARMLESS:
         return None
     raise UnknownBootError(f"line {command.line}: command '{name}' is not understood")
+
+
+def _load(runner: Runner, name: str, words: Sequence[Text]) -> Answer:
+    """Load a kernel.
+
+    One that is not there leaves what was loaded before.
+    """
+    there = name not in LINUX or not words or runner.test(["-e", words[0]])
+    if there is not False or runner.state.loaded is None:
+        runner.state.loaded = Loaded(name, tuple(words), runner.state.variables.get("root"))
+    return False if there is False else None
+
+
+def _end(runner: Runner, name: str) -> Answer:
+    """`boot` without anything loaded is an error, and no more."""
+    if name == "boot" and runner.state.loaded is None:
+        return False
+    if name != "boot":
+        runner.state.loaded = Loaded(name, (), None)
+    raise EndSignal
 
 
 def _set(runner: Runner, words: Sequence[Text], command: Command) -> Answer:
@@ -148,6 +182,8 @@ def _regexp(runner: Runner, words: Sequence[Text], command: Command) -> Answer:
     if len(plain) != 2 or plain[0] is None or plain[1] is None:
         raise UnknownBootError(f"line {command.line}: `regexp` is not understood")
     try:
+        if OTHERWISE.search(plain[0]) or ("|" in plain[0] and options):
+            raise re.error("not the same in Python")
         match = re.search(plain[0], plain[1])
     except re.error as error:
         raise UnknownBootError(f"line {command.line}: pattern '{plain[0]}': {error}") from error
@@ -195,8 +231,8 @@ def _source(runner: Runner, words: Sequence[Text], command: Command) -> Answer:
     return runner.source(words[0] if words else None, command.line)
 
 
-def _return(_runner: Runner, _words: Sequence[Text], _command: Command) -> Answer:
-    raise ReturnSignal
+def _return(runner: Runner, _words: Sequence[Text], command: Command) -> Answer:
+    return runner.leave(command.line)
 
 
 def _known(words: Sequence[Text], command: Command) -> list[str]:
@@ -209,6 +245,6 @@ def _known(words: Sequence[Text], command: Command) -> list[str]:
 COMMANDS: dict[str, Callable[[Runner, Sequence[Text], Command], Answer]] = {
     "set": _set, "unset": _unset, "export": _export, "load_env": _load_env, "save_env": _save_env, "search": _search,
     "regexp": _regexp, "menuentry": _entry, "submenu": _entry, "initrd": _initrd, "initrd16": _initrd,
-    "source": _source, ".": _source, "configfile": _source, "return": _return,
+    "source": _source, ".": _source, "return": _return,
     "true": lambda *_: True, "false": lambda *_: False,
 }  # fmt: skip

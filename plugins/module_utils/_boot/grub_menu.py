@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .grub_commands import EndSignal
 from .grub_run import Files, Runner
 from .grub_script import parse
 from .grub_state import Entry, Loaded, State, Text
@@ -83,7 +84,10 @@ def read(text: str, environment: dict[str, str], prefix: str, files: Files, star
     understood.
     """
     runner = Runner(State.begin(environment, prefix, started_from), files)
-    runner.run(parse(text))
+    try:
+        runner.run(parse(text))
+    except EndSignal:
+        raise UnknownBootError("grub.cfg starts something before there is a menu (`boot`, `exit`)") from None
     return Menu(runner.state, files)
 
 
@@ -97,19 +101,22 @@ def _follow(
     number, found = position(state, wanted)
     entry = state.menu[number]
     ids, titles, how = (*ids, entry.id), (*titles, entry.title or "?"), (*how, found)
-    rest = _rest(wanted or "")
-    inner = _run(state, files, entry, ids)
-    if entry.submenu:
-        return _follow(inner, files, rest, ids, titles, how)
+    inner = _run(state, files, entry, ids, _rest(wanted or ""))
+    if entry.submenu and inner.loaded is None:  # GRUB starts what is loaded, in place of showing the menu
+        return _follow(inner, files, inner.variables.get("default", ""), ids, titles, how)
     return Choice(_path(ids), titles, how, inner.loaded, inner.environment)
 
 
-def _run(state: State, files: Files, entry: Entry, ids: tuple[Text, ...]) -> State:
-    superusers = state.variables.get("superusers", "")
-    if entry.restricted and superusers != "":
+def _run(state: State, files: Files, entry: Entry, ids: tuple[Text, ...], rest: str | None) -> State:
+    """The state after an entry's block.
+
+    There `default` is ``rest``, what follows the entry in the path.
+    """
+    if entry.restricted and "superusers" in state.variables:  # an empty list, too
         raise UnknownBootError(f"entry '{entry.title}' asks for the password of a superuser of GRUB")
     inner = state.nested() if entry.submenu else state.copy()
     inner.variables["chosen"] = None if None in ids else _path(ids)
+    inner.variables["default"] = rest or ""
     Runner(inner, files).call(entry)
     return inner
 
@@ -125,7 +132,7 @@ def _walk(state: State, files: Files, ids: tuple[Text, ...], titles: tuple[str, 
             Runner(inner, files).call(entry)
         except UnknownBootError:
             continue  # it is not a choice then
-        if entry.submenu:
+        if entry.submenu and inner.loaded is None:
             yield from _walk(inner, files, here, names, depth + 1)
         elif inner.loaded is not None and None not in here:
             yield Choice(_path(here), names, ("name",) * len(here), inner.loaded, inner.environment)
@@ -139,10 +146,15 @@ def position(state: State, wanted: str | None) -> tuple[int, str]:
     """
     match = NUMBER.match(wanted or "")
     named = _named(state.menu, wanted) if wanted else None
-    if match is None:
-        return (_counted(state.menu, 0), "first") if named is None else (named, "name")
+    if named is not None and match is None:
+        return named, "name"
     if state.unordered:
-        raise UnknownBootError(f"`default` is number {wanted}, and entries were made in the order of a folder on disk")
+        raise UnknownBootError(
+            f"`default` is '{wanted or ''}', which names no entry, and entries were made in the order of a folder on "
+            "disk"
+        )
+    if match is None:
+        return _counted(state.menu, 0), "first"
     number = int(match.group(1), 0) if not re.fullmatch(r"0[0-7]+", match.group(1)) else int(match.group(1), 8)
     if (wanted or "")[match.end() :][:1] not in ("", ">") or named is not None:
         raise UnknownBootError(

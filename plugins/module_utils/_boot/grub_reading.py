@@ -23,6 +23,8 @@ from .unknown import UnknownBootError
 from .volume import require_mounted, volume_of
 
 MAX_BYTES = 4 << 20
+MAX_LINKS = 8
+"""As many as GRUB follows (GRUB_FSHELP_MAX_SYMLINK_CNT)."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,14 @@ class Configuration:
         return os.path.isfile(self.files.sysfs.real(path))
 
     def _file(self, path: str, root: str | None) -> str | None:
-        """The file on the host, a link's target where it is one."""
-        found = self.files.to_host(path, root)
-        target = None if found is None or not self.files.sysfs.exists(found) else _link(self.files.sysfs, found)
-        return found if target is None or found is None else f"{found.rpartition('/')[0]}/{target}"
+        """The file on the host, where links lead to within its file system."""
+        for _number in range(MAX_LINKS):
+            found = self.files.to_host(path, root)
+            target = None if found is None else _link(self.files.sysfs, found)
+            if target is None:
+                return found
+            path = os.path.join(os.path.dirname(path), target)
+        raise UnknownBootError(f"{path} is a link of more than {MAX_LINKS} links")
 
     def with_environment(self, **changes: str) -> Configuration:
         """The same with other values in the environment block.
@@ -104,14 +110,11 @@ class Configuration:
 
 
 def _link(sysfs: Sysfs, path: str) -> str | None:
-    """The target of a link within its folder, None for a file."""
+    """The target of a link, None for a file."""
     try:
-        target = sysfs.target(path)
+        return sysfs.target(path)
     except KernelError:
         return None
-    if target is not None and "/" in target:
-        raise UnknownBootError(f"{path} leads to {target}, out of its folder")
-    return target
 
 
 def _names(text: str, release: str) -> bool:

@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from . import grub_commands
-from .grub_commands import ReturnSignal
+from .grub_commands import EndSignal, ReturnSignal
 from .grub_script import Command, For, If, Statement, parse
 from .grub_state import Block, Entry, State, Text
 from .grub_test import Answer, test
 from .grub_words import Token
 from .unknown import UnknownBootError
 
+FILE, ENTRY, FUNCTION = "file", "entry", "function"
 MAX_DEPTH = 20
 """Functions in functions, files in files."""
 MAX_COMMANDS = 50_000
@@ -41,7 +42,8 @@ class Runner:
 
     def __init__(self, state: State, files: Files) -> None:
         self.state, self.files = state, files
-        self._depth = self._count = 0
+        self._count = 0
+        self._scopes: tuple[str, ...] = ()
 
     def run(self, block: Block) -> Answer:
         """Run statements.
@@ -60,26 +62,36 @@ class Runner:
             raise UnknownBootError(
                 f"line {line}: it goes on in {path or 'a file that the boot shows'}, which is not read"
             )
-        return self._within(parse(text), line)
+        return self._within(parse(text), line, FILE)
+
+    def leave(self, line: int) -> Answer:
+        """`return`, which GRUB does not take outside of functions and entries."""
+        if not set(self._scopes) - {FILE}:
+            return False
+        if self._scopes[-1] == FILE:
+            raise UnknownBootError(f"line {line}: `return` of a file within a function or an entry")
+        raise ReturnSignal
 
     def call(self, entry: Entry) -> Answer:
         """Run the block of a menu entry, with its arguments."""
         before, self.state.arguments = self.state.arguments, entry.arguments
         try:
-            return self._within(entry.block, 0)
+            return self._within(entry.block, 0, ENTRY)
+        except EndSignal:
+            return True
         finally:
             self.state.arguments = before
 
-    def _within(self, block: Block, line: int) -> Answer:
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
+    def _within(self, block: Block, line: int, scope: str) -> Answer:
+        before, self._scopes = self._scopes, (*self._scopes, scope)
+        if len(before) >= MAX_DEPTH:
             raise UnknownBootError(f"line {line}: more than {MAX_DEPTH} functions or files in one another")
         try:
             return self.run(block)
         except ReturnSignal:
             return None
         finally:
-            self._depth -= 1
+            self._scopes = before
 
     def _statement(self, statement: Statement) -> Answer:
         if isinstance(statement, Command):
@@ -103,21 +115,26 @@ class Runner:
     def _both(self, body: Block, others: Sequence[tuple[Block | None, Block]]) -> Answer:
         """Go both ways, and keep what is the same."""
         other = Runner(self.state.copy(), self.files)
-        other._depth, other._count = self._depth, self._count
+        other._scopes, other._count = self._scopes, self._count
         try:
             self.run(body)
             other._branches(others)
-        except ReturnSignal:
-            raise UnknownBootError("a `return` depends on what only the boot shows") from None
+        except (ReturnSignal, EndSignal):
+            raise UnknownBootError(
+                "whether more is run (`return`, `boot`) depends on what only the boot shows"
+            ) from None
         self._count = max(self._count, other._count)
         self.state.merge(other.state, _line(body))
         return None
 
     def _for(self, loop: For) -> Answer:
         status: Answer = True
-        for word in [word for token in loop.words for word in self.expand(token)]:
+        values = [word for token in loop.words for word in self.expand(token)]
+        for word in values:
             self.state.variables[loop.name] = word
             status = self.run(loop.body)
+        if len(values) > 1 and self.state.unordered:
+            self.state.variables[loop.name] = None  # which was the last, the folder on disk decides
         return status
 
     def _command(self, command: Command) -> Answer:
@@ -140,7 +157,7 @@ class Runner:
     def _function(self, name: str, arguments: Sequence[Text], line: int) -> Answer:
         before, self.state.arguments = self.state.arguments, tuple(arguments)
         try:
-            return self._within(self.state.functions[name], line)
+            return self._within(self.state.functions[name], line, FUNCTION)
         finally:
             self.state.arguments = before
 

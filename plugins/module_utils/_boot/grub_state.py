@@ -96,7 +96,7 @@ class State:
         """
         inner = self.copy()
         inner.variables = {name: value for name, value in self.variables.items() if name in self.exported}
-        inner.menu, inner.loaded = [], None
+        inner.menu = []
         return inner
 
     def merge(self, other: State, line: int) -> None:

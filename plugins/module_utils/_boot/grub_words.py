@@ -154,10 +154,10 @@ class Lexer:
                 raise UnknownBootError(f"line {self._line}: a name after '${{' is not understood")
             self._at = end + 1
             return Part(name, True, quoted)
-        if self._peek() and self._peek() in SPECIAL + "0123456789":
+        if self._peek() and self._peek() in SPECIAL:
             return Part(self._take(), True, quoted)
-        begin = self._at
-        while self._peek() and self._peek() in NAME:
+        begin, signs = self._at, NAME[-10:] if self._peek().isdigit() else NAME
+        while self._peek() and self._peek() in signs:
             self._take()
         name = self._text[begin : self._at]
         return Part(name, True, quoted) if name else Part("$", False, True)
