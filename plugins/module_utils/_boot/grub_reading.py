@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from .._model.errors import KernelError, ToolError
 from .._system.process import Run
 from .._system.sysfs import Sysfs
-from . import grub_menu, grubenv
+from . import command_line, grub_menu, grubenv
 from .answer import Answer, Start, is_rescue, release_of
 from .grub_commands import LINUX
 from .grub_files import BOOT, HostFiles
@@ -85,7 +85,7 @@ class Configuration:
         last = (choice.path.rpartition(">")[2], choice.titles[-1])
         named = set(choice.how) == {"name"} and release is not None and any(_names(text, release) for text in last)
         pinned = named and not is_rescue(words[1:])
-        return Start(choice.path, title, kernel, release, initrd, " ".join(words[1:]), missing, pinned)
+        return Start(choice.path, title, kernel, release, initrd, command_line.joined(words[1:]), missing, pinned)
 
     def _exists(self, path: str) -> bool:
         return os.path.isfile(self.files.sysfs.real(path))

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .._model.errors import RefusedError
+from . import command_line
 from .answer import Start
 from .volume import Volume
 
@@ -74,7 +75,7 @@ def _by_folder(release: str, folder: str) -> str:
 
 
 def _entry(id_: str, title: str, start: Start, volume: Volume, words: Sequence[str]) -> str:
-    line = " ".join(_quoted(word) for word in (*start.command_line.split(), *words))
+    line = " ".join(_quoted(word) for word in (*command_line.of_grub(start.command_line), *words))
     root = f"\tsearch --no-floppy --fs-uuid --set=root {volume.uuids[0]}" if volume.uuids else "\ttrue"
     initrd = " ".join(_quoted(volume.to_loader(path)) for path in start.initrd)
     return "\n".join([
@@ -86,9 +87,10 @@ def _entry(id_: str, title: str, start: Start, volume: Volume, words: Sequence[s
 
 
 def _quoted(text: str) -> str:
-    if not text.isprintable() or "'" in text:
+    """Quoted for a shell and for GRUB alike."""
+    if not text.isprintable():
         raise RefusedError(f"{text!r} has a sign that no entry of ours takes: write the entry by hand")
-    return f"'{text}'"
+    return "'" + text.replace("'", r"'\''") + "'"
 
 
 def _present(start: Start) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from .._model.errors import RefusedError
 from .._model.paths import COMMAND_LINE
 from .._system.sysfs import Sysfs
+from . import command_line
 from .answer import Start
 
 OF_TRIALS = ("panic", "rd.shell", "rd.emergency", "kvmfleet.tried", "systemd.watchdog_sec")
@@ -22,7 +23,7 @@ OF_TRIALS = ("panic", "rd.shell", "rd.emergency", "kvmfleet.tried", "systemd.wat
 
 def words(text: str) -> list[str]:
     """Words of a command line, without quotes."""
-    return re.sub(r"[\"'\\]", "", text).split()
+    return [re.sub(r"[\"'\\]", "", word) for word in command_line.split(text)]
 
 
 def only_tried(asked: Sequence[str], entry: str) -> list[str]:

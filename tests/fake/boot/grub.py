@@ -234,6 +234,10 @@ class Disk:
 
         The disk keeps what GRUB writes, or refuses it.
         """
+        return self.boots(read_only)[0]
+
+    def boots(self, read_only: bool = False) -> tuple[str, str]:
+        """Release and command line of the kernel that GRUB starts."""
         drives = [f"file={self.boot},format=raw,if=none,id=d0", f"file={self.image},format=raw,if=none,id=d1"]
         devices = ["ide-hd,drive=d0,bootindex=0", f"{'virtio-blk-pci' if read_only else 'ide-hd'},drive=d1,bootindex=1"]
         drives[1] += ",readonly=on" if read_only else ""
@@ -243,7 +247,7 @@ class Disk:
         argv += [word for device in devices for word in ("-device", device)]
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=90)
         text = done.stdout.decode(errors="replace")
-        match = re.search(r"started (\S+)", text)
+        match = re.search(r"started (\S+)\s+with (.*)", text)
         if match is None:
             raise AssertionError(f"GRUB started nothing: {text[-500:]} {done.stderr.decode()[-500:]}")
-        return match.group(1)
+        return match.group(1), match.group(2).strip()

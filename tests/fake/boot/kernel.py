@@ -13,23 +13,30 @@ import struct
 
 EXIT_PORT = 0xF4
 """QEMU's isa-debug-exit."""
+COMMAND_LINE = 0x228
+"""Where boot_params have the address of the command line."""
 
 
 def image(name: str) -> bytes:
-    """A kernel that writes ``started NAME``."""
-    text = f"started {name}\r\n".encode() + b"\0"
-    code = (
-        b"\xe8\x00\x00\x00\x00"  # call the next instruction
-        b"\x5e"  # pop esi: where it is
-        b"\x83\xc6\x24"  # add esi, 36: the text, 41 bytes from the begin less 5
+    """A kernel that writes ``started NAME``.
+
+    In the next line, ``with`` the command line that it was given.
+    """
+    text = f"started {name}\r\nwith ".encode() + b"\0"
+    write = (
         b"\x66\xba\xfd\x03"  # mov dx, 0x3fd: line status
         b"\xec\xa8\x20\x74\xfb"  # in al, dx; test al, 0x20; jz: until it can take a byte
         b"\x66\xba\xf8\x03"  # mov dx, 0x3f8
         b"\xac\x84\xc0\x74\x03"  # lodsb; test al, al; jz end
-        b"\xee\xeb\xeb"  # out dx, al; jmp to the line status
+        b"\xee\xeb\xeb\xc3"  # out dx, al; jmp to the line status; end: ret
     )
-    code += b"\x66\xba" + struct.pack("<H", EXIT_PORT) + b"\xee\xf4"  # out dx, al; hlt
-    return bytes(_setup(name)) + code.ljust(41, b"\x90") + text.ljust(4096, b"\0")
+    begin = b"\x8b\x9e" + struct.pack("<I", COMMAND_LINE) + b"\xe8\0\0\0\0\x5e"  # mov ebx, [esi]; esi: where it is
+    end = b"\x66\xba" + struct.pack("<H", EXIT_PORT) + b"\xee\xf4"  # out dx, al; hlt
+    # add esi: the text; call write; mov esi, ebx: the command line; call write
+    rest = 3 + 5 + 2 + 5 + len(end)
+    code = begin + b"\x83\xc6" + bytes([1 + rest + len(write)])
+    code += b"\xe8" + struct.pack("<I", 2 + 5 + len(end)) + b"\x89\xde\xe8" + struct.pack("<I", len(end)) + end + write
+    return bytes(_setup(name)) + code + text.ljust(4096, b"\0")
 
 
 def version(name: str) -> str:
@@ -53,7 +60,7 @@ def _setup(name: str) -> bytearray:
     struct.pack_into("<I", head, 0x22C, 0x7FFFFFFF)  # initrd_addr_max
     struct.pack_into("<I", head, 0x230, 0x1000)  # kernel_alignment
     head[0x234] = 1  # relocatable
-    struct.pack_into("<I", head, 0x238, 255)  # cmdline_size
+    struct.pack_into("<I", head, 0x238, 2047)  # cmdline_size
     struct.pack_into("<Q", head, 0x258, 0x100000)  # pref_address
     struct.pack_into("<I", head, 0x260, 0x10000)  # init_size
     text = f"{name} (builder@host) {version(name)}".encode()

@@ -116,7 +116,7 @@ def trial(folder: Path, settings: str = "", words: tuple[str, ...] = ()) -> Grub
 
 def test_entries_of_ours_are_tried_once(tmp_path: Path) -> None:
     root = trial(tmp_path / "root", words=("panic=30", "a=b c"))
-    assert answer_of(root).next.command_line.endswith("panic=30 a=b c")
+    assert answer_of(root).next.command_line.endswith('panic=30 "a=b c"')
     disk = root.disk()
     assert [disk.start(), disk.start(), disk.start()] == [NEW, OLD, OLD]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot import grub_reading
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot.grub import Grub
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot.unknown import UnknownBootError
 from tests.fake.boot.grub import NEW, OLD, GrubRoot, entry, missing
 
@@ -83,3 +84,21 @@ def test_what_starts_before_or_beside_the_menu_is_not_known(tmp_path: Path, text
     assert root.disk().start() == NEW
     with pytest.raises(UnknownBootError, match=r"before there is a menu|shows another menu|pattern"):
         grub_reading.read(root.host(), "/boot/grub").answer(())
+
+
+LINE = r"""dyndbg=\"file drivers/x.c +p\" a=b\\'c d=\\\"e f=\\\\g 'h  i' k=\"q'r\" z"""
+
+
+def test_quotes_of_a_command_line_are_tried_as_they_are(tmp_path: Path) -> None:
+    """The kernel gets what is said of both."""
+    root = root_of(tmp_path / "root", "")
+    root.settings(f'GRUB_TIMEOUT=0\nGRUB_DISTRIBUTOR=Debian\nGRUB_DEFAULT=saved\nGRUB_CMDLINE_LINUX="{LINE}"\n')
+    root.update()
+    grub = Grub(root.host(), root.run, "/boot/grub", ())
+    grub.set_once(grub.answer().choice(NEW), ("x=y z",))
+    answer, disk = grub.answer(), root.disk()
+    for start, more in ((answer.next, ' "x=y z"'), (answer.default, "")):
+        release, line = disk.boots()
+        assert line == f"BOOT_IMAGE=/boot/vmlinuz-{release} {start.command_line}"
+        assert line.endswith(r""" ro "dyndbg=file drivers/x.c +p" a=b\'c d=\"e f=\\g "h  i" k=q\'r z""" + more)
+    assert answer.next.release == NEW
