@@ -17,7 +17,7 @@ from .._system.sysfs import Sysfs
 from . import efi_program
 from .efi_options import Option
 from .unknown import UnknownBootError
-from .volume import Volume, volume_of
+from .volume import Volume, mount_of, volume_of
 
 ESPS = ("/boot/efi", "/efi", "/boot")
 SEARCH = r"search\.fs_uuid (?P<uuid>\S+) root\b.*?\bset prefix=\(\$root\)['\"]?(?P<path>/[^'\"\s]*)['\"]?"
@@ -37,8 +37,6 @@ def evidence(sysfs: Sysfs, one: Option, folder: str) -> tuple[str, ...]:
 
     Raises `UnknownBootError` where it reads something else, or nobody knows what.
     """
-    if not efi_program.is_removable(one):
-        return _by_file(sysfs, os.path.dirname(one.file or ""), folder) or ("no grub.cfg beside it",)
     program = efi_program.grub_of(sysfs, one)
     built_in = "" if program is None else f"{program.configuration}\n{program.prefix}"
     search, layered = BUILT_IN.search(built_in), LAYERED.search(built_in)
@@ -46,7 +44,11 @@ def evidence(sysfs: Sysfs, one: Option, folder: str) -> tuple[str, ...]:
         return _compared(sysfs, search, f"what is built into {one.file}", folder)
     if layered is not None and _is_on(sysfs, layered, volume_of(sysfs, folder), folder):
         return (f"{layered[0]}, which is built into {one.file}, is {folder}",)
-    found = () if program is None or layered is not None else _by_file(sysfs, program.prefix, folder)
+    found: tuple[str, ...] = ()
+    if layered is None and not efi_program.is_removable(one):
+        found = _by_file(sysfs, one, os.path.dirname(one.file or ""), folder) or ("no grub.cfg beside it",)
+    elif layered is None and program is not None:
+        found = _by_file(sysfs, one, program.prefix, folder)
     if not found:
         has = built_in.strip()[-200:] or "its ESP is not mounted"
         raise UnknownBootError(
@@ -56,10 +58,19 @@ def evidence(sysfs: Sysfs, one: Option, folder: str) -> tuple[str, ...]:
     return found
 
 
-def _by_file(sysfs: Sysfs, place: str, folder: str) -> tuple[str, ...]:
-    """Compare the grub.cfg in a folder of the ESP; nothing without it."""
+def _by_file(sysfs: Sysfs, one: Option, place: str, folder: str) -> tuple[str, ...]:
+    """Compare the grub.cfg in a folder of an option's own ESP.
+
+    Nothing without it.
+    """
     path = next((path for esp in ESPS if sysfs.exists(path := f"{esp}{place}/grub.cfg")), None)
-    if path is None or not place.startswith("/"):
+    device = sysfs.link(f"/dev/disk/by-partuuid/{one.partition}") if one.partition else None
+    mounted = None if device is None else mount_of(sysfs, device)
+    if mounted is not None:
+        path = f"{mounted.rstrip('/')}{place}/grub.cfg"
+    elif path is not None and device is not None and volume_of(sysfs, path).kind == "vfat":
+        raise UnknownBootError(f"the firmware starts {one.file} of {device}, which is not mounted: mount /dev/{device}")
+    if path is None or not place.startswith("/") or not sysfs.exists(path):
         return ()
     match = STUB.search(sysfs.read_bytes(path, 1 << 16).decode(errors="replace"))
     if match is None:

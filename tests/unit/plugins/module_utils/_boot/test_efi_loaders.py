@@ -177,3 +177,44 @@ def test_everything_is_as_before_where_the_answer_is_not_known_any_more(host: Ef
     del host.entries[0]
     answer = loader.answer()
     assert (answer.next.release, answer.default.release) == (OLD, OLD)
+
+
+SECOND = "cccccccc-1111-2222-3333-dddddddddddd"
+
+
+def two_esps(folder: Path, mounted: bool) -> EfiHost:
+    """The firmware has started GRUB from the second ESP, which leads to another system."""
+    host = EfiHost.make(folder, r"\EFI\debian\grubx64.efi", partition=SECOND)
+    rows = "1 0 8:2 / / rw - ext4 /dev/sda2 rw\n2 1 8:1 / /boot/efi rw - vfat /dev/sda1 rw\n"
+    host.write("proc/self/mountinfo", rows + ("3 1 8:17 / /boot/efi2 rw - vfat /dev/sdb1 rw\n" if mounted else ""))
+    names = {f"dev/disk/by-partuuid/{SECOND}": "../../sdb1", "sys/dev/block/8:17": "../../block/sdb/sdb1"}
+    for name, target in names.items():
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(target)
+    host.write("boot/grub/grub.cfg", "set timeout=0\n")
+    (folder / "dev/disk/by-uuid/aaaa-own").symlink_to("../../sda2")
+    stub = "search.fs_uuid {} root\nset prefix=($root)'/boot/grub'\nconfigfile $prefix/grub.cfg\n"
+    host.write("boot/efi/EFI/debian/grub.cfg", stub.format("aaaa-own"))
+    host.write("boot/efi2/EFI/debian/grub.cfg" if mounted else "elsewhere", stub.format("bbbb-other"))
+    return host
+
+
+@pytest.mark.parametrize(
+    ("mounted", "words"),
+    [
+        (True, "/boot/efi2/EFI/debian/grub.cfg leads to /boot/grub of file system bbbb-other"),
+        (False, "mount /dev/sdb1"),
+    ],
+)
+def test_the_esp_that_counts_is_the_one_that_was_started_from(tmp_path: Path, mounted: bool, words: str) -> None:
+    host = two_esps(tmp_path, mounted)
+    with pytest.raises(UnknownBootError, match=words):
+        loaders.find(host.sysfs, host.run)
+
+
+def test_a_second_esp_may_lead_to_this_system(tmp_path: Path) -> None:
+    host = two_esps(tmp_path, True)
+    other = tmp_path / "boot/efi2/EFI/debian/grub.cfg"
+    other.write_text(other.read_text().replace("bbbb-other", "aaaa-own"))
+    found = loaders.find(host.sysfs, host.run)
+    assert found.name == "grub"
