@@ -19,6 +19,11 @@ from .efi_options import Option
 from .unknown import UnknownBootError
 from .volume import Volume, mount_of, volume_of
 
+WITHOUT_UUID = ("zfs", "btrfs")
+"""File systems of several disks, of which the host may not show the UUID that GRUB has.
+
+Then the path alone is compared.
+"""
 ESPS = ("/boot/efi", "/efi", "/boot")
 SEARCH = r"search\.fs_uuid (?P<uuid>\S+) root\b.*?\bset prefix=\(\$root\)['\"]?(?P<path>/[^'\"\s]*)['\"]?"
 STUB = re.compile(SEARCH + r".*?\bconfigfile ", re.DOTALL)
@@ -80,7 +85,8 @@ def _by_file(sysfs: Sysfs, one: Option, place: str, folder: str) -> tuple[str, .
 
 def _compared(sysfs: Sysfs, match: re.Match[str], what: str, folder: str) -> tuple[str, ...]:
     volume = volume_of(sysfs, folder)
-    if match["uuid"] not in volume.uuids or match["path"].rstrip("/") != volume.to_loader(folder):
+    same = match["uuid"] in volume.uuids or (not volume.uuids and volume.kind in WITHOUT_UUID)
+    if not same or match["path"].rstrip("/") != volume.to_loader(folder):
         raise UnknownBootError(
             f"{what} leads to {match['path']} of file system {match['uuid']}; {folder} is {volume.to_loader(folder)} "
             f"of {', '.join(volume.uuids) or volume.source}"

@@ -188,3 +188,34 @@ def test_a_disk_without_file_and_partition(host: EfiHost) -> None:
     host.variable("LoaderInfo", "systemd-boot 257")
     host.kernel(OLD)
     assert loaders.find(host.sysfs, host.run).answer().loader == "systemd-boot"
+
+
+ZFS_SEARCH = "search.fs_uuid 0123456789abcdef root\nset prefix=($root)'/ROOT@/boot/grub'\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "built_in", "problem"),
+    [
+        ("ext4", SEARCH, None),
+        ("ext4", SEARCH.replace(ROOT, "99999999"), "what is built into /EFI/mine/grubx64.efi leads to .* 99999999"),
+        ("ext4", SEARCH.replace("/boot/grub", "/other/grub"), "leads to /other/grub"),
+        ("zfs", ZFS_SEARCH, None),
+        ("zfs", ZFS_SEARCH.replace("ROOT@", "OLD@"), "leads to /OLD@/boot/grub"),
+    ],
+)
+def test_a_grub_of_its_own_name_reads_what_is_built_into_it(
+    host: EfiHost, kind: str, built_in: str, problem: str | None
+) -> None:
+    """Two systems of one ESP have a GRUB each."""
+    if kind == "zfs":
+        rows = "1 0 0:27 / / rw - zfs bpool/ROOT rw\n2 1 8:1 / /boot/efi rw - vfat /dev/sda1 rw\n"
+        host.write("proc/self/mountinfo", rows)
+        configuration = host.folder / "boot/grub/grub.cfg"
+        configuration.write_text(configuration.read_text().replace("/boot/vmlinuz", "/ROOT@/boot/vmlinuz"))
+    host.variable("Boot0003", load_option("mine", r"\EFI\mine\grubx64.efi", PART), GLOBAL)
+    host.write("boot/efi/EFI/mine/grubx64.efi", a_grub("/boot/grub", built_in))
+    if problem is None:
+        assert evidence(host)[-1] == "what is built into /EFI/mine/grubx64.efi leads to /boot/grub"
+        return
+    with pytest.raises(UnknownBootError, match=problem):
+        loaders.find(host.sysfs, host.run)
