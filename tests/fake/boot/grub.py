@@ -19,7 +19,7 @@ from pathlib import Path
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import process
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 
-from . import kernel
+from . import kernel, zfs
 from .layers import LAYERS
 from .loader_files import MKFS_BTRFS
 
@@ -120,6 +120,13 @@ class GrubRoot:
         """Have grub-mkconfig write the firmware's entry as Debian 13 does."""
         (self.folder / "etc/grub.d/30_uefi-firmware").write_text(FIRMWARE_ENTRY)
 
+    def on_zfs(self) -> None:
+        """Have GRUB's tools say that /boot is on ZFS."""
+        (self.folder / "grub-probe").write_text(
+            PROBE.replace("fs) echo ext2;;", f"fs) echo zfs;; fs_label) echo {zfs.POOL};;")
+        )
+        (self.folder / "grub-mkrelpath").write_text(f'#!/bin/sh\necho "{zfs.inside("$1")}"\n')
+
     def within(self, argv: Sequence[str]) -> str:
         """Run a program of GRUB as on the root's own machine."""
         done = subprocess.run(
@@ -142,7 +149,8 @@ class GrubRoot:
         """
         files = sorted(path for path in (self.folder / "etc").rglob("*") if path.is_file() and path.name != "fstab")
         names = sorted(path.name for path in (self.folder / "boot").iterdir())
-        key = repr([names, [(str(path.relative_to(self.folder)), path.read_bytes()) for path in files]])
+        tools = [(self.folder / name).read_text() for name in ("grub-probe", "grub-mkrelpath")]
+        key = repr([names, tools, [(str(path.relative_to(self.folder)), path.read_bytes()) for path in files]])
         if key not in WRITTEN:
             WRITTEN[key] = self.within(["grub-mkconfig"])
         return WRITTEN[key]
@@ -152,8 +160,9 @@ class GrubRoot:
 
         ``bootloader``: the running kernel's bootloader_type, 114 for GRUB and 208 for kexec.
         """
+        device_number, source = ("0:27", f"{zfs.POOL}/{zfs.DATASET}") if kind == "zfs" else ("254:16", f"/dev/{device}")
         files = {
-            "proc/self/mountinfo": f"1 0 254:16 / / rw - {kind} /dev/{device} rw",
+            "proc/self/mountinfo": f"1 0 {device_number} / / rw - {kind} {source} rw",
             "etc/fstab": f"UUID={UUID} / {kind} rw 0 1",
             "proc/sys/kernel/osrelease": running,
             "proc/sys/kernel/version": kernel.version(running),
@@ -200,18 +209,29 @@ class GrubRoot:
     def disk(self, kind: str = "ext4") -> Disk:
         """A disk with this root, beside one with GRUB alone.
 
-        ``kind``: ext4 or btrfs, or ext4 on lvm or md.
+        ``kind``: ext4, btrfs or zfs, or ext4 on lvm or md.
         """
         core, boot, image = (self.folder / name for name in ("core.img", "boot.raw", "root.raw"))
         layer = LAYERS[kind](SIZE)
-        words = ["-O", "i386-pc", "-d", str(MODULES), "-p", f"({layer.device})/boot/grub", "-o", str(core)]
+        words = [
+            "-O",
+            "i386-pc",
+            "-d",
+            str(MODULES),
+            "-p",
+            f"({layer.device}){layer.inside}/boot/grub",
+            "-o",
+            str(core),
+        ]
         subprocess.run(["grub-mkimage", *words, *CORE, *layer.modules], check=True)
         boot.write_bytes(((MODULES / "boot.img").read_bytes() + core.read_bytes()).ljust(1 << 20, b"\0"))
         tree = self.folder / "tree"
         shutil.rmtree(tree, ignore_errors=True)
         shutil.copytree(self.folder / "boot", tree / "boot")
         image.unlink(missing_ok=True)
-        if kind == "btrfs":
+        if kind == "zfs":
+            zfs.write(tree, image)
+        elif kind == "btrfs":
             with image.open("wb") as file:
                 file.truncate(128 << 20)
             subprocess.run([str(MKFS_BTRFS), "-q", "-U", UUID, "-r", str(tree), str(image)], check=True)

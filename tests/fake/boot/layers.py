@@ -13,6 +13,8 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+from .zfs import DATASET
+
 SECTOR = 512
 BEGIN = 1 << 20
 """Bytes before the file system."""
@@ -23,11 +25,15 @@ MD = bytes(range(16))
 
 
 class Layer(NamedTuple):
-    """``device``: GRUB's name of the volume; ``modules`` of its core image."""
+    """``device``: GRUB's name of the volume; ``modules`` of its core image.
+
+    ``inside``: where its root is.
+    """
 
     device: str
     modules: tuple[str, ...]
     head: bytes
+    inside: str = ""
 
 
 def none(_size: int) -> Layer:
@@ -36,6 +42,10 @@ def none(_size: int) -> Layer:
 
 def btrfs(_size: int) -> Layer:
     return Layer("hd1", ("btrfs",), b"")
+
+
+def zfs(_size: int) -> Layer:
+    return Layer("hd1", ("zfs",), b"", f"/{DATASET}@")
 
 
 def lvm(size: int) -> Layer:
@@ -116,4 +126,4 @@ def raid1(size: int) -> Layer:
     return Layer(f"mduuid/{MD.hex()}", ("mdraid1x", "diskfilter"), (bytes(4096) + block).ljust(BEGIN, b"\0"))
 
 
-LAYERS = {"ext4": none, "btrfs": btrfs, "lvm": lvm, "md": raid1}
+LAYERS = {"ext4": none, "btrfs": btrfs, "zfs": zfs, "lvm": lvm, "md": raid1}

@@ -20,4 +20,5 @@ SYSTEMD_BOOT = LOADERS / "usr/lib/systemd/boot/efi/systemd-bootx64.efi"
 GRUB_MODULES = LOADERS / "usr/lib/grub/x86_64-efi"
 GRUB_SIGNED = LOADERS / "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed"
 SHIM = LOADERS / "usr/lib/shim/shimx64.efi.signed"
+ZFS_FUSE = Path(shutil.which("zfs-fuse") or LOADERS / "sbin/zfs-fuse")
 MKFS_BTRFS = Path(shutil.which("mkfs.btrfs") or LOADERS / "sbin/mkfs.btrfs")

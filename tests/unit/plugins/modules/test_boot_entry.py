@@ -167,6 +167,17 @@ def test_what_grub_could_not_forget_is_not_tried(
     assert call(default=NEW, allow_unproven=True)["default"]["release"] == NEW
 
 
+def test_zfs_is_read_and_nothing_is_tried_there(root: GrubRoot, call: Call) -> None:
+    root.on_zfs()
+    root.update()
+    root.host(kind="zfs")
+    done = call(default=OLD, allow_unproven=True)
+    assert (done["default"]["kernel"], done["default"]["pinned"]) == (f"/boot/vmlinuz-{OLD}", True)
+    before = files(root)
+    assert "GRUB cannot write to zfs" in call(once=NEW)["msg"]
+    assert files(root) == before
+
+
 def test_settings_that_win_over_ours_are_refused(root: GrubRoot, call: Call) -> None:
     root.settings("GRUB_DEFAULT=0\n", "etc/default/grub.d/zzz.cfg")
     before = files(root)

@@ -16,7 +16,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot import grub_r
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot.answer import Answer
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot.grub import Grub
 from tests.fake.boot.grub import ADVANCED, NEW, OLD, SIMPLE, UUID, GrubRoot, entry, missing
-from tests.fake.boot.loader_files import MKFS_BTRFS
+from tests.fake.boot.loader_files import MKFS_BTRFS, ZFS_FUSE
 
 pytestmark = [
     pytest.mark.slow,
@@ -140,15 +140,25 @@ LAYERED = {
     "lvm": ("lvm", "ext4", "dm-0"),
     "md": ("md", "ext4", "md0"),
     "btrfs": ("btrfs", "btrfs", "vdb"),
+    "zfs": ("zfs", "zfs", "vdb"),
 }
+TOOLS = {"btrfs": MKFS_BTRFS, "zfs": ZFS_FUSE}
 
 
 @pytest.mark.parametrize(("layer", "kind", "device"), LAYERED.values(), ids=LAYERED.keys())
 def test_what_grub_cannot_forget(tmp_path: Path, layer: str, kind: str, device: str) -> None:
     """A flag starts nothing new there, and `next_entry` for ever."""
-    if layer == "btrfs" and not MKFS_BTRFS.exists():
-        pytest.skip("mkfs.btrfs is not on this machine")
+    if layer in TOOLS and not TOOLS[layer].exists():
+        pytest.skip(f"{TOOLS[layer].name} is not on this machine")
     root = trial(tmp_path / "root", "GRUB_TERMINAL=serial\n")
+    if layer == "zfs":
+        root.on_zfs()
+        text = root.update()
+        assert f"/ROOT@/boot/vmlinuz-{NEW}" in text
+        for release in (OLD, NEW):  # entries of ours, which were written for ext4
+            text = text.replace(f"'/boot/vmlinuz-{release}'", f"'/ROOT@/boot/vmlinuz-{release}'")
+            text = text.replace(f"'/boot/initrd.img-{release}'", f"'/ROOT@/boot/initrd.img-{release}'")
+        (root.folder / "boot/grub/grub.cfg").write_text(text)
     disk = root.disk(layer)
     assert [disk.start(), disk.start()] == [OLD, OLD]
     root.environment(f"saved_entry={entry(OLD)}", f"next_entry={entry(NEW)}")
