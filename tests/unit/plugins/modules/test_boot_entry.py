@@ -10,56 +10,18 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot import proven
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import ToolError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
-from ansible_collections.kvmfleet.sriov.plugins.modules import boot_entry
 from tests.fake.boot import kernel
+from tests.fake.boot.entry_module import Call, call, files, root
 from tests.fake.boot.grub import NEW, OLD, GrubRoot, entry, missing
 
+__all__ = ["call", "root"]
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"not on this machine: {', '.join(missing())}")
 OURS = "etc/default/grub.d/zz-kvmfleet-sriov.cfg"
-Call = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> GrubRoot:
-    """Debian's settings.
-
-    The newest kernel is the default, and the environment block is empty.
-    """
-    made = GrubRoot.make(tmp_path / "root")
-    made.settings("GRUB_DEFAULT=0\nGRUB_TIMEOUT=0\nGRUB_DISTRIBUTOR=Debian\n")
-    made.update()
-    made.environment()
-    made.host()
-    return made
-
-
-@pytest.fixture
-def call(root: GrubRoot, capsys: pytest.CaptureFixture[str]) -> Call:
-    def run(run: Callable[[Sequence[str]], str] = root.run, **args: object) -> dict[str, Any]:
-        with patch_module_args(args), pytest.raises(SystemExit):
-            boot_entry.main(Sysfs(str(root.folder)), run)
-        return dict(json.loads(capsys.readouterr().out))
-
-    return run
-
-
-def files(root: GrubRoot) -> dict[str, bytes]:
-    return {
-        str(path): path.read_bytes()
-        for folder in ("boot", "etc")
-        for path in (root.folder / folder).rglob("*")
-        if path.is_file()
-    }
 
 
 def test_what_starts_is_only_read(root: GrubRoot, call: Call) -> None:
@@ -183,47 +145,6 @@ def test_settings_that_win_over_ours_are_refused(root: GrubRoot, call: Call) -> 
     before = files(root)
     refused = call(default=OLD)
     assert "something in /etc/grub.d or a later file of settings" in refused["msg"]
-    assert files(root) == before
-
-
-@pytest.mark.parametrize("at", ["grub-editenv", "grub-mkconfig -o"])
-def test_everything_is_as_before_when_a_tool_fails(root: GrubRoot, call: Call, at: str) -> None:
-    before = files(root)
-
-    def fails(argv: Sequence[str]) -> str:
-        if " ".join(argv).startswith(at):
-            raise ToolError(argv, 1, "no space left on device")
-        return root.run(argv)
-
-    refused = call(fails, default=OLD)
-    assert (refused["failed"], refused["kind"]) == (True, "ToolError")
-    assert files(root) == before
-
-
-def test_a_tool_that_does_nothing_is_noticed(root: GrubRoot, call: Call) -> None:
-    call(default=OLD)
-    before = files(root)
-    refused = call(lambda argv: "", default=NEW, allow_unproven=True)
-    assert refused["kind"] == "VerifyError"
-    assert "is " + entry(OLD) in refused["msg"]
-    refused = call(lambda argv: "", once=NEW)
-    assert refused["kind"] == "VerifyError"
-    assert "wrote nothing" in refused["msg"]
-    assert files(root) == before
-
-
-def test_an_empty_grub_cfg_never_takes_the_place_of_the_old_one(root: GrubRoot, call: Call) -> None:
-    before = files(root)
-
-    def empty(argv: Sequence[str]) -> str:
-        if list(argv[:2]) != ["grub-mkconfig", "-o"]:
-            return root.run(argv)
-        Path(argv[2]).write_text("\n")
-        assert (root.folder / "boot/grub/grub.cfg").read_text()
-        return ""
-
-    refused = call(empty, default=OLD)
-    assert (refused["kind"], "wrote nothing" in refused["msg"]) == ("VerifyError", True)
     assert files(root) == before
 
 
