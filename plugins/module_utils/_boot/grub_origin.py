@@ -20,9 +20,9 @@ from .unknown import UnknownBootError
 from .volume import Volume, mount_of, volume_of
 
 WITHOUT_UUID = ("zfs", "btrfs")
-"""File systems of several disks, of which the host may not show the UUID that GRUB has.
+"""File systems of several disks.
 
-Then the path alone is compared.
+The host may not show the UUID that GRUB has. Then the path alone is compared.
 """
 ESPS = ("/boot/efi", "/efi", "/boot")
 SEARCH = r"search\.fs_uuid (?P<uuid>\S+) root\b.*?\bset prefix=\(\$root\)['\"]?(?P<path>/[^'\"\s]*)['\"]?"

@@ -91,7 +91,7 @@ class Configuration:
         return os.path.isfile(self.files.sysfs.real(path))
 
     def _file(self, path: str, root: str | None) -> str | None:
-        """The file on the host, where links lead to within its file system."""
+        """The file on the host that links lead to."""
         for _number in range(MAX_LINKS):
             found = self.files.to_host(path, root)
             target = None if found is None else _link(self.files.sysfs, found)

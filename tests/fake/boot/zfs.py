@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A pool of ZFS with a folder's files, made without a module of the kernel.
+"""A pool of ZFS, made without a kernel module.
 
 zfs-fuse writes it: pools of version 23, which GRUB reads like newer ones. Its daemon runs in namespaces of its own, and
 ends with the script.
@@ -41,5 +41,5 @@ def write(tree: Path, image: Path) -> None:
 
 
 def inside(path: str) -> str:
-    """The path of a file of the data set, as GRUB and grub-mkrelpath have it."""
+    """The path of a file of the data set, as GRUB has it."""
     return f"/{DATASET}@{path}"
