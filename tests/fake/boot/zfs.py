@@ -41,5 +41,5 @@ def write(tree: Path, image: Path) -> None:
 
 
 def inside(path: str) -> str:
-    """The path of a file of the data set, as GRUB has it."""
+    """The path of a file, as GRUB has it."""
     return f"/{DATASET}@{path}"
