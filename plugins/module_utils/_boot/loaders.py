@@ -144,8 +144,13 @@ def _has_grub(sysfs: Sysfs, disk: str) -> bool:
 
 
 def _folder(sysfs: Sysfs) -> str:
+    """GRUB's folder, where links to it lead to.
+
+    Its file system decides what GRUB can write (grub-install resolves links as well).
+    """
     found = [folder for folder in GRUB_FOLDERS if sysfs.exists(f"{folder}/grub.cfg")]
     if len(found) != 1:
         looked = " and ".join(f"{folder}/grub.cfg" for folder in GRUB_FOLDERS)
         raise UnknownBootError(f"GRUB boots this host; of {looked} {len(found)} exist, expected one")
-    return found[0]
+    top = os.path.realpath(sysfs.real("/"))
+    return "/" + os.path.relpath(os.path.realpath(sysfs.real(found[0])), top)

@@ -129,6 +129,20 @@ def test_what_grub_could_not_forget_is_not_tried(
     assert call(default=NEW, allow_unproven=True)["default"]["release"] == NEW
 
 
+def test_a_link_to_a_file_system_that_grub_cannot_write(root: GrubRoot, call: Call) -> None:
+    call(default=OLD)
+    (root.folder / "data").mkdir()
+    (root.folder / "boot/grub").rename(root.folder / "data/grub")
+    (root.folder / "boot/grub").symlink_to("../data/grub")
+    mounts = "1 0 254:16 / / rw - ext4 /dev/vdb rw\n2 1 253:0 / /data rw - ext4 /dev/dm-0 rw\n"
+    (root.folder / "proc/self/mountinfo").write_text(mounts)
+    (root.folder / "sys/dev/block/253:0").symlink_to("../../block/dm-0")
+    assert "GRUB cannot write to /dev/dm-0" in call()["no_once"]
+    (root.folder / "proc/self/mountinfo").write_text(mounts.splitlines()[0])
+    found = call(once=NEW)
+    assert (found["next"]["release"], found["default"]["release"], found["no_once"]) == (NEW, OLD, None)
+
+
 def test_zfs_is_read_and_nothing_is_tried_there(root: GrubRoot, call: Call) -> None:
     root.on_zfs()
     root.update()
