@@ -183,7 +183,7 @@ SECOND = "cccccccc-1111-2222-3333-dddddddddddd"
 
 
 def two_esps(folder: Path, mounted: bool) -> EfiHost:
-    """The firmware has started GRUB from the second ESP, which leads to another system."""
+    """The firmware has started GRUB from the second one."""
     host = EfiHost.make(folder, r"\EFI\debian\grubx64.efi", partition=SECOND)
     rows = "1 0 8:2 / / rw - ext4 /dev/sda2 rw\n2 1 8:1 / /boot/efi rw - vfat /dev/sda1 rw\n"
     host.write("proc/self/mountinfo", rows + ("3 1 8:17 / /boot/efi2 rw - vfat /dev/sdb1 rw\n" if mounted else ""))

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What people add to GRUB's menu, against the kernel that the real GRUB starts.
+"""What people add to GRUB's menu, against what GRUB starts.
 
 The lines are a custom.cfg, which Debian's grub.cfg reads last.
 """
