@@ -9,6 +9,7 @@ half a grub.cfg waits for a person. So it writes another file here, which then t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 
@@ -31,9 +32,16 @@ def configuration(sysfs: Sysfs, run: Run, folder: str) -> None:
     try:
         run(["grub-mkconfig", "-o", sysfs.real(f"{folder}/{ASIDE}")])
         replace(sysfs, f"{folder}/grub.cfg", _written(sysfs, f"{folder}/{ASIDE}"))
-    finally:
-        for name in LEFT:
-            durable.remove(sysfs.real(f"{folder}/{name}"))
+    except BaseException:
+        with contextlib.suppress(KernelError):  # why it failed says more: a read-only file system refuses this, too
+            _clean(sysfs, folder)
+        raise
+    _clean(sysfs, folder)
+
+
+def _clean(sysfs: Sysfs, folder: str) -> None:
+    for name in LEFT:
+        durable.remove(sysfs.real(f"{folder}/{name}"))
 
 
 def _written(sysfs: Sysfs, path: str) -> bytes:

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import ToolError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import KernelError, ToolError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import durable
 from tests.fake.boot.entry_module import Call, call, files, root
 from tests.fake.boot.grub import NEW, OLD, GrubRoot, entry, missing
 
@@ -57,3 +59,25 @@ def test_an_empty_grub_cfg_never_takes_the_place_of_the_old_one(root: GrubRoot, 
     refused = call(empty, default=OLD)
     assert (refused["kind"], "wrote nothing" in refused["msg"]) == ("VerifyError", True)
     assert files(root) == before
+
+
+def test_a_read_only_file_system_is_told_by_who_had_to_write(
+    root: GrubRoot, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by what is cleaned up behind it."""
+    call(default=OLD)
+    real = durable.remove
+
+    def remove(path: str) -> None:
+        if "grub.cfg." in path:
+            raise KernelError("delete", path, errno.EROFS)
+        real(path)
+
+    def fails(argv: Sequence[str]) -> str:
+        if list(argv[:2]) == ["grub-mkconfig", "-o"]:
+            raise ToolError(argv, 1, "grub.cfg.kvmfleet-sriov: Read-only file system")
+        return root.run(argv)
+
+    monkeypatch.setattr(durable, "remove", remove)
+    refused = call(fails, once=NEW)
+    assert (refused["kind"], "grub-mkconfig" in refused["msg"]) == ("ToolError", True)
