@@ -160,7 +160,7 @@ no_once:
   returned: success
   type: str
 waits:
-  description: Whether the boot loader waits for a person at each boot.
+  description: Whether the boot loader waits for a person at each boot, at its menu or for a passphrase.
   returned: success
   type: bool
 choices:

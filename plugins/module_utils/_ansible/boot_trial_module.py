@@ -102,7 +102,9 @@ def _require(module: Module, sysfs: Sysfs, loader: Loader, answer: Answer, start
     if by_kexec is not None:
         raise RefusedError(f"{start.release} would not be tried through the firmware: {by_kexec}")
     if answer.waits:
-        raise RefusedError("the boot loader waits for a person at each boot: give its menu a timeout")
+        raise RefusedError(
+            "the boot loader waits for a person at each boot: give its menu a timeout, its encrypted disks a key file"
+        )
     if not loader.own_entry() and _panic(start, module):
         raise RefusedError(
             f"the entry of {start.release} has no panic=, so a panic would hang: write the entries with panic=30 "

@@ -14,14 +14,14 @@ from typing import Callable, Protocol
 
 from .grub_script import Command
 from .grub_state import Entry, Loaded, State, Text
-from .grub_test import Answer
+from .grub_test import Answer, regexp
 from .unknown import UnknownBootError
 
 HARMLESS = (
     "insmod", "rmmod", "echo", "sleep", "clear", "terminal", "terminal_input", "terminal_output", "serial",
     "loadfont", "lsfonts", "background_image", "background_color", "play", "gettext", "videoinfo", "videotest",
     "hwmatch", "cmostest", "cmosset", "cmosclean", "keystatus", "cpuid", "vbeinfo", "password", "password_pbkdf2",
-    "authenticate", "loopback", "cryptomount", "devicetree", "acpi", "module", "module2", "fwsetup", "ls", "cat",
+    "loopback", "devicetree", "acpi", "module", "module2", "fwsetup", "ls", "cat",
     "help", "list_env", "initrdefi", "net_bootp", "net_dhcp", "trust", "verify_detached", "nativedisk", "parttool",
     "gptsync", "usb", "bli",
 )  # fmt: skip
@@ -41,8 +41,6 @@ MENUS = ("configfile", "normal", "legacy_configfile", "syslinux_configfile", "ex
 LINUX = ("linux", "linux16", "linuxefi")
 WITH_VALUE = ("--class", "--users", "--hotkey", "--id")
 NAME = r"[A-Za-z_][A-Za-z0-9_]*"
-OTHERWISE = re.compile(r"\[[:.=]|\\[A-Za-z0-9<>`']|[*+?}][*+?{]|\(\?")
-"""What a regular expression of POSIX and one of Python take differently."""
 
 
 class Runner(Protocol):
@@ -182,9 +180,7 @@ def _regexp(runner: Runner, words: Sequence[Text], command: Command) -> Answer:
     if len(plain) != 2 or plain[0] is None or plain[1] is None:
         raise UnknownBootError(f"line {command.line}: `regexp` is not understood")
     try:
-        if OTHERWISE.search(plain[0]) or ("|" in plain[0] and options):
-            raise re.error("not the same in Python")
-        match = re.search(plain[0], plain[1])
+        match = regexp(plain[0], plain[1], bool(options))
     except re.error as error:
         raise UnknownBootError(f"line {command.line}: pattern '{plain[0]}': {error}") from error
     for option in options:
@@ -231,8 +227,10 @@ def _source(runner: Runner, words: Sequence[Text], command: Command) -> Answer:
     return runner.source(words[0] if words else None, command.line)
 
 
-def _return(runner: Runner, _words: Sequence[Text], command: Command) -> Answer:
-    return runner.leave(command.line)
+def _ask(runner: Runner, words: Sequence[Text], _command: Command) -> Answer:
+    """A person is asked, unless the key is in a file or the command."""
+    runner.state.asks |= not {"-k", "--key-file", "-p", "--password"} & {(one or "").partition("=")[0] for one in words}
+    return None
 
 
 def _known(words: Sequence[Text], command: Command) -> list[str]:
@@ -245,6 +243,7 @@ def _known(words: Sequence[Text], command: Command) -> list[str]:
 COMMANDS: dict[str, Callable[[Runner, Sequence[Text], Command], Answer]] = {
     "set": _set, "unset": _unset, "export": _export, "load_env": _load_env, "save_env": _save_env, "search": _search,
     "regexp": _regexp, "menuentry": _entry, "submenu": _entry, "initrd": _initrd, "initrd16": _initrd,
-    "source": _source, ".": _source, "return": _return,
+    "source": _source, ".": _source, "cryptomount": _ask, "authenticate": _ask,
+    "return": lambda runner, _words, command: runner.leave(command.line),
     "true": lambda *_: True, "false": lambda *_: False,
 }  # fmt: skip

@@ -30,6 +30,7 @@ class Choice:
 
     ``path``: ids from the top menu, as `default` takes them. ``how``: by what each of them was found (``number``,
     ``name``, or ``first`` for entry 0 in place of what was not found). ``environment`` is the block afterwards.
+    ``asks``: a person, for a passphrase.
     """
 
     path: str
@@ -37,6 +38,7 @@ class Choice:
     how: tuple[str, ...]
     loaded: Loaded | None
     environment: dict[str, Text]
+    asks: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,12 @@ class Menu:
         return _follow(self.state.copy(), self.files, text.split()[0], (), (), ())
 
     def waits(self) -> bool:
-        """Whether the menu waits for a person (timeout -1, or none)."""
+        """Whether a boot waits for a person.
+
+        At the menu (timeout -1, or none), or for a passphrase.
+        """
         text = self.state.variables.get("timeout", "")
-        return text is not None and NUMBER.match(text) is None
+        return (text is not None and NUMBER.match(text) is None) or self.default().asks
 
     def entries(self) -> list[Choice]:
         """All entries that load something, with those of submenus."""
@@ -104,7 +109,7 @@ def _follow(
     inner = _run(state, files, entry, ids, _rest(wanted or ""))
     if entry.submenu and inner.loaded is None:  # GRUB starts what is loaded, in place of showing the menu
         return _follow(inner, files, inner.variables.get("default", ""), ids, titles, how)
-    return Choice(_path(ids), titles, how, inner.loaded, inner.environment)
+    return Choice(_path(ids), titles, how, inner.loaded, inner.environment, inner.asks)
 
 
 def _run(state: State, files: Files, entry: Entry, ids: tuple[Text, ...], rest: str | None) -> State:
@@ -135,7 +140,7 @@ def _walk(state: State, files: Files, ids: tuple[Text, ...], titles: tuple[str, 
         if entry.submenu and inner.loaded is None:
             yield from _walk(inner, files, here, names, depth + 1)
         elif inner.loaded is not None and None not in here:
-            yield Choice(_path(here), names, ("name",) * len(here), inner.loaded, inner.environment)
+            yield Choice(_path(here), names, ("name",) * len(here), inner.loaded, inner.environment, inner.asks)
 
 
 def position(state: State, wanted: str | None) -> tuple[int, str]:

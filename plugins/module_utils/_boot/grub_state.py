@@ -59,7 +59,7 @@ class State:
     """Everything that a configuration changes.
 
     ``environment`` is the environment block as GRUB would leave it. ``unordered``: a wildcard has made entries, in the
-    order of the folder on disk.
+    order of the folder on disk. ``asks``: a person was asked for a password or passphrase.
     """
 
     variables: dict[str, Text]
@@ -70,6 +70,7 @@ class State:
     arguments: tuple[Text, ...] = ()
     loaded: Loaded | None = None
     unordered: bool = False
+    asks: bool = False
 
     @classmethod
     def begin(cls, environment: dict[str, str], prefix: str, started_from: str = "") -> State:
@@ -114,6 +115,7 @@ class State:
         self.environment = _common(self.environment, other.environment)
         self.exported |= other.exported
         self.unordered |= other.unordered
+        self.asks |= other.asks
 
 
 def _common(one: dict[str, Text], other: dict[str, Text]) -> dict[str, Text]:

@@ -23,6 +23,8 @@ NUMBERS = {
     "-gt": lambda one, other: one > other, "-ge": lambda one, other: one >= other,
 }  # fmt: skip
 FILES = ("-e", "-f", "-d", "-s")
+OTHERWISE = re.compile(r"\[[:.=]|\\[A-Za-z0-9<>`']|[*+?}][*+?{]|\(\?")
+"""What a regular expression of POSIX and one of Python take differently."""
 
 
 def test(words: Sequence[Text], present: Callable[[str, str], Answer]) -> Answer:
@@ -81,3 +83,13 @@ def _compare(one: str, operator: str, other: str) -> Answer:
     if operator in NUMBERS and re.fullmatch(r"-?\d{1,18}", one) and re.fullmatch(r"-?\d{1,18}", other):
         return bool(NUMBERS[operator](int(one), int(other)))
     return None
+
+
+def regexp(pattern: str, text: str, groups: bool) -> re.Match[str] | None:
+    """The match of a POSIX regular expression, with its ``groups`` or without.
+
+    Raises `re.error` for one that Python takes differently.
+    """
+    if OTHERWISE.search(pattern) or ("|" in pattern and groups):
+        raise re.error("not the same in Python")
+    return re.search(pattern, text)
