@@ -169,7 +169,7 @@ class Fleet:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.playbook = folder, "live_update"
-        self.chosen = ["-e", "live_update_hosts=all"]
+        self.chosen, self.inject_facts = ["-e", "live_update_hosts=all"], "False"
         self.collection = folder / "collections/ansible_collections/kvmfleet/sriov"
         for name in ("plugins/modules", "plugins/action"):
             (self.collection / name).mkdir(parents=True)
@@ -228,7 +228,7 @@ class Fleet:
             "ANSIBLE_PIPELINING": "true", **os.environ, "ANSIBLE_COLLECTIONS_PATH": str(self.folder / "collections"),
             "ANSIBLE_HOME": str(self.folder / "home"), "ANSIBLE_CONNECTION_PLUGINS": str(self.folder / "connection"),
             "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_RETRY_FILES_ENABLED": "false",
-            "ANSIBLE_INJECT_FACT_VARS": "False",
+            "ANSIBLE_INJECT_FACT_VARS": self.inject_facts,
         }  # fmt: skip
         folder = json.dumps({"live_update_folder": "{{ fake_folder }}"})
         command = [*warm_python.playbook(self.folder / "collections"), "-i", str(inventory), "-e", folder]

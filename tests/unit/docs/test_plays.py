@@ -41,6 +41,10 @@ ELSEWHERE = {
 """What is shown and not run here, with where it is run."""
 
 
+SETTING = "inject_facts_as_vars = False"
+NEED_IT = {"live_update", "rehearse", "kernel_deploy", "kernel_build", "convert", "qualify"}
+
+
 def blocks(page: Path) -> list[tuple[str, str]]:
     """Language and text of a page's fenced blocks."""
     return re.findall(r"^ *```(\w*)\n(.*?)^ *```", page.read_text(), re.MULTILINE | re.DOTALL)
@@ -53,7 +57,7 @@ def shown() -> Iterator[tuple[str, str]]:
             for line in text.replace("\\\n", " ").splitlines():
                 words = line.strip().removeprefix("$ ").removeprefix("- run: ").removeprefix("- ")
                 if words.startswith(("ansible ", "ansible-playbook ")):
-                    yield page.name if page.name != "README.md" else str(page.relative_to(ROOT)), words
+                    yield str(page.relative_to(ROOT)), words
 
 
 def subject(command: str) -> str:
@@ -94,6 +98,8 @@ class Site:
         self.folder, (self.host,) = folder, self.fleet.hosts
         inventory = folder / "inventory"
         (inventory / "group_vars").mkdir(parents=True)
+        (settings,) = [text for _language, text in blocks(PAGES[0]) if SETTING in text]
+        (folder / "ansible.cfg").write_text(settings)
         own = self.host.variables()
         names = {"hypervisors": {"hosts": {"hv1": own}}, "spares": {"hosts": {"spare1": own}}}
         (inventory / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": names}}))
@@ -119,13 +125,15 @@ class Site:
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
         """Run a command line in the folder that has ``inventory``.
 
-        Where a live update's state is on played hosts is no variable of users.
+        Settings are those of README's ``ansible.cfg``. Where a live update's state is on played hosts is no variable of
+        users.
         """
         if subject(command) == "live_update":
             command += " -e live_update_folder=/run/played/update"
-        return subprocess.run(
-            ["sh", "-c", command], env=self.fleet.environment(), cwd=self.folder, capture_output=True, text=True
-        )
+        environment = self.fleet.environment()
+        for name in ("ANSIBLE_CONFIG", "ANSIBLE_INJECT_FACT_VARS"):
+            environment.pop(name, None)
+        return subprocess.run(["sh", "-c", command], env=environment, cwd=self.folder, capture_output=True, text=True)
 
 
 @pytest.fixture
@@ -142,6 +150,12 @@ def test_what_is_not_run_here_is_run_elsewhere() -> None:
     assert subjects - set(ELSEWHERE) == {"sriov_info", "sriov", "live_update", "qualify"}
     for reason in ELSEWHERE.values():
         assert (ROOT / reason.split(": ")[1]).is_file(), reason
+
+
+def test_pages_with_commands_say_what_has_to_be_set() -> None:
+    pages = {page for page, command in shown() if subject(command) in NEED_IT}
+    assert len(pages) > 4
+    assert [name for name in sorted(pages) if SETTING not in (ROOT / name).read_text()] == []
 
 
 @pytest.mark.slow
