@@ -12,12 +12,15 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import validate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan import without_host
 
 
 def host_document(pfs: object) -> dict[str, Any]:
-    """The host document with the PFs ``pfs``, checked as `sriov_pf` does."""
+    """The host document with the PFs ``pfs``, checked as ``sriovctl check`` does."""
     try:
-        return validate({"pfs": pfs}).to_dict()
+        document = validate({"pfs": pfs})
+        without_host.refuse(document)
+        return document.to_dict()
     except BadInputError as error:
         raise AnsibleFilterError(f"host_document: {error}") from error
 

@@ -19,6 +19,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._holders import dom
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._kernel_build import patch_series
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import vf_ids
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import SriovError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan import without_host
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers import pfs
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools import devlink, ip
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert import registry
@@ -102,6 +103,12 @@ def _convert(source: str) -> Callable[[Any], object]:
     return lambda data: registry.convert([data], source)
 
 
+def _document(data: Any) -> object:  # noqa: ANN401 - any value
+    found = document.validate(data)
+    without_host.refuse(found)
+    return found
+
+
 def _text(one: str) -> object:
     return text.document_of(text.from_yaml(one, "FILE"))
 
@@ -134,7 +141,7 @@ NUMBERS = ("sriov_numvfs", "sriov_totalvfs", "sriov_offset", "sriov_stride", "sr
 PATCH = ("diff --git a/x.c b/x.c\n--- a/x.c\n+++ b/x.c\n@@ -1 +1 @@\n-a\n+b\n",)
 MINE = values.mutated((REQUEST,)).filter(lambda value: isinstance(value, dict))
 TARGETS = (
-    Target("documents", values.mutated(DOCUMENTS), document.validate, ("pfs", "host document")),
+    Target("documents", values.mutated(DOCUMENTS), _document, ("pfs", "host document", "PF", "mac", "name")),
     Target(
         "document texts", values.texts(tuple(json.dumps(one) for one in DOCUMENTS)), _text,
         ("FILE", "pfs", "host document"),

@@ -78,7 +78,8 @@ def from_yaml(text: str, where: str) -> object:
 
     Raises `BadInputError` as `from_json` does, and where this machine's Python has no PyYAML.
     """
-    if text.lstrip()[:1] in ("{", "["):
+    beginning = text.lstrip()[:2]
+    if beginning[:1] in ("{", "[") and beginning not in ("{{", "{%", "{#"):
         return from_json(text, where)
     _check_length(text, where)
     try:
@@ -97,9 +98,15 @@ def from_yaml(text: str, where: str) -> object:
             _once(((str(key), None) for key in keys), where)
             return dict(super().construct_mapping(node, deep=deep))
 
+    from . import templates
+
+    Loader.add_constructor("!unsafe", lambda _loader, node: templates.Unsafe(node.value))
     try:
         return yaml.load(text, Loader)
     except (yaml.YAMLError, ValueError, TypeError) as error:
+        line = templates.line_of(text)
+        if line is not None:
+            raise BadInputError(f"{where}, line {line}, has a template of Jinja, and {templates.FIX}") from error
         raise BadInputError(f"{where} is not YAML: {cut(printable(' '.join(str(error).split())))}") from error
     except RecursionError as error:
         raise BadInputError(f"{where} is nested too deeply for a host document") from error

@@ -54,9 +54,20 @@ def _of_properties(current: PfState, goal: Goal) -> Iterator[str]:
         yield (
             f"mac 'hash' of VFs {describe(unknown)}: {current.netdev} has no permanent address; give a base of your own"
         )
+    over = [i for i in missing if missing[i] and _over_its_limit(goal.target.properties[i])]
+    if over:
+        yield f"min_tx_rate of VFs {describe(over)} is above their max_tx_rate (EINVAL); lower it, or raise that"
     for name, values in sorted(_by_name(missing).items()):
         if reason := _refused(current, goal, name, values):
             yield f"{name} of VFs {describe(values)} cannot be set: {reason}; leave it out"
+
+
+def _over_its_limit(wanted: VfProperties) -> bool:
+    """Whether a VF is guaranteed more than it may have.
+
+    Of one entry of a document this is known before (`property_values`); two may meet at one VF.
+    """
+    return bool(wanted.max_tx_rate and (wanted.min_tx_rate or 0) > wanted.max_tx_rate)
 
 
 def _refused(current: PfState, goal: Goal, name: str, values: Mapping[int, Any]) -> str:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import argparse
 
-from .._document import text
+from .._document import templates, text
 from .._model.errors import BadInputError
+from .._plan import without_host
 from . import invocation
 from .output import BAD_INPUT
 
@@ -19,7 +20,10 @@ def check(arguments: argparse.Namespace) -> int:
     Raises `BadInputError` with all mistakes; with ``--json``, they are printed instead.
     """
     try:
-        document = text.document_of(text.from_yaml(invocation.text_of(arguments.file), arguments.file))
+        data = text.from_yaml(invocation.text_of(arguments.file), arguments.file)
+        templates.refuse(data, arguments.file)
+        document = text.document_of(data)
+        without_host.refuse(document)
     except BadInputError as error:
         if not arguments.json:
             raise

@@ -18,6 +18,7 @@ import yaml
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document import validate
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.converge import converge
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan import without_host
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.from_netplan import from_netplan
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.from_nmstate import from_nmstate
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert.from_sriov_policies import from_sriov_policies
@@ -78,6 +79,7 @@ def host_for(folder: Path, interface: str, pfs: list[Any]) -> FakeHost:
 def test_documents_that_are_shown_can_be_applied(tmp_path: Path, interface: str, pfs: list[Any]) -> None:
     host = host_for(tmp_path, interface, pfs)
     document = validate({"pfs": pfs})
+    without_host.refuse(document)
     assert converge(host.sysfs, host.run, document).plan.changed
     assert not converge(host.sysfs, host.run, document).plan.changed
 

@@ -8,6 +8,7 @@ Hosts are played: who connects to them is not root, and becomes it only where th
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._sriovctl import cli
 from lab.played import fleet as played
 from lab.played import update
 from lab.played.host import NETDEV, NEW
@@ -87,6 +89,7 @@ PLAYS = [
     for language, text in blocks(page)
     if language == "yaml" and text.startswith("- hosts: hypervisors")
 ]
+DOCUMENTS = next(text for _language, text in blocks(ROOT / "docs/continuous_integration.md") if "documents.yml" in text)
 
 
 class Site:
@@ -200,6 +203,36 @@ def test_defaults_of_a_group_reach_its_modules(site: Site) -> None:
     assert (done.returncode, pf.enabled) == (0, 16), done.stdout + done.stderr
     assert pf.properties[3]["vlan"] == 100
     assert done.stdout.count("document:") == 1  # of sriov_pf, with detail: full
+
+
+@pytest.mark.slow
+@namespaces
+def test_templates_are_written_as_documents(site: Site) -> None:
+    (wide,) = site.adapters(USUAL)
+    variables = site.folder / "inventory/group_vars/hypervisors.yml"
+    variables.write_text("many: 99\nsriov_pfs: [{pf: eth0, hardware_vfs: '{{ many }}', present_vfs: 0-99}]\n")
+    (site.folder / "documents.yml").write_text(DOCUMENTS)
+    (site.folder / "documents").mkdir()
+    done = site.run("ansible-playbook -i inventory documents.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (site.folder / "documents/hv1.json").read_text()
+    assert json.loads(text) == {"pfs": [{"pf": "eth0", "hardware_vfs": 99, "present_vfs": "0-99"}]}
+    assert cli.main(["check", str(site.folder / "documents/hv1.json")]) == 2
+    assert wide.enabled == 0
+
+
+@pytest.mark.slow
+@namespaces
+def test_a_contradiction_is_refused_before_the_host_is_changed(site: Site) -> None:
+    """Not even the node program is installed."""
+    (wide,) = site.adapters(USUAL)
+    variables = site.folder / "inventory/group_vars/hypervisors.yml"
+    variables.write_text(f"sriov_pfs: [{{pf: {NETDEV}, hardware_vfs: 2, present_vfs: 0-3}}]\n")
+    before = {path for path in site.host.root.rglob("*") if "run" not in path.parts}
+    done = site.run("ansible-playbook kvmfleet.sriov.sriov -i inventory -e sriov_hosts=hypervisors")
+    assert (done.returncode, wide.enabled) == (2, 0), done.stdout
+    assert f"PF {NETDEV}: present_vfs: 2-3 is out of range" in done.stdout
+    assert {path for path in site.host.root.rglob("*") if "run" not in path.parts} == before
 
 
 @pytest.mark.slow

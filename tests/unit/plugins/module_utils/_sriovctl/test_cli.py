@@ -69,6 +69,69 @@ def test_check_needs_no_host(
     assert capsys.readouterr().out == "No mistakes; 1 PF declared. sriovctl plan compares it with a host.\n"
 
 
+def checked(file: Path, text: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    file.write_text(text)
+    return cli.main(["check", str(file)]), capsys.readouterr().err
+
+
+def test_check_names_what_no_host_can_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, said = checked(
+        tmp_path / "host.yml",
+        "sriov_pfs:\n- {pf: eth0, hardware_vfs: 2, present_vfs: 0-3}\n"
+        "- {pf: eth1, hardware_vfs: 2, vfs: [{ids: 0, mac: '02:00:00:00:00:01'}, "
+        "{ids: 1, mac: '02:00:00:00:00:01'}]}\n",
+        capsys,
+    )
+    assert (status, said.splitlines()) == (
+        2,
+        [
+            "sriovctl: 2 mistakes:",
+            "- PF eth0: present_vfs: 2-3 is out of range: the highest one is 1; use lower ids or enable more VFs",
+            "- mac 02:00:00:00:00:01 would be that of VF 0 of PF eth1 and of VF 1 of PF eth1; give one of them another",
+        ],
+    )
+
+
+# documents with templates, what is said of each
+TEMPLATES = [
+    (
+        "sriov_pfs:\n- {pf: eth0, hardware_vfs: '{{ vfs }}'}\n",
+        "sriov_pfs[0].hardware_vfs: '{{ vfs }}' is a template of",
+    ),
+    ("sriov_pfs: '{{ pfs_of_model[model] }}'\n", "sriov_pfs: '{{ pfs_of_model[model] }}' is a template of Jinja, and"),
+    ("pfs:\n- pf: '{% if a %}eth0{% endif %}'\n", "pfs[0].pf: "),
+    (
+        "a: 1 # {{ b }}\nsriov_pfs:\n- pf: {{ nic }}\n",
+        "host.yml, line 3, has a template of Jinja, and only Ansible evaluates it",
+    ),
+    ("{% for a in b %}\n- pf: eth0\n{% endfor %}\n", "line 1, has a template of Jinja"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), TEMPLATES, ids=range(len(TEMPLATES)))
+def test_check_names_templates_and_the_fix(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, words: str
+) -> None:
+    status, said = checked(tmp_path / "host.yml", text, capsys)
+    assert status == 2
+    assert words in said
+    assert "only Ansible evaluates it; write the value itself, or check what each host gets" in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "motd: '{{ other }}'\nsriov_pfs:\n- pf: eth0\n",
+        "sriov_pfs:\n- {pf: eth0, vfs: [{ids: 0, name: !unsafe 'a{{b'}]}\n",
+    ],
+    ids=["another variable", "unsafe"],
+)
+def test_what_ansible_leaves_alone_is_no_template(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    assert checked(tmp_path / "host.yml", text, capsys) == (0, "")
+
+
 def test_plan_then_apply_then_nothing(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     declare(host, SPEC)
     assert cli.main(["plan"]) == 0
