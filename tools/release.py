@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make a release: version, changelog, tarball with checksums, commit and tag.
 
-`make release VERSION=1.2.3 REPOSITORY=URL`, on a clean checkout; servers of Galaxy ask for the address of a repository.
-Nothing is pushed or published. The changelog leaves out faults of
+`make release VERSION=1.2.3 REPOSITORY=URL`, on a clean checkout. Servers of Galaxy ask for the address of a repository:
+without one in galaxy.yml, or given here, which replaces it, nothing is made. Nothing is pushed or published. The same
+commit gives the same tarball (`tools.tarball`). The changelog leaves out faults of
 code that nobody ever got: all of them at the first release, later those of plugins, roles and playbooks that the last
 release did not have.
 """
@@ -12,6 +13,7 @@ release did not have.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import subprocess
 import sys
@@ -32,14 +34,21 @@ PLACES = {
     "README.md": r"(?<=kvmfleet-sriov-)[\w.+-]+?(?=\.tar\.gz)",
     "docs/quick_start.md": r"(?<=kvmfleet-sriov-)[\w.+-]+?(?=\.tar\.gz)",
     "docs/continuous_integration.md": r"(?<=kvmfleet-sriov-)[\w.+-]+?(?=\.tar\.gz)",
+    "docs/private_galaxy.md": r"(?<=kvmfleet-sriov-)[\w.+-]+?(?=\.tar\.gz)|(?<=version: \")[\w.+-]+(?=\")",
 }
 """Where the version is, by patterns of it."""
+MOST = 5
+"""Most files that one message names."""
 _NAMED = re.compile(r"(?:plugins/(?:modules|filter|action)|playbooks)/(\w+)\.(?:py|yml)$|roles/(\w+)/")
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?")
 
 
 class ReleaseError(Exception):
     """No release can be made; what to do is in the text."""
+
+
+class HalfMadeError(ReleaseError):
+    """A release that has failed after files were written."""
 
 
 def names(files: Iterable[str]) -> set[str]:
@@ -109,19 +118,23 @@ def write(root: Path, version: str, then: set[str]) -> None:
             path.write_text(yaml.safe_dump(some, explicit_start=True, sort_keys=False, width=160), encoding="utf-8")
 
 
-def set_repository(root: Path, address: str) -> bool:
-    """Whether galaxy.yml has the address of a repository.
+def with_repository(text: str, address: str) -> str:
+    """The text of galaxy.yml with the address of a repository.
 
-    It gets ``address`` where it had none.
+    ``address`` replaces the one that is there. Raises `ReleaseError` where there is none, and for one that is none.
     """
-    path = root / "galaxy.yml"
-    text = path.read_text(encoding="utf-8")
-    has = re.search(r"^repository:", text, re.MULTILINE) is not None
+    has = re.search(r"(?m)^repository: *(\S+).*\n?", text)
+    if not address and not has:
+        raise ReleaseError(
+            "galaxy.yml has no address of a repository, which Galaxy servers ask for: give it, as in "
+            "'make release VERSION=1.2.3 REPOSITORY=https://git.example.org/kvmfleet.sriov'"
+        )
     if address and not re.fullmatch(r"https?://[\w./~:@-]+", address):
         raise ReleaseError(f"'{address}' is no address of a repository: give one with https://")
-    if address and not has:
-        path.write_text(f"{text}repository: {address}\n", encoding="utf-8")
-    return has or bool(address)
+    if not address:
+        return text
+    line = f"repository: {address}\n"
+    return text[: has.start()] + line + text[has.end() :] if has else f"{text.rstrip()}\n{line}"
 
 
 def sums(folder: Path) -> str:
@@ -131,46 +144,62 @@ def sums(folder: Path) -> str:
 
 
 def _run(*argv: str) -> str:
-    done = subprocess.run(argv, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    path = f"{ROOT}/.venv/bin:{os.environ.get('PATH', os.defpath)}"  # antsibull-changelog runs ansible-doc
+    done = subprocess.run(
+        argv, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        env={**os.environ, "PATH": path},
+    )  # fmt: skip
     if done.returncode:
         raise ReleaseError(f"'{' '.join(argv)}' ended with status {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
 
 
-def release(version: str, repository: str) -> bool:
+def release(version: str, repository: str) -> None:
     """Make all of a release in this checkout.
 
-    Returns whether it can be published; raises `ReleaseError`.
+    Raises `ReleaseError` where nothing was written, `HalfMadeError` otherwise.
     """
-    if _run("git", "status", "--porcelain"):
-        raise ReleaseError("the checkout has changes that are not committed (git status): commit or stash them")
+    changed = _run("git", "status", "--porcelain").splitlines()
+    if changed:
+        more = f" and {len(changed) - MOST} more" if len(changed) > MOST else ""
+        files = ", ".join(line[3:] for line in changed[:MOST])
+        raise ReleaseError(
+            f"the checkout has changes that are not committed ({files}{more}): "
+            "commit them, or put them aside with 'git stash --include-untracked'; nothing was written"
+        )
     last = check(version, _run("git", "tag").split())
+    galaxy = with_repository((ROOT / "galaxy.yml").read_text(encoding="utf-8"), repository)
     then = names(_run("git", "ls-tree", "-r", "--name-only", last).splitlines()) if last else set()
-    write(ROOT, version, then)
-    complete = set_repository(ROOT, repository)
-    _run(".venv/bin/antsibull-changelog", "release", "--version", version)
-    _run("tools/collection")
-    (ROOT / "build/dist/SHA256SUMS").write_text(sums(ROOT / "build/dist"), encoding="utf-8")
-    _run("git", "add", "--all")
-    _run("git", "commit", "--quiet", "--message", f"Release {version}")
-    _run("git", "tag", "--annotate", version, "--message", f"kvmfleet.sriov {version}")
-    return complete
+    try:
+        (ROOT / "galaxy.yml").write_text(galaxy, encoding="utf-8")
+        write(ROOT, version, then)
+        _run(".venv/bin/antsibull-changelog", "release", "--version", version)
+        _run("tools/collection")
+        (ROOT / "build/dist/SHA256SUMS").write_text(sums(ROOT / "build/dist"), encoding="utf-8")
+        _run("git", "add", "--all")
+        _run("git", "commit", "--quiet", "--message", f"Release {version}")
+        _run("git", "tag", "--annotate", version, "--message", f"kvmfleet.sriov {version}")
+    except (ReleaseError, OSError) as error:
+        raise HalfMadeError(str(error)) from error
 
 
 def main(arguments: list[str]) -> int:
     """Entry point of ``make release``."""
     try:
-        complete = release(*[*arguments, "", ""][:2])
+        release(*[*arguments, "", ""][:2])
     except ReleaseError as error:
-        print(f"release: {error}", "release: 'git reset --hard' takes back what was written", sep="\n", file=sys.stderr)
+        print(f"release: {error}", file=sys.stderr)
+        if isinstance(error, HalfMadeError):
+            print(
+                "release: it was begun on a clean checkout; 'git status' and 'git log -1' show what of it is there, "
+                "and 'git stash --include-untracked' puts aside what is not committed",
+                file=sys.stderr,
+            )
         return 1
-    print("release: build/dist has the tarball and SHA256SUMS; the commit and the tag are in this checkout alone.")
-    if not complete:
-        print(
-            "release: galaxy.yml has no repository, which servers of Galaxy ask for: make it again with REPOSITORY=URL"
-        )
     tarball = f"build/dist/kvmfleet-sriov-{arguments[0]}.tar.gz"
+    print("release: build/dist has the tarball and SHA256SUMS; the commit and the tag are in this checkout alone.")
     print(f"release: git push --follow-tags && ansible-galaxy collection publish {tarball}")
+    print("release: other servers than galaxy.ansible.com are in docs/private_galaxy.md")
     return 0
 
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GUIDES = (
     "before_you_begin", "quick_start", "declaring_vfs", "declaring_vfs_examples", "moving_to_host_documents",
     "deploying_the_kernel", "live_update", "operating", "when_things_fail", "what_can_go_wrong", "troubleshooting",
-    "security", "continuous_integration", "measurements", "glossary", "internals", "lab",
+    "security", "continuous_integration", "private_galaxy", "measurements", "glossary", "internals", "lab",
 )  # fmt: skip
 """Pages of docs/, in the order of the site."""
 BESIDE = ("CONTRIBUTING.md", "SECURITY.md", "CODE_OF_CONDUCT.md", "kernel/README.md")

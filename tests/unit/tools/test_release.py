@@ -83,14 +83,74 @@ def test_every_place_of_the_version_is_known(tmp_path: Path) -> None:
     assert has == set(release.PLACES)
 
 
-def test_the_repository_is_set_once(tmp_path: Path) -> None:
-    (tmp_path / "galaxy.yml").write_text("name: sriov\n")
-    assert not release.set_repository(tmp_path, "")
-    with pytest.raises(release.ReleaseError, match="no address of a repository"):
-        release.set_repository(tmp_path, "x\nname: other")
-    for address in ("https://example.org/a", "https://example.org/b"):
-        assert release.set_repository(tmp_path, address)
-    assert (tmp_path / "galaxy.yml").read_text() == "name: sriov\nrepository: https://example.org/a\n"
+# galaxy.yml, the address that is given, galaxy.yml afterwards
+A = "repository: https://a.example\n"
+REPOSITORIES = [
+    ("name: sriov\n", "https://a.example", f"name: sriov\n{A}"),
+    ("name: sriov\nbuild_ignore:\n- x", "https://a.example", f"name: sriov\nbuild_ignore:\n- x\n{A}"),
+    (f"{A}name: sriov\n", "", f"{A}name: sriov\n"),
+    (f"{A[:-1]} # old\nname: b\n", "https://c.example/d", "repository: https://c.example/d\nname: b\n"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "address", "after"), REPOSITORIES)
+def test_the_address_that_is_given_counts(text: str, address: str, after: str) -> None:
+    assert release.with_repository(text, address) == after
+    assert release.with_repository(after, "") == after
+
+
+@pytest.mark.parametrize("text", ["name: sriov\n", "name: sriov\nrepository:\n", "# repository: https://a.example\n"])
+def test_without_an_address_nothing_is_released(text: str) -> None:
+    with pytest.raises(release.ReleaseError, match="no address of a repository, which Galaxy servers ask for: give it"):
+        release.with_repository(text, "")
+    with pytest.raises(release.ReleaseError, match="'x\nname: other' is no address"):
+        release.with_repository(text, "x\nname: other")
+
+
+def test_a_checkout_with_changes_is_left_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No message advises to throw away work."""
+    asked: list[tuple[str, ...]] = []
+
+    def run(*argv: str) -> str:
+        asked.append(argv)
+        return "".join(f" M docs/{number}.md\n" for number in range(7))
+
+    monkeypatch.setattr(release, "_run", run)
+    assert release.main(["1.2.3", "https://a.example"]) == 1
+    said = capsys.readouterr().err
+    assert "(docs/0.md, docs/1.md, docs/2.md, docs/3.md, docs/4.md and 2 more)" in said
+    assert "nothing was written" in said
+    assert "reset" not in said
+    assert asked == [("git", "status", "--porcelain")]
+
+
+def test_a_release_that_fails_amid_says_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*argv: str) -> str:
+        if "antsibull-changelog" in argv[0]:
+            raise release.ReleaseError("no such fragment")
+        return ""
+
+    (tmp_path / "galaxy.yml").write_text("repository: https://a.example\n")
+    monkeypatch.setattr(release, "ROOT", tmp_path)
+    monkeypatch.setattr(release, "_run", run)
+    monkeypatch.setattr(release, "write", lambda *_words: None)
+    assert release.main(["1.2.3"]) == 1
+    said = capsys.readouterr().err
+    assert "no such fragment" in said
+    assert "'git stash --include-untracked' puts aside what is not committed" in said
+    assert "reset" not in said
+
+
+def rebuilt(folder: Path, released: Path) -> bytes:
+    """The tarball of the tag, built in another clone of another umask."""
+    script = "umask 077; git clone --quiet --branch 0.2.0 $1 $2; ln -s $3 $2/.venv; cd $2; tools/collection"
+    words = ["sh", "-ec", script, "sh", str(released), str(folder), str(ROOT / ".venv")]
+    subprocess.run(words, check=True, capture_output=True)
+    return (folder / "build/dist/kvmfleet-sriov-0.2.0.tar.gz").read_bytes()
 
 
 @pytest.mark.slow  # antsibull-changelog and ansible-galaxy
@@ -99,7 +159,7 @@ def test_a_whole_release(tmp_path: Path) -> None:
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(checkout)], check=True)
     (checkout / ".venv").symlink_to(ROOT / ".venv")
     who = {f"GIT_{role}_{what}": "t@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    argv = [str(ROOT / ".venv/bin/python"), "-m", "tools.release", "0.2.0"]
+    argv = [str(ROOT / ".venv/bin/python"), "-m", "tools.release", "0.2.0", "https://git.example.org/sriov"]
     done = subprocess.run(argv, cwd=checkout, env={**os.environ, **who}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     notes = (checkout / "CHANGELOG.rst").read_text()
@@ -112,5 +172,7 @@ def test_a_whole_release(tmp_path: Path) -> None:
     subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=checkout / "build/dist", check=True)
     tags = subprocess.run(["git", "tag", "--points-at", "HEAD"], cwd=checkout, stdout=subprocess.PIPE, check=True)
     assert tags.stdout.decode().split() == ["0.2.0"]
+    tarball = checkout / "build/dist/kvmfleet-sriov-0.2.0.tar.gz"
+    assert rebuilt(tmp_path / "elsewhere", checkout) == tarball.read_bytes()
     again = subprocess.run(argv, cwd=checkout, env={**os.environ, **who}, capture_output=True, text=True, check=False)
     assert (again.returncode, "0.2.0 is not above 0.2.0" in again.stderr) == (1, True)
