@@ -43,6 +43,34 @@ def test_a_limit_is_one(fleet: Fleet) -> None:
     assert "h1" not in done.stdout
 
 
+def test_the_first_plays_are_alike() -> None:
+    """A play cannot come from a role: each playbook has it."""
+    texts = {
+        (PLAYBOOKS / f"{name}.yml").read_text().split("\n\n")[0].split("\n- name: ")[1].replace(variable, "HOSTS")
+        for name, variable in VARIABLES.items()
+    }
+    assert len(texts) == 1, texts
+    assert "HOSTS is defined or ansible_limit is defined" in texts.pop()
+
+
+def test_qualify_needs_a_host_by_name() -> None:
+    """A limit is none: all VFs of the PF come and go."""
+    first, *plays = yaml.safe_load((PLAYBOOKS / "qualify.yml").read_text())
+    (task,) = first["tasks"]
+    others = yaml.safe_load((PLAYBOOKS / "rehearse.yml").read_text())[0]
+    kept = {"hosts", "connection", "gather_facts", "tags"}
+    assert {key: first[key] for key in kept} == {key: others[key] for key in kept}
+    assert task["ansible.builtin.assert"]["that"] == "qualify_hosts is defined"
+    assert {play["hosts"] for play in plays} == {"{{ qualify_hosts | default('all:!all') }}"}
+
+
+def test_each_playbook_that_changes_much_is_held_here() -> None:
+    asking = {
+        path.stem for path in PLAYBOOKS.glob("*.yml") if yaml.safe_load(path.read_text())[0]["hosts"] == "localhost"
+    }
+    assert asking == {*VARIABLES, "qualify"}
+
+
 @pytest.mark.parametrize("name", VARIABLES)
 def test_each_play_on_hosts_has_the_same_choice(name: str) -> None:
     """Nobody chosen is nobody, also where the first play was skipped."""
