@@ -36,14 +36,23 @@ def refusal(output: str) -> str:
 
 
 def predicted(output: str) -> str:
-    """Batches, and what each host's update would cost."""
-    return "\n".join(dict.fromkeys(re.findall(r"(?:batch \d+: hv|hv\d: outage of)[^'\"\n]*", output)))
+    """Batches, the outage of each VM, and who refuses."""
+    lines = [*_message(output, "Show what this run would do"), *_message(output, "Show why no host is touched")]
+    return "\n".join(lines)
 
 
 def timeline(output: str) -> str:
     """Batches and results of a live update, and the first host's timeline."""
-    found = task("Show where it is, and the timeline")(output).split("=>", 1)
-    return "\n".join(_of_first(yaml.safe_load(found[1])["msg"])) if len(found) == 2 else ""
+    return "\n".join(_of_first(_message(output, "Show where it is, and the timeline")))
+
+
+def _message(output: str, name: str) -> list[str]:
+    """Lines that a task has said, none where it was skipped."""
+    found = task(name)(output).split("=>", 1)
+    if len(found) != 2:
+        return []
+    said = yaml.safe_load(found[1])["msg"]
+    return [said] if isinstance(said, str) else list(said)
 
 
 def _of_first(lines: list[str]) -> Iterator[str]:

@@ -86,14 +86,14 @@ class Host:
         """Do what an administrator does behind the back of the declaration."""
         self.fake.run(list(argv))
 
-    def update(self, result: dict[str, Any], manifest: dict[str, Any], log: str) -> None:
+    def update(self, result: dict[str, Any], manifest: dict[str, Any], log: str, **changes: object) -> None:
         """Put down how the live update of this host goes."""
         folder = self.root / "run/played/update"
         folder.mkdir(parents=True, exist_ok=True)
         state = {
             "phase": None, "started": False, "sequence": SEQUENCE, "log": [], "refusals": [], "kernel": OLD,
             "result": result, "away_at": None, "away_for": "", "asked": [], "back": SEQUENCE, "differs": False,
-            "reserved": [], "refuses": None,
+            "reserved": [], "refuses": None, **changes,
         }  # fmt: skip
         texts = {"state": state, "manifest": manifest, "status": {}, "result": result}
         for name, value in texts.items():

@@ -19,8 +19,17 @@ BEATS = (0.0, 0.5, 12.4, 12.9)
 PRESENT = 4
 
 
-def play(host: Host, begin: float) -> None:
-    """Have a host ready for its update, with a VM."""
+PAUSE, OUTAGE = RESUMED - PAUSED, RESUMED - 0.2
+"""Seconds that a VM is expected to stand still, and without VF."""
+
+
+def refusal(problem: str, fix: str) -> dict[str, str]:
+    """A finding of the preflight that speaks against the update."""
+    return {"code": "played", "problem": problem, "fix": fix}
+
+
+def play(host: Host, begin: float, *refusals: dict[str, str]) -> None:
+    """Have a host ready for its update, or to refuse it."""
     result = played.result(host.name, "updated")
     times = {"paused_at": begin + PAUSED, "saved_at": begin + SAVED, "resumed_at": begin + RESUMED}
     vm = {**result["vms"][0], "vfs": [host.pf.vf_address(0)], **times}
@@ -30,7 +39,8 @@ def play(host: Host, begin: float) -> None:
         phases=[{"name": name, "start": begin + start, "end": begin + end} for name, start, end in PHASES],
     )  # fmt: skip
     lives = [f"{begin + beat:.1f} {host.name} q: life n={number} boot=b1\n" for number, beat in enumerate(BEATS)]
-    host.update(result, _manifest(begin), "".join(lives))
+    estimates = [{"name": "web1", "live": True, "pause_s": PAUSE, "without_vf_s": OUTAGE, "idle_pause_s": PAUSE}]
+    host.update(result, _manifest(begin), "".join(lives), estimates=estimates, refusals=refusals)
 
 
 def _manifest(begin: float) -> dict[str, Any]:

@@ -9,6 +9,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import printable
+
+MOST = 10
+"""VMs of a host whose outage is shown."""
 NAMES = {"boot_s": "time of boot", "rate_mib_s": "disk speed"}
 """Figures of the estimate that may be rehearsed, in words."""
 
@@ -26,6 +30,32 @@ def basis(rests: object) -> str:
     known = rests if isinstance(rests, Mapping) else {}
     words = ", ".join(f"{text} by {known[name]}" for name, text in NAMES.items() if name in known)
     return f" ({words})" if words else ""
+
+
+def of_vms(vms: object) -> list[str]:
+    """Lines with the expected outage of each VM.
+
+    At most `MOST` of them, the longest first; what is no estimate is left out.
+    """
+    known = [one for one in vms if _is_estimate(one)] if isinstance(vms, (list, tuple)) else []
+    known.sort(key=lambda one: -max(one["without_vf_s"], one["pause_s"]))
+    lines = [
+        f"VM {printable(one['name'])}: about {one['pause_s']:.1f} s of standing still, {_without(one['without_vf_s'])}"
+        for one in known[:MOST]
+    ]
+    more = len(known) - MOST
+    return [*lines, f"and {more} more VMs, none of them longer"] if more > 0 else lines
+
+
+def _without(seconds: float) -> str:
+    return f"{seconds:.1f} s without its VFs" if seconds else "it has no VF"
+
+
+def _is_estimate(one: object) -> bool:
+    return isinstance(one, Mapping) and isinstance(one.get("name"), str) and all(
+        isinstance(one.get(key), (int, float)) and not isinstance(one[key], bool) and math.isfinite(one[key])
+        for key in ("pause_s", "without_vf_s")
+    )  # fmt: skip
 
 
 def shown(host: Mapping[str, Any]) -> str:

@@ -174,6 +174,7 @@ def _batch_lines(
             lines.append(
                 f"  {name}: outage of about {seconds:g} s expected{rests}, the budget is {float(budget_s):g} s"
             )
+            lines += [f"    {line}" for line in estimate.of_vms(seen[name].get("vms"))]
     return lines
 
 

@@ -81,7 +81,7 @@ def main():
             "result": state["result"] if ended else None,
             "preflight": {"refusals": state["refusals"], "warnings": [], "kernel_before": state["kernel"],
                           "kernel_runs": state["kernel"] == module.params["kernel"],
-                          "estimate": {"total": 12.5}},
+                          "estimate": {"total": 12.5}, "estimate_vms": state.get("estimates", [])},
         }
     else:
         wanted = module.params["state"]

@@ -55,6 +55,37 @@ def test_serial_that_is_none_is_refused(serial: object) -> None:
         _rollout.serial(serial)
 
 
+def vm(name: object, pause_s: object = 1.25, without_vf_s: object = 2.5) -> dict[str, object]:
+    return {"name": name, "live": True, "pause_s": pause_s, "without_vf_s": without_vf_s, "idle_pause_s": 0.0}
+
+
+def test_prediction_reports_the_outage_of_each_vm() -> None:
+    found = roll(a={"vms": [vm("web1"), vm("db1", 4, 9), vm("plain", 3, 0)]}, b={"vms": "none"})
+    assert found["lines"][1:5] == [
+        "  a: outage of about 12.5 s expected, the budget is 30 s",
+        "    VM db1: about 4.0 s of standing still, 9.0 s without its VFs",
+        "    VM plain: about 3.0 s of standing still, it has no VF",
+        "    VM web1: about 1.2 s of standing still, 2.5 s without its VFs",
+    ]
+
+
+def test_of_many_vms_those_with_the_longest_outage_are_shown() -> None:
+    found = roll(a={"vms": [vm(f"v{number}", number, number) for number in range(1, 15)]})["lines"]
+    assert [line.split(":")[0].strip() for line in found[2:12]] == [f"VM v{number}" for number in range(14, 4, -1)]
+    assert found[12:] == ["    and 4 more VMs, none of them longer"]
+
+
+@pytest.mark.parametrize(
+    "one", [vm(7), vm("a", "x"), vm("a", float("nan")), vm("a", 1, True), {"name": "a"}, "a", None]
+)
+def test_what_is_no_estimate_is_left_out(one: object) -> None:
+    assert len(roll(a={"vms": [one]})["lines"]) == 2
+
+
+def test_names_of_vms_stay_text() -> None:
+    assert "\x1b" not in roll(a={"vms": [vm("a\x1b[2J")]})["lines"][2]
+
+
 def test_prediction_reports_the_outage_of_each_host() -> None:
     found = roll(a={}, b={"under_way": True}, c={"result": "nothing to do"})
     assert found["lines"] == [
