@@ -3,11 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Controller side of ``node_program``: packs the program and installs it.
 
-It is packed once in a run, for all hosts. ``copy`` installs it where it differs.
+It is packed once in a run, for all hosts. ``copy`` installs it where it differs, unless a live update has begun
+with the one that is there.
 """
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import PROGRAM
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._begun_update import STATUS, phase_of, refusal
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._node_program import packed_once
 
 
@@ -29,13 +32,30 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
         super().run(tmp, task_vars)
         _validation, arguments = self.validate_argument_spec({"dest": {"type": "path", "default": PROGRAM}})
         program = packed_once(Path(DEFAULT_LOCAL_TMP))  # of this run of Ansible, which removes it at its end
-        result = self._copy(str(program), arguments["dest"], task_vars or {})
+        result = self._copy(str(program), arguments["dest"], task_vars or {}, check=True)
+        if result.get("changed"):
+            if arguments["dest"] == PROGRAM:
+                self._refuse_during_update(task_vars or {})
+            if not self._task.check_mode:
+                result = self._copy(str(program), arguments["dest"], task_vars or {})
         if result.get("failed"):
             raise AnsibleActionFail(f"cannot install {arguments['dest']}: {result.get('msg')}")
         return {"changed": bool(result.get("changed")), "dest": arguments["dest"], "checksum": result.get("checksum")}
 
-    def _copy(self, source: str, dest: str, task_vars: dict[str, Any]) -> dict[str, Any]:
+    def _refuse_during_update(self, task_vars: dict[str, Any]) -> None:
+        """Fail where an update that has begun needs the present program."""
+        read = self._execute_module("ansible.legacy.slurp", {"src": STATUS}, task_vars=task_vars)
+        if read.get("failed") and "not found" not in str(read.get("msg")):
+            raise AnsibleActionFail(f"cannot read {STATUS}, so {PROGRAM} is not replaced: {read.get('msg')}")
+        text = None if read.get("failed") else base64.b64decode(read["content"]).decode(errors="replace")
+        phase = phase_of(text)
+        if phase is not None:
+            raise AnsibleActionFail(refusal(phase))
+
+    def _copy(self, source: str, dest: str, task_vars: dict[str, Any], check: bool = False) -> dict[str, Any]:
+        """Copy the program, or with ``check`` only compare it."""
         task = self._task.copy()
+        task.check_mode = check or task.check_mode
         task.args = {"src": source, "dest": dest, "owner": "root", "group": "root", "mode": "0755", "remote_src": False}
         copy = self._shared_loader_obj.action_loader.get(
             "ansible.legacy.copy",

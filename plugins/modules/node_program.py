@@ -13,6 +13,8 @@ description:
   - Packs the engine of this collection into one file on the controller and installs it on the managed host when it
     differs. The same collection gives the same bytes everywhere.
   - The program applies the host document at boot and carries out a live update without the controller.
+  - A live update that has begun needs the program that it began with, so that one is not replaced before its end.
+    Programs elsewhere than at the default O(dest) are.
 author:
   - The kvmfleet.sriov contributors (@kvmfleet)
 extends_documentation_fragment:
