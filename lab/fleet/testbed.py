@@ -160,8 +160,7 @@ def run(scenario: str) -> bool:
     log = LOGS / f"{scenario}.log"
     more = {
         "KVMFLEET_INVENTORY": str(inventory.path(FLEET)),
-        "KVMFLEET_KERNEL": packages.built("series").release,
-        "KVMFLEET_KERNEL_MANIFEST": str(packages.folder("series") / "manifest.json"),
+        "KVMFLEET_KERNEL_MANIFEST": str(packages.built("series").folder / "manifest.json"),
         "ANSIBLE_NOCOLOR": "1",
         "MOLECULE_EPHEMERAL_DIRECTORY": str(notes(scenario)),
     }

@@ -12,7 +12,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.update_fold
 
 STATUS = LIVE_UPDATE_STATUS
 AT_REST = (ARMED, *FINAL)
-"""Phases in which no VM is on its way; arming is done anew."""
+"""Phases in which no VM is on its way."""
 
 
 def phase_of(status: str | None) -> str | None:

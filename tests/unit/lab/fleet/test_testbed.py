@@ -41,7 +41,7 @@ def molecule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     monkeypatch.setattr(testbed, "SCENARIOS", tmp_path / "molecule")
     monkeypatch.setattr(testbed, "LOGS", tmp_path / "build" / "molecule")
     monkeypatch.setattr(testbed, "ready", list)
-    monkeypatch.setattr(packages, "built", lambda _flavour: SimpleNamespace(release="6.12.0-x"))
+    monkeypatch.setattr(packages, "built", lambda _flavour: SimpleNamespace(folder=Path("/kernels/series")))
     monkeypatch.setattr(operations, "down", lambda _fleet: None)
     monkeypatch.setattr(subprocess, "run", run)
     return seen
