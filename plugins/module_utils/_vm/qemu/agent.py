@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..._model import finite_json
 from ..._model.errors import DeadlineError, SriovError
 from .. import guest_interface
 from ..guest_interface import GuestInterface
@@ -103,7 +104,7 @@ def _answer(connection: socket.socket, until: float) -> Mapping[str, Any]:
             raise SriovError("the connection to the guest agent was closed")
         line += byte
     try:
-        value = json.loads(line.lstrip(b"\xff"))
+        value = finite_json.loads(line.lstrip(b"\xff"))
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

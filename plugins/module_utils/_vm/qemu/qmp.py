@@ -17,6 +17,7 @@ import time
 from contextlib import suppress
 from typing import Any, Callable
 
+from ..._model import finite_json
 from ..._model.errors import DeadlineError, SriovError
 from ..._model.update_deadlines import ANSWER_S
 from ..._model.values import printable, shown
@@ -178,7 +179,7 @@ class Qmp:
                 raise QmpClosedError(f"QEMU sent {len(self._buffer)} bytes without an end while waiting for {what}")
         line, self._buffer = self._buffer.split(b"\n", 1)
         try:
-            value = json.loads(line)
+            value = finite_json.loads(line)
         except (ValueError, RecursionError) as error:
             raise QmpClosedError(f"what QEMU sent is not JSON, while waiting for {what}: {error}") from error
         return value if isinstance(value, dict) else {}

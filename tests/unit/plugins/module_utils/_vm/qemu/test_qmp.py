@@ -157,6 +157,16 @@ def test_something_else_listens(serve: Serve) -> None:
         _qmp.connect(serve(greeting={"hello": 1}), 0.5)
 
 
+@pytest.mark.parametrize("word", ["Infinity", "-Infinity", "NaN", "1e999"])
+@pytest.mark.parametrize("sent", ['{{"QMP": {{"version": {{"qemu": {{"major": {0}}}}}}}}}', '{{"return": {0}}}'])
+def test_a_number_that_is_none_is_no_json(sent: str, word: str) -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        there.sendall(sent.format(word).encode() + b"\n")
+        with pytest.raises(SriovError, match=f"not JSON, while waiting for .*: {word} is no number in JSON"):
+            _qmp.Qmp(here, 1.0)
+
+
 STATES: list[tuple[list[dict[str, str]], str | None]] = [
     ([{"status": "setup"}, {"status": "active"}, {"status": "completed"}], None),
     ([{"status": "active"}, {"status": "failed", "error-desc": "disk full"}], "migration failed: disk full"),
