@@ -22,7 +22,8 @@ from .shape import Mistakes, mapping
 if TYPE_CHECKING:
     from .selector import PfName
 
-_DRIVER = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,62}"
+DRIVER = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,62}"
+"""Names of drivers, as a pattern."""
 VF_KEYS = ("ids", "driver", *_properties.NAMES, *_vf_device.NAMES)
 
 
@@ -109,8 +110,7 @@ def vf_spec(data: object, where: str, mistakes: Mistakes) -> VfSpec:
 
 def _driver(value: object, where: str) -> str:
     """The name of a driver, part of paths and commands."""
-    good = isinstance(value, str) and re.fullmatch(_DRIVER, value, re.ASCII)
-    if not good:
+    if not (isinstance(value, str) and re.fullmatch(DRIVER, value, re.ASCII)):
         raise BadInputError(f"{where}: {shown(value)} is not a driver's name; write 'vfio-pci', 'default' or 'unbound'")
     return str(value)
 

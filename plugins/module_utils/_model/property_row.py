@@ -12,7 +12,7 @@ from typing import Any, Callable, NamedTuple
 from . import addresses, interface_names
 from .errors import BadInputError
 from .link import ETHER, INFINIBAND
-from .values import flag, number, shown
+from .values import flag, number, shown, whole_of
 
 ENABLED, PRESENT, PF = "enabled VFs", "present VFs", "PF"
 """The owner of a property.
@@ -98,8 +98,9 @@ class Number(Kind):
             return f"{base}{addresses.PLUS_ID}"
         return number(value, self.low, self.high, where)
 
-    def read(self, shown: Any) -> int | None:  # noqa: ANN401 - JSON
-        return int(shown)
+    def read(self, shown: object) -> int | None:
+        """The number; `ValueError` for what is none, as `ip` shows none such."""
+        return whole_of(shown)
 
 
 @dataclass(frozen=True)
@@ -164,9 +165,13 @@ class Property(NamedTuple):
     column: str = "FLAGS"
     label: str = ""
 
+    def said(self, entry: Entry) -> Any:  # noqa: ANN401 - JSON
+        """What ``entry`` has of it, None for nothing."""
+        return self.shown(entry) if callable(self.shown) else entry.get(self.shown or self.name)
+
     def read(self, entry: Entry) -> Any:  # noqa: ANN401 - a value of its kind
         """The value in ``entry``, None where it is not reported."""
-        shown = self.shown(entry) if callable(self.shown) else entry.get(self.shown or self.name)
+        shown = self.said(entry)
         if shown is None:
             return self.default if self.omitted else None
         return self.kind.read(shown)

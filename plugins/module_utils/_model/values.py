@@ -43,6 +43,14 @@ def whole(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+def whole_of(value: object) -> int:
+    """``value`` as a whole number, else `ValueError`, in answers of programs."""
+    found = whole(value)
+    if found is None:
+        raise ValueError(f"{shown(value)} is not a whole number")
+    return found
+
+
 def number(value: object, low: int, high: int | None, where: str) -> int:
     """``value`` as a whole number from ``low`` to ``high``, else `BadInputError`."""
     found = whole(value)

@@ -13,6 +13,7 @@ from .._model import drivers, eswitch
 from .._model.properties import VfProperties
 from .._model.settings import DOWN
 from .._model.state import OPT_OUT, UNBOUND, PfState
+from .._model.values import cut, printable
 from .._model.vf_device import VfDevice
 from .._model.vf_ids import describe
 from .goal import Goal, Preserved, Restored, new_vectors
@@ -36,8 +37,9 @@ def with_vfs(current: PfState, spec: PfSpec, goal: Goal) -> Goal:
             declared.update(dict.fromkeys(goal.target.present.intersection(map(int, vf.ids)), _driver(vf.driver)))
     preserved = Preserved()
     if goal.disruption.disables_all:
-        properties = _kept_properties(current, goal.target.enabled)
+        properties, notes = _settable(current.address, _kept_properties(current, goal.target.enabled))
         preserved = Preserved(_kept_drivers(current, goal, declared), properties)
+        goal = goal._replace(notes=(*goal.notes, *notes))
     goal = goal._replace(
         target=goal.target._replace(
             drivers={**preserved.drivers, **declared},
@@ -125,6 +127,23 @@ def _kept_properties(current: PfState, enabled: int) -> dict[int, VfProperties]:
     lost = eswitch.kept_by_nobody(current.driver, current.settings.eswitch_mode)
     readings = {i: p.without(lost) for i, p in current.properties.items() if i < enabled}
     return {i: given for i, reading in readings.items() if (given := reading.without_defaults())}
+
+
+def _settable(pf: str, kept: Mapping[int, VfProperties]) -> tuple[dict[int, VfProperties], list[str]]:
+    """What VFs can be given of the ``kept`` properties, and notes of the rest.
+
+    No driver takes it, and one that refuses would end the change.
+    """
+    odd: dict[tuple[str, str], list[int]] = {}
+    for vf_id, given in kept.items():
+        for name, value in given.impossible().items():
+            odd.setdefault((name, cut(printable(str(value)))), []).append(vf_id)
+    notes = [
+        f"PF {pf}: {name} of VFs {describe(ids)} is {value}, which no VF can be given; it is not set again"
+        for (name, value), ids in odd.items()
+    ]
+    left = {i: given.without(given.impossible()) for i, given in kept.items()} if odd else kept
+    return {i: given for i, given in left.items() if given}, notes
 
 
 def _with_unfinished(current: PfState, unfinished: JournalEntry, goal: Goal) -> Goal:

@@ -9,6 +9,7 @@ Each file and each start of a program costs time on a host with many VFs.
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Collection, Mapping
 
 from .._model import pci_config
@@ -16,6 +17,7 @@ from .._model.errors import BadInputError, KernelError, SriovError, ToolError
 from .._model.paths import DEVICES
 from .._model.settings import DOWN, UP, PfSettings
 from .._model.state import PfState
+from .._model.values import shown, whole
 from .._model.vf_device import VfDevice
 from .._system.process import Run
 from .._system.sysfs import Sysfs
@@ -24,6 +26,9 @@ from . import netdevs
 
 _IFF_UP = 1
 """include/uapi/linux/if.h."""
+
+_FLAGS = r"(0x)?[0-9a-f]{1,8}"
+"""Flags of an interface (net/core/net-sysfs.c, fmt_hex)."""
 
 RENAMED = (errno.ENOENT, errno.ENODEV)
 """Errnos of files of an interface that was renamed."""
@@ -73,6 +78,8 @@ def read_mtu(sysfs: Sysfs, address: str, netdev: str) -> int:
 def read_link(sysfs: Sysfs, address: str, netdev: str) -> str:
     """Whether somebody has set an interface up; a cable is another matter."""
     flags = sysfs.read(f"{netdevs.path_of(sysfs, f'{DEVICES}/{address}', netdev)}/flags")
+    if not re.fullmatch(_FLAGS, flags, re.ASCII):
+        raise SriovError(f"the flags of {netdev} are {shown(flags)}, which is not a number")
     return UP if int(flags, 16) & _IFF_UP else DOWN
 
 
@@ -100,6 +107,7 @@ def _vf_mtu(sysfs: Sysfs, address: str, netdev: str) -> int | None:
 
 def _number(sysfs: Sysfs, path: str) -> int:
     text = sysfs.read(path)
-    if not text.isdecimal():
-        raise SriovError(f"{path} holds '{text}', which is not a number")
-    return int(text)
+    found = whole(text)
+    if found is None or found < 0:
+        raise SriovError(f"{path} holds {shown(text)}, which is not a number")
+    return found

@@ -14,6 +14,7 @@ from .._document.selector import CLASSES
 from .._model.errors import KernelError
 from .._model.paths import COMMAND_LINE, DEVICES, RELEASE
 from .._model.state import PfState
+from .._model.values import whole
 from .._system.sysfs import Sysfs
 from . import netdevs
 
@@ -33,8 +34,8 @@ def read(sysfs: Sysfs, pf: PfState) -> dict[str, Any]:
         "iommu_group": _link(sysfs, f"{folder}/iommu_group"),
         "iommu_type": text(sysfs, f"{folder}/iommu_group/type"),
         "pcie_speed": text(sysfs, f"{folder}/current_link_speed"),
-        "pcie_width": int(width) if width.isdecimal() else None,
-        "speed": int(speed) if speed.isdecimal() else None,
+        "pcie_width": whole(width),
+        "speed": _speed(speed),
         "vf_offset": pf.offset,
         "vf_stride": pf.stride,
     }
@@ -48,7 +49,14 @@ def numa_nodes(sysfs: Sysfs, pf: PfState) -> dict[int, int]:
     if pf.facts.get("numa_node", -1) == -1:
         return dict.fromkeys(pf.vfs, -1)
     nodes = {vf_id: text(sysfs, f"{DEVICES}/{vf.address}/numa_node") for vf_id, vf in pf.vfs.items()}
-    return {vf_id: int(node or -1) for vf_id, node in nodes.items()}
+    numbers = {vf_id: whole(node) for vf_id, node in nodes.items()}
+    return {vf_id: -1 if number is None else number for vf_id, number in numbers.items()}
+
+
+def _speed(text_: str) -> int | None:
+    """A link's speed; drivers show -1 for one that is not known."""
+    speed = whole(text_)
+    return speed if speed is not None and speed >= 0 else None
 
 
 def kernel(sysfs: Sysfs) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from .._model.errors import BadInputError, KernelError, RefusedError, SriovError
 from .._model.kernel_interface import of_files
 from .._model.paths import DEVICES, DRIVERS
 from .._model.state import FACTS, UNBOUND, PfState, VfState, vf_addresses
-from .._model.values import shown
+from .._model.values import shown, whole
+from .._model.vf_ids import MAX_VFS
 from .._system import blocked as _blocked
 from .._system.read_once import ReadOnce
 from .._system.sysfs import Sysfs
@@ -234,10 +235,20 @@ def _numbers(sysfs: Sysfs, folder: str, names: Sequence[str]) -> list[int]:
     paths, numbers = [f"{folder}/{name}" for name in names], []
     for path, text in zip(paths, sysfs.read_all(paths)):
         try:
-            numbers.append(int(text))
+            numbers.append(_number(text))
         except ValueError as error:
-            raise SriovError(f"{path} holds {shown(text)}, which is not a number") from error
+            raise SriovError(f"{path} holds {shown(text)}, which is {error}") from error
     return numbers
+
+
+def _number(text: str) -> int:
+    """A number of VFs, or of a NUMA node; ranges are made of the former."""
+    found = whole(text)
+    if found is None:
+        raise ValueError("not a number")
+    if found > MAX_VFS:
+        raise ValueError(f"more than {MAX_VFS}")
+    return found
 
 
 def _no_pf(sysfs: Sysfs, address: str, exists: bool) -> str:

@@ -8,20 +8,24 @@ Planned on that host it has no steps; on the same hardware it leads to the same 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .._document.document import HostDocument, validate
+from .._document.document import DEFAULT_DRIVER, HostDocument, validate
 from .._document.id_sets import ALL
 from .._document.vf_groups import vf_groups
-from .._model import addresses, eswitch, vf_device, vf_ids
+from .._document.vf_spec import DRIVER
+from .._model import eswitch, vf_device, vf_ids
 from .._model.errors import BadInputError
+from .._model.possible import impossible
 from .._model.properties import VfProperties
 from .._model.property_row import Property
-from .._model.property_table import VF_PROPERTIES
+from .._model.property_table import PF_SETTINGS, VF_DEVICE, VF_PROPERTIES
 from .._model.settings import LEGACY
 from .._model.state import OPT_OUT, UNBOUND
+from .._model.values import cut, printable, shown
 from . import made_up
 
 _NEVER_BY_ITSELF = ("vfio", "uio", "pci-stub")
@@ -63,7 +67,7 @@ def _pf(pf: _Facts) -> dict[str, Any]:
         "hardware_vfs": number,
         "present_vfs": ALL if number and not _missing(pf) else pf["present_vfs"],
         "drivers_autoprobe": pf["drivers_autoprobe"],
-        **_settings(pf),
+        **_declarable(PF_SETTINGS, _settings(pf)),
     }
     declared = {
         vf["id"]: values
@@ -89,6 +93,11 @@ def _settings(pf: _Facts) -> dict[str, Any]:
 
 
 def _device(pf: _Facts, vf: _Facts) -> dict[str, int]:
+    """Settings of a VF's device that can be declared."""
+    return _declarable(VF_DEVICE, _own_device(pf, vf))
+
+
+def _own_device(pf: _Facts, vf: _Facts) -> dict[str, int]:
     """MSI-X vectors, where the PF shares them out, and an unusual MTU."""
     vectors, mtu = vf.get("msix_vectors"), vf.get("mtu")
     number = vf_device.number_for(vectors, pf["driver"]) if vectors and pf.get("total_msix") else 0
@@ -110,7 +119,7 @@ def _driver(pf: _Facts, vf: _Facts) -> dict[str, str]:
     if driver is None:
         return {"driver": UNBOUND} if _opted_out(pf, vf) else {}
     explicit = vf["driver_override"] or not pf["drivers_autoprobe"] or any(part in driver for part in _NEVER_BY_ITSELF)
-    return {"driver": driver} if explicit else {}
+    return {"driver": driver} if explicit and _is_driver(driver) else {}
 
 
 def _opted_out(pf: _Facts, vf: _Facts) -> bool:
@@ -132,36 +141,16 @@ def _properties(pf: _Facts, vf: _Facts) -> dict[str, Any]:
 
 
 def _declarable(rows: Iterable[Property], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the ``values`` that a document can have.
-
-    Drivers report others too, such as VLAN 4095 (mlx4), and one of them shall not end the export.
-    """
-    odd = _odd(rows, values)
+    """Those of the ``values`` that a document can have."""
+    odd = impossible(rows, values)
     return {name: value for name, value in values.items() if name not in odd}
-
-
-def _odd(rows: Iterable[Property], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The other ``values``."""
-    found = {}
-    for row in rows:
-        if row.name in values:
-            try:
-                is_odd = row.kind.check(values[row.name], row.name) != values[row.name] or _is_rule(values[row.name])
-            except BadInputError:
-                is_odd = True
-            if is_odd:
-                found[row.name] = values[row.name]
-    return found
-
-
-def _is_rule(value: object) -> bool:
-    """Whether a document would derive values from it, which no VF has."""
-    return isinstance(value, str) and addresses.is_derived(value)
 
 
 def _notices(pf: _Facts) -> Iterator[str]:
     """Notices of unread sources, and of what cannot be expressed, by kind."""
     yield from (f"PF {pf['pf']}: {text}" for text in pf.get("unread", ()))
+    for name, value in impossible(PF_SETTINGS, _settings(pf)).items():
+        yield f"PF {pf['pf']}: its {name} is {_said(value)}, which cannot be declared; it is left out"
     kinds: dict[str, list[int]] = {}
     for vf in pf["vfs"]:
         for kind in _kinds(pf, vf):
@@ -183,10 +172,24 @@ def _kinds(pf: _Facts, vf: _Facts) -> Iterator[str]:
             "have MAC addresses that may be set or may be made up by a guest's driver; they are declared, so take out "
             "those that nobody has chosen"
         )
-    for name, value in _odd(VF_PROPERTIES, given).items():
-        yield f"have {name} {value}, which cannot be declared; it is left out"
+    for name, value in {**impossible(VF_PROPERTIES, given), **impossible(VF_DEVICE, _own_device(pf, vf))}.items():
+        yield f"have {name} {_said(value)}, which cannot be declared; it is left out"
     if "qos" in given and "vlan" not in given:
-        yield f"have qos {given['qos']} without a VLAN, which cannot be declared"
+        yield f"have qos {_said(given['qos'])} without a VLAN, which cannot be declared"
+
+
+def _is_driver(name: object) -> bool:
+    """Whether a driver's name can be declared, and means the driver.
+
+    `UNBOUND` and `DEFAULT_DRIVER` mean something else in a document.
+    """
+    plain = isinstance(name, str) and re.fullmatch(DRIVER, name, re.ASCII) is not None
+    return plain and name not in (DEFAULT_DRIVER, UNBOUND)
+
+
+def _said(value: object) -> str:
+    """A reading for a notice, in one short line."""
+    return cut(printable(value)) if isinstance(value, str) else shown(value)
 
 
 def _driver_kinds(pf: _Facts, vf: _Facts) -> Iterator[str]:
@@ -194,8 +197,10 @@ def _driver_kinds(pf: _Facts, vf: _Facts) -> Iterator[str]:
     if driver is None and _opted_out(pf, vf):
         return
     if driver is None and override:
-        yield f"have driver_override {override} and no driver; declare that driver to have it bound"
+        yield f"have driver_override {_said(override)} and no driver; declare that driver to have it bound"
     elif driver is None and pf["drivers_autoprobe"]:
         yield "have no driver though autoprobe is on; where they are added again, a driver that fits takes them"
+    elif driver and not _is_driver(driver):
+        yield f"are bound to {_said(driver)}, which is no name of a driver that can be declared; it is left out"
     elif driver and override not in (None, driver):
-        yield f"are bound to {driver} with driver_override {override}; only the driver is declared"
+        yield f"are bound to {_said(driver)} with driver_override {_said(override)}; only the driver is declared"

@@ -11,7 +11,7 @@ from typing import Any
 
 from .._model.errors import BadInputError, SriovError, ToolError
 from .._model.settings import ESWITCH_MODES
-from .._model.values import cut, printable, shown
+from .._model.values import cut, printable, shown, whole_of
 from .._system.process import Run
 from . import tool_errors
 
@@ -22,12 +22,16 @@ _NOT_IN_KERNEL = "Failed to connect to devlink Netlink"
 """Answer on a kernel without CONFIG_NET_DEVLINK (devlink/devlink.c)."""
 
 
+class NoEswitchError(BadInputError):
+    """A PF has no eswitch."""
+
+
 def eswitch_mode(run: Run, address: str) -> str:
     """Read the eswitch mode of the PF at ``address``.
 
-    Raises `BadInputError` for a PF without an eswitch. The answer is then an entry without a mode (net/devlink/dev.c,
-    devlink_nl_eswitch_fill) or EOPNOTSUPP, and ENODEV for a driver that does not use devlink; a kernel without devlink
-    is not reached at all.
+    Raises `NoEswitchError` for a PF without an eswitch, `BadInputError` for a mode that is none. The answer for the
+    former is an entry without a mode (net/devlink/dev.c, devlink_nl_eswitch_fill) or EOPNOTSUPP, and ENODEV for a
+    driver that does not use devlink; a kernel without devlink is not reached at all.
     """
     argv = ["devlink", "-j", "dev", "eswitch", "show", f"pci/{address}"]
     try:
@@ -78,7 +82,7 @@ def vf_ports(run: Run, address: str) -> dict[int, tuple[str, str]]:
     ports = _section(run, ["devlink", "-j", "port", "show"], "port")
     try:
         return {
-            int(port["vfnum"]): (name, str(port["function"]["hw_addr"]).lower()) for name, port in ports.items()
+            whole_of(port["vfnum"]): (name, str(port["function"]["hw_addr"]).lower()) for name, port in ports.items()
             if name.startswith(f"pci/{address}/") and port.get("flavour") == "pcivf" and not port.get("external")
             and "hw_addr" in port.get("function", {})
         }  # fmt: skip
@@ -98,8 +102,8 @@ def _errno_of(error: ToolError) -> int:
     return errno.EOPNOTSUPP if _NOT_IN_KERNEL in error.stderr else tool_errors.errno_of(error.stderr)
 
 
-def _unsupported(address: str, number: int) -> BadInputError:
-    return BadInputError(
+def _unsupported(address: str, number: int) -> NoEswitchError:
+    return NoEswitchError(
         f"PF {address}: eswitch_mode cannot be set: its driver has no eswitch "
         f"({tool_errors.name(number)}); leave it out"
     )

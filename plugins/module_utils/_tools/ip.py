@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar
 
 from .._model.errors import DeadlineError, SriovError, ToolError
 from .._model.link import ETHER, Link
 from .._model.properties import VfProperties
 from .._model.property_table import properties_of
-from .._model.values import cut, printable
+from .._model.values import cut, printable, whole_of
 from .._system.process import Run
 
 Reading = tuple[Link, dict[int, VfProperties]]
@@ -22,6 +22,8 @@ Reading = tuple[Link, dict[int, VfProperties]]
 Of every VF that its driver knows; None for a property that it does not report.
 """
 
+_Value = TypeVar("_Value")
+
 _STRANGE = (LookupError, StopIteration, TypeError, ValueError, AttributeError, OverflowError)
 """Errors from an answer of another shape than that of ``ip``."""
 
@@ -29,10 +31,19 @@ _SHOW = ["ip", "-json", "-details", "link", "show"]
 
 
 def read_link(run: Run, netdev: str) -> Reading:
+    """An interface, and the properties of its VFs.
+
+    Raises `SriovError` for an answer of another shape than that of ``ip``.
+    """
+    return read_one(run, netdev, reading)
+
+
+def read_one(run: Run, netdev: str, read: Callable[[dict[str, Any]], _Value]) -> _Value:
+    """What ``read`` gives for an interface as ``ip`` shows it; errors as in `read_link`."""
     argv = [*_SHOW, "dev", netdev]
     links = _links(run, argv)
     try:
-        return _reading(next(one for one in links if "ifname" in one))
+        return read(next(one for one in links if "ifname" in one))
     except _STRANGE as error:
         raise SriovError(
             f"'{' '.join(argv)}' did not tell of {netdev} as ip does: {cut(printable(repr(error)))}"
@@ -48,7 +59,7 @@ def read_links(run: Run, netdevs: Collection[str]) -> dict[str, Reading]:
     try:
         for link in _links(run, _SHOW):
             if link.get("ifname") in netdevs:
-                found[link["ifname"]] = _reading(link)
+                found[link["ifname"]] = reading(link)
     except DeadlineError:
         raise
     except (SriovError, *_STRANGE):  # such as a dump that the kernel has no buffer for, EMSGSIZE
@@ -75,8 +86,15 @@ def _links(run: Run, argv: list[str]) -> list[dict[str, Any]]:
         raise SriovError(f"'{' '.join(argv)}' did not answer in JSON: {cut(printable(str(error)))}") from error
 
 
-def _reading(link: dict[str, Any]) -> Reading:
-    return _link(link), {int(vf["vf"]): properties_of(vf) for vf in link.get("vfinfo_list", [])}
+def reading(link: dict[str, Any]) -> Reading:
+    return _link(link), {vf_id_of(vf): properties_of(vf) for vf in link.get("vfinfo_list", [])}
+
+
+def vf_id_of(vf: dict[str, Any]) -> int:
+    vf_id = whole_of(vf["vf"])
+    if vf_id < 0:
+        raise ValueError(f"{vf_id} is no id of a VF")
+    return vf_id
 
 
 def _link(link: dict[str, Any]) -> Link:
@@ -87,8 +105,8 @@ def _link(link: dict[str, Any]) -> Link:
     return Link(
         kind=str(link.get("link_type", ETHER)),
         permanent=str(link.get("permaddr", link.get("address", ""))).lower() or None,
-        min_mtu=int(link.get("min_mtu", 0)),
-        max_mtu=int(link.get("max_mtu", 0)),
+        min_mtu=whole_of(link.get("min_mtu", 0)),
+        max_mtu=whole_of(link.get("max_mtu", 0)),
         altnames=tuple(link.get("altnames", ())),
-        mtu=int(link.get("mtu", 0)),
+        mtu=whole_of(link.get("mtu", 0)),
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -293,3 +294,95 @@ def test_one_odd_reading_ends_no_export(tmp_path: Path, name: str, value: object
     (one,) = found.document.to_dict()["pfs"]
     assert {"ids": "2", "trust": True} in one["vfs"]
     assert str(value) not in str(one)
+
+
+# what is odd of a VF, as a fake host has it, and the words of the notice
+ODD_VFS: list[tuple[dict[str, Any], str]] = [
+    ({"driver": "{{ x }}"}, "VFs 0 are bound to {{ x }}, which is no name of a driver that can be declared"),
+    ({"driver": "unbound"}, "VFs 0 are bound to unbound, which is no name of a driver that can be declared"),
+    ({"mtu": 60}, "VFs 0 have mtu 60, which cannot be declared; it is left out"),
+]
+
+
+@pytest.mark.parametrize(("odd", "words"), ODD_VFS)
+def test_an_odd_device_of_a_vf_ends_no_export(tmp_path: Path, odd: dict[str, Any], words: str) -> None:
+    host, pf = make(tmp_path)
+    host.setup(pf, 2, [0, 1], "igbvf")
+    pf.properties[1].update(trust=True)
+    pf.vfs[0].override = None
+    for name, value in odd.items():
+        setattr(pf.vfs[0], name, value)
+    pf.vfs[0].override = odd.get("driver")
+    pf.vf_driver = pf.vfs[0].driver
+    host.draw()
+    found = exported(host)
+    assert any(words in notice for notice in found.notices), found.notices
+    (one,) = found.document.to_dict()["pfs"]
+    assert not set(map(str, odd.values())) & {str(vf.get(name)) for vf in one["vfs"] for name in odd}
+    assert any(vf.get("trust") for vf in one["vfs"])
+
+
+# what `ip` says of VF 1 beside a VLAN, and the words of the notice
+SAID: list[tuple[dict[str, Any], str]] = [
+    ({"trust": "maybe"}, "trust of VFs 1: 'maybe' is none of its values, so it counts as not reported"),
+    ({"spoofchk": 1}, "spoofchk of VFs 1: 1 is none of its values"),
+    ({"link_state": "3"}, "link_state of VFs 1: '3' is none of its values"),
+    ({"rate": {"max_tx": 10, "min_tx": 20}}, "VFs 1 have min_tx_rate 20, which cannot be declared"),
+    ({"vlan_list": [{"vlan": 7.5}]}, "properties of VFs: 'ip -json -details link show dev eth0' did not tell"),
+    ({"rate": {"max_tx": True}}, "properties of VFs: 'ip -json -details link show dev eth0' did not tell"),
+    ({"vf": -1}, "properties of VFs: 'ip -json -details link show dev eth0' did not tell"),
+]
+
+
+@pytest.mark.parametrize(("said", "words"), SAID)
+def test_what_ip_says_oddly_is_left_out_by_name(tmp_path: Path, said: dict[str, Any], words: str) -> None:
+    host, pf = make(tmp_path)
+    host.setup(pf, 2, [0, 1], "igbvf")
+
+    def run(argv: Sequence[str]) -> str:
+        shown = json.loads(host.run(argv))
+        for link in shown:
+            link.get("vfinfo_list", [{}, {}])[1].update(said)
+        return json.dumps(shown)
+
+    found = export(gather(host.sysfs, run))
+    assert any(words in notice for notice in found.notices), found.notices
+    (one,) = found.document.to_dict()["pfs"]
+    assert one["hardware_vfs"] == 2
+
+
+def test_an_eswitch_in_a_mode_that_is_none_is_named(tmp_path: Path) -> None:
+    host = FakeHost(tmp_path / "root", "vf-id", ("mlx5_core",))
+    host.setup(host.mlx5(PF), 2, [0])
+    host.pfs[PF].eswitch = "{{ x }}"
+    host.draw()
+    found = exported(host)
+    assert any("its eswitch is in mode '{{ x }}'" in notice for notice in found.notices), found.notices
+    assert "eswitch_mode" not in found.document.to_dict()["pfs"][0]
+
+
+# files of a PF or a VF, relative to the PF's folder, and whether the PF can still be exported
+FILES = [
+    ("net/eth0/flags", "up", True),
+    ("net/eth0/flags", "9" * 5000, True),
+    ("net/eth0/mtu", "9" * 5000, True),
+    ("net/eth0/speed", "9" * 5000, True),
+    ("current_link_width", "9" * 5000, True),
+    ("virtfn0/numa_node", "x", True),
+    ("sriov_numvfs", "4294967295", False),
+    ("sriov_totalvfs", "9" * 5000, False),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "readable"), FILES)
+def test_an_odd_file_ends_no_export(tmp_path: Path, name: str, text: str, readable: bool) -> None:
+    host, pf = make(tmp_path)
+    pf.numa_node = 1
+    host.setup(pf, 2, [0, 1], "igbvf")
+    host.setup(host.nvme("0000:04:00.0"), 2)
+    (host.root / f"sys/bus/pci/devices/{PF}" / name).write_text(f"{text}\n")
+    found = exported(host)
+    named = [one["pf"] for one in found.document.to_dict()["pfs"]]
+    assert named == ([PF, "0000:04:00.0"] if readable else ["0000:04:00.0"])
+    assert readable or any(PF in notice and name in notice for notice in found.notices)
+    assert max(map(len, found.notices), default=0) < 400
