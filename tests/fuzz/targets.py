@@ -26,7 +26,7 @@ from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert import reg
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import evidence
 from tests.fake.linux.host import FakeHost
 
-from . import machine, values
+from . import exports, machine, values
 
 PF = "0000:03:00.0"
 SELECTOR = {"driver": "ice", "not": [{"netdev": "eth*"}], "all": True}
@@ -178,6 +178,8 @@ TARGETS = (
         machine.files, ("/proc",),
     ),
     Target("evidence", values.mutated((RESULT,)), evidence.checked, ("result.json",), ValueError),
+    Target("exports", exports.odd_hosts(), exports.exports, ()),
+    Target("facts for exports", st.deferred(exports.facts), exports.facts_of_a_host, ("pf", "sriov_info")),
     *(Target(name, values.mutated(seeds), _convert(name), ("",)) for name, seeds in FOREIGN.items()),
 )  # fmt: skip
 

@@ -24,34 +24,34 @@ KEYS = ("", "pf", "ids", "6", "vfs", "\x1b[2J", "not", "mac", "x" * 300, 6, None
 
 
 @st.composite
-def mutated(draw: st.DrawFn, seeds: tuple[Any, ...]) -> Any:  # noqa: ANN401 - any value of JSON
+def mutated(draw: st.DrawFn, seeds: tuple[Any, ...], hostile: tuple[Any, ...] = HOSTILE) -> Any:  # noqa: ANN401 - any value of JSON
     """One of ``seeds`` with up to four of its parts replaced."""
     value = copy.deepcopy(draw(st.sampled_from(seeds)))
     for _change in range(draw(st.integers(0, 4))):
-        value = _changed(draw, value)
+        value = _changed(draw, value, hostile)
     return value
 
 
-def _changed(draw: st.DrawFn, value: Any) -> Any:  # noqa: ANN401 - any value of JSON
+def _changed(draw: st.DrawFn, value: Any, hostile: tuple[Any, ...]) -> Any:  # noqa: ANN401 - any value of JSON
     if isinstance(value, dict) and value and draw(st.integers(0, 5)):
         key = draw(st.sampled_from(sorted(value, key=str)))
         if draw(st.integers(0, 6)):
-            return {**value, key: _changed(draw, value[key])}
+            return {**value, key: _changed(draw, value[key], hostile)}
         return {**{name: one for name, one in value.items() if name != key}, draw(st.sampled_from(KEYS)): value[key]}
     if isinstance(value, list) and value and draw(st.integers(0, 5)):
         place = draw(st.integers(0, len(value) - 1))
-        return [*value[:place], _changed(draw, value[place]), *value[place + 1 :]]
-    return draw(st.sampled_from(HOSTILE))
+        return [*value[:place], _changed(draw, value[place], hostile), *value[place + 1 :]]
+    return draw(st.sampled_from(hostile))
 
 
 @st.composite
-def texts(draw: st.DrawFn, seeds: tuple[str, ...]) -> str:
+def texts(draw: st.DrawFn, seeds: tuple[str, ...], hostile: tuple[Any, ...] = HOSTILE) -> str:
     """One of ``seeds`` with pieces cut out, doubled or put in."""
     text = draw(st.sampled_from(seeds))
     for _change in range(draw(st.integers(0, 4))):
         at, length = draw(st.integers(0, len(text))), draw(st.integers(0, 20))
         piece = draw(
-            st.sampled_from(("", text[at : at + length] * 2, *(one for one in HOSTILE if isinstance(one, str))))
+            st.sampled_from(("", text[at : at + length] * 2, *(one for one in hostile if isinstance(one, str))))
         )
         text = text[:at] + piece + text[at + length :]
     return text
