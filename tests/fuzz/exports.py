@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host that is exported while a PF of it, and its tools, say odd things."""
+"""A host that is exported while it says odd things."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ODD: tuple[Any, ...] = (
     "{{ lookup('pipe', 'id') }}", "{% raw %}", "a: [b", "- &a *b", "!!python/object:os.system", "x\n  y: z", "# x",
     "\x1b]0;x\x07", "\u2028", "\u202e",
 )  # fmt: skip
-"""Readings that are none of what a VF can have, or only as something else."""
+"""Readings that no VF has, or that are rules in documents."""
 FLAGS = {"spoofchk": "spoofchk", "trust": "trust", "query_rss": "query_rss_en"}
 WORDS = {"vlan_proto": ("802.1q", "802.1ad"), "link_state": ("auto", "enable", "disable")}
 FILES = {
@@ -49,7 +49,7 @@ FILES = {
     f"{PF}/virtfn2/net/vf2/mtu": "1400\n", f"{PF}/virtfn2/net/vf2/addr_assign_type": "3\n",
     f"{PF}/virtfn2/net/vf2/address": "02:00:00:00:00:0a\n", f"{PF}/virtfn3/config": "",
 }  # fmt: skip
-"""Files of the PF and of two VFs, as a host has them."""
+"""Files of the PF and of two VFs."""
 DRIVER = f"{PF}/virtfn3/driver"
 
 
@@ -70,7 +70,7 @@ def _host() -> FakeHost:
 
 @functools.lru_cache(maxsize=1)
 def answers() -> dict[str, Any]:
-    """What tools say of the PF, by the beginnings of their command lines."""
+    """What tools say of the PF."""
     shown = json.loads(_host().run(["ip", "-json", "-details", "link", "show", "dev", NETDEV]))
     devlink = {name: _said(["devlink", "-j", *words]) for name, words in COMMANDS.items()}
     return {"ip": shown, **devlink}
@@ -185,7 +185,7 @@ def _live(document: HostDocument) -> list[str]:
 
 
 def check_readings(pf: Mapping[str, Any], notices: Sequence[str], said: Any) -> None:  # noqa: ANN401 - JSON
-    """What is declared was read so, and what was read and cannot be declared is named."""
+    """What is declared was read so, and odd readings are named."""
     entries = dict(_entries(said))
     for vf in pf.get("vfs", ()):
         for vf_id in vf_ids.parse(vf["ids"], pf["hardware_vfs"]):

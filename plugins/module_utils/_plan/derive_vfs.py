@@ -130,7 +130,7 @@ def _kept_properties(current: PfState, enabled: int) -> dict[int, VfProperties]:
 
 
 def _settable(pf: str, kept: Mapping[int, VfProperties]) -> tuple[dict[int, VfProperties], list[str]]:
-    """What VFs can be given of the ``kept`` properties, and notes of the rest.
+    """The ``kept`` properties that can be set, and notes of others.
 
     No driver takes it, and one that refuses would end the change.
     """

@@ -242,7 +242,7 @@ def _numbers(sysfs: Sysfs, folder: str, names: Sequence[str]) -> list[int]:
 
 
 def _number(text: str) -> int:
-    """A number of VFs, or of a NUMA node; ranges are made of the former."""
+    """A number of VFs, of which ranges are made, or similar."""
     found = whole(text)
     if found is None:
         raise ValueError("not a number")

@@ -39,7 +39,7 @@ def read_link(run: Run, netdev: str) -> Reading:
 
 
 def read_one(run: Run, netdev: str, read: Callable[[dict[str, Any]], _Value]) -> _Value:
-    """What ``read`` gives for an interface as ``ip`` shows it; errors as in `read_link`."""
+    """What ``read`` gives for an interface; errors as in `read_link`."""
     argv = [*_SHOW, "dev", netdev]
     links = _links(run, argv)
     try:

@@ -13,7 +13,7 @@ from .._system.process import Run
 from . import ip
 
 Unknown = dict[tuple[str, str], list[int]]
-"""Ids of VFs by the property and the word that was shown for it."""
+"""Ids of VFs by a property and its word."""
 
 
 def read_link(run: Run, netdev: str) -> tuple[ip.Reading, Unknown]:
@@ -22,7 +22,9 @@ def read_link(run: Run, netdev: str) -> tuple[ip.Reading, Unknown]:
 
 
 def _unknown(link: dict[str, Any]) -> Unknown:
-    """Words that are none of a property's, such as a flag neither on nor off."""
+    """Words that are none of a property's.
+
+    Such as a flag that is neither on nor off."""
     found: Unknown = {}
     for vf in link.get("vfinfo_list", []):
         for row in VF_PROPERTIES:

@@ -369,6 +369,7 @@ FILES = [
     ("net/eth0/speed", "9" * 5000, True),
     ("current_link_width", "9" * 5000, True),
     ("virtfn0/numa_node", "x", True),
+    ("sriov_numvfs", "65536", False),
     ("sriov_numvfs", "4294967295", False),
     ("sriov_totalvfs", "9" * 5000, False),
 ]
