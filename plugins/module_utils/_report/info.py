@@ -68,7 +68,7 @@ def gather(
     pfs = _chosen(sysfs, run, names, vfs != NONE)
     wanted = {} if vfs == NONE else {pf.address: (pf, pf.present) for pf in pfs if pf.unreadable is None}
     holders = read_holders(sysfs, run, wanted, lenient=True)
-    return [_pf(_tried(sysfs, run, pf, properties, vfs), holders, vfs) for pf in pfs]
+    return [_shown(_tried(sysfs, run, pf, properties, vfs), holders, vfs) for pf in pfs]
 
 
 def _chosen(sysfs: Sysfs, run: Run, names: Sequence[PfName] | None, details: bool) -> list[PfState]:
@@ -131,6 +131,17 @@ def _read(sysfs: Sysfs, run: Run, pf: PfState, properties: bool, vfs: str) -> _R
 def _unfinished(sysfs: Sysfs, address: str) -> bool:
     """Whether a run that has ended left a journal of the PF."""
     return not pf_lock.busy(sysfs, [address]) and sysfs.exists(f"{UNFINISHED}/{address}")
+
+
+def _shown(reading: _Reading, holders: _Holders, extent: str) -> dict[str, Any]:
+    """`_pf`, also of a PF whose files contradict each other.
+
+    They do when its number of VFs changes between two of them.
+    """
+    try:
+        return _pf(reading, holders, extent)
+    except SriovError as error:
+        return _pf(_Reading(reading.pf._replace(unreadable=str(error))), holders, extent)
 
 
 def _pf(reading: _Reading, holders: _Holders, extent: str) -> dict[str, Any]:
