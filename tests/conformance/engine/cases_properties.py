@@ -139,6 +139,26 @@ def case_properties_rates(pf: Pf) -> None:
 
 
 @case(interfaces=ENGINE)
+def case_properties_rate_of_a_pf_that_is_down(pf: Pf) -> None:
+    """igb takes rates while it has a link: the PF is up for that moment.
+
+    Where no cable is, its EINVAL. The PF is down afterwards in both cases.
+    """
+    flags = f"{pf.path}/net/{two(pf)}/flags"
+    before = "up" if int(pf.files.read(flags), 16) & 1 else "down"
+    pf.undo.append(partial(declare, pf, {"link": before}))
+    declare(pf, {"link": "down"})
+    spec = {"ids": 1, "max_tx_rate": 100}
+    try:
+        found = settled(pf, spec)
+    except apply.ApplyError:
+        is_refused(pf, "the kernel refused max_tx_rate 100: EINVAL", spec)
+    else:
+        require(found[1]["rate"]["max_tx"] == 100, f"the rates are {found[1]['rate']}")
+    require(not int(pf.files.read(flags), 16) & 1, f"the flags are {pf.files.read(flags)}")
+
+
+@case(interfaces=ENGINE)
 def case_properties_refused_by_the_kernel(pf: Pf) -> None:
     """The first refused property named, with errno, and an undo.
 
