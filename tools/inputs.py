@@ -60,7 +60,8 @@ class Inputs:
 
 
 HOSTS = (
-    RECORD, *TEXTS, "tests/unit/*", "tests/mutants/*", "tests/sanity/*", "tests/fake/*", "tests/faults/*", "bench/*",
+    RECORD, *TEXTS, "tests/unit/*", "tests/mutants/*", "tests/sanity/*", "tests/fake/*", "tests/faults/*",
+    "tests/libvirt/*", "bench/*",
 )  # fmt: skip
 FAULTS = (
     "plugins/module_utils/*", "plugins/modules/boot_*", "roles/kernel_deploy/files/*", "tests/faults/*", "tests/fake/*",
