@@ -70,6 +70,13 @@ def _json(value: Any) -> str:  # noqa: ANN401 - any value
         return "9" * 5000
 
 
+DOMAIN = (
+    "<domain type='qemu' id='1'><name>w 1</name><uuid>c7a5fdbd-edaf-9455-926a-d65c16db1809</uuid><memory unit='KiB'>"
+    "1024</memory><os><nvram>/n</nvram></os><devices><disk type='file' device='disk'><source file='/i'/><backingStore "
+    "type='block'><source dev='/dev/b'/><backingStore/></backingStore><target dev='vda'/></disk><interface "
+    "type='hostdev' managed='yes'><source><address type='pci' domain='0x0000' bus='0x03' slot='0x10' function='0x0'/>"
+    "</source><alias name='n0'/></interface></devices></domain>"
+)
 LINES = joined(MESSAGES)
 
 

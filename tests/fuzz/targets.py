@@ -21,7 +21,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import vf_id
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import SriovError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan import without_host
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers import pfs
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools import devlink, ip
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools import devlink, domain_xml, ip, virsh
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert import registry
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import evidence
 from tests.fake.linux.host import FakeHost
@@ -54,6 +54,12 @@ DOMAIN = (
     "</devices></domain>",
     "<domstatus state='running' pid='42'><domain><name>web</name><devices/></domain></domstatus>",
 )  # fmt: skip
+DOMINFO = (
+    "Name:           web\nUUID:           c7a5fdbd-edaf-9455-926a-d65c16db1809\nState:          shut off\n"
+    "Persistent:     yes\nAutostart:      disable\nAutostart Once: disable\nManaged save:   no\n",
+)  # fmt: skip
+XML = ("",)
+"""What errors about XML name is added by who knows its origin."""
 RESULT = {
     **evidence.EMPTY, "update": "u1", "phases": [{"name": "saving", "start": 1.0, "end": 2.0}], "vms": [
         {"name": "web1", "result": "restored", "paused_at": 1.0, "resumed_at": 2.0, "vfs": [f"{PF}"]}],
@@ -159,6 +165,9 @@ TARGETS = (
     Target("ip", values.mutated((LINK,)), _ip, ("ip -json",)),
     Target("devlink", values.mutated((DEVLINK,)), _devlink, ("devlink", PF)),
     Target("domains", values.texts(DOMAIN), lambda one: domains.parse_domain("web.xml", one), ("web.xml",)),
+    Target("domains' XML", values.texts((*DOMAIN, machine.DOMAIN)), domain_xml.parse, XML),
+    Target("virsh dominfo", values.texts(DOMINFO), virsh.info, ("virsh",)),
+    Target("virsh list", values.texts(("c7a5fdbd-edaf-9455-926a-d65c16db1809\n",)), virsh.uuids, ("virsh",)),
     Target(
         "files of PFs", st.dictionaries(st.sampled_from(NUMBERS), values.texts(("7", "0", "1", "384", "-1"))), _files,
         (PF,),
