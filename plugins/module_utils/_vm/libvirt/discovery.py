@@ -1,0 +1,110 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Running domains of the system's libvirt, by UUID, with their VFs.
+
+A domain's live XML says what it is; its state file in /run says its process, and is there without a libvirtd too.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+
+from ..._model.errors import BadInputError, KernelError, ToolError
+from ..._model.state import PfState
+from ..._system.sysfs import Sysfs
+from ..._tools import domain_xml
+from ..._tools.domain_xml import PCI, Domain
+from .. import images as _images
+from ..assigned import assigned
+from ..candidates import control_group, started, unit
+from ..images import Image
+from ..vm_facts import VmFacts
+from . import save_image
+from .connection import Connection
+from .facts import LibvirtFacts
+
+NAME = "libvirt"
+STATES = "/run/libvirt/qemu"
+"""Folder of running domains' states, NAME.xml."""
+SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+"""Names that manifests take; any other domain is called by its UUID."""
+
+
+def name_of(domain: Domain) -> str:
+    """What a domain is called in manifests and reports."""
+    return domain.name if SAFE.fullmatch(domain.name) else domain.uuid
+
+
+def states(sysfs: Sysfs) -> Iterator[Domain]:
+    """Running domains by libvirt's files, with their processes.
+
+    A file that nobody can read, or that went away, is left out.
+    """
+    for name in sysfs.names(STATES):
+        if name.endswith(".xml"):
+            try:
+                domain = domain_xml.parse(sysfs.read(f"{STATES}/{name}"))
+            except (KernelError, BadInputError):
+                continue
+            if domain.pid and sysfs.exists(f"/proc/{domain.pid}"):
+                yield domain
+
+
+def find_live(sysfs: Sysfs, name: str) -> int | None:
+    """Process id of the QEMU of domain ``name``, or None."""
+    return next((one.pid for one in states(sysfs) if name_of(one) == name), None)
+
+
+def discover(sysfs: Sysfs, connection: Connection, pfs: Mapping[str, PfState]) -> list[VmFacts]:
+    """Read the facts of each running domain.
+
+    One that ends meanwhile is left out.
+    """
+    pids = {one.uuid: one.pid for one in states(sysfs)}
+    found = []
+    for uuid in connection.running():
+        try:
+            found.append(_facts(sysfs, connection, pfs, uuid, pids.get(uuid, 0)))
+        except (ToolError, KernelError):
+            if uuid in connection.running():
+                raise
+    return found
+
+
+def images(sysfs: Sysfs, domain: Domain) -> list[Image]:
+    """Find all images of a domain: chains of its disks, firmware variables."""
+    return [_images.find(sysfs, name) for name in image_names(domain)]
+
+
+def image_names(domain: Domain) -> list[str]:
+    """Names of a domain's images, each once."""
+    return list(dict.fromkeys([*(name for disk in domain.disks for name in disk.images), *domain.images]))
+
+
+def _facts(sysfs: Sysfs, connection: Connection, pfs: Mapping[str, PfState], uuid: str, pid: int) -> VmFacts:
+    domain, info = connection.live(uuid), connection.info(uuid)
+    found = images(sysfs, domain)
+    addresses = [one.address for one in domain.host_devices if one.kind == PCI]
+    vfs, others = assigned(sysfs, pfs, addresses)
+    detail = LibvirtFacts(
+        domain,
+        info,
+        _room(sysfs),
+        sysfs.exists(save_image.path(domain.name)),
+        tuple(_images.replaced(sysfs, pid, found)) if pid else (),
+    )
+    return VmFacts(
+        name_of(domain), NAME, pid, started(sysfs, pid) if pid else 0,
+        unit(control_group(sysfs, pid)) if pid else "", detail, vfs, others, domain.memory_bytes, tuple(found),
+    )  # fmt: skip
+
+
+def _room(sysfs: Sysfs) -> int:
+    try:
+        found = os.statvfs(sysfs.real(save_image.FOLDER))
+    except OSError as error:
+        raise KernelError("read free space of", save_image.FOLDER, error.errno or 0) from error
+    return found.f_bavail * found.f_frsize

@@ -1,0 +1,32 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the backend `libvirt` knows of a running domain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from ..._tools.domain_xml import Domain
+from ..._tools.virsh import Info
+from ..vm_facts import VmFacts
+
+
+@dataclass(frozen=True)
+class LibvirtFacts:
+    """A running domain.
+
+    ``room``: free bytes of the folder for saved domains, ``saved``: whether one of its name is there already;
+    ``replaced``: images that are another file by now.
+    """
+
+    domain: Domain
+    info: Info
+    room: int
+    saved: bool = False
+    replaced: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, vm: VmFacts) -> LibvirtFacts:
+        return cast("LibvirtFacts", vm.detail)

@@ -1,0 +1,162 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Images of saved domains, each kept under a second name.
+
+libvirt deletes a domain's image when it starts it, also paused, before anything ran: a QEMU that is killed then has
+lost its memory (found with libvirtd 11.3). So it has a second name, by UUID, until the domain was seen to run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import asdict, dataclass, fields
+
+from ..._model.errors import BadInputError, KernelError
+from ..._system import durable
+from ..._system.sysfs import Sysfs
+
+FOLDER = "/var/lib/libvirt/qemu/save"
+COMPLETE, PARTIAL = b"LibvirtQemudSave", b"LibvirtQemudPart"
+"""First bytes (src/qemu/qemu_saveimage.h).
+
+`virsh start` deletes one with the second mark, and boots from the disks.
+"""
+SAMPLES, SAMPLE = 256, 4096
+
+
+@dataclass(frozen=True)
+class SaveImage:
+    """An image as it was when it was kept.
+
+    ``name``: of the domain; ``sha256``: of samples all over it.
+    """
+
+    uuid: str
+    name: str
+    size: int
+    mtime_ns: int
+    sha256: str
+
+    @classmethod
+    def parse(cls, data: object, where: str) -> SaveImage:
+        """Parse it from JSON; raises `BadInputError`."""
+        if not isinstance(data, dict) or set(data) != {item.name for item in fields(cls)}:
+            raise BadInputError(f"{where}: {str(data)[:100]} is no saved domain")
+        for item in fields(cls):
+            kind = int if item.type == "int" else str
+            if not isinstance(data[item.name], kind) or isinstance(data[item.name], bool):
+                raise BadInputError(f"{where}.{item.name}: {str(data[item.name])[:100]!r} is not {kind.__name__}")
+        return cls(**data)
+
+    def to_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def path(name: str) -> str:
+    """Where libvirt looks for the image of a domain."""
+    return f"{FOLDER}/{name}.save"
+
+
+def kept_path(uuid: str) -> str:
+    """The second name of a domain's image."""
+    return f"{FOLDER}/{uuid}.kvmfleet"
+
+
+def keep(sysfs: Sysfs, uuid: str, name: str) -> SaveImage:
+    """Give a complete image its second name, durably.
+
+    In place of an older one. Raises `BadInputError` for one that is not complete.
+    """
+    real, kept = sysfs.real(path(name)), sysfs.real(kept_path(uuid))
+    if _mark(sysfs, path(name)) != COMPLETE:
+        raise BadInputError(f"{path(name)} is no complete image of libvirt: its save was interrupted")
+    try:
+        _sync(real)
+        aside = f"{kept}.new"
+        if os.path.lexists(aside):
+            os.unlink(aside)
+        os.link(real, aside)
+        os.rename(aside, kept)
+        if os.path.lexists(aside):  # rename(2) does nothing for two names of one file
+            os.unlink(aside)
+        durable.sync_folder(os.path.dirname(kept))
+    except OSError as error:
+        raise KernelError("link", path(name), error.errno or 0) from error
+    return _read(sysfs, uuid, name, kept_path(uuid))
+
+
+def put_back(sysfs: Sysfs, image: SaveImage) -> None:
+    """Require the image that was kept, and put it where libvirt looks.
+
+    Raises `BadInputError` for another one.
+    """
+    kept = kept_path(image.uuid)
+    now = _read(sysfs, image.uuid, image.name, kept)
+    for key, value in asdict(now).items():
+        if value != getattr(image, key):
+            raise BadInputError(f"{kept}: {key} is {value}, {getattr(image, key)} was saved")
+    if _mark(sysfs, kept) != COMPLETE:
+        raise BadInputError(f"{kept} is no complete image of libvirt")
+    link(sysfs, image.uuid, image.name)
+
+
+def link(sysfs: Sysfs, uuid: str, name: str) -> None:
+    """Put a kept image where libvirt looks, if nothing else is there.
+
+    Raises `BadInputError` for another image of that name.
+    """
+    target, kept = path(name), kept_path(uuid)
+    try:
+        if os.path.lexists(sysfs.real(target)):
+            if not os.path.samefile(sysfs.real(target), sysfs.real(kept)):
+                raise BadInputError(f"{target} is another image than the one that was kept as {kept}")
+            return
+        os.link(sysfs.real(kept), sysfs.real(target))
+        durable.sync_folder(sysfs.real(FOLDER))
+    except OSError as error:
+        raise KernelError("link", target, error.errno or 0) from error
+
+
+def hide(sysfs: Sysfs, uuid: str, name: str) -> None:
+    """Take a kept image away from where libvirt looks; it stays kept."""
+    try:
+        if os.path.samefile(sysfs.real(path(name)), sysfs.real(kept_path(uuid))):
+            durable.remove(sysfs.real(path(name)))
+    except FileNotFoundError:
+        return
+
+
+def is_kept(sysfs: Sysfs, uuid: str) -> bool:
+    return sysfs.exists(kept_path(uuid))
+
+
+def forget(sysfs: Sysfs, uuid: str) -> None:
+    """Remove the second name: the memory is history."""
+    durable.remove(sysfs.real(kept_path(uuid)))
+
+
+def _read(sysfs: Sysfs, uuid: str, name: str, file_path: str) -> SaveImage:
+    digest = hashlib.sha256()
+    try:
+        with open(sysfs.real(file_path), "rb", buffering=0) as file:
+            found = os.fstat(file.fileno())
+            for number in range(SAMPLES):
+                digest.update(os.pread(file.fileno(), SAMPLE, found.st_size * number // SAMPLES))
+            digest.update(os.pread(file.fileno(), SAMPLE, max(0, found.st_size - SAMPLE)))
+    except OSError as error:
+        raise KernelError("read", file_path, error.errno or 0) from error
+    return SaveImage(uuid, name, found.st_size, found.st_mtime_ns, digest.hexdigest())
+
+
+def _mark(sysfs: Sysfs, file_path: str) -> bytes:
+    return sysfs.read_bytes(file_path, len(COMPLETE))
+
+
+def _sync(real: str) -> None:
+    handle = os.open(real, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

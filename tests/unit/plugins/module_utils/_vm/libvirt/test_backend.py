@@ -1,0 +1,73 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The backend waits for what libvirt is doing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import ToolError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Backend, Deadlines
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.ending import EndedError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.backend import LibvirtBackend
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
+
+UUID = "c7a5fdbd-edaf-9455-926a-d65c16db1809"
+VM = ManifestVm(
+    name="w", backend="libvirt", priority=0, pid=1, started=1, unit="", cold_start=False, straggler="leave",
+    on_other_kernel="restore", check={}, vfs=(), part={"uuid": UUID, "domain": "w", "devices": {}, "aliases": {},
+    "images": [], "autostart": False, "autostart_once": False},
+)  # fmt: skip
+DOMINFO = f"UUID: {UUID}\nState: shut off\nPersistent: yes\nAutostart: disable\nManaged save: {{}}\n"
+
+
+class Libvirt:
+    """Answers by command, each in turn; the last one stays."""
+
+    def __init__(self, **answers: list[str]) -> None:
+        self.answers = answers
+        self.asked: list[str] = []
+
+    def __call__(self, argv: Sequence[str]) -> str:
+        self.asked.append(argv[4])
+        answers = self.answers.get(argv[4], [])
+        if not answers:
+            raise ToolError(argv, 1, "error: not now")
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+
+def _backend(libvirt: Libvirt, **deadlines: float) -> LibvirtBackend:
+    return LibvirtBackend(Sysfs("/nowhere"), libvirt, Deadlines(**deadlines), sleep=lambda _s: None)  # type: ignore[arg-type]  # one kind
+
+
+def test_it_is_one_of_the_backends() -> None:
+    backend: Backend = _backend(Libvirt())
+    assert backend.name == "libvirt"
+
+
+def test_a_save_under_way_is_awaited() -> None:
+    libvirt = Libvirt(domstate=["paused (saving)\n", "paused (saving)\n", "shut off (saved)\n"],
+                      dominfo=[DOMINFO.format("yes")])  # fmt: skip
+    _backend(libvirt).release(VM, "/nowhere/state")
+    assert libvirt.asked == ["domstate", "domstate", "domstate", "dominfo"]
+
+
+def test_a_save_that_does_not_end_is_not_awaited_for_ever() -> None:
+    libvirt = Libvirt(domstate=["paused (saving)\n"], dominfo=[DOMINFO.format("no")])
+    with pytest.raises(EndedError):
+        _backend(libvirt, migrate_s=0.0).release(VM, "/nowhere/state")
+
+
+def test_a_libvirtd_that_does_not_answer_is_awaited_until_its_deadline() -> None:
+    with pytest.raises(ToolError, match="not now"):
+        _backend(Libvirt(), start_s=0.0).ready(VM)
+
+
+def test_what_cannot_be_asked_is_not_withdrawn_and_has_no_reason() -> None:
+    backend = _backend(Libvirt())
+    assert not backend.withdraw(VM)
+    assert backend.ending(VM).why.startswith("libvirt does not say why: ")

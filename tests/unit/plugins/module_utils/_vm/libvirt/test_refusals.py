@@ -1,0 +1,62 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of a domain cannot be saved, in libvirt's words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools import domain_xml
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools.virsh import Info
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt import refusals
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.facts import LibvirtFacts
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.vm_facts import VmFacts
+
+UUID = "c7a5fdbd-edaf-9455-926a-d65c16db1809"
+INFO = Info(UUID, "running", True, False, False)
+VF = (
+    "<hostdev type='pci'><source><address slot='1'/></source><alias name='h0'/></hostdev>"
+    "<disk type='file'><source file='/i'/><backingStore/><target dev='vda'/></disk>"
+)
+
+
+def _problems(devices: str = VF, info: Info = INFO, **words: object) -> list[tuple[str, str]]:
+    domain = domain_xml.parse(f"<domain><name>w</name><uuid>{UUID}</uuid><devices>{devices}</devices></domain>")
+    facts = replace(LibvirtFacts(domain, info, room=1 << 30), **words)  # type: ignore[arg-type]  # fields of it
+    return list(refusals.problems(VmFacts("w", "libvirt", 1, 1, "", facts, memory_bytes=512 << 20)))
+
+
+def test_an_ordinary_domain_can_be_saved() -> None:
+    assert _problems() == []
+    assert _problems(room=(512 << 20) + refusals.ROOM) == []
+
+
+PROBLEMS = [
+    ({"info": replace(INFO, persistent=False)},
+     "it is transient", "virsh define"),
+    ({"info": replace(INFO, state="paused")}, "it is paused, not running", "virsh resume"),
+    ({"saved": True}, "save/w.save is there already", "virsh managedsave-remove"),
+    ({"room": 575 << 20}, "has 575 MiB free, its save takes up to 576 MiB", "larger file system"),
+    ({"replaced": ("/i",)}, "image /i was replaced", "put the file back"),
+    ({"devices": "<hostdev type='usb'/>"}, "a hostdev of type 'usb'", "virsh detach-device"),
+    ({"devices": "<hostdev type='mdev'/>"}, "a hostdev of type 'mdev'", "migrate"),
+    ({"devices": VF.replace("<alias name='h0'/>", "")}, "its device 0000:00:01.0 has no alias", "migrate"),
+    ({"devices": "<shmem name='m'/>"}, "a shmem device", "migrate"),
+    ({"devices": "<filesystem type='mount'/>"}, "a filesystem device", "shut it down"),
+    ({"devices": "<interface type='vdpa'/>"}, "an interface of type 'vdpa'", "shut it down"),
+    ({"devices": VF.replace("<backingStore/>", "")}, "on which images its disk vda rests", "<backingStore>"),
+    ({"devices": VF.replace("<backingStore/>", "<backingStore/><mirror/>")}, "a block job runs on its disk vda",
+     f"virsh blockjob {UUID} vda --abort"),
+    ({"devices": VF.replace("<backingStore/>", "<backingStore/><transient/>")}, "its disk vda is transient", "overlay"),
+    ({"devices": "<disk type='nvme'><source><address slot='1'/></source></disk>"}, "a disk of type 'pci'", "migrate"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "problem", "fix"), PROBLEMS, ids=range(len(PROBLEMS)))
+def test_each_reason_has_its_fix(words: dict[str, object], problem: str, fix: str) -> None:
+    found = [(one, other) for one, other in _problems(**words) if problem in one]  # type: ignore[arg-type]  # rows
+    assert len(found) == 1
+    assert fix in found[0][1]

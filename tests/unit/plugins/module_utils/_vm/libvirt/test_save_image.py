@@ -1,0 +1,94 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Images of saved domains keep their second name, and are known again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, KernelError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt import save_image
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.save_image import SaveImage
+
+UUID = "c7a5fdbd-edaf-9455-926a-d65c16db1809"
+DATA = save_image.COMPLETE + bytes(range(256)) * 40
+
+
+@pytest.fixture
+def sysfs(tmp_path: Path) -> Sysfs:
+    (tmp_path / save_image.FOLDER.lstrip("/")).mkdir(parents=True)
+    found = Sysfs(str(tmp_path))
+    Path(found.real(save_image.path("w 1"))).write_bytes(DATA)
+    return found
+
+
+def test_an_image_that_libvirt_deletes_is_put_back(sysfs: Sysfs) -> None:
+    for _again in range(2):
+        image = save_image.keep(sysfs, UUID, "w 1")
+    assert sysfs.names(save_image.FOLDER) == [f"{UUID}.kvmfleet", "w 1.save"]
+    os.unlink(sysfs.real(save_image.path("w 1")))
+    for _again in range(2):
+        save_image.put_back(sysfs, SaveImage.parse(image.to_dict(), "x"))
+    assert Path(sysfs.real(save_image.path("w 1"))).read_bytes() == DATA
+    save_image.hide(sysfs, UUID, "w 1")
+    save_image.hide(sysfs, UUID, "w 1")
+    assert sysfs.names(save_image.FOLDER) == [f"{UUID}.kvmfleet"]
+    save_image.forget(sysfs, UUID)
+    assert not save_image.is_kept(sysfs, UUID)
+
+
+@pytest.mark.parametrize("data", [save_image.PARTIAL + DATA[16:], b"", b"LibvirtQemud"])
+def test_what_libvirt_would_delete_is_not_kept(sysfs: Sysfs, data: bytes) -> None:
+    Path(sysfs.real(save_image.path("w 1"))).write_bytes(data)
+    with pytest.raises(BadInputError, match="its save was interrupted"):
+        save_image.keep(sysfs, UUID, "w 1")
+    assert not save_image.is_kept(sysfs, UUID)
+
+
+def test_nothing_to_keep_is_an_error(sysfs: Sysfs) -> None:
+    with pytest.raises(KernelError, match="ENOENT"):
+        save_image.keep(sysfs, UUID, "w 2")
+
+
+CHANGES = {
+    "size": lambda data: data + b"x", "sha256": lambda data: data[:-1] + b"x",
+    "mtime_ns": lambda data: data,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_another_image_is_not_put_back(sysfs: Sysfs, key: str) -> None:
+    image = save_image.keep(sysfs, UUID, "w 1")
+    os.unlink(sysfs.real(save_image.path("w 1")))
+    kept = Path(sysfs.real(save_image.kept_path(UUID)))
+    kept.write_bytes(CHANGES[key](DATA))
+    os.utime(kept, ns=(image.mtime_ns, image.mtime_ns + (key == "mtime_ns")))
+    with pytest.raises(BadInputError, match=rf"{UUID}\.kvmfleet: {key} is .*was saved"):
+        save_image.put_back(sysfs, image)
+    assert not sysfs.exists(save_image.path("w 1"))
+
+
+def test_an_image_of_another_save_stays(sysfs: Sysfs) -> None:
+    image = save_image.keep(sysfs, UUID, "w 1")
+    path = Path(sysfs.real(save_image.path("w 1")))
+    path.unlink()
+    path.write_bytes(DATA)
+    with pytest.raises(BadInputError, match="is another image than the one that was kept"):
+        save_image.put_back(sysfs, image)
+    save_image.hide(sysfs, UUID, "w 1")
+    assert path.exists()
+
+
+@pytest.mark.parametrize("data", [None, {}, {"uuid": UUID}, [1]])
+def test_what_is_no_image_of_a_state_is_an_error(data: object) -> None:
+    with pytest.raises(BadInputError, match=r"x: .* is no saved domain"):
+        SaveImage.parse(data, "x")
+    good = SaveImage(UUID, "w", 1, 2, "s").to_dict()
+    for key, value in (("size", "1"), ("mtime_ns", True), ("name", 5)):
+        with pytest.raises(BadInputError, match=rf"x\.{key}: "):
+            SaveImage.parse({**good, key: value}, "x")

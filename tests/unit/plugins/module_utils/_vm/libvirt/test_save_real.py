@@ -1,0 +1,158 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Saves by a real libvirtd, and their ways out."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+
+import pytest
+
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.manifest import NAME
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import SriovError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Deadlines, StragglerError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.ending import EndedError, StandsError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt import discovery
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.backend import LibvirtBackend
+from tests.faults import guest as _guest
+from tests.libvirt.armed import Armed, Make
+from tests.libvirt.domain import Guest
+from tests.libvirt.fixtures import NEEDS_LIBVIRT
+from tests.libvirt.host import Host
+
+pytestmark = [*NEEDS_LIBVIRT]
+
+
+@pytest.mark.parametrize("name", ["-r 'x\" ä", "--all", "a b;c$(d)", "7", "x" * 200])
+def test_names_with_odd_characters(make: Make, name: str) -> None:
+    armed = make(name)
+    assert NAME.fullmatch(armed.vm.name)
+    assert armed.vm.name == (name if discovery.SAFE.fullmatch(name) else armed.guest.uuid)
+    armed.save()
+    armed.restore()
+    armed.require_well()
+
+
+def test_an_abort_after_the_save_restores(make: Make) -> None:
+    armed = make("undone")
+    armed.save()
+    armed.backend.undo(armed.vm, armed.state, lambda: armed.ran.append("before"))
+    assert armed.ran == ["before"]
+    armed.require_well()
+    assert armed.backend.settle(armed.vm, armed.state) is None
+
+
+def test_an_abort_before_the_save_attaches(make: Make) -> None:
+    armed = make("released")
+    armed.backend.release(armed.vm, armed.state)
+    armed.backend.undo(armed.vm, armed.state, stopped=False)
+    armed.require_well()
+
+
+def test_a_guest_that_does_not_release_its_vf_runs_on(make: Make) -> None:
+    armed = make("deaf", delay=_guest.DEAF, deadlines=Deadlines(unplug_s=1.0))
+    with pytest.raises(StragglerError, match=r"has not released VF 0000:04:10\.2 within 1 s"):
+        armed.backend.release(armed.vm, armed.state)
+    armed.backend.undo(armed.vm, armed.state, stopped=False)
+    armed.require_well()
+    left = armed.backend.settle(armed.vm, armed.state)
+    assert left is not None
+    assert "may do so at any time" in left
+
+
+def test_a_guest_that_releases_its_vf_late_has_it_again(make: Make) -> None:
+    armed = make("late", delay=40, deadlines=Deadlines(unplug_s=0.5))
+    with pytest.raises(StragglerError):
+        armed.backend.release(armed.vm, armed.state)
+    armed.backend.undo(armed.vm, armed.state, stopped=False)
+    patient = LibvirtBackend(armed.backend.sysfs, armed.edge, Deadlines(unplug_s=15.0))
+    assert patient.settle(armed.vm, armed.state) is None
+    armed.require_well()
+
+
+def test_what_its_user_paused_stands(make: Make) -> None:
+    armed = make("paused")
+    armed.guest.host.virsh("suspend", armed.guest.uuid)
+    for act in (armed.backend.release, armed.backend.save):
+        with pytest.raises(StandsError, match="paused, and not by this update"):
+            act(armed.vm, armed.state)
+    with pytest.raises(StandsError):
+        armed.backend.undo(armed.vm, armed.state, stopped=False)
+    assert armed.guest.state() == "paused"
+
+
+def test_what_its_user_shut_down_has_ended(make: Make) -> None:
+    armed = make("ended")
+    armed.backend.power_down(armed.vm)
+    with pytest.raises(EndedError, match=r"libvirt says: shut off \(shutdown\)"):
+        armed.backend.save(armed.vm, armed.state)
+    assert not armed.backend.ending(armed.vm).crashed
+    armed.backend.cold_start(armed.vm)
+    armed.require_well(boots=2)
+
+
+def test_a_crash_is_no_shutdown(make: Make, host: Host) -> None:
+    armed = make("crashed")
+    host.run(["sh", "-c", "kill -9 $(cat /run/libvirt/qemu/crashed.pid)"])
+    host.wait(lambda: armed.guest.state() == "shut off", "end of the domain")
+    assert armed.backend.ending(armed.vm).crashed
+
+
+def test_a_save_whose_virsh_is_killed_is_finished(make: Make, host: Host) -> None:
+    armed = make("client")
+    armed.backend.release(armed.vm, armed.state)
+    pid = "$(cat /run/libvirt/qemu/client.pid)"
+    host.run(["sh", "-c", f"kill -STOP {pid}"])
+    argv = host.argv(["timeout", "-s", "KILL", "0.3", "virsh", "managedsave", "--domain", armed.guest.uuid])
+    assert subprocess.run(argv, capture_output=True).returncode != 0
+    armed.edge.before["managedsave"] = lambda: host.run(
+        ["sh", "-c", f"(sleep 0.5; kill -CONT {pid}) >/dev/null 2>&1 &"]
+    )
+    armed.backend.save(armed.vm, armed.state)
+    assert armed.edge.before == {}
+    armed.restore()
+    armed.require_well()
+
+
+@pytest.mark.parametrize("delay", [0.02, 0.08, 0.2])
+def test_libvirtd_is_killed_amid_a_save(make: Make, host: Host, delay: float) -> None:
+    armed = make(f"amid-{delay}")
+    armed.backend.release(armed.vm, armed.state)
+
+    def kill() -> None:
+        time.sleep(delay)
+        host.restart()
+
+    killer = threading.Thread(target=kill)
+    armed.edge.before["managedsave"] = killer.start
+    try:
+        armed.backend.save(armed.vm, armed.state)
+    except SriovError:
+        killer.join()
+        armed.backend.save(armed.vm, armed.state)
+    killer.join()
+    armed.restore()
+    armed.require_well()
+
+
+def test_an_overlay_made_while_it_runs_is_kept(make: Make, host: Host) -> None:
+    armed = make("overlay")
+    host.virsh("snapshot-create-as", armed.guest.uuid, "s1", "--disk-only", "--no-metadata")
+    saved = armed.save()
+    base = f"/images/{armed.guest.disk.name}"
+    assert sorted(image.name for image in saved.images) == sorted([base, base.replace(".img", ".s1")])
+    armed.restore()
+    assert armed.guest.state() == "running"
+
+
+def test_a_transient_domain_is_refused_with_the_way_to_define_it(host: Host) -> None:
+    one = Guest.made(host, "transient")
+    one.create()
+    armed = Armed.of(one)
+    ((problem, fix),) = armed.backend.problems(armed.facts)
+    assert problem == "it is transient: libvirt has no managed save of it"
+    assert fix.startswith(f"virsh dumpxml {one.uuid}")
+    host.virsh("destroy", one.uuid)
