@@ -21,7 +21,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import vf_id
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import SriovError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan import without_host
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._readers import pfs
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools import devlink, domain_xml, ip, virsh
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools import devlink, ip, virsh, whole_domain
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert import registry
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import evidence
 from tests.fake.linux.host import FakeHost
@@ -165,7 +165,7 @@ TARGETS = (
     Target("ip", values.mutated((LINK,)), _ip, ("ip -json",)),
     Target("devlink", values.mutated((DEVLINK,)), _devlink, ("devlink", PF)),
     Target("domains", values.texts(DOMAIN), lambda one: domains.parse_domain("web.xml", one), ("web.xml",)),
-    Target("domains' XML", values.texts((*DOMAIN, machine.DOMAIN)), domain_xml.parse, XML),
+    Target("domains' XML", values.texts((*DOMAIN, machine.DOMAIN)), whole_domain.parse, XML),
     Target("virsh dominfo", values.texts(DOMINFO), virsh.info, ("virsh",)),
     Target("virsh list", values.texts(("c7a5fdbd-edaf-9455-926a-d65c16db1809\n",)), virsh.uuids, ("virsh",)),
     Target(

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from ..._model.deadlines import BUSY_PAUSE_S
 from ..._model.errors import BadInputError, DeadlineError
 from ..._system.process import Run
-from ..._tools import domain_xml, virsh
-from ..._tools.domain_xml import Domain
+from ..._tools import virsh, whole_domain
 from ..._tools.virsh import Info
+from ..._tools.whole_domain import WholeDomain
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Connection:
         """UUIDs of all domains that have a QEMU."""
         return virsh.uuids(self.run([*virsh.ARGV, "list", "--uuid"]))
 
-    def live(self, uuid: str) -> Domain:
+    def live(self, uuid: str) -> WholeDomain:
         """A domain by its live XML; by its definition when shut off."""
         return self._domain("dumpxml", uuid)
 
-    def saved(self, uuid: str) -> Domain:
+    def saved(self, uuid: str) -> WholeDomain:
         """A saved domain as its start will have it."""
         return self._domain("managedsave-dumpxml", uuid)
 
@@ -50,9 +50,9 @@ class Connection:
         """Run a command for a domain."""
         return self.run(virsh.argv(command, uuid, *words))
 
-    def _domain(self, command: str, uuid: str) -> Domain:
+    def _domain(self, command: str, uuid: str) -> WholeDomain:
         try:
-            return domain_xml.parse(self.tell(command, uuid))
+            return whole_domain.parse(self.tell(command, uuid))
         except BadInputError as error:
             raise BadInputError(f"libvirt's XML of domain {uuid}: {error}") from error
 

@@ -16,7 +16,8 @@ from ..._model.errors import BadInputError, KernelError, ToolError
 from ..._model.state import PfState
 from ..._system.sysfs import Sysfs
 from ..._tools import domain_xml
-from ..._tools.domain_xml import PCI, Domain
+from ..._tools.domain_xml import Domain
+from ..._tools.whole_domain import PCI, WholeDomain
 from .. import images as _images
 from ..assigned import assigned
 from ..candidates import control_group, started, unit
@@ -74,12 +75,12 @@ def discover(sysfs: Sysfs, connection: Connection, pfs: Mapping[str, PfState]) -
     return found
 
 
-def images(sysfs: Sysfs, domain: Domain) -> list[Image]:
+def images(sysfs: Sysfs, domain: WholeDomain) -> list[Image]:
     """Find all images of a domain: chains of its disks, firmware variables."""
     return [_images.find(sysfs, name) for name in image_names(domain)]
 
 
-def image_names(domain: Domain) -> list[str]:
+def image_names(domain: WholeDomain) -> list[str]:
     """Names of a domain's images, each once."""
     return list(dict.fromkeys([*(name for disk in domain.disks for name in disk.images), *domain.images]))
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from ..._tools.domain_xml import Domain
 from ..._tools.virsh import Info
+from ..._tools.whole_domain import WholeDomain
 from ..vm_facts import VmFacts
 
 
@@ -21,7 +21,7 @@ class LibvirtFacts:
     ``replaced``: images that are another file by now.
     """
 
-    domain: Domain
+    domain: WholeDomain
     info: Info
     room: int
     saved: bool = False

@@ -11,7 +11,8 @@ from typing import Any
 
 from ..._model.errors import BadInputError
 from ..._tools import bounded_xml
-from ..._tools.domain_xml import PCI, UUID
+from ..._tools.domain_xml import UUID
+from ..._tools.whole_domain import PCI
 from ..record import ManifestVm
 from ..vm_facts import VmFacts
 from .facts import LibvirtFacts

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..._tools.domain_disks import Disk
-from ..._tools.domain_xml import PCI, HostDevice
 from ..._tools.virsh import RUNNING
+from ..._tools.whole_domain import PCI, HostDevice
 from ..vm_facts import VmFacts
 from . import save_image
 from .facts import LibvirtFacts

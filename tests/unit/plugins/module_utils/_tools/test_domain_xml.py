@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools import domain_xml
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools import domain_xml, whole_domain
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools.domain_disks import Disk
 from tests.fake.linux.users import address_xml
 
@@ -24,8 +24,8 @@ def xml(devices: str = "", name: str = "web1", more: str = "", attributes: str =
     )
 
 
-def parse(devices: str = "", name: str = "web1", more: str = "", attributes: str = "") -> domain_xml.Domain:
-    return domain_xml.parse(xml(devices, name, more, attributes))
+def parse(devices: str = "", name: str = "web1", more: str = "", attributes: str = "") -> whole_domain.WholeDomain:
+    return whole_domain.parse(xml(devices, name, more, attributes))
 
 
 def test_identity() -> None:
@@ -141,8 +141,6 @@ BROKEN = {
     "<domain/>": "it has no name", "<domstatus pid='1'/>": "it has no domain",
     "<domstatus pid='x'><domain><name>a</name></domain></domstatus>": "pid: invalid literal",
     "<domain><name>a</name><uuid>b</uuid></domain>": "uuid: 'b' is none",
-    "<domain><name>a</name><memory>-1</memory></domain>": "memory: '-1' 'kib' is no size",
-    "<domain><name>a</name><memory unit='EiB'>1</memory></domain>": "'eib' is no size",
     "<domain><name>a</name><devices><x><source><address slot='0x20'/></source></x></devices></domain>":
         "slot: '0x20' is not between 0 and 31",
     "<domain><name>a</name><devices><x><source><address slot='-1'/></source></x></devices></domain>":
@@ -152,7 +150,14 @@ BROKEN = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("memory", ["<memory>-1</memory>", "<memory unit='EiB'>1</memory>", "<memory/>"])
+def test_memory_is_a_size(memory: str) -> None:
+    with pytest.raises(BadInputError, match=r"memory: .* is no size"):
+        whole_domain.parse(f"<domain><name>a</name>{memory}</domain>")
+
+
 @pytest.mark.parametrize(("text", "why"), BROKEN.items(), ids=range(len(BROKEN)))
 def test_what_cannot_be_a_domain_is_an_error(text: str, why: str) -> None:
-    with pytest.raises(BadInputError, match=why):
-        domain_xml.parse(text)
+    for reader in (domain_xml.parse, whole_domain.parse):
+        with pytest.raises(BadInputError, match=why):
+            reader(text)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools import domain_xml
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools import whole_domain
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools.virsh import Info
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt import refusals
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.facts import LibvirtFacts
@@ -24,7 +24,7 @@ VF = (
 
 
 def _problems(devices: str = VF, info: Info = INFO, **words: object) -> list[tuple[str, str]]:
-    domain = domain_xml.parse(f"<domain><name>w</name><uuid>{UUID}</uuid><devices>{devices}</devices></domain>")
+    domain = whole_domain.parse(f"<domain><name>w</name><uuid>{UUID}</uuid><devices>{devices}</devices></domain>")
     facts = replace(LibvirtFacts(domain, info, room=1 << 30), **words)  # type: ignore[arg-type]  # fields of it
     return list(refusals.problems(VmFacts("w", "libvirt", 1, 1, "", facts, memory_bytes=512 << 20)))
 
