@@ -5,18 +5,18 @@
 
 Not through libvirt: a question to it starts its daemon, and with it the domains marked autostart, perhaps before their
 VFs are there. At boot this is read before libvirt may run, and its Python binding need not be installed. Formats:
-libvirt.org/formatdomain.html and formatnetwork.html; in /run the same, wrapped with the state (virDomainObjFormat).
+`_tools.domain_xml`, and libvirt.org/formatnetwork.html.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from .._model.errors import KernelError, RefusedError
+from .._model.errors import BadInputError, KernelError, RefusedError
 from .._system.sysfs import Sysfs
+from .._tools import bounded_xml, domain_xml
 
 DEFINED, RUNNING = "/etc/libvirt/qemu", "/run/libvirt/qemu"
 NETWORKS = ("/run/libvirt/network", "/etc/libvirt/qemu/networks")
@@ -98,29 +98,12 @@ def read(sysfs: Sysfs, more: Iterable[Domain] = ()) -> Libvirt:
 
 
 def parse_domain(path: str, text: str) -> Domain:
-    """Parse a domain's XML, or its status (root ``domstatus``).
-
-    The status has the pid, and what a network really gave the domain. Every PCI address below a ``<source>`` is a
-    device of the host: of hostdev, of interfaces (``<actual>`` too), of disks with type='nvme'; the guest's own
-    addresses are no child of it.
-    """
-    root = _root(path, text, "domain", "domstatus")
-    domain = root.find("domain") if root.tag == "domstatus" else root
-    if domain is None:
-        raise _broken(path, "it has no domain")
-    pid = _number(path, root, "pid") if root.tag == "domstatus" else 0
-    interfaces = domain.findall("devices/interface")
-    given = [item for item in interfaces if item.get("type") == "network" and (not pid or item.find("actual") is None)]
-    direct = [
-        item for item in (*interfaces, *domain.findall("devices/interface/actual")) if item.get("type") == "direct"
-    ]
-    return Domain(
-        domain.findtext("name", path),
-        pid,
-        frozenset(_addresses(path, domain.findall("devices//source/address"))),
-        frozenset(_sources(direct, "dev")),
-        frozenset(_sources(given, "network")),
-    )
+    """Parse a domain's XML, or its status."""
+    try:
+        found = domain_xml.parse(text)
+    except BadInputError as error:
+        raise _broken(path, str(error)) from error
+    return Domain(found.name, found.pid, found.addresses, found.netdevs, found.networks)
 
 
 def parse_network(path: str, text: str) -> tuple[str, Pool]:
@@ -128,15 +111,22 @@ def parse_network(path: str, text: str) -> tuple[str, Pool]:
 
     The pool is empty for a network of another kind.
     """
-    root = _root(path, text, "network", "networkstatus")
+    try:
+        name, pool = _network(bounded_xml.parse(text, "network", "networkstatus"))
+    except BadInputError as error:
+        raise _broken(path, str(error)) from error
+    return name or path, pool
+
+
+def _network(root: Element) -> tuple[str, Pool]:
     network = root.find("network") if root.tag == "networkstatus" else root
     if network is None:
-        raise _broken(path, "it has no network")
+        raise BadInputError("it has no network")
     forward = network.find("forward[@mode='hostdev']")
     if forward is None:
-        return network.findtext("name", path), Pool()
+        return network.findtext("name") or "", Pool()
     pfs = frozenset(item.get("dev", "") for item in forward.findall("pf"))
-    return network.findtext("name", path), Pool(frozenset(_addresses(path, forward.findall("address"))), pfs)
+    return network.findtext("name") or "", Pool(frozenset(domain_xml.addresses(forward.findall("address"))), pfs)
 
 
 def _files(sysfs: Sysfs, folder: str) -> Iterator[tuple[str, str]]:
@@ -148,39 +138,6 @@ def _files(sysfs: Sysfs, folder: str) -> Iterator[tuple[str, str]]:
             except KernelError as error:
                 if sysfs.exists(path):
                     raise error
-
-
-def _root(path: str, text: str, *tags: str) -> Element:
-    try:
-        root = ElementTree.fromstring(text)
-    except (ElementTree.ParseError, ValueError) as error:  # ValueError: what is no UTF-8
-        raise _broken(path, f"not XML: {error}") from error
-    if root.tag not in tags:
-        raise _broken(path, f"its root is {root.tag}")
-    return root
-
-
-def _addresses(path: str, items: Iterable[Element]) -> Iterator[str]:
-    """PCI addresses among ``items``; those of USB and SCSI have no slot."""
-    for item in items:
-        if item.get("type", "pci") == "pci" and item.get("slot") is not None:
-            domain, bus, slot, function = (_number(path, item, key) for key in ("domain", "bus", "slot", "function"))
-            yield f"{domain:04x}:{bus:02x}:{slot:02x}.{function:x}"
-
-
-def _number(path: str, item: Element, key: str) -> int:
-    """Parse a number, hexadecimal with 0x as libvirt writes it, or decimal."""
-    try:
-        return int(item.get(key, "0"), 0)
-    except ValueError as error:
-        raise _broken(path, f"{key}: {error}") from error
-
-
-def _sources(interfaces: Iterable[Element], key: str) -> Iterator[str]:
-    for interface in interfaces:
-        source = interface.find("source")
-        if source is not None and source.get(key):
-            yield source.get(key, "")
 
 
 def _broken(path: str, why: str) -> RefusedError:
