@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ class AptRoot:
             "kernel_deploy_lock_timeout": 20,
         }  # fmt: skip
         self.folder = folder
+        self.dpkg = [f"--root={self.root}", "--force-script-chrootless", "--force-not-root"]
         for name in names:
             self.package(name)
 
@@ -62,11 +64,22 @@ class AptRoot:
         """Return a variable of the role."""
         return Templar(DataLoader(), variables=self.variables).template(trust_as_template("{{ " + name + " }}"))
 
-    def package(self, name: str, fields: str = "") -> Path:
+    def task(self, file: str, number: int, key: str) -> Any:  # noqa: ANN401 - what the role has there
+        """Return part of a task of the role, `module.argument` by `key`, as its variables make it."""
+        task = yaml.safe_load((ROLE / "tasks" / file).read_text())[number]
+        module, _dot, argument = key.rpartition(".")
+        own = {name: trusted(text) for name, text in task.get("vars", {}).items()}
+        found = Templar(DataLoader(), variables={**self.variables, **own})
+        return found.template(trusted(task[module][argument]))
+
+    def package(self, name: str, fields: str = "", files: Sequence[str] = ()) -> Path:
         tree = self.folder / f"tree-{name}"
         (tree / "DEBIAN").mkdir(parents=True)
         text = f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: a <a@a.example>\nDescription: d\n{fields}"
         (tree / "DEBIAN/control").write_text(text)
+        for file in files:
+            (tree / file).parent.mkdir(parents=True, exist_ok=True)
+            (tree / file).write_text("")
         hook = tree / "DEBIAN/postinst"
         hook.write_text(f"#!/bin/sh\nexport DPKG_MAINTSCRIPT_PACKAGE\n. {self.hook}\n")
         hook.chmod(0o755)
@@ -76,17 +89,32 @@ class AptRoot:
 
     def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """Run a command as the role's tasks do."""
-        dpkg = [f"--root={self.root}", "--force-script-chrootless", "--force-not-root"]
-        status = f"Dir::State::status={self.root}/var/lib/dpkg/status"
-        places = [f"Dir={self.root}", status, "Dir::Bin::methods=/usr/lib/apt/methods", "Dir::Bin::dpkg=/usr/bin/dpkg"]
-        options = [*places, *(f"DPkg::Options::={word}" for word in dpkg)]
-        more = {"dpkg": dpkg, "apt-get": [word for option in options for word in ("-o", option)]}[argv[0]]
+        more = {"dpkg": self.dpkg, "dpkg-query": [f"--admindir={self.root}/var/lib/dpkg"]}.get(argv[0], [])
         command = [*self.role("kernel_deploy_patient"), argv[0], *more, *argv[1:]]
-        environment = {**os.environ, **self.role("kernel_deploy_environment")}
+        environment = {**os.environ, **self.role("kernel_deploy_environment"), "APT_CONFIG": str(self.settings())}
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+
+    def settings(self) -> Path:
+        """Return apt's first file, by which it reads the root's own settings and none of this machine's."""
+        rows = {
+            "Dir": self.root, "Dir::State::status": self.root / "var/lib/dpkg/status",
+            "Dir::Bin::methods": "/usr/lib/apt/methods", "Dir::Bin::dpkg": "/usr/bin/dpkg",
+        }  # fmt: skip
+        text = [f'{name} "{value}";' for name, value in rows.items()]
+        file = self.folder / "first.conf"
+        file.write_text("\n".join([*text, *(f'DPkg::Options:: "{word}";' for word in self.dpkg), ""]))
+        return file
 
     def install(self) -> subprocess.CompletedProcess[str]:
         return self.run(*self.role("kernel_deploy_apt"), *self.role("kernel_deploy_files"))
+
+    def protect(self, default: str, running: str) -> None:
+        """Do what tasks/protect.yml does, for releases of the default and of the running kernel."""
+        self.variables |= {"kernel_deploy_before": {"release": default}, "kernel_deploy_running": {"stdout": running}}
+        found = self.run(*self.task("protect.yml", 0, "ansible.builtin.command.argv"))
+        self.variables["kernel_deploy_owners"] = {"stdout_lines": found.stdout.splitlines()}
+        target = self.root / str(self.role("kernel_deploy_apt_settings")).lstrip("/")
+        target.write_text(self.task("protect.yml", 1, "ansible.builtin.copy.content"))
 
     def hold(self, lock: str) -> subprocess.Popen[str]:
         """Hold a lock, until a line is written to the process."""
