@@ -78,13 +78,6 @@ class VfProperties(NamedTuple):
         """These values without those of ``names``."""
         return VfProperties(**{name: value for name, value in self.to_dict().items() if name not in names})
 
-    def impossible(self) -> dict[str, Any]:
-        """The values that no document can have, which drivers report."""
-        from .possible import impossible
-        from .property_table import VF_PROPERTIES
-
-        return impossible(VF_PROPERTIES, self.to_dict())
-
     def by_command(self) -> list[VfProperties]:
         """These values, cut into pieces with at most one GUID each.
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from .._document.document import DEFAULT_DRIVER, PfSpec
 from .._model import drivers, eswitch
+from .._model.possible import impossible
 from .._model.properties import VfProperties
+from .._model.property_table import VF_PROPERTIES
 from .._model.settings import DOWN
 from .._model.state import OPT_OUT, UNBOUND, PfState
 from .._model.values import cut, printable
@@ -134,15 +136,16 @@ def _settable(pf: str, kept: Mapping[int, VfProperties]) -> tuple[dict[int, VfPr
 
     No driver takes it, and one that refuses would end the change.
     """
+    without = {i: impossible(VF_PROPERTIES, given.to_dict()) for i, given in kept.items()}
     odd: dict[tuple[str, str], list[int]] = {}
-    for vf_id, given in kept.items():
-        for name, value in given.impossible().items():
+    for vf_id, values in without.items():
+        for name, value in values.items():
             odd.setdefault((name, cut(printable(str(value)))), []).append(vf_id)
     notes = [
         f"PF {pf}: {name} of VFs {describe(ids)} is {value}, which no VF can be given; it is not set again"
         for (name, value), ids in odd.items()
     ]
-    left = {i: given.without(given.impossible()) for i, given in kept.items()} if odd else kept
+    left = {i: given.without(without[i]) for i, given in kept.items()}
     return {i: given for i, given in left.items() if given}, notes
 
 

@@ -146,7 +146,11 @@ def case_properties_rate_of_a_pf_that_is_down(pf: Pf) -> None:
     """
     flags = f"{pf.path}/net/{two(pf)}/flags"
     before = "up" if int(pf.files.read(flags), 16) & 1 else "down"
-    pf.undo.append(partial(declare, pf, {"link": before}))
+
+    def put_back() -> None:
+        declare(pf, {"link": before})
+
+    pf.undo.append(put_back)
     declare(pf, {"link": "down"})
     spec = {"ids": 1, "max_tx_rate": 100}
     try:
