@@ -43,7 +43,8 @@ FILES = {
     f"{PF}/net/{NETDEV}/mtu": "9000\n", f"{PF}/net/{NETDEV}/flags": "0x1003\n", f"{PF}/net/{NETDEV}/speed": "25000\n",
     f"{PF}/net/{NETDEV}/address": "52:54:00:00:00:01\n", f"{PF}/numa_node": "1\n", f"{PF}/class": "0x020000\n",
     f"{PF}/current_link_width": "8\n", f"{PF}/current_link_speed": "8.0 GT/s PCIe\n", f"{PF}/vendor": "0x15b3\n",
-    f"{PF}/sriov_numvfs": "4\n", f"{PF}/sriov_totalvfs": "8\n", f"{PF}/sriov_drivers_autoprobe": "1\n", f"{PF}/sriov_vf_total_msix": "256\n",
+    f"{PF}/sriov_numvfs": "4\n", f"{PF}/sriov_totalvfs": "8\n",
+    f"{PF}/sriov_drivers_autoprobe": "1\n", f"{PF}/sriov_vf_total_msix": "256\n",
     f"{PF}/virtfn2/driver_override": "mlx5_core\n", f"{PF}/virtfn2/numa_node": "1\n",
     f"{PF}/virtfn2/net/vf2/mtu": "1400\n", f"{PF}/virtfn2/net/vf2/addr_assign_type": "3\n",
     f"{PF}/virtfn2/net/vf2/address": "02:00:00:00:00:0a\n", f"{PF}/virtfn3/config": "",
@@ -151,7 +152,7 @@ def _json(value: Any) -> str:  # noqa: ANN401 - any value
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as Ansible reads it: a text tagged ``!unsafe`` is a text."""
+    """YAML as Ansible reads it, with texts tagged ``!unsafe``."""
 
 
 def _text(loader: yaml.SafeLoader, node: yaml.Node) -> object:

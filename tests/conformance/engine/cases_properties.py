@@ -140,7 +140,7 @@ def case_properties_rates(pf: Pf) -> None:
 
 @case(interfaces=ENGINE)
 def case_properties_rate_of_a_pf_that_is_down(pf: Pf) -> None:
-    """igb takes rates while it has a link: the PF is up for that moment.
+    """A rate, for which igb needs a link: up for that moment.
 
     Where no cable is, its EINVAL. The PF is down afterwards in both cases.
     """
