@@ -277,6 +277,7 @@ def _derived(value: Any, vf_id: int) -> Any:  # noqa: ANN401 - JSON
 @functools.lru_cache(maxsize=1)
 def _facts() -> list[dict[str, Any]]:
     host = _host()
+    with_files(host, {"files": {}, "driver": "mlx5_core"})
     return list(json.loads(json.dumps(gather(host.sysfs, host.run))))
 
 
