@@ -12,6 +12,7 @@ libvirt, which is not in the lab: its files are the whole interface, and unit te
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -25,6 +26,7 @@ from kvmfleet_sriov._model import errors
 from kvmfleet_sriov._report import info
 from kvmfleet_sriov._system import blocked
 
+UIO = "uio_pci_generic"
 NAME = "kvmfleet-case"
 """Of whatever a case makes; interface names have at most 15 bytes."""
 BLOCKED_S = 3.0
@@ -154,6 +156,28 @@ def case_users_registers(pf: Pf) -> None:
     pf.undo.append(partial(os.close, handle))
     command = pf.files.read(f"/proc/{os.getpid()}/comm")
     stays(pf, f"process {os.getpid()} ({command}), which has its registers open")
+    goes(pf)
+
+
+@case(interfaces=ENGINE, real_only=True)
+def case_users_character_device(pf: Pf) -> None:
+    """A VF whose character device of UIO this process has open.
+
+    Under a name of its own, as in a container: the device number decides.
+    """
+    try:
+        tools(pf)(["modprobe", UIO])
+    except errors.SriovError as error:
+        raise SkippedError(f"needs {UIO}: {error}") from error
+    declare(pf, {"hardware_vfs": 2, "present_vfs": "0-1", "vfs": [{"ids": 1, "driver": UIO}]})
+    (name,) = pf.files.names(f"{DEVICES}/{pf.vf(1)}/uio")
+    node = f"/dev/{NAME}-{name}"
+    os.mknod(node, 0o600 | stat.S_IFCHR, os.stat(f"/dev/{name}").st_rdev)
+    pf.undo.append(partial(os.unlink, node))
+    handle = os.open(node, os.O_RDWR)
+    pf.undo.append(partial(os.close, handle))
+    command = pf.files.read(f"/proc/{os.getpid()}/comm")
+    stays(pf, f"process {os.getpid()} ({command}), which has /dev/{name} open")
     goes(pf)
 
 
