@@ -127,7 +127,7 @@ def module(path: Path, name: str, arguments: dict[str, object]) -> dict[str, Any
     """Run a module of the installed collection; returns its result."""
     argv = [str(playbook.BIN / "ansible"), "all", "-i", str(path), "-m", f"kvmfleet.sriov.{name}"]
     done = subprocess.run(
-        [*argv, "-a", json.dumps(arguments)],
+        [*argv, *(("-a", json.dumps(arguments)) if arguments else ())],  # ansible takes {} for free text
         env=playbook.environment() | {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
         cwd=REPOSITORY, capture_output=True, text=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip

@@ -94,3 +94,19 @@ def test_reasons_are_those_of_the_guard() -> None:
     says = {row.name: row.says for row in trials.ROWS}
     assert says["its guard does not start"] in guard.NEVER
     assert trials.ENDED in guard.ENDED
+
+
+@pytest.mark.parametrize(("arguments", "given"), [({}, []), ({"once": ""}, ["-a", '{"once": ""}'])])
+def test_ansible_gets_arguments_only_where_there_are_some(
+    monkeypatch: pytest.MonkeyPatch, arguments: dict[str, object], given: list[str]
+) -> None:
+    """It takes an empty object for free text."""
+    seen: list[list[str]] = []
+
+    def run(argv: list[str], **_options: object) -> subprocess.CompletedProcess[str]:
+        seen.append(argv)
+        return subprocess.CompletedProcess(argv, 0, 'hv1 | SUCCESS => {"changed": false}', "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert trials.module(Path("inventory.yml"), "boot_entry", arguments) == {"changed": False}
+    assert seen[0][seen[0].index("kvmfleet.sriov.boot_entry") + 1 :] == given
