@@ -10,6 +10,7 @@ from typing import Any
 
 from .._boot import auto_kexec, health, kept, loaders, proof, trial, tried_line
 from .._boot.answer import KERNEL_RELEASE, Answer, Loader, Start
+from .._boot.command_line import parameters
 from .._boot.trial import Trial
 from .._model.errors import BadInputError, RefusedError
 from .._readers.kernel_image import HEAD_BYTES, image_build
@@ -114,7 +115,7 @@ def _require(module: Module, sysfs: Sysfs, loader: Loader, answer: Answer, start
 
 def _panic(start: Start, module: Module) -> tuple[str, ...]:
     """`panic=` where the entry has none."""
-    given = any(word.startswith("panic=") for word in (*start.command_line.split(), *module.params["command_line"]))
+    given = any(word.startswith("panic=") for word in (*parameters(start.command_line), *module.params["command_line"]))
     seconds = module.params["panic_s"]
     return () if given or not seconds else (f"panic={seconds}",)
 

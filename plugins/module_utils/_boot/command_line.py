@@ -20,6 +20,20 @@ def split(line: str) -> list[str]:
     return re.findall(r'(?:[^\s"]|"[^"]*(?:"|$))+', line)
 
 
+def parameters(line: str) -> list[str]:
+    """The kernel's own words, without quotes.
+
+    Those after ``--`` are init's.
+    """
+    words = split(line)
+    return [word.replace('"', "") for word in words[: init_at(words)]]
+
+
+def init_at(words: list[str]) -> int:
+    """The place of ``--``, or the end (kernel/params.c, parse_args)."""
+    return words.index("--") if "--" in words else len(words)
+
+
 def joined(words: Iterable[str]) -> str:
     """What the kernel gets where GRUB's `linux` has ``words``."""
     return " ".join(map(_quoted, words))

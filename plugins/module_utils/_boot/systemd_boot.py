@@ -14,6 +14,7 @@ from .._system.process import Run
 from .._system.sysfs import Sysfs
 from . import efi
 from .answer import Answer, Start, is_rescue, release_of
+from .command_line import split
 from .loader_entries import LoaderEntry, loader_conf_default, parse, select
 from .unknown import UnknownBootError
 from .volume import mount_of, require_mounted
@@ -96,7 +97,7 @@ class SystemdBoot:
         pinned = first is not None and first.lower() == entry.id.lower() and release is not None
         return Start(
             entry.id, entry.title, kernel, release, initrd, entry.options, missing,
-            pinned and not is_rescue(entry.options.split()),
+            pinned and not is_rescue(split(entry.options)),
         )  # fmt: skip
 
     def _configuration(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from .._boot.command_line import parameters
 from .._model.update_deadlines import PANIC_S
 from . import after_failure, passphrases, watchdog_plan
 from .facts import Facts
@@ -63,5 +64,5 @@ def panic_s(cmdline: str) -> int:
 
     A value that the kernel does not understand counts as none, as does a missing one: that waits for ever.
     """
-    values = [word.partition("=")[2] for word in cmdline.split() if word.startswith("panic=")]
+    values = [word.partition("=")[2] for word in parameters(cmdline) if word.startswith("panic=")]
     return int(values[-1]) if values and re.fullmatch(r"-?\d{1,9}", values[-1], re.ASCII) else 0

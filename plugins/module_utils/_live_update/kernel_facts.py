@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
+from .._boot.command_line import parameters
 from .._model import kernel_interface
 from .._model.errors import KernelError
 from .._model.paths import BOOT_ID, COMMAND_LINE, RELEASE, UPDATE_PARAMETER
@@ -152,5 +153,5 @@ def _keeps_vfs(cmdline: str) -> bool:
 
     It may stand alone or have a list of devices.
     """
-    options = [one for word in cmdline.split() if word.startswith("pci=") for one in word[4:].split(",")]
+    options = [one for word in parameters(cmdline) if word.startswith("pci=") for one in word[4:].split(",")]
     return any(one.split("=")[0] == "sriov_keep_vfs" for one in options)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
+from .._boot.command_line import init_at, split
 from .._model.errors import BadInputError, KernelError, SriovError
 from .._model.paths import KEXEC_IMAGE, KEXEC_LOADED
 from .._system import durable
@@ -185,14 +186,18 @@ def command_line(running: str, manifest_id: str | None, token: str, extra: str =
 
     Words of the boot loader and of an earlier update are left out. Words of ``extra`` that are there already are not
     added again: an updated host is updated from its running line. One with ``-`` before it is taken away. ``panic=30``
-    leads a kernel that panics back through firmware to the known-good one, unless a value was there.
+    leads a kernel that panics back through firmware to the known-good one, unless a value was there. Words are the
+    kernel's: quotes hold blanks together, and what is after ``--`` stays there, as it is for init.
     """
     dropped = ("BOOT_IMAGE=", "initrd=", token + "=")
-    away = {word[1:] for word in extra.split() if word.startswith("-")}
-    words = [word for word in running.split() if not word.startswith(dropped) and word not in away]
-    words += [word for word in extra.split() if not word.startswith(("-", *dropped)) and word not in words]
+    asked = split(extra)
+    away = {word[1:] for word in asked if word.startswith("-")}
+    words = [word for word in split(running) if not word.startswith(dropped) and word not in away]
+    end = init_at(words)
+    words, of_init = words[:end], words[end:]
+    words += [word for word in asked if not word.startswith(("-", *dropped)) and word not in words]
     if not any(word.startswith("panic=") for word in words):
         words.append("panic=30")
     if manifest_id is not None:
         words.append(f"{token}={manifest_id}")
-    return " ".join(words)
+    return " ".join((*words, *of_init))

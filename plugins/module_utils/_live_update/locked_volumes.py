@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .._boot import command_line
 from .._model.errors import KernelError, SriovError
 from .._model.paths import BLOCK_DEVICES, LIVE_UPDATE, PROGRAM
 from .._system.process import Run
@@ -139,8 +140,8 @@ def _luks_words(cmdline: str) -> dict[str, str]:
     As ``rd.luks.key=/path`` or ``rd.luks.options=UUID=tpm2-device=auto``.
     """
     found: dict[str, str] = {}
-    for word in cmdline.split():
-        name, _equals, value = word.removeprefix("rd.").partition("=")
+    for word in command_line.split(cmdline):
+        name, _equals, value = word.replace('"', "").removeprefix("rd.").partition("=")
         if name in ("luks.key", "luks.options"):
             first, equals, rest = value.partition("=")
             found[name[5:]] = rest if equals and len(first) == 36 else value

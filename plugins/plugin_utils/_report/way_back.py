@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot.command_line import split
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import UPDATE_PARAMETER
 
 
@@ -17,7 +18,7 @@ def way_back(kernel: Mapping[str, Any]) -> dict[str, str]:
     ``kernel``: the manifest's. Words that the update has added are taken away, with ``-`` before them, and those that
     it has taken away are added; words of the boot loader are left out by whoever makes the command line.
     """
-    before, after = str(kernel["cmdline_before"]).split(), str(kernel["cmdline"]).split()
+    before, after = split(str(kernel["cmdline_before"])), split(str(kernel["cmdline"]))
     added = [word for word in after if word not in before]
     gone = [word for word in before if word not in after and not word.startswith("-")]
     return {

@@ -74,6 +74,17 @@ def test_setting_both(host: EfiHost) -> None:
     assert loader.answer().next.release == OLD
 
 
+@pytest.mark.parametrize(
+    ("options", "pinned"), [('dyndbg="file  single.c; single +p" quiet', True), ("dyndbg=x single", False)]
+)
+def test_quoted_words_of_an_entry_stay_one_word(host: EfiHost, options: str, pinned: bool) -> None:
+    """The command line is the entry's own text; one for rescue is no default."""
+    host.entries[0]["options"] = options
+    host.variable("LoaderEntryDefault", f"m-{NEW}.conf")
+    found = loaders.find(host.sysfs, host.run).answer().default
+    assert (found.command_line, found.pinned) == (options, pinned)
+
+
 def test_an_entry_that_is_counted_falls_back(host: EfiHost) -> None:
     host.entries.insert(0, {**host.entries[1], "id": "m-6.13.conf", "version": "6.13", "triesLeft": 3})
     answer = loaders.find(host.sysfs, host.run).answer()

@@ -331,6 +331,8 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, object], str]] = {
     "the default": ({}, {"release": OLD}, "is the default already"),
     "waits": ({"waits": True}, {}, "waits for a person"),
     "no panic": ({"own": False}, {}, "has no panic="),
+    "panic within another word": ({"own": False, "words_of_new": 'x="a panic=1 b"'}, {}, "has no panic="),
+    "panic for init": ({"own": False, "words_of_new": "ro -- panic=1"}, {}, "has no panic="),
     "no release": ({}, {"release": "$(x)"}, "is no release"),
     "a shell": ({}, {"health_commands": [[]]}, "a command is a list of texts"),
     "a path": ({}, {"uplinks": [{"interface": "../x"}]}, "name of a network interface"),

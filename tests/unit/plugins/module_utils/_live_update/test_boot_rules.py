@@ -38,6 +38,9 @@ def with_line(good: Facts, cmdline: str) -> Facts:
         ("panic=0 panic=30", 30, ""),
         ("panic=-1", -1, ""),
         ("panic=300", 300, ""),
+        ('panic=30 x="a panic=0 b"', 30, ""),
+        ('"panic=30"', 30, ""),
+        ("ro -- panic=30", 0, "for ever"),
     ],
 )
 def test_a_panic_leads_back_soon(cmdline: str, seconds: int, how_long: str) -> None:
@@ -104,7 +107,7 @@ def test_an_old_build_of_a_release_is_another_kernel(
     assert kernel_facts.read(node.host.sysfs, NEW, "auto").is_running is runs
 
 
-@pytest.mark.parametrize("before", ["root=/dev/vda ro quiet", "root=/dev/vda panic=5"])
+@pytest.mark.parametrize("before", ["root=/dev/vda ro quiet", "root=/dev/vda panic=5", 'dyndbg="file  a.c +p; b" ro'])
 def test_the_way_back_has_the_command_line_before(node: FakeNode, pf: FakePf, before: str) -> None:
     node.put("/proc/cmdline", f"BOOT_IMAGE=/vmlinuz {before}\n")
     node.put(f"/boot/initrd.img-{OLD}", "initrd")

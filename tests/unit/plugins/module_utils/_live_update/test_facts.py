@@ -225,6 +225,8 @@ def test_interface_of_a_kernel_that_does_not_run(node: FakeNode, symbols: str | 
         ("0 B pci_sriov_keep_vfs\n", "quiet pci=sriov_keep_vfs", True),
         ("0 B pci_sriov_keep_vfs\n", "pci=noaer,sriov_keep_vfs=8086:10c9;1b36:10", True),
         ("0 B pci_sriov_keep_vfs\n", "sriov_keep_vfs pci=sriov_keep_vfs_not", False),
+        ("0 B pci_sriov_keep_vfs\n", 'x="a pci=sriov_keep_vfs b"', False),
+        ("0 B pci_sriov_keep_vfs\n", 'pci="sriov_keep_vfs"', True),
         ("0 t sriov_numvfs_store\n", "pci=sriov_keep_vfs", False),
     ],
 )
@@ -282,6 +284,12 @@ def test_watchdogs_disk_memory_and_phase(node: FakeNode) -> None:
         ("initrd=/a root=/dev/vda", "quiet panic=1", "root=/dev/vda quiet panic=1 kvmfleet.update=m2"),
         ("pci=a quiet panic=1", "-pci=a -quiet pci=b -never", "panic=1 pci=b kvmfleet.update=m2"),
         ("pci=a quiet panic=1", "pci=a pci=b", "pci=a quiet panic=1 pci=b kvmfleet.update=m2"),
+        ('x="a  b  panic=1"\tro', "", 'x="a  b  panic=1" ro panic=30 kvmfleet.update=m2'),
+        ('x="a initrd=b" panic=1', "", 'x="a initrd=b" panic=1 kvmfleet.update=m2'),
+        ("file panic=1", 'dyndbg="file a.c -p"', 'file panic=1 dyndbg="file a.c -p" kvmfleet.update=m2'),
+        ('dyndbg="file a.c +p" panic=1', '-dyndbg="file a.c +p"', "panic=1 kvmfleet.update=m2"),
+        ("ro -- single panic=5", "quiet", "ro quiet panic=30 kvmfleet.update=m2 -- single panic=5"),
+        ("ro -- single", "-single panic=2", "ro panic=2 kvmfleet.update=m2 --"),
     ],
 )
 def test_command_line_of_the_new_kernel(running: str, extra: str, expected: str) -> None:

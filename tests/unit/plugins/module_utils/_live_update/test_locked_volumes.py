@@ -167,6 +167,7 @@ def test_a_boot_waits_for_volumes_that_nobody_needs(disks: Disks) -> None:
     ("cmdline", "key", "options"),
     [
         ("rd.luks.key=/k rd.luks.options=tpm2-device=auto", "/k", {"tpm2-device": "auto"}),
+        ('rd.luks.key="/a k" x="b rd.luks.key=/c"', "/a k", {}),
         (f"luks.options={'a' * 36}=tpm2-device=auto,x", None, {"tpm2-device": "auto", "x": ""}),
         ("luks.name=x quiet", None, {}),
     ],
