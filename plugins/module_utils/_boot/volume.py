@@ -16,6 +16,11 @@ from .._system.sysfs import Sysfs
 from .unknown import UnknownBootError
 
 MOUNTS = "/proc/self/mountinfo"
+AUTOMOUNTED = ("/boot", "/boot/efi", "/efi")
+"""Where systemd mounts at the first use, and unmounts what is idle.
+
+By `x-systemd.automount`, or without any line of /etc/fstab (systemd-gpt-auto-generator(8)).
+"""
 WRITABLE = ("ext2", "ext3", "ext4", "xfs", "vfat")
 """File systems whose blocks GRUB can write again.
 
@@ -69,8 +74,7 @@ class Volume:
 def volume_of(sysfs: Sysfs, path: str) -> Volume:
     """The file system that holds ``path``, an absolute path without links."""
     best: list[str] = []
-    for line in sysfs.read(MOUNTS).splitlines():
-        words = line.split()
+    for words in _mounts(sysfs):
         place = _plain(words[4])
         if path == place or path.startswith(place.rstrip("/") + "/"):
             best = words if not best or len(place) >= len(_plain(best[4])) else best
@@ -90,7 +94,11 @@ def require_mounted(sysfs: Sysfs, *places: str) -> None:
 
     What is in the folder below is not what the boot loader reads.
     """
-    mounted = {_plain(line.split()[4]) for line in sysfs.read(MOUNTS).splitlines()}
+    rows = _mounts(sysfs)
+    mounted = {_plain(words[4]) for words in rows if not _is_automount(words)}
+    for place in places:
+        if place not in mounted and any(_plain(words[4]) == place for words in rows):
+            raise UnknownBootError(f"{place} is mounted at its first use, and using it mounted nothing: mount {place}")
     table = sysfs.read("/etc/fstab") if sysfs.exists("/etc/fstab") else ""
     for line in table.splitlines():
         words = line.split()
@@ -103,8 +111,7 @@ def mount_of(sysfs: Sysfs, device: str) -> str | None:
 
     ``device`` is the kernel's name.
     """
-    for line in sysfs.read(MOUNTS).splitlines():
-        words = line.split()
+    for words in _mounts(sysfs):
         if words[3] == "/" and sysfs.link(f"/sys/dev/block/{words[2]}") == device:
             return _plain(words[4])
     return None
@@ -112,9 +119,30 @@ def mount_of(sysfs: Sysfs, device: str) -> str | None:
 
 def is_read_only(sysfs: Sysfs, place: str) -> bool:
     """Whether a mount point, the last mount there, is read-only."""
-    rows = [line.split() for line in sysfs.read(MOUNTS).splitlines()]
-    found = [words for words in rows if _plain(words[4]) == place]
+    found = [words for words in _mounts(sysfs) if _plain(words[4]) == place]
     return bool(found) and any("ro" in words[at].split(",") for words in found[-1:] for at in (5, -1))
+
+
+def _mounts(sysfs: Sysfs) -> list[list[str]]:
+    """Rows of mountinfo, after a use of what is mounted at its first use.
+
+    A boot folder that was idle is unmounted, and its automount stands alone. One may be within another.
+    """
+    rows = _rows(sysfs)
+    for place in AUTOMOUNTED:
+        found = [words for words in rows if _plain(words[4]) == place]
+        if found and _is_automount(found[-1]):
+            os.path.exists(sysfs.real(f"{place}/."))  # the folder's own name alone would not mount it
+            rows = _rows(sysfs)
+    return rows
+
+
+def _rows(sysfs: Sysfs) -> list[list[str]]:
+    return [line.split() for line in sysfs.read(MOUNTS).splitlines()]
+
+
+def _is_automount(words: list[str]) -> bool:
+    return words[words.index("-") + 1] == "autofs"
 
 
 def _plain(text: str) -> str:
