@@ -24,7 +24,9 @@ MAX_BYTES = 16 << 20
 MAX_OPTIONS = 64 << 10
 MODULES = struct.Struct("<4sIQQ")
 """Magic, padding, where its objects begin, and the size of all."""
-MAGIC, BEGIN = b"mimg", MODULES.size
+MODULES_32 = struct.Struct("<4sII")
+"""The same of a GRUB for 32 bits (grub_module_info32)."""
+MAGIC = b"mimg"
 OBJECT = struct.Struct("<II")
 CONFIGURATION, PREFIX = 2, 3
 
@@ -40,23 +42,23 @@ class Program(NamedTuple):
     prefix: str = ""
 
 
-def parse(data: bytes) -> Program | None:
+def parse(data: bytes, modules: struct.Struct = MODULES) -> Program | None:
     """A program from its contents, None for one that is not known."""
     kind = next((kind for mark, kind in MARKS if mark in data), None)
     if kind != GRUB:
         return None if kind is None else Program(kind)
     found = {CONFIGURATION: "", PREFIX: ""}
-    for which, content in _objects(data):
+    for which, content in _objects(data, modules):
         found[which] = content.split(b"\0")[0].decode(errors="replace")
     return Program(kind, found[CONFIGURATION], found[PREFIX])
 
 
-def _objects(data: bytes) -> list[tuple[int, bytes]]:
+def _objects(data: bytes, modules: struct.Struct) -> list[tuple[int, bytes]]:
     """The objects of a GRUB image that are texts."""
     at, found = data.find(MAGIC), []
-    while at >= 0 and len(data) >= at + BEGIN:
-        _magic, padding, begin, size = MODULES.unpack_from(data, at)
-        if (padding, begin) == (0, BEGIN) and at + size <= len(data):
+    while at >= 0 and len(data) >= at + modules.size:
+        _magic, *padding, begin, size = modules.unpack_from(data, at)
+        if not any(padding) and begin == modules.size and at + size <= len(data):
             place = at + begin
             while place + OBJECT.size <= at + size:
                 which, length = OBJECT.unpack_from(data, place)

@@ -46,8 +46,8 @@ def evidence(sysfs: Sysfs, one: Option, folder: str) -> tuple[str, ...]:
     built_in = "" if program is None else f"{program.configuration}\n{program.prefix}"
     search, layered = BUILT_IN.search(built_in), LAYERED.search(built_in)
     if search is not None:
-        return _compared(sysfs, search, f"what is built into {one.file}", folder)
-    if layered is not None and _is_on(sysfs, layered, volume_of(sysfs, folder), folder):
+        return compared(sysfs, search, f"what is built into {one.file}", folder)
+    if layered is not None and is_on(sysfs, layered, volume_of(sysfs, folder), folder):
         return (f"{layered[0]}, which is built into {one.file}, is {folder}",)
     found: tuple[str, ...] = ()
     if layered is None and not efi_program.is_removable(one):
@@ -80,10 +80,11 @@ def _by_file(sysfs: Sysfs, one: Option, place: str, folder: str) -> tuple[str, .
     match = STUB.search(sysfs.read_bytes(path, 1 << 16).decode(errors="replace"))
     if match is None:
         raise UnknownBootError(f"{path}, which the firmware's GRUB reads first, is not understood")
-    return _compared(sysfs, match, path, folder)
+    return compared(sysfs, match, path, folder)
 
 
-def _compared(sysfs: Sysfs, match: re.Match[str], what: str, folder: str) -> tuple[str, ...]:
+def compared(sysfs: Sysfs, match: re.Match[str], what: str, folder: str) -> tuple[str, ...]:
+    """Compare what a GRUB looks for with the folder's file system."""
     volume = volume_of(sysfs, folder)
     same = match["uuid"] in volume.uuids or (not volume.uuids and volume.kind in WITHOUT_UUID)
     if not same or match["path"].rstrip("/") != volume.to_loader(folder):
@@ -94,7 +95,7 @@ def _compared(sysfs: Sysfs, match: re.Match[str], what: str, folder: str) -> tup
     return (f"{what} leads to {folder}",)
 
 
-def _is_on(sysfs: Sysfs, match: re.Match[str], volume: Volume, folder: str) -> bool:
+def is_on(sysfs: Sysfs, match: re.Match[str], volume: Volume, folder: str) -> bool:
     """Whether a layered device of GRUB's is the one of ``volume``.
 
     lvmid/GROUP/VOLUME and mduuid/UUID, which Linux has in other forms.

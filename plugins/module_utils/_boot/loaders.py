@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import os
 
-from .._model.errors import KernelError
 from .._system.process import Run
 from .._system.sysfs import Sysfs
-from . import efi, efi_program, firmware, grub_origin, proxmox_esps
+from . import efi, efi_program, firmware, grub_origin, grub_sector, proxmox_esps
 from .answer import Loader
 from .efi_options import Option
 from .firmware import TRIAL, ByFirmware, program_of
@@ -25,8 +24,6 @@ from .unknown import UnknownBootError
 from .volume import require_mounted
 
 GRUB_FOLDERS = ("/boot/grub", "/boot/grub2")
-SECTOR = 512
-NOT_A_DISK = ("loop", "ram", "zram", "dm-", "md", "sr", "fd", "nbd", "zd")
 
 
 def find(sysfs: Sysfs, run: Run) -> Loader:
@@ -47,9 +44,7 @@ def _of_proxmox(sysfs: Sysfs) -> tuple[str, ...]:
     """
     kept = {sysfs.link(f"/dev/disk/by-uuid/{uuid}") for uuid in proxmox_esps.uuids(sysfs)}
     if not efi.is_efi(sysfs):
-        disks = [
-            name for name in sysfs.names("/sys/block") if not name.startswith(NOT_A_DISK) and _has_grub(sysfs, name)
-        ]
+        disks = [name for name in grub_sector.disks(sysfs) if grub_sector.has_grub(sysfs, name)]
         with_esp = [name for name in disks if any(one is not None and one.startswith(name) for one in kept)]
         if not with_esp:
             raise UnknownBootError(f"no disk with an ESP of {proxmox_esps.UUIDS} has a boot sector of GRUB")
@@ -124,23 +119,16 @@ def _alike(one: Option, booted: Option) -> bool:
 
 
 def _of_bios(sysfs: Sysfs, run: Run) -> Loader:
-    disks = [name for name in sysfs.names("/sys/block") if not name.startswith(NOT_A_DISK)]
-    with_grub = [name for name in disks if _has_grub(sysfs, name)]
+    disks = grub_sector.disks(sysfs)
+    with_grub = [name for name in disks if grub_sector.has_grub(sysfs, name)]
     if not with_grub:
         raise UnknownBootError(
             f"the boot loader is not known: no {efi.FOLDER}, and no boot sector of GRUB on "
             f"{', '.join(disks) or 'any disk'}"
         )
     require_mounted(sysfs, "/boot")
-    return Grub(sysfs, run, _folder(sysfs), (f"boot sector of GRUB on {', '.join(with_grub)}",))
-
-
-def _has_grub(sysfs: Sysfs, disk: str) -> bool:
-    """Whether boot.img of GRUB is in the first sector (grub-core/boot/i386/pc/boot.S: its messages)."""
-    try:
-        return b"GRUB \0Geom\0" in sysfs.read_bytes(f"/dev/{disk}", SECTOR)
-    except KernelError:
-        return False
+    folder = _folder(sysfs)
+    return Grub(sysfs, run, folder, grub_sector.evidence(sysfs, with_grub, folder))
 
 
 def _folder(sysfs: Sysfs) -> str:

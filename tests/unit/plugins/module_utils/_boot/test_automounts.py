@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Boot folders that systemd mounts at their first use.
 
-Played: the kernel's list of mounts. Idle ones are unmounted, and a use of the folder mounts them again: of what is in it,
-as the kernel looks up the last name of a path without mounting there (path_lookup, LOOKUP_AUTOMOUNT).
+Played: the kernel's list of mounts. Idle ones are unmounted, and a use of what is in the folder mounts
+them again; the last name of a path is looked up without mounting there (fs/namei.c, LOOKUP_AUTOMOUNT).
 """
 
 from __future__ import annotations
