@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ..._model.deadlines import BUSY_PAUSE_S
-from ..._model.errors import SriovError, ToolError
+from ..._model.errors import RefusedError, SriovError, ToolError
 from ..._model.state import PfState
 from ..._system.process import Run
 from ..._system.sysfs import Sysfs
 from ..._tools.virsh import PAUSED, RUNNING, Info
 from ..backend import Deadlines, Saved
+from ..candidates import started
 from ..dry_start import DryStart
 from ..ending import EndedError, Ending, StandsError
 from ..guest_interface import GuestInterface
@@ -89,6 +90,7 @@ class LibvirtBackend:
 
     def release(self, vm: ManifestVm, state: str) -> None:
         if self._living(vm).active:
+            self._require_armed(vm)
             self._devices(vm).release(f"{state}{NOTE}", self.deadlines.unplug_s)
 
     def copy(self, vm: ManifestVm, state: str, others: Callable[[bool], bool]) -> None:
@@ -101,6 +103,7 @@ class LibvirtBackend:
         """
         part, stopped_at = LibvirtPart.of(vm), self.now()
         if self._living(vm).active:
+            self._require_armed(vm)
             left = self._devices(vm).attached()
             if left:
                 raise SriovError(f"VM {vm.name} has VF {', '.join(sorted(left))} still: it is not saved")
@@ -115,7 +118,18 @@ class LibvirtBackend:
     def undo(
         self, vm: ManifestVm, state: str, before_run: Callable[[], None] = lambda: None, stopped: bool = True
     ) -> None:
-        """Let a domain run here again, however far its save came."""
+        """Let a domain run here again, however far its save came.
+
+        Others may start what has ended, or stands.
+        """
+        try:
+            self._undo(vm, state, before_run, stopped)
+        except (EndedError, StandsError):
+            Holds(self.sysfs, self.connection, LibvirtPart.of(vm)).give_back()
+            raise
+        self.set_clock(vm)
+
+    def _undo(self, vm: ManifestVm, state: str, before_run: Callable[[], None], stopped: bool) -> None:
         restoring, info = self._restoring(vm), self._settled(vm)
         if not info.active:
             if not info.managed_save and not save_image.is_kept(self.sysfs, restoring.part.uuid):
@@ -127,7 +141,6 @@ class LibvirtBackend:
             restoring.devices.attach()
             raise StandsError(f"VM {vm.name} is {info.state}, and not by this update")
         restoring.go_on(before_run)
-        self.set_clock(vm)
 
     def ending(self, vm: ManifestVm) -> Ending:
         try:
@@ -141,6 +154,7 @@ class LibvirtBackend:
 
     def power_down(self, vm: ManifestVm) -> None:
         uuid = LibvirtPart.of(vm).uuid
+        Holds(self.sysfs, self.connection, LibvirtPart.of(vm)).take()
         self.connection.tell("shutdown", uuid)
         self.connection.wait(uuid, lambda info: not info.active, "shut down", self.deadlines.shutdown_s)
 
@@ -208,6 +222,14 @@ class LibvirtBackend:
         if not info.active and not info.managed_save:
             raise EndedError(self.ending(vm))
         return info
+
+    def _require_armed(self, vm: ManifestVm) -> None:
+        """Require the very process that was armed; raises `RefusedError`."""
+        pid = self.pid(vm.name)
+        if pid is not None and (pid, started(self.sysfs, pid)) != (vm.pid, vm.started):
+            raise RefusedError(
+                f"VM {vm.name} is process {pid}, and was process {vm.pid} when the update was armed: arm it again"
+            )
 
     def _settled(self, vm: ManifestVm) -> Info:
         """Facts of a domain, once libvirt has finished a save of it."""

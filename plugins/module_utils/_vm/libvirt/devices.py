@@ -38,8 +38,11 @@ class Devices:
 
     def attached(self) -> set[str]:
         """Addresses of the VM's VFs that its domain has now."""
-        mine = {vf.address for vf in self.vm.vfs}
-        return {one.address for one in self.connection.live(self.part.uuid).host_devices} & mine
+        return set(self._aliases()) & {vf.address for vf in self.vm.vfs}
+
+    def _aliases(self) -> dict[str, str]:
+        """Aliases of all devices of the host, by PCI address."""
+        return {one.address: one.alias for one in self.connection.live(self.part.uuid).host_devices}
 
     def release(self, note: str, seconds: float) -> None:
         """Detach all VFs at once; raises `StragglerError` after ``seconds``.
@@ -47,10 +50,14 @@ class Devices:
         ``note``: file that has those asked for and not seen gone.
         """
         until = time.monotonic() + seconds
-        left = self.attached()
+        aliases = self._aliases()
+        more = sorted(set(aliases) - {vf.address for vf in self.vm.vfs})
+        if more:
+            raise SriovError(f"VM {self.vm.name} has device {', '.join(more)} since it was armed: arm the update again")
+        left = set(aliases)
         _remember(note, left)
-        for address in sorted(left):
-            self._detach(address)
+        for address, alias in aliases.items():
+            self._detach(address, alias)
         while left:
             left = self.attached()
             if left and time.monotonic() >= until:
@@ -99,9 +106,9 @@ class Devices:
             f"when it is rebooted. Once it has, `sriovctl live-update restore {self.vm.name}` attaches it again"
         )
 
-    def _detach(self, address: str) -> None:
+    def _detach(self, address: str, alias: str) -> None:
         try:
-            self.connection.tell("detach-device-alias", self.part.uuid, self.part.aliases[address], "--live")
+            self.connection.tell("detach-device-alias", self.part.uuid, alias, "--live")
         except ToolError as error:
             if "already in the process of unplug" not in error.stderr and address in self.attached():
                 raise

@@ -25,14 +25,12 @@ class LibvirtPart:
     """libvirt's part of the manifest.
 
     ``domain``: its name; ``devices``: XML that attaches a VF again at the same place, by the VF's address;
-    ``aliases``: names of these devices, alike; ``images``: names of all images. ``autostart``, ``autostart_once``:
-    whether it starts with the host.
+    ``images``: names of all images. ``autostart``, ``autostart_once``: whether it starts with the host.
     """
 
     uuid: str
     domain: str
     devices: Mapping[str, str]
-    aliases: Mapping[str, str]
     images: tuple[str, ...] = ()
     autostart: bool = False
     autostart_once: bool = False
@@ -45,8 +43,7 @@ class LibvirtPart:
         devices = [one for one in facts.domain.host_devices if one.kind == PCI and one.address in mine]
         return cls(
             facts.domain.uuid, facts.domain.name, {one.address: one.xml for one in devices},
-            {one.address: one.alias for one in devices}, tuple(image.name for image in vm.images),
-            facts.info.autostart, facts.info.autostart_once,
+            tuple(image.name for image in vm.images), facts.info.autostart, facts.info.autostart_once,
         )  # fmt: skip
 
     @classmethod
@@ -62,17 +59,16 @@ class LibvirtPart:
             raise BadInputError(f"{where}.uuid: expected a UUID, found {data['uuid']!r}")
         if not isinstance(data["domain"], str) or not data["domain"] or "/" in data["domain"]:
             raise BadInputError(f"{where}.domain: expected the name of a domain, found {data['domain']!r}")
-        for key in ("devices", "aliases"):
-            rows = data[key]
-            if not isinstance(rows, Mapping) or not all(isinstance(one, str) for pair in rows.items() for one in pair):
-                raise BadInputError(f"{where}.{key}: expected an object of texts, found {str(rows)[:200]}")
+        rows = data["devices"]
+        if not isinstance(rows, Mapping) or not all(isinstance(one, str) for pair in rows.items() for one in pair):
+            raise BadInputError(f"{where}.devices: expected an object of texts, found {str(rows)[:200]}")
         for key in ("autostart", "autostart_once"):
             if not isinstance(data[key], bool):
                 raise BadInputError(f"{where}.{key}: expected true or false, found {data[key]!r}")
         images = data["images"]
         if not isinstance(images, (list, tuple)) or not all(isinstance(one, str) for one in images):
             raise BadInputError(f"{where}.images: expected a list of texts, found {str(images)[:200]}")
-        for address, text in data["devices"].items():
+        for address, text in rows.items():
             _require_device(text, f"{where}.devices.{address}")
         return cls(**{**data, "images": tuple(images)})
 
@@ -81,7 +77,7 @@ class LibvirtPart:
 
         ``vfs`` are addresses. Raises `BadInputError`.
         """
-        lost = sorted(set(vfs) - (self.devices.keys() & self.aliases.keys()))
+        lost = sorted(set(vfs) - self.devices.keys())
         if lost:
             raise BadInputError(f"{where}.devices: nothing that attaches VF {', '.join(lost)} again")
 
@@ -92,7 +88,7 @@ class LibvirtPart:
     def to_dict(self) -> dict[str, Any]:
         """The part as in the manifest, with lists for tuples."""
         return {
-            "uuid": self.uuid, "domain": self.domain, "devices": dict(self.devices), "aliases": dict(self.aliases),
+            "uuid": self.uuid, "domain": self.domain, "devices": dict(self.devices),
             "images": list(self.images), "autostart": self.autostart, "autostart_once": self.autostart_once,
         }  # fmt: skip
 

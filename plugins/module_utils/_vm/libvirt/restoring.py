@@ -17,7 +17,7 @@ from ..._model.errors import BadInputError, SriovError, ToolError
 from ..._system.sysfs import Sysfs
 from ..._tools.virsh import PAUSED, RUNNING
 from ..backend import Deadlines, NeverRanError
-from . import save_image
+from . import properties_back, save_image
 from .attempt import Attempt
 from .connection import Connection
 from .devices import Devices
@@ -78,6 +78,7 @@ class Restoring:
         Then its memory is history, and others may start it again.
         """
         self.devices.attach()
+        properties_back.require(self.sysfs, self.connection.run, self.devices.vm)
         if self.connection.info(self.part.uuid).state != RUNNING:
             before_run()
             self._resume()

@@ -6,20 +6,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import ToolError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import SriovError, ToolError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.properties import VfProperties
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Backend, Deadlines
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.ending import EndedError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.attempt import Attempt
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.backend import LibvirtBackend
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.connection import Connection
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.devices import Devices
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.part import LibvirtPart
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVf, ManifestVm
 
 UUID = "c7a5fdbd-edaf-9455-926a-d65c16db1809"
 VM = ManifestVm(
     name="w", backend="libvirt", priority=0, pid=1, started=1, unit="", cold_start=False, straggler="leave",
-    on_other_kernel="restore", check={}, vfs=(), part={"uuid": UUID, "domain": "w", "devices": {}, "aliases": {},
+    on_other_kernel="restore", check={}, vfs=(), part={"uuid": UUID, "domain": "w", "devices": {},
     "images": [], "autostart": False, "autostart_once": False},
 )  # fmt: skip
 DOMINFO = f"UUID: {UUID}\nState: shut off\nPersistent: yes\nAutostart: disable\nManaged save: {{}}\n"
@@ -65,6 +72,37 @@ def test_a_save_that_does_not_end_is_not_awaited_for_ever() -> None:
 def test_a_libvirtd_that_does_not_answer_is_awaited_until_its_deadline() -> None:
     with pytest.raises(ToolError, match="not now"):
         _backend(Libvirt(), start_s=0.0).ready(VM)
+
+
+XML = f"<domain><name>w</name><uuid>{UUID}</uuid><devices>{{}}</devices></domain>"
+VF = "<hostdev type='pci'><source><address bus='4' slot='0x10' function='2'/></source></hostdev>"
+
+
+def test_a_vf_that_libvirt_says_it_attached_is_seen(tmp_path: Path) -> None:
+    libvirt = Libvirt(dumpxml=[XML.format("")], **{"attach-device": [""]})
+    vf = ManifestVf("0000:04:00.0", 1, "0000:04:10.2", VfProperties())
+    vm = replace(VM, vfs=(vf,), part={**VM.part, "devices": {vf.address: VF}})
+    devices = Devices(Sysfs(str(tmp_path)), Connection(libvirt), vm, LibvirtPart.of(vm))
+    with pytest.raises(SriovError, match=r"libvirt has attached VF 0000:04:10\.2, and the domain lacks it"):
+        devices.attach()
+    libvirt.answers["dumpxml"] = [XML.format(""), XML.format(VF)]
+    devices.attach()
+    assert Sysfs(str(tmp_path)).names("/run/kvmfleet-sriov/libvirt") == []
+
+
+def test_a_start_of_another_boot_is_known_as_one(tmp_path: Path) -> None:
+    sysfs = Sysfs(str(tmp_path))
+    boot = tmp_path / "proc/sys/kernel/random/boot_id"
+    boot.parent.mkdir(parents=True)
+    boot.write_text("one\n")
+    attempt = Attempt(sysfs, UUID)
+    assert (attempt.begun(), attempt.is_of_this_boot()) == (False, False)
+    attempt.begin()
+    assert (attempt.begun(), attempt.is_of_this_boot()) == (True, True)
+    boot.write_text("two\n")
+    assert (attempt.begun(), attempt.is_of_this_boot()) == (True, False)
+    attempt.end()
+    assert not attempt.begun()
 
 
 def test_what_cannot_be_asked_is_not_withdrawn_and_has_no_reason() -> None:

@@ -35,7 +35,7 @@ class Host:
 
 
 def _holds(sysfs: Sysfs, host: Host, uuid: str, autostart: bool = True, once: bool = False) -> Holds:
-    return Holds(sysfs, Connection(host), LibvirtPart(uuid, "w", {}, {}, (), autostart, once))
+    return Holds(sysfs, Connection(host), LibvirtPart(uuid, "w", {}, (), autostart, once))
 
 
 def test_the_last_domain_gives_libvirt_guests_back(tmp_path: Path) -> None:

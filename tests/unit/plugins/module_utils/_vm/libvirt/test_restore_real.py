@@ -98,7 +98,7 @@ def test_libvirtd_is_killed_before_each_command(make: Make, host: Host) -> None:
     assert armed.edge.before == {}
 
 
-@pytest.mark.parametrize("command", ["dominfo", "start", "domstate", "attach-device", "resume"])
+@pytest.mark.parametrize("command", ["dominfo", "start", "attach-device", "resume"])
 def test_somebody_else_starts_the_domain_during_its_restore(make: Make, command: str) -> None:
     armed = make(f"other-{command}")
     armed.save()
@@ -154,6 +154,23 @@ def test_memory_is_not_loaded_upon_changed_disks(make: Make) -> None:
     armed.guest.ticks()
     assert armed.guest.sector().boots == 2
     assert armed.guest.sector().foreign == 0
+
+
+def test_what_libvirt_boots_instead_of_loading_never_runs(make: Make) -> None:
+    """It deletes an image that has the mark of an interrupted save."""
+    armed = make("booted")
+    armed.save()
+    image = Path(armed.backend.sysfs.real(save_image.path("booted")))
+
+    def spoil() -> None:
+        with image.open("r+b") as file:
+            file.write(save_image.PARTIAL)
+
+    armed.edge.before["start"] = spoil
+    with pytest.raises(SriovError, match="was booted from its disks instead of being loaded"):
+        armed.restore()
+    assert armed.guest.state() == "shut off"
+    assert armed.guest.sector().boots == 1
 
 
 def test_a_lost_image_of_libvirt_is_somebody_elses_start(make: Make) -> None:

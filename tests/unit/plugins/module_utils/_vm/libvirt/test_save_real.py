@@ -5,19 +5,19 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 import time
 
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.manifest import NAME
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import SriovError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import RefusedError, SriovError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Deadlines, StragglerError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.ending import EndedError, StandsError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt import discovery
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt import discovery, save_image
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.backend import LibvirtBackend
 from tests.faults import guest as _guest
+from tests.libvirt import played_vf
 from tests.libvirt.armed import Armed, Make
 from tests.libvirt.domain import Guest
 from tests.libvirt.fixtures import NEEDS_LIBVIRT
@@ -26,7 +26,7 @@ from tests.libvirt.host import Host
 pytestmark = [*NEEDS_LIBVIRT]
 
 
-@pytest.mark.parametrize("name", ["-r 'x\" ä", "--all", "a b;c$(d)", "7", "x" * 200])
+@pytest.mark.parametrize("name", ["-r 'x\" ä;$(d)", "7", "x" * 200])
 def test_names_with_odd_characters(make: Make, name: str) -> None:
     armed = make(name)
     assert NAME.fullmatch(armed.vm.name)
@@ -104,20 +104,19 @@ def test_a_crash_is_no_shutdown(make: Make, host: Host) -> None:
 def test_a_save_whose_virsh_is_killed_is_finished(make: Make, host: Host) -> None:
     armed = make("client")
     armed.backend.release(armed.vm, armed.state)
-    pid = "$(cat /run/libvirt/qemu/client.pid)"
+    pid, uuid = "$(cat /run/libvirt/qemu/client.pid)", armed.guest.uuid
     host.run(["sh", "-c", f"kill -STOP {pid}"])
-    argv = host.argv(["timeout", "-s", "KILL", "0.3", "virsh", "managedsave", "--domain", armed.guest.uuid])
-    assert subprocess.run(argv, capture_output=True).returncode != 0
-    armed.edge.before["managedsave"] = lambda: host.run(
-        ["sh", "-c", f"(sleep 0.5; kill -CONT {pid}) >/dev/null 2>&1 &"]
-    )
+    words = f"virsh managedsave --domain {uuid} >/dev/null 2>&1 & echo $! >/tmp/virsh.pid"
+    host.run(["sh", "-c", words])
+    host.wait(lambda: "ok" not in host.virsh("domcontrol", "--domain", uuid), "save under way")
+    host.run(["sh", "-c", "kill -KILL $(cat /tmp/virsh.pid)"])
+    host.run(["sh", "-c", f"(sleep 0.5; kill -CONT {pid}) >/dev/null 2>&1 &"])
     armed.backend.save(armed.vm, armed.state)
-    assert armed.edge.before == {}
     armed.restore()
     armed.require_well()
 
 
-@pytest.mark.parametrize("delay", [0.02, 0.08, 0.2])
+@pytest.mark.parametrize("delay", [0.05, 0.2])
 def test_libvirtd_is_killed_amid_a_save(make: Make, host: Host, delay: float) -> None:
     armed = make(f"amid-{delay}")
     armed.backend.release(armed.vm, armed.state)
@@ -156,3 +155,32 @@ def test_a_transient_domain_is_refused_with_the_way_to_define_it(host: Host) -> 
     assert problem == "it is transient: libvirt has no managed save of it"
     assert fix.startswith(f"virsh dumpxml {one.uuid}")
     host.virsh("destroy", one.uuid)
+
+
+def test_what_has_a_new_device_is_not_saved(make: Make, host: Host) -> None:
+    armed = make("more")
+    (host.folder / "tmp/more.xml").write_text(played_vf.nic(2), encoding="utf-8")
+    host.virsh("attach-device", armed.guest.uuid, "/tmp/more.xml", "--live")
+    with pytest.raises(SriovError, match=r"has device 0000:04:10\.4 since it was armed"):
+        armed.backend.release(armed.vm, armed.state)
+    assert armed.backend.connection.live(armed.guest.uuid).addresses == {played_vf.address(1), played_vf.address(2)}
+
+
+def test_another_process_than_the_armed_one_is_not_saved(make: Make) -> None:
+    armed = make("again")
+    armed.guest.host.virsh("destroy", armed.guest.uuid)
+    armed.guest.start()
+    for act in (armed.backend.release, armed.backend.save):
+        with pytest.raises(RefusedError, match=r"process \d+, and was process \d+ when the update was armed"):
+            act(armed.vm, armed.state)
+    assert armed.guest.state() == "running"
+
+
+def test_an_abort_of_what_has_ended_gives_autostart_back(make: Make) -> None:
+    armed = make("gone")
+    armed.save()
+    armed.guest.host.virsh("managedsave-remove", armed.guest.uuid)
+    save_image.forget(armed.backend.sysfs, armed.guest.uuid)
+    with pytest.raises(EndedError):
+        armed.backend.undo(armed.vm, armed.state)
+    assert armed.backend.connection.info(armed.guest.uuid).autostart
