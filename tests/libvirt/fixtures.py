@@ -13,16 +13,15 @@ import pytest
 
 from .host import Host, able
 
-NEEDS_LIBVIRT = (
-    pytest.mark.heavy,
-    pytest.mark.skipif(not able(), reason="only root can make the namespaces of a real libvirtd, with unshare"),
-)
-"""Marks of tests that use it."""
+NEEDS_LIBVIRT = (pytest.mark.heavy,)
+"""Marks of tests that use it, which the fixture may skip."""
 
 
 @pytest.fixture(scope="session")
 def host() -> Iterator[Host]:
     """A host with libvirtd; its processes end with the session."""
+    if not able():
+        pytest.skip("only root can make the namespaces of a real libvirtd, with unshare")
     with tempfile.TemporaryDirectory(prefix="kl") as folder:
         one = Host(Path(folder))
         try:

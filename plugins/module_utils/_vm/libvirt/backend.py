@@ -134,7 +134,7 @@ class LibvirtBackend:
         if not info.active:
             if not info.managed_save and not save_image.is_kept(self.sysfs, restoring.part.uuid):
                 raise EndedError(self.ending(vm))
-            if not save_image.is_kept(self.sysfs, restoring.part.uuid):
+            if not save_image.is_kept(self.sysfs, restoring.part.uuid) or not SavedState.is_whole(state):
                 self.save(vm, state)
             restoring.load(state)
         elif info.state != RUNNING and not stopped and not self.is_own(vm):

@@ -31,6 +31,8 @@ QEMU refuses to save most of them, some only once they are used.
 def problems(vm: VmFacts) -> Iterator[tuple[str, str]]:
     """(problem, fix) for each reason against saving a domain."""
     facts = LibvirtFacts.of(vm)
+    if not vm.pid:
+        yield "libvirt's state of it below /run/libvirt/qemu does not say its process", "restart libvirt's daemon"
     yield from _domain(facts)
     yield from _folder(facts, vm.memory_bytes)
     for disk in facts.domain.disks:

@@ -85,8 +85,12 @@ class Restoring:
         self.seen_running()
 
     def seen_running(self) -> None:
-        """Forget the image of a domain that was seen to run."""
-        self.connection.wait(self.part.uuid, lambda info: info.state == RUNNING, "running", self.deadlines.answer_s)
+        """Forget the image of a domain that was seen to run.
+
+        Its guest may have shut down since.
+        """
+        uuid, within = self.part.uuid, self.deadlines.answer_s
+        self.connection.wait(uuid, lambda info: info.state == RUNNING or not info.active, "running", within)
         save_image.forget(self.sysfs, self.part.uuid)
         Attempt(self.sysfs, self.part.uuid).end()
         Holds(self.sysfs, self.connection, self.part).give_back()

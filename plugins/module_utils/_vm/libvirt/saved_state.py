@@ -57,6 +57,15 @@ class SavedState:
         disks = _images.parse(data["disks"], f"{path}: disks")
         return cls(SaveImage.parse(data["image"], f"{path}: image"), disks)
 
+    @classmethod
+    def is_whole(cls, path: str) -> bool:
+        """Whether a state was written to its end."""
+        try:
+            cls.read(path)
+        except (BadInputError, KernelError):
+            return False
+        return True
+
     def differences(self, sysfs: Sysfs) -> Iterator[str]:
         """What of the disks is not as it was, in words.
 

@@ -23,10 +23,10 @@ VF = (
 )
 
 
-def _problems(devices: str = VF, info: Info = INFO, **words: object) -> list[tuple[str, str]]:
+def _problems(devices: str = VF, info: Info = INFO, pid: int = 1, **words: object) -> list[tuple[str, str]]:
     domain = whole_domain.parse(f"<domain><name>w</name><uuid>{UUID}</uuid><devices>{devices}</devices></domain>")
     facts = replace(LibvirtFacts(domain, info, room=1 << 30), **words)  # type: ignore[arg-type]  # fields of it
-    return list(refusals.problems(VmFacts("w", "libvirt", 1, 1, "", facts, memory_bytes=512 << 20)))
+    return list(refusals.problems(VmFacts("w", "libvirt", pid, 1, "", facts, memory_bytes=512 << 20)))
 
 
 def test_an_ordinary_domain_can_be_saved() -> None:
@@ -38,6 +38,7 @@ PROBLEMS = [
     ({"info": replace(INFO, persistent=False)},
      "it is transient", "virsh define"),
     ({"info": replace(INFO, state="paused")}, "it is paused, not running", "virsh resume"),
+    ({"pid": 0}, "does not say its process", "restart"),
     ({"saved": True}, "save/w.save is there already", "virsh managedsave-remove"),
     ({"room": 575 << 20}, "has 575 MiB free, its save takes up to 576 MiB", "larger file system"),
     ({"replaced": ("/i",)}, "image /i was replaced", "put the file back"),

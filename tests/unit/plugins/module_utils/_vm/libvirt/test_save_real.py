@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -43,6 +44,20 @@ def test_an_abort_after_the_save_restores(make: Make) -> None:
     assert armed.ran == ["before"]
     armed.require_well()
     assert armed.backend.settle(armed.vm, armed.state) is None
+
+
+@pytest.mark.parametrize("rest", ["nothing", "a part"])
+def test_an_abort_after_a_save_without_its_state_restores(make: Make, rest: str) -> None:
+    """It was interrupted between libvirt's image and ours."""
+    armed = make("stateless")
+    armed.save()
+    if rest == "nothing":
+        os.unlink(armed.state)
+        save_image.forget(armed.backend.sysfs, armed.guest.uuid)
+    else:
+        os.truncate(armed.state, 4200)
+    armed.backend.undo(armed.vm, armed.state)
+    armed.require_well()
 
 
 def test_an_abort_before_the_save_attaches(make: Make) -> None:
