@@ -228,7 +228,7 @@ def _source(runner: Runner, words: Sequence[Text], command: Command) -> Answer:
 
 
 def _ask(runner: Runner, words: Sequence[Text], _command: Command) -> Answer:
-    """A person is asked, unless the key is in a file or the command."""
+    """Ask a person, unless a file or the command has the key."""
     runner.state.asks |= not {"-k", "--key-file", "-p", "--password"} & {(one or "").partition("=")[0] for one in words}
     return None
 

@@ -26,13 +26,16 @@ from .volume import Volume, volume_of
 NOT_A_DISK = ("loop", "ram", "zram", "dm-", "md", "sr", "fd", "nbd", "zd")
 SECTOR = 512
 MOST = 4 << 20
-"""Bytes of a disk that are searched: the gap behind the sector, or a partition for GRUB at its usual place."""
+"""Bytes of a disk that are searched.
+
+The gap behind the sector, or a partition for GRUB at its usual place.
+"""
 CORE_AT = 0x5C
 LIST_AT, LIST = SECTOR - 12, struct.Struct("<QHH")
 SIZES_AT, SIZES = 8, struct.Struct("<II")
 LZMA = [{"id": lzma.FILTER_LZMA1, "lc": 3, "lp": 0, "pb": 2, "dict_size": 1 << 20}]
 DECOMPRESSOR = range(0x400, 0x2000, 16)
-"""Where what is compressed may begin, behind the program that takes it apart."""
+"""Where compressed data may begin, behind the program that reads it."""
 ON_ITS_DISK = re.compile(r"\((?:hd\d+)?,(?:msdos|gpt)(?P<number>\d+)\)(?P<path>/.*)")
 """The prefix where the folder is on the same disk."""
 
@@ -43,7 +46,7 @@ def disks(sysfs: Sysfs) -> list[str]:
 
 
 def has_grub(sysfs: Sysfs, disk: str) -> bool:
-    """Whether boot.img of GRUB is in the first sector (grub-core/boot/i386/pc/boot.S: its messages)."""
+    """Whether boot.img of GRUB is in the first sector (by its messages)."""
     return b"GRUB \0Geom\0" in _begin(sysfs, disk, SECTOR)
 
 
@@ -79,7 +82,7 @@ def _fix(disk: str) -> str:
 
 
 def _origin(sysfs: Sysfs, disk: str, folder: str, volume: Volume) -> tuple[str, ...]:
-    """What is built in, compared with the folder; nothing where it is not understood."""
+    """What is built in, compared with the folder; nothing where unknown."""
     program = core(_begin(sysfs, disk, MOST))
     text = "" if program is None else f"{program.configuration}\n{program.prefix}"
     what = f"the boot sector of {disk}"
@@ -96,7 +99,7 @@ def _origin(sysfs: Sysfs, disk: str, folder: str, volume: Volume) -> tuple[str, 
 
 
 def core(data: bytes) -> Program | None:
-    """The GRUB that a disk's begin has, None where it is not found there."""
+    """The GRUB in a disk's begin, None where none is found."""
     raw = _loaded(data)
     if len(raw) < SIZES_AT + SIZES.size:
         return None
@@ -116,7 +119,10 @@ def core(data: bytes) -> Program | None:
 
 
 def _loaded(data: bytes) -> bytes:
-    """What diskboot.img loads: the pieces of its list, from its end down to an empty one."""
+    """What diskboot.img loads.
+
+    The pieces of its list, from its end down to an empty one.
+    """
     if len(data) < SECTOR:
         return b""
     first = struct.unpack_from("<Q", data, CORE_AT)[0] * SECTOR
@@ -138,7 +144,7 @@ def _is_on_disk(sysfs: Sysfs, match: re.Match[str], disk: str, volume: Volume, f
 
 
 def _carriers(sysfs: Sysfs, device: str, depth: int = 8) -> set[str]:
-    """Disks that a block device is on, members of arrays and volume groups included."""
+    """Disks that a block device is on, those of arrays included."""
     below = sysfs.names(f"{BLOCK_DEVICES}/{device}/slaves") if depth else []
     own = {disk for disk in disks(sysfs) if disk == device or sysfs.exists(f"/sys/block/{disk}/{device}")}
     return own.union(*(_carriers(sysfs, name, depth - 1) for name in below))

@@ -124,7 +124,7 @@ def is_read_only(sysfs: Sysfs, place: str) -> bool:
 
 
 def _mounts(sysfs: Sysfs) -> list[list[str]]:
-    """Rows of mountinfo, after a use of what is mounted at its first use.
+    """Rows of mountinfo, after a use of what is mounted on demand.
 
     A boot folder that was idle is unmounted, and its automount stands alone. One may be within another.
     """

@@ -65,7 +65,7 @@ class AptRoot:
         return Templar(DataLoader(), variables=self.variables).template(trust_as_template("{{ " + name + " }}"))
 
     def task(self, file: str, number: int, key: str) -> Any:  # noqa: ANN401 - what the role has there
-        """Return part of a task of the role, `module.argument` by `key`, as its variables make it."""
+        """Return an argument of a role's task; ``key``: `module.argument`."""
         task = yaml.safe_load((ROLE / "tasks" / file).read_text())[number]
         module, _dot, argument = key.rpartition(".")
         own = {name: trusted(text) for name, text in task.get("vars", {}).items()}
@@ -95,7 +95,7 @@ class AptRoot:
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
     def settings(self) -> Path:
-        """Return apt's first file, by which it reads the root's own settings and none of this machine's."""
+        """Return the file by which apt reads the root's settings alone."""
         rows = {
             "Dir": self.root, "Dir::State::status": self.root / "var/lib/dpkg/status",
             "Dir::Bin::methods": "/usr/lib/apt/methods", "Dir::Bin::dpkg": "/usr/bin/dpkg",
@@ -109,7 +109,7 @@ class AptRoot:
         return self.run(*self.role("kernel_deploy_apt"), *self.role("kernel_deploy_files"))
 
     def protect(self, default: str, running: str) -> None:
-        """Do what tasks/protect.yml does, for releases of the default and of the running kernel."""
+        """Do what tasks/protect.yml does, for two releases."""
         self.variables |= {"kernel_deploy_before": {"release": default}, "kernel_deploy_running": {"stdout": running}}
         found = self.run(*self.task("protect.yml", 0, "ansible.builtin.command.argv"))
         self.variables["kernel_deploy_owners"] = {"stdout_lines": found.stdout.splitlines()}

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What apt removes as no longer needed, with the setting of role kernel_deploy and without it.
+"""What apt removes, with the setting of role kernel_deploy and without it.
 
 Real: apt, dpkg, python3-apt. All packages are marked as installed automatically, and nothing depends on them. apt keeps
 the kernel that this machine runs by itself, which none of these is.
@@ -19,7 +19,7 @@ from tests.fake.boot.apt_root import AptRoot
 
 DEFAULT, RUNNING, NEW = "6.1.0-18-amd64", "6.12.9+bpo-amd64", "6.0.9-kvmfleet1"
 OTHERS = ("6.1.0-18-amd64-unsigned", "6.12.9bpo-amd64", "6.13.1-1-amd64")
-"""Their names are like those that stay: a setting is a regular expression."""
+"""Names like those that stay: a setting is a regular expression."""
 PARTS = ("linux-image-", "linux-modules-extra-")
 AUTOMATIC = """import apt
 print(*(package.name for package in apt.Cache() if package.is_auto_removable))
@@ -54,7 +54,7 @@ ALL = names(DEFAULT, RUNNING, NEW, *OTHERS)
 
 
 def kernels(folder: Path, modules: str) -> AptRoot:
-    """Return a root with kernels, each of an image and of further modules, that nobody asked for by name."""
+    """Return a root with kernels that nobody asked for by name."""
     host = AptRoot(folder)
     host.variables["kernel_deploy_wanted"] = {"packages": [{"name": name} for name in sorted(names(NEW))]}
     made = []

@@ -42,7 +42,7 @@ Idle = Callable[..., list[str]]
 
 @pytest.fixture
 def idle(host: EfiHost, monkeypatch: pytest.MonkeyPatch) -> Idle:
-    """Have folders wait for a use; those of ``broken`` cannot be mounted. Returns what was used."""
+    """Have folders wait for a use; returns what was used."""
     table = host.folder / "proc/self/mountinfo"
     exists = os.path.exists
     used: list[str] = []

@@ -78,7 +78,7 @@ def test_setting_both(host: EfiHost) -> None:
     ("options", "pinned"), [('dyndbg="file  single.c; single +p" quiet', True), ("dyndbg=x single", False)]
 )
 def test_quoted_words_of_an_entry_stay_one_word(host: EfiHost, options: str, pinned: bool) -> None:
-    """The command line is the entry's own text; one for rescue is no default."""
+    """The command line is the entry's text; for rescue, no default."""
     host.entries[0]["options"] = options
     host.variable("LoaderEntryDefault", f"m-{NEW}.conf")
     found = loaders.find(host.sysfs, host.run).answer().default

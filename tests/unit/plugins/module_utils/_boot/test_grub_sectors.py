@@ -38,7 +38,7 @@ def link(root: Path, name: str, target: str) -> None:
 
 
 def install(root: Path, disk: str, prefix: str, configuration: str) -> None:
-    """Put GRUB into the sector and the gap behind it, as grub-bios-setup does."""
+    """Put GRUB where grub-bios-setup puts it."""
     put(root, "load.cfg", configuration)
     words = ["-p", prefix or "/boot/grub", *(["-c", str(root / "load.cfg")] if configuration else [])]
     image = root / "core.img"
@@ -53,7 +53,7 @@ def sector(root: Path, disk: str) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A host with two disks of a partition each, /boot within the root file system on vda1."""
+    """A host with two disks of a partition each, /boot on vda1."""
     for disk in ("vda", "vdb"):
         put(tmp_path, f"sys/block/{disk}/{disk}1/partition", "1\n")
         put(tmp_path, f"dev/{disk}", bytes(512))
