@@ -68,7 +68,7 @@ def main():
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     state = load()
     moment = module.params["state"] or ("examined" if module.params["kernel"] else "asked")
-    if moment == state["hangs_at"]:
+    if moment == state.get("hangs_at"):
         time.sleep(60)
     if NAME == "live_update_info":
         if module.params["kernel"]:
