@@ -248,6 +248,16 @@ def mac(value: object, where: str) -> str:
     return value
 
 
+def name(value: object, where: str) -> str:
+    """The name of an interface, which is text.
+
+    YAML 1.1 reads off, 010 or 1_0 as something else, and what was written is gone then.
+    """
+    if not isinstance(value, str) or not value:
+        raise BadInputError(f"{where}: {shown(value)} is not the name of an interface; write it in quotes")
+    return value
+
+
 def pci_address(value: object, where: str) -> str:
     """A PCI address as it was written.
 

@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import vf_ids
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import cut, printable, shown
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import printable, shown
 
 from . import hardware
 from .conversion import (
@@ -28,29 +27,10 @@ from .conversion import (
     pci_address,
     whole,
 )
-from .hosts import Part, objects, of_host
+from .hosts import Part, is_for, objects, of_host
+from .sriov_policies.keys import left, other_kind, typed
 from .sriov_policies.merge import NETDEVICE, VFIO, Group, Target, merged, settings
 from .sriov_policies.selector import read_selector
-
-_HANDLED = (
-    "nicSelector",
-    "nodeSelector",
-    "numVfs",
-    "priority",
-    "mtu",
-    "deviceType",
-    "eSwitchMode",
-    "externallyManaged",
-)
-_STATE_KEYS = ("pciAddress", "name", "vfGroups", "vfRange", "policyName")
-_KUBERNETES = ("resourceName", "needVhostNet", "excludeTopology")
-_NOT_CARRIED = {
-    "isRdma": "a driver offers RDMA or not; declare node_guid and port_guid where VFs need them",
-    "linkType": "it is a setting of the port's firmware; declare node_guid and port_guid of InfiniBand VFs",
-    "vdpaType": "vDPA devices are not made here",
-    "bridge": "Open vSwitch bridges are not made here",
-    "eSwitchParams": "the multiport eswitch is not set here",
-}
 
 _Pfs = Sequence[Mapping[str, Any]]
 _Labels = Mapping[str, Any]
@@ -91,10 +71,7 @@ def _items(
         raise BadInputError("a SriovNetworkNodeState is all there is to know of a host: give these without policies")
     states = [dict(part.data) for part in of_host([Part(_name(one), one, _name(one)) for one in states], host)]
     for kind, others in kinds.items():
-        names = ", ".join(_name(one) for one in others)
-        yield Notice(
-            cut(printable(f"{kind} {names}")), "not carried over; what pods' VFs get can be declared for the VFs"
-        )
+        yield other_kind(kind, [_name(one) for one in others])
     found = [item for state in states for item in _state(state)]
     for policy in sorted(policies, key=lambda one: (-_priority(one), _name(one))):
         found += _policy(policy, pfs, labels)
@@ -124,7 +101,7 @@ def _spec(policy: Mapping[str, Any]) -> tuple[_Spec, str]:
     where = f"policy {_name(policy)}: spec"
     if "spec" not in policy:
         raise BadInputError(f"{where} is missing; give objects as kubectl get -o yaml prints them")
-    return mapping(policy["spec"], where), where
+    return typed(mapping(policy["spec"], where), where), where
 
 
 def _priority(policy: Mapping[str, Any]) -> int:
@@ -139,19 +116,19 @@ def _priority(policy: Mapping[str, Any]) -> int:
 def _policy(policy: Mapping[str, Any], pfs: _Pfs | None, labels: _Labels | None) -> Iterator[Target | Notice]:
     spec, where = _spec(policy)
     selector = mapping(spec.get("nodeSelector"), f"{where}.nodeSelector")
-    if labels is not None and any(_label(labels.get(key)) != _label(value) for key, value in selector.items()):
+    if labels is not None and not is_for(selector, labels):
         yield Notice(f"{where}.nodeSelector", "not for a host with these labels")
         return
     if labels is None and selector:
         yield Notice(f"{where}.nodeSelector", "not looked at; give the node's labels, or choose hosts by inventory")
-    if not spec.get("numVfs") or _name(policy) == "default":
+    number = number_of_vfs(spec.get("numVfs") or 0, f"{where}.numVfs")
+    if not number or _name(policy) == "default":
         yield Notice(where, "without VFs, or with the name default, a policy has no effect")
         return
     for key, is_so, why in _CONTRADICTIONS:
         if is_so(spec):
             raise BadInputError(f"{where}.{key}: {shown(spec[key])} contradicts the rest: {why}")
-    yield from _left(spec, where)
-    number = number_of_vfs(spec["numVfs"], f"{where}.numVfs")
+    yield from left(spec, where)
     chosen = read_selector(spec.get("nicSelector"), number, f"{where}.nicSelector")
     if spec["nicSelector"].get("netFilter"):
         yield Notice(f"{where}.nicSelector.netFilter", "it is for VFs that a cloud gives to a VM; none are made there")
@@ -164,25 +141,6 @@ def _policy(policy: Mapping[str, Any], pfs: _Pfs | None, labels: _Labels | None)
             yield replace(
                 target, nodes="" if labels is not None else ", ".join(f"{k}={v}" for k, v in selector.items())
             )
-
-
-def _label(value: object) -> str:
-    """A label as text, however YAML reads it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _left(spec: _Spec, where: str) -> Iterator[Notice]:
-    """Notices of keys that are not carried over."""
-    plain = [key for key in _KUBERNETES if spec.get(key)]
-    if plain:
-        yield Notice(f"{where}.{', '.join(plain)}", "of Kubernetes alone; nothing on the host")
-    for key, value in spec.items():
-        if value and key in _NOT_CARRIED:
-            yield Notice(f"{where}.{key}", _NOT_CARRIED[key])
-        elif key not in (*_HANDLED, *_KUBERNETES, *_NOT_CARRIED, *_STATE_KEYS):
-            near = difflib.get_close_matches(str(key), _HANDLED, 1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
-            yield Notice(f"{where}.{key}", f"unknown, so not carried over{hint}")
 
 
 def _switchdev(spec: _Spec) -> bool:
@@ -202,18 +160,26 @@ def _state(state: Mapping[str, Any]) -> Iterator[Target | Notice]:
     others = [key for key in spec if key != "interfaces" and spec[key]]
     if others:
         yield Notice(f"node {_name(state)}: spec.{', '.join(others)}", "not carried over")
+    if not spec.get("interfaces") and mapping(state.get("status"), "status").get("interfaces"):
+        yield Notice(f"node {_name(state)}: status.interfaces", "what the node has, which nothing of spec asks for")
     for index, item in enumerate(listing(spec.get("interfaces"), "spec.interfaces")):
         where = f"node {_name(state)}: spec.interfaces[{index}]"
-        interface = mapping(item, where)
+        interface = typed(mapping(item, where), where)
         pf = pci_address(interface.get("pciAddress"), f"{where}.pciAddress")
         number = number_of_vfs(interface.get("numVfs", 0), f"{where}.numVfs")
-        yield from _left(interface, where)
+        yield from left(interface, where)
         groups = []
         for place, group in enumerate(listing(interface.get("vfGroups"), f"{where}.vfGroups")):
             path = f"{where}.vfGroups[{place}]"
-            vfs = mapping(group, path)
-            yield from _left(vfs, path)
-            groups.append(_group(vfs, vf_ids.parse(str(vfs.get("vfRange")), number, f"{path}.vfRange"), path))
+            vfs = typed(mapping(group, path), path)
+            yield from left(vfs, path)
+            if "vfRange" not in vfs:
+                raise BadInputError(f"{path}.vfRange is missing; write the VFs of the group, as '0-3'")
+            ids = vf_ids.parse(str(vfs["vfRange"]), number, f"{path}.vfRange")
+            if ids:
+                groups.append(_group(vfs, ids, path))
+            else:
+                yield Notice(f"{path}.vfRange", "no VFs, so the group has no effect")
         yield _target(pf, {**interface, "numVfs": number}, tuple(groups), where, 0)
 
 
@@ -221,7 +187,9 @@ def _group(spec: _Spec, ids: frozenset[int], where: str) -> Group:
     device_type = spec.get("deviceType") or NETDEVICE
     if device_type not in (NETDEVICE, VFIO):
         raise BadInputError(f"{where}.deviceType: {shown(device_type)} is not one of {NETDEVICE}, {VFIO}")
-    return Group(ids, device_type, str(spec.get("resourceName")), whole(spec.get("mtu") or 0, f"{where}.mtu"), where)
+    return Group(
+        ids, device_type, str(spec.get("resourceName") or ""), whole(spec.get("mtu") or 0, f"{where}.mtu"), where
+    )
 
 
 def _target(pf: PfName, spec: _Spec, groups: tuple[Group, ...], where: str, priority: int) -> Target:

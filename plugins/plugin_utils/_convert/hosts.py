@@ -30,11 +30,24 @@ def objects(data: object, what: str = "object") -> Iterator[Mapping[str, Any]]:
     Empty documents are left out. ``what`` names one in errors. Raises `BadInputError` for what is no mapping.
     """
     for item in data if isinstance(data, (list, tuple)) else [data]:
+        if isinstance(item, (list, tuple)):
+            yield from objects(item, what)
+            continue
         entry = mapping(item, what)
         if "items" in entry:
             yield from objects(listing(entry["items"], "items"), what)
         elif entry:
             yield entry
+
+
+def is_for(selector: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
+    """Whether a ``nodeSelector`` chooses a node with ``labels``, of which all are texts."""
+    return all(key in labels and _label(labels[key]) == _label(value) for key, value in selector.items())
+
+
+def _label(value: object) -> str:
+    """A label as text, however YAML reads it."""
+    return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
 
 
 def of_host(parts: Sequence[Part], host: object) -> list[Part]:

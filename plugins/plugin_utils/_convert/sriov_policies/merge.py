@@ -76,7 +76,7 @@ def settings(target: Target, current_mtu: int | None = None) -> Iterator[Item]:
         yield Notice(f"{where}.externallyManaged", "somebody else makes the VFs, so their number is not declared")
     else:
         yield Setting(pf, "hardware_vfs", target.number, f"{where}.numVfs")
-        yield Setting(pf, "present_vfs", "all", f"{where}.numVfs")
+        yield Setting(pf, "present_vfs", "all" if target.number else "none", f"{where}.numVfs")
         if any(group.device_type == NETDEVICE for group in target.groups):
             yield Setting(pf, "drivers_autoprobe", True, f"{where}.deviceType")
     if target.eswitch_mode:
@@ -190,7 +190,7 @@ def _loss(group: Group, higher: Target) -> Notice | None:
     for other in higher.groups:
         if group.ids & other.ids:
             return Notice(group.where, f"VFs {describe(group.ids)} of PF {pf} give way to {other.where}")
-        if group.resource == other.resource:
+        if group.resource and group.resource == other.resource:
             text = f"VFs {describe(group.ids)} of PF {pf} are dropped: {other.where} has the same resourceName"
             return Notice(group.where, text)
     return None

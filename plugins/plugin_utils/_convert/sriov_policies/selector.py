@@ -17,6 +17,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values impor
 
 from .. import hardware
 from ..conversion import Notice, PfName, listing, mapping, pci_address, selector
+from ..conversion import name as name_of
 
 _KEYS = ("vendor", "deviceID", "rootDevices", "pfNames", "netFilter")
 _IDS = (("vendor", "vendor"), ("deviceID", "device"))
@@ -67,9 +68,22 @@ class Selector:
             address = str(pf["pf"])
             if ids and (names or not self.names) and address in (self.addresses or (address,)):
                 found = True
+                for name in names[1:]:
+                    text = f"the same PF as {names[0]}, of which alone the VFs are taken"
+                    yield Notice(f"{self.where}.pfNames ({name})", text)
                 yield address, self.names[names[0]] if names else self.every
         if not found:
             yield Notice(self.where, "no PF of this host fits")
+        else:
+            yield from self._absent(pfs)
+
+    def _absent(self, pfs: Sequence[Mapping[str, Any]]) -> Iterator[Notice]:
+        """Notices of names and addresses that no PF of the host has."""
+        there = {str(pf["pf"]) for pf in pfs}.union(*(hardware.names_of(pf) for pf in pfs))
+        for key, given in (("rootDevices", self.addresses), ("pfNames", self.names)):
+            absent = [one for one in given if one not in there]
+            if absent:
+                yield Notice(f"{self.where}.{key}", f"not on this host: {', '.join(absent)}")
 
 
 def read_selector(data: object, number: int, where: str) -> Selector:
@@ -104,7 +118,7 @@ def _names(items: Sequence[object], number: int, where: str) -> dict[str, frozen
     """
     found: dict[str, frozenset[int]] = {}
     for index, text in enumerate(items):
-        name, mark, ids = str(text).partition("#")
+        name, mark, ids = name_of(text, f"{where}[{index}]").partition("#")
         if name in found:
             raise BadInputError(
                 f"{where}[{index}]: {shown(text)}: only the first entry for {name} has an effect; keep one"

@@ -138,6 +138,17 @@ SELECTORS: list[tuple[dict[str, Any], object, dict[str, str], list[str]]] = [
         ["which rootDevices are which pfNames is not known; they are left out; give the host's pfs"],
     ),
     ({"pfNames": ["ens9"]}, HOST, {}, ["no PF of this host fits"]),
+    (
+        {"pfNames": ["ens9", "ens1f0"]}, HOST, {"0000:3b:00.0": "all"}, ["pfNames: not on this host: ens9"],
+    ),
+    (
+        {"rootDevices": ["0000:3b:00.0", "0000:01:00.0"]}, HOST, {"0000:3b:00.0": "all"},
+        ["rootDevices: not on this host: 0000:01:00.0"],
+    ),
+    (
+        {"pfNames": ["ens1f0#0-1", "enp59s0f0#2-3"]}, HOST, {"0000:3b:00.0": "0-1"},
+        ["pfNames (enp59s0f0): the same PF as ens1f0, of which alone the VFs are taken"],
+    ),
     ({"vendor": "8086", "pfNames": ["ens8f0np0"]}, HOST, {}, ["no PF of this host fits"]),
     (
         {"netFilter": "openstack/NetworkID:1d0a", "vendor": "8086"}, HOST, {},
@@ -153,7 +164,8 @@ def test_selectors(selector: dict[str, Any], pfs: object, chosen: dict[str, str]
         pf: [{"ids": ids, "driver": "vfio-pci"}] for pf, ids in chosen.items()
     }
     where = "policy a: spec.nicSelector"
-    assert texts == [f"{where}.{text}" if text[:6] in ("vendor", "netFil") else f"{where}: {text}" for text in notices]
+    below = ("vendor", "netFilter", "pfNames", "rootDevices")
+    assert texts == [f"{where}{'.' if text.startswith(below) else ': '}{text}" for text in notices]
 
 
 def test_ids_alone_without_a_host() -> None:
@@ -257,6 +269,9 @@ COUNTS: list[tuple[dict[str, Any], object, bool, list[str]]] = [
     (policy(nodeSelector={"role": "gw"}), {}, False, [".nodeSelector: not for a host with these labels"]),
     (policy(nodeSelector={"sriov": True}), {"sriov": "true"}, True, []),
     (policy(), {}, True, []),
+    (policy(numVfs="0"), None, False, [": without VFs, or with the name default, a policy has no effect"]),
+    (policy(nodeSelector={"role": None}), {"role": ""}, True, []),
+    (policy(nodeSelector={"role": None}), {}, False, [".nodeSelector: not for a host with these labels"]),
     (policy(numVfs=0), None, False, [": without VFs, or with the name default, a policy has no effect"]),
 ]
 
@@ -282,7 +297,8 @@ def test_keys_that_are_not_carried_over_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", [lambda one: one, lambda one: [None, one], lambda one: {"kind": "List", "items": [one]}]
+    "shape",
+    [lambda one: one, lambda one: [None, one], lambda one: [[one], []], lambda one: {"kind": "List", "items": [one]}],
 )
 def test_shapes_of_input(shape: Any) -> None:  # noqa: ANN401 - a lambda
     assert from_sriov_policies(shape(policy()))["document"]["pfs"][0]["hardware_vfs"] == 8
@@ -357,6 +373,14 @@ WRONG: list[tuple[object, str]] = [
      "policy a: spec.bridge: a mapping with the keys ovs contradicts the rest: it needs eSwitchMode switchdev"),
     (policy(bridge={"ovs": 1}, eSwitchMode="switchdev", externallyManaged=True),
      "policy a: spec.bridge: a mapping with the keys ovs contradicts the rest: it needs VFs made by the operator"),
+    (policy(isRdma="perhaps"), "policy a: spec.isRdma: 'perhaps' is not true or false"),
+    (policy(isRdma="yes", **VFIO), "policy a: spec.isRdma: true contradicts the rest: vfio-pci has no RDMA"),
+    (policy(nicSelector={"pfNames": [None]}),
+     f"{SELECTOR}.pfNames[0]: null is not the name of an interface; write it in quotes"),
+    (policy(nicSelector={"pfNames": ["ens1f0", False]}),
+     f"{SELECTOR}.pfNames[1]: false is not the name of an interface; write it in quotes"),
+    (yaml.safe_load(STATE.replace(", vfRange: 0-3", "")),
+     "node worker1: spec.interfaces[0].vfGroups[0].vfRange is missing; write the VFs of the group, as '0-3'"),
     (policy(deviceType="vfio"), "policy a: spec.deviceType: 'vfio' is not one of netdevice, vfio-pci"),
     (policy(eSwitchMode="off"), "policy a: spec.eSwitchMode: 'off' is not one of legacy, switchdev"),
     (policy(numVfs="some"), "policy a: spec.numVfs: 'some' is not a whole number from 0 on"),
@@ -458,3 +482,43 @@ def test_numbers_are_bounded_before_anything_is_made_of_them(number: object) -> 
     """Sets of that many VFs would take the controller's memory."""
     with pytest.raises(BadInputError, match=r"policy a: spec\.numVfs: .* is (out of range|not a whole number)"):
         from_sriov_policies(policy(numVfs=number))
+
+
+@pytest.mark.parametrize("key", ["isRdma", "externallyManaged", "needVhostNet", "excludeTopology"])
+@pytest.mark.parametrize("value", ["false", "no", "False"])
+def test_flags_that_are_texts(key: str, value: str) -> None:
+    assert converted(policy(**{key: value}, **VFIO)) == converted(policy(**{key: False}, **VFIO))
+
+
+def test_policies_without_resources_share_none() -> None:
+    """What two policies lack is nothing that they have in common."""
+    one, other = (policy(f"p{i}", resourceName=None, priority=i, **names(f"ens1f0#{i}-{i}")) for i in (1, 2))
+    pfs, texts = converted(one, other)
+    assert (pfs[0]["vfs"], texts) == ([{"ids": "1-2", "driver": "default"}], [])
+
+
+def test_a_state_without_vfs() -> None:
+    state = yaml.safe_load(STATE)
+    state["spec"]["interfaces"][0] |= {"numVfs": 0, "vfGroups": []}
+    (pf,) = from_sriov_policies(state)["document"]["pfs"]
+    assert (pf["hardware_vfs"], pf["present_vfs"]) == (0, "none")
+
+
+def test_a_state_that_asks_for_nothing_says_so() -> None:
+    state = {**yaml.safe_load(STATE), "spec": {}}
+    assert from_sriov_policies(state)["notices"] == [
+        "node worker1: status.interfaces: what the node has, which nothing of spec asks for"
+    ]
+
+
+# kind of another object, the words of its notice
+KINDS = [
+    ("SriovNetwork", "not carried over; what pods' VFs get can be declared for the VFs"),
+    ("SriovOperatorConfig", "not carried over"),
+    ("sriovnetworknodepolicy", "not carried over; did you mean 'SriovNetworkNodePolicy'?"),
+]
+
+
+@pytest.mark.parametrize(("kind", "words"), KINDS)
+def test_objects_of_other_kinds_are_named(kind: str, words: str) -> None:
+    assert from_sriov_policies({**policy(), "kind": kind})["notices"] == [f"{kind} a: {words}"]
