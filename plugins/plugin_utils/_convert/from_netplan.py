@@ -8,8 +8,7 @@ Sources: netplan, doc/reference/netplan-yaml.md and netplan_cli/cli/sriov.py.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +16,28 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import cut, printable, shown
 
 from . import hardware
-from .conversion import Converter, Item, Notice, PfName, Setting, assemble, flag, listing, mac, mapping, selector, whole
-from .mistyped import left
+from .conversion import (
+    Converter,
+    Item,
+    Notice,
+    PfName,
+    Setting,
+    assemble,
+    flag,
+    mac,
+    mapping,
+    number_of_vfs,
+    whole,
+)
+from .conversion import name as text
+from .mistyped import left, nested
+from .netplan_names import named, unknown, vf_id
 
 _COUNT, _MODE, _DELAY = "virtual-function-count", "embedded-switch-mode", "delay-virtual-functions-rebind"
 _PF_KEYS = ("match", "set-name", "mtu", _COUNT, _MODE, _DELAY)
 _VF_KEYS = ("match", "set-name", "mtu", "link", "macaddress")
 _SRIOV_KEYS = (_COUNT, _MODE, _DELAY, "link")
 _NO_ADDRESS = ("permanent", "preserve", "random", "stable", "stable-ssid")
-_GLOB = re.compile(r"[*?[]")
 
 
 @dataclass(frozen=True)
@@ -43,7 +55,9 @@ class _Definitions:
         return [vf for vf, link in self.links.items() if link == pf]
 
     def is_pf(self, name: str) -> bool:
-        return name in self.links.values() or any(key in self.ethernets[name] for key in (_COUNT, _MODE, _DELAY))
+        """Whether a definition is of a PF; what has a link is a VF."""
+        found = any(key in self.ethernets[name] for key in (_COUNT, _MODE, _DELAY))
+        return name in self.links.values() or (found and name not in self.links)
 
 
 def from_netplan(data: object, pfs: object = None) -> dict[str, Any]:
@@ -73,8 +87,10 @@ def _network(data: Mapping[str, Any], where: str) -> Mapping[str, Any]:
 def _merged(one: Any, other: Any) -> Any:  # noqa: ANN401 - YAML has all types
     """Merge ``other`` over ``one``.
 
-    Mappings key by key, lists one after the other, anything else replaced.
+    Mappings key by key, lists one after the other, anything else replaced. Nothing at all takes nothing away.
     """
+    if isinstance(one, Mapping) and other is None:
+        return one
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return {**one, **{key: _merged(one[key], value) if key in one else value for key, value in other.items()}}
     return [*one, *other] if isinstance(one, list) and isinstance(other, list) else other
@@ -82,17 +98,29 @@ def _merged(one: Any, other: Any) -> Any:  # noqa: ANN401 - YAML has all types
 
 def _items(network: Mapping[str, Any], pfs: Sequence[Mapping[str, Any]] | None) -> Iterator[Item]:
     definitions = _definitions(network)
-    yield from _stays([key for key in network if key not in ("version", "renderer", "ethernets", "vlans")], "")
+    _check_ids(network, definitions)
+    yield from _renderers(network)
+    yield from _stays(network, [key for key in network if key not in ("version", "renderer", "ethernets", "vlans")], "")
     vlans = mapping(network.get("vlans"), "vlans")
-    yield from _stays([name for name in vlans if name != "renderer" and name not in definitions.vlans], "vlans.")
+    yield from _stays(vlans, [name for name in vlans if name not in ("renderer", *definitions.vlans)], "vlans.")
     plain = [name for name in definitions.ethernets if name not in definitions.links and not definitions.is_pf(name)]
     for name in [one for one in plain if _mistyped(definitions.ethernets[one])]:
         odd = _mistyped(definitions.ethernets[name])
         yield from left(odd, f"ethernets.{name}.", _SRIOV_KEYS, "netplan")
-    yield from _stays([name for name in plain if not _mistyped(definitions.ethernets[name])], "ethernets.")
+    rest = [name for name in plain if not _mistyped(definitions.ethernets[name])]
+    yield from _stays(definitions.ethernets, rest, "ethernets.")
     for name in definitions.ethernets:
         if definitions.is_pf(name):
             yield from _pf(name, definitions, pfs)
+
+
+def _renderers(network: Mapping[str, Any]) -> Iterator[Notice]:
+    """Notices of the renderer sriov where it is for all, and not for a VLAN."""
+    for kind in ("", "ethernets", "vlans"):
+        found = mapping(network.get(kind), kind) if kind else network
+        if found.get("renderer") == "sriov":
+            where = f"{kind}.renderer" if kind else "renderer"
+            yield Notice(where, "of SR-IOV, but ignored: netplan takes it for each VLAN of a VF alone")
 
 
 def _mistyped(entry: Mapping[str, Any]) -> list[str]:
@@ -103,7 +131,11 @@ def _mistyped(entry: Mapping[str, Any]) -> list[str]:
 
 def _definitions(network: Mapping[str, Any]) -> _Definitions:
     ethernets = _entries(network, "ethernets")
-    links = {name: str(entry["link"]) for name, entry in ethernets.items() if entry.get("link") is not None}
+    links = {
+        name: text(entry["link"], f"ethernets.{name}.link")
+        for name, entry in ethernets.items()
+        if entry.get("link") is not None
+    }
     for vf, pf in links.items():
         if pf not in ethernets:
             raise BadInputError(f"ethernets.{vf}.link: {shown(pf)} is not defined in ethernets")
@@ -122,17 +154,28 @@ def _entries(network: Mapping[str, Any], kind: str) -> dict[str, Mapping[str, An
     return {str(name): mapping(entry, f"{kind}.{name}") for name, entry in found.items() if name != "renderer"}
 
 
+def _check_ids(network: Mapping[str, Any], definitions: _Definitions) -> None:
+    """Raise `BadInputError` for ids of PFs and VFs that YAML has not read as text."""
+    for one in network.get("ethernets") or ():
+        known = "" if isinstance(one, str) else next(iter(mapping({one: None}, "")))
+        if known and (definitions.is_pf(known) or known in definitions.links):
+            text(one, "ethernets")
+
+
 def _pf(name: str, definitions: _Definitions, pfs: Sequence[Mapping[str, Any]] | None) -> Iterator[Item]:
     entry, where = definitions.ethernets[name], f"ethernets.{name}"
     yield from left([key for key in entry if key not in _PF_KEYS], f"{where}.", _SRIOV_KEYS, "netplan")
-    pf = _named(name, entry, pfs)
+    yield from nested([(f"{where}.{key}", value) for key, value in entry.items()])
+    for key in (key for key in (_COUNT, _MODE, _DELAY) if key in entry and entry[key] is None):
+        yield Notice(f"{where}.{key}", "without a value, so it is left as it is found")
+    pf = named(name, entry, pfs)
     if pf is None:
-        yield Notice(where, _unknown(entry, pfs))
+        yield Notice(where, unknown(entry, pfs))
         return
     yield from _number(pf, entry, definitions.vfs_of(name), where)
     if entry.get(_MODE) is not None:
-        yield Setting(pf, "eswitch_mode", str(entry[_MODE]), f"{where}.{_MODE}")
-    if flag(entry.get(_DELAY, False), f"{where}.{_DELAY}"):
+        yield Setting(pf, "eswitch_mode", entry[_MODE], f"{where}.{_MODE}")
+    if flag(entry.get(_DELAY) or False, f"{where}.{_DELAY}"):
         yield Notice(f"{where}.{_DELAY}", "drivers are bound as the document says, not when somebody asks for it")
     if entry.get("mtu") is not None:
         yield Setting(pf, "mtu", whole(entry["mtu"], f"{where}.mtu"), f"{where}.mtu")
@@ -146,7 +189,7 @@ def _number(pf: PfName, entry: Mapping[str, Any], vfs: Sequence[str], where: str
     netplan does nothing for 0.
     """
     path = f"{where}.{_COUNT}"
-    asked = None if entry.get(_COUNT) is None else whole(entry[_COUNT], path)
+    asked = None if entry.get(_COUNT) is None else number_of_vfs(entry[_COUNT], path)
     if asked is not None and asked < len(vfs):
         raise BadInputError(f"{path}: {asked} is less than the {len(vfs)} VFs defined: {', '.join(vfs)}")
     if asked or vfs:
@@ -159,96 +202,36 @@ def _number(pf: PfName, entry: Mapping[str, Any], vfs: Sequence[str], where: str
 def _vf(pf: PfName, name: str, definitions: _Definitions, pfs: Sequence[Mapping[str, Any]] | None) -> Iterator[Item]:
     entry, where = definitions.ethernets[name], f"ethernets.{name}"
     yield from left([key for key in entry if key not in _VF_KEYS], f"{where}.", _SRIOV_KEYS, "netplan")
+    yield from nested([(f"{where}.{key}", value) for key, value in entry.items()])
     settings: list[tuple[str, Any, str]] = []
     if entry.get("macaddress") in _NO_ADDRESS:
-        yield from _stays(["macaddress"], f"{where}.")
+        yield from _stays({}, ["macaddress"], f"{where}.")
     elif entry.get("macaddress") is not None:
         settings.append(("mac", mac(entry["macaddress"], f"{where}.macaddress"), f"{where}.macaddress"))
     if entry.get("mtu") is not None:
         settings.append(("mtu", whole(entry["mtu"], f"{where}.mtu"), f"{where}.mtu"))
     for vlan, filtered in definitions.vlans.items():
         if filtered["link"] == name:
+            others = [key for key in filtered if key not in ("id", "link", "renderer")]
+            yield from _stays(filtered, others, f"vlans.{vlan}.")
             settings.append(("vlan", whole(filtered.get("id"), f"vlans.{vlan}.id"), f"vlans.{vlan}.id"))
-    ids = _vf_id(pf, name, entry, pfs) if isinstance(pf, str) else None
+    vf = vf_id(pf, name, entry, pfs)
     for key, value, path in settings:
-        if ids is None:
+        if vf is None:
             yield Notice(path, f"{value}: which VF has the interface {name} is not known; give the host's pfs")
         else:
-            yield Setting(pf, key, value, path, ids)
+            yield Setting(pf, key, value, path, frozenset({vf}))
             if key == "mac":
-                yield Notice(path, f"carried over to VF {min(ids)}, but set through the PF instead of on the VF")
+                yield Notice(path, f"carried over to VF {vf}, but set through the PF instead of on the VF")
 
 
-def _named(name: str, entry: Mapping[str, Any], pfs: Sequence[Mapping[str, Any]] | None) -> PfName | None:
-    """Name of a PF by its interface or a selector.
-
-    None when neither identifies one.
-    """
-    if entry.get("set-name"):
-        return str(entry["set-name"])
-    match = mapping(entry.get("match"), f"ethernets.{name}.match")
-    if not match:
-        return name
-    pattern = str(match.get("name", "*"))
-    if set(match) == {"name"} and not _GLOB.search(pattern):
-        return pattern
-    drivers = _drivers(match, name)
-    if "macaddress" in match and not set(match) - {"macaddress", "driver", "name"}:
-        return _by_mac(name, match, drivers)
-    if pfs is None and len(drivers) < 2 and not any(_GLOB.search(driver) for driver in drivers) and "[" not in pattern:
-        return selector(driver=drivers[0] if drivers else None, netdev=match.get("name")) or None
-    found = hardware.by_patterns(pfs or (), pattern, drivers)
-    return str(found[0]["netdev"]) if len(found) == 1 else None
-
-
-def _by_mac(name: str, match: Mapping[str, Any], drivers: Sequence[str]) -> PfName | None:
-    """Selector of a PF by its MAC address, as networkd compares it."""
-    address = mac(match["macaddress"], f"ethernets.{name}.match.macaddress")
-    if len(drivers) > 1 or any(_GLOB.search(driver) for driver in drivers) or "[" in str(match.get("name", "")):
-        return None
-    return selector(driver=drivers[0] if drivers else None, netdev=match.get("name"), mac=address)
-
-
-def _drivers(match: Mapping[str, Any], name: str) -> list[str]:
-    driver = match.get("driver")
-    listed = [driver] if isinstance(driver, str) else listing(driver, f"ethernets.{name}.match.driver")
-    return [str(one) for one in listed]
-
-
-def _unknown(entry: Mapping[str, Any], pfs: Sequence[Mapping[str, Any]] | None) -> str:
-    match = entry["match"]
-    text = ", ".join(f"{key} {value}" for key, value in match.items())
-    if pfs is None:
-        return f"which PF fits {text} is not known, so it is left out; give the host's pfs"
-    return f"not exactly one PF of the host fits {text}, so it is left out"
-
-
-def _vf_id(
-    pf: str, name: str, entry: Mapping[str, Any], pfs: Sequence[Mapping[str, Any]] | None
-) -> frozenset[int] | None:
-    """Id of a VF by its interface.
-
-    Or by udev's name for that: the PF's name with vN for its port.
-    """
-    match = mapping(entry.get("match"), f"ethernets.{name}.match")
-    pattern = str(match.get("name", name if not match else ""))
-    found = {
-        vf_id
-        for wanted in (pattern, str(entry.get("set-name", "")))
-        for one, vf_id in hardware.vf_of_netdev(pfs or (), wanted)
-        if pf in hardware.names_of(one)
-    }
-    if len(found) == 1:
-        return frozenset(found)
-    named = re.fullmatch(re.escape(re.sub(r"np\d+$", "", pf)) + r"v(\d+)", pattern, re.ASCII)
-    return frozenset({int(named.group(1))}) if named else None
-
-
-def _stays(names: Iterable[str], prefix: str) -> Iterator[Notice]:
-    """One notice for all that is not of SR-IOV."""
-    listed = ", ".join(map(str, names))
+def _stays(data: Mapping[str, Any], names: Sequence[str], prefix: str) -> Iterator[Notice]:
+    """One notice for all that is not of SR-IOV, and one for each part that is."""
+    hidden = list(nested([(f"{prefix}{name}", data.get(name)) for name in names], itself=not prefix))
+    listed = ", ".join(name for name in names if f"{prefix}{name}" not in [notice.where for notice in hidden])
     if listed:
         yield Notice(f"{prefix}{listed}", "not of SR-IOV; stays with netplan")
+    yield from hidden
 
 
 CONVERTER = Converter("netplan", from_netplan, command=("netplan", "get"), documents=True)

@@ -48,3 +48,13 @@ def vf_of_netdev(pfs: Sequence[Mapping[str, Any]], pattern: str) -> list[tuple[M
         for vf in pf.get("vfs") or ()
         if vf.get("netdev") and fnmatchcase(str(vf["netdev"]), pattern)
     ]
+
+
+def vf_of_mac(pfs: Sequence[Mapping[str, Any]], mac: str) -> list[tuple[Mapping[str, Any], int]]:
+    """VFs, with their PFs, whose network interfaces have the address ``mac``."""
+    return [
+        (pf, int(vf["id"]))
+        for pf in pfs
+        for vf in pf.get("vfs") or ()
+        if mac.lower() in (str(vf.get("netdev_mac")).lower(), str(vf.get("mac")).lower())
+    ]

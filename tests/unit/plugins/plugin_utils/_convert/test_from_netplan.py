@@ -173,6 +173,24 @@ def test_files_are_merged_as_netplan_does() -> None:
     assert found["notices"] == [f"bonds: {STAYS}", f"ethernets.eno1.addresses: {STAYS}"]
 
 
+# a later file that says nothing of a PF, an interface or a section
+EMPTY = ["", "network:", "network: {ethernets: }", "network: {ethernets: {eno1: }}", "network: {ethernets: {eno1: {}}}"]
+
+
+@pytest.mark.parametrize("text", EMPTY)
+def test_an_empty_entry_of_a_later_file_takes_nothing_away(text: str) -> None:
+    files = [ethernets("{eno1: {virtual-function-count: 4}}"), yaml.safe_load(text)]
+    assert from_netplan(files)["document"]["pfs"][0]["hardware_vfs"] == 4
+
+
+def test_a_key_without_a_value_is_named() -> None:
+    files = [ethernets("{eno1: {virtual-function-count: 4}}"), ethernets("{eno1: {virtual-function-count: }}")]
+    assert from_netplan(files) == {
+        "document": {"pfs": []},
+        "notices": ["ethernets.eno1.virtual-function-count: without a value, so it is left as it is found"],
+    }
+
+
 def test_mac_address_without_quotes() -> None:
     """A MAC address that YAML 1.1 reads as a number.
 
@@ -189,6 +207,34 @@ def test_nothing_of_sriov(data: object) -> None:
 
 # input, what is known of the host, the message
 WRONG: list[tuple[object, object, str]] = [
+    (
+        ethernets("{eno1: {virtual-function-count: 65536}}"), None,
+        "ethernets.eno1.virtual-function-count: 65536 is out of range: no PF has more than 65535 VFs",
+    ),
+    (
+        ethernets("{eno1: {embedded-switch-mode: off}}"), None,
+        "ethernets.eno1.embedded-switch-mode: false is not one of legacy, switchdev",
+    ),
+    (
+        ethernets("{off: {virtual-function-count: 4}}"), None,
+        "ethernets: false is not the name of an interface; write it in quotes",
+    ),
+    (
+        ethernets("{010: {}, eno1v0: {link: '8'}}"), None,
+        "ethernets: 8 is not the name of an interface; write it in quotes",
+    ),
+    (
+        ethernets("{up: {set-name: on, match: {name: a}, virtual-function-count: 4}}"), None,
+        "ethernets.up.set-name: true is not the name of an interface; write it in quotes",
+    ),
+    (
+        ethernets("{up: {match: {name: 1_0}, virtual-function-count: 4}}"), None,
+        "ethernets.up.match.name: 10 is not the name of an interface; write it in quotes",
+    ),
+    (
+        ethernets("{a: {link: off}}"), None,
+        "ethernets.a.link: false is not the name of an interface; write it in quotes",
+    ),
     ({"version": 2}, None, "netplan: the key 'network' is missing; its keys are version"),
     ([{"network": {}}, {"interfaces": []}], None, "file 1: the key 'network' is missing; its keys are interfaces"),
     ("network:", None, "netplan: 'network:' is not a mapping"),
@@ -266,3 +312,95 @@ def test_mistyped_keys_are_not_called_something_else(key: str, words: str, more:
     (notice,) = from_netplan(ethernets(f"{{eno1: {{{key}: 4{more}}}}}"))["notices"]
     assert notice.startswith("ethernets.eno1" if key == "dhcp4" else f"ethernets.eno1.{key}: ")
     assert words in notice
+
+
+BY_MAC = [
+    {
+        "pf": "0000:3b:00.0", "netdev": "ens1f0np0", "altnames": ["enp59s0f0np0"], "mac": "3c:fd:fe:00:00:01",
+        "vfs": [{"id": 4, "netdev": "tenant", "netdev_mac": "02:00:00:00:00:01"},
+                {"id": 5, "mac": "02:00:00:00:00:02"}],
+    }
+]  # fmt: skip
+# definition of a VF of a PF that is known by its MAC address, its id
+VFS_BY_MAC = [
+    ("tenant: {link: up, mtu: 1400}", "4"),
+    ("a: {match: {macaddress: '02:00:00:00:00:01'}, link: up, mtu: 1400}", "4"),
+    ("a: {match: {macaddress: '02:00:00:00:00:02'}, link: up, mtu: 1400}", "5"),
+    ("ens1f0v6: {link: up, mtu: 1400}", "6"),
+    ("enp59s0f0v7: {link: up, mtu: 1400}", "7"),
+]
+
+
+@pytest.mark.parametrize(("vf", "vf_id"), VFS_BY_MAC)
+@pytest.mark.parametrize("match", ["macaddress: '3C:FD:FE:00:00:01'", "name: ens1f0np0", "name: enp59s0f0np0"])
+def test_vfs_of_a_pf_by_any_of_its_names(vf: str, vf_id: str, match: str) -> None:
+    text = f"{{up: {{match: {{{match}}}, virtual-function-count: 8}}, {vf}}}"
+    found = from_netplan(ethernets(text), BY_MAC)
+    assert (found["document"]["pfs"][0]["vfs"], found["notices"]) == ([{"ids": vf_id, "mtu": 1400}], [])
+
+
+def test_a_vf_is_no_pf() -> None:
+    found = from_netplan(ethernets("{eno1: {}, eno1v0: {link: eno1, virtual-function-count: 3}}"))
+    assert found["document"]["pfs"] == [{"pf": "eno1", "hardware_vfs": 1, "present_vfs": "all"}]
+    (notice,) = found["notices"]
+    assert notice.startswith("ethernets.eno1v0.virtual-function-count: of SR-IOV, but ignored")
+
+
+HIDDEN = "of SR-IOV, but not carried over from this place; declare it by hand"
+# what is below network, the path of what is of SR-IOV there
+PLACES = [
+    ("virtual-function-count: 4", "virtual-function-count"),
+    ("ethernet: {eno1: {virtual-function-count: 4}}", "ethernet.eno1.virtual-function-count"),
+    ("bonds: {b0: {parameters: {Embedded_Switch_Mode: x}}}", "bonds.b0.parameters.Embedded_Switch_Mode"),
+    ("vlans: {v: {id: 3, link: a, sriov: 4}}", "vlans.v.sriov"),
+    ("network: {ethernets: {a: {num-vfs: 4}}}", "network.ethernets.a.num-vfs"),
+    (
+        "ethernets: {a: {networkmanager: {passthrough: {sriov.vfs: 0 trust=true}}}}",
+        "ethernets.a.networkmanager.passthrough.sriov.vfs",
+    ),
+    (
+        "nm-devices: {a: {networkmanager: {passthrough: {sriov.total-vfs: 4}}}}",
+        "nm-devices.a.networkmanager.passthrough.sriov.total-vfs",
+    ),
+    (
+        "ethernets: {a: {virtual-function-count: 2, networkmanager: {passthrough: {sriov.total-vfs: 4}}}}",
+        "ethernets.a.networkmanager.passthrough.sriov.total-vfs",
+    ),
+    ("config: [{name: a, sriov: {num_vfs: 4}}]", "config[0].sriov"),
+]
+
+
+@pytest.mark.parametrize(("text", "path"), PLACES)
+def test_keys_of_sriov_in_other_places_are_named(text: str, path: str) -> None:
+    assert f"{path}: {HIDDEN}" in from_netplan({"network": yaml.safe_load(text)})["notices"]
+
+
+@pytest.mark.parametrize("name", ["vf0", "br-vfs", "sriov-br", "vf"])
+def test_names_are_no_keys(name: str) -> None:
+    found = from_netplan({"network": {"bridges": {name: {"dhcp4": True}}}})
+    assert found["notices"] == [f"bridges: {STAYS}"]
+
+
+def test_a_value_that_is_part_of_itself() -> None:
+    data = yaml.safe_load("network: {bridges: &b {br0: {parameters: *b}}}")
+    assert from_netplan(data)["notices"] == [f"bridges: {STAYS}"]
+
+
+# the parts of a VLAN and their section, the notice
+RENDERERS = [
+    ("vlans: {v: {id: 5, link: eno1v0, renderer: sriov, addresses: [192.0.2.1/24]}}", f"vlans.v.addresses: {STAYS}"),
+    (
+        "vlans: {renderer: sriov, v: {id: 5, link: eno1v0}}",
+        "vlans.renderer: of SR-IOV, but ignored: netplan takes it for each VLAN of a VF alone",
+    ),
+    (
+        "renderer: sriov",
+        "renderer: of SR-IOV, but ignored: netplan takes it for each VLAN of a VF alone",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "notice"), RENDERERS)
+def test_parts_of_vlans_are_named(text: str, notice: str) -> None:
+    data = {"network": {**yaml.safe_load("ethernets: {eno1: {}, eno1v0: {link: eno1}}"), **yaml.safe_load(text)}}
+    assert notice in from_netplan(data)["notices"]
