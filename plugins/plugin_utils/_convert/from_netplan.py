@@ -55,7 +55,7 @@ class _Definitions:
         return [vf for vf, link in self.links.items() if link == pf]
 
     def is_pf(self, name: str) -> bool:
-        """Whether a definition is of a PF; what has a link is a VF."""
+        """Whether a definition, which has no link, is of a PF."""
         found = any(key in self.ethernets[name] for key in (_COUNT, _MODE, _DELAY))
         return name in self.links.values() or (found and name not in self.links)
 
@@ -115,7 +115,7 @@ def _items(network: Mapping[str, Any], pfs: Sequence[Mapping[str, Any]] | None) 
 
 
 def _renderers(network: Mapping[str, Any]) -> Iterator[Notice]:
-    """Notices of the renderer sriov where it is for all, and not for a VLAN."""
+    """Notices of the renderer sriov at another place than VLANs."""
     for kind in ("", "ethernets", "vlans"):
         found = mapping(network.get(kind), kind) if kind else network
         if found.get("renderer") == "sriov":
@@ -155,7 +155,7 @@ def _entries(network: Mapping[str, Any], kind: str) -> dict[str, Mapping[str, An
 
 
 def _check_ids(network: Mapping[str, Any], definitions: _Definitions) -> None:
-    """Raise `BadInputError` for ids of PFs and VFs that YAML has not read as text."""
+    """Raise `BadInputError` for ids of PFs and VFs that are no texts."""
     for one in network.get("ethernets") or ():
         known = "" if isinstance(one, str) else next(iter(mapping({one: None}, "")))
         if known and (definitions.is_pf(known) or known in definitions.links):
@@ -226,7 +226,7 @@ def _vf(pf: PfName, name: str, definitions: _Definitions, pfs: Sequence[Mapping[
 
 
 def _stays(data: Mapping[str, Any], names: Sequence[str], prefix: str) -> Iterator[Notice]:
-    """One notice for all that is not of SR-IOV, and one for each part that is."""
+    """Notices of what is not of SR-IOV, and of parts that are."""
     hidden = list(nested([(f"{prefix}{name}", data.get(name)) for name in names], itself=not prefix))
     listed = ", ".join(name for name in names if f"{prefix}{name}" not in [notice.where for notice in hidden])
     if listed:

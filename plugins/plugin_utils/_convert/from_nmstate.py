@@ -23,13 +23,15 @@ from .conversion import (
     listing,
     mac,
     mapping,
+    number_of_vfs,
     pci_address,
     selector,
     vf_id,
     whole,
 )
+from .conversion import name as text_of
 from .hosts import Part, of_host
-from .mistyped import left
+from .mistyped import left, nested
 from .nmstate_states import states
 
 
@@ -69,23 +71,25 @@ def from_nmstate(data: object, host: object = None, labels: object = None) -> di
 
 
 def _items(data: object, host: object, labels: Mapping[str, Any] | None) -> Iterator[Item]:
-    found = list(states(data, labels)) or [Part("network state", {})]
+    found = list(states(data, labels)) or [Part("network state", {}, what="network state")]
     yield from (part for part in found if isinstance(part, Notice))
-    for part in of_host([part for part in found if not isinstance(part, Notice)], host):
-        yield from _state(part.data)
+    parts = of_host([part for part in found if not isinstance(part, Notice)], host)
+    for part in parts:
+        yield from _state(part.data, part.what, f"{part.what}: " if len(parts) > 1 else "")
 
 
-def _state(state: Mapping[str, Any]) -> Iterator[Item]:
+def _state(state: Mapping[str, Any], what: str, prefix: str) -> Iterator[Item]:
+    """Items of one state; ``prefix`` of their paths tells several apart."""
     if "interfaces" not in state:
         raise BadInputError(
-            f"network state: the key 'interfaces' is missing; its keys are {cut(printable(', '.join(state))) or 'none'}"
+            f"{what}: the key 'interfaces' is missing; its keys are {cut(printable(', '.join(state))) or 'none'}"
         )
-    yield from _stays([key for key in state if key != "interfaces"], "")
+    yield from _stays([key for key in state if key != "interfaces"], prefix, state)
     others = []
     for index, item in enumerate(listing(state["interfaces"], "interfaces")):
         interface = mapping(item, f"interfaces[{index}]")
         name = str(interface.get("name", f"[{index}]"))
-        where = f"interfaces[{index}] ({name})"
+        where = f"{prefix}interfaces[{index}] ({name})"
         ethernet = mapping(interface.get("ethernet"), f"{where}.ethernet")
         vf = _VF_NAME.fullmatch(name)
         if ethernet.get("sr-iov") is not None:
@@ -93,13 +97,22 @@ def _state(state: Mapping[str, Any]) -> Iterator[Item]:
         elif misplaced := _misplaced(interface, ethernet):
             system, place = "nmstate", "ethernet.sr-iov of the interface"
             yield from left(misplaced, f"{where}.", ("sr-iov",), system, place)
-        elif vf and interface.get("mtu") is not None:
-            value = whole(interface["mtu"], f"{where}.mtu")
-            yield Setting(vf.group(1), "mtu", value, f"{where}.mtu", vf_id(vf.group(2), where))
-            yield from _stays([key for key in interface if key not in _OF_VF], f"{where}.")
+        elif vf:
+            yield from _interface_of_vf(vf.group(1), vf_id(vf.group(2), where), interface, where)
         else:
             others.append(name)
-    yield from _stays(others, "interfaces ")
+            yield from nested([(f"{where}.{key}", value) for key, value in interface.items()])
+    yield from _stays(others, f"{prefix}interfaces ")
+
+
+def _interface_of_vf(pf: str, ids: frozenset[int], interface: Mapping[str, Any], where: str) -> Iterator[Item]:
+    """MTU of a VF by its interface, and notices of the rest."""
+    if interface.get("mtu") is not None:
+        yield Setting(pf, "mtu", whole(interface["mtu"], f"{where}.mtu"), f"{where}.mtu", ids)
+    others = [key for key in interface if key not in _OF_VF]
+    if others:
+        text = f"of the interface of VF {min(ids)}; stays with nmstate"
+        yield Notice(f"{where}.{', '.join(others)}", text)
 
 
 def _misplaced(interface: Mapping[str, Any], ethernet: Mapping[str, Any]) -> list[str]:
@@ -112,7 +125,10 @@ def _interface(interface: Mapping[str, Any], ethernet: Mapping[str, Any], where:
     sriov = mapping(ethernet["sr-iov"], f"{where}.ethernet.sr-iov")
     naming = (*_NAMING, *(("mac-address",) if interface.get("identifier") == "mac-address" else ()))
     others = [key for key in interface if key not in naming]
-    yield from _stays([*others, *(f"ethernet.{key}" for key in ethernet if key != "sr-iov")], f"{where}.")
+    others += [f"ethernet.{key}" for key in ethernet if key != "sr-iov"]
+    misplaced = _misplaced(interface, {key: value for key, value in ethernet.items() if key != "sr-iov"})
+    yield from left(misplaced, f"{where}.", ("sr-iov",), "nmstate", "ethernet.sr-iov of the interface")
+    yield from _stays([key for key in others if key not in misplaced], f"{where}.", interface)
     pf = _name(interface, where)
     if interface.get("state", "up") != "up":
         yield Notice(where, f"state {interface['state']}: a document has no such state, so this PF is left out")
@@ -136,15 +152,15 @@ def _name(interface: Mapping[str, Any], where: str) -> PfName | None:
         return selector(mac=mac(interface.get("mac-address"), f"{where}.mac-address"))
     if identifier != "name":
         return None
-    if not interface.get("name"):
+    if interface.get("name") in (None, ""):
         raise BadInputError(f"{where}.name is missing; write the name of the interface")
-    return str(interface["name"])
+    return text_of(interface["name"], f"{where}.name")
 
 
 def _pf(pf: PfName, sriov: Mapping[str, Any], where: str) -> Iterator[Item]:
     _known(sriov, _SRIOV_KEYS, where)
     if sriov.get("total-vfs") is not None:
-        number = whole(sriov["total-vfs"], f"{where}.total-vfs")
+        number = number_of_vfs(sriov["total-vfs"], f"{where}.total-vfs")
         yield Setting(pf, "hardware_vfs", number, f"{where}.total-vfs")
         yield Setting(pf, "present_vfs", "all" if number else "none", f"{where}.total-vfs")
     elif sriov.get("vfs"):
@@ -175,10 +191,13 @@ def _known(data: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:
             raise BadInputError(f"{where}.{key}: unknown key; known keys: {', '.join(keys)}")
 
 
-def _stays(names: list[str], prefix: str) -> Iterator[Notice]:
-    """One notice for all that is not of SR-IOV."""
-    if names:
-        yield Notice(f"{prefix}{', '.join(names)}", "not of SR-IOV; stays with nmstate")
+def _stays(names: list[str], prefix: str, data: Mapping[str, Any] | None = None) -> Iterator[Notice]:
+    """Notices of what is not of SR-IOV, and of parts that are."""
+    hidden = list(nested([(f"{prefix}{name}", (data or {}).get(name)) for name in names], itself=data is not None))
+    others = [name for name in names if f"{prefix}{name}" not in [notice.where for notice in hidden]]
+    if others:
+        yield Notice(f"{prefix}{', '.join(others)}", "not of SR-IOV; stays with nmstate")
+    yield from hidden
 
 
 CONVERTER = Converter("nmstate", from_nmstate, command=("nmstatectl", "show"), documents=True)

@@ -22,6 +22,8 @@ class Part(NamedTuple):
     where: str
     data: Mapping[str, Any]
     host: str | None = None
+    what: str = ""
+    """Name of the object that it is from, for messages."""
 
 
 def objects(data: object, what: str = "object") -> Iterator[Mapping[str, Any]]:
@@ -41,7 +43,7 @@ def objects(data: object, what: str = "object") -> Iterator[Mapping[str, Any]]:
 
 
 def is_for(selector: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
-    """Whether a ``nodeSelector`` chooses a node with ``labels``, of which all are texts."""
+    """Whether a ``nodeSelector`` chooses a node with ``labels``, which are texts."""
     return all(key in labels and _label(labels[key]) == _label(value) for key, value in selector.items())
 
 

@@ -20,7 +20,9 @@ _WHOLE = re.compile(
     r"(?:^|\.)(?:sr-?iov(?:\.[\w-]+)?|(?:sr-?iov-)?(?:total|num)-?vfs|virtual-functions?-count|embedded-switch-mode|"
     r"delay-virtual-functions-rebind)$"
 )
-"""Keys that are of SR-IOV wherever they are, in lower case with hyphens; ids of interfaces are none."""
+"""Ends of paths that are keys of SR-IOV wherever they are.
+
+In lower case with hyphens; ids of interfaces are none."""
 
 
 def left(
@@ -49,9 +51,10 @@ def left(
 def nested(
     parts: Iterable[tuple[str, object]], itself: bool = False, seen: frozenset[int] = frozenset()
 ) -> Iterator[Notice]:
-    """Notices of keys of SR-IOV below ``parts``, values by path, and with ``itself`` of the parts' own.
+    """Notices of keys of SR-IOV below ``parts``, values by path.
 
-    ``seen``: what they are in, as aliases of YAML can make a value part of itself.
+    With ``itself`` the parts' own keys count too. ``seen``: what they are in, as aliases of YAML can make a value part of
+    itself.
     """
     for path, value in parts:
         inside = seen | {id(value)}

@@ -61,9 +61,9 @@ def unknown(entry: Mapping[str, Any], pfs: Sequence[Mapping[str, Any]] | None) -
 
 
 def vf_id(pf: PfName, name: str, entry: Mapping[str, Any], pfs: Sequence[Mapping[str, Any]] | None) -> int | None:
-    """Id of a VF by its interface, or by the MAC address of that.
+    """Id of a VF by its interface.
 
-    Or by udev's name for it: the PF's name with vN for its port.
+    By the name or MAC address of that, or by udev's name for it: the PF's name with vN for its port.
     """
     match = mapping(entry.get("match"), f"ethernets.{name}.match")
     pattern = str(match.get("name", name if not match else ""))

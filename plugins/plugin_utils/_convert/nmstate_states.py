@@ -11,53 +11,75 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Union
 
-from .conversion import Notice, listing, mapping
-from .hosts import Part, objects
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import printable
 
+from .conversion import Notice, listing, mapping
+from .hosts import Part, is_for, objects
+
+_KINDS = (
+    "NodeNetworkConfigurationPolicy",
+    "NodeNetworkState",
+    "NMStateConfig",
+    "AgentConfig",
+    "InstallConfig",
+)
 _Labels = Union[Mapping[str, Any], None]
 
 
 def states(data: object, labels: _Labels) -> Iterator[Part | Notice]:
     """States with their hosts, and notices of the rest."""
-    for one in objects(data, "network state"):
-        yield from _of_object(one, labels)
+    for index, one in enumerate(objects(data, "network state")):
+        name = _text(mapping(one.get("metadata"), "metadata").get("name"))
+        kind = _text(one.get("kind"))
+        what = f"{kind or 'document'} {name or index}" if kind or index else "network state"
+        if kind is not None and kind not in _KINDS:
+            yield Notice(printable(what), "not of nmstate, so not carried over")
+            continue
+        for part in _of_object(one, labels, name):
+            yield part if isinstance(part, Notice) else part._replace(what=printable(what))
 
 
-def _of_object(one: Mapping[str, Any], labels: _Labels) -> Iterator[Part | Notice]:
+def _of_object(one: Mapping[str, Any], labels: _Labels, name: str | None) -> Iterator[Part | Notice]:
     spec, status = mapping(one.get("spec"), "spec"), mapping(one.get("status"), "status")
-    name = mapping(one.get("metadata"), "metadata").get("name")
-    if "hosts" in one:
-        yield from _of_agent(listing(one["hosts"], "hosts"))
+    baremetal = mapping(mapping(one.get("platform"), "platform").get("baremetal"), "platform.baremetal")
+    if "hosts" in one or "hosts" in baremetal:
+        where = "hosts" if "hosts" in one else "platform.baremetal.hosts"
+        yield from _of_hosts(listing((one if "hosts" in one else baremetal)["hosts"], where), where)
     elif "currentState" in status:
-        yield Part("status.currentState", mapping(status["currentState"], "status.currentState"), _text(name))
+        yield Part("status.currentState", mapping(status["currentState"], "status.currentState"), name)
     elif "config" in spec:
-        yield Part("spec.config", mapping(spec["config"], "spec.config"), _text(name))
+        yield Part("spec.config", mapping(spec["config"], "spec.config"), name)
     elif "spec" in one:
-        yield from _of_policy(spec, labels)
+        yield from _of_policy(spec, labels, "spec.")
+    elif "desiredState" in one:
+        yield from _of_policy(one, labels, "")
     else:
         yield Part("network state", one)
 
 
-def _of_policy(spec: Mapping[str, Any], labels: _Labels) -> Iterator[Part | Notice]:
-    selector = mapping(spec.get("nodeSelector"), "spec.nodeSelector")
-    others = [key for key in spec if key not in ("desiredState", "nodeSelector")]
+def _of_policy(spec: Mapping[str, Any], labels: _Labels, prefix: str) -> Iterator[Part | Notice]:
+    """State of a policy, of Kubernetes or nmpolicy, for this host."""
+    where = f"{prefix}nodeSelector"
+    selector = mapping(spec.get("nodeSelector"), where)
+    others = [key for key in spec if key not in ("desiredState", "nodeSelector", "kind", "metadata", "apiVersion")]
     if others:
-        yield Notice(f"spec.{', '.join(map(str, others))}", "not of SR-IOV; stays with nmstate")
-    if labels is not None and any(str(labels.get(key)) != str(value) for key, value in selector.items()):
-        yield Notice("spec.nodeSelector", "not for a host with these labels")
+        yield Notice(f"{prefix}{', '.join(map(str, others))}", "not of SR-IOV; stays with nmstate")
+    if labels is not None and not is_for(selector, labels):
+        yield Notice(where, "not for a host with these labels")
         return
     if labels is None and selector:
-        yield Notice("spec.nodeSelector", "not looked at; give the node's labels, or choose hosts by inventory")
-    yield Part("spec.desiredState", mapping(spec.get("desiredState"), "spec.desiredState"))
+        yield Notice(where, "not looked at; give the node's labels, or choose hosts by inventory")
+    yield Part(f"{prefix}desiredState", mapping(spec.get("desiredState"), f"{prefix}desiredState"))
 
 
-def _of_agent(hosts: list[Any]) -> Iterator[Part | Notice]:
+def _of_hosts(hosts: list[Any], path: str) -> Iterator[Part | Notice]:
+    """States of an agent's or installer's hosts; some have none."""
     for index, item in enumerate(hosts):
-        host = mapping(item, f"hosts[{index}]")
-        where = f"hosts[{index}].networkConfig"
-        name = _text(host.get("hostname", host.get("name"))) or f"hosts[{index}]"
-        if host.get("networkConfig") is not None:
-            yield Part(where, mapping(host["networkConfig"], where), name)
+        host = mapping(item, f"{path}[{index}]")
+        where = f"{path}[{index}].networkConfig"
+        name = _text(host.get("hostname", host.get("name"))) or f"{path}[{index}]"
+        given = host.get("networkConfig")
+        yield Part(where, {"interfaces": []} if given is None else mapping(given, where), name)
 
 
 def _text(value: object) -> str | None:

@@ -171,6 +171,15 @@ WRONG: list[tuple[object, str]] = [
         sriov("{total-vf: 2}"),
         f"{SRIOV}.total-vf: unknown key; known keys: total-vfs, drivers-autoprobe, vfs",
     ),
+    (sriov("{total-vfs: 65536}"), f"{SRIOV}.total-vfs: 65536 is out of range: no PF has more than 65535 VFs"),
+    (
+        sriov("{total-vfs: 2}", name=False),
+        "interfaces[0] (False).name: false is not the name of an interface; write it in quotes",
+    ),
+    (
+        [sriov("{total-vfs: 2}"), {"kind": "NMStateConfig", "spec": {"config": sriov("{total-vfs: 3}")}}],
+        f"NMStateConfig 1: {SRIOV}.total-vfs: 3 contradicts network state: {SRIOV}.total-vfs: 2; keep one of them",
+    ),
     (sriov("{total-vfs: many}"), f"{SRIOV}.total-vfs: 'many' is not a whole number from 0 on"),
     (sriov("{total-vfs: 2, vfs: [{trust: true}]}"), f"{SRIOV}.vfs[0].id is missing; write the id of the VF"),
     (
@@ -231,6 +240,9 @@ SHAPES: list[tuple[object, str | None, int]] = [
     (AGENT, "a", 2),
     ({"kind": "NMStateConfig", "metadata": {"name": "x"}, "spec": {"config": VF4}}, None, 4),
     ([{"kind": "NodeNetworkConfigurationPolicy", "spec": {"desiredState": VF4}}, None], "a", 4),
+    ({"desiredState": VF4}, None, 4),
+    ({"platform": {"baremetal": {"hosts": [{"name": "a", "networkConfig": VF4}]}}}, None, 4),
+    ([[VF4]], None, 4),
 ]
 
 
@@ -276,3 +288,56 @@ def test_keys_that_are_no_text(key: object) -> None:
     found = from_nmstate({"interfaces": [interface], key: 1})
     assert found["document"]["pfs"][0]["hardware_vfs"] == 2
     assert any(str(key).lower() in notice for notice in found["notices"])
+
+
+@pytest.mark.parametrize("value", [None, VF2])
+def test_a_host_without_a_state_gets_none_of_another(value: object) -> None:
+    agent = {"hosts": [{"hostname": "a", "networkConfig": VF4}, {"hostname": "b", "networkConfig": value}]}
+    found = from_nmstate(agent, host="b")["document"]["pfs"]
+    assert [pf["hardware_vfs"] for pf in found] == ([2] if value else [])
+
+
+@pytest.mark.parametrize(("value", "label"), [(True, "true"), (False, "false"), (None, ""), (5, "5")])
+def test_labels_as_yaml_reads_them(value: object, label: str) -> None:
+    policy = {"spec": {"nodeSelector": {"role": value}, "desiredState": VF2}}
+    assert from_nmstate(policy, labels={"role": label})["document"]["pfs"]
+    assert not from_nmstate(policy, labels={"other": label})["document"]["pfs"]
+
+
+@pytest.mark.parametrize("kind", ["ConfigMap", "Namespace", "SriovNetworkNodePolicy"])
+def test_objects_of_other_kinds_are_named(kind: str) -> None:
+    found = from_nmstate([VF2, {"kind": kind, "metadata": {"name": "x"}, "spec": {"numVfs": 4}}])
+    assert found["document"]["pfs"][0]["hardware_vfs"] == 2
+    assert found["notices"] == [f"{kind} x: not of nmstate, so not carried over"]
+
+
+def test_the_interface_of_a_vf_is_called_so() -> None:
+    interface = {"name": "sriov:ens1f0:1", "type": "ethernet", "mac-address": "02:00:00:00:00:01", "ipv4": {}}
+    assert from_nmstate({"interfaces": [interface]}) == {
+        "document": {"pfs": []},
+        "notices": ["interfaces[0] (sriov:ens1f0:1).mac-address, ipv4: of the interface of VF 1; stays with nmstate"],
+    }
+
+
+def test_misplaced_keys_beside_a_section_are_named() -> None:
+    interface = {"name": "a", "vfs": [], "ethernet": {"sr-iov": {"total-vfs": 2}, "sriov": {}}, "ipv4": {}}
+    words = "of SR-IOV, but ignored, as it is not where nmstate reads it: ethernet.sr-iov of the interface"
+    assert from_nmstate({"interfaces": [interface]})["notices"] == [
+        f"interfaces[0] (a).vfs: {words}",
+        f"interfaces[0] (a).ethernet.sriov: {words}",
+        f"interfaces[0] (a).ipv4: {STAYS}",
+    ]
+
+
+# a state, the path of what is of SR-IOV in it
+ELSEWHERE: list[tuple[dict[str, Any], str]] = [
+    ({"interfaces": [], "sr-iov": {"total-vfs": 2}}, "sr-iov"),
+    ({"interfaces": [], "dns": VF2}, "dns.interfaces[0].ethernet.sr-iov"),
+    ({"interfaces": [{"name": "b", "bond": {"sr-iov": 1}}]}, "interfaces[0] (b).bond.sr-iov"),
+]
+
+
+@pytest.mark.parametrize(("state", "path"), ELSEWHERE)
+def test_keys_of_sriov_in_other_places_are_named(state: dict[str, Any], path: str) -> None:
+    words = "of SR-IOV, but not carried over from this place; declare it by hand"
+    assert f"{path}: {words}" in from_nmstate(state)["notices"]
