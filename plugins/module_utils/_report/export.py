@@ -20,7 +20,7 @@ from .._document.vf_spec import DRIVER
 from .._model import eswitch, vf_device, vf_ids
 from .._model.errors import BadInputError
 from .._model.possible import impossible
-from .._model.properties import VfProperties
+from .._model.properties import ADDRESSES, VfProperties
 from .._model.property_row import Property
 from .._model.property_table import PF_SETTINGS, VF_DEVICE, VF_PROPERTIES
 from .._model.settings import LEGACY
@@ -55,7 +55,8 @@ def export(pfs: Sequence[_Facts], *, untouched: bool = False) -> Export:
         chosen = [pf for pf in readable if untouched or _touched(pf)]
         document = validate({"pfs": [_pf(pf) for pf in chosen]})
         blocked = [f"PF {pf['pf']} is left out, as it cannot be read: {why}" for pf in pfs if (why := _unread(pf))]
-        return Export(document, (*blocked, *(notice for pf in chosen for notice in _notices(pf))))
+        notices = (notice for pf in chosen for notice in _notices(pf))
+        return Export(document, (*blocked, *notices, *_shared(chosen, readable)))
     except (AttributeError, KeyError, TypeError) as error:
         raise BadInputError(f"pfs: this is not what sriov_info of this version returns: {error!r}") from error
 
@@ -159,6 +160,28 @@ def _notices(pf: _Facts) -> Iterator[str]:
         kinds[f"are absent, but '{pf['interface']}' can only have all VFs present"] = sorted(missing)
     for kind, ids in kinds.items():
         yield f"PF {pf['pf']}: VFs {vf_ids.compress(ids)} {kind}"
+
+
+def _shared(chosen: Iterable[_Facts], pfs: Iterable[_Facts]) -> Iterator[str]:
+    """Notices of addresses that several have, a declared VF among them.
+
+    `addresses_once` refuses the document for them, here as on any other host.
+    """
+    vfs: dict[tuple[str, str], dict[str, list[int]]] = {}
+    for pf in chosen:
+        for vf in pf["vfs"]:
+            for name, address in _properties(pf, vf).items():
+                if name in ADDRESSES:
+                    vfs.setdefault((name, address), {}).setdefault(pf["pf"], []).append(vf["id"])
+    own = {("mac", pf["mac"]): f"PF {pf['pf']} itself" for pf in pfs if isinstance(pf.get("mac"), str)}
+    for (name, address), by_pf in vfs.items():
+        holders = [own[name, address]] if (name, address) in own else []
+        holders += [f"VF{'s' if len(ids) > 1 else ''} {vf_ids.compress(ids)} of PF {pf}" for pf, ids in by_pf.items()]
+        if len(holders) > 1 or any(len(ids) > 1 for ids in by_pf.values()):
+            yield (
+                f"{name} {address} is that of {' and of '.join(holders)}: no host takes a document with it; give all "
+                "but one of them another, or none"
+            )
 
 
 def _kinds(pf: _Facts, vf: _Facts) -> Iterator[str]:

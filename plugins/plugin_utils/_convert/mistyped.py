@@ -53,8 +53,8 @@ def nested(
 ) -> Iterator[Notice]:
     """Notices of keys of SR-IOV below ``parts``, values by path.
 
-    With ``itself`` the parts' own keys count too. ``seen``: what they are in, as aliases of YAML can make a value part of
-    itself.
+    With ``itself`` the parts' own keys count too. ``seen``: what they are in, as aliases of YAML can make a value part
+    of itself.
     """
     for path, value in parts:
         inside = seen | {id(value)}

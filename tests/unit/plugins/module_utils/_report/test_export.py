@@ -23,7 +23,8 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.document 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._document.yaml_text import pfs_lines
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.converge import converge
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import vf_ids
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import KernelError, SriovError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, KernelError, SriovError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan import without_host
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._report.export import Export, export
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._report.info import gather
 from tests.fake.linux.host import FakeHost
@@ -388,3 +389,68 @@ def test_an_odd_file_ends_no_export(tmp_path: Path, name: str, text: str, readab
     assert named == ([PF, "0000:04:00.0"] if readable else ["0000:04:00.0"])
     assert readable or any(f"PF {PF} is left out, as it cannot be read" in notice for notice in found.notices)
     assert max(map(len, found.notices), default=0) < 400
+
+
+OTHER = "0000:05:00.0"
+MAC = "02:00:00:00:00:01"
+# VFs by PF that have one address, its kind, the two of them in words
+TWICE = [
+    ({PF: [1, 3]}, MAC, f"VFs 1,3 of PF {PF}", ("VF 1", "VF 3")),
+    ({PF: [0, 1]}, MAC, f"VFs 0-1 of PF {PF}", ("VF 0", "VF 1")),
+    ({PF: [2], OTHER: [0]}, MAC, f"VF 2 of PF {PF} and of VF 0 of PF {OTHER}", (f"VF 2 of PF {PF}", f"PF {OTHER}")),
+    ({PF: [2]}, "52:54:00:00:00:09", f"PF {OTHER} itself and of VF 2 of PF {PF}", ()),
+]
+
+
+@pytest.mark.parametrize(("holders", "mac", "words", "both"), TWICE)
+def test_one_address_for_two_is_named(
+    tmp_path: Path, holders: dict[str, list[int]], mac: str, words: str, both: tuple[str, ...]
+) -> None:
+    """By the export, `sriovctl check`, and a plan on another host."""
+
+    def two(name: str) -> FakeHost:
+        host = FakeHost(tmp_path / name)
+        host.igb(PF)
+        host.igb(OTHER, "eth1").mac = "52:54:00:00:00:09"
+        host.draw()
+        return host
+
+    host = two("old")
+    for address, ids in holders.items():
+        host.setup(host.pfs[address], 4)
+        for vf_id in ids:
+            host.pfs[address].properties[vf_id]["mac"] = mac
+    host.draw()
+    found = exported(host)
+    assert [notice for notice in found.notices if "is that of" in notice] == [
+        f"mac {mac} is that of {words}: no host takes a document with it; give all but one of them another, or none"
+    ]
+    fresh = two("new")
+    before = fresh.picture()
+    with pytest.raises(BadInputError, match=f"mac {mac} would be that of") as planned:
+        converge(fresh.sysfs, fresh.run, found.document, check=True)
+    assert fresh.picture() == before
+    assert all(one in str(planned.value) for one in both)
+    if both:
+        with pytest.raises(BadInputError, match=f"mac {mac} would be that of") as checked:
+            without_host.refuse(found.document)
+        assert all(one in str(checked.value) for one in both)
+
+
+def test_zeros_and_what_is_left_out_are_no_shared_addresses(tmp_path: Path) -> None:
+    host, pf = make(tmp_path)
+    host.setup(pf, 4)
+    for vf_id in range(4):
+        pf.properties[vf_id]["mac"] = "00:00:00:00:00:00"
+    host.draw()
+    assert exported(host).notices == ()
+
+
+def test_many_vfs_with_one_address_are_one_notice(tmp_path: Path) -> None:
+    host, pf = make(tmp_path)
+    host.setup(pf, 7)
+    for vf_id in range(7):
+        pf.properties[vf_id]["mac"] = MAC
+    host.draw()
+    (notice,) = exported(host).notices
+    assert f"is that of VFs 0-6 of PF {PF}: " in notice
