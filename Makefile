@@ -172,8 +172,8 @@ test: setup venv src ## everything; what passed on identical inputs is not run a
 	done; \
 	exit $$status
 
-try: venv src ## declare, refuse, find drift and live-update on three played hosts: no root, no VM, a minute
-	@PYTHONPATH=build/src:. $(BIN)/python -m lab try
+try: venv src ## declare, refuse, find drift and live-update on three played hosts: no root, no VM, a minute; KEEP=1 keeps them
+	@PYTHONPATH=build/src:. $(BIN)/python -m lab try $(if $(KEEP),--keep)
 
 release: venv src ## version, changelog, tarball, checksums, commit and tag in this checkout; VERSION=1.2.3 REPOSITORY=URL
 	@$(BIN)/python -m tools.release "$(VERSION)" "$(REPOSITORY)"

@@ -19,7 +19,10 @@ from .progress import LabError
 from .scenarios import conformance, demo, kills, rehearse, trials
 
 SWITCHES = {
-    "--keep": (("demo", "molecule", "conformance", "faults", "rehearse", "trials"), "leave the fleet running"),
+    "--keep": (
+        ("try", "demo", "molecule", "conformance", "faults", "rehearse", "trials"),
+        "leave the fleet running; played hosts until the end of input",
+    ),
     "--fresh": (
         ("conformance", "test-kernels", "kernel-bisect", "faults"),
         "also what is on record and has not changed",
@@ -122,7 +125,7 @@ def _start_vms(options: argparse.Namespace) -> None:
 def _try(options: argparse.Namespace) -> None:
     from .played import story  # late: it needs the collection's modules on the path of imports
 
-    story.run()
+    story.run(options.keep)
 
 
 def _demo(options: argparse.Namespace) -> None:

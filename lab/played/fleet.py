@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import subprocess
 from pathlib import Path
@@ -41,6 +42,7 @@ class Fleet:
             {"all": {"hosts": hosts, "vars": {"sriov_pfs": declared, "sriov_local_facts": True}}}, sort_keys=False
         )
         self.inventory.write_text(words)
+        self._settings()
 
     def _collection(self, collection: Path) -> None:
         modules = collection / "plugins/modules"
@@ -56,15 +58,25 @@ class Fleet:
                 (modules / f"{name}.py").write_text(MODULE % name)
         (modules / "boot_entry.py").write_text(BOOT_ENTRY)
 
+    def _settings(self) -> None:
+        """Write ansible.cfg: all that Ansible writes is below the fleet's folder."""
+        settings = configparser.ConfigParser(interpolation=None)
+        settings.read(HERE / "ansible.cfg")
+        settings["defaults"].update({
+            "inventory": str(self.inventory), "collections_path": str(self.folder / "collections"),
+            "connection_plugins": str(HERE / "played/connection"), "home": str(self.folder / "home"),
+            "local_tmp": str(self.folder / "tmp"), "remote_tmp": str(self.folder / "tmp"), "localhost_warning": "False",
+        })  # fmt: skip
+        settings["connection"] = {"pipelining": "True"}
+        # Ansible takes its own user for that of the hosts.
+        settings["privilege_escalation"] = {"become_allow_same_user": "True"}
+        with (self.folder / "ansible.cfg").open("w") as file:
+            settings.write(file)
+
     def environment(self) -> dict[str, str]:
-        """Ansible's environment: all that it writes is below the fleet's folder."""
+        """The environment of Ansible's programs, whose settings are in the fleet's folder."""
         own = {
-            "ANSIBLE_CONFIG": str(HERE / "ansible.cfg"), "ANSIBLE_HOME": str(self.folder / "home"),
-            "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"), "ANSIBLE_REMOTE_TEMP": str(self.folder / "tmp"),
-            "ANSIBLE_COLLECTIONS_PATH": str(self.folder / "collections"), "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_CONNECTION_PLUGINS": str(HERE / "played/connection"), "ANSIBLE_PIPELINING": "true",
-            "ANSIBLE_LOCALHOST_WARNING": "false", "PYTHONDONTWRITEBYTECODE": "1",
-            "ANSIBLE_BECOME_ALLOW_SAME_USER": "true",  # Ansible takes its own user for that of the hosts
+            "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "PYTHONDONTWRITEBYTECODE": "1",
         }  # fmt: skip
         return {**os.environ, **own, "PATH": f"{BIN}:{os.environ['PATH']}"}
 

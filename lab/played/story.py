@@ -15,9 +15,10 @@ from typing import Any
 from .. import output
 from ..paths import REPOSITORY
 from ..progress import LabError
-from . import step, update
+from . import expected, step, update
 from .fleet import Fleet
 from .host import NETDEV, NEW
+from .keep import wait
 
 FOLDER = REPOSITORY / "build" / "try"
 BEGIN = f"""\
@@ -43,8 +44,11 @@ LESS = json.dumps({"sriov_pfs": [{"pf": NETDEV, "hardware_vfs": "max", "present_
 DECLARE = output.task("Bring the host to its desired state")
 
 
-def run() -> None:
-    """Play the whole story; its folder is emptied first."""
+def run(keep: bool = False) -> None:
+    """Play the whole story; its folder is emptied first.
+
+    Hosts end with it, unless they are to be kept until the end of input.
+    """
     _require()
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
@@ -56,28 +60,32 @@ def run() -> None:
     print(
         "All of it was played. `make demo` does it with real kernels on emulated hosts; docs/quick_start.md, on yours."
     )
+    if keep:
+        _play_updates(steps)
+        wait(FOLDER)
+    else:
+        print("The played hosts end with this run; `make try KEEP=1` keeps them for playbooks of yours.")
 
 
 def _declare(steps: step.Steps) -> None:
     first, second, _third = steps.fleet.hosts
-    steps.playbook("What would change? Check mode writes nothing.", "sriov", "--check", "--diff", shows=DECLARE)
+    title = "What would change? Check mode writes nothing."
+    steps.playbook(title, "sriov", "--check", "--diff", shows=DECLARE, expects=[expected.changes(*expected.ALL)])
     title = "Do it, now and at every boot. hv3 has a stock kernel, which cannot leave VFs out."
-    steps.playbook(title, "sriov", shows=output.recap)
+    steps.playbook(title, "sriov", shows=output.recap, expects=[expected.changes(*expected.ALL)])
     first.start_vm()
     title = "On hv1 VM web1 uses VF 0 now, and somebody declares VFs 1-3 alone: refused, and nothing is written."
-    steps.playbook(title, "sriov", "-l", "hv1", "-e", LESS, shows=output.refusal, fails=True)
+    steps.playbook(title, "sriov", "-l", "hv1", "-e", LESS, shows=output.refusal, expects=[expected.IN_USE], fails=True)
     second.by_hand("ip", "link", "set", "dev", NETDEV, "vf", "2", "mac", "02:de:ad:00:00:02", "vlan", "7")
     title = "On hv2 somebody has changed VF 2 by hand. Which host differs from what is declared?"
-    steps.playbook(title, "sriov", "--check", "--diff", shows=DECLARE)
+    steps.playbook(title, "sriov", "--check", "--diff", shows=DECLARE, expects=[expected.changes("hv2")])
     title = "A host itself shows what it has, and who uses it."
     words = ("hv1", "--become", "-a", "/usr/local/sbin/sriovctl status --vfs")
-    steps.step(title, "ansible", *words, shows=lambda text: text.split("\n", 1)[1])
+    steps.step(title, "ansible", *words, shows=lambda text: text.partition("\n")[2], expects=[expected.SHOWN])
 
 
 def _update(steps: step.Steps) -> None:
-    begin = time.time()
-    for number, host in enumerate(steps.fleet.hosts):
-        update.play(host, begin + 60 * number, *([] if number < 2 else [REFUSED]))
+    _play_updates(steps)
     vms = [{"name": "web1", "heartbeat": {"journal_unit": "kvmfleet-vm-web1.service"}}]
     settings = {
         "live_update_report_dir": str(FOLDER / "report"), "live_update_vms": vms, "live_update_life_timeout_s": 10,
@@ -86,11 +94,19 @@ def _update(steps: step.Steps) -> None:
     (FOLDER / "settings.json").write_text(json.dumps(settings))
     words = ("live_update", "-e", "live_update_hosts=all", "-e", f"live_update_kernel={NEW}", "-e", "@settings.json")
     title = "Which hosts can be moved into another kernel with their VMs, and how long would each VM be out?"
-    steps.playbook(title, *words, "--check", shows=output.predicted, fails=True)
+    steps.playbook(title, *words, "--check", shows=output.predicted, expects=expected.PREDICTED, fails=True)
     title = (
         "hv3 refuses, which stops all of them. Without it: a canary, then the others. Host's part and times are played."
     )
-    steps.playbook(title, *words, "-e", "live_update_on_refused=skip", shows=output.timeline, fails=True)
+    skip = ("-e", "live_update_on_refused=skip")
+    steps.playbook(title, *words, *skip, shows=output.timeline, expects=expected.UPDATED, fails=True)
+
+
+def _play_updates(steps: step.Steps) -> None:
+    """Have two hosts ready for their update, and hv3 refuse."""
+    begin = time.time()
+    for number, host in enumerate(steps.fleet.hosts):
+        update.play(host, begin + 60 * number, *([] if number < 2 else [REFUSED]))
 
 
 def _require() -> None:
