@@ -22,6 +22,7 @@ attributes:
     support: full
   diff_mode:
     support: full
+    details: A file that is not there yet is one line, with the number of its lines; from C(-vvv) on it is its text.
   idempotent:
     support: full
 options:

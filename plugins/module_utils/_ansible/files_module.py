@@ -17,6 +17,8 @@ from typing import Any, Protocol
 from .._model.errors import BadInputError, KernelError
 
 OWN = {"owner": "root", "group": "root"}
+TEXTS = 3
+"""The verbosity of -vvv: a diff has the text of new files."""
 
 
 class FilesModule(Protocol):
@@ -25,6 +27,7 @@ class FilesModule(Protocol):
     params: dict[str, Any]
     check_mode: bool
     _diff: bool
+    _verbosity: int
     tmpdir: str
 
     def atomic_move(self, src: str, dest: str) -> None: ...
@@ -46,12 +49,17 @@ def write(module: FilesModule) -> dict[str, Any]:
         if _file(module, file, before):
             changed.append(file["path"])
         if before != file["content"]:
-            diff.append(_shown(file, before))
+            diff.append(_shown(file, before, module._verbosity >= TEXTS))
     return {"changed": bool(changed), "paths": changed, **({"diff": diff} if module._diff else {})}
 
 
-def _shown(file: dict[str, Any], before: str | None) -> dict[str, str]:
-    """A file's entry in the diff, whose text is UTF-8."""
+def _shown(file: dict[str, Any], before: str | None, full: bool) -> dict[str, str]:
+    """A file's entry in the diff, whose text is UTF-8.
+
+    One that is new is a line: the same texts for each host would hide what hosts differ in.
+    """
+    if before is None and not full:
+        return {"prepared": f"{file['path']}: new, lines: {len(file['content'].splitlines())}\n"}
     text = (before or "").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return {"before_header": file["path"], "before": text, "after_header": file["path"], "after": file["content"]}
 

@@ -74,6 +74,26 @@ def test_only_what_differs_is_written(node: Node) -> None:
     assert sorted(path.name for path in node.own.iterdir()) == ["a", "b.service"]
 
 
+@pytest.mark.parametrize("check", [True, False])
+def test_files_that_are_new_are_a_line_each(node: Node, check: bool) -> None:
+    two = {**A, "content": "one\ntwo"}
+    done = node.run(two, B, _ansible_diff=True, _ansible_check_mode=check)
+    shown = [f"{node.own / 'a'}: new, lines: 2\n", f"{node.own / 'b.service'}: new, lines: 1\n"]
+    assert done["diff"] == [{"prepared": text} for text in shown]
+
+
+def test_texts_of_new_files_are_there_from_vvv_on(node: Node) -> None:
+    for verbosity, key in ((2, "prepared"), (3, "after")):
+        check = node.run(A, _ansible_diff=True, _ansible_check_mode=True, _ansible_verbosity=verbosity)
+        assert key in check["diff"][0]
+    assert (check["diff"][0]["before"], check["diff"][0]["after"]) == ("", "one\n")
+
+
+def test_a_file_that_is_empty_is_not_new(node: Node) -> None:
+    node.run({**A, "content": ""})
+    assert node.run(A, _ansible_diff=True)["diff"][0]["after"] == "one\n"
+
+
 def test_a_mode_and_line_ends_count(node: Node) -> None:
     node.run(A, B)
     (node.own / "b.service").chmod(0o666)
