@@ -31,12 +31,11 @@ FAULTS = (
 PLACES = {
     "galaxy.yml": r"(?m)(?<=^version: )\S+",
     "plugins/module_utils/_sriovctl/cli.py": r'(?m)(?<=^VERSION = ")[^"]+',
-    "README.md": r"(?<=kvmfleet-sriov-)[\w.+-]+?(?=\.tar\.gz)",
-    "docs/quick_start.md": r"(?<=kvmfleet-sriov-)[\w.+-]+?(?=\.tar\.gz)",
-    "docs/continuous_integration.md": r"(?<=kvmfleet-sriov-)[\w.+-]+?(?=\.tar\.gz)",
-    "docs/private_galaxy.md": r"(?<=kvmfleet-sriov-)[\w.+-]+?(?=\.tar\.gz)|(?<=version: \")[\w.+-]+(?=\")",
 }
-"""Where the version is, by patterns of it."""
+"""Where the version is, by patterns of it.
+
+Commands in documents name none.
+"""
 MOST = 5
 """Most files that one message names."""
 _NAMED = re.compile(r"(?:plugins/(?:modules|filter|action)|playbooks)/(\w+)\.(?:py|yml)$|roles/(\w+)/")
@@ -143,6 +142,20 @@ def sums(folder: Path) -> str:
     return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files)
 
 
+def hint(version: str, galaxy: str) -> str:
+    """How the release gets to its repository and a server.
+
+    Neither ``origin`` nor the first server of ansible.cfg need be those that are meant.
+    """
+    address = yaml.safe_load(galaxy)["repository"]
+    tarball = f"build/dist/kvmfleet-sriov-{version}.tar.gz"
+    return (
+        f"release: git push {address} HEAD {version} && ansible-galaxy collection publish --server company {tarball}\n"
+        "release: 'company' is a server of your ansible.cfg, as in docs/private_galaxy.md; without --server it is the "
+        "first one there, or galaxy.ansible.com"
+    )
+
+
 def _run(*argv: str) -> str:
     path = f"{ROOT}/.venv/bin:{os.environ.get('PATH', os.defpath)}"  # antsibull-changelog runs ansible-doc
     done = subprocess.run(
@@ -196,10 +209,8 @@ def main(arguments: list[str]) -> int:
                 file=sys.stderr,
             )
         return 1
-    tarball = f"build/dist/kvmfleet-sriov-{arguments[0]}.tar.gz"
     print("release: build/dist has the tarball and SHA256SUMS; the commit and the tag are in this checkout alone.")
-    print(f"release: git push --follow-tags && ansible-galaxy collection publish {tarball}")
-    print("release: other servers than galaxy.ansible.com are in docs/private_galaxy.md")
+    print(hint(arguments[0], (ROOT / "galaxy.yml").read_text(encoding="utf-8")))
     return 0
 
 

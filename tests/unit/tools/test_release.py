@@ -145,6 +145,22 @@ def test_a_release_that_fails_amid_says_what_is_left(
     assert "reset" not in said
 
 
+@pytest.mark.parametrize("given", ["https://git.example.org/sriov", ""])
+def test_the_hint_has_the_repository_of_the_release(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given now, or by an earlier release: never the clone's origin."""
+    (tmp_path / "galaxy.yml").write_text("" if given else "repository: https://git.example.org/sriov\n")
+    (tmp_path / "build/dist").mkdir(parents=True)
+    monkeypatch.setattr(release, "ROOT", tmp_path)
+    monkeypatch.setattr(release, "_run", lambda *_words: "")
+    monkeypatch.setattr(release, "write", lambda *_words: None)
+    assert release.main(["1.2.3", given]) == 0
+    said = capsys.readouterr().out
+    assert "git push https://git.example.org/sriov HEAD 1.2.3 && " in said
+    assert "publish --server company build/dist/kvmfleet-sriov-1.2.3.tar.gz\n" in said
+
+
 def rebuilt(folder: Path, released: Path) -> bytes:
     """The tarball of the tag, built in another clone of another umask."""
     script = "umask 077; git clone --quiet --branch 0.2.0 $1 $2; ln -s $3 $2/.venv; cd $2; tools/collection"
