@@ -9,7 +9,7 @@ entry, nor the command line that is in it.
 
 from __future__ import annotations
 
-from .._model.errors import RefusedError
+from .._model.errors import ALLOW_UNPROVEN, RefusedError
 from .._model.paths import RELEASE
 from .._model.update_paths import VERSION
 from .._system.sysfs import Sysfs
@@ -60,7 +60,7 @@ def require_proof(sysfs: Sysfs, answer: Answer, wanted: Start, allow_unproven: b
         problem = f"a kernel of that release runs, with another version than {wanted.kernel} has"
     raise RefusedError(
         f"kernel {wanted.release} has not shown that it boots through the firmware ({problem}): boot it once "
-        "(`once`), or, where it has and where kexec is enough for you, set allow_unproven"
+        f"(`once`), or, where it has and where kexec is enough for you, set {ALLOW_UNPROVEN}"
     )
 
 

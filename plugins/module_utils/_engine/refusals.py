@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from .._holders.holders import read_holders
-from .._model.errors import RefusedError
+from .._model.errors import FORCE, RefusedError
 from .._plan.clauses import joined
 from .._plan.plan import HostPlan, Plan
 from .._system.process import Run
@@ -29,9 +29,7 @@ def refuse_in_use(sysfs: Sysfs, run: Run, plan: HostPlan) -> None:
         if not (holders[pf, vf_id].later and _to_vfio(mine[pf], vf_id))
     ]  # fmt: skip
     if rows:
-        raise RefusedError(
-            f"VFs are in use: {joined(rows)}; stop the user first, leave the VF as it is, or force: true"
-        )
+        raise RefusedError(f"VFs are in use: {joined(rows)}; stop the user first, leave the VF as it is, or {FORCE}")
 
 
 def _to_vfio(plan: Plan, vf_id: int) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .._model.errors import BadInputError, RefusedError
+from .._model.errors import TAKE_OVER, BadInputError, RefusedError
 from .._system import durable
 from .._system.update_folder import RESERVATION, Folder
 
@@ -66,9 +66,7 @@ def require_mine(folder: Folder, owner: str, now: float, take_over: bool) -> Non
     found = load(folder)
     if found is None or take_over or not found.keeps_out(owner, now):
         return
-    raise RefusedError(
-        f"this host is {found}, and this is '{owner}': wait, or take it over (take_over: true, or --take-over)"
-    )
+    raise RefusedError(f"this host is {found}, and this is '{owner}': wait, or take it over: {TAKE_OVER}")
 
 
 def _parse(path: str, data: Mapping[str, Any]) -> Reservation:

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
+FORCE = "force: true (with the role, sriov_force: true)"
+ALLOW_DISRUPTIVE = "allow_disruptive: true (with the role, sriov_allow_disruptive: true)"
+ALLOW_UNPROVEN = "allow_unproven: true (with the role, kernel_deploy_allow_unproven: true)"
+TAKE_OVER = "take_over: true (with the role, live_update_take_over: true), or --take-over"
+"""Options that allow what was refused, of modules and roles."""
+
+
 class SriovError(Exception):
     """An error for the user: attempt, device and the system's answer.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from .._document.document import DEFAULT_DRIVER, PfSpec
 from .._model import drivers, eswitch
+from .._model.errors import ALLOW_DISRUPTIVE
 from .._model.possible import impossible
 from .._model.properties import VfProperties
 from .._model.property_table import VF_PROPERTIES
@@ -95,7 +96,7 @@ def _with_released(current: PfState, spec: PfSpec, goal: Goal) -> Goal:
         refusal = (
             f"PF {current.address}: {current.driver} changes eswitch_mode only while its VFs are unbound, and VFs "
             f"{describe(ids)} have drivers; unbind them first, or allow unbinding and binding them again with "
-            "allow_disruptive: true"
+            f"{ALLOW_DISRUPTIVE}"
         )
     note = (
         f"PF {current.address}: VFs {describe(ids)} are unbound from their drivers for a moment, as {current.driver} "

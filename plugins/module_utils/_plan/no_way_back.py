@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from .._model.actions import Command
 from .._model.drivers import REFUSES, TAKES, facts_of
+from .._model.errors import FORCE
 from .._model.properties import ADDRESSES, NO_GUID, NO_MAC, VfProperties
 from . import vf_actions
 from .plan import Plan
@@ -42,7 +43,7 @@ def trials(plan: Plan) -> Iterator[tuple[str, Command]]:
 def text(name: str, answer: str) -> str:
     return (
         f"{name} of VFs that have none could not be taken back to none if a later step failed: {answer}; declare it "
-        "when VFs are enabled (hardware_vfs: 0 before), or allow this with force: true"
+        f"when VFs are enabled (hardware_vfs: 0 before), or allow this with {FORCE}"
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from .._document.document import PfSpec
+from .._model.errors import ALLOW_DISRUPTIVE
 from .._model.kernel_interface import INTERFACES
 from .._model.state import PfState
 from .._model.vf_ids import compress, describe
@@ -56,7 +57,7 @@ def refusal(current: PfState, spec: PfSpec, enabled: int, presence: Presence) ->
         what += f"; that {_DISABLES_ALL}"
     return (
         f"PF {current.address}: {what} and takes the present VFs {describe(presence.disrupted)} away; {fix}allow it "
-        "with allow_disruptive: true"
+        f"with {ALLOW_DISRUPTIVE}"
     )
 
 
@@ -138,7 +139,7 @@ def _hint(current: PfState, spec: PfSpec, enabled: int, presence: Presence) -> s
     if presence.disables_all or len(presence.ids) <= len(fresh):
         return ""
     lost = describe(_lost(current, spec, fresh))
-    return f"; allow_disruptive: true would, by disabling all VFs first, which takes the present VFs {lost} away"
+    return f"; {ALLOW_DISRUPTIVE} would, by disabling all VFs first, which takes the present VFs {lost} away"
 
 
 def _set(ids: frozenset[int] | str | None) -> frozenset[int]:

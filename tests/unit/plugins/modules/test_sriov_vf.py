@@ -149,8 +149,8 @@ def test_disabling_all_vfs_first_when_allowed(tmp_path: Path, call: Call) -> Non
     pf = host.pfs[IGB]
     args = {"pf": IGB, "ids": "1", "state": "absent"}
     assert (
-        "allow_disruptive: true would, by disabling all VFs first, which takes the present VFs 0,2 away"
-        in (call(host, **args)["notes"][0])
+        "allow_disruptive: true (with the role, sriov_allow_disruptive: true) "
+        "would, by disabling all VFs first, which takes the present VFs 0,2 away" in (call(host, **args)["notes"][0])
     )
     result = four_runs(call, host, **args, allow_disruptive=True)
     assert (

@@ -261,8 +261,9 @@ NOTES: list[tuple[PfState, dict[str, Any], list[str]]] = [
         current(B, 7, [0, 1, 2]),
         {"present_vfs": "2"},
         [
-            "cannot leave VFs 0-1 out: present are 0-2 instead of 2; allow_disruptive: true would, by disabling all "
-            "VFs first, which takes the present VFs 0,2 away"
+            "cannot leave VFs 0-1 out: present are 0-2 instead of 2; allow_disruptive: true (with the "
+            "role, sriov_allow_disruptive: true) would, by disabling all VFs first, which takes the present VFs 0,2 "
+            "away"
         ],
     ),
     (
