@@ -83,6 +83,9 @@ class ReadOnce(Sysfs):
     def device_number(self, path: str) -> str | None:
         return self._answers.of(("device_number", path), lambda: self._sysfs.device_number(path))
 
+    def regular(self, path: str) -> tuple[int, int] | None:
+        return self._answers.of(("regular", path), lambda: self._sysfs.regular(path))
+
     def target(self, path: str) -> str | None:
         return self._answers.of(("target", path), lambda: self._sysfs.target(path))
 

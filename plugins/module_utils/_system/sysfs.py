@@ -217,6 +217,19 @@ class Sysfs:
         kind = "c" if stat.S_ISCHR(found.st_mode) else "b" if stat.S_ISBLK(found.st_mode) else ""
         return f"{kind} {os.major(found.st_rdev)}:{os.minor(found.st_rdev)}" if kind else None
 
+    def regular(self, path: str) -> tuple[int, int] | None:
+        """Device and inode of a plain file that a path leads to.
+
+        None for anything else: it may block, or have no end. Links out of the root are not followed.
+        """
+        real = self.real(path)
+        try:
+            found = os.stat(real)
+        except OSError:
+            return None
+        inside = not self.root or os.path.realpath(real).startswith(f"{os.path.realpath(self.root)}/")
+        return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) and inside else None
+
     def link(self, path: str) -> str | None:
         """The last component of a symbolic link's target, None without a link.
 

@@ -52,7 +52,8 @@ COMMANDS: dict[str, set[str]] = {
     | RECORD | FACTS | {"_report.metrics", "_report.metrics_facts", "_sriovctl.metrics_command"},
     "status": (PLAN - {"_sriovctl.plan_command"})
     | RECORD | FACTS | {"_report.lacking", "_report.status", "_report.status_text", "_report.terminal",
-                     "_sriovctl.status_command", "_engine.other_writes", "_readers.other_writers"},
+                     "_sriovctl.status_command", "_engine.other_writes", "_readers.other_writers",
+                     "_readers.writer_places"},
     "resume": PROGRAM_ITSELF | {"_sriovctl.resume_command", "_system.sysfs"},
 }  # fmt: skip
 """Add a name only when every call of that command needs it."""

@@ -23,6 +23,7 @@ READS = {
     "listings": (["/"],),
     "entries": ("/",),
     "device_number": ("/dev/null",),
+    "regular": ("/a",),
     "target": ("/link",),
     "link": ("/link",),
     "locked": ("/a",),
