@@ -10,8 +10,8 @@ from typing import Any
 
 from .._boot import auto_kexec, health, kept, loaders, proof, trial, tried_line
 from .._boot.answer import KERNEL_RELEASE, Answer, Loader, Start
-from .._boot.command_line import parameters
 from .._boot.trial import Trial
+from .._model.command_line import parameters
 from .._model.errors import BadInputError, RefusedError
 from .._readers.kernel_image import HEAD_BYTES, image_build
 from .._system.process import Run

@@ -11,10 +11,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 
+from .._model import command_line
 from .._model.errors import KernelError, ToolError
 from .._system.process import Run
 from .._system.sysfs import Sysfs
-from . import command_line, grub_menu, grubenv
+from . import grub_menu, grubenv
 from .answer import Answer, Start, is_rescue, release_of
 from .grub_commands import LINUX
 from .grub_files import BOOT, HostFiles

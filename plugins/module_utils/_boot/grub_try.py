@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .._model import command_line
 from .._model.errors import RefusedError
-from . import command_line
 from .answer import Start
 from .volume import Volume
 

@@ -9,12 +9,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .._model.command_line import split
 from .._model.errors import VerifyError
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from . import efi
 from .answer import Answer, Start, is_rescue, release_of
-from .command_line import split
 from .loader_entries import LoaderEntry, loader_conf_default, parse, select
 from .unknown import UnknownBootError
 from .volume import mount_of, require_mounted

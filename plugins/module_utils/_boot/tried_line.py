@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from .._model import command_line
 from .._model.errors import RefusedError
 from .._model.paths import COMMAND_LINE
 from .._system.sysfs import Sysfs
-from . import command_line
 from .answer import Start
 
 OF_TRIALS = ("panic", "rd.shell", "rd.emergency", "kvmfleet.tried", "systemd.watchdog_sec")

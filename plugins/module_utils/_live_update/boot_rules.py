@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from .._boot.command_line import parameters
+from .._model.command_line import parameters
 from .._model.update_deadlines import PANIC_S
 from . import after_failure, passphrases, watchdog_plan
 from .facts import Facts

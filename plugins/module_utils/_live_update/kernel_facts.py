@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
-from .._boot.command_line import parameters
 from .._model import kernel_interface
+from .._model.command_line import parameters
 from .._model.errors import KernelError
 from .._model.paths import BOOT_ID, COMMAND_LINE, RELEASE, UPDATE_PARAMETER
 from .._readers.kernel_image import HEAD_BYTES, image_build, image_release

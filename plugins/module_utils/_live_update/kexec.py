@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
-from .._boot.command_line import init_at, split
+from .._model.command_line import init_at, split
 from .._model.errors import BadInputError, KernelError, SriovError
 from .._model.paths import KEXEC_IMAGE, KEXEC_LOADED
 from .._system import durable

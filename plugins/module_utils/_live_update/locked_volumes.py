@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .._boot import command_line
+from .._model import command_line
 from .._model.errors import KernelError, SriovError
 from .._model.paths import BLOCK_DEVICES, LIVE_UPDATE, PROGRAM
 from .._system.process import Run

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 from .._document.document import DEFAULT_DRIVER, PfSpec
 from .._model import drivers, eswitch
 from .._model.errors import ALLOW_DISRUPTIVE
-from .._model.possible import impossible
 from .._model.properties import VfProperties
-from .._model.property_table import VF_PROPERTIES
 from .._model.settings import DOWN
 from .._model.state import OPT_OUT, UNBOUND, PfState
 from .._model.values import cut, printable
@@ -137,6 +135,11 @@ def _settable(pf: str, kept: Mapping[int, VfProperties]) -> tuple[dict[int, VfPr
 
     No driver takes it, and one that refuses would end the change.
     """
+    if not kept:
+        return {}, []
+    from .._model.possible import impossible
+    from .._model.property_table import VF_PROPERTIES
+
     without = {i: impossible(VF_PROPERTIES, given.to_dict()) for i, given in kept.items()}
     odd: dict[tuple[str, str], list[int]] = {}
     for vf_id, values in without.items():

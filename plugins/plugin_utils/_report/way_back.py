@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot.command_line import split
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.command_line import split
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import UPDATE_PARAMETER
 
 

@@ -57,7 +57,9 @@ COMMANDS: dict[str, set[str]] = {
     "resume": PROGRAM_ITSELF | {"_sriovctl.resume_command", "_system.sysfs"},
 }  # fmt: skip
 """Add a name only when every call of that command needs it."""
-LATE = {"_document.property_values", "_document.vf_spec", "_model.properties", "_model.vf_device"}
+LATE = {
+    "_document.property_values", "_document.vf_spec", "_model.properties", "_model.vf_device", "_plan.derive_vfs",
+}  # fmt: skip
 """Other files with imports inside functions.
 
 Only entries for VFs load them, and few entries need all of it.
