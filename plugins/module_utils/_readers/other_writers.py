@@ -22,7 +22,7 @@ from .writer_places import NETPLAN, PLACES, PLAIN
 _MOST_BYTES = 1 << 20
 _MOST_FILES = 10000
 _MOST_FOLDERS = 256
-"""Bounds of a search: bytes of one file, files in all, and folders that one glob fits."""
+"""Bounds: bytes of a file, files in all, folders of a glob."""
 _PATH = re.compile(r"(?<![\w.])/(?:etc|opt|root|srv|usr|var|home)/[\w./@+-]+")
 _READS = re.compile(r"\b(?:cat|grep|head|test)\b")
 _WRITES = re.compile(r">(?!\s*/dev/null|&)|\btee\b")
@@ -57,7 +57,7 @@ def find(sysfs: Sysfs) -> Iterator[Writer]:
 
 def _listings(sysfs: Sysfs) -> dict[str, dict[str, list[str]]]:
     """Names of files by folder, for each folder or glob of `PLACES`."""
-    wanted = {folder for place in PLACES for folder in place.folders}
+    wanted = {folder for _kind, folders, _names, _pattern in PLACES for folder in folders}
     plain = sysfs.listings({os.path.dirname(one) if _is_glob(one) else one for one in wanted})
     inner = {one: _fitting(one, plain[os.path.dirname(one)]) for one in wanted if _is_glob(one)}
     found = {folder for folders in inner.values() for folder in folders}

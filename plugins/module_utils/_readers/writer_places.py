@@ -3,19 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Places where programs of a host are configured to write sriov_numvfs.
 
-Sources: systemd.unit(5), systemd.link(5), systemd.network(5), udev(7), modprobe.d(5), tmpfiles.d(5), nm-settings(5),
-NetworkManager.conf(5), NetworkManager-dispatcher(8), netplan(5), tuned-main.conf(5), cloud-init's and os-net-config's
-documentation, and plain writes wherever boot scripts keep them.
+Sources: the programs' manual pages and documentation, and plain writes wherever boot scripts keep them.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 SEARCHED = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
-"""Folders that tools search one after the other, each for a folder of theirs.
+"""Folders below which tools search for theirs.
 
-/lib is often a link to /usr/lib; a file is taken once.
+/lib is often a link to /usr/lib.
 """
 
 
@@ -52,59 +48,44 @@ PLAIN = r"sriov_numvfs|/sriov_nu?m?v?f?s?[*?\[]"
 """The file's name, or a glob that fits it."""
 _MAX_VFS = r"(?:max_vfs|num_vfs|num_of_vfs|num_vf|vf_num)=[0-9,]*[1-9]"
 NETPLAN = "netplan"
-TUNED = _below("tuned", "tuned/*", "tuned/profiles/*")
 
-
-class Place(NamedTuple):
-    """Files of one program, and what makes one of them a writer.
-
-    ``folders`` may have globs in their last component. ``names`` fit files there and, with ``.d``, folders of drop-ins.
-    ``pattern`` fits a line; an empty one any file.
-    """
-
-    kind: str
-    folders: tuple[str, ...]
-    names: str
-    pattern: str
-
-
-PLACES = tuple(
-    Place(*one)
-    for one in (
-        ("systemd-udevd (.link)", _NETWORK, "*.link", r"^\s*SR-IOVVirtualFunctions\s*=|^\s*\[SR-IOV\]"),
-        ("systemd-networkd", _NETWORK, "*.network", r"^\s*\[SR-IOV\]"),
-        ("NetworkManager", _below("NetworkManager/system-connections"), "*", r"^\s*total-vfs\s*=\s*[1-9]"),
-        ("NetworkManager", ("/etc/sysconfig/network-scripts",), "ifcfg-*", r"^\s*SRIOV_TOTAL_VFS=\W*[1-9]"),
-        ("NetworkManager", (*_below("NetworkManager/conf.d"), "/etc/NetworkManager", "/var/lib/NetworkManager"),
-         "*.conf", r"^\s*(?:device\.)?sriov-num-vfs\s*=\s*[1-9]"),
-        (NETPLAN, _below("netplan"), "*.yaml", r"\bvirtual-function-count\W*:"),
-        ("nmstate", ("/etc/nmstate",), "*.y*ml", r"\btotal-vfs\W*:\W*[1-9]"),
-        ("os-net-config", ("/etc/os-net-config", "/var/lib/os-net-config"), "*", r"\bnumvfs\W*:|\bsriov_pf\b"),
-        ("ifstate", ("/etc/ifstate", "/etc/ifstate/*"), "*.y*ml", PLAIN),
-        ("sriov-network-operator", ("/etc/sriov-operator",), "*", r""),
-        ("sriov-network-operator", _below("systemd/system")[:3], "sriov-config*.service", r""),
-        ("a boot script", ("/etc", "/etc/network", "/etc/rc.d"), "rc.local", PLAIN),
-        ("a boot script", ("/etc", "/etc/rc.d"), "rc.modules", PLAIN),
-        ("a script", _RUN_BY_OTHERS, "*", PLAIN),
-        ("a script", ("/usr/sbin", "/sbin"), "if*-local", PLAIN),
-        ("init", ("/etc",), "inittab", PLAIN),
-        ("a udev rule", _below("udev/rules.d"), "*.rules", PLAIN),
-        *(("a systemd unit", (*_UNITS, *_ENABLED), f"*.{kind}", PLAIN) for kind in ("service", "socket", "mount")),
-        ("a systemd unit", _FOR_ALL_SERVICES, "*.conf", PLAIN),
-        ("systemd-tmpfiles", _below("tmpfiles.d"), "*.conf", PLAIN),
-        ("sysfsutils", ("/etc/sysfs.d",), "*.conf", PLAIN),
-        ("sysfsutils", ("/etc",), "sysfs.conf", PLAIN),
-        *(("tuned", TUNED, names, PLAIN) for names in ("*.conf", "*.sh")),
-        ("ifupdown", ("/etc/network", "/etc/network/interfaces.d"), "interfaces", PLAIN),
-        ("ifupdown", ("/etc/network/interfaces.d",), "*", PLAIN),
-        ("cron", ("/etc",), "*crontab", PLAIN),
-        ("cron", _CRON, "*", PLAIN),
-        ("cloud-init", ("/etc/cloud",), "cloud.cfg", PLAIN),
-        ("cloud-init", ("/etc/cloud/cloud.cfg.d",), "*.cfg", PLAIN),
-        ("cloud-init", ("/var/lib/cloud/instance",), "*cloud-config.txt", PLAIN),
-        *(("a module option", folders, names, rf"^\s*(?:options|install)\s.*\b{_MAX_VFS}|{PLAIN}")
-          for folders, names in ((_below("modprobe.d"), "*.conf"), (("/etc",), "modprobe.conf"))),
-        ("the kernel's command line", ("/proc",), "cmdline", rf"\w+\.{_MAX_VFS}"),
-    )
+PLACES: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
+    ("systemd-udevd (.link)", _NETWORK, "*.link", r"^\s*SR-IOVVirtualFunctions\s*=|^\s*\[SR-IOV\]"),
+    ("systemd-networkd", _NETWORK, "*.network", r"^\s*\[SR-IOV\]"),
+    ("NetworkManager", _below("NetworkManager/system-connections"), "*", r"^\s*total-vfs\s*=\s*[1-9]"),
+    ("NetworkManager", ("/etc/sysconfig/network-scripts",), "ifcfg-*", r"^\s*SRIOV_TOTAL_VFS=\W*[1-9]"),
+    ("NetworkManager", (*_below("NetworkManager/conf.d"), "/etc/NetworkManager", "/var/lib/NetworkManager"),
+     "*.conf", r"^\s*(?:device\.)?sriov-num-vfs\s*=\s*[1-9]"),
+    (NETPLAN, _below("netplan"), "*.yaml", r"\bvirtual-function-count\W*:"),
+    ("nmstate", ("/etc/nmstate",), "*.y*ml", r"\btotal-vfs\W*:\W*[1-9]"),
+    ("os-net-config", ("/etc/os-net-config", "/var/lib/os-net-config"), "*", r"\bnumvfs\W*:|\bsriov_pf\b"),
+    ("ifstate", ("/etc/ifstate", "/etc/ifstate/*"), "*.y*ml", PLAIN),
+    ("sriov-network-operator", ("/etc/sriov-operator",), "*", r""),
+    ("sriov-network-operator", _below("systemd/system")[:3], "sriov-config*.service", r""),
+    ("a boot script", ("/etc", "/etc/network", "/etc/rc.d"), "rc.local", PLAIN),
+    ("a boot script", ("/etc", "/etc/rc.d"), "rc.modules", PLAIN),
+    ("a script", _RUN_BY_OTHERS, "*", PLAIN),
+    ("a script", ("/usr/sbin", "/sbin"), "if*-local", PLAIN),
+    ("init", ("/etc",), "inittab", PLAIN),
+    ("a udev rule", _below("udev/rules.d"), "*.rules", PLAIN),
+    *(("a systemd unit", (*_UNITS, *_ENABLED), f"*.{kind}", PLAIN) for kind in ("service", "socket", "mount")),
+    ("a systemd unit", _FOR_ALL_SERVICES, "*.conf", PLAIN),
+    ("systemd-tmpfiles", _below("tmpfiles.d"), "*.conf", PLAIN),
+    ("sysfsutils", ("/etc/sysfs.d",), "*.conf", PLAIN),
+    ("sysfsutils", ("/etc",), "sysfs.conf", PLAIN),
+    *(("tuned", _below("tuned", "tuned/*", "tuned/profiles/*"), names, PLAIN) for names in ("*.conf", "*.sh")),
+    ("ifupdown", ("/etc/network", "/etc/network/interfaces.d"), "interfaces", PLAIN),
+    ("ifupdown", ("/etc/network/interfaces.d",), "*", PLAIN),
+    ("cron", ("/etc",), "*crontab", PLAIN),
+    ("cron", _CRON, "*", PLAIN),
+    ("cloud-init", ("/etc/cloud",), "cloud.cfg", PLAIN),
+    ("cloud-init", ("/etc/cloud/cloud.cfg.d",), "*.cfg", PLAIN),
+    ("cloud-init", ("/var/lib/cloud/instance",), "*cloud-config.txt", PLAIN),
+    *(("a module option", folders, names, rf"^\s*(?:options|install)\s.*\b{_MAX_VFS}|{PLAIN}")
+      for folders, names in ((_below("modprobe.d"), "*.conf"), (("/etc",), "modprobe.conf"))),
+    ("the kernel's command line", ("/proc",), "cmdline", rf"\w+\.{_MAX_VFS}"),
 )  # fmt: skip
-"""Files that are run themselves are before those that name others."""
+"""(program, folders, file names, pattern of a writer's line).
+
+Folders may have globs in their last component. Files that are run themselves are before those that name others.
+"""
