@@ -1,15 +1,17 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Meanings of errnos for the files that the engine writes."""
+"""Meanings of errnos for files and programs of the engine."""
 
 from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Mapping, Sequence
 
-from .._model.errors import KernelError, SriovError
+from .._model.errors import KernelError, PropertyError, SriovError, ToolError
 from .._model.kernel_interface import CHOICE_FILES, NUMVFS
+from .._tools import tool_errors
 
 _LOG = "the kernel's log says more: dmesg"
 _NUMBER = {
@@ -62,16 +64,63 @@ _MEANINGS = {
         errno.EOPNOTSUPP: "the interface's driver cannot change the MTU",
         errno.EBUSY: "the interface's driver cannot change the MTU now, such as with an XDP program attached",
     },
-    "drivers_probe": {errno.ENODEV: "the VF has gone"},
+    "drivers_probe": {
+        errno.ENODEV: "the VF has gone",
+        errno.EINVAL: f"a driver failed to take the VF, or waits for something else; {_LOG}",
+    },
+    "unbind": {errno.ENODEV: "the VF has gone, or another driver has it by now"},
+    "driver_override": {errno.ENODEV: "the VF has gone"},
 }
+"""Answers of other files.
+
+drivers/base/bus.c, drivers_probe_store (EINVAL for whatever a probe returned), unbind_store.
+"""
+
+_DEVICE = {
+    **{number: _NUMBER[number] for number in (errno.EIO, errno.EAGAIN, errno.ETIMEDOUT)},
+    errno.EPERM: "CAP_NET_ADMIN is missing, or the device does not let this PF change it",
+    errno.ENODEV: "the PF or the VF has gone",
+    errno.ENOMEM: "there is no memory for it",
+    errno.EINVAL: f"the PF's driver takes no such value as it is set up now; {_LOG}",
+    errno.EOPNOTSUPP: "the PF's driver cannot set it as it is now",
+}
+_PROPERTY = {
+    **_DEVICE,
+    errno.EPROTONOSUPPORT: "the PF's driver takes only 802.1q",
+    errno.ERANGE: "more than the device offers",
+    errno.EBUSY: _DEVICE[errno.EAGAIN],
+    errno.ENOENT: "the VF is not enabled",
+    errno.EADDRNOTAVAIL: "the device does not take this MAC",
+    errno.EEXIST: "another function has this MAC",
+    errno.ENOSPC: "the device has no filters left",
+    errno.ENETDOWN: "the PF's interface is down",
+}
+"""Answers to properties of VFs: net/core/rtnetlink.c, do_setvfinfo; the drivers' ndo_set_vf_*."""
+
+_ESWITCH = {
+    **_DEVICE,
+    errno.EBUSY: "VFs are bound, flows or IPsec are offloaded, or the mode is being changed",
+    errno.ENOSPC: "the device has no room for flow tables",
+}
+"""Answers to a mode of the eswitch: net/devlink/dev.c, the drivers' eswitch_mode_set."""
 
 
 def meaning(error: SriovError) -> str:
     """Explanation to append to a message, as `` (...)``, or nothing."""
-    if not isinstance(error, KernelError):
-        return ""
-    text = _MEANINGS.get(os.path.basename(error.path), {}).get(error.errno)
+    text = None
+    if isinstance(error, KernelError):
+        text = _MEANINGS.get(os.path.basename(error.path), {}).get(error.errno)
+    elif isinstance(error, PropertyError):
+        text = _PROPERTY.get(error.errno)
+    elif isinstance(error, ToolError):
+        text = _of_program(error.argv).get(tool_errors.errno_of(error.stderr))
     return f" ({text})" if text else ""
+
+
+def _of_program(argv: Sequence[str]) -> Mapping[int, str]:
+    if argv[:1] == ("ip",) and "vf" in argv:
+        return _PROPERTY
+    return _ESWITCH if argv[:1] == ("devlink",) and "eswitch" in argv and "set" in argv else {}
 
 
 def is_no_choice(error: SriovError) -> bool:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -193,6 +194,9 @@ MEANINGS = [
     ("virtfn3/sriov_vf_msix_count", errno.EBUSY, "the VF is bound to a driver", False),
     ("net/eth0/mtu", errno.EINVAL, "does not take this MTU", False),
     ("driver_override", errno.EINVAL, "", False),
+    ("virtfn0/drivers_probe", errno.EINVAL, "failed to take the VF", False),
+    ("virtfn0/driver/unbind", errno.ENODEV, "another driver", False),
+    ("virtfn0/driver_override", errno.ENODEV, "has gone", False),
 ]
 
 
@@ -202,6 +206,42 @@ def test_meanings(file: str, number: int, words: str, all_present: bool) -> None
     assert words in meaning(error)
     assert bool(meaning(error)) == bool(words)
     assert is_no_choice(error) == all_present
+
+
+IP = ("ip", "link", "set", "dev", "eth0", "vf", "1", "trust", "on")
+ESWITCH = ("devlink", "dev", "eswitch", "set", f"pci/{PF}", "mode", "switchdev")
+# program, its words, words of the meaning
+ANSWERS = [
+    *((IP, f"RTNETLINK answers: {os.strerror(number)}", words) for number, words in (
+        (errno.EOPNOTSUPP, "cannot set it"), (errno.EINVAL, "no such value"), (errno.EPERM, "CAP_NET_ADMIN"),
+        (errno.EBUSY, "in reset"), (errno.EAGAIN, "in reset"), (errno.ENODEV, "has gone"),
+        (errno.ENOENT, "not enabled"), (errno.ERANGE, "more than"),
+        (errno.EADDRNOTAVAIL, "this MAC"), (errno.EEXIST, "another function"),
+        (errno.ENOSPC, "filters"), (errno.ENOMEM, "memory"), (errno.ENETDOWN, "is down"), (errno.EIO, "dmesg"),
+        (errno.ETIMEDOUT, "did not answer"), (errno.EPROTONOSUPPORT, "802.1q"),
+    )),
+    (IP, "RTNETLINK answers: Unknown error 524", "cannot set it"),
+    *((ESWITCH, f"kernel answers: {os.strerror(number)}", words) for number, words in (
+        (errno.EOPNOTSUPP, "cannot set it"), (errno.EINVAL, "no such value"), (errno.EPERM, "CAP_NET_ADMIN"),
+        (errno.EBUSY, "offloaded"), (errno.EAGAIN, "in reset"), (errno.ENODEV, "has gone"), (errno.ENOMEM, "memory"),
+        (errno.ENOSPC, "flow tables"), (errno.EIO, "dmesg"), (errno.ETIMEDOUT, "did not answer"),
+    )),
+    (IP, "Error: mydriver: not today.", ""),
+    (("ip", "link", "set", "dev", "eth0", "up"), "RTNETLINK answers: Invalid argument", ""),
+    (("devlink", "dev", "eswitch", "show", f"pci/{PF}"), "kernel answers: Invalid argument", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("argv", "answer", "words"), ANSWERS)
+def test_meanings_of_programs(argv: tuple[str, ...], answer: str, words: str) -> None:
+    error = ToolError(argv, 2, answer)
+    assert words in meaning(error)
+    assert bool(meaning(error)) == bool(words)
+
+
+def test_a_refused_property_has_a_meaning(host: FakeHost) -> None:
+    host.pfs[PF].rejects = {"trust": errno.EOPNOTSUPP}
+    assert "cannot set it as it is now" in meaning(refusal(host, steps(trust=True)[0].action))
 
 
 def test_other_errors_mean_themselves() -> None:
