@@ -41,7 +41,7 @@ def finish(module: Module, act: Callable[[], dict[str, Any]]) -> None:
         failed = {address: printable_lines(str(cause)) for address, cause in error.failures.items()}
         module.fail_json(
             msg=printable_lines(str(error)),
-            kind=type(error).__name__,
+            kind=error.name,
             failed_pfs=failed,
             invocation=_invocation(module),
         )

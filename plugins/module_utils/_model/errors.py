@@ -31,6 +31,11 @@ class SriovError(Exception):
 
     failures: Mapping[str, SriovError] = {}
 
+    @property
+    def name(self) -> str:
+        """Its name in results."""
+        return type(self).__name__
+
 
 class BadInputError(SriovError):
     """Wrong input, detected before any write: names thing, value and fix.

@@ -100,7 +100,7 @@ class Number(Kind):
 
     def read(self, shown: object) -> int | None:
         """The number; `ValueError` for what is none, as `ip` shows none such."""
-        return whole_of(shown)
+        return shown if type(shown) is int else whole_of(shown)
 
 
 @dataclass(frozen=True)

@@ -126,9 +126,9 @@ ATTRIBUTES = _attributes()
 """The rows of each netlink attribute."""
 
 
-def properties_of(entry: Entry) -> VfProperties:
-    """The properties in an entry of vfinfo_list."""
-    return VfProperties(*values_of(VF_PROPERTIES, entry))
+def properties_of(entries: Iterable[Entry]) -> list[VfProperties]:
+    """The properties in each entry of vfinfo_list."""
+    return [VfProperties(*values_of(VF_PROPERTIES, entry)) for entry in entries]
 
 
 def attribute_words(given: Iterable[str], values: Mapping[str, Any]) -> list[tuple[set[str], list[str]]]:

@@ -243,7 +243,7 @@ def _numbers(sysfs: Sysfs, folder: str, names: Sequence[str]) -> list[int]:
 
 def _number(text: str) -> int:
     """A number of VFs, of which ranges are made, or similar."""
-    found = whole(text)
+    found = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else whole(text)
     if found is None:
         raise ValueError("not a number")
     if found > MAX_VFS:

@@ -25,6 +25,8 @@ _NOT_IN_KERNEL = "Failed to connect to devlink Netlink"
 class NoEswitchError(BadInputError):
     """A PF has no eswitch."""
 
+    name = "BadInputError"
+
 
 def eswitch_mode(run: Run, address: str) -> str:
     """Read the eswitch mode of the PF at ``address``.

@@ -87,14 +87,19 @@ def _links(run: Run, argv: list[str]) -> list[dict[str, Any]]:
 
 
 def reading(link: dict[str, Any]) -> Reading:
-    return _link(link), {vf_id_of(vf): properties_of(vf) for vf in link.get("vfinfo_list", [])}
+    vfs = link.get("vfinfo_list", [])
+    return _link(link), dict(zip(map(vf_id_of, vfs), properties_of(vfs)))
 
 
 def vf_id_of(vf: dict[str, Any]) -> int:
-    vf_id = whole_of(vf["vf"])
+    vf_id = _whole(vf["vf"])
     if vf_id < 0:
         raise ValueError(f"{vf_id} is no id of a VF")
     return vf_id
+
+
+def _whole(value: object) -> int:
+    return value if type(value) is int else whole_of(value)
 
 
 def _link(link: dict[str, Any]) -> Link:
@@ -105,8 +110,8 @@ def _link(link: dict[str, Any]) -> Link:
     return Link(
         kind=str(link.get("link_type", ETHER)),
         permanent=str(link.get("permaddr", link.get("address", ""))).lower() or None,
-        min_mtu=whole_of(link.get("min_mtu", 0)),
-        max_mtu=whole_of(link.get("max_mtu", 0)),
+        min_mtu=_whole(link.get("min_mtu", 0)),
+        max_mtu=_whole(link.get("max_mtu", 0)),
         altnames=tuple(link.get("altnames", ())),
-        mtu=whole_of(link.get("mtu", 0)),
+        mtu=_whole(link.get("mtu", 0)),
     )

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..._model.libvirt_paths import ATTEMPTS
 from ..._model.paths import BOOT_ID
 from ..._system import durable
 from ..._system.sysfs import Sysfs
-
-FOLDER = "/var/lib/kvmfleet-sriov/libvirt"
 
 
 @dataclass(frozen=True)
@@ -26,10 +25,10 @@ class Attempt:
 
     @property
     def path(self) -> str:
-        return self.sysfs.real(f"{FOLDER}/{self.uuid}.json")
+        return self.sysfs.real(f"{ATTEMPTS}/{self.uuid}.json")
 
     def begin(self) -> None:
-        durable.make_private_folder(self.sysfs.real(FOLDER))
+        durable.make_private_folder(self.sysfs.real(ATTEMPTS))
         durable.write_json(self.path, {"boot_id": self.sysfs.read(BOOT_ID)})
 
     def begun(self) -> bool:

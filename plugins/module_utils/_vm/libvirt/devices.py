@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from ..._model.deadlines import BUSY_PAUSE_S
 from ..._model.errors import SriovError, ToolError
+from ..._model.libvirt_paths import LIBVIRT_SCRATCH
 from ..._system import durable
 from ..._system.sysfs import Sysfs
 from ..backend import StragglerError
@@ -24,7 +25,6 @@ from .part import LibvirtPart
 
 NOTE = ".unplug"
 """End of a note's name, after that of the VM's state."""
-SCRATCH = "/run/kvmfleet-sriov/libvirt"
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,10 @@ class Devices:
 
     def attach(self) -> None:
         """Attach all VFs that the domain lacks, and see them there."""
-        folder = self.sysfs.real(SCRATCH)
+        folder = self.sysfs.real(LIBVIRT_SCRATCH)
         durable.make_private_folder(folder)
         for address in sorted({vf.address for vf in self.vm.vfs} - self.attached()):
-            path = f"{SCRATCH}/{self.part.uuid}-{address}.xml"
+            path = f"{LIBVIRT_SCRATCH}/{self.part.uuid}-{address}.xml"
             durable.write_text(self.sysfs.real(path), self.part.devices[address], 0o600)
             try:
                 self.connection.tell("attach-device", self.part.uuid, path, "--live")

@@ -14,15 +14,14 @@ import os
 from dataclasses import dataclass
 
 from ..._model.errors import KernelError
+from ..._model.libvirt_paths import GUESTS_HELD
 from ..._system import durable
 from ..._system.sysfs import Sysfs
 from .connection import Connection
 from .part import LibvirtPart
 
-HELD = "/run/kvmfleet-sriov/libvirt-guests-held"
-"""Folder with a file for each domain held off, by UUID."""
 DROP_IN = "/run/systemd/system/libvirt-guests.service.d/50-kvmfleet-sriov.conf"
-TEXT = f"[Unit]\nConditionDirectoryNotEmpty=!{HELD}\n"
+TEXT = f"[Unit]\nConditionDirectoryNotEmpty=!{GUESTS_HELD}\n"
 """Skips the service while the folder is not empty (systemd.unit(5))."""
 
 
@@ -36,8 +35,8 @@ class Holds:
 
     def take(self) -> None:
         """Hold off whoever else starts the domain."""
-        durable.make_folder(self.sysfs.real(HELD))
-        durable.write_text(self.sysfs.real(f"{HELD}/{self.part.uuid}"), "", 0o600)
+        durable.make_folder(self.sysfs.real(GUESTS_HELD))
+        durable.write_text(self.sysfs.real(f"{GUESTS_HELD}/{self.part.uuid}"), "", 0o600)
         if not self.sysfs.exists(DROP_IN):
             folder = os.path.dirname(self.sysfs.real(DROP_IN))
             try:
@@ -58,8 +57,8 @@ class Holds:
             self.connection.tell("autostart", self.part.uuid)
         if self.part.autostart_once:
             self.connection.tell("autostart", self.part.uuid, "--once")
-        durable.remove(self.sysfs.real(f"{HELD}/{self.part.uuid}"))
-        if self.sysfs.exists(DROP_IN) and not self.sysfs.names(HELD):
+        durable.remove(self.sysfs.real(f"{GUESTS_HELD}/{self.part.uuid}"))
+        if self.sysfs.exists(DROP_IN) and not self.sysfs.names(GUESTS_HELD):
             durable.remove(self.sysfs.real(DROP_IN))
             with contextlib.suppress(OSError):  # others may have drop-ins there
                 os.rmdir(os.path.dirname(self.sysfs.real(DROP_IN)))

@@ -16,7 +16,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import boot_paths, paths, update_paths
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import (
+    boot_paths,
+    libvirt_paths,
+    paths,
+    update_paths,
+)
 
 ROOT = Path(__file__).resolve().parents[5]
 CODE = [
@@ -24,7 +29,7 @@ CODE = [
     for path in sorted((ROOT / "plugins" / folder).rglob("*.py"))
 ]  # fmt: skip
 ROLES = [path for path in sorted((ROOT / "roles").rglob("*")) if path.is_file() and path.suffix in (".yml", ".j2")]
-NAMED = {**vars(paths), **vars(update_paths), **vars(boot_paths)}
+NAMED = {**vars(paths), **vars(update_paths), **vars(boot_paths), **vars(libvirt_paths)}
 VALUES = {value for name, value in NAMED.items() if name.isupper() and name != "PCI_ADDRESS"}
 OURS = re.compile(r"/(?:run|var/lib|etc)/kvmfleet-sriov[\w./-]*")
 LITERALS = sorted({OURS.pattern, r"/sys/bus/pci", *map(re.escape, VALUES)})
@@ -44,7 +49,7 @@ def test_no_other_source_has_the_text_of_a_path() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{line}: {text}"
         for path in CODE
-        if path.name not in ("boot_paths.py", "paths.py", "update_paths.py")
+        if path.name not in ("boot_paths.py", "libvirt_paths.py", "paths.py", "update_paths.py")
         for line, text in texts(path)
         if literal.search(text)
     ]

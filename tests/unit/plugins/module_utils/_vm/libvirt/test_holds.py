@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import ToolError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.libvirt_paths import GUESTS_HELD
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.connection import Connection
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.holds import DROP_IN, HELD, Holds
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.holds import DROP_IN, Holds
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.part import LibvirtPart
 
 ONE, TWO = "c7a5fdbd-edaf-9455-926a-d65c16db1809", "c7a5fdbd-edaf-9455-926a-d65c16db1810"
@@ -45,7 +46,7 @@ def test_the_last_domain_gives_libvirt_guests_back(tmp_path: Path) -> None:
     off = [f"autostart --domain {ONE} --disable", f"autostart --domain {ONE} --once --disable"]
     assert host.asked[:3] == ["systemctl daemon-reload", *off]
     assert host.asked.count("systemctl daemon-reload") == 1
-    assert f"ConditionDirectoryNotEmpty=!{HELD}" in sysfs.read(DROP_IN)
+    assert f"ConditionDirectoryNotEmpty=!{GUESTS_HELD}" in sysfs.read(DROP_IN)
     host.asked.clear()
     _holds(sysfs, host, ONE).give_back()
     assert host.asked == [f"autostart --domain {ONE}"]
@@ -61,4 +62,4 @@ def test_what_cannot_be_given_back_stays_held(tmp_path: Path) -> None:
     host.broken = True
     with pytest.raises(ToolError):
         _holds(sysfs, host, ONE).give_back()
-    assert sysfs.names(HELD) == [ONE]
+    assert sysfs.names(GUESTS_HELD) == [ONE]
