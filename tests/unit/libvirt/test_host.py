@@ -59,4 +59,4 @@ def test_a_host_ends_with_all_its_processes(tmp_path: Path, host: Host) -> None:
         other.end()
     assert host.virsh("version")
     assert len(before) >= 3
-    assert [pid for pid in before if Path(f"/proc/{pid}").exists()] == []
+    host.wait(lambda: not any(Path(f"/proc/{pid}").exists() for pid in before), f"end of processes {before}")
