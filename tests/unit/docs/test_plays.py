@@ -8,6 +8,7 @@ Hosts are played: who connects to them is not root, and becomes it only where th
 
 from __future__ import annotations
 
+import configparser
 import json
 import re
 import shlex
@@ -102,7 +103,13 @@ class Site:
         inventory = folder / "inventory"
         (inventory / "group_vars").mkdir(parents=True)
         (settings,) = [text for _language, text in blocks(PAGES[0]) if SETTING in text]
-        (folder / "ansible.cfg").write_text(settings)
+        config = configparser.ConfigParser(interpolation=None)
+        config.read(folder / "ansible.cfg")
+        for name in ("inject_facts_as_vars", "callback_result_format"):
+            config["defaults"].pop(name)
+        config.read_string(settings)
+        with (folder / "ansible.cfg").open("w") as file:
+            config.write(file)
         own = self.host.variables()
         names = {"hypervisors": {"hosts": {"hv1": own}}, "spares": {"hosts": {"spare1": own}}}
         (inventory / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": names}}))
@@ -128,14 +135,13 @@ class Site:
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
         """Run a command line in the folder that has ``inventory``.
 
-        Settings are those of README's ``ansible.cfg``. Where a live update's state is on played hosts is no variable of
-        users.
+        Settings are those of README's ``ansible.cfg``, and how played hosts are reached. Where a live update's state is
+        on played hosts is no variable of users.
         """
         if subject(command) == "live_update":
             command += " -e live_update_folder=/run/played/update"
         environment = self.fleet.environment()
-        for name in ("ANSIBLE_CONFIG", "ANSIBLE_INJECT_FACT_VARS"):
-            environment.pop(name, None)
+        environment.pop("ANSIBLE_INJECT_FACT_VARS", None)
         return subprocess.run(["sh", "-c", command], env=environment, cwd=self.folder, capture_output=True, text=True)
 
 
