@@ -65,7 +65,8 @@ def _shown(sysfs: Sysfs, disk: str, folder: str, volume: Volume, alone: bool) ->
     try:
         found = _origin(sysfs, disk, folder, volume)
     except UnknownBootError as error:
-        raise UnknownBootError(f"{error}: {_fix(disk)}") from error
+        # an exception it is, whatever pylint takes it for
+        raise UnknownBootError(f"{error}: {_fix(disk)}") from error  # pylint: disable=bad-exception-cause
     if not found and not alone and disk not in _carriers(sysfs, volume.device):
         raise UnknownBootError(
             f"several disks have a boot sector of GRUB, and what that of {disk} reads is not known; {folder} is not on "
@@ -127,7 +128,8 @@ def _loaded(data: bytes) -> bytes:
         return b""
     first = struct.unpack_from("<Q", data, CORE_AT)[0] * SECTOR
     head, pieces = data[first : first + SECTOR], []
-    for at in range(LIST_AT, 0, -LIST.size) if len(head) == SECTOR else ():
+    # the size of a Struct is an int
+    for at in range(LIST_AT, 0, -LIST.size) if len(head) == SECTOR else ():  # pylint: disable=invalid-unary-operand-type
         start, count, _segment = LIST.unpack_from(head, at)
         if not count or start * SECTOR >= len(data):
             break

@@ -100,7 +100,8 @@ class Number(Kind):
 
     def read(self, shown: object) -> int | None:
         """The number; `ValueError` for what is none, as `ip` shows none such."""
-        return shown if type(shown) is int else whole_of(shown)
+        # a bool is an int, too
+        return shown if type(shown) is int else whole_of(shown)  # pylint: disable=unidiomatic-typecheck
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,8 @@ def _is_glob(folder: str) -> bool:
 
 
 def _fitting(glob: str, names: list[str]) -> list[str]:
-    parent, _, pattern = glob.rpartition("/")
+    # the slash is of no use
+    parent, _, pattern = glob.rpartition("/")  # pylint: disable=disallowed-name
     return [f"{parent}/{name}" for name in fnmatch.filter(names, pattern)][:_MOST_FOLDERS]
 
 

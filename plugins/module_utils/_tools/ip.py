@@ -99,7 +99,8 @@ def vf_id_of(vf: dict[str, Any]) -> int:
 
 
 def _whole(value: object) -> int:
-    return value if type(value) is int else whole_of(value)
+    # a bool is an int, too
+    return value if type(value) is int else whole_of(value)  # pylint: disable=unidiomatic-typecheck
 
 
 def _link(link: dict[str, Any]) -> Link:
