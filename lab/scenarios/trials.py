@@ -39,7 +39,7 @@ WITH_GUARD = f"rm -rf {NO_GUARD}; systemctl daemon-reload; systemctl start kvmfl
 HANG = "kill -SEGV 1"
 """systemd stops in its handler of crashes, and feeds no watchdog.
 
-Programs of a real-time class do not hang a kernel from 6.12 on: its fair server leaves the others a twentieth.
+Programs of a real-time class do not hang a kernel of today: its fair server leaves the others a twentieth.
 """
 
 
