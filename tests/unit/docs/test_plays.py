@@ -208,7 +208,7 @@ def test_defaults_of_a_group_reach_its_modules(site: Site) -> None:
     done = site.run("ansible-playbook -v -i inventory -l hv1 play.yml")
     assert (done.returncode, pf.enabled) == (0, 16), done.stdout + done.stderr
     assert pf.properties[3]["vlan"] == 100
-    assert done.stdout.count("document:") == 1  # of sriov_pf, with detail: full
+    assert done.stdout.count('"document":') == 1  # of sriov_pf, with detail: full
 
 
 @pytest.mark.slow
