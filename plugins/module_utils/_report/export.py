@@ -63,6 +63,9 @@ def export(pfs: Sequence[_Facts], *, untouched: bool = False) -> Export:
 
 def _pf(pf: _Facts) -> dict[str, Any]:
     number = pf["hardware_vfs"]
+    if number is not None and not 0 <= number <= vf_ids.MAX_VFS:
+        most = f"use 0 to {vf_ids.MAX_VFS}, as sriov_info does"
+        raise BadInputError(f"pfs: hardware_vfs of PF {shown(pf['pf'])} is {shown(number)}, no number of VFs; {most}")
     data: dict[str, Any] = {
         "pf": pf["pf"],
         "hardware_vfs": number,
@@ -111,7 +114,9 @@ def _own_device(pf: _Facts, vf: _Facts) -> dict[str, int]:
 def _missing(pf: _Facts) -> frozenset[int]:
     """VFs that are enabled and absent."""
     enabled = range(pf["hardware_vfs"])
-    return frozenset(enabled) - vf_ids.parse(pf["present_vfs"], vf_ids.MAX_VFS)
+    return frozenset(enabled) - vf_ids.parse(
+        pf["present_vfs"], vf_ids.MAX_VFS, f"pfs: present_vfs of PF {shown(pf['pf'])}"
+    )
 
 
 def _driver(pf: _Facts, vf: _Facts) -> dict[str, str]:

@@ -59,3 +59,14 @@ def test_a_blocked_pf_is_known_but_not_read(tmp_path: Path) -> None:
 def test_something_else(pfs: object) -> None:
     with pytest.raises(BadInputError, match=r"^pfs: "):
         from_sriov_info(pfs)
+
+
+@pytest.mark.parametrize(("name", "value"), [("hardware_vfs", 10**18), ("hardware_vfs", -1), ("present_vfs", False)])
+def test_a_host_that_lies_takes_no_memory(tmp_path: Path, name: str, value: object) -> None:
+    """A set of as many ids as it says would end the controller."""
+    host = FakeHost(tmp_path)
+    host.setup(host.igb(PF), 7, [6], "vfio-pci")
+    facts = gather(host.sysfs, host.run)
+    facts[0][name] = value
+    with pytest.raises(BadInputError, match=f"^pfs: {name} of PF "):
+        from_sriov_info(facts)
