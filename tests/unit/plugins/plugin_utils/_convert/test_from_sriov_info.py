@@ -63,7 +63,7 @@ def test_something_else(pfs: object) -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("hardware_vfs", 10**18), ("hardware_vfs", -1), ("present_vfs", False)])
 def test_a_host_that_lies_takes_no_memory(tmp_path: Path, name: str, value: object) -> None:
-    """A set of as many ids as it says would end the controller."""
+    """So many ids in a set would end the controller."""
     host = FakeHost(tmp_path)
     host.setup(host.igb(PF), 7, [6], "vfio-pci")
     facts = gather(host.sysfs, host.run)
