@@ -80,6 +80,6 @@ def _of_network(sysfs: Sysfs, run: Run, pf: PfState) -> Versions:
 def _by_interface(sysfs: Sysfs, netdev: str) -> ethtool.DriverInfo:
     """The driver's answer about an interface, empty where it has none."""
     try:
-        return ethtool.parse(sysfs.driver_info(netdev))
+        return ethtool.ask(sysfs, netdev)
     except KernelError:
         return ethtool.DriverInfo()

@@ -95,8 +95,9 @@ class ReadOnce(Sysfs):
     def claimed(self, path: str) -> bool:
         return self._answers.of(("claimed", path), lambda: self._sysfs.claimed(path))
 
-    def driver_info(self, netdev: str) -> bytes:
-        return self._answers.of(("driver_info", netdev), lambda: self._sysfs.driver_info(netdev))
+    def interface_ioctl(self, request: int, netdev: str, data: bytes) -> bytes:
+        question = ("interface_ioctl", request, netdev, data)
+        return self._answers.of(question, lambda: self._sysfs.interface_ioctl(request, netdev, data))
 
     def write(self, path: str, value: str) -> None:
         raise SriovError(f"'{value}' is not written to {path}: a cached read writes nothing")

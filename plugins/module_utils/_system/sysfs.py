@@ -67,10 +67,7 @@ class Sysfs:
         return [self.read(path) for path in paths]
 
     def read_bytes(self, path: str, limit: int) -> bytes:
-        """The first ``limit`` bytes of a binary file.
-
-        Fewer where the kernel returns no more.
-        """
+        """The first ``limit`` bytes of a binary file, or all it has."""
         try:
             handle = os.open(self.real(path), os.O_RDONLY)
             try:
@@ -139,10 +136,7 @@ class Sysfs:
         return False
 
     def _is_in_table_of_locks(self, path: str) -> bool:
-        """Whether /proc/locks has the file; False where that is not known.
-
-        fs/locks.c, lock_get_status.
-        """
+        """Whether /proc/locks is known to have it (fs/locks.c, lock_get_status)."""
         try:
             found = os.stat(self.real(path))
             rows = [line.split() for line in self.read("/proc/locks").splitlines()]
@@ -162,16 +156,25 @@ class Sysfs:
             return error.errno == errno.EBUSY
         return False
 
-    def driver_info(self, netdev: str) -> bytes:
-        """Driver information of a network interface (`ethtool_ioctl`).
+    def interface_ioctl(self, request: int, netdev: str, data: bytes) -> bytes:
+        """What the kernel makes of ``data`` for an interface (netdevice(7)).
 
-        Interfaces are of this machine alone: below another root it raises `KernelError`.
+        The data is what a struct ifreq points to. Raises `KernelError`: below another root there is no interface.
         """
-        from . import ethtool_ioctl  # late, as it is only shown
+        import array
+        import socket  # late: facts alone ask
+        import struct
 
-        if self.root:
-            raise KernelError("ask for the driver of", f"network interface {netdev}", errno.ENODEV)
-        return ethtool_ioctl.ask(netdev)
+        answer = array.array("B", data)
+        ifreq = struct.pack("16sP16x", netdev.encode()[:15], answer.buffer_info()[0])
+        try:
+            if self.root:
+                raise OSError(errno.ENODEV, "")
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as any_socket:
+                fcntl.ioctl(any_socket, request, ifreq)
+        except OSError as error:
+            raise KernelError("ask for the driver of", f"network interface {netdev}", error.errno or 0) from error
+        return answer.tobytes()
 
     def names(self, path: str) -> list[str]:
         """Sorted names in a folder; an absent folder has none."""
@@ -231,10 +234,7 @@ class Sysfs:
         return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) and inside else None
 
     def link(self, path: str) -> str | None:
-        """The last component of a symbolic link's target, None without a link.
-
-        Such as a driver or a device address.
-        """
+        """The last component of a symbolic link's target, None without a link."""
         target = self.target(path)
         return None if target is None else os.path.basename(target)
 

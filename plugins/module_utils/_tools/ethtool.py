@@ -8,10 +8,19 @@ It comes from the kernel itself: many hosts have no such program.
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from .._system.ethtool_ioctl import DRVINFO
+if TYPE_CHECKING:
+    from .._system.sysfs import Sysfs
 
+SIOCETHTOOL = 0x8946
+"""The ioctl (include/uapi/linux/sockios.h)."""
+GDRVINFO = 0x00000003
+"""Its command for driver information (include/uapi/linux/ethtool.h)."""
+DRVINFO = struct.Struct("=I32s32s32s32s32s12s5I")
+"""The layout of struct ethtool_drvinfo (include/uapi/linux/ethtool.h)."""
 _NOTHING = ("", "N/A", "n/a")
 
 
@@ -24,6 +33,14 @@ class DriverInfo:
 
     version: str | None = None
     firmware: str | None = None
+
+
+def ask(sysfs: Sysfs, netdev: str) -> DriverInfo:
+    """The driver's answer about an interface.
+
+    Raises `KernelError`, EOPNOTSUPP where it has none.
+    """
+    return parse(sysfs.interface_ioctl(SIOCETHTOOL, netdev, DRVINFO.pack(GDRVINFO, *[b""] * 6, *[0] * 5)))
 
 
 def parse(answer: bytes) -> DriverInfo:

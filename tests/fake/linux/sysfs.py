@@ -13,8 +13,8 @@ import os
 from typing import TYPE_CHECKING
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BlockedError, KernelError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import ethtool_ioctl
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools import ethtool
 
 from ..scenarios.faults import KILL, KILL_AFTER, LIE, STUCK, Killed
 from .kernel import WRITE_ONLY, Blocked
@@ -58,11 +58,13 @@ class FakeSysfs(Sysfs):
             return self.host.nodes.get(node)
         return f"b {self.read(disk)}"
 
-    def driver_info(self, netdev: str) -> bytes:
+    def interface_ioctl(self, request: int, netdev: str, data: bytes) -> bytes:
+        if (request, ethtool.DRVINFO.unpack(data)[0]) != (ethtool.SIOCETHTOOL, ethtool.GDRVINFO):
+            raise AssertionError(f"the fake has no ioctl {request:#x} with {data[:4].hex()}")
         for pf in self.host.pfs.values():
             if pf.netdev == netdev and pf.drvinfo:
                 texts = [pf.driver or "", *pf.drvinfo, pf.address, "", ""]
-                return ethtool_ioctl.DRVINFO.pack(ethtool_ioctl.GDRVINFO, *[text.encode() for text in texts], *[0] * 5)
+                return ethtool.DRVINFO.pack(ethtool.GDRVINFO, *[text.encode() for text in texts], *[0] * 5)
         raise KernelError("ask for the driver of", netdev, errno.EOPNOTSUPP)
 
     def write(self, path: str, value: str) -> None:

@@ -108,7 +108,7 @@ def test_imports_inside_functions_save_a_measured_start() -> None:
 # as much; the rest is for what documents can say and name since then, 0.05 of it for the looks at other writers
 # and for definitions of VMs beside libvirt's, 0.01 for addresses of other PFs, 0.01 for readings that
 # no VF can be given, 0.02 for the limits within which libvirt's XML is read, 0.01 for what errnos mean
-BUDGET = round(1.30 * 344827) - 168693
+BUDGET = round(1.29 * 344827) - 168693
 
 
 def test_payload_of_sriov_pf(tmp_path: Path) -> None:

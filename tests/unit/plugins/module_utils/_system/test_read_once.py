@@ -28,7 +28,7 @@ READS = {
     "link": ("/link",),
     "locked": ("/a",),
     "claimed": ("/a",),
-    "driver_info": ("eth0",),
+    "interface_ioctl": (0x8946, "eth0", b"\3"),
 }
 
 
@@ -44,8 +44,8 @@ class Counted(Sysfs):
             self.calls += 1
         return super().__getattribute__(name)
 
-    def driver_info(self, netdev: str) -> bytes:
-        return netdev.encode()
+    def interface_ioctl(self, request: int, netdev: str, data: bytes) -> bytes:
+        return b"%d %s %s" % (request, netdev.encode(), data)
 
 
 @pytest.fixture

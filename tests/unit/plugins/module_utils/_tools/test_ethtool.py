@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import KernelError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import ethtool_ioctl
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools import ethtool
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools.ethtool import DriverInfo
@@ -58,17 +57,17 @@ def test_the_kernel_fills_the_buffer_that_the_request_points_to(monkeypatch: pyt
         return 0
 
     monkeypatch.setattr(fcntl, "ioctl", ioctl)
-    assert ethtool.parse(ethtool_ioctl.ask("eth0")) == DriverInfo("6.12.0", "3.25")
+    assert ethtool.ask(Sysfs(), "eth0") == DriverInfo("6.12.0", "3.25")
 
 
 @pytest.mark.parametrize(("netdev", "number"), [("lo", errno.EOPNOTSUPP), ("none-such", errno.ENODEV)])
 def test_this_kernel_says_no(netdev: str, number: int) -> None:
     """The loopback interface has no driver."""
     with pytest.raises(KernelError, match=f"the driver of network interface {netdev}: E") as caught:
-        Sysfs().driver_info(netdev)
+        ethtool.ask(Sysfs(), netdev)
     assert caught.value.errno == number
 
 
 def test_interfaces_below_another_root_are_not_those_of_this_machine() -> None:
     with pytest.raises(KernelError, match="network interface eth0: ENODEV"):
-        Sysfs("/nowhere").driver_info("eth0")
+        ethtool.ask(Sysfs("/nowhere"), "eth0")
