@@ -26,6 +26,8 @@ PATIENCE = {
     "live_update_budget_s": 900, "live_update_timeout_s": 3600, "live_update_life_timeout_s": 300,
     "live_update_options": {"unplug_s": 120},
 }  # fmt: skip
+AT_ONCE = {"live_update_serial": "100%"}
+"""All hosts in one batch, for the sake of time; by default the first one is alone."""
 
 
 def settings(kernel: packages.Kernel) -> dict[str, object]:
@@ -57,7 +59,7 @@ def check(report: Path) -> None:
     data = json.loads(report.read_text())
     for host in data["hosts"]:
         check_host(host)
-    _hold(len(data["hosts"]) == 2 and len(data["batches"]) == 2, "two hosts in two batches")
+    _hold(len(data["hosts"]) == 2 and len(data["batches"]) == 1, "two hosts in one batch")
 
 
 def check_host(host: dict[str, Any]) -> None:
@@ -86,7 +88,7 @@ def demo(keep: bool) -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
     operations.build()
     operations.up(FLEET)
-    path, extra = inventory.path(FLEET), settings(packages.built("series"))
+    path, extra = inventory.path(FLEET), settings(packages.built("series")) | AT_ONCE
     try:
         playbooks(path, extra, "sriov")
         operations.start_vms(FLEET)
