@@ -68,7 +68,7 @@ REFUSED = (
     Fault("vfs_refused", "the kernel refuses to enable VFs", BOTH, "done",
           strikes=(Strike("resume", "write .*sriov_numvfs", ERROR, nth=0, value=errno.EIO),)),
     Fault("vf_bind_lies", "binding VFs to vfio-pci does nothing", BOTH, "done",
-          strikes=(Strike("resume", "write .*drivers_probe", LIE, nth=0),)),
+          strikes=(Strike("resume", "write .*(drivers_probe|/bind)", LIE, nth=0),)),
     Fault("resume_claim_disk_full", "no space for a claim when a VM is to start", BOTH, "done",
           strikes=(Strike("resume", CLAIMED, ERROR, value=errno.ENOSPC),)),
     Fault("resume_running_disk_full", "no space for a claim when a VM is to run", BOTH, "done",

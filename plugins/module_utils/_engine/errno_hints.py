@@ -68,12 +68,18 @@ _MEANINGS = {
         errno.ENODEV: "the VF has gone",
         errno.EINVAL: f"a driver failed to take the VF, or waits for something else; {_LOG}",
     },
+    "bind": {
+        errno.ENODEV: "the driver does not take the VF, or the VF has gone",
+        errno.EAGAIN: f"the driver waits for another one; {_LOG}",
+        errno.EBUSY: "another driver has the VF by now",
+    },
     "unbind": {errno.ENODEV: "the VF has gone, or another driver has it by now"},
     "driver_override": {errno.ENODEV: "the VF has gone"},
 }
 """Answers of other files.
 
-drivers/base/bus.c, drivers_probe_store (EINVAL for whatever a probe returned), unbind_store.
+drivers/base/bus.c, drivers_probe_store (EINVAL for whatever a probe returned), bind_store (any answer of the driver),
+unbind_store.
 """
 
 _DEVICE = {

@@ -11,6 +11,7 @@ import time
 from .._model.actions import Action, Command, ReadBack, SetEswitch, SetLink, SetMtu, SetName, Write
 from .._model.deadlines import NETDEV_S, WRITE_S, WRITE_VF_S
 from .._model.errors import KernelError, PropertyError, ToolError, VerifyError
+from .._model.paths import DRIVERS, PROBE
 from .._model.properties import VfProperties
 from .._plan.steps import pairs
 from .._readers import details, vf_properties
@@ -56,8 +57,26 @@ def _write(sysfs: Sysfs, pf: str, action: Write, seconds: float | None) -> None:
             raise KernelError("find the VF behind", action.device, errno.ENOENT)
         value = address
     _send(sysfs, pf, action.path, value, seconds)
+    if action.device is not None and action.path == PROBE:
+        _bind(sysfs, pf, action.device, value, seconds)
     if action.missing_ok and sysfs.exists(action.path):
         raise VerifyError(f"'{value}' was written to {action.path}, and it is still bound")
+
+
+def _bind(sysfs: Sysfs, pf: str, device: str, address: str, seconds: float | None) -> None:
+    """Bind a VF that was probed and has no driver, to learn why.
+
+    What a driver answers to most probes is kept from drivers_probe, and told to bind (drivers/base/dd.c,
+    really_probe and device_driver_attach).
+    """
+    driver = None if sysfs.link(f"{device}/driver") else sysfs.read(f"{device}/driver_override")
+    if driver is None or "/" in driver or not sysfs.exists(f"{DRIVERS}/{driver}/bind"):
+        return
+    try:
+        _send(sysfs, pf, f"{DRIVERS}/{driver}/bind", address, seconds)
+    except KernelError:
+        if sysfs.link(f"{device}/driver") != driver:  # it may have come meanwhile
+            raise
 
 
 def _set_mtu(sysfs: Sysfs, pf: str, action: SetMtu, seconds: float | None) -> None:

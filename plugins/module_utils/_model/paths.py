@@ -10,6 +10,7 @@ from __future__ import annotations
 
 DEVICES = "/sys/bus/pci/devices"
 DRIVERS = "/sys/bus/pci/drivers"
+PROBE = "/sys/bus/pci/drivers_probe"
 PCI_ADDRESS = r"[0-9a-f]{4,}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]"
 """Pattern of the names in `DEVICES` (Linux, Documentation/ABI/testing/sysfs-bus-pci): DOMAIN:BUS:DEVICE.FUNCTION."""
 

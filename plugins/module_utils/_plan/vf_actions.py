@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from .._model import eswitch
 from .._model.actions import Action, Command, SetMtu, SetName, Write
 from .._model.kernel_interface import INTERFACES
-from .._model.paths import DEVICES, DRIVERS
+from .._model.paths import DEVICES, PROBE
 from .._model.properties import VfProperties
 from .._model.state import PfState, VfState
 from .._model.vf_device import VfDevice, number_for
@@ -61,7 +61,7 @@ def unbind_all(pf: PfState, ids: Iterable[int]) -> tuple[Write, ...]:
 
 
 def probe(pf: PfState, vf_id: int) -> Write:
-    return Write(f"{DRIVERS}_probe", device=link(pf, vf_id))
+    return Write(PROBE, device=link(pf, vf_id))
 
 
 def bind(pf: PfState, vf_id: int, driver: str, driver_override: str | None) -> tuple[Action, ...]:

@@ -240,7 +240,7 @@ def case_engine_takes_a_failure_back(pf: Pf) -> None:
     A driver that takes no VF fails them (drivers/pci/pcie/portdrv.c, pcie_portdrv_probe: ENODEV); the PF is in its
     previous state. One that does not exist is found out before the first step.
     """
-    for driver_name, words in (("pcieport", "back in its previous state"), ("kvmfleet-none", "kvmfleet-none")):
+    for driver_name, words in (("pcieport", "the driver does not take the VF"), ("kvmfleet-none", "kvmfleet-none")):
         vfs = [{"ids": 0, "driver": driver_name}]
         spec: dict[str, Any] = {"hardware_vfs": 2, "present_vfs": "all", "vfs": vfs}
         fails(errors.SriovError, words, partial(declare, pf, spec))

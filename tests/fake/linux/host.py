@@ -218,7 +218,7 @@ class FakeHost:
         bus = "sys/bus/pci"
         files = {f"{bus}/drivers_probe": "", "proc/version": "fake"}
         for driver in self.drivers:
-            files[f"{bus}/drivers/{driver}/unbind"] = ""
+            files |= {f"{bus}/drivers/{driver}/{name}": "" for name in ("bind", "unbind")}
         for device, driver in self._bound():
             files[f"{bus}/drivers/{driver}/{device}"] = f"-> ../../devices/{device}"
         for pf in self.pfs.values():

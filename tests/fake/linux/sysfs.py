@@ -131,6 +131,8 @@ class FakeSysfs(Sysfs):
             self.host.kernel.write_pf(self.host.pfs[owner], name, value)
         elif name == "drivers_probe":
             self.host.kernel.probe(*self._vf(value))
+        elif name == "bind":
+            self._bind(owner, value)
         elif name == "unbind":
             self._unbind(owner, value)
         elif name == "driver_override":
@@ -150,6 +152,21 @@ class FakeSysfs(Sysfs):
             self.host.kernel.set_mtu(self.host.pfs[device], None, value)
         else:
             self.host.kernel.set_mtu(*self._vf(device), value)
+
+    def _bind(self, driver: str, value: str) -> None:
+        """Bind a VF, or say what is in the way.
+
+        As drivers/base/bus.c, bind_store, and dd.c, device_driver_attach.
+        """
+        pf, vf_id = self._vf(value)
+        vf = pf.vfs[vf_id]
+        if vf.override != driver:
+            raise OSError(errno.ENODEV, value)
+        if vf.driver:
+            raise OSError(errno.EBUSY, value)
+        self.host.kernel.probe(pf, vf_id)
+        if not vf.driver:
+            raise OSError(errno.ENODEV, value)
 
     def _unbind(self, driver: str, value: str) -> None:
         """Unbind a VF; ENODEV where the driver does not have it.

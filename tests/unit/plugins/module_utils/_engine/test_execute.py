@@ -26,10 +26,14 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
 )
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.properties import VfProperties
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.state import PfState
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan import vf_actions
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._plan.steps import Step, set_properties
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system import patience
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from tests.fake.linux.host import FakeHost
-from tests.fake.linux.pf import FakePf
+from tests.fake.linux.kernel import FakeKernel
+from tests.fake.linux.pf import FakePf, FakeVf
+from tests.fake.linux.sysfs import FakeSysfs
 
 PF = "0000:03:00.0"
 FOUND = VfProperties(
@@ -175,6 +179,72 @@ def test_eswitch(tmp_path: Path) -> None:
         act(host.sysfs, host.run, pf.address, SetEswitch(pf.address, "switchdev"))
 
 
+PROBED = vf_actions.probe(PfState(PF, 7, 4), 0)
+BIND = "/sys/bus/pci/drivers/vfio-pci/bind"
+
+
+def unbound(host: FakeHost, override: str | None) -> FakeVf:
+    vf = host.pfs[PF].vfs[0]
+    vf.driver, vf.override = None, override
+    host.drivers.add("vfio-pci")
+    host.pfs[PF].autoprobe = False
+    host.draw()
+    return vf
+
+
+def test_a_vf_without_driver_is_bound_to_learn_why(host: FakeHost) -> None:
+    vf = unbound(host, "vfio-pci")
+    host.reluctant.add("vfio-pci")
+    with pytest.raises(KernelError, match=f"cannot write '{vf.address}' to {BIND}: ENODEV"):
+        act(host.sysfs, host.run, PF, PROBED)
+    host.reluctant.clear()
+    act(host.sysfs, host.run, PF, PROBED)
+    assert (vf.driver, [path for path, _value in host.sysfs.writes]) == ("vfio-pci", [PROBED.path] * 2)
+
+
+def test_a_probe_that_was_put_off_is_tried_again(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """EAGAIN for a probe that waits for something (drivers/base/dd.c, EPROBE_DEFER)."""
+    vf, answers = unbound(host, "vfio-pci"), [errno.EAGAIN, errno.EAGAIN]
+    monkeypatch.setattr(host.kernel, "probe", lambda *_vf: None)
+    probe = FakeKernel.probe
+
+    def bind(self: FakeSysfs, driver: str, value: str) -> None:
+        if answers:
+            raise OSError(answers.pop(), value)
+        probe(host.kernel, *self._vf(value))
+
+    monkeypatch.setattr(FakeSysfs, "_bind", bind)
+    act(host.sysfs, host.run, PF, PROBED)
+    assert (vf.driver, answers) == ("vfio-pci", [])
+
+
+@pytest.mark.parametrize(("late", "bound"), [("vfio-pci", True), ("igbvf", False)])
+def test_a_driver_that_came_meanwhile(host: FakeHost, monkeypatch: pytest.MonkeyPatch, late: str, bound: bool) -> None:
+    """Its errno is no failure where the driver is the wanted one."""
+    vf = unbound(host, "vfio-pci")
+    monkeypatch.setattr(host.kernel, "probe", lambda *_vf: None)
+    monkeypatch.setattr(patience, "TRANSIENT_S", 0.0)
+
+    def bind(_self: FakeSysfs, _driver: str, value: str) -> None:
+        vf.driver = late
+        raise OSError(errno.EBUSY, value)
+
+    monkeypatch.setattr(FakeSysfs, "_bind", bind)
+    if bound:
+        act(host.sysfs, host.run, PF, PROBED)
+    else:
+        with pytest.raises(KernelError, match="EBUSY"):
+            act(host.sysfs, host.run, PF, PROBED)
+
+
+@pytest.mark.parametrize("override", [None, "no-such-driver", "../drivers/vfio-pci"])
+def test_no_driver_to_ask(host: FakeHost, override: str | None) -> None:
+    """Autoprobe is off, or its module is not loaded, or the name is no name."""
+    unbound(host, override)
+    act(host.sysfs, host.run, PF, PROBED)
+    assert [path for path, _value in host.sysfs.writes] == [PROBED.path]
+
+
 # file, errno, words, whether the driver wants all VFs present
 MEANINGS = [
     ("sriov_scan_vf_id", errno.EOPNOTSUPP, "has not declared that it can live with absent VFs", True),
@@ -195,6 +265,8 @@ MEANINGS = [
     ("net/eth0/mtu", errno.EINVAL, "does not take this MTU", False),
     ("driver_override", errno.EINVAL, "", False),
     ("virtfn0/drivers_probe", errno.EINVAL, "failed to take the VF", False),
+    ("/drivers/vfio-pci/bind", errno.ENODEV, "does not take the VF", False),
+    ("/drivers/vfio-pci/bind", errno.EAGAIN, "waits for another one", False),
     ("virtfn0/driver/unbind", errno.ENODEV, "another driver", False),
     ("virtfn0/driver_override", errno.ENODEV, "has gone", False),
 ]
