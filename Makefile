@@ -119,7 +119,7 @@ unit-changed: venv src ## unit tests that a change since the last run that passe
 	@$(BIN)/python -m tools.unit_tests --changed
 
 unit-slow: venv src ## unit tests that run ansible-playbook or molecule, on this machine only
-	@$(BIN)/pytest -q -n 2 -rs -m slow --durations=20
+	@$(BIN)/pytest -q -n 2 -rfEs -m slow --durations=20
 
 fuzz: venv src ## 100,000 inputs nobody meant, over all readers, with a fixed seed: minutes
 	@PYTHONPATH=build/src:. $(BIN)/python -m tests.fuzz.run

@@ -31,7 +31,7 @@ NAME = "unit-tests"
 FOLDER = "tests/unit/"
 PYTEST = ("-m", "pytest", "-q", "-n", "2")
 EVERY = ("-m", "not slow", "--durations=20", "--durations-min=3")
-LIGHT = ("-m", "not slow and not heavy", "-rs")
+LIGHT = ("-m", "not slow and not heavy", "-rfEs")
 """Tests of the inner loop, which names what it leaves out."""
 MOST_SECONDS = 45.0
 """Seconds from the first stage on in which its tests start.
