@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
             _build,
             "build root file system, boot disk, guest image, collection and kernels, or take them from the cache",
         ),
-        ("up", _up, "boot every host of a fleet and write its inventory"),
+        ("up", _up, "boot every host of a fleet, each into its own kernel, and write its inventory"),
         (
             "vms",
             _start_vms,
@@ -115,7 +115,7 @@ def _build(options: argparse.Namespace) -> None:
 
 
 def _up(options: argparse.Namespace) -> None:
-    operations.up(options.fleet)
+    testbed.ready(options.fleet)
 
 
 def _start_vms(options: argparse.Namespace) -> None:
