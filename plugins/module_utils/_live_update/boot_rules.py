@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from .._model.command_line import parameters
 from .._model.update_deadlines import PANIC_S
-from . import after_failure, passphrases, watchdog_plan
+from . import after_failure, lost_volumes, passphrases, watchdog_plan
 from .facts import Facts
 from .finding import Finding
 from .options import Options
@@ -19,6 +19,7 @@ from .options import Options
 def check(facts: Facts, options: Options) -> Iterator[Finding]:
     """Refusals, each with its fix."""
     yield from passphrases.check(facts.locked, options.allow_passphrase)
+    yield from lost_volumes.check(facts.lost)
     yield from watchdog_plan.check(facts.watchdogs, facts.modules.available, options)
     if options.panic == "refuse":
         yield from _panic(facts)

@@ -13,19 +13,25 @@ PATH = "/etc/crypttab"
 LARGEST = 1 << 20
 """Most bytes of the file that are read."""
 NO_KEY = ("", "none", "-")
+RANDOM = ("/dev/urandom", "/dev/random", "/dev/hwrng", "/dev/hw_random")
+"""Keys that are others at each boot."""
+FORMATTING = ("swap", "tmp")
+"""Options by which each boot formats the volume."""
 
 
 @dataclass(frozen=True)
 class Entry:
     """One line.
 
-    ``key``: path of the key file, None for none; ``options``: values by name, empty for those without one.
+    ``key``: path of the key file, None for none; ``options``: values by name, empty for those without one; ``number``:
+    of the line.
     """
 
     name: str
     source: str
     key: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    number: int = field(default=0, compare=False)
 
     @property
     def awaited(self) -> bool:
@@ -36,12 +42,12 @@ class Entry:
 def parse(text: str) -> list[Entry]:
     """Entries in their order; lines that are none are left out."""
     found = []
-    for line in text.splitlines():
+    for number, line in enumerate(text.split("\n"), 1):
         fields = [_decoded(word) for word in line.split()]
         if len(fields) < 2 or fields[0].startswith("#"):
             continue
         key = fields[2] if len(fields) > 2 and fields[2] not in NO_KEY else None
-        found.append(Entry(fields[0], fields[1], key, options(fields[3] if len(fields) > 3 else "")))
+        found.append(Entry(fields[0], fields[1], key, options(fields[3] if len(fields) > 3 else ""), number))
     return found
 
 

@@ -28,13 +28,14 @@ from .._vm.backend import Backend
 from .._vm.candidates import Candidate, strangers
 from .._vm.dry_start import DryStart
 from .._vm.vm_facts import VmFacts
-from . import after_failure, hold_off, kernel_facts, kernel_modules, locked_volumes, watchdog_facts
+from . import after_failure, hold_off, kernel_facts, kernel_modules, locked_volumes, lost_volumes, watchdog_facts
 from .after_failure import AfterFailure
 from .hold_off import Others
 from .host_services import Service
 from .kernel_facts import KernelFacts
 from .kernel_modules import ModuleFacts
 from .locked_volumes import Locked
+from .lost_volumes import Lost
 from .watchdog_facts import Watchdog
 
 
@@ -67,6 +68,7 @@ class Facts:
     strangers: tuple[Candidate, ...] = ()
     image_writers: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     locked: tuple[Locked, ...] = ()
+    lost: tuple[Lost, ...] = ()
     after_failure: AfterFailure = field(default_factory=AfterFailure)
     others: Others = field(default_factory=Others)
     dry_starts: Mapping[int, DryStart] = field(default_factory=dict)
@@ -110,6 +112,7 @@ def gather(
         strangers=tuple(strangers(sysfs, [(vm.pid, vm.started) for vm in vms])),
         image_writers=image_writers.of_running(sysfs, vms),
         locked=tuple(locked_volumes.find(sysfs, run, kernel.initrd, kernel.cmdline_after)),
+        lost=tuple(lost_volumes.find(sysfs, vms)),
         after_failure=after_failure.read(sysfs, run),
         others=hold_off.read(sysfs),
     )

@@ -63,14 +63,14 @@ def find(sysfs: Sysfs, run: Run, initrd: str | None, cmdline: str) -> list[Locke
 
     ``cmdline``: of the new kernel; ``initrd``: its path, None for none.
     """
-    entries = crypttab.parse(_text(sysfs, crypttab.PATH))
+    entries = crypttab.parse(text(sysfs, crypttab.PATH))
     needed = _needed(sysfs)
     names: frozenset[str] | None = frozenset()
     if any("/" in paths for paths in needed.values()) and initrd is not None:
         names = _listed(run, initrd)
     found, seen = [], set[str]()
     for device, paths in needed.items():
-        name, source = _text(sysfs, f"{BLOCK_DEVICES}/{device}/dm/name"), _source(sysfs, device)
+        name, source = text(sysfs, f"{BLOCK_DEVICES}/{device}/dm/name"), _source(sysfs, device)
         entry = next((one for one in entries if one.name == name), None)
         found.append(
             _locked(sysfs, Locked(name, source, paths, "/" in paths, entry, cmdline=_luks_words(cmdline)), names)
@@ -78,7 +78,7 @@ def find(sysfs: Sysfs, run: Run, initrd: str | None, cmdline: str) -> list[Locke
         seen.add(name)
     for entry in entries:
         if entry.awaited and entry.name not in seen:
-            found.append(_locked(sysfs, Locked(entry.name, _device(sysfs, entry.source), entry=entry), names))
+            found.append(_locked(sysfs, Locked(entry.name, device_of(sysfs, entry.source), entry=entry), names))
     return found
 
 
@@ -90,7 +90,7 @@ def _needed(sysfs: Sysfs) -> dict[str, tuple[str, ...]]:
         while not sysfs.exists(there):
             there = os.path.dirname(there)
         for device in storage.devices_of(sysfs, there):
-            if _text(sysfs, f"{BLOCK_DEVICES}/{device}/dm/uuid").startswith(CRYPT):
+            if text(sysfs, f"{BLOCK_DEVICES}/{device}/dm/uuid").startswith(CRYPT):
                 needed[device] = (*needed.get(device, ()), path)
     return needed
 
@@ -153,10 +153,10 @@ def _source(sysfs: Sysfs, device: str) -> str:
     return slaves[0] if len(slaves) == 1 else ""
 
 
-def _device(sysfs: Sysfs, source: str) -> str:
+def device_of(sysfs: Sysfs, source: str) -> str:
     """Kernel's name of a source in crypttab, empty without one."""
-    kind, _equals, value = source.partition("=")
-    path = f"/dev/disk/by-{kind.lower()}/{value}" if value else source
+    kind, _equals, value = source.replace('"', "").partition("=")
+    path = f"/dev/disk/by-{kind.lower()}/{value}" if value and not source.startswith("/") else source
     if not path.startswith("/dev/") or not sysfs.exists(path):
         return ""
     try:
@@ -165,7 +165,8 @@ def _device(sysfs: Sysfs, source: str) -> str:
         return os.path.basename(path)
 
 
-def _text(sysfs: Sysfs, path: str) -> str:
+def text(sysfs: Sysfs, path: str) -> str:
+    """The beginning of a file, empty without one."""
     try:
         return sysfs.read_bytes(path, crypttab.LARGEST).decode(errors="replace").rstrip("\n")
     except KernelError:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
+from .crypttab import RANDOM
 from .finding import Finding
 from .locked_volumes import Locked
 from .luks_header import MOVING_PCRS, Token
 
-RANDOM = ("/dev/urandom", "/dev/random", "/dev/hw_random")
 ASKING = ("askpass", "decrypt_keyctl", "decrypt_gnupg", "decrypt_gnupg-sc", "decrypt_opensc", "decrypt_ssl")
 """Key scripts that ask somebody (Debian, /lib/cryptsetup/scripts)."""
 YES = ("yes", "true", "1", "on", "y", "t")

@@ -74,6 +74,26 @@ def of_device(sysfs: Sysfs, number: str) -> str:
     return SHARED if SHARED in files or any(_is_shared(sysfs, path) for path in paths) else UNKNOWN
 
 
+def layers(sysfs: Sysfs, path: str) -> list[str]:
+    """Kernel's names of all block devices that a path needs.
+
+    A block device itself, or what is below a file; disks of partitions, and what is below the file of a loop device,
+    too.
+    """
+    found, todo, seen = dict[str, None](), [path], set[str]()
+    while todo:
+        file = todo.pop()
+        seen.add(file)
+        for place in (one for number in _numbers(sysfs, file) for one in _below(sysfs, number)):
+            disk = os.path.basename(os.path.dirname(place))
+            found[os.path.basename(place)] = None
+            if sysfs.exists(f"{BLOCK_DEVICES}/{disk}/dev"):
+                found[disk] = None
+            behind = _loop_file(sysfs, place)
+            todo += [behind] if behind and behind not in seen else []
+    return list(found)
+
+
 def is_shared(sysfs: Sysfs, path: str) -> bool:
     """Whether a path is on a file system of other hosts.
 
@@ -88,10 +108,20 @@ def devices_of(sysfs: Sysfs, path: str) -> list[str]:
     Of every member of a btrfs; layers (LVM, RAID, dm-crypt) are followed down to the disks. None for a file system
     without a disk.
     """
+    below = (found for number in _of_file(sysfs, path) for found in _below(sysfs, number))
+    return list(dict.fromkeys(os.path.basename(found) for found in below))
+
+
+def _numbers(sysfs: Sysfs, path: str) -> list[str]:
+    """MAJOR:MINOR of a block device, or of those below a file."""
+    node = sysfs.device_number(path) or ""
+    return [node[2:]] if node.startswith("b ") else _of_file(sysfs, path)
+
+
+def _of_file(sysfs: Sysfs, path: str) -> list[str]:
     number, _kind, source = _mount(sysfs, inside(sysfs, path))
     first = _device(sysfs, number, source)
-    numbers = [first, *_members(sysfs, first)] if first else []
-    return list(dict.fromkeys(os.path.basename(found) for one in numbers for found in _below(sysfs, one)))
+    return [first, *_members(sysfs, first)] if first else []
 
 
 def _members(sysfs: Sysfs, number: str) -> list[str]:
@@ -168,9 +198,14 @@ def _below(sysfs: Sysfs, number: str, depth: int = 0) -> Iterator[str]:
 
 def _loop_storage(sysfs: Sysfs, path: str) -> str:
     """Storage of the file behind a loop device, unknown for others."""
-    name = LOOPS.search(path)
-    file = _read(sysfs, f"{BLOCK_DEVICES}/{name[1]}/loop/backing_file") if name else ""
+    file = _loop_file(sysfs, path)
     return of_path(sysfs, file).storage if file else UNKNOWN
+
+
+def _loop_file(sysfs: Sysfs, path: str) -> str:
+    """The file behind a loop device, empty for others."""
+    name = LOOPS.search(path)
+    return _read(sysfs, f"{BLOCK_DEVICES}/{name[1]}/loop/backing_file") if name else ""
 
 
 def _is_shared(sysfs: Sysfs, path: str) -> bool:

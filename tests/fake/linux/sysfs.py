@@ -52,7 +52,7 @@ class FakeSysfs(Sysfs):
 
     def device_number(self, path: str) -> str | None:
         """Number of a node; files of a fake host are plain ones."""
-        node = self.target(path) or path
+        node = (self.target(path) if os.path.islink(self.real(path)) else None) or path
         disk = f"/sys/class/block/{os.path.basename(node)}/dev"
         if node in self.host.nodes or not self.exists(disk):
             return self.host.nodes.get(node)

@@ -70,6 +70,7 @@ def test_a_boot_that_waits_for_a_person_is_refused(one: Locked, change: dict[str
         (ROOT, opened(tokens=(CLEVIS,), clevis=True)),
         (ROOT, opened("keyscript keyscript=decrypt_derived")),
         (DATA, opened("/dev/urandom", key_there=False)),
+        (DATA, opened("/dev/hwrng", key_there=False)),
         (DATA, opened("/etc/data.key", key_there=True)),
     ],
 )
