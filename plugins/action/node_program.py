@@ -4,7 +4,7 @@
 """Controller side of ``node_program``: packs the program and installs it.
 
 It is packed once in a run, for all hosts. ``copy`` installs it where it differs, unless a live update has begun
-with the one that is there.
+with the one that is there, or VMs are saved in a form that only that one knows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,18 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import PROGRAM
-from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._begun_update import STATUS, phase_of, refusal
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._begun_update import (
+    FOREIGN,
+    MANIFEST_FILE,
+    NEEDED,
+    STATUS,
+    is_foreign,
+    names,
+    phase_of,
+    refusal,
+    refusal_of_states,
+    search,
+)
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._node_program import packed_once
 
 
@@ -44,13 +55,28 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible has no types
 
     def _refuse_during_update(self, task_vars: dict[str, Any]) -> None:
         """Fail where an update that has begun needs the present program."""
-        read = self._execute_module("ansible.legacy.slurp", {"src": STATUS}, task_vars=task_vars)
-        if read.get("failed") and "not found" not in str(read.get("msg")):
-            raise AnsibleActionFail(f"cannot read {STATUS}, so {PROGRAM} is not replaced: {read.get('msg')}")
-        text = None if read.get("failed") else base64.b64decode(read["content"]).decode(errors="replace")
-        phase = phase_of(text)
+        status = self._read(STATUS, task_vars)
+        phase = phase_of(status)
         if phase is not None:
             raise AnsibleActionFail(refusal(phase))
+        saved = self._find(NEEDED, task_vars) if status is not None else []
+        if saved and not is_foreign(self._read(MANIFEST_FILE, task_vars)):
+            saved = self._find(FOREIGN, task_vars)
+        if saved:
+            raise AnsibleActionFail(refusal_of_states(saved))
+
+    def _read(self, path: str, task_vars: dict[str, Any]) -> str | None:
+        read = self._execute_module("ansible.legacy.slurp", {"src": path}, task_vars=task_vars)
+        if read.get("failed") and "not found" not in str(read.get("msg")):
+            raise AnsibleActionFail(f"cannot read {path}, so {PROGRAM} is not replaced: {read.get('msg')}")
+        return None if read.get("failed") else base64.b64decode(read["content"]).decode(errors="replace")
+
+    def _find(self, text: str, task_vars: dict[str, Any]) -> list[str]:
+        """VMs whose claim's text fits."""
+        found = self._execute_module("ansible.legacy.find", search(text), task_vars=task_vars)
+        if found.get("failed"):
+            raise AnsibleActionFail(f"cannot read claims of VMs, so {PROGRAM} is not replaced: {found.get('msg')}")
+        return names(found["files"])
 
     def _copy(self, source: str, dest: str, task_vars: dict[str, Any], check: bool = False) -> dict[str, Any]:
         """Copy the program, or with ``check`` only compare it."""

@@ -14,6 +14,8 @@ description:
     differs. The same collection gives the same bytes everywhere.
   - The program applies the host document at boot and carries out a live update without the controller.
   - A live update that has begun needs the program that it began with, so that one is not replaced before its end.
+    One that has saved VMs which are not back is replaced by a program that knows their form; any other is refused,
+    with their names.
     Programs elsewhere than at the default O(dest) are.
 author:
   - The kvmfleet.sriov contributors (@kvmfleet)

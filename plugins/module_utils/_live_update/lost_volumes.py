@@ -98,7 +98,7 @@ def _of_layer(
 
 
 def _anew(sysfs: Sysfs, entry: Entry) -> str | None:
-    """How a boot makes a volume anew, in words; None when it does not."""
+    """How a boot makes a volume anew, None when it does not."""
     key = entry.key or ""
     real = storage.inside(sysfs, key) if key.startswith("/") and "\0" not in key else key
     if {key, real}.intersection(crypttab.RANDOM):
