@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.fake.fleet.played import Fleet
@@ -41,6 +43,30 @@ def test_what_failed_is_removed_and_said(fleet: Fleet) -> None:
     assert fleet.log("h1")[-2:] == ["finished", "absent"]
     assert "h1: " in done.stdout
     assert "its memory is not what it was" in done.stdout
+
+
+def test_a_host_that_hangs_holds_up_no_other(fleet: Fleet) -> None:
+    """What is left there the rehearsal removes, as after any failure."""
+    fleet.host("h1")
+    fleet.host("h2", hangs_at="started")
+    begin = time.monotonic()
+    done = fleet.run(**WORDS, live_update_act_timeout_s=3)
+    assert time.monotonic() - begin < 55
+    assert done.returncode != 0
+    assert "h2: " in done.stdout
+    assert "Timed out after 3" in done.stdout
+    assert fleet.log("h1")[-1] == "finished"
+    assert fleet.log("h2") == ["absent"]
+
+
+def test_a_host_that_hangs_to_the_end_is_given_up(fleet: Fleet) -> None:
+    fleet.host("h1", differs=True, hangs_at="absent")
+    begin = time.monotonic()
+    done = fleet.run(**WORDS, live_update_act_timeout_s=3)
+    assert time.monotonic() - begin < 55
+    assert done.returncode != 0
+    assert "its memory is not what it was" in done.stdout
+    assert "what is left of it was not removed: " in done.stdout
 
 
 def test_check_mode_asks_only_whether_it_could_begin(fleet: Fleet) -> None:
