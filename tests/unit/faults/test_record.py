@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from tests.faults import others, record
 from tests.faults.fault import BOTH, Fault
-from tests.faults.record import DEPLOY, LOCAL
+from tests.faults.record import DEPLOY, LAB, LOCAL
 
 ROW = Fault("a", "what", BOTH, "done", before={"run": others.ends("web1")})
 
@@ -84,3 +85,29 @@ def test_what_plays_a_deployment_counts_for_no_live_update(monkeypatch: pytest.M
     record.harness.__wrapped__(DEPLOY)
     assert {"deploy.py", "deploy_host.py", "power_cut.py"} <= set(read)
     assert "session.py" not in read
+
+
+@pytest.fixture
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The files that results rest on, in a tree of their own."""
+    for name in ("plugins/module_utils", "lab/faults", "roles/sriov/templates", "roles/kernel_deploy", "tests/faults"):
+        shutil.copytree(record.REPOSITORY / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(record, "REPOSITORY", tmp_path)
+    return tmp_path
+
+
+def edit(path: Path, text: str) -> None:
+    path.write_text(path.read_text() + text)
+
+
+def test_backends_that_no_case_uses_do_not_count(copy: Path) -> None:
+    """Though the registry names them; those of QEMU do."""
+    backends = copy / "plugins/module_utils/_vm"
+    edit(
+        backends / "registry.py", "\n\ndef other() -> object:\n    from .libvirt import backend\n\n    return backend\n"
+    )
+    engine = record.engine.__wrapped__(LAB)
+    edit(backends / "libvirt/backend.py", "\nMORE = 1\n")
+    assert record.engine.__wrapped__(LAB) == engine
+    edit(backends / "qemu/backend.py", "\nMORE = 1\n")
+    assert record.engine.__wrapped__(LAB) != engine
