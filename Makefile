@@ -152,7 +152,7 @@ test-kernels: setup collection ## conformance cases without a valid result; BASE
 evidence: venv ## what the record says of the series and the cases as they are; fails when it is stale
 	@$(BIN)/python -m lab evidence
 
-test-faults: setup collection ## faults of live updates and deployments without a valid result; LEVEL=local|lab ONLY= FRESH=1 (all: 40 min)
+test-faults: setup collection ## faults of live updates, deployments and tried kernels without a valid result; LEVEL=local|lab ONLY= FRESH=1 (all: two hours)
 	@status=0; export PYTHONPATH=build/src:.; \
 	if [[ "$(LEVEL)" != lab ]]; then $(BIN)/python -m tests.faults.run $(ONLY:%=--only %) $(if $(FRESH),--fresh) || status=$$?; fi; \
 	if [[ "$(LEVEL)" != local ]]; then $(BIN)/python -m lab faults $(ONLY:%=--only %) $(if $(FRESH),--fresh) || status=$$?; fi; \

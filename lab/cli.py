@@ -16,11 +16,11 @@ from .kernels.flavour import STANDARD
 from .machine import host
 from .paths import HERE
 from .progress import LabError
-from .scenarios import conformance, demo, kills, rehearse, trials
+from .scenarios import conformance, demo, kills, rehearse
 
 SWITCHES = {
     "--keep": (
-        ("try", "demo", "molecule", "conformance", "faults", "rehearse", "trials"),
+        ("try", "demo", "molecule", "conformance", "faults", "rehearse"),
         "leave the fleet running; played hosts until the end of input",
     ),
     "--fresh": (
@@ -62,8 +62,11 @@ def _parser() -> argparse.ArgumentParser:
         ("demo", _demo, "two hypervisors, the whole way to the report of their live update"),
         ("kills", _kills, "kill ansible-playbook in every phase of one host's live update"),
         ("rehearse", _rehearse, "the playbook rehearse in mode boot: refused, interrupted, run to its end"),
-        ("trials", _trials, "kernels that are tried and do not stay: unhealthy, hanging, unconfirmed, without a guard"),
-        ("faults", _faults, "faults of live updates that need a real kernel, without a valid result in tests/faults/"),
+        (
+            "faults",
+            _faults,
+            "faults of live updates and kernels that are tried, on a real one; without a valid result in tests/faults/",
+        ),
         (
             "conformance",
             _conformance,
@@ -138,10 +141,6 @@ def _faults(options: argparse.Namespace) -> int:
 
 def _rehearse(options: argparse.Namespace) -> None:
     rehearse.rehearse(options.keep)
-
-
-def _trials(options: argparse.Namespace) -> None:
-    trials.trials(options.keep)
 
 
 def _kills(options: argparse.Namespace) -> None:

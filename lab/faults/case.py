@@ -17,14 +17,15 @@ from ..images import rootfs
 from ..machine import host as _host
 from ..machine.host import Running
 from ..paths import REPOSITORY
-from ..progress import LabError
-from . import guests, prepare
+from ..progress import LabError, step
+from . import guests, logs, prepare
 from .guests import Seen
 from .rows import CRASH, ENDED, NEW, SAME, LabFault
 from .watcher import ANNOUNCED
 
 FLEET = "faults"
-LOGS = REPOSITORY / "build" / "faults"
+STATUS = {"status": f"{prepare.SRIOVCTL} live-update status; {prepare.SRIOVCTL} live-update result"}
+"""What is kept of a case, beside the journal."""
 PROGRAMS = {"watcher.py": "/root/kvmfleet-watcher.py", "crash_kernel.py": CRASH.split()[-1]}
 WATCHER = PROGRAMS["watcher.py"]
 UNIT = """[Unit]
@@ -43,13 +44,16 @@ WantedBy=sysinit.target
 def run(host: Running, row: LabFault, release: str) -> str:
     """Run a row; why it failed, empty for a pass."""
     try:
-        before = prepare.prepared(host, row, release)
+        with step(f"{row.name}: the host is prepared"):
+            before = prepare.prepared(host, row, release)
         _watch(host, row)
         announced = host.log.stat().st_size
-        _arm(host, row, release)
-        if row.cut:
-            _cut_when(host, announced)
-        after = before if row.refused else _settled(host, row, before)
+        with step(f"{row.name}: the update is armed"):
+            _arm(host, row, release)
+        with step(f"{row.name}: the update comes to its end"):
+            if row.cut:
+                _cut_when(host, announced)
+            after = before if row.refused else _settled(host, row, before)
         if row.ends == ENDED:  # their VFs come with the host document, after the update has ended
             prepare.until(
                 lambda: not _wrong_vfs(host, guests.look(host.ssh, host.host)), "the VFs of ended VMs", pause_s=3
@@ -58,7 +62,7 @@ def run(host: Running, row: LabFault, release: str) -> str:
     except (LabError, subprocess.SubprocessError, OSError, ValueError) as error:
         return f"{type(error).__name__}: {error}"
     finally:
-        _keep_logs(host, row)
+        logs.keep(host, row.name, STATUS)
 
 
 def _watch(host: Running, row: LabFault) -> None:
@@ -122,7 +126,7 @@ def _settled(host: Running, row: LabFault, before: Seen) -> Seen:
 
     def settled() -> bool:
         with contextlib.suppress(LabError, subprocess.SubprocessError, ValueError):
-            now = guests.look(host.ssh, host.host)
+            now = guests.look(host.ssh, host.host, prepare.POLL_S)
             seen.append(now)
             moved = now.boot != before.boot
             return moved == (row.kernel != SAME) and not now.busy and now.phase in ("done", "aborted", "failed")
@@ -174,13 +178,3 @@ def _wrong_vfs(host: Running, seen: Seen) -> list[str]:
         if seen.drivers.get(vm.vf) != "vfio-pci":
             found.append(f"VF {vm.vf} has driver {seen.drivers.get(vm.vf)}")
     return found
-
-
-def _keep_logs(host: Running, row: LabFault) -> None:
-    (LOGS / row.name).mkdir(parents=True, exist_ok=True)
-    for name, command in (
-        ("status", f"{prepare.SRIOVCTL} live-update status; {prepare.SRIOVCTL} live-update result"),
-        ("journal", "journalctl --no-pager -u 'kvmfleet*' -n 300"),
-    ):
-        with contextlib.suppress(LabError, subprocess.SubprocessError):
-            (LOGS / row.name / f"{name}.log").write_text(host.ssh.run(command, timeout_s=60))

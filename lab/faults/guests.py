@@ -61,9 +61,9 @@ class Seen:
     drivers: dict[int, str]
 
 
-def look(ssh: Ssh, host: Host) -> Seen:
+def look(ssh: Ssh, host: Host, timeout_s: float = 60) -> Seen:
     program = READ.replace("PF", host.pfs[0].address)
-    found = json.loads(ssh.run("python3 -", data=program.encode(), timeout_s=60))
+    found = json.loads(ssh.run("python3 -", data=program.encode(), timeout_s=timeout_s))
     sectors = {name: guest.Sector(*struct.unpack("<3I", bytes.fromhex(text))) for name, text in found["disks"].items()}
     vfs = {vf["vf"]: vf for link in found["links"] for vf in link.get("vfinfo_list", [])}
     return Seen(

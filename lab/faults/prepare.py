@@ -10,14 +10,14 @@ import contextlib
 import shlex
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from ..machine import monitor
+from ..machine import monitor, vm
 from ..machine.host import Running
 from ..progress import LabError
 from . import guests
 from .guests import Seen
-from .rows import LabFault
+from .rows import ROWS, LabFault
 
 DEADLINE_S = 600.0
 SRIOVCTL = "/usr/local/sbin/sriovctl"
@@ -35,11 +35,20 @@ SPENT = (
     "{ test ! -e /sys/kernel/security/lockdown || grep -q '\\[none\\]' /sys/kernel/security/lockdown; }"
 )
 """Whether a kernel may be loaded; a boot takes both settings back."""
+GRUBENV = "/boot/grub/grubenv"
+WORDS = tuple(dict.fromkeys(row.boot for row in ROWS if row.boot))
+"""Words of the boot default in which cases begin."""
+NO_UPDATE = "test ! -e /var/lib/kvmfleet-sriov/live-update/status.json"
+POLL_S = 30.0
+"""Deadline of a look at a host that may go away meanwhile.
+
+The next one asks again.
+"""
 
 
 def prepared(host: Running, row: LabFault, release: str) -> Seen:
     """A host without an update, whose guests count."""
-    _awake(host)
+    awake(host)
     host.ssh.run(CLEAR)
     if not succeeds(host, SPENT) or not _booted(host, row, release):
         _reset(host)
@@ -55,6 +64,41 @@ def prepared(host: Running, row: LabFault, release: str) -> Seen:
     return guests.look(host.ssh, host.host)
 
 
+def idle(host: Running, release: str) -> None:
+    """Have the host in its boot default, without VMs and updates.
+
+    Whatever cases of updates have left, and without the words of their boots. ``release``: of the boot default.
+    """
+    awake(host)
+    host.ssh.run(f"{CLEAR}; grub-editenv {GRUBENV} unset extra_arguments; sync")
+    if not is_plain(host, release) or not _forgotten(host):
+        _reset(host)
+        if not _forgotten(host):
+            raise LabError(f"an earlier update stays: {host.ssh.run(f'{SRIOVCTL} live-update status')}")
+    for one in host.host.vms:
+        host.ssh.run(f"systemctl stop {vm.unit(one)} 2>/dev/null || true")
+    until(lambda: not guests.look(host.ssh, host.host).processes, "the end of its VMs")
+
+
+def is_plain(host: Running, release: str) -> bool:
+    """Whether it has booted its default, without an update.
+
+    Nor with words of a case on its command line.
+    """
+    words = [f"! grep -qF {shlex.quote(one)} /proc/cmdline" for one in WORDS]
+    return succeeds(host, " && ".join([SPENT, f"test $(uname -r) = {shlex.quote(release)}", *words, NO_UPDATE]))
+
+
+def boot_words(host: Running, rows: Iterable[LabFault]) -> None:
+    """Give the boot default the words in which rows begin.
+
+    In good time: a row before them may boot it.
+    """
+    words = " ".join(dict.fromkeys(row.boot for row in rows if row.boot))
+    if words:
+        host.ssh.run(f"grub-editenv {GRUBENV} set extra_arguments={shlex.quote(words)}; sync")
+
+
 def succeeds(host: Running, command: str) -> bool:
     return host.ssh.run(f"if {command}; then echo yes; fi").strip() == "yes"
 
@@ -67,7 +111,7 @@ def until(done: Callable[[], bool], what: str, pause_s: float = 1.0) -> None:
         time.sleep(pause_s)
 
 
-def _awake(host: Running) -> None:
+def awake(host: Running) -> None:
     """Wait for the host, and reset one that hangs."""
     try:
         host.ssh.wait(120)
@@ -81,16 +125,16 @@ def _forgotten(host: Running) -> bool:
 
     Not while one is under way in this boot: only a reset ends that, and what brings its VMs back then is awaited.
     """
-    names = " --discard-memory ".join(["", *(vm.name for vm in host.host.vms)])
-    for more in ("", names):
-        host.ssh.run(f"{SRIOVCTL} live-update forget --take-over{more} || true")
+    names = " --discard-memory ".join(["", *(one.name for one in host.host.vms)])
+    forget = f"{SRIOVCTL} live-update forget --take-over"
+    host.ssh.run(f"{forget} || {forget}{names} || true")
     return guests.look(host.ssh, host.host).phase == ""
 
 
 def _drivers(host: Running) -> set[str]:
     """Drivers of the VFs of its VMs."""
     found = guests.look(host.ssh, host.host).drivers
-    return {found.get(vm.vf, "") for vm in host.host.vms}
+    return {found.get(one.vf, "") for one in host.host.vms}
 
 
 def _booted(host: Running, row: LabFault, release: str) -> bool:
@@ -100,7 +144,7 @@ def _booted(host: Running, row: LabFault, release: str) -> bool:
     """
     if not row.boot:
         return True
-    host.ssh.run(f"grub-editenv /boot/grub/grubenv set extra_arguments={shlex.quote(row.boot)}")
+    host.ssh.run(f"grub-editenv {GRUBENV} set extra_arguments={shlex.quote(row.boot)}")
     return host.ssh.run("uname -r").strip() != release and row.boot in host.ssh.run("cat /proc/cmdline").split()
 
 
@@ -115,7 +159,7 @@ def _reset(host: Running) -> None:
 
     def other_boot() -> bool:
         with contextlib.suppress(LabError, subprocess.SubprocessError, ValueError):
-            now = guests.look(host.ssh, host.host)
+            now = guests.look(host.ssh, host.host, POLL_S)
             return now.boot != before and not now.busy
         return False
 

@@ -31,6 +31,8 @@ DEPLOY_ENTRIES = (
     "plugins/module_utils/_boot/guard.py",
 )  # fmt: skip
 """The same of a deployment."""
+TRIAL_ENTRIES = (*DEPLOY_ENTRIES, "plugins/module_utils/_sriovctl/boot_guard_command.py")
+"""The same of kernels that are tried, with their guard."""
 NO_CASE = ("plugins/module_utils/_vm/libvirt/",)
 """Folders of VM backends that no case has a VM of.
 
@@ -43,24 +45,28 @@ DEPLOY_PLAYED = (
 )  # fmt: skip
 UPDATE_GRUB = "roles/kernel_deploy/files/update-grub"
 NO_MATTER = ("record.py", "run.py")
-ORCHESTRATION = ("rows.py", "run.py")
+ORCHESTRATION = ("rows.py", "trial_rows.py", "run.py", "logs.py")
 """Files of the lab that count for no result.
 
 Rows count one by one, and in which order they run does not.
 """
+TRIED = ("boot_modules.py", "trial.py")
+"""Files of the lab that count for trials alone."""
+TRIED_WITH = ("guests.py", "prepare.py")
+"""Those that count for trials as well."""
 DEPTH = 2
 """Names above an entry: its level, and its own."""
-LOCAL, LAB, DEPLOY = "local", "lab", "deploy"
-"""Levels: a played kernel, an emulated host, or deployments.
+LOCAL, LAB, DEPLOY, TRIAL = "local", "lab", "deploy", "trial"
+"""Levels: a played kernel, an emulated host, deployments, or kernels tried there.
 
-With real QEMUs, a real kernel, or the real GRUB.
+With real QEMUs, a real kernel, the real GRUB, or the last two.
 """
 
 
-@functools.lru_cache(maxsize=3)
+@functools.cache
 def engine(level: str = LOCAL) -> str:
     """Checksum of the engine, as far as a level's cases reach it."""
-    entries = DEPLOY_ENTRIES if level == DEPLOY else ENTRIES
+    entries = {DEPLOY: DEPLOY_ENTRIES, TRIAL: TRIAL_ENTRIES}.get(level, ENTRIES)
     names = [str(path.relative_to(REPOSITORY)) for path in sorted((REPOSITORY / "plugins/module_utils").rglob("*.py"))]
     graph = Graph(REPOSITORY, (name for name in names if not name.startswith(NO_CASE)))
     return evidence.digest(
@@ -69,16 +75,13 @@ def engine(level: str = LOCAL) -> str:
     )
 
 
-@functools.lru_cache(maxsize=3)
+@functools.cache
 def harness(level: str) -> str:
     """Checksum of what plays and judges a level's hosts.
 
     The cases' rows left out."""
-    if level == LAB:
-        lab = [path for path in sorted((REPOSITORY / "lab/faults").glob("*.py")) if path.name not in ORCHESTRATION]
-        units = sorted((REPOSITORY / "roles/sriov/templates").glob("*.service.j2"))
-        texts = [_text(path) for path in (*lab, REPOSITORY / "tests/faults/guest.py")]
-        return evidence.digest([*texts, *(path.read_text(encoding="utf-8") for path in units)])
+    if level in (LAB, TRIAL):
+        return _lab(level)
     if level == DEPLOY:
         texts = [_text(REPOSITORY / name) for name in DEPLOY_PLAYED]
         return evidence.digest([*texts, (REPOSITORY / UPDATE_GRUB).read_text(encoding="utf-8")])
@@ -91,11 +94,27 @@ def harness(level: str) -> str:
     return evidence.digest(_text(path) for path in files if path.name not in NO_MATTER)
 
 
+def _lab(level: str) -> str:
+    """The same on an emulated host, with the units that it boots."""
+    every = [path for path in sorted((REPOSITORY / "lab/faults").glob("*.py")) if path.name not in ORCHESTRATION]
+    if level == TRIAL:
+        files = [path for path in every if path.name in (*TRIED, *TRIED_WITH)]
+        roles: tuple[str, ...] = ("sriov", "kernel_deploy")
+    else:
+        files = [*(path for path in every if path.name not in TRIED), REPOSITORY / "tests/faults/guest.py"]
+        roles = ("sriov",)
+    units = [unit for role in roles for unit in sorted((REPOSITORY / f"roles/{role}/templates").glob("*.service.j2"))]
+    return evidence.digest([*map(_text, files), *(path.read_text(encoding="utf-8") for path in units)])
+
+
 def row(fault: object) -> str:
     """Checksum of a case's row.
 
-    Functions count by their names and what they close over."""
-    return evidence.digest([repr(_plain(fault))])
+    Functions count by their names and what they close over, and the texts below folders that it alone rests on.
+    """
+    folders: Iterable[str] = getattr(fault, "files", ())
+    files = [path for folder in folders for path in sorted((REPOSITORY / folder).rglob("*.yml"))]
+    return evidence.digest([repr(_plain(fault)), *(path.read_text(encoding="utf-8") for path in files)])
 
 
 def _plain(value: object) -> object:

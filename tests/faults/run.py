@@ -21,12 +21,13 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from lab.faults.rows import ROWS
+from lab.faults.trial_rows import TRIALS
 from tools import evidence
 
 from . import cases_after, cases_before, cases_deploy, cases_saving, children, deploy, path, record
 from .deploy import Deployment
 from .fault import Fault
-from .record import DEPLOY, LAB, LOCAL, REPOSITORY
+from .record import DEPLOY, LAB, LOCAL, REPOSITORY, TRIAL
 from .session import Session
 
 CASES = {one.name: one for one in (*cases_before.CASES, *cases_saving.CASES, *cases_after.CASES)}
@@ -91,7 +92,9 @@ def run_all(names: Collection[str], *, keep: bool) -> int:
 
 def check(names: Collection[str]) -> tuple[int, int]:
     """Print what the record says; (valid results, cases that fail)."""
-    rows: dict[str, Mapping[str, object]] = {**LEVELS, LAB: {one.name: one for one in ROWS}}
+    rows: dict[str, Mapping[str, object]] = {
+        **LEVELS, LAB: {one.name: one for one in ROWS}, TRIAL: {one.name: one for one in TRIALS},
+    }  # fmt: skip
     found = [_say(level, cases) for level, cases in rows.items()]
     print(f"faults: {len(EVERY) - len(names)} local ones and those of the lab are not run here (`make test-faults`)")
     return sum(good for good, _bad in found), sum(bad for _good, bad in found)
@@ -100,12 +103,12 @@ def check(names: Collection[str]) -> tuple[int, int]:
 def _say(level: str, rows: Mapping[str, object]) -> tuple[int, int]:
     """Print the record of a level; (valid results, rows that fail).
 
-    Those fail whose result is not valid any more; but for the lab's also those without any.
+    Those fail whose result is not valid any more; of the levels that are run here also those without any.
     """
     old = record.stale(level, rows)
     entries = record.load().get(level, {}).values()
     print(*evidence.lines(f"faults, {level}", len(rows), old, entries, most=5), sep="\n")
-    return len(rows) - len(old), len([why for why in old.values() if level != LAB or why != evidence.NEVER])
+    return len(rows) - len(old), len([why for why in old.values() if level in LEVELS or why != evidence.NEVER])
 
 
 def main() -> int:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from lab.faults.trial_rows import TRIALS
 from tests.faults import others, record
 from tests.faults.fault import BOTH, Fault
-from tests.faults.record import DEPLOY, LAB, LOCAL
+from tests.faults.record import DEPLOY, LAB, LOCAL, TRIAL
 
 ROW = Fault("a", "what", BOTH, "done", before={"run": others.ends("web1")})
 
@@ -111,3 +112,36 @@ def test_backends_that_no_case_uses_do_not_count(copy: Path) -> None:
     assert record.engine.__wrapped__(LAB) == engine
     edit(backends / "qemu/backend.py", "\nMORE = 1\n")
     assert record.engine.__wrapped__(LAB) != engine
+
+
+@pytest.mark.parametrize(
+    ("file", "levels"),
+    [
+        ("lab/faults/trial.py", {TRIAL}),
+        ("lab/faults/boot_modules.py", {TRIAL}),
+        ("lab/faults/prepare.py", {LAB, TRIAL}),
+        ("lab/faults/guests.py", {LAB, TRIAL}),
+        ("lab/faults/case.py", {LAB}),
+        ("lab/faults/watcher.py", {LAB}),
+        ("lab/faults/run.py", set()),
+        ("lab/faults/rows.py", set()),
+        ("lab/faults/trial_rows.py", set()),
+        ("lab/faults/logs.py", set()),
+        ("roles/sriov/templates/kvmfleet-sriov-resume.service.j2", {LAB, TRIAL}),
+        ("roles/kernel_deploy/templates/kvmfleet-sriov-boot-guard.service.j2", {TRIAL}),
+    ],
+)
+def test_what_counts_on_emulated_hosts(copy: Path, file: str, levels: set[str]) -> None:
+    before = {level: record.harness.__wrapped__(level) for level in (LAB, TRIAL)}
+    edit(copy / file, "\nMORE = 1\n")
+    assert {level for level in before if record.harness.__wrapped__(level) != before[level]} == levels
+
+
+def test_the_guard_counts_for_trials_and_the_role_for_the_one_that_runs_it(copy: Path) -> None:
+    rows, engine = [record.row(one) for one in TRIALS], record.engine.__wrapped__(TRIAL)
+    edit(copy / "roles/kernel_deploy/tasks/trial.yml", "\n# more\n")
+    assert [record.row(one) == old for one, old in zip(TRIALS, rows)] == [False, *[True] * (len(TRIALS) - 1)]
+    edit(copy / "plugins/module_utils/_live_update/way_out.py", "\nMORE = 1\n")
+    assert record.engine.__wrapped__(TRIAL) == engine
+    edit(copy / "plugins/module_utils/_sriovctl/boot_guard_command.py", "\nMORE = 1\n")
+    assert record.engine.__wrapped__(TRIAL) != engine

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from lab.faults.rows import ROWS
+from lab.faults.trial_rows import TRIALS
 from tests.faults import deploy, record, run
-from tests.faults.record import DEPLOY, LAB
+from tests.faults.record import DEPLOY, LAB, TRIAL
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +26,7 @@ def test_a_case_without_a_result_fails_and_is_named(capsys: pytest.CaptureFixtur
     shown = capsys.readouterr().out
     assert f"faults, local: {len(run.CASES)} no result: " in shown
     assert f"faults, lab: {len(ROWS)} no result: {ROWS[0].name}" in shown
+    assert f"faults, trial: {len(TRIALS)} no result: {TRIALS[0].name}" in shown
     assert f"faults, deploy: {len(run.DEPLOYMENTS)} no result: " in shown
     assert f"{len(run.EVERY) - len(run.SAMPLE)} local ones" in shown
 
@@ -34,9 +36,10 @@ def test_results_of_another_engine_fail_at_each_level(monkeypatch: pytest.Monkey
         for name, one in cases.items():
             record.before(level, one)(name, True)
     record.before(LAB, ROWS[0])(ROWS[0].name, True)
-    assert run.check(run.SAMPLE) == (len(run.EVERY) + 1, 0)
+    record.before(TRIAL, TRIALS[0])(TRIALS[0].name, True)
+    assert run.check(run.SAMPLE) == (len(run.EVERY) + 2, 0)
     monkeypatch.setattr(record, "engine", lambda _level: "another")
-    assert run.check(run.SAMPLE) == (0, len(run.EVERY) + 1)
+    assert run.check(run.SAMPLE) == (0, len(run.EVERY) + 2)
 
 
 def test_a_deployment_that_fails_is_a_line_and_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,10 +144,10 @@ def test_what_should_be_refused_is(
 def test_rows_are_run_in_order_and_only_those_without_a_result(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """So a run that was interrupted goes on."""
     monkeypatch.setattr(record, "FILE", tmp_path / "EVIDENCE.json")
-    assert run.wanted((), fresh=False) == list(ROWS)
+    assert run.wanted(("lab_",), fresh=False) == list(ROWS)
     record.before(record.LAB, ROWS[0])(ROWS[0].name, True)
-    assert run.wanted((), fresh=False) == list(ROWS[1:])
-    assert run.wanted((), fresh=True) == list(ROWS)
+    assert run.wanted(("lab_",), fresh=False) == list(ROWS[1:])
+    assert run.wanted(("lab_",), fresh=True) == list(ROWS)
     assert {one.name for one in run.wanted(("watchdog",), fresh=False)} == {
         "lab_watchdog_new_kernel",
         "lab_watchdog_resume",
