@@ -27,7 +27,7 @@ PATIENCE = {
     "live_update_options": {"unplug_s": 120},
 }  # fmt: skip
 AT_ONCE = {"live_update_serial": "100%"}
-"""All hosts in one batch, for the sake of time; by default the first one is alone."""
+"""One batch, to save time; by default the first host is alone."""
 
 
 def settings(kernel: packages.Kernel) -> dict[str, object]:

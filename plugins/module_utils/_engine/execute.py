@@ -64,9 +64,9 @@ def _write(sysfs: Sysfs, pf: str, action: Write, seconds: float | None) -> None:
 
 
 def _bind(sysfs: Sysfs, pf: str, device: str, address: str, seconds: float | None) -> None:
-    """Bind a VF that was probed and has no driver, to learn why.
+    """Bind a VF that a probe left without driver, to learn why.
 
-    What a driver answers to most probes is kept from drivers_probe, and told to bind (drivers/base/dd.c,
+    drivers_probe hides most answers of a driver, bind returns them (drivers/base/dd.c,
     really_probe and device_driver_attach).
     """
     driver = None if sysfs.link(f"{device}/driver") else sysfs.read(f"{device}/driver_override")

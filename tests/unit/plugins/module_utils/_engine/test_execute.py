@@ -239,7 +239,7 @@ def test_a_driver_that_came_meanwhile(host: FakeHost, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("override", [None, "no-such-driver", "../drivers/vfio-pci"])
 def test_no_driver_to_ask(host: FakeHost, override: str | None) -> None:
-    """Autoprobe is off, or its module is not loaded, or the name is no name."""
+    """Autoprobe off, a module that is not loaded, or no name."""
     unbound(host, override)
     act(host.sysfs, host.run, PF, PROBED)
     assert [path for path, _value in host.sysfs.writes] == [PROBED.path]
