@@ -52,7 +52,7 @@ class Armed:
         played_vf.draw(one.host)
         edge = Edge(one.host)
         backend = LibvirtBackend(one.host.sysfs, edge, deadlines)
-        (facts,) = [vm for vm in backend.probe({played_vf.PF.address: played_vf.PF}) if _is(vm, one)]
+        (facts,) = [vm for vm in backend.probe({played_vf.PF.address: played_vf.PF}, ()) if _is(vm, one)]
         part = backend.prepare(facts)
         backend.check(part, [vf.address for vf in facts.vfs], "vm.part")
         vm = ManifestVm(

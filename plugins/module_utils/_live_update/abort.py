@@ -14,13 +14,13 @@ from .._system import durable, update_folder
 from .._vm.ending import EndedError, Ending, StandsError
 from .._vm.record import ManifestVm
 from . import claim as _claim
-from . import manifest_copies, release, saved_disks, watchdog_guard
+from . import forgetting, manifest_copies, release, saved_disks, watchdog_guard
 from .claim import Claim
 from .disks import Disks
 from .ended import ENDED, STANDS, clear, store, was_killed
 from .machine import FAILURES, LiveHost
 from .manifest import Manifest
-from .restore import Restorer, drop_claim
+from .restore import Restorer
 from .status import Progress, progress_of
 from .vf_users import GivenAgain
 from .vf_watch import VfWatch
@@ -141,7 +141,7 @@ def _undo(restorer: Restorer, vm: ManifestVm) -> bool:
         values = {"result": ENDED, "error": str(error)}
     except StandsError as error:
         values = {"result": STANDS, "error": str(error)}
-    drop_claim(host, vm)
+    forgetting.drop_claim(host, vm)
     progress.update_vm(vm.name, **values)
     return True
 
@@ -165,7 +165,7 @@ def _ended(restorer: Restorer, vm: ManifestVm, claim: Claim | None) -> bool:
         return restorer.restore(vm)
     restorer.progress.update_vm(vm.name, result=ENDED, error=f"{ending.why}, before it was saved")
     clear(host, vm)
-    drop_claim(host, vm)
+    forgetting.drop_claim(host, vm)
     return True
 
 
@@ -206,7 +206,7 @@ def _leave_alone(restorer: Restorer, vm: ManifestVm, pid: int) -> bool:
     if restorer.progress.vm(vm.name)["result"] not in BACK:
         why = f"it is process {pid} now, not {vm.pid} as armed: it was started again, and is left alone"
         restorer.progress.update_vm(vm.name, result="replaced", error=why)
-    drop_claim(restorer.host, vm)
+    forgetting.drop_claim(restorer.host, vm)
     return True
 
 

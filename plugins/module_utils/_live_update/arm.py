@@ -23,7 +23,7 @@ from .._model.update_deadlines import BUDGET_S
 from .._system import update_folder
 from .._vm.record import COLD_START, LEAVE, POLICIES, RESTORE, SHUTDOWN, STRAGGLERS, ManifestVf, ManifestVm
 from .._vm.vm_facts import VmFacts
-from . import checks, dry_starts, kept_states, kexec, manifest_file, preflight, reservation, watchdog_plan
+from . import checks, dry_starts, forgetting, kept_states, kexec, manifest_file, preflight, reservation, watchdog_plan
 from . import facts as _facts
 from . import manifest as _manifest
 from . import status as _live_status
@@ -174,7 +174,7 @@ def arm(host: LiveHost, manifest: Manifest, request: Request) -> None:
     In this order, since a kernel started without a manifest restores nothing. Raises `RefusedError` as `require_free`.
     """
     require_free(host, request)
-    host.folder.forget(stay_reserved=True)
+    forgetting.forget(host, stay_reserved=True)
     reserve(host, manifest, request)
     kernel = manifest.kernel
     proof.record(host.sysfs)
@@ -202,7 +202,7 @@ def cancel(host: LiveHost) -> bool:
     kept_states.require_none(host)
     if status is not None and host.kexec.loaded():
         host.kexec.unload()
-    host.folder.forget()
+    forgetting.forget(host)
     return True
 
 

@@ -91,7 +91,7 @@ def gather(
     pfs = read_pfs(sysfs, vfs=False)
     status = Folder.of(sysfs).read_status()
     kind, in_memory, free, disk = _disk(sysfs)
-    vms = tuple(vm for backend in backends for vm in backend.probe(pfs))
+    vms = _vms(backends, pfs)
     kernel = kernel_facts.read(sysfs, release, initrd, cmdline_extra)
     return Facts(
         kernel=kernel,
@@ -116,6 +116,14 @@ def gather(
         after_failure=after_failure.read(sysfs, run),
         others=hold_off.read(sysfs),
     )
+
+
+def _vms(backends: Iterable[Backend], pfs: Mapping[str, PfState]) -> tuple[VmFacts, ...]:
+    """VMs of all backends, each of the first that finds it."""
+    found: list[VmFacts] = []
+    for backend in backends:
+        found.extend(backend.probe(pfs, [vm.pid for vm in found]))
+    return tuple(found)
 
 
 def _eswitch(run: Run, pfs: Mapping[str, PfState]) -> dict[str, str]:

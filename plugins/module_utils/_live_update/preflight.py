@@ -142,7 +142,7 @@ def _pfs(facts: Facts, _options: Options) -> Iterator[Finding]:
 
 
 def _resources(facts: Facts, _options: Options) -> Iterator[Finding]:
-    need = sum(vm.memory_bytes + SPARE_DISK for vm in facts.vms)
+    need = sum((0 if vm.kept_elsewhere else vm.memory_bytes) + SPARE_DISK for vm in facts.vms)
     if facts.vms and (facts.disk_in_memory or facts.disk_kind in VOLATILE):
         memory = "" if facts.disk_kind in VOLATILE else " in memory"
         yield Finding(
@@ -193,7 +193,7 @@ def _names(facts: Facts, _options: Options) -> Iterator[Finding]:
     units: dict[str, str] = {}
     for vm in facts.vms:
         other = units.setdefault(vm.unit, vm.name)
-        if other != vm.name:
+        if vm.unit and other != vm.name:
             yield Finding("vm-unit", f"VMs {other} and {vm.name} share unit {vm.unit}", "start each in its own unit")
 
 

@@ -39,8 +39,9 @@ def of_released(host: LiveHost, manifest: Manifest) -> Manifest:
     for vm in manifest.vms:
         for vf in vm.vfs:
             now = found[vf.pf].get(vf.id)
-            if now is not None and now.mac == NO_MAC:
-                found[vf.pf][vf.id] = now._replace(mac=vf.properties.mac)
+            if now is not None:
+                kept = now._replace(mac=vf.properties.mac) if now.mac == NO_MAC else now
+                found[vf.pf][vf.id] = host.backend(vm).released(vm, vf, kept)
     return _stored(host, manifest, _with(manifest, found))
 
 

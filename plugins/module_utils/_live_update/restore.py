@@ -8,17 +8,15 @@ The claim decides, whatever was interrupted before; the backend acts.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from .._model.errors import BadInputError, RefusedError, SriovError
-from .._system import durable
 from .._vm.backend import NeverRanError
 from .._vm.image_writers import OpenFiles
 from .._vm.record import ManifestVm
 from . import claim as _claim
-from . import elsewhere, manifest_file, saved_disks, saved_memory
+from . import elsewhere, saved_disks, saved_memory
 from .claim import Claim
 from .ended import WITH_HOST
 from .machine import FAILURES, LiveHost
@@ -66,11 +64,19 @@ class Restorer:
         try:
             result = self._restore(vm)
         except FAILURES as error:
+            if isinstance(error, saved_disks.ChangedError):
+                self._withhold(vm)
             self.failed(vm, error)
             return False
         self.progress.update_vm(vm.name, **result)
         self.host.log(f"VM {vm.name}: {result['result']}")
         return result["result"] in ("restored", "cold-started")
+
+    def _withhold(self, vm: ManifestVm) -> None:
+        try:
+            self.host.backend(vm).withhold(vm)
+        except FAILURES as error:
+            self.host.log(f"VM {vm.name}: others may still load its memory: {error}")
 
     def failed(self, vm: ManifestVm, error: Exception) -> None:
         self.host.log(f"VM {vm.name}: {error}")
@@ -90,6 +96,8 @@ class Restorer:
         action = _claim.decide(claim, self.manifest.id, self.boot_id, live, vm.cold_start, again)
         if action == _claim.ADOPT and not self.host.backend(vm).is_own(vm):
             action = _claim.CONFLICT
+        if action == _claim.CONFLICT and claim is not None and self._was_loaded(vm, claim):
+            return self._from_state(vm, self._advance(vm, claim, _claim.CLAIMED), start=False)
         if claim is None:
             raise RefusedError(f"VM {vm.name} was never saved: nothing can be restored")
         if action == _claim.LOST and claim.state == _claim.UNSAVED:
@@ -104,6 +112,11 @@ class Restorer:
         if cold:
             return self._cold_start(vm, claim)
         return self._from_state(vm, claim, start=action == _claim.START)
+
+    def _was_loaded(self, vm: ManifestVm, claim: Claim) -> bool:
+        """Whether a VM runs from this state, which others have loaded."""
+        mine = claim.manifest == self.manifest.id and _claim.STATES[claim.state].loadable
+        return mine and self.host.backend(vm).continues(vm)
 
     def _from_state(self, vm: ManifestVm, claim: Claim, start: bool) -> dict[str, object]:
         state = self.host.folder.state(vm.name)
@@ -224,15 +237,3 @@ class Restorer:
         self.progress.on_step(state == _claim.RUNNING)
         step = _claim.advance(claim, state, self.boot_id, self.host.now(), error)
         return _claim.store(self.host.folder.vm(vm.name), step)
-
-
-def drop_claim(host: LiveHost, vm: ManifestVm) -> None:
-    """Forget a save that was undone in place.
-
-    The claim is deleted first, then the state file that it spoke for, and the copy of the manifest.
-    """
-    folder = host.folder
-    durable.remove(_claim.path(folder.vm(vm.name)))
-    for path in (folder.state(vm.name), manifest_file.path(folder.vm(vm.name))):
-        if os.path.exists(path):
-            durable.remove(path)

@@ -29,17 +29,21 @@ NOT_STARTED = (
 )
 
 
+class ChangedError(RefusedError):
+    """Disks that are not those of a VM's save."""
+
+
 def require_unchanged(host: LiveHost, vm: ManifestVm, claim: Claim, stands: bool = False) -> None:
     """Require that every image is as the claim has it.
 
-    ``stands``: its memory is in a QEMU that stands still. Raises `RefusedError`.
+    ``stands``: its memory is in a QEMU that stands still. Raises `ChangedError`.
     """
     found = [(image.name, images.difference(host.sysfs, image)) for image in claim.images]
     changed = [f"image {name}: {reason}" for name, reason in found if reason is not None]
     if changed:
         what = f"its disks are not those that it was saved with ({'; '.join(changed)})"
         stands = stands or not _claim.STATES[claim.state].loadable
-        raise RefusedError(f"VM {vm.name}{' ' if stands else ': '}{(STANDS if stands else NOT_LOADED).format(what)}")
+        raise ChangedError(f"VM {vm.name}{' ' if stands else ': '}{(STANDS if stands else NOT_LOADED).format(what)}")
 
 
 def require_unused(host: LiveHost, vm: ManifestVm, claim: Claim, files: OpenFiles) -> None:

@@ -24,8 +24,12 @@ from .pfs import PfSet
 
 
 def is_foreign(host: LiveHost, vm: ManifestVm) -> bool:
-    """Whether somebody else's process runs under a VM's name."""
-    return host.pid(vm) is not None and not host.backend(vm).is_own(vm)
+    """Whether somebody else's process runs under a VM's name.
+
+    Not one that was started by others from its saved memory.
+    """
+    backend = host.backend(vm)
+    return host.pid(vm) is not None and not backend.is_own(vm) and not backend.continues(vm)
 
 
 def require_unused(host: LiveHost, vms: Sequence[ManifestVm]) -> None:

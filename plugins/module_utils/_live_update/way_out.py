@@ -17,7 +17,7 @@ from .._model.errors import BadInputError, RefusedError, SriovError
 from .._model.paths import COMMAND_LINE, RELEASE
 from .._system import update_folder
 from .._vm.record import COLD_START, LEAVE, ManifestVm
-from . import abort, kept_states, manifest_copies, manifest_file, meant_kernel, reservation
+from . import abort, forgetting, kept_states, manifest_copies, manifest_file, meant_kernel, reservation, vf_users
 from . import claim as _claim
 from .ended import why_left
 from .machine import LiveHost
@@ -110,10 +110,11 @@ def forget(host: LiveHost, give_up: Collection[str], stay_reserved: bool = False
     kept_states.require_known(host, give_up)
     if (phase == update_folder.ARMED or blind) and host.kexec.loaded():
         host.kexec.unload()
+    forgetting.tell(host, give_up, give_up)
     if give_up:
         kept_states.discard(host, give_up)
     kept_states.delete_old(host)
-    host.folder.forget(stay_reserved)
+    forgetting.forget(host, stay_reserved)
     return True
 
 
@@ -130,6 +131,7 @@ def forget_vms(host: LiveHost, names: Collection[str], give_up: Collection[str])
         _refuse_under_way(host, str((host.folder.read_status() or {}).get("phase", update_folder.ARMED)))
     others = set(kept_states.touched(host)) - set(mine)
     kept_states.require_none(host, {*give_up, *others})
+    forgetting.tell(host, mine, give_up)
     kept_states.discard(host, give_up)
     kept_states.delete(host, set(mine) - set(give_up))
     with suppress(SriovError):  # of one that is damaged the copies go with the states
@@ -180,7 +182,7 @@ def _require_names(host: LiveHost, manifest: Manifest, names: Collection[str], c
 def _waiting(host: LiveHost, vms: Sequence[ManifestVm]) -> tuple[ManifestVm, ...]:
     """VMs that do not run, or whose restore was interrupted."""
     unseen = kept_states.needed(host)
-    return tuple(vm for vm in vms if host.pid(vm) is None or (vm.name in unseen and host.backend(vm).is_own(vm)))
+    return tuple(vm for vm in vms if host.pid(vm) is None or (vm.name in unseen and not vf_users.is_foreign(host, vm)))
 
 
 def _is_loadable(host: LiveHost, vm: ManifestVm) -> bool:

@@ -156,6 +156,10 @@ HEALTH_S = 600.0
 CONFIRM_S = 900.0
 """Deadlines of a kernel that is tried: to be healthy, and confirmed."""
 
+WATCH_PAUSE_S = 2.0
+WATCH_AGAIN_S = 60.0
+"""Between two looks for VMs that others start, and after a failure."""
+
 GUARD_PAUSE_S = 5.0
 """Between two looks at a host's health, or for its confirmation."""
 

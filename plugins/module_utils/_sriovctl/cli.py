@@ -203,6 +203,7 @@ def _add_live_update(commands: _Commands[argparse.ArgumentParser]) -> None:
     feed = _command(steps, "feed", handler, "feed a watchdog that nobody can stop (unit kvmfleet-sriov-watchdog)")
     feed.add_argument("watchdog", help="its name, such as watchdog0")
     feed.add_argument("seconds", type=int, help="its timeout")
+    _command(steps, "watch", handler, "complete starts of saved VMs by others (unit kvmfleet-live-update-watch)")
     _command(steps, "come-back", handler, "second attempt, later in the boot (unit kvmfleet-sriov-come-back)")
 
 

@@ -12,7 +12,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 
 from .._live_update import (
@@ -25,6 +25,7 @@ from .._live_update import (
     reservation,
     save,
     watchdog_unit,
+    watching,
     way_out,
 )
 from .._live_update import resume as _live_resume
@@ -36,6 +37,7 @@ from .._model.update_deadlines import ACT_LOCK_S, LATE_S
 from .._system import process, update_folder
 from .._system.sysfs import Sysfs
 from .._system.update_folder import Folder
+from . import update_table
 from .output import answer, remark
 
 APPLY_UNIT = "kvmfleet-sriov-apply.service"
@@ -45,7 +47,7 @@ def live_update(arguments: argparse.Namespace) -> int:
     """One step of the live update, named in ``arguments.step``."""
     steps = {
         "run": run, "recover": recover, "status": status, "result": result, "restore": restore, "forget": forget,
-        "come-back": come_back, "feed": feed,
+        "come-back": come_back, "feed": feed, "watch": watch,
     }  # fmt: skip
     return steps[arguments.step](arguments)
 
@@ -77,13 +79,26 @@ def feed(args: argparse.Namespace) -> int:
     return 0
 
 
+def watch(args: argparse.Namespace) -> int:
+    """Complete starts of saved VMs by others, while there are any."""
+    host = _host(args)
+
+    def complete(names: Collection[str]) -> None:
+        with _alone(host, LATE_S):
+            phase = way_out.restore(host, names)
+        _ended(host, phase)
+
+    watching.run(host, complete)
+    return 0
+
+
 def restore(args: argparse.Namespace) -> int:
     """Bring saved VMs back by hand."""
     host = _host(args)
     with _alone(host):
         _take_over(host, args)
         phase = way_out.restore(host, args.vm, args.confirm_not_elsewhere)
-    for line in _table(host.folder.read_result() or {}):
+    for line in update_table.rows(host.folder.read_result() or {}):
         answer(line)
     return 0 if _ended(host, phase) == 0 or phase == update_folder.ABORTED else 1
 
@@ -160,17 +175,23 @@ def status(args: argparse.Namespace) -> int:
         answer("no live update")
     else:
         answer(f"live update {found['manifest']}: {found['phase']}  {found['message']}".rstrip())
-    for line in [*_table(folder.read_result() or {}), *_advice(host)]:
+    for line in [*update_table.rows(folder.read_result() or {}), *_advice(host)]:
         answer(line)
     return 0
 
 
 @contextmanager
 def _alone(host: LiveHost, wait_s: float = ACT_LOCK_S) -> Iterator[None]:
-    """Lock acts, and keep damaged files aside before one begins."""
+    """Lock acts, and keep damaged files aside before one begins.
+
+    Managers of VMs that it leaves saved may start them.
+    """
     with act_lock.held(host.sysfs, wait_s):
         damaged_files.mend(host)
-        yield
+        try:
+            yield
+        finally:
+            watching.begin(host)
 
 
 def _advice(host: LiveHost) -> list[str]:
@@ -200,26 +221,6 @@ def _me() -> str:
 def result(args: argparse.Namespace) -> int:
     answer(json.dumps(Folder.of(Sysfs(args.root)).read_result(), indent=1))
     return 0
-
-
-def _table(found: dict[str, list[dict[str, object]]]) -> list[str]:
-    """Phases with their seconds, then VMs with their results."""
-    lines = []
-    for phase in found.get("phases", []):
-        start, end = phase["start"], phase["end"]
-        seconds = f"{end - start:8.2f} s" if isinstance(start, float) and isinstance(end, float) else "   running"
-        lines.append(f"  {phase['name']:<12}{seconds}")
-    lines.extend(
-        f"  VM {vm['name']:<20} {vm['result']}{_seen(vm)}  {vm['error'] or ''}".rstrip() for vm in found.get("vms", [])
-    )
-    return lines
-
-
-def _seen(vm: dict[str, object]) -> str:
-    """Whether its VFs were seen to work, where its host looks."""
-    if vm.get("seen_by") is None:
-        return ""
-    return f", VF seen by {vm['seen_by']}" if vm.get("seen_at") else f", VF not seen: {vm.get('not_seen')}"
 
 
 def _host(args: argparse.Namespace) -> LiveHost:

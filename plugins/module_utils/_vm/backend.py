@@ -12,10 +12,13 @@ from typing import Any, Protocol
 from .._model.errors import SriovError
 from .._model.state import PfState
 from .._model.update_deadlines import ANSWER_S, COPY_S, MIGRATE_S, SHUTDOWN_S, START_S, UNPLUG_S
+from .._system.process import Run
+from .._system.sysfs import Sysfs
 from .dry_start import DryStart
 from .ending import Ending
 from .guest_interface import GuestInterface
 from .images import Image
+from .manager import ByManager
 from .record import ManifestVm
 from .state_file import Fingerprint
 from .vm_facts import VmFacts
@@ -68,7 +71,7 @@ class StragglerError(SriovError):
     """
 
 
-class Backend(Protocol):
+class Backend(ByManager, Protocol):
     """The VMs of one kind on this host.
 
     Made of (sysfs, run, deadlines); one object serves many threads. Each step examines what runs and does what is left
@@ -87,10 +90,10 @@ class Backend(Protocol):
         Early in a boot nobody may have loaded them.
         """
 
-    def probe(self, pfs: Mapping[str, PfState]) -> Iterable[VmFacts]:
+    def probe(self, pfs: Mapping[str, PfState], taken: Collection[int]) -> Iterable[VmFacts]:
         """Find the running VMs, changing nothing.
 
-        One that does not answer has the reason.
+        One that does not answer has the reason. ``taken``: processes that are VMs of another backend.
         """
 
     def problems(self, vm: VmFacts) -> Iterable[tuple[str, str]]:
@@ -221,3 +224,14 @@ class Backend(Protocol):
 
     def cold_start(self, vm: ManifestVm) -> None:
         """Start a VM without its memory from its disk and VFs."""
+
+
+class BackendClass(Protocol):
+    """The class of a backend, as the registry has it."""
+
+    @property
+    def name(self) -> str: ...
+
+    def check(self, part: Mapping[str, Any], vfs: Collection[str], where: str) -> None: ...
+
+    def __call__(self, sysfs: Sysfs, run: Run, deadlines: Deadlines) -> Backend: ...

@@ -41,8 +41,8 @@ class Image:
     """An image, as it was when it was read.
 
     ``name``: a path, or a name with a protocol; ``kind``: file, block or unchecked; ``storage``: of `storage`.
-    ``filesystem``: its identity, empty when unknown; ``inode``: 0 where it says nothing; ``sha256``: of a block
-    device's beginning and samples.
+    ``filesystem``: its identity, empty when unknown; ``inode``, ``ctime_ns``: 0 where it says nothing; ``sha256``: of a
+    block device's beginning and samples, and of a file's without ctime.
     """
 
     name: str
@@ -76,17 +76,20 @@ def find(sysfs: Sysfs, name: str, cwd: str = "/") -> Image:
     return Image(path, FILE, place.storage, place.identity, inode, found.st_size, *times)
 
 
-def read(sysfs: Sysfs, name: str, cwd: str = "/") -> Image:
+def read(sysfs: Sysfs, name: str, cwd: str = "/", owned: bool = True) -> Image:
     """Read an image whose last writes are made durable first.
 
-    Its times too: they are in the inode, which a kexec would lose.
+    Its times too: they are in the inode, which a kexec would lose. ``owned``: nobody but us changes its owner or label,
+    which moves its ctime; else a file has samples of its contents in place of that.
     """
     path = os.path.join(cwd, name)
     if find(sysfs, name, cwd).kind == UNCHECKED:
         return find(sysfs, name, cwd)
     _sync(sysfs, path)
     image = find(sysfs, name, cwd)
-    return image if image.kind == FILE else _sampled(sysfs, image)
+    if image.kind == FILE:
+        return image if owned else replace(_sampled(sysfs, image), ctime_ns=0)
+    return _sampled(sysfs, image)
 
 
 def difference(sysfs: Sysfs, before: Image) -> str | None:
@@ -95,7 +98,7 @@ def difference(sysfs: Sysfs, before: Image) -> str | None:
     A file system without a known UUID, early in a boot, is recognised by the rest.
     """
     try:
-        now = read(sysfs, before.name)
+        now = read(sysfs, before.name, owned=not before.sha256)
     except KernelError as error:
         return f"it cannot be read ({os.strerror(error.errno)})"
     if now.kind != before.kind:
@@ -107,7 +110,8 @@ def difference(sysfs: Sysfs, before: Image) -> str | None:
     if now.size != before.size:
         return f"it has {now.size} bytes, it had {before.size}"
     if (now.mtime_ns, now.ctime_ns) != (before.mtime_ns, before.ctime_ns):
-        return f"it was changed {(now.ctime_ns - before.ctime_ns) / 1e9:.3f} s after the save"
+        later = now.ctime_ns - before.ctime_ns or now.mtime_ns - before.mtime_ns
+        return f"it was changed {later / 1e9:.3f} s after the save"
     return None if now.sha256 == before.sha256 else "its contents are not those of the save"
 
 
@@ -176,7 +180,7 @@ def _sync(sysfs: Sysfs, path: str) -> None:
 
 
 def _sampled(sysfs: Sysfs, image: Image) -> Image:
-    """A block device with its size and the digest of its samples."""
+    """An image with its size and the digest of its samples."""
     digest = hashlib.sha256()
     try:
         with open(sysfs.real(image.name), "rb", buffering=0) as file:

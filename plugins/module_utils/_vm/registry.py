@@ -11,11 +11,15 @@ from typing import Any
 from .._model.errors import BadInputError
 from .._system.process import Run
 from .._system.sysfs import Sysfs
-from .backend import Backend, Deadlines
+from .backend import Backend, BackendClass, Deadlines
+from .libvirt import registered
 from .qemu.backend import QemuBackend
 
-CLASSES = (QemuBackend,)
-"""Backends in the order in which they find their VMs."""
+CLASSES: tuple[BackendClass, ...] = (*registered.CLASSES, QemuBackend)
+"""Backends in the order in which they find their VMs.
+
+Those of managers come first: what is left is nobody's.
+"""
 
 
 def check(name: str, part: Mapping[str, Any], vfs: Collection[str], where: str) -> None:

@@ -23,7 +23,8 @@ class VmFacts:
 
     ``started``: in clock ticks since boot (`candidates.started`); ``unknown_devices``: addresses of passed-through
     devices that are no VFs of this host; ``images``: all that it has open; ``live``: its memory can
-    be copied while it runs; ``detail``: facts for its backend alone.
+    be copied while it runs; ``kept_elsewhere``: its backend saves that to another folder than the one of states, and
+    looks at the space there; ``detail``: facts for its backend alone.
     """
 
     name: str
@@ -37,3 +38,4 @@ class VmFacts:
     memory_bytes: int = 0
     images: tuple[Image, ...] = ()
     live: bool = False
+    kept_elsewhere: bool = False

@@ -23,6 +23,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.dry_start impor
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.ending import UNKNOWN, Ending
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.guest_interface import GuestInterface
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.images import Image
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.manager import NoManager
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.vm_facts import VmFacts
 
@@ -39,7 +40,7 @@ class ToyVm:
 
 
 @dataclass(frozen=True)
-class ToyBackend:
+class ToyBackend(NoManager):
     sysfs: Sysfs
     run: Run
     deadlines: Deadlines
@@ -48,7 +49,7 @@ class ToyBackend:
     table: ClassVar[dict[str, ToyVm]] = {}
     """Of this host; a kexec empties it."""
 
-    def probe(self, pfs: Mapping[str, PfState]) -> Iterator[VmFacts]:
+    def probe(self, pfs: Mapping[str, PfState], taken: Collection[int]) -> Iterator[VmFacts]:
         for name, vm in self.table.items():
             vfs, others = assigned(self.sysfs, pfs, [vm.vf])
             yield VmFacts(name, self.name, 9, 90, f"toy-{name}.service", vm, vfs, others, memory_bytes=1)

@@ -26,6 +26,7 @@ from ..dry_start import DryStart
 from ..ending import EndedError, Ending, StandsError
 from ..guest_interface import GuestInterface
 from ..images import Image
+from ..manager import NoManager
 from ..record import ManifestVm
 from ..vm_facts import VmFacts
 from . import discovery, guest_agent, refusals, save_image
@@ -43,7 +44,7 @@ UNTRIED = "libvirt starts the domain anew by itself: nothing of that is tried be
 
 
 @dataclass(frozen=True)
-class LibvirtBackend:
+class LibvirtBackend(NoManager):
     """The domains of the system's libvirt.
 
     Clocks are members, so that tests can replace them.
@@ -61,7 +62,7 @@ class LibvirtBackend:
     def connection(self) -> Connection:
         return Connection(self.run, self.sleep)
 
-    def probe(self, pfs: Mapping[str, PfState]) -> list[VmFacts]:
+    def probe(self, pfs: Mapping[str, PfState], taken: Collection[int]) -> list[VmFacts]:
         return discovery.discover(self.sysfs, self.connection, pfs)
 
     def problems(self, vm: VmFacts) -> Iterator[tuple[str, str]]:

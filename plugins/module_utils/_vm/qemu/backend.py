@@ -28,6 +28,7 @@ from ..dry_start import DryStart
 from ..ending import Ending
 from ..guest_interface import GuestInterface
 from ..images import Image
+from ..manager import NoManager
 from ..record import ManifestVm
 from ..vm_facts import VmFacts
 from . import agent, armed_monitor, discovery, disks, dry_run, migration, own_unit, refusals, taps, threads
@@ -45,7 +46,7 @@ from .unplug import NOTE, Unplug
 
 
 @dataclass(frozen=True)
-class QemuBackend:
+class QemuBackend(NoManager):
     """The QEMU processes of a host.
 
     ``sysfs`` gives the root of the host; ``run`` runs systemctl and systemd-run. Clocks are members, so that tests can
@@ -60,8 +61,8 @@ class QemuBackend:
     name: ClassVar[str] = discovery.NAME
     modules: ClassVar[tuple[str, ...]] = ("kvm_intel", "kvm_amd", "vhost_net", "vhost_vsock", "tun", "vfio_pci")
 
-    def probe(self, pfs: Mapping[str, PfState]) -> list[VmFacts]:
-        return discovery.discover(self.sysfs, self.run, self.ask, pfs)
+    def probe(self, pfs: Mapping[str, PfState], taken: Collection[int]) -> list[VmFacts]:
+        return discovery.discover(self.sysfs, self.run, self.ask, pfs, taken)
 
     def ask(self, qmp_path: str, argv: Sequence[str]) -> Probe:
         """Probe a running QEMU; `SriovError` when it speaks no QMP."""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ..._holders.processes import pids
@@ -67,12 +67,16 @@ def runs(sysfs: Sysfs, name: str, lines: Sequence[Sequence[str]]) -> bool:
     return any(_name(pid, argv) == name and list(argv[1:]) in known for pid, argv in processes(sysfs))
 
 
-def discover(sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState]) -> list[VmFacts]:
+def discover(
+    sysfs: Sysfs, run: Run, ask: Ask, pfs: Mapping[str, PfState], taken: Collection[int] = ()
+) -> list[VmFacts]:
     """Read the facts of each VM, its VFs from QEMU itself.
 
-    A VM that does not answer has the reason. All are asked at once: a monitor that is busy costs its deadline.
+    Not of processes ``taken`` by other backends. A VM that does not answer has the reason.
+    All are asked at once: a monitor that is busy costs its deadline.
     """
-    found, enabled = list(processes(sysfs)), other_units.read(sysfs)
+    found = [one for one in processes(sysfs) if one[0] not in taken]
+    enabled = other_units.read(sysfs)
     with ThreadPoolExecutor(max(1, min(len(found), MOST_AT_ONCE))) as pool:
         return list(pool.map(lambda one: _facts(sysfs, run, ask, pfs, enabled, *one), found))
 

@@ -33,7 +33,7 @@ from tests.fake.vm.node import NEW, OLD, FakeNode
 
 def discover(node: FakeNode) -> list[VmFacts]:
     pfs = read_pfs(node.host.sysfs, vfs=False)
-    return list(node.qemu.probe(pfs))
+    return list(node.qemu.probe(pfs, ()))
 
 
 def test_vm_is_read_from_its_process(node: FakeNode, pf: FakePf) -> None:

@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import (
     abort,
     claim,
+    forgetting,
     manifest_file,
     resume,
     save,
@@ -121,7 +122,7 @@ def test_a_state_is_history_once_its_vm_goes_on_here(
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(abort, "drop_claim", killed)
+        patched.setattr(forgetting, "drop_claim", killed)
         with pytest.raises(Killed):
             save.run(node.live)
     left = claim.load(node.live.folder.vm("web1"))

@@ -110,6 +110,25 @@ def test_each_change_is_seen(root: Root, change: Callable[[Root], None], words: 
     assert words in (images.difference(root.sysfs, before) or "")
 
 
+NOT_OWNED = [one for one in CHANGES if one[0] not in (rolled_back, written_and_dated_back)]
+NOT_OWNED += [(rolled_back, ""), (written_and_dated_back, "its contents are not those of the save")]
+
+
+@pytest.mark.parametrize(("change", "words"), NOT_OWNED)
+def test_each_change_of_contents_is_seen_where_others_change_owners(
+    root: Root, change: Callable[[Root], None], words: str
+) -> None:
+    """What is as before, with its time, is the same image there."""
+    before = images.read(root.sysfs, NAME, owned=False)
+    time.sleep(0.02)
+    root.image.chmod(0o640)
+    assert images.difference(root.sysfs, before) is None
+    assert images.parse([asdict(before)], "claim") == (before,)
+    change(root)
+    found = images.difference(root.sysfs, before)
+    assert (found is None) if words == "" else (words in (found or ""))
+
+
 def test_reading_changes_nothing(root: Root) -> None:
     before = images.read(root.sysfs, NAME)
     root.image.read_text()

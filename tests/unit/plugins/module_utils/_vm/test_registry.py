@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -20,8 +22,10 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.options import Options
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import registry
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt import registered
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.backend import QemuBackend
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._node_program import pack
 from tests.fake.vm.node import FakeNode, Rebooted
 from tests.fake.vm.toy import ToyBackend, ToyVm
 from tests.fake.vm.update import arm, live, request, result
@@ -40,6 +44,14 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
     ToyBackend.table["toy1"] = ToyVm(41, "blue", pf.vfs[2].address)
     yield node
     ToyBackend.table.clear()
+
+
+def test_libvirt_is_not_registered() -> None:
+    """Nor is anything of it sent to a host."""
+    assert registered.CLASSES == ()
+    with ZipFile(BytesIO(pack())) as program:
+        sent = {name.rpartition("/_vm/libvirt/")[2] for name in program.namelist() if "/_vm/libvirt/" in name}
+    assert {name.partition(".")[0] for name in sent} == {"__init__", "registered"}
 
 
 def test_both_are_updated(node: FakeNode) -> None:

@@ -1,0 +1,68 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a manager of VMs does with them, and what follows.
+
+libvirt starts a saved VM for whoever asks, and loads its memory upon any disks. A QEMU without a manager is nobody's
+but the update's.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+from .._model.properties import VfProperties
+from .record import ManifestVf, ManifestVm
+
+
+class ByManager(Protocol):
+    """The part of a backend that is about its manager.
+
+    Each step can be repeated; all raise `SriovError` or `OSError` when they fail.
+    """
+
+    @property
+    def managed(self) -> bool:
+        """Whether others may start a saved VM with its memory."""
+
+    def continues(self, vm: ManifestVm) -> bool:
+        """Whether others have loaded the saved memory of a VM that runs.
+
+        Then `restore` with ``start`` false completes what they began. False for one that was started from its disks.
+        """
+
+    def withhold(self, vm: ManifestVm) -> None:
+        """Keep others from loading a saved VM's memory.
+
+        Its disks are not those that it was saved with. The memory is kept.
+        """
+
+    def released(self, vm: ManifestVm, vf: ManifestVf, now: VfProperties) -> VfProperties:
+        """Properties with which a VF comes back.
+
+        ``vf`` has those while the VM had it; it shows ``now`` since the VM has released it, perhaps by the manager.
+        """
+
+    def forget(self, vm: ManifestVm, aside: str | None) -> None:
+        """Give up what is kept of a VM besides its state.
+
+        Before that goes. ``aside``: folder, deleted days later, for what could still be its memory; None for one that needs none.
+        """
+
+
+class NoManager:
+    """VMs that nobody but the update starts again."""
+
+    managed: ClassVar[bool] = False
+
+    def continues(self, vm: ManifestVm) -> bool:
+        return False
+
+    def withhold(self, vm: ManifestVm) -> None:
+        """Nothing: the state is the update's alone."""
+
+    def released(self, vm: ManifestVm, vf: ManifestVf, now: VfProperties) -> VfProperties:
+        return now
+
+    def forget(self, vm: ManifestVm, aside: str | None) -> None:
+        """Nothing: all that is kept is in the folder of the state."""
