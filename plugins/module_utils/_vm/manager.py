@@ -46,7 +46,7 @@ class ByManager(Protocol):
     def forget(self, vm: ManifestVm, aside: str | None) -> None:
         """Give up what is kept of a VM besides its state.
 
-        Before that goes. ``aside``: folder, deleted days later, for what could still be its memory; None for one that needs none.
+        Before that goes. ``aside``: folder, deleted days later, for what could still be its memory; None without any.
         """
 
 
