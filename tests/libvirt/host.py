@@ -109,6 +109,26 @@ class Host:
         self.stop(signal)
         self.start()
 
+    def cut(self) -> None:
+        """Cut the power, and boot: all processes end, and /run is empty."""
+        for pid in self._processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, 9)
+        self.wait(lambda: not self._processes(), "the end of all processes")
+        for one in (self.folder / "run").iterdir():
+            if one.name != Path(init.READY).name:
+                shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()
+        self.start()
+
+    def _processes(self) -> list[int]:
+        """Processes of the host but its first two, which only keep it."""
+        mine, found = os.readlink(f"/proc/{self.pid}/ns/pid"), []
+        for path in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if os.readlink(path / "ns/pid") == mine and (path / "comm").read_text() != "sleep\n":
+                    found.append(int(path.name))
+        return [pid for pid in found if pid != self.pid]
+
     def wait(self, true: Callable[[], bool], what: str, seconds: float = WAIT_S) -> None:
         until = time.monotonic() + seconds
         while not true():

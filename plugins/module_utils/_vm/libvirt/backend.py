@@ -11,29 +11,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..._model.deadlines import BUSY_PAUSE_S
 from ..._model.errors import RefusedError, SriovError, ToolError
 from ..._model.state import PfState
-from ..._system.process import Run
-from ..._system.sysfs import Sysfs
 from ..._tools.virsh import PAUSED, RUNNING, Info
-from ..backend import Deadlines, Saved
+from ..backend import Saved
 from ..candidates import started
 from ..dry_start import DryStart
 from ..ending import EndedError, Ending, StandsError
 from ..guest_interface import GuestInterface
 from ..images import Image
-from ..manager import NoManager
 from ..record import ManifestVm
 from ..vm_facts import VmFacts
 from . import discovery, guest_agent, refusals, save_image
-from .attempt import Attempt
-from .connection import Connection
 from .devices import NOTE, Devices
 from .holds import Holds
+from .manager import LibvirtManager
 from .part import LibvirtPart
 from .restoring import Restoring
 from .saved_state import SavedState, read_disks
@@ -44,23 +40,10 @@ UNTRIED = "libvirt starts the domain anew by itself: nothing of that is tried be
 
 
 @dataclass(frozen=True)
-class LibvirtBackend(NoManager):
-    """The domains of the system's libvirt.
+class LibvirtBackend(LibvirtManager):
+    """The domains of the system's libvirt."""
 
-    Clocks are members, so that tests can replace them.
-    """
-
-    sysfs: Sysfs
-    run: Run
-    deadlines: Deadlines = field(default_factory=Deadlines)
-    now: Callable[[], float] = time.time
-    sleep: Callable[[float], None] = time.sleep
-    name: ClassVar[str] = discovery.NAME
     modules: ClassVar[tuple[str, ...]] = ("kvm_intel", "kvm_amd", "vhost_net", "vhost_vsock", "tun", "vfio_pci")
-
-    @property
-    def connection(self) -> Connection:
-        return Connection(self.run, self.sleep)
 
     def probe(self, pfs: Mapping[str, PfState], taken: Collection[int]) -> list[VmFacts]:
         return discovery.discover(self.sysfs, self.connection, pfs)
@@ -77,13 +60,6 @@ class LibvirtBackend(NoManager):
     @staticmethod
     def check(part: Mapping[str, Any], vfs: Collection[str], where: str) -> None:
         LibvirtPart.parse(part, where).require(vfs, where)
-
-    def pid(self, name: str) -> int | None:
-        return discovery.find_live(self.sysfs, name)
-
-    def is_own(self, vm: ManifestVm) -> bool:
-        attempt = Attempt(self.sysfs, LibvirtPart.of(vm).uuid)
-        return attempt.is_of_this_boot() and self.pid(vm.name) is not None
 
     def images(self, vm: ManifestVm) -> tuple[Image, ...]:
         self._living(vm)
@@ -109,6 +85,7 @@ class LibvirtBackend(NoManager):
             if left:
                 raise SriovError(f"VM {vm.name} has VF {', '.join(sorted(left))} still: it is not saved")
             Holds(self.sysfs, self.connection, part).take()
+            save_image.delete_discarded(self.sysfs, self.now())
             self._managed_save(part)
         names = discovery.image_names(self.connection.saved(part.uuid))
         disks = read_disks(self.sysfs, dict.fromkeys((*names, *part.images)))

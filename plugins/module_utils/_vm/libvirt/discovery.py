@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from ..._model.errors import BadInputError, KernelError, ToolError
 from ..._model.state import PfState
@@ -23,7 +24,7 @@ from ..assigned import assigned
 from ..candidates import control_group, started, unit
 from ..images import Image
 from ..vm_facts import VmFacts
-from . import save_image
+from . import refusals, save_image
 from .connection import Connection
 from .facts import LibvirtFacts
 
@@ -62,9 +63,11 @@ def find_live(sysfs: Sysfs, name: str) -> int | None:
 def discover(sysfs: Sysfs, connection: Connection, pfs: Mapping[str, PfState]) -> list[VmFacts]:
     """Read the facts of each running domain.
 
-    One that ends meanwhile is left out.
+    One that ends meanwhile is left out. libvirt is not asked where it has no state of any.
     """
     pids = {one.uuid: one.pid for one in states(sysfs)}
+    if not any(name.endswith(".xml") for name in sysfs.names(STATES)):
+        return []
     found = []
     for uuid in connection.running():
         try:
@@ -72,7 +75,8 @@ def discover(sysfs: Sysfs, connection: Connection, pfs: Mapping[str, PfState]) -
         except (ToolError, KernelError):
             if uuid in connection.running():
                 raise
-    return found
+    need = sum(refusals.room(vm.memory_bytes) for vm in found)
+    return [replace(vm, detail=replace(LibvirtFacts.of(vm), need=need)) for vm in found]
 
 
 def images(sysfs: Sysfs, domain: WholeDomain) -> list[Image]:
@@ -99,8 +103,14 @@ def _facts(sysfs: Sysfs, connection: Connection, pfs: Mapping[str, PfState], uui
     )
     return VmFacts(
         name_of(domain), NAME, pid, started(sysfs, pid) if pid else 0,
-        unit(control_group(sysfs, pid)) if pid else "", detail, vfs, others, domain.memory_bytes, tuple(found),
+        _scope(sysfs, pid) if pid else "", detail, vfs, others, domain.memory_bytes, tuple(found), kept_elsewhere=True,
     )  # fmt: skip
+
+
+def _scope(sysfs: Sysfs, pid: int) -> str:
+    """A domain's own scope; empty where it is in one with others."""
+    found = unit(control_group(sysfs, pid))
+    return found if found.endswith(".scope") else ""
 
 
 def _room(sysfs: Sysfs) -> int:

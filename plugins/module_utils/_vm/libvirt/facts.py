@@ -17,8 +17,8 @@ from ..vm_facts import VmFacts
 class LibvirtFacts:
     """A running domain.
 
-    ``room``: free bytes of the folder for saved domains, ``saved``: whether one of its name is there already;
-    ``replaced``: images that are another file by now.
+    ``room``: free bytes of the folder for saved domains, ``need``: those that saves of all domains take; ``saved``:
+    whether one of its name is there already; ``replaced``: images that are another file by now.
     """
 
     domain: WholeDomain
@@ -26,6 +26,7 @@ class LibvirtFacts:
     room: int
     saved: bool = False
     replaced: tuple[str, ...] = ()
+    need: int = 0
 
     @classmethod
     def of(cls, vm: VmFacts) -> LibvirtFacts:

@@ -81,6 +81,10 @@ class LibvirtPart:
         if lost:
             raise BadInputError(f"{where}.devices: nothing that attaches VF {', '.join(lost)} again")
 
+    def is_interface(self, address: str) -> bool:
+        """Whether libvirt sets address and VLAN of a VF from its XML."""
+        return bounded_xml.parse(self.devices[address], *ELEMENTS).tag == "interface"
+
     @classmethod
     def of(cls, vm: ManifestVm) -> LibvirtPart:
         return cls.parse(vm.part, f"VM {vm.name}")

@@ -34,7 +34,7 @@ def problems(vm: VmFacts) -> Iterator[tuple[str, str]]:
     if not vm.pid:
         yield "libvirt's state of it below /run/libvirt/qemu does not say its process", "restart libvirt's daemon"
     yield from _domain(facts)
-    yield from _folder(facts, vm.memory_bytes)
+    yield from _folder(facts)
     for disk in facts.domain.disks:
         yield from _disk(disk, facts.domain.uuid)
     for device in facts.domain.host_devices:
@@ -53,16 +53,20 @@ def _domain(facts: LibvirtFacts) -> Iterator[tuple[str, str]]:
         yield f"it is {facts.info.state}, not running", f"let it run (virsh resume {uuid}), or shut it down"
 
 
-def _folder(facts: LibvirtFacts, memory: int) -> Iterator[tuple[str, str]]:
+def room(memory: int) -> int:
+    """Bytes that an image of so much memory takes, at most."""
+    return memory + ROOM
+
+
+def _folder(facts: LibvirtFacts) -> Iterator[tuple[str, str]]:
     if facts.saved:
         yield (
             f"{save_image.path(facts.domain.name)} is there already, which its save would replace",
             f"virsh managedsave-remove {facts.domain.uuid}",
         )
-    need = memory + ROOM
-    if facts.room < need:
+    if facts.room < facts.need:
         yield (
-            f"{save_image.FOLDER} has {facts.room >> 20} MiB free, its save takes up to {need >> 20} MiB",
+            f"{save_image.FOLDER} has {facts.room >> 20} MiB free, all saves take up to {facts.need >> 20} MiB",
             "mount a larger file system there",
         )
 

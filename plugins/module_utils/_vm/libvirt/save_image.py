@@ -9,6 +9,7 @@ lost its memory (found with libvirtd 11.3). So it has a second name, by UUID, un
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from dataclasses import asdict, dataclass, fields
@@ -24,6 +25,8 @@ COMPLETE, PARTIAL = b"LibvirtQemudSave", b"LibvirtQemudPart"
 `virsh start` deletes one with the second mark, and boots from the disks.
 """
 SAMPLES, SAMPLE = 256, 4096
+KEEP_S = 7 * 86400.0
+"""Time that an image is kept whose memory was given up, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,36 @@ def hide(sysfs: Sysfs, uuid: str, name: str) -> None:
             durable.remove(sysfs.real(path(name)))
     except FileNotFoundError:
         return
+
+
+def move_aside(sysfs: Sysfs, uuid: str, target: str) -> None:
+    """Move a kept image to ``target``, a path on this machine.
+
+    On another file system it stays where it is, under a name that nothing looks for.
+    """
+    kept = sysfs.real(kept_path(uuid))
+    if not os.path.lexists(kept):
+        return
+    try:
+        try:
+            os.rename(kept, target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            target = f"{kept}-discarded"
+            os.rename(kept, target)
+        durable.sync_folder(os.path.dirname(kept))
+        durable.sync_folder(os.path.dirname(target))
+    except OSError as error:
+        raise KernelError("move", kept_path(uuid), error.errno or 0) from error
+
+
+def delete_discarded(sysfs: Sysfs, now: float) -> None:
+    """Delete images that were moved aside here longer than `KEEP_S` ago."""
+    for name in sysfs.names(FOLDER):
+        path = sysfs.real(f"{FOLDER}/{name}")
+        if name.endswith(".kvmfleet-discarded") and now - os.lstat(path).st_ctime > KEEP_S:
+            durable.remove(path)
 
 
 def is_kept(sysfs: Sysfs, uuid: str) -> bool:

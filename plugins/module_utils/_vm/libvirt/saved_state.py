@@ -67,29 +67,16 @@ class SavedState:
         return True
 
     def differences(self, sysfs: Sysfs) -> Iterator[str]:
-        """What of the disks is not as it was, in words.
-
-        libvirt changes the owner of images when it starts and ends a domain, and with it the time of that (ctime).
-        """
+        """What of the disks is not as it was, in words."""
         for before in self.disks:
-            try:
-                now = _images.read(sysfs, before.name)
-            except KernelError as error:
-                yield f"image {before.name}: {error}"
-                continue
-            for key in _compared(before, now):
-                if getattr(before, key) != getattr(now, key):
-                    yield f"image {before.name}: {key} is {getattr(now, key)}, it was {getattr(before, key)}"
+            found = _images.difference(sysfs, before)
+            if found is not None:
+                yield f"image {before.name}: {found}"
 
 
 def read_disks(sysfs: Sysfs, names: Collection[str]) -> tuple[Image, ...]:
-    """All images after their last flush, made durable."""
-    return tuple(_images.read(sysfs, name) for name in names)
+    """All images after their last flush, made durable.
 
-
-def _compared(before: Image, now: Image) -> Iterator[str]:
-    yield from ("kind", "size", "mtime_ns", "sha256")
-    if before.filesystem and now.filesystem:
-        yield "filesystem"
-    if before.inode and now.inode:
-        yield "inode"
+    libvirt changes their owner when it starts and ends a domain, and with it the time of that (ctime).
+    """
+    return tuple(_images.read(sysfs, name, owned=False) for name in names)

@@ -25,7 +25,7 @@ VF = (
 
 def _problems(devices: str = VF, info: Info = INFO, pid: int = 1, **words: object) -> list[tuple[str, str]]:
     domain = whole_domain.parse(f"<domain><name>w</name><uuid>{UUID}</uuid><devices>{devices}</devices></domain>")
-    facts = replace(LibvirtFacts(domain, info, room=1 << 30), **words)  # type: ignore[arg-type]  # fields of it
+    facts = replace(LibvirtFacts(domain, info, room=1 << 30, need=refusals.room(512 << 20)), **words)  # type: ignore[arg-type]  # fields of it
     return list(refusals.problems(VmFacts("w", "libvirt", pid, 1, "", facts, memory_bytes=512 << 20)))
 
 
@@ -40,7 +40,7 @@ PROBLEMS = [
     ({"info": replace(INFO, state="paused")}, "it is paused, not running", "virsh resume"),
     ({"pid": 0}, "does not say its process", "restart"),
     ({"saved": True}, "save/w.save is there already", "virsh managedsave-remove"),
-    ({"room": 575 << 20}, "has 575 MiB free, its save takes up to 576 MiB", "larger file system"),
+    ({"room": 575 << 20}, "has 575 MiB free, all saves take up to 576 MiB", "larger file system"),
     ({"replaced": ("/i",)}, "image /i was replaced", "put the file back"),
     ({"devices": "<hostdev type='usb'/>"}, "a hostdev of type 'usb'", "virsh detach-device"),
     ({"devices": "<hostdev type='mdev'/>"}, "a hostdev of type 'mdev'", "migrate"),

@@ -134,7 +134,7 @@ def test_memory_that_somebody_else_has_used_is_history(make: Make) -> None:
     armed.guest.start()
     armed.guest.ticks()
     armed.guest.host.virsh("destroy", armed.guest.uuid)
-    with pytest.raises(BadInputError, match=r"image /images/.*: mtime_ns is"):
+    with pytest.raises(BadInputError, match=r"image /images/.*: it was changed"):
         armed.restore()
     assert armed.guest.state() == "shut off"
     assert not armed.backend.sysfs.exists(save_image.path("used"))

@@ -1,0 +1,100 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What libvirt does with saved domains of its own accord, and what follows.
+
+An ordinary `virsh start` loads a saved domain for whoever types it, deletes its image, and knows nothing of VFs that
+were detached live.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from ..._model.errors import KernelError, ToolError
+from ..._model.properties import VfProperties
+from ..._system.process import Run
+from ..._system.sysfs import Sysfs
+from ..backend import Deadlines
+from ..candidates import started
+from ..record import ManifestVf, ManifestVm
+from . import discovery, save_image
+from .attempt import Attempt
+from .connection import Connection
+from .holds import Holds
+from .part import LibvirtPart
+
+INCOMING = "-incoming"
+"""QEMU's option for a guest that is loaded, not booted."""
+GONE = ("failed to get domain", "Domain not found")
+"""virsh's words for a domain that somebody has undefined."""
+
+
+@dataclass(frozen=True)
+class LibvirtManager:
+    """The system's libvirt, as far as others use it too.
+
+    Clocks are members, so that tests can replace them.
+    """
+
+    sysfs: Sysfs
+    run: Run
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    now: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+    name: ClassVar[str] = discovery.NAME
+    managed: ClassVar[bool] = True
+
+    @property
+    def connection(self) -> Connection:
+        return Connection(self.run, self.sleep)
+
+    def pid(self, name: str) -> int | None:
+        return discovery.find_live(self.sysfs, name)
+
+    def is_own(self, vm: ManifestVm) -> bool:
+        attempt = Attempt(self.sysfs, LibvirtPart.of(vm).uuid)
+        return attempt.is_of_this_boot() and self.pid(vm.name) is not None
+
+    def continues(self, vm: ManifestVm) -> bool:
+        """Whether a QEMU that was not armed has loaded a kept image.
+
+        By its command line: the reason of a state that libvirt names is another one after a pause.
+        """
+        pid = self.pid(vm.name)
+        if pid is None or not save_image.is_kept(self.sysfs, LibvirtPart.of(vm).uuid):
+            return False
+        try:
+            armed = (pid, started(self.sysfs, pid)) == (vm.pid, vm.started)
+            return not armed and INCOMING in self.sysfs.read(f"/proc/{pid}/cmdline").split("\0")
+        except KernelError:
+            return False
+
+    def withhold(self, vm: ManifestVm) -> None:
+        part = LibvirtPart.of(vm)
+        save_image.hide(self.sysfs, part.uuid, part.domain)
+
+    def released(self, vm: ManifestVm, vf: ManifestVf, now: VfProperties) -> VfProperties:
+        """Keep what libvirt sets of an interface, and resets when it detaches it."""
+        if not LibvirtPart.of(vm).is_interface(vf.address):
+            return now
+        return now._replace(mac=vf.properties.mac, vlan=vf.properties.vlan)
+
+    def forget(self, vm: ManifestVm, aside: str | None) -> None:
+        """Give up the kept image and what was held off; a domain that is gone has no more."""
+        part = LibvirtPart.of(vm)
+        save_image.hide(self.sysfs, part.uuid, part.domain)
+        if aside is None:
+            save_image.forget(self.sysfs, part.uuid)
+        else:
+            save_image.move_aside(self.sysfs, part.uuid, os.path.join(aside, "libvirt.save"))
+        Attempt(self.sysfs, part.uuid).end()
+        try:
+            Holds(self.sysfs, self.connection, part).give_back()
+        except ToolError as error:
+            if not any(words in error.stderr for words in GONE):
+                raise
