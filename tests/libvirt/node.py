@@ -15,7 +15,13 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import claim as _claim
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import resume, save
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import (
+    manifest_file,
+    resume,
+    save,
+    watching,
+    way_out,
+)
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.manifest import Manifest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.paths import BOOT_ID
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import registry
@@ -102,6 +108,18 @@ class LibvirtNode:
         self.fake.put("/proc/sys/kernel/osrelease", OLD + "\n")
         self.host.cut()
 
+    def watch(self) -> None:
+        """Complete starts by others, as the unit does, until none is left."""
+        watching.run(self.live, lambda names: way_out.restore(self.live, names))
+
+    def manifest(self) -> Manifest:
+        found = manifest_file.load(self.live.folder.path)
+        assert found is not None
+        return found
+
+    def has_vf(self) -> bool:
+        return played_vf.ALIAS in self.host.virsh("dumpxml", "--domain", self.guest.uuid)
+
     def claim(self) -> str:
         found = _claim.load(self.live.folder.vm(self.guest.name))
         return "" if found is None else found.state
@@ -112,7 +130,7 @@ class LibvirtNode:
         self.guest.ticks()
         sector = self.guest.sector()
         assert (sector.boots, sector.foreign) == (boots, 0)
-        assert played_vf.ALIAS in self.host.virsh("dumpxml", "--domain", uuid)
+        assert self.has_vf()
         assert self.claim() == "acknowledged"
         info = self.backend.connection.info(uuid)
         assert (info.state, info.autostart, info.managed_save) == ("running", True, False)

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import way_out
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import RefusedError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt import save_image
 from tests.fake.vm.update import result
 from tests.libvirt import node as _node
 from tests.libvirt.fixtures import NEEDS_LIBVIRT
@@ -45,3 +48,98 @@ def test_a_domain_comes_back_after_the_jump(updated: Node) -> None:
     assert node.resume() == "done"
     node.require_well()
     assert result(node.fake)["vms"][0]["result"] == "restored"
+
+
+def test_a_domain_comes_back_on_another_kernel(updated: Node) -> None:
+    """After a power cut that follows the save, or a panic of the new kernel."""
+    node = updated("returned")
+    node.arm()
+    node.jump()
+    node.ordinary_boot()
+    assert node.guest.state() == "shut off"
+    assert way_out.come_back(node.live) == "failed"
+    node.require_well()
+    assert result(node.fake)["result"] == "returned"
+
+
+def test_an_ordinary_start_gets_its_vfs_from_the_watch(updated: Node) -> None:
+    """By somebody else, after another boot, with the memory."""
+    node = updated("watched")
+    node.arm()
+    node.jump()
+    node.ordinary_boot()
+    node.guest.start()
+    assert not node.has_vf()
+    node.watch()
+    node.require_well()
+    way_out.forget(node.live, ())
+    assert not node.live.folder.read_status()
+
+
+def test_a_start_that_stays_paused_is_completed_and_runs(updated: Node) -> None:
+    node = updated("paused-start")
+    node.arm()
+    node.jump()
+    node.guest.start("--paused")
+    node.watch()
+    node.require_well()
+
+
+def test_a_boot_from_its_disks_is_no_start_of_its_memory(updated: Node) -> None:
+    """Whoever types that gives the memory up, and its definition has the VFs."""
+    node = updated("forced")
+    node.arm()
+    node.jump()
+    node.ordinary_boot()
+    node.guest.start("--force-boot")
+    (vm,) = node.manifest().vms
+    assert not node.backend.continues(vm)
+    assert node.has_vf()
+    assert way_out.restore(node.live, ["forced"]) == "failed"
+    assert node.claim() == "saved"
+    assert node.backend.sysfs.exists(save_image.kept_path(node.guest.uuid))
+    with pytest.raises(RefusedError, match="discard-memory"):
+        way_out.forget(node.live, ())
+
+
+def test_memory_that_is_given_up_is_kept_aside_and_out_of_libvirts_reach(updated: Node) -> None:
+    node = updated("given-up")
+    node.arm()
+    node.jump()
+    node.ordinary_boot()
+    way_out.forget(node.live, ["given-up"])
+    info = node.backend.connection.info(node.guest.uuid)
+    assert (info.state, info.autostart) == ("shut off", True)
+    save = node.host.folder / "var/lib/libvirt/qemu/save"
+    assert [path.name for path in save.iterdir() if "given-up" in path.name or node.guest.uuid in path.name] == []
+    (image,) = (node.fake.host.root / "var/lib/kvmfleet-sriov/discarded").glob("given-up-*/libvirt.save")
+    assert image.read_bytes().startswith(save_image.COMPLETE)
+    node.guest.start()
+    node.guest.ticks()
+    assert node.guest.sector().boots == 2
+    assert node.guest.sector().foreign == 0
+
+
+def test_memory_of_an_undefined_domain_can_be_given_up(updated: Node) -> None:
+    node = updated("undefined")
+    node.arm()
+    node.jump()
+    node.host.virsh("undefine", "--domain", node.guest.uuid, "--managed-save")
+    way_out.forget(node.live, ["undefined"])
+    assert not node.backend.sysfs.exists(save_image.kept_path(node.guest.uuid))
+
+
+def test_changed_disks_are_out_of_reach_of_virsh_start_too(updated: Node) -> None:
+    node = updated("elsewhere")
+    node.arm()
+    node.jump()
+    with node.guest.disk.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"x")
+    assert node.resume() == "failed"
+    assert "its memory is not loaded" in str(result(node.fake)["vms"][0]["error"])
+    assert not node.backend.sysfs.exists(save_image.path("elsewhere"))
+    assert node.backend.sysfs.exists(save_image.kept_path(node.guest.uuid))
+    node.guest.start()
+    node.guest.ticks()
+    assert (node.guest.sector().boots, node.guest.sector().foreign) == (2, 0)
