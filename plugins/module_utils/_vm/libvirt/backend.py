@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..._model.deadlines import BUSY_PAUSE_S
-from ..._model.errors import RefusedError, SriovError, ToolError
+from ..._model.errors import DeadlineError, RefusedError, SriovError, ToolError
 from ..._model.state import PfState
 from ..._tools.virsh import PAUSED, RUNNING, Info
 from ..backend import Saved
@@ -26,7 +26,7 @@ from ..guest_interface import GuestInterface
 from ..images import Image
 from ..record import ManifestVm
 from ..vm_facts import VmFacts
-from . import discovery, guest_agent, refusals, save_image
+from . import capabilities, discovery, guest_agent, refusals, save_image
 from .devices import NOTE, Devices
 from .holds import Holds
 from .manager import LibvirtManager
@@ -86,7 +86,8 @@ class LibvirtBackend(LibvirtManager):
                 raise SriovError(f"VM {vm.name} has VF {', '.join(sorted(left))} still: it is not saved")
             Holds(self.sysfs, self.connection, part).take()
             save_image.delete_discarded(self.sysfs, self.now())
-            self._managed_save(part)
+            capabilities.turn_off(self.connection, part.uuid)
+            self._managed_save(vm, part)
         names = discovery.image_names(self.connection.saved(part.uuid))
         disks = read_disks(self.sysfs, dict.fromkeys((*names, *part.images)))
         saved = SavedState(save_image.keep(self.sysfs, part.uuid, part.domain), disks)
@@ -216,10 +217,14 @@ class LibvirtBackend(LibvirtManager):
             self.sleep(BUSY_PAUSE_S)
         return self.connection.info(uuid)
 
-    def _managed_save(self, part: LibvirtPart) -> None:
+    def _managed_save(self, vm: ManifestVm, part: LibvirtPart) -> None:
+        """Save the domain, in at most ``migrate_s``.
+
+        libvirt goes on when virsh is late and killed, as for a large domain, or has lost its connection.
+        """
         try:
             self.connection.tell("managedsave", part.uuid, "--bypass-cache", "--running")
-        except ToolError:
-            info = self.connection.info(part.uuid)
+        except (ToolError, DeadlineError):
+            info = self._settled(vm)
             if info.active or not info.managed_save:
                 raise

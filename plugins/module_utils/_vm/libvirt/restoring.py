@@ -10,10 +10,12 @@ before libvirt may start anything, and the image is taken away from it where the
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..._model.errors import BadInputError, SriovError, ToolError
+from ..._model.deadlines import BUSY_PAUSE_S
+from ..._model.errors import BadInputError, DeadlineError, SriovError, ToolError
 from ..._system.sysfs import Sysfs
 from ..._tools.virsh import PAUSED, RUNNING
 from ..backend import Deadlines, NeverRanError
@@ -25,6 +27,8 @@ from .holds import Holds
 from .part import LibvirtPart
 from .saved_state import SavedState
 
+STARTING = "(starting up)"
+"""Reason of a paused domain that libvirt is starting."""
 BOOTED = "(user)"
 """Reason of a paused domain that was booted.
 
@@ -64,13 +68,13 @@ class Restoring:
             )
         save_image.put_back(self.sysfs, saved.image)
         attempt.begin()
-        self.connection.tell("start", self.part.uuid, "--paused", "--bypass-cache")
+        self._start("--bypass-cache")
         self._require_loaded()
 
     def boot(self) -> None:
         """Start the domain paused from its disks, without its memory."""
         Attempt(self.sysfs, self.part.uuid).begin()
-        self.connection.tell("start", self.part.uuid, "--paused", "--force-boot")
+        self._start("--force-boot")
 
     def go_on(self, before_run: Callable[[], None]) -> None:
         """Attach what is missing, and let the domain run.
@@ -111,6 +115,20 @@ class Restoring:
             save_image.link(self.sysfs, self.part.uuid, self.part.domain)
             attempt.end()
         return True
+
+    def _start(self, how: str) -> None:
+        """Start the domain paused, in at most ``start_s``.
+
+        libvirt goes on when virsh is late and killed, as for a large domain.
+        """
+        until = time.monotonic() + self.deadlines.start_s
+        try:
+            self.connection.tell("start", self.part.uuid, "--paused", how)
+        except DeadlineError:
+            while (reason := self.connection.reason(self.part.uuid)).endswith(STARTING) and time.monotonic() < until:
+                self.connection.sleep(BUSY_PAUSE_S)
+            if not reason.startswith(PAUSED) or reason.endswith(STARTING):
+                raise
 
     def _require_loaded(self) -> None:
         reason = self.connection.reason(self.part.uuid)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -12,7 +13,11 @@ import time
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.manifest import NAME
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import RefusedError, SriovError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import (
+    DeadlineError,
+    RefusedError,
+    SriovError,
+)
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Deadlines, StragglerError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.ending import EndedError, StandsError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt import discovery, save_image
@@ -199,3 +204,55 @@ def test_an_abort_of_what_has_ended_gives_autostart_back(make: Make) -> None:
     with pytest.raises(EndedError):
         armed.backend.undo(armed.vm, armed.state)
     assert armed.backend.connection.info(armed.guest.uuid).autostart
+
+
+def _late() -> None:
+    raise DeadlineError("'virsh' did not end within 60 s")
+
+
+def test_a_virsh_that_is_late_is_no_failure(make: Make) -> None:
+    """A large domain takes longer than a program may; libvirt goes on."""
+    armed = make("large")
+    armed.edge.after = {"managedsave": _late, "start": _late}
+    armed.save()
+    armed.restore()
+    armed.require_well()
+    assert armed.edge.after == {}
+
+
+def test_a_start_that_is_late_and_fails_is_one(make: Make) -> None:
+    armed = make("late-start")
+    armed.save()
+    armed.edge.before["start"] = _late
+    with pytest.raises(DeadlineError):
+        armed.restore()
+    assert armed.backend.withdraw(armed.vm)
+    armed.restore()
+    armed.require_well()
+
+
+def test_a_save_without_space_lets_the_domain_run_and_the_next_one_save(make: Make, host: Host) -> None:
+    """What the failed one has set in its QEMU is no concern of the next."""
+    armed = make("full")
+    armed.backend.release(armed.vm, armed.state)
+    host.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", save_image.FOLDER])
+    try:
+        with pytest.raises(SriovError):
+            armed.backend.save(armed.vm, armed.state)
+    finally:
+        host.run(["umount", save_image.FOLDER])
+    armed.backend.undo(armed.vm, armed.state)
+    armed.require_well()
+    armed.save()
+    armed.restore()
+    armed.require_well()
+
+
+def test_capabilities_that_others_left_on_are_not_inherited(make: Make, host: Host) -> None:
+    armed = make("able")
+    on = [{"capability": name, "state": True} for name in ("mapped-ram", "multifd", "x-ignore-shared")]
+    command = json.dumps({"execute": "migrate-set-capabilities", "arguments": {"capabilities": on}})
+    host.virsh("qemu-monitor-command", "--domain", armed.guest.uuid, command)
+    armed.save()
+    armed.restore()
+    armed.require_well()

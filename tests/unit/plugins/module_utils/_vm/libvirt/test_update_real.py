@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import way_out
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import RefusedError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import save, way_out
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import RefusedError, SriovError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt import save_image
 from tests.fake.vm.update import result
 from tests.libvirt import node as _node
@@ -143,3 +143,84 @@ def test_changed_disks_are_out_of_reach_of_virsh_start_too(updated: Node) -> Non
     node.guest.start()
     node.guest.ticks()
     assert (node.guest.sector().boots, node.guest.sector().foreign) == (2, 0)
+
+
+COMMANDS = ("autostart", "start", "attach-device", "resume")
+"""Of virsh, in a restore by the live update."""
+
+
+class CutError(BaseException):
+    """The end of the live update's own process, with the host."""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_power_is_cut_before_each_step_of_a_restore(updated: Node, command: str) -> None:
+    """Until the guest may have run its memory is there; after that nobody loads it."""
+    node = updated(f"cut-{command}")
+    node.arm()
+    node.jump()
+
+    def cut() -> None:
+        node.host.cut()
+        raise CutError
+
+    node.edge.before[command] = cut
+    with pytest.raises(CutError):
+        node.resume()
+    node.ordinary_boot()
+    assert node.guest.state() == "shut off"
+    assert not node.backend.connection.info(node.guest.uuid).autostart
+    way_out.come_back(node.live)
+    if command == "resume":
+        assert node.claim() == "running"
+        assert "its memory is gone" in str(result(node.fake)["vms"][0]["error"])
+        assert node.backend.sysfs.exists(save_image.kept_path(node.guest.uuid))
+    else:
+        node.require_well()
+
+
+def test_libvirtd_is_killed_before_each_command(updated: Node) -> None:
+    node = updated("killed")
+    node.arm()
+    for command in ("detach-device-alias", "qemu-monitor-command", "managedsave", "managedsave-dumpxml"):
+        node.edge.before[command] = node.host.restart
+    node.jump()
+    for command in COMMANDS:
+        node.edge.before[command] = node.host.restart
+    assert node.resume() == "done"
+    node.require_well()
+    assert node.edge.before == {}
+
+
+@pytest.mark.parametrize("command", ["list", *COMMANDS])
+def test_somebody_else_starts_the_domain_before_each_step(updated: Node, command: str) -> None:
+    """By an ordinary start, or by its resume; its memory runs once, and gets its VF."""
+    node = updated(f"other-{command}")
+    node.arm()
+    node.jump()
+    uuid = node.guest.uuid
+    node.edge.before[command] = lambda: node.host.run(["sh", "-c", f"virsh start {uuid} || virsh resume {uuid}"])
+    node.resume()
+    node.watch()
+    node.require_well()
+
+
+@pytest.mark.parametrize("command", ["detach-device-alias", "managedsave"])
+def test_an_abort_after_a_failure_lets_the_domain_run(updated: Node, command: str) -> None:
+    node = updated(f"abort-{command}")
+    node.arm()
+
+    def fail() -> None:
+        raise SriovError("by the test")
+
+    node.edge.before[command] = fail
+    assert save.run(node.live) == "aborted"
+    node.require_runs()
+
+
+def test_an_abort_after_the_save_restores(updated: Node) -> None:
+    node = updated("abort-saved")
+    node.arm()
+    node.fake.reboot_errno = 16
+    assert save.run(node.live) == "aborted"
+    node.require_runs()

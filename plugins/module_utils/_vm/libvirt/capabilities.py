@@ -1,0 +1,57 @@
+# Copyright (c) kvmfleet.sriov contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Migration capabilities that others have left on in a domain's QEMU.
+
+libvirt does not turn off all that it has not turned on, nor all that a failed save of its own has: the image of the
+next save has another form than its header says, and no QEMU loads it (found with libvirtd 11.3).
+"""
+
+from __future__ import annotations
+
+import json
+
+from ..._model.errors import BadInputError, SriovError
+from .connection import Connection
+
+LIBVIRTS = ("events",)
+"""Those that libvirt itself keeps on, in every QEMU."""
+LONGEST = 1 << 20
+
+
+def turn_off(connection: Connection, uuid: str) -> None:
+    """Turn off all but libvirt's own, and see them off; raises `SriovError`.
+
+    A QEMU with none on is only asked.
+    """
+    left = _on(connection, uuid)
+    if not left:
+        return
+    rows = [{"capability": name, "state": False} for name in left]
+    _execute(connection, uuid, {"execute": "migrate-set-capabilities", "arguments": {"capabilities": rows}})
+    left = _on(connection, uuid)
+    if left:
+        raise SriovError(
+            f"domain {uuid}: migration capability {', '.join(left)} stays on: its image would not be loaded"
+        )
+
+
+def _on(connection: Connection, uuid: str) -> list[str]:
+    rows = _execute(connection, uuid, {"execute": "query-migrate-capabilities"})
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise BadInputError(f"QEMU of domain {uuid} does not list its migration capabilities: {str(rows)[:200]}")
+    names = [str(row.get("capability")) for row in rows if row.get("state") is True]
+    return [name for name in names if name not in LIBVIRTS]
+
+
+def _execute(connection: Connection, uuid: str, command: dict[str, object]) -> object:
+    answer = connection.tell("qemu-monitor-command", uuid, json.dumps(command))
+    if len(answer) > LONGEST:
+        raise BadInputError(f"QEMU of domain {uuid} answers with {len(answer)} characters, more than {LONGEST}")
+    try:
+        found = json.loads(answer)
+    except (ValueError, RecursionError) as error:
+        raise BadInputError(f"QEMU of domain {uuid} does not answer in JSON: {error}") from error
+    if not isinstance(found, dict) or "return" not in found:
+        raise SriovError(f"QEMU of domain {uuid} answers {str(found)[:200]}")
+    return found["return"]
