@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What libvirt does with saved domains of its own accord, and what follows.
+"""What libvirt does with saved domains of its own accord.
 
 An ordinary `virsh start` loads a saved domain for whoever types it, deletes its image, and knows nothing of VFs that
 were detached live.
@@ -79,13 +79,19 @@ class LibvirtManager:
         save_image.hide(self.sysfs, part.uuid, part.domain)
 
     def released(self, vm: ManifestVm, vf: ManifestVf, now: VfProperties) -> VfProperties:
-        """Keep what libvirt sets of an interface, and resets when it detaches it."""
+        """Keep what libvirt sets of an interface.
+
+        It resets that when it detaches it.
+        """
         if not LibvirtPart.of(vm).is_interface(vf.address):
             return now
         return now._replace(mac=vf.properties.mac, vlan=vf.properties.vlan)
 
     def forget(self, vm: ManifestVm, aside: str | None) -> None:
-        """Give up the kept image and what was held off; a domain that is gone has no more."""
+        """Give up the kept image, and what was held off.
+
+        A domain that is gone has no more than the image.
+        """
         part = LibvirtPart.of(vm)
         save_image.hide(self.sysfs, part.uuid, part.domain)
         if aside is None:

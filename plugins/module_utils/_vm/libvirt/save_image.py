@@ -26,7 +26,7 @@ COMPLETE, PARTIAL = b"LibvirtQemudSave", b"LibvirtQemudPart"
 """
 SAMPLES, SAMPLE = 256, 4096
 KEEP_S = 7 * 86400.0
-"""Time that an image is kept whose memory was given up, in seconds."""
+"""Time that an image is kept which was given up, in seconds."""
 
 
 @dataclass(frozen=True)

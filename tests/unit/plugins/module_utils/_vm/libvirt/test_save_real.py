@@ -18,6 +18,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
     RefusedError,
     SriovError,
 )
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import images
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Deadlines, StragglerError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.ending import EndedError, StandsError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt import discovery, save_image
@@ -232,7 +233,7 @@ def test_a_start_that_is_late_and_fails_is_one(make: Make) -> None:
 
 
 def test_a_save_without_space_lets_the_domain_run_and_the_next_one_save(make: Make, host: Host) -> None:
-    """What the failed one has set in its QEMU is no concern of the next."""
+    """What the failed one has set in QEMU is off then."""
     armed = make("full")
     armed.backend.release(armed.vm, armed.state)
     host.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", save_image.FOLDER])
@@ -256,3 +257,26 @@ def test_capabilities_that_others_left_on_are_not_inherited(make: Make, host: Ho
     armed.save()
     armed.restore()
     armed.require_well()
+
+
+@pytest.mark.parametrize("bitmap", [False, True])
+def test_a_qcow2_is_as_its_save_left_it_until_the_guest_runs(host: Host, bitmap: bool) -> None:
+    """QEMU writes to one when it opens or activates it, as where it has a bitmap."""
+    one = Guest.made(host, f"qcow2-{bitmap}").as_qcow2()
+    if bitmap:
+        host.run(["qemu-img", "bitmap", "--add", f"/images/{one.disk.name}", "backup"])
+    one.define(played_vf.nic(1))
+    one.start()
+    armed = Armed.of(one)
+    try:
+        saved = armed.save()
+        compared: list[str | None] = []
+        armed.backend.ready(armed.vm)
+        armed.backend.restore(
+            armed.vm, armed.state, {}, True,
+            lambda: compared.extend(images.difference(armed.backend.sysfs, image) for image in saved.images),
+        )  # fmt: skip
+        assert compared == [None]
+        assert one.state() == "running"
+    finally:
+        armed.end()

@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Live updates of a domain of a real libvirtd, from arming to the end."""
+"""Live updates of a domain of a real libvirtd."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_domain_comes_back_after_the_jump(updated: Node) -> None:
 
 
 def test_a_domain_comes_back_on_another_kernel(updated: Node) -> None:
-    """After a power cut that follows the save, or a panic of the new kernel."""
+    """After a power cut, or a panic of the new kernel."""
     node = updated("returned")
     node.arm()
     node.jump()
@@ -86,7 +86,7 @@ def test_a_start_that_stays_paused_is_completed_and_runs(updated: Node) -> None:
 
 
 def test_a_boot_from_its_disks_is_no_start_of_its_memory(updated: Node) -> None:
-    """Whoever types that gives the memory up, and its definition has the VFs."""
+    """That gives the memory up, and the definition has the VFs."""
     node = updated("forced")
     node.arm()
     node.jump()
@@ -155,7 +155,7 @@ class CutError(BaseException):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_power_is_cut_before_each_step_of_a_restore(updated: Node, command: str) -> None:
-    """Until the guest may have run its memory is there; after that nobody loads it."""
+    """Memory is loaded again until the guest may have run."""
     node = updated(f"cut-{command}")
     node.arm()
     node.jump()
@@ -194,7 +194,7 @@ def test_libvirtd_is_killed_before_each_command(updated: Node) -> None:
 
 @pytest.mark.parametrize("command", ["list", *COMMANDS])
 def test_somebody_else_starts_the_domain_before_each_step(updated: Node, command: str) -> None:
-    """By an ordinary start, or by its resume; its memory runs once, and gets its VF."""
+    """Or resumes it; its memory runs once, and gets its VF."""
     node = updated(f"other-{command}")
     node.arm()
     node.jump()
