@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -92,3 +94,26 @@ def test_what_is_no_image_of_a_state_is_an_error(data: object) -> None:
     for key, value in (("size", "1"), ("mtime_ns", True), ("name", 5)):
         with pytest.raises(BadInputError, match=rf"x\.{key}: "):
             SaveImage.parse({**good, key: value}, "x")
+
+
+def _refuse(_one: str, other: str) -> None:
+    raise OSError(errno.EXDEV, other)
+
+
+def test_a_discarded_image_on_another_file_system_stays_for_a_while(
+    sysfs: Sysfs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_image.keep(sysfs, UUID, "w 1")
+    real, folder = os.rename, os.path.dirname(sysfs.real(save_image.kept_path(UUID)))
+    monkeypatch.setattr(
+        os, "rename", lambda one, other: real(one, other) if os.path.dirname(other) == folder else _refuse(one, other)
+    )
+    save_image.move_aside(sysfs, UUID, "/elsewhere/libvirt.save")
+    assert not save_image.is_kept(sysfs, UUID)
+    save_image.move_aside(sysfs, UUID, "/elsewhere/libvirt.save")
+    left = f"{save_image.kept_path(UUID)}-discarded"
+    save_image.delete_discarded(sysfs, time.time())
+    assert sysfs.exists(left)
+    save_image.delete_discarded(sysfs, time.time() + save_image.KEEP_S + 10)
+    assert not sysfs.exists(left)
+    assert sysfs.exists(save_image.path("w 1"))
