@@ -49,7 +49,7 @@ class Guest:
         return XML.format(name=name, uuid=self.uuid, image=image, kind=self.kind, ports=PORTS, devices=devices)
 
     def as_qcow2(self) -> Guest:
-        """The same with its disk as a qcow2, in which nothing is read."""
+        """The same with a qcow2, in which nothing is read."""
         image = f"{IMAGES}/{self.disk.stem}.qcow2"
         self.host.run(["qemu-img", "convert", "-O", "qcow2", f"{IMAGES}/{self.disk.name}", image])
         return replace(self, disk=self.disk.with_suffix(".qcow2"), kind="qcow2")

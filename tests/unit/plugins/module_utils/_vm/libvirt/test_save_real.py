@@ -261,7 +261,7 @@ def test_capabilities_that_others_left_on_are_not_inherited(make: Make, host: Ho
 
 @pytest.mark.parametrize("bitmap", [False, True])
 def test_a_qcow2_is_as_its_save_left_it_until_the_guest_runs(host: Host, bitmap: bool) -> None:
-    """QEMU writes to one when it opens or activates it, as where it has a bitmap."""
+    """QEMU may write to one when it activates it."""
     one = Guest.made(host, f"qcow2-{bitmap}").as_qcow2()
     if bitmap:
         host.run(["qemu-img", "bitmap", "--add", f"/images/{one.disk.name}", "backup"])
