@@ -26,7 +26,7 @@ PATIENCE = {
     "live_update_budget_s": 900, "live_update_timeout_s": 3600, "live_update_life_timeout_s": 300,
     "live_update_options": {"unplug_s": 120},
 }  # fmt: skip
-AT_ONCE = {"live_update_serial": "100%"}
+AT_ONCE = {"live_update_serial": ["100%"]}
 """One batch, to save time; by default the first host is alone."""
 
 
