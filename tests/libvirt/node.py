@@ -150,6 +150,7 @@ class LibvirtNode:
     def end(self) -> None:
         for command in ("destroy", "managedsave-remove", "undefine"):
             self.host.run(["sh", "-c", f"virsh {command} --domain {self.guest.uuid} >/dev/null 2>&1 || true"])
+        assert self.guest.uuid not in self.host.virsh("list", "--all", "--uuid")
 
 
 def switch_on(monkeypatch: pytest.MonkeyPatch) -> None:

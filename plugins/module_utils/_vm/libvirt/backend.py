@@ -86,7 +86,6 @@ class LibvirtBackend(LibvirtManager):
                 raise SriovError(f"VM {vm.name} has VF {', '.join(sorted(left))} still: it is not saved")
             Holds(self.sysfs, self.connection, part).take()
             save_image.delete_discarded(self.sysfs, self.now())
-            capabilities.turn_off(self.connection, part.uuid)
             self._managed_save(vm, part)
         names = discovery.image_names(self.connection.saved(part.uuid))
         disks = read_disks(self.sysfs, dict.fromkeys((*names, *part.images)))
@@ -221,8 +220,10 @@ class LibvirtBackend(LibvirtManager):
         """Save the domain, in at most ``migrate_s``.
 
         libvirt goes on when virsh is late and killed, as for a large domain, or has lost its connection.
+        A save that was interrupted may end at any time.
         """
         try:
+            capabilities.turn_off(self.connection, part.uuid)
             self.connection.tell("managedsave", part.uuid, "--bypass-cache", "--running")
         except (ToolError, DeadlineError):
             info = self._settled(vm)

@@ -124,11 +124,10 @@ def link(sysfs: Sysfs, uuid: str, name: str) -> None:
 
 def hide(sysfs: Sysfs, uuid: str, name: str) -> None:
     """Take a kept image away from where libvirt looks; it stays kept."""
-    try:
-        if os.path.samefile(sysfs.real(path(name)), sysfs.real(kept_path(uuid))):
-            durable.remove(sysfs.real(path(name)))
-    except FileNotFoundError:
-        return
+    if is_shown(sysfs, uuid, name):
+        durable.remove(sysfs.real(path(name)))
+    elif is_kept(sysfs, uuid):
+        durable.sync_folder(sysfs.real(FOLDER))
 
 
 def move_aside(sysfs: Sysfs, uuid: str, target: str) -> None:
@@ -159,6 +158,14 @@ def delete_discarded(sysfs: Sysfs, now: float) -> None:
         path = sysfs.real(f"{FOLDER}/{name}")
         if name.endswith(".kvmfleet-discarded") and now - os.lstat(path).st_ctime > KEEP_S:
             durable.remove(path)
+
+
+def is_shown(sysfs: Sysfs, uuid: str, name: str) -> bool:
+    """Whether libvirt finds the kept image of a domain."""
+    try:
+        return os.path.samefile(sysfs.real(path(name)), sysfs.real(kept_path(uuid)))
+    except FileNotFoundError:
+        return False
 
 
 def is_kept(sysfs: Sysfs, uuid: str) -> bool:
