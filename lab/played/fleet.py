@@ -74,11 +74,15 @@ class Fleet:
             settings.write(file)
 
     def environment(self) -> dict[str, str]:
-        """The environment of Ansible's programs, whose settings are in the fleet's folder."""
+        """The environment of Ansible's programs, whose settings are in the fleet's folder.
+
+        The Makefile's path of collections would come before the played ones.
+        """
         own = {
             "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "PYTHONDONTWRITEBYTECODE": "1",
         }  # fmt: skip
-        return {**os.environ, **own, "PATH": f"{BIN}:{os.environ['PATH']}"}
+        others = {name: value for name, value in os.environ.items() if name != "ANSIBLE_COLLECTIONS_PATH"}
+        return {**others, **own, "PATH": f"{BIN}:{os.environ['PATH']}"}
 
     def run(self, program: str, *words: str) -> subprocess.CompletedProcess[str]:
         argv = [str(BIN / program), "-i", str(self.inventory), *words]
