@@ -88,9 +88,9 @@ class LibvirtManager:
         return now._replace(mac=vf.properties.mac, vlan=vf.properties.vlan)
 
     def _hide(self, part: LibvirtPart) -> None:
-        """Take a kept image away from libvirt, which is told.
+        """Have libvirt drop a kept image, which stays kept.
 
-        Else it takes the domain for saved, and refuses to undefine it. Where it cannot be told, the file alone goes.
+        Else it takes the domain for saved, and refuses to undefine it. Without an answer the file alone goes.
         """
         if save_image.is_shown(self.sysfs, part.uuid, part.domain):
             with contextlib.suppress(SriovError):
