@@ -76,12 +76,12 @@ class Fleet:
     def environment(self) -> dict[str, str]:
         """The environment of Ansible's programs, whose settings are in the fleet's folder.
 
-        The Makefile's path of collections would come before the played ones.
+        Settings of the caller would come before these, such as the Makefile's path of collections.
         """
         own = {
             "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "PYTHONDONTWRITEBYTECODE": "1",
         }  # fmt: skip
-        others = {name: value for name, value in os.environ.items() if name != "ANSIBLE_COLLECTIONS_PATH"}
+        others = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
         return {**others, **own, "PATH": f"{BIN}:{os.environ['PATH']}"}
 
     def run(self, program: str, *words: str) -> subprocess.CompletedProcess[str]:

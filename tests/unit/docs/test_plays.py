@@ -140,9 +140,8 @@ class Site:
         """
         if subject(command) == "live_update":
             command += " -e live_update_folder=/run/played/update"
-        environment = self.fleet.environment()
-        environment.pop("ANSIBLE_INJECT_FACT_VARS", None)
-        return subprocess.run(["sh", "-c", command], env=environment, cwd=self.folder, capture_output=True, text=True)
+        own = self.fleet.environment()
+        return subprocess.run(["sh", "-c", command], env=own, cwd=self.folder, capture_output=True, text=True)
 
 
 @pytest.fixture
@@ -152,6 +151,15 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     for host in site.fleet.hosts:
         host.server.shutdown()
         host.server.server_close()
+
+
+@namespaces
+def test_settings_of_the_caller_are_left_out(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path of collections comes before that of the played ones."""
+    monkeypatch.setenv("ANSIBLE_COLLECTIONS_PATH", str(ROOT / "build/collections"))
+    monkeypatch.setenv("ANSIBLE_INJECT_FACT_VARS", "True")
+    settings = {name for name in site.fleet.environment() if name.startswith("ANSIBLE_")}
+    assert settings == {"ANSIBLE_CONFIG", "ANSIBLE_NOCOLOR"}
 
 
 def test_what_is_not_run_here_is_run_elsewhere() -> None:
