@@ -9,12 +9,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..._model import finite_json
 from ..._model.deadlines import BUSY_PAUSE_S
 from ..._model.errors import BadInputError, DeadlineError
 from ..._system.process import Run
 from ..._tools import virsh, whole_domain
 from ..._tools.virsh import Info
 from ..._tools.whole_domain import WholeDomain
+
+LONGEST = 1 << 20
+"""Most characters of an answer in JSON."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,19 @@ class Connection:
     def tell(self, command: str, uuid: str, *words: str) -> str:
         """Run a command for a domain."""
         return self.run(virsh.argv(command, uuid, *words))
+
+    def ask(self, command: str, uuid: str, question: str, who: str) -> object:
+        """What ``who`` in a domain answers in JSON.
+
+        Raises `BadInputError` for an odd answer.
+        """
+        answer = self.tell(command, uuid, question)
+        if len(answer) > LONGEST:
+            raise BadInputError(f"{who} of domain {uuid} answers with {len(answer)} characters, more than {LONGEST}")
+        try:
+            return finite_json.loads(answer)
+        except (ValueError, RecursionError) as error:
+            raise BadInputError(f"{who} of domain {uuid} does not answer in JSON: {error}") from error
 
     def _domain(self, command: str, uuid: str) -> WholeDomain:
         try:

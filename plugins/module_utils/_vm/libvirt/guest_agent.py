@@ -5,13 +5,10 @@
 
 from __future__ import annotations
 
-import json
-
-from ..._model.errors import BadInputError, SriovError
+from ..._model.errors import SriovError
 from ..guest_interface import GuestInterface, parse
 from .connection import Connection
 
-LONGEST = 1 << 20
 NETWORKS = '{"execute": "guest-network-get-interfaces"}'
 
 
@@ -26,11 +23,5 @@ def set_clock(connection: Connection, uuid: str) -> str:
 
 def networks(connection: Connection, uuid: str) -> list[GuestInterface]:
     """The network interfaces that the guest itself reports."""
-    answer = connection.tell("qemu-agent-command", uuid, NETWORKS)
-    if len(answer) > LONGEST:
-        raise BadInputError(f"the agent of domain {uuid} answers with {len(answer)} characters, more than {LONGEST}")
-    try:
-        found = json.loads(answer)
-    except (ValueError, RecursionError) as error:
-        raise BadInputError(f"the agent of domain {uuid} does not answer in JSON: {error}") from error
+    found = connection.ask("qemu-agent-command", uuid, NETWORKS, "the agent")
     return parse(found.get("return") if isinstance(found, dict) else None)

@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, ToolError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt import guest_agent
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.connection import Connection
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.connection import LONGEST, Connection
 
 ANSWER = '{"return": [{"hardware-address": "02:00:00:00:00:01", "ip-addresses": [{"ip-address": "192.0.2.1"}]}]}'
 
@@ -26,7 +26,7 @@ def test_networks() -> None:
     assert guest_agent.networks(Connection(lambda _argv: "[]"), "u") == []
 
 
-@pytest.mark.parametrize("answer", ["", "[" * 100_000, "x" * (guest_agent.LONGEST + 1)])
+@pytest.mark.parametrize("answer", ["", "[" * 100_000, "x" * (LONGEST + 1), '{"return": Infinity}'])
 def test_an_odd_answer_is_an_error(answer: str) -> None:
     with pytest.raises(BadInputError, match="agent of domain u"):
         guest_agent.networks(Connection(lambda _argv: answer), "u")
