@@ -65,10 +65,9 @@ def discover(sysfs: Sysfs, connection: Connection, pfs: Mapping[str, PfState]) -
 
     One that ends meanwhile is left out. libvirt is not asked where it has no state of any.
     """
-    pids = {one.uuid: one.pid for one in states(sysfs)}
     if not any(name.endswith(".xml") for name in sysfs.names(STATES)):
         return []
-    found = []
+    pids, found = {one.uuid: one.pid for one in states(sysfs)}, []
     for uuid in connection.running():
         try:
             found.append(_facts(sysfs, connection, pfs, uuid, pids.get(uuid, 0)))

@@ -9,14 +9,13 @@ were detached live.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ..._model.errors import KernelError, SriovError, ToolError
+from ..._model.errors import KernelError, ToolError
 from ..._model.properties import VfProperties
 from ..._system.process import Run
 from ..._system.sysfs import Sysfs
@@ -76,7 +75,8 @@ class LibvirtManager:
             return False
 
     def withhold(self, vm: ManifestVm) -> None:
-        self._hide(LibvirtPart.of(vm))
+        part = LibvirtPart.of(vm)
+        save_image.hide(self.sysfs, self.connection, part.uuid, part.domain)
 
     def released(self, vm: ManifestVm, vf: ManifestVf, now: VfProperties) -> VfProperties:
         """Keep what libvirt sets of an interface.
@@ -87,23 +87,13 @@ class LibvirtManager:
             return now
         return now._replace(mac=vf.properties.mac, vlan=vf.properties.vlan)
 
-    def _hide(self, part: LibvirtPart) -> None:
-        """Have libvirt drop a kept image, which stays kept.
-
-        Else it takes the domain for saved, and refuses to undefine it. Without an answer the file alone goes.
-        """
-        if save_image.is_shown(self.sysfs, part.uuid, part.domain):
-            with contextlib.suppress(SriovError):
-                self.connection.tell("managedsave-remove", part.uuid)
-        save_image.hide(self.sysfs, part.uuid, part.domain)
-
     def forget(self, vm: ManifestVm, aside: str | None) -> None:
         """Give up the kept image, and what was held off.
 
         A domain that is gone has no more than the image.
         """
         part = LibvirtPart.of(vm)
-        self._hide(part)
+        save_image.hide(self.sysfs, self.connection, part.uuid, part.domain)
         if aside is None:
             save_image.forget(self.sysfs, part.uuid)
         else:

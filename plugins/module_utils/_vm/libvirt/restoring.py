@@ -55,7 +55,7 @@ class Restoring:
         saved = SavedState.read(state)
         found = list(saved.differences(self.sysfs))
         if found:
-            save_image.hide(self.sysfs, self.part.uuid, self.part.domain)
+            save_image.hide(self.sysfs, self.connection, self.part.uuid, self.part.domain)
             raise BadInputError(
                 f"domain {self.part.domain} is not restored: {'; '.join(found)}. Its memory is kept as "
                 f"{save_image.kept_path(self.part.uuid)}"

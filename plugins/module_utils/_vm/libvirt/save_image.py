@@ -9,14 +9,16 @@ lost its memory (found with libvirtd 11.3). So it has a second name, by UUID, un
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
 from dataclasses import asdict, dataclass, fields
 
-from ..._model.errors import BadInputError, KernelError
+from ..._model.errors import BadInputError, KernelError, SriovError
 from ..._system import durable
 from ..._system.sysfs import Sysfs
+from .connection import Connection
 
 FOLDER = "/var/lib/libvirt/qemu/save"
 COMPLETE, PARTIAL = b"LibvirtQemudSave", b"LibvirtQemudPart"
@@ -122,12 +124,18 @@ def link(sysfs: Sysfs, uuid: str, name: str) -> None:
         raise KernelError("link", target, error.errno or 0) from error
 
 
-def hide(sysfs: Sysfs, uuid: str, name: str) -> None:
-    """Take a kept image away from where libvirt looks; it stays kept."""
+def hide(sysfs: Sysfs, connection: Connection, uuid: str, name: str) -> None:
+    """Have libvirt drop a kept image, which stays kept.
+
+    Else it goes on taking the domain for saved, and refuses to undefine it. Without its answer the file alone goes.
+    """
+    if not is_shown(sysfs, uuid, name):
+        return
+    with contextlib.suppress(SriovError):
+        connection.tell("managedsave-remove", uuid)
     if is_shown(sysfs, uuid, name):
         durable.remove(sysfs.real(path(name)))
-    elif is_kept(sysfs, uuid):
-        durable.sync_folder(sysfs.real(FOLDER))
+    durable.sync_folder(sysfs.real(FOLDER))
 
 
 def move_aside(sysfs: Sysfs, uuid: str, target: str) -> None:

@@ -150,6 +150,7 @@ def test_memory_is_not_loaded_upon_changed_disks(make: Make) -> None:
         file.write(b"x")
     with pytest.raises(BadInputError, match="Its memory is kept as"):
         armed.restore()
+    assert not armed.backend.connection.info(armed.guest.uuid).managed_save
     armed.guest.start()
     armed.guest.ticks()
     assert armed.guest.sector().boots == 2

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, KernelError
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.process import refuse
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt import save_image
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.connection import Connection
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.save_image import SaveImage
 
 UUID = "c7a5fdbd-edaf-9455-926a-d65c16db1809"
@@ -37,8 +39,8 @@ def test_an_image_that_libvirt_deletes_is_put_back(sysfs: Sysfs) -> None:
     for _again in range(2):
         save_image.put_back(sysfs, SaveImage.parse(image.to_dict(), "x"))
     assert Path(sysfs.real(save_image.path("w 1"))).read_bytes() == DATA
-    save_image.hide(sysfs, UUID, "w 1")
-    save_image.hide(sysfs, UUID, "w 1")
+    save_image.hide(sysfs, Connection(refuse), UUID, "w 1")
+    save_image.hide(sysfs, Connection(refuse), UUID, "w 1")
     assert sysfs.names(save_image.FOLDER) == [f"{UUID}.kvmfleet"]
     save_image.forget(sysfs, UUID)
     assert not save_image.is_kept(sysfs, UUID)
@@ -82,7 +84,7 @@ def test_an_image_of_another_save_stays(sysfs: Sysfs) -> None:
     path.write_bytes(DATA)
     with pytest.raises(BadInputError, match="is another image than the one that was kept"):
         save_image.put_back(sysfs, image)
-    save_image.hide(sysfs, UUID, "w 1")
+    save_image.hide(sysfs, Connection(refuse), UUID, "w 1")
     assert path.exists()
 
 
