@@ -26,6 +26,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.images import I
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.manager import NoManager
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.vm_facts import VmFacts
+from tests.fake.linux.pf import FakePf
 
 
 @dataclass
@@ -37,6 +38,16 @@ class ToyVm:
     vf: str
     running: bool = True
     released: bool = False
+
+
+def toy(pf: FakePf, vf_id: int, name: str = "toy1") -> None:
+    """Run a toy VM with a VF.
+
+    The caller draws the host, and clears the table in the end.
+    """
+    vf = pf.vfs[vf_id]
+    vf.driver = vf.override = "vfio-pci"
+    ToyBackend.table[name] = ToyVm(41, "blue", vf.address)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.backend import QemuBackend
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVf, ManifestVm
 from tests.fake.vm.node import FakeNode, Rebooted
-from tests.fake.vm.toy import ToyBackend, ToyVm
+from tests.fake.vm.toy import ToyBackend, ToyVm, toy
 from tests.fake.vm.update import arm, claim, request, result
 
 RUN = "systemd-run --quiet --no-block --collect --unit=kvmfleet-live-update-watch.service"
@@ -67,9 +67,8 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
     node = FakeNode(tmp_path)
     monkeypatch.setattr(qmp, "_peer_pid", node.pid_of)
     pf = node.igb()
-    pf.vfs[2].driver = pf.vfs[2].override = "vfio-pci"
+    toy(pf, 2)
     node.host.draw()
-    ToyBackend.table["toy1"] = ToyVm(41, "blue", pf.vfs[2].address)
     yield node
     ToyBackend.table.clear()
     Managed.loaded.clear()

@@ -27,7 +27,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu import qmp
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.backend import QemuBackend
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._node_program import pack
 from tests.fake.vm.node import FakeNode, Rebooted
-from tests.fake.vm.toy import ToyBackend, ToyVm
+from tests.fake.vm.toy import ToyBackend, ToyVm, toy
 from tests.fake.vm.update import arm, live, request, result
 
 
@@ -39,9 +39,8 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
     monkeypatch.setattr(qmp, "_peer_pid", node.pid_of)
     pf = node.igb()
     node.vm("web1", pf, 6)
-    pf.vfs[2].driver = pf.vfs[2].override = "vfio-pci"
+    toy(pf, 2)
     node.host.draw()
-    ToyBackend.table["toy1"] = ToyVm(41, "blue", pf.vfs[2].address)
     yield node
     ToyBackend.table.clear()
 
