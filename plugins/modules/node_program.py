@@ -16,7 +16,7 @@ description:
   - A live update that has begun needs the program that it began with, so that one is not replaced before its end.
     One that has saved VMs which are not back is replaced by a program that knows their form; any other is refused,
     with their names.
-    Programs elsewhere than at the default O(dest) are.
+    Programs elsewhere than at the default O(dest) are always replaced.
 author:
   - The kvmfleet.sriov contributors (@kvmfleet)
 extends_documentation_fragment:

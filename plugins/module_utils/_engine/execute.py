@@ -66,8 +66,8 @@ def _write(sysfs: Sysfs, pf: str, action: Write, seconds: float | None) -> None:
 def _bind(sysfs: Sysfs, pf: str, device: str, address: str, seconds: float | None) -> None:
     """Bind a VF that a probe left without driver, to learn why.
 
-    drivers_probe hides most answers of a driver, bind returns them (drivers/base/dd.c,
-    really_probe and device_driver_attach).
+    drivers_probe hides most answers of a driver, bind returns them (drivers/base/dd.c, really_probe and
+    device_driver_attach).
     """
     driver = None if sysfs.link(f"{device}/driver") else sysfs.read(f"{device}/driver_override")
     if driver is None or "/" in driver or not sysfs.exists(f"{DRIVERS}/{driver}/bind"):
