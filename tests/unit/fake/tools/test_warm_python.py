@@ -66,7 +66,10 @@ def run(text: str, *words: str, python: str | None = None, **environment: str) -
 def gone(process: Path, until: float) -> bool:
     """Whether a process ends before ``until``; a zombie has."""
     while time.monotonic() < until:
-        if not process.exists() or "\nState:\tZ" in (process / "status").read_text():
+        try:
+            if "\nState:\tZ" in (process / "status").read_text():
+                return True
+        except (FileNotFoundError, ProcessLookupError):  # it may end between open(2) and read(2)
             return True
         time.sleep(0.01)
     return False
