@@ -21,6 +21,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._engine.apply impor
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import RefusedError
 from tests.fake.linux.host import FakeHost
 from tests.fake.linux.pf import FakePf
+from tests.fake.linux.sysfs import FakeSysfs
 
 MLX5 = "0000:05:00.0"
 
@@ -102,6 +103,15 @@ def test_driver_that_does_not_bind_again_is_reported(host: FakeHost, monkeypatch
     document = validate({"pfs": [{"pf": MLX5, "vfs": [{"ids": 0, "msix_vectors": 16}]}]})
     with pytest.raises(ApplyError, match=r"/drivers/mlx5_core/bind: ENODEV .*the driver does not take the VF"):
         converge.converge(host.sysfs, host.run, document)
+
+
+def test_driver_that_leaves_a_vf_again_is_reported(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel took the VF's address, and the VF has no driver later."""
+    host.setup(mlx5(host), 4, [0])
+    monkeypatch.setattr(host.kernel, "probe", lambda *_vf: None)
+    monkeypatch.setattr(FakeSysfs, "_bind", lambda *_written: None)
+    said = failure(host, {"pf": MLX5, "vfs": [{"ids": 0, "driver": "vfio-pci"}]})
+    assert "a fresh reading shows driver of VF 0: wanted vfio-pci, found none" in said
 
 
 def test_vf_in_use_keeps_its_vectors(host: FakeHost) -> None:
