@@ -11,7 +11,7 @@ import time
 from .._model.actions import Action, Command, ReadBack, SetEswitch, SetLink, SetMtu, SetName, Write
 from .._model.deadlines import NETDEV_S, WRITE_S, WRITE_VF_S
 from .._model.errors import KernelError, PropertyError, ToolError, VerifyError
-from .._model.paths import DRIVERS, PROBE
+from .._model.paths import DRIVERS
 from .._model.properties import VfProperties
 from .._plan.steps import pairs
 from .._readers import details, vf_properties
@@ -57,7 +57,7 @@ def _write(sysfs: Sysfs, pf: str, action: Write, seconds: float | None) -> None:
             raise KernelError("find the VF behind", action.device, errno.ENOENT)
         value = address
     _send(sysfs, pf, action.path, value, seconds)
-    if action.device is not None and action.path == PROBE:
+    if action.probes and action.device is not None:
         _bind(sysfs, pf, action.device, value, seconds)
     if action.missing_ok and sysfs.exists(action.path):
         raise VerifyError(f"'{value}' was written to {action.path}, and it is still bound")

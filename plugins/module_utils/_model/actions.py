@@ -22,7 +22,8 @@ class Write:
     With ``device``, a VF's link, the value is the address that the link points to when the write happens. VFs are
     reached through the link of their PF, because addresses of VFs that are not enabled yet may still change.
     ``missing_ok``: the file need not exist (the driver folder of a VF that is not bound). ``vfs``: how many VFs appear
-    or go, driver included, by this write; ``waits``: the kernel may wait for the holder of one of them.
+    or go, driver included, by this write; ``waits``: the kernel may wait for the holder of one of them; ``probes``:
+    drivers are offered the VF behind ``device``.
     """
 
     path: str
@@ -31,6 +32,7 @@ class Write:
     missing_ok: bool = False
     vfs: int = 1
     waits: bool = False
+    probes: bool = False
 
 
 @dataclass(frozen=True)

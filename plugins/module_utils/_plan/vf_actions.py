@@ -61,7 +61,7 @@ def unbind_all(pf: PfState, ids: Iterable[int]) -> tuple[Write, ...]:
 
 
 def probe(pf: PfState, vf_id: int) -> Write:
-    return Write(PROBE, device=link(pf, vf_id))
+    return Write(PROBE, device=link(pf, vf_id), probes=True)
 
 
 def bind(pf: PfState, vf_id: int, driver: str, driver_override: str | None) -> tuple[Action, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
-from .._model.deadlines import KILL_S, PROGRAM_S
+from .._model.deadlines import KILL_S, PROGRAM_S, SLOW_PROGRAMS_S
 from .._model.errors import BlockedError, DeadlineError, SriovError, ToolError
 
 if TYPE_CHECKING:
@@ -34,12 +34,13 @@ def source_of(module: ModuleType) -> str:
     return text
 
 
-def run(argv: Sequence[str], deadline_s: float = PROGRAM_S) -> str:
+def run(argv: Sequence[str], deadline_s: float | None = None) -> str:
     """The stdout of ``argv``, run in the C locale, without input.
 
-    Raises `ToolError` with argv, status and stderr; `DeadlineError` after ``deadline_s`` seconds, `BlockedError` when
-    it cannot even be killed.
+    Raises `ToolError` with argv, status and stderr; `DeadlineError` after ``deadline_s`` seconds, None for those of the
+    program, `BlockedError` when it cannot even be killed.
     """
+    seconds = deadline_of(argv) if deadline_s is None else deadline_s
     try:
         process = subprocess.Popen(
             list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -48,15 +49,20 @@ def run(argv: Sequence[str], deadline_s: float = PROGRAM_S) -> str:
     except OSError as error:
         raise ToolError(argv, 127, f"cannot run it: {error.strerror}") from error
     try:
-        stdout, stderr = process.communicate(timeout=deadline_s)
+        stdout, stderr = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired as error:
-        raise _late(process, argv, deadline_s) from error
+        raise _late(process, argv, seconds) from error
     except BaseException:
         process.kill()
         raise
     if process.returncode != 0:
         raise ToolError(argv, process.returncode, stderr or stdout)
     return stdout
+
+
+def deadline_of(argv: Sequence[str]) -> float:
+    """Seconds that a program may take, by its name."""
+    return SLOW_PROGRAMS_S.get(os.path.basename(argv[0]), PROGRAM_S)
 
 
 def _late(process: subprocess.Popen[str], argv: Sequence[str], deadline_s: float) -> DeadlineError:

@@ -167,13 +167,14 @@ class Sysfs:
 
         answer = array.array("B", data)
         ifreq = struct.pack("16sP16x", netdev.encode()[:15], answer.buffer_info()[0])
+        asked = ("ask for the driver of", f"network interface {netdev}")
+        if self.root:
+            raise KernelError(*asked, errno.ENODEV)
         try:
-            if self.root:
-                raise OSError(errno.ENODEV, "")
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as any_socket:
                 fcntl.ioctl(any_socket, request, ifreq)
         except OSError as error:
-            raise KernelError("ask for the driver of", f"network interface {netdev}", error.errno or 0) from error
+            raise KernelError(*asked, error.errno or 0) from error
         return answer.tobytes()
 
     def names(self, path: str) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +51,27 @@ def test_missing_program() -> None:
 def test_deadline() -> None:
     with pytest.raises(DeadlineError, match=r"did not end within 0.1 s"):
         _process.run(["sleep", "9"], 0.1)
+
+
+@pytest.mark.parametrize(
+    ("program", "seconds"), [("grub-mkconfig", 600.0), ("/usr/sbin/proxmox-boot-tool", 600.0), ("ip", 60.0)]
+)
+def test_programs_that_read_every_volume_have_longer(program: str, seconds: float) -> None:
+    """os-prober mounts each volume that it finds."""
+    assert _process.deadline_of([program, "refresh"]) == seconds
+
+
+@pytest.mark.parametrize("program", ["grub-mkconfig", "ip"])
+def test_the_deadline_is_the_program_s(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_process, "PROGRAM_S", 0.1)
+    (tmp_path / program).write_text("#!/bin/sh\nsleep 0.5\necho done\n")
+    (tmp_path / program).chmod(0o755)
+    argv = [str(tmp_path / program)]
+    if program == "ip":
+        with pytest.raises(DeadlineError, match=r"ip' did not end within 0.1 s"):
+            _process.run(argv)
+    else:
+        assert _process.run(argv) == "done\n"
 
 
 def test_what_cannot_be_killed_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
