@@ -23,7 +23,6 @@ from .guests import Seen
 from .rows import CRASH, ENDED, NEW, SAME, LabFault
 from .watcher import ANNOUNCED
 
-FLEET = "faults"
 STATUS = {"status": f"{prepare.SRIOVCTL} live-update status; {prepare.SRIOVCTL} live-update result"}
 """What is kept of a case, beside the journal."""
 PROGRAMS = {"watcher.py": "/root/kvmfleet-watcher.py", "crash_kernel.py": CRASH.split()[-1]}
@@ -91,8 +90,8 @@ def _arm(host: Running, row: LabFault, release: str) -> None:
         "options": {"unplug_s": 60, "watchdog": "off", **row.options},
     }  # fmt: skip
     done = subprocess.run(
-        [str(playbook.BIN / "ansible"), "all", "-i", str(inventory.path(FLEET)), "-m", "kvmfleet.sriov.live_update",
-         "-a", json.dumps(params)],
+        [str(playbook.BIN / "ansible"), "all", "-i", str(inventory.path(host.fleet)),
+         "-m", "kvmfleet.sriov.live_update", "-a", json.dumps(params)],
         env=playbook.environment(), cwd=REPOSITORY, capture_output=True, text=True,
     )  # fmt: skip
     if row.refused and (not done.returncode or row.refused not in done.stdout):
@@ -116,8 +115,8 @@ def _cut_when(host: Running, begin: int) -> None:
     os.kill(pid, signal.SIGKILL)
     while host.pid() is not None:
         time.sleep(0.05)
-    _host.boot(host, rootfs.build(), host.folder / "root.qcow2")
-    inventory.write(fleet.load(FLEET), [host])
+    _host.boot(host, rootfs.build(host.host.has_libvirt), host.folder / "root.qcow2")
+    inventory.write(fleet.load(host.fleet), [host])
 
 
 def _settled(host: Running, row: LabFault, before: Seen) -> Seen:

@@ -12,7 +12,8 @@ from typing import Any
 
 from tests.faults import guest
 
-from ..fleet.fleet import Host, Vm
+from ..fleet.fleet import LIBVIRT, Host, Vm
+from ..machine import domain
 from ..machine import vm as _vm
 from ..machine.ssh import Ssh
 
@@ -30,9 +31,15 @@ for path in glob.glob("/proc/[0-9]*/cmdline"):
         vms.setdefault(words[words.index("-name") + 1].split(",")[0].removeprefix("guest="), []).append(path)
 disks = {}
 for path in glob.glob("/var/lib/kvmfleet-lab/*.img"):
+    overlay, flat = path[:-4] + ".overlay", "/run/kvmfleet-flat.img"
+    if os.path.exists(overlay):
+        subprocess.run(["qemu-img", "convert", "-U", "-O", "raw", overlay, flat], check=True)
+        path, name = flat, path
+    else:
+        name = path
     with open(path, "rb") as file:
         file.seek(512)
-        disks[os.path.basename(path)[:-4]] = file.read(12).hex()
+        disks[os.path.basename(name)[:-4]] = file.read(12).hex()
 units = ("kvmfleet-live-update", "kvmfleet-sriov-resume", "kvmfleet-sriov-come-back")
 busy = [one for one in units if subprocess.run(["systemctl", "is-active", "--quiet", one]).returncode == 0]
 pf = "/sys/bus/pci/devices/PF"
@@ -78,12 +85,24 @@ def start(ssh: Ssh, host: Host) -> None:
         disk = Path(folder) / "disk"
         guest.make(disk)
         for vm in host.vms:
-            ssh.run(f"systemctl stop {_vm.unit(vm)} 2>/dev/null || true")
-            ssh.put(disk, f"{_vm.FOLDER}/{vm.name}.img")
-            link = f"/sys/bus/pci/devices/{host.pfs[vm.pf].address}/virtfn{vm.vf}"
-            address = ssh.run(f"basename $(readlink {link})").strip()
+            _vm.end(ssh, vm)
+            ssh.run(f"rm -f {_overlay(vm)}")
+            ssh.put(disk, _image(vm))
+            address = _vm.vf_address(ssh, host, vm)
+            if vm.manager == LIBVIRT:
+                domain.start(ssh, vm.name, domain.xml(vm.name, 32, address, (), [domain.disk(_image(vm))]), _vm.FOLDER)
+                continue
             words = ["systemd-run", "--quiet", f"--unit={_vm.unit(vm)}", "--collect", *argv(vm, address)]
             ssh.run(f"sync; mkdir -p /run/kvmfleet-vm && {shlex.join(words)}")
+
+
+def _image(vm: Vm) -> str:
+    return f"{_vm.FOLDER}/{vm.name}.img"
+
+
+def _overlay(vm: Vm) -> str:
+    """Image of a VM after a snapshot of its disk."""
+    return f"{_vm.FOLDER}/{vm.name}.overlay"
 
 
 def argv(vm: Vm, address: str) -> list[str]:

@@ -76,7 +76,7 @@ def idle(host: Running, release: str) -> None:
         if not _forgotten(host):
             raise LabError(f"an earlier update stays: {host.ssh.run(f'{SRIOVCTL} live-update status')}")
     for one in host.host.vms:
-        host.ssh.run(f"systemctl stop {vm.unit(one)} 2>/dev/null || true")
+        vm.end(host.ssh, one)
     until(lambda: not guests.look(host.ssh, host.host).processes, "the end of its VMs")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+FLEET = "faults"
+"""Fleet of these rows, and of trials."""
 OLD, NEW, SAME = "old", "new", "same"
 """Kernels: the boot default, the update's, the one that ran."""
 MEMORY, ENDED = "memory", "ended"

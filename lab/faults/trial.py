@@ -17,7 +17,7 @@ from ..machine.host import Running
 from ..progress import LabError, step
 from ..scenarios import demo
 from . import boot_modules, logs, prepare
-from .case import FLEET
+from .rows import FLEET
 from .trial_rows import LEFT, Trial
 
 REBOOT = "sync; env SYSTEMCTL_SKIP_AUTO_KEXEC=1 systemctl reboot || true"

@@ -11,6 +11,11 @@ from ..paths import HERE
 from ..progress import LabError
 
 KINDS = {"igb": 7, "nvme": 127}
+LIBVIRT = "libvirt"
+"""Manager of VMs.
+
+Without one a VM is a QEMU in a unit of its own.
+"""
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,8 @@ class Pf:
 class Vm:
     """A nested guest with one VF.
 
-    It owns VF ``vf`` of the host's PF number ``pf`` and pings the PF's side of ``vlan`` through it.
+    It owns VF ``vf`` of the host's PF number ``pf`` and pings the PF's side of ``vlan`` through it. ``manager``:
+    `LIBVIRT` or none.
     """
 
     name: str
@@ -38,6 +44,7 @@ class Vm:
     mac: str
     vlan: int
     memory_mib: int = 128
+    manager: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,10 @@ class Host:
     pfs: tuple[Pf, ...]
     vms: tuple[Vm, ...] = field(default=())
     flavour: str = ""
+
+    @property
+    def has_libvirt(self) -> bool:
+        return any(vm.manager == LIBVIRT for vm in self.vms)
 
 
 @dataclass(frozen=True)
@@ -94,6 +105,8 @@ def _host(number: int, data: dict[str, Any]) -> Host:
     for vm in vms:
         if vm.vf >= pfs[vm.pf].vfs:
             raise LabError(f"VM {vm.name}: VF {vm.vf} is not below the {pfs[vm.pf].vfs} VFs of PF {vm.pf}")
+        if vm.manager not in ("", LIBVIRT):
+            raise LabError(f"VM {vm.name}: manager '{vm.manager}' is not known; known is: {LIBVIRT}")
     return Host(
         data["name"],
         number,

@@ -40,13 +40,14 @@ def up(
     Returns when all take commands and the inventory is written. ``without``: names of hosts that stay down.
     ``roots``: root file systems of hosts, by name, that have their own.
     """
-    root = rootfs.build()
     known = fleet.load(name)
     wanted = replace(known, hosts=tuple(one for one in known.hosts if one.name not in without))
-    hosts = host.running(wanted, root.ssh_key)
+    with building():
+        own = {one.name: rootfs.build(one.has_libvirt) for one in wanted.hosts} | dict(roots or {})
+    hosts = host.running(wanted, rootfs.ssh_key())
     with step(f"boot {len(hosts)} hypervisor(s) of fleet {name}"):
         for entry in hosts:
-            host.start(entry, (roots or {}).get(entry.host.name, root))
+            host.start(entry, own[entry.host.name])
         with ThreadPoolExecutor() as pool:
             for entry, seconds in zip(hosts, pool.map(lambda entry: _ready(entry), hosts)):
                 say(f"{entry.host.name}: ssh on 127.0.0.1:{entry.ssh.port} after {seconds:.0f} s")
@@ -66,9 +67,8 @@ def _ready(entry: host.Running) -> float:
 
 
 def start_vms(name: str) -> None:
-    root = rootfs.build()
     wanted = fleet.load(name)
-    hosts = [entry for entry in host.running(wanted, root.ssh_key) if entry.host.vms]
+    hosts = [entry for entry in host.running(wanted, rootfs.ssh_key()) if entry.host.vms]
     image, initrd = packages.built(GUEST).image, guest.build()
 
     def one(entry: host.Running) -> None:

@@ -27,6 +27,8 @@ from . import fleet, inventory, operations
 FLEET = "test"
 """Fleet of molecule's scenarios."""
 SCENARIOS = REPOSITORY / "molecule"
+ELSEWHERE = ("libvirt",)
+"""Scenarios on a fleet of their own; rows of the faults."""
 LOGS = REPOSITORY / "build" / "molecule"
 PYTHON = "/usr/local/lib/kvmfleet-lab"
 """Folder of hosts on their Python's path, for modules over ssh."""
@@ -137,7 +139,10 @@ def molecule(scenarios: list[str], keep: bool) -> int:
     """
     for entry in ready():
         keep_bytecode(entry.ssh)
-    names = scenarios or sorted((path.parent.name for path in SCENARIOS.glob("*/molecule.yml")), key=_is_last)
+    names = scenarios or sorted(
+        (path.parent.name for path in SCENARIOS.glob("*/molecule.yml") if path.parent.name not in ELSEWHERE),
+        key=_is_last,
+    )
     if not names:
         raise LabError(f"no scenario in {SCENARIOS}")
     work = lanes({name: hosts_of(name) for name in names})
@@ -152,14 +157,14 @@ def molecule(scenarios: list[str], keep: bool) -> int:
     return int(passed < len(names))
 
 
-def run(scenario: str) -> bool:
-    """Run one scenario to its end; whether it passed.
+def run(scenario: str, fleet_name: str = FLEET) -> bool:
+    """Run one scenario on a fleet to its end; whether it passed.
 
     Its output goes to a log; the end of a failed one's is shown.
     """
     log = LOGS / f"{scenario}.log"
     more = {
-        "KVMFLEET_INVENTORY": str(inventory.path(FLEET)),
+        "KVMFLEET_INVENTORY": str(inventory.path(fleet_name)),
         "KVMFLEET_KERNEL_MANIFEST": str(packages.built("series").folder / "manifest.json"),
         "ANSIBLE_NOCOLOR": "1",
         "MOLECULE_EPHEMERAL_DIRECTORY": str(notes(scenario)),

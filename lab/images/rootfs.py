@@ -23,6 +23,13 @@ PACKAGES = (
     "systemd-sysv", "udev", "dbus", "openssh-server", "python3", "iproute2", "iputils-ping", "pciutils", "kmod",
     "procps", "grub-common", "grub2-common", "qemu-system-x86", "zstd", "apt",
 )  # fmt: skip
+LIBVIRT_PACKAGES = (
+    "libvirt-daemon", "libvirt-daemon-driver-qemu", "libvirt-clients", "systemd-container", "qemu-utils",
+)  # fmt: skip
+"""Packages of hosts with libvirt.
+
+systemd-container has machined, by which domains get their scopes.
+"""
 IMAGE_SIZE = "3G"
 # Units that a short-lived emulated host does not need; without them it boots in half the time.
 MASKED = (
@@ -77,30 +84,31 @@ def ssh_key() -> Path:
     return path
 
 
-def build() -> RootFs:
+def build(libvirt: bool = False) -> RootFs:
     """Build the image for the present recipe, or reuse the cached one.
 
-    It is made once, in about a minute.
+    It is made once, in about a minute; the one for hosts with ``libvirt`` in two.
     """
+    more = LIBVIRT_PACKAGES if libvirt else ()
     secret = ssh_key()
     files = sorted(path for path in (IMAGES / "rootfs.d").rglob("*") if path.is_file())
     recipe: list[str | bytes] = [Path(__file__).read_bytes(), secret.with_suffix(".pub").read_bytes()]
     recipe += [(IMAGES / name).read_bytes() for name in SCRIPTS]
     recipe += [part for path in files for part in (str(path.relative_to(IMAGES)), path.read_bytes())]
-    folder = cache() / "rootfs" / key(recipe)
+    folder = cache() / "rootfs" / key([*recipe, *more])
     if not (folder / "root.ext4").exists():
-        with step("root file system of the emulated hypervisors (Debian 13 packages)"):
-            _make(folder, secret)
+        with step(f"root file system of the emulated hypervisors (Debian 13 packages{', libvirt' if libvirt else ''})"):
+            _make(folder, secret, more)
     return RootFs(folder / "root.ext4", folder / "vmlinuz", secret)
 
 
-def _make(folder: Path, secret: Path) -> None:
+def _make(folder: Path, secret: Path, more: tuple[str, ...]) -> None:
     if os.geteuid() != 0:
         raise LabError("building the root file system needs root (mmdebstrap --mode=root): run as root")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         tree = Path(scratch) / "root"
-        _bootstrap(tree, folder / "mmdebstrap.log")
+        _bootstrap(tree, more, folder / "mmdebstrap.log")
         release = _install_kernel(tree)
         _customise(tree, secret)
         _write_initrd(tree, release)
@@ -111,8 +119,8 @@ def _make(folder: Path, secret: Path) -> None:
         image.rename(folder / "root.ext4")
 
 
-def _bootstrap(tree: Path, log: Path) -> None:
-    argv = ["mmdebstrap", "--mode=root", "--variant=essential", f"--include={','.join(PACKAGES)}"]
+def _bootstrap(tree: Path, more: tuple[str, ...], log: Path) -> None:
+    argv = ["mmdebstrap", "--mode=root", "--variant=essential", f"--include={','.join((*PACKAGES, *more))}"]
     argv += [f"--customize-hook={IMAGES / 'rootfs-kernel.sh'}"]
     argv += [
         "--dpkgopt=path-exclude=/usr/share/doc/*",

@@ -1,6 +1,6 @@
 """Nested guests, each with one VF through vfio-pci.
 
-Each is a QEMU in a transient unit of its host.
+Each is a QEMU in a transient unit of its host, or a domain of libvirt.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import shlex
 import time
 from pathlib import Path
 
-from ..fleet.fleet import Host, Vm
+from ..fleet.fleet import LIBVIRT, Host, Vm
 from ..progress import LabError
+from . import domain
 from .ssh import Ssh
 
 FOLDER = "/var/lib/kvmfleet-lab"
@@ -49,19 +50,33 @@ def argv(vm: Vm, vf_address: str) -> list[str]:
 
     Versioned machine type, QMP on a socket, console into the journal.
     """
-    append = "console=ttyS0 quiet no_timer_check tsc=reliable random.trust_cpu=on"
-    append += f" guest.address={guest_address(vm)} guest.peer={host_address(vm)}"
     return [
         "qemu-system-x86_64", "-name", f"guest={vm.name}", "-M", "pc-q35-10.0",
         "-accel", "tcg,thread=single,tb-size=64", "-cpu", "qemu64", "-smp", "1",
         "-m", str(vm.memory_mib), "-nodefaults", "-no-user-config", "-display", "none",
-        "-kernel", f"{FOLDER}/guest-vmlinuz", "-initrd", f"{FOLDER}/guest-initrd", "-append", append,
+        "-kernel", f"{FOLDER}/guest-vmlinuz", "-initrd", f"{FOLDER}/guest-initrd", "-append", command_line(vm),
         "-fw_cfg", f"name=opt/kvmfleet.lab/text,string={TEXT}",
         "-device", "pcie-root-port,id=slot0,bus=pcie.0,chassis=1,slot=1",
         "-device", f"vfio-pci,id=vf0,bus=slot0,host={vf_address}",
         "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
         "-qmp", f"unix:/run/kvmfleet-vm/{vm.name}.qmp,server=on,wait=off",
     ]  # fmt: skip
+
+
+def command_line(vm: Vm) -> str:
+    """Command line of the guest's kernel."""
+    words = "console=ttyS0 quiet no_timer_check tsc=reliable random.trust_cpu=on"
+    return f"{words} guest.address={guest_address(vm)} guest.peer={host_address(vm)}"
+
+
+def definition(vm: Vm, vf_address: str) -> str:
+    """The guest as a domain of libvirt."""
+    boot = (("kernel", f"{FOLDER}/guest-vmlinuz"), ("initrd", f"{FOLDER}/guest-initrd"), ("cmdline", command_line(vm)))
+    return domain.xml(vm.name, vm.memory_mib, vf_address, boot, [domain.console(_console(vm))])
+
+
+def _console(vm: Vm) -> str:
+    return f"{FOLDER}/{vm.name}.console"
 
 
 def install(ssh: Ssh, kernel: Path, initrd: Path) -> None:
@@ -75,16 +90,33 @@ def start(ssh: Ssh, host: Host, vm: Vm) -> None:
 
     Its VF must be bound to vfio-pci already.
     """
-    pf = host.pfs[vm.pf]
-    link = f"/sys/bus/pci/devices/{pf.address}/virtfn{vm.vf}"
-    address = ssh.run(f"basename $(readlink {link})").strip()
+    address = vf_address(ssh, host, vm)
+    if vm.manager == LIBVIRT:
+        domain.follow(ssh, vm.name, unit(vm), _console(vm))
+        domain.start(ssh, vm.name, definition(vm, address), FOLDER)
+        return
     words = [word.replace("$", "$$") for word in argv(vm, address)]  # systemd expands $NAME (systemd.service(5))
     command = shlex.join(["systemd-run", "--quiet", f"--unit={unit(vm)}", "--collect", *words])
     ssh.run(f"mkdir -p /run/kvmfleet-vm && {command}")
 
 
+def vf_address(ssh: Ssh, host: Host, vm: Vm) -> str:
+    """PCI address of the guest's VF, which is present."""
+    link = f"/sys/bus/pci/devices/{host.pfs[vm.pf].address}/virtfn{vm.vf}"
+    return ssh.run(f"basename $(readlink {link})").strip()
+
+
+def end(ssh: Ssh, vm: Vm) -> None:
+    """End the guest's QEMU, if it runs."""
+    if vm.manager == LIBVIRT:
+        domain.end(ssh, vm.name)
+    else:
+        ssh.run(f"systemctl stop {unit(vm)} 2>/dev/null || true")
+
+
 def stop(ssh: Ssh, vm: Vm) -> None:
     """End the guest's QEMU, and forget what its console has shown."""
+    end(ssh, vm)
     ssh.run(f"systemctl stop {unit(vm)}; journalctl --quiet --rotate; journalctl --quiet --vacuum-time=1s")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import playbook
-from ..fleet import inventory, operations
+from ..fleet import inventory, operations, testbed
 from ..kernels import packages
 from ..output import timeline
 from ..paths import REPOSITORY
@@ -87,7 +87,8 @@ def demo(keep: bool) -> None:
     """Run the whole demo; the fleet stops at its end unless ``keep``."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     operations.build()
-    operations.up(FLEET)
+    for entry in operations.up(FLEET):
+        testbed.keep_bytecode(entry.ssh)
     path, extra = inventory.path(FLEET), settings(packages.built("series")) | AT_ONCE
     try:
         playbooks(path, extra, "sriov")

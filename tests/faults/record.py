@@ -34,9 +34,9 @@ DEPLOY_ENTRIES = (
 TRIAL_ENTRIES = (*DEPLOY_ENTRIES, "plugins/module_utils/_sriovctl/boot_guard_command.py")
 """The same of kernels that are tried, with their guard."""
 NO_CASE = ("plugins/module_utils/_vm/libvirt/",)
-"""Folders of VM backends that no case has a VM of.
+"""Folders of VM backends that only cases of `LIBVIRT` use.
 
-All are QEMU's own. The registry names every backend, so by imports alone an edit of these would make all results stale.
+The registry names every backend, so by imports alone an edit of these would make all results stale.
 """
 DEPLOY_PLAYED = (
     "tests/faults/deploy.py", "tests/faults/deploy_host.py", "tests/fake/boot/grub.py", "tests/fake/boot/kernel.py",
@@ -45,7 +45,7 @@ DEPLOY_PLAYED = (
 )  # fmt: skip
 UPDATE_GRUB = "roles/kernel_deploy/files/update-grub"
 NO_MATTER = ("record.py", "run.py")
-ORCHESTRATION = ("rows.py", "trial_rows.py", "run.py", "logs.py")
+ORCHESTRATION = ("rows.py", "trial_rows.py", "libvirt_rows.py", "run.py", "logs.py")
 """Files of the lab that count for no result.
 
 Rows count one by one, and in which order they run does not.
@@ -56,10 +56,10 @@ TRIED_WITH = ("guests.py", "prepare.py")
 """Those that count for trials as well."""
 DEPTH = 2
 """Names above an entry: its level, and its own."""
-LOCAL, LAB, DEPLOY, TRIAL = "local", "lab", "deploy", "trial"
-"""Levels: a played kernel, an emulated host, deployments, or kernels tried there.
+LOCAL, LAB, DEPLOY, TRIAL, LIBVIRT = "local", "lab", "deploy", "trial", "libvirt"
+"""Levels: a played kernel, an emulated host, deployments, or others.
 
-With real QEMUs, a real kernel, the real GRUB, or the last two.
+With real QEMUs, a real kernel, the real GRUB; the last two for kernels that are tried; a real libvirtd and kernel.
 """
 
 
@@ -68,7 +68,8 @@ def engine(level: str = LOCAL) -> str:
     """Checksum of the engine, as far as a level's cases reach it."""
     entries = {DEPLOY: DEPLOY_ENTRIES, TRIAL: TRIAL_ENTRIES}.get(level, ENTRIES)
     names = [str(path.relative_to(REPOSITORY)) for path in sorted((REPOSITORY / "plugins/module_utils").rglob("*.py"))]
-    graph = Graph(REPOSITORY, (name for name in names if not name.startswith(NO_CASE)))
+    left_out = () if level == LIBVIRT else NO_CASE
+    graph = Graph(REPOSITORY, (name for name in names if not name.startswith(left_out)))
     return evidence.digest(
         _text(REPOSITORY / name)
         for name in sorted({*entries, *(one for entry in entries for one in graph.closure(entry))})
@@ -80,7 +81,7 @@ def harness(level: str) -> str:
     """Checksum of what plays and judges a level's hosts.
 
     The cases' rows left out."""
-    if level in (LAB, TRIAL):
+    if level in (LAB, TRIAL, LIBVIRT):
         return _lab(level)
     if level == DEPLOY:
         texts = [_text(REPOSITORY / name) for name in DEPLOY_PLAYED]
@@ -102,6 +103,7 @@ def _lab(level: str) -> str:
         roles: tuple[str, ...] = ("sriov", "kernel_deploy")
     else:
         files = [*(path for path in every if path.name not in TRIED), REPOSITORY / "tests/faults/guest.py"]
+        files += [REPOSITORY / "lab/machine/domain.py"] if level == LIBVIRT else []
         roles = ("sriov",)
     units = [unit for role in roles for unit in sorted((REPOSITORY / f"roles/{role}/templates").glob("*.service.j2"))]
     return evidence.digest([*map(_text, files), *(path.read_text(encoding="utf-8") for path in units)])

@@ -20,6 +20,7 @@ import traceback
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from lab.faults.libvirt_rows import LIBVIRT_ROWS
 from lab.faults.rows import ROWS
 from lab.faults.trial_rows import TRIALS
 from tools import evidence
@@ -27,7 +28,7 @@ from tools import evidence
 from . import cases_after, cases_before, cases_deploy, cases_saving, children, deploy, path, record
 from .deploy import Deployment
 from .fault import Fault
-from .record import DEPLOY, LAB, LOCAL, REPOSITORY, TRIAL
+from .record import DEPLOY, LAB, LIBVIRT, LOCAL, REPOSITORY, TRIAL
 from .session import Session
 
 CASES = {one.name: one for one in (*cases_before.CASES, *cases_saving.CASES, *cases_after.CASES)}
@@ -94,6 +95,7 @@ def check(names: Collection[str]) -> tuple[int, int]:
     """Print what the record says; (valid results, cases that fail)."""
     rows: dict[str, Mapping[str, object]] = {
         **LEVELS, LAB: {one.name: one for one in ROWS}, TRIAL: {one.name: one for one in TRIALS},
+        LIBVIRT: {one.name: one for one in LIBVIRT_ROWS},
     }  # fmt: skip
     found = [_say(level, cases) for level, cases in rows.items()]
     print(f"faults: {len(EVERY) - len(names)} local ones and those of the lab are not run here (`make test-faults`)")

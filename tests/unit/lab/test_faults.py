@@ -18,11 +18,14 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.run_unit import RUN_UNIT
-from lab.faults import case, crash_kernel, guests, prepare, run, watcher
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools import domain_xml, whole_domain
+from lab.faults import case, crash_kernel, guests, libvirt_rows, prepare, run, watcher
 from lab.faults.guests import Seen
+from lab.faults.libvirt_rows import LIBVIRT_ROWS
 from lab.faults.rows import ENDED, NEW, OLD, RESUME, ROWS, RUN, SAME, LabFault
+from lab.faults.trial_rows import TRIALS
 from lab.fleet import fleet
-from lab.machine import monitor
+from lab.machine import domain, monitor
 from lab.machine.host import Running
 from lab.machine.ssh import Ssh
 from lab.progress import LabError
@@ -305,3 +308,30 @@ def test_rows_say_when_they_strike() -> None:
         assert row.name.startswith("lab_")
     refused = [row for row in ROWS if row.refused]
     assert list(ROWS[-len(refused) :]) == refused  # a host must be reset after them
+
+
+def test_rows_of_libvirt_have_names_and_a_fleet_of_their_own() -> None:
+    """Runs are asked for by names."""
+    assert all(one.name.startswith("libvirt") for one in LIBVIRT_ROWS)
+    (host,) = fleet.load(libvirt_rows.FLEET).hosts
+    assert [vm.manager for vm in host.vms] == ["libvirt", ""]
+    assert run.LEVEL_OF.keys() == {one.name for one in (*ROWS, *TRIALS, *LIBVIRT_ROWS)}
+
+
+def test_the_definition_of_a_domain() -> None:
+    """Its VF by address, as its host binds it."""
+    text = domain.xml("web1", 32, "0000:01:10.4", (), [domain.disk("/images/web1.img")])
+    found = domain_xml.parse(text)
+    assert (found.name, whole_domain.parse(text).memory_bytes) == ("web1", 32 << 20)
+    assert [one.address for one in whole_domain.parse(text).host_devices] == ["0000:01:10.4"]
+    assert text.count("pcie-root-port") == domain.PORTS
+
+
+def test_a_domain_of_an_earlier_case_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its saved memory: a domain that stays fails."""
+    commands: list[str] = []
+    monkeypatch.setattr(Ssh, "run", lambda _ssh, text, **_more: commands.append(text))
+    domain.start(Ssh(1, Path("key")), "web1", "<domain/>", "/folder")
+    assert "managedsave-remove web1" in commands[0]
+    assert commands[0].endswith('test -z "$(virsh -q list --all --name | grep -Fx web1)"')
+    assert commands[1:] == ["cat >/folder/web1.xml", "virsh -q define /folder/web1.xml && virsh -q start web1"]

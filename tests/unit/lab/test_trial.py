@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,17 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._boot import guard
 from lab.faults import boot_modules, case, guests, logs, prepare, run, trial
+from lab.faults.libvirt_rows import LIBVIRT_ROWS
 from lab.faults.rows import ROWS
 from lab.faults.trial_rows import DEPLOYED, ENDED, LEFT, NEVER, TRIALS, Trial
-from lab.fleet import fleet, inventory, operations
+from lab.fleet import fleet, inventory, operations, testbed
 from lab.kernels import packages
 from lab.machine.host import Running
 from lab.machine.ssh import Ssh
 from lab.progress import LabError
 from lab.scenarios import demo
 from tests.faults import record
-from tests.faults.record import LAB, TRIAL
+from tests.faults.record import LAB, LIBVIRT, TRIAL
 
 OLD, NEW = "6.12.1-old", "6.12.9-new"
 HOST = Running("faults", fleet.load("faults").hosts[0], Path("key"))
@@ -208,11 +211,11 @@ def test_any_trial_is_run_after_the_one_that_installs_the_guard(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(record, "FILE", tmp_path / "EVIDENCE.json")
-    assert run.wanted((), fresh=False) == [*ROWS, *TRIALS]
+    assert run.wanted((), fresh=False) == [*ROWS, *TRIALS, *LIBVIRT_ROWS]
     for row in TRIALS[:2]:
         record.before(TRIAL, row)(row.name, True)
     assert run.wanted(("trial",), fresh=False) == [TRIALS[0], *TRIALS[2:]]
-    assert [row.name for row in run.wanted(("trial_panics", "disk_full"), fresh=False)] == [
+    assert [row.name for row in run.wanted(("trial_panics", "lab_disk_full"), fresh=False)] == [
         "lab_disk_full",
         DEPLOYED,
         "trial_panics",
@@ -229,12 +232,16 @@ class Walk:
         kernel = packages.Kernel("series", folder, NEW)
         for owner, name, value in (
             (record, "FILE", folder / "EVIDENCE.json"), (operations, "build", lambda: None),
-            (operations, "up", lambda _name: [HOST]), (operations, "down", lambda _name: self.acts.append("down")),
+            (operations, "up", lambda name: [replace(HOST, fleet=name)]),
+            (operations, "down", lambda _name: self.acts.append("down")),
             (packages, "built", lambda _name: kernel), (prepare, "succeeds", lambda *_words: False),
             (demo, "playbooks", lambda _path, _extra, *names: self.acts.append(" ".join(names))),
             (prepare, "boot_words", lambda *_words: None), (inventory, "path", lambda _name: folder),
             (case, "run", lambda _host, row, _release: self.row(row.name)),
             (trial, "run", lambda _host, row, _kernel: self.row(row.name)),
+            (trial, "other_kernel", lambda *_words: OLD), (prepare, "idle", lambda *_words: None),
+            (testbed, "keep_bytecode", lambda _ssh: None), (Running, "ssh", None),
+            (testbed, "run", lambda name, _fleet: not self.row(name)),
         ):  # fmt: skip
             monkeypatch.setattr(owner, name, value)
 
@@ -250,11 +257,19 @@ class Walk:
 def test_one_run_has_both_kinds_and_one_that_fails_stops_none(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    walk = Walk(monkeypatch, tmp_path, ("lab_disk_full", "trial_unhealthy"))
-    assert run.faults() == 2
-    assert walk.acts == ["sriov kernel_deploy", *(row.name for row in (*ROWS, *TRIALS)), "down"]
-    assert "[20/23] trial_unhealthy: it does not pass" in capsys.readouterr().out
-    assert (len(record.load()[LAB]), len(record.load()[TRIAL])) == (len(ROWS) - 1, len(TRIALS) - 1)
+    walk = Walk(monkeypatch, tmp_path, ("lab_disk_full", "trial_unhealthy", "libvirt"))
+    assert run.faults() == 3
+    assert walk.acts == [
+        *("sriov kernel_deploy", *(row.name for row in (*ROWS, *TRIALS)), "down"),
+        *("sriov kernel_deploy", *(row.name for row in LIBVIRT_ROWS), "down"),
+    ]
+    shown = capsys.readouterr().out
+    assert "[20/23] trial_unhealthy: it does not pass" in shown
+    assert re.search(r"\[6/6\] libvirt: see .*/molecule/libvirt.log", shown)
+    every = {LAB: ROWS, TRIAL: TRIALS, LIBVIRT: LIBVIRT_ROWS}
+    assert {level: len(record.load()[level]) for level in every} == {
+        level: len(rows) - 1 for level, rows in every.items()
+    }
     walk.acts.clear()
     assert run.faults(("trial",)) == 1
     assert walk.acts == ["sriov", DEPLOYED, "trial_unhealthy", "down"]

@@ -40,6 +40,7 @@ def test_demo_has_what_the_issue_asks_for() -> None:
         ({"pfs": [{"kind": "igb", "vfs": 8}]}, "1 to 7 VFs, not 8"),
         ({"pfs": [{"kind": "nvme", "vfs": 0}]}, "1 to 127 VFs, not 0"),
         ({"vms": [VM | {"vf": 7}]}, "VF 7 is not below the 7 VFs"),
+        ({"vms": [VM | {"manager": "xen"}]}, "manager 'xen' is not known; known is: libvirt"),
     ],
 )
 def test_bad_fleets_are_refused(host: dict[str, Any], words: str) -> None:
@@ -48,7 +49,7 @@ def test_bad_fleets_are_refused(host: dict[str, Any], words: str) -> None:
 
 
 def test_unknown_fleet_names_the_known_ones() -> None:
-    with pytest.raises(LabError, match="there are: bench, demo, faults, kernels, kills, test"):
+    with pytest.raises(LabError, match="there are: bench, demo, faults, kernels, kills, libvirt, test"):
         fleet.load("nothing")
 
 

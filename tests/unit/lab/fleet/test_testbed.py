@@ -73,6 +73,7 @@ def test_the_hosts_of_the_scenarios() -> None:
     names = [path.parent.name for path in testbed.SCENARIOS.glob("*/verify.yml")]
     assert {name: testbed.hosts_of(name) for name in names} == {
         "boot": {"series"},
+        "libvirt": {"hv1"},
         "live_update": {"live"},
         "sriov": {"series", "stock"},
     }

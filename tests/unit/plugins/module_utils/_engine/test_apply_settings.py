@@ -106,7 +106,7 @@ def test_driver_that_does_not_bind_again_is_reported(host: FakeHost, monkeypatch
 
 
 def test_driver_that_leaves_a_vf_again_is_reported(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel took the VF's address, and the VF has no driver later."""
+    """The kernel took its address, and it has no driver later."""
     host.setup(mlx5(host), 4, [0])
     monkeypatch.setattr(host.kernel, "probe", lambda *_vf: None)
     monkeypatch.setattr(FakeSysfs, "_bind", lambda *_written: None)
