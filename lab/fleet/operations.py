@@ -10,24 +10,27 @@ from dataclasses import replace
 from .. import playbook
 from ..images import bootdisk, guest, rootfs
 from ..kernels import packages
-from ..kernels.flavour import GUEST
+from ..kernels.flavour import GUEST, STANDARD
 from ..machine import host, vm
 from ..paths import RUNS, building, sockets
 from ..progress import say, step
 from . import fleet, inventory
 
 
-def build(flavours: Collection[str] = (), with_headers: tuple[str, ...] = ()) -> None:
+def build(
+    flavours: Collection[str] = (), with_headers: tuple[str, ...] = (), standard: tuple[str, ...] = STANDARD
+) -> None:
     """Build all parts of fleets, and kernels of more ``flavours``.
 
-    ``with_headers``: flavours whose headers are wanted as well, for modules.
+    ``with_headers``: flavours whose headers are wanted as well, for modules; ``standard``: those that hosts have
+    anyhow.
     """
     with building():
         rootfs.build()
         bootdisk.build()
         guest.build()
         playbook.install_collection()
-        packages.build(with_headers=with_headers)
+        packages.build((*standard, GUEST), with_headers=with_headers)
         if flavours:
             packages.build(tuple(flavours))
 

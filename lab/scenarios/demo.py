@@ -86,7 +86,7 @@ def _hold(true: bool, text: str) -> None:
 def demo(keep: bool) -> None:
     """Run the whole demo; the fleet stops at its end unless ``keep``."""
     shutil.rmtree(FOLDER, ignore_errors=True)
-    operations.build()
+    operations.build(standard=("series",))
     for entry in operations.up(FLEET):
         testbed.keep_bytecode(entry.ssh)
     path, extra = inventory.path(FLEET), settings(packages.built("series")) | AT_ONCE
