@@ -24,8 +24,11 @@ WORDS = (
 
 
 def start(node: FakeNode, manner: str, monkeypatch: pytest.MonkeyPatch) -> list[FakeAgent]:
-    """The VM with an agent, which each new QEMU serves."""
-    monkeypatch.setattr(backend, "AGENT_S", 0.5)
+    """The VM with an agent, which each new QEMU serves.
+
+    Those that answer have ten seconds for it.
+    """
+    monkeypatch.setattr(backend, "AGENT_S", 0.5 if manner in ("silent", "floods") else 10.0)
     agents: list[FakeAgent] = []
     qemu = live(node)
     qemu.argv += WORDS
