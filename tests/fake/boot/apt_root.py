@@ -31,6 +31,8 @@ def trusted(value: object) -> object:
     """Return a value of a role's, with its texts as templates."""
     if isinstance(value, dict):
         return {name: trusted(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [trusted(one) for one in value]
     return trust_as_template(value) if isinstance(value, str) else value
 
 
@@ -113,8 +115,8 @@ class AptRoot:
         self.variables |= {"kernel_deploy_before": {"release": default}, "kernel_deploy_running": {"stdout": running}}
         found = self.run(*self.task("protect.yml", 0, "ansible.builtin.command.argv"))
         self.variables["kernel_deploy_owners"] = {"stdout_lines": found.stdout.splitlines()}
-        target = self.root / str(self.role("kernel_deploy_apt_settings")).lstrip("/")
-        target.write_text(self.task("protect.yml", 1, "ansible.builtin.copy.content"))
+        (file,) = self.task("protect.yml", 1, "kvmfleet.sriov.node_files.files")
+        (self.root / file["path"].lstrip("/")).write_text(file["content"])
 
     def hold(self, lock: str) -> subprocess.Popen[str]:
         """Hold a lock, until a line is written to the process."""

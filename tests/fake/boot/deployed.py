@@ -84,6 +84,7 @@ class Host:
             if "=SPEC" in text:  # node_program is an action of the controller, and has no arguments here
                 text = text.replace("=SPEC", f"={argument_spec(name)!r}")
             path.write_text(text)
+        (collection / "plugins/modules/node_files.py").symlink_to(ROOT / "plugins/modules/node_files.py")
         (collection / "plugins/connection").mkdir()
         (collection / "plugins/connection/played.py").write_text(PLAYED)
         (folder / "bin").mkdir()
