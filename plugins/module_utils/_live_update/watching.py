@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Starts of saved VMs by others, completed until none is left saved.
 
-A manager of VMs starts a saved one for whoever asks: with its memory and, as they were unplugged, without its VFs.
+A manager of VMs starts a saved one for whoever asks: with its memory and, as they were unplugged, without its VFs. Its
+disks are compared before it may, and again at each look.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 
+from .._model.errors import BusyError
 from .._model.paths import PROGRAM
 from .._model.update_deadlines import WATCH_AGAIN_S, WATCH_PAUSE_S
 from .._vm.record import ManifestVm
-from . import kept_states, manifest_copies
+from . import act_lock, elsewhere, kept_states, manifest_copies
+from . import claim as _claim
 from .machine import FAILURES, LiveHost
 
 UNIT = "kvmfleet-live-update-watch.service"
@@ -43,7 +46,10 @@ def run(host: LiveHost, complete: Callable[[Collection[str]], object]) -> None:
     says which VMs are saved.
     """
     again: dict[str, float] = {}
+    said: dict[str, str] = {}
     while waiting := _saved(host):
+        for vm in waiting:
+            _offer(host, vm, said)
         names = [vm.name for vm in waiting if time.monotonic() >= again.get(vm.name, 0.0) and _is_started(host, vm)]
         again.update(dict.fromkeys(names, time.monotonic() + WATCH_AGAIN_S))
         if names:
@@ -70,6 +76,24 @@ def _is_started(host: LiveHost, vm: ManifestVm) -> bool:
     except FAILURES as error:
         host.log(f"VM {vm.name}: {error}")
         return False
+
+
+def _offer(host: LiveHost, vm: ManifestVm, said: dict[str, str]) -> None:
+    """Let others start a saved VM, as long as its disks are as they were.
+
+    Not one whose disks other hosts may use, nor while somebody acts. ``said``: failures by name, each logged once.
+    """
+    try:
+        with act_lock.held(host.sysfs, 0.0):
+            claim = _claim.load(host.folder.vm(vm.name))
+            if claim and _claim.STATES[claim.state].loadable and not elsewhere.shared(claim) and host.pid(vm) is None:
+                host.backend(vm).offer(vm, host.folder.state(vm.name))
+    except BusyError:
+        return
+    except FAILURES as error:
+        if said.get(vm.name) != str(error):
+            host.log(f"VM {vm.name}: others cannot start it with its memory: {error}")
+        said[vm.name] = str(error)
 
 
 def _is_active(host: LiveHost) -> bool:

@@ -31,6 +31,13 @@ class ByManager(Protocol):
         Then `restore` with ``start`` false completes what they began. False for one that was started from its disks.
         """
 
+    def offer(self, vm: ManifestVm, state: str) -> None:
+        """Let others start a saved VM with its memory.
+
+        While its disks are those of its save, in the file ``state``; else they are kept from it again. Called again and
+        again until the VM is started.
+        """
+
     def withhold(self, vm: ManifestVm) -> None:
         """Keep others from loading a saved VM's memory.
 
@@ -57,6 +64,9 @@ class NoManager:
 
     def continues(self, vm: ManifestVm) -> bool:
         return False
+
+    def offer(self, vm: ManifestVm, state: str) -> None:
+        """Nothing: nobody else can load the state."""
 
     def withhold(self, vm: ManifestVm) -> None:
         """Nothing: the state is the update's alone."""

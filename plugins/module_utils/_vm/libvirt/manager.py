@@ -74,6 +74,9 @@ class LibvirtManager:
         except KernelError:
             return False
 
+    def offer(self, vm: ManifestVm, state: str) -> None:
+        """Nothing: libvirt has the image since the save."""
+
     def withhold(self, vm: ManifestVm) -> None:
         part = LibvirtPart.of(vm)
         save_image.hide(self.sysfs, self.connection, part.uuid, part.domain)

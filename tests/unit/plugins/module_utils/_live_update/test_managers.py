@@ -12,9 +12,9 @@ from typing import ClassVar
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import arm as _arm
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import claim as _claim
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import (
+    act_lock,
+    elsewhere,
     manifest_file,
     resume,
     save,
@@ -23,6 +23,8 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import
     watching,
     way_out,
 )
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import arm as _arm
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import claim as _claim
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import SriovError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.properties import VfProperties
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import registry
@@ -43,12 +45,18 @@ class Managed(ToyBackend):
     managed: ClassVar[bool] = True
     loaded: ClassVar[set[str]] = set()
     calls: ClassVar[list[tuple[str, ...]]] = []
+    refusal: ClassVar[list[str]] = []
 
     def is_own(self, vm: ManifestVm) -> bool:
         return False
 
     def continues(self, vm: ManifestVm) -> bool:
         return vm.name in self.loaded
+
+    def offer(self, vm: ManifestVm, state: str) -> None:
+        self.calls.append(("offer", vm.name, Path(state).name))
+        if self.refusal:
+            raise SriovError(self.refusal[0])
 
     def withhold(self, vm: ManifestVm) -> None:
         self.calls.append(("withhold", vm.name))
@@ -73,6 +81,7 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
     ToyBackend.table.clear()
     Managed.loaded.clear()
     Managed.calls.clear()
+    Managed.refusal.clear()
 
 
 def _saved(node: FakeNode) -> None:
@@ -222,3 +231,50 @@ def test_a_watch_tries_again_later_and_goes_on(node: FakeNode, monkeypatch: pyte
     with pytest.raises(KeyboardInterrupt):
         watching.run(replace(node.live, sleep=sleep), fails)
     assert len(tried) == 4
+
+
+def _watch(node: FakeNode, looks: int) -> None:
+    """Look so often for starts by others, of whom there are none."""
+    pauses = iter(range(looks - 1))
+
+    def sleep(_seconds: float) -> None:
+        if next(pauses, None) is None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        watching.run(replace(node.live, sleep=sleep), lambda names: pytest.fail(str(names)))
+
+
+def test_a_watch_offers_what_is_saved_at_each_look(node: FakeNode) -> None:
+    """A refusal is logged once."""
+    _saved(node)
+    Managed.refusal.append("its disks were changed")
+    _watch(node, 3)
+    assert Managed.calls == [("offer", "toy1", "state")] * 3
+    assert [line for line in node.log if "its disks were changed" in line] == [
+        "VM toy1: others cannot start it with its memory: its disks were changed"
+    ]
+
+
+def test_nothing_is_offered_while_somebody_acts(node: FakeNode) -> None:
+    _saved(node)
+    with act_lock.held(node.live.sysfs):
+        _watch(node, 2)
+    assert Managed.calls == []
+
+
+def test_what_may_have_run_is_not_offered(node: FakeNode) -> None:
+    _saved(node)
+    folder = node.live.folder.vm("toy1")
+    found = _claim.load(folder)
+    assert found is not None
+    _claim.store(folder, replace(found, state=_claim.RUNNING))
+    _watch(node, 2)
+    assert Managed.calls == []
+
+
+def test_what_other_hosts_may_start_is_not_offered(node: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    _saved(node)
+    monkeypatch.setattr(elsewhere, "shared", lambda _claim: ["image x is on shared storage"])
+    _watch(node, 2)
+    assert Managed.calls == []
