@@ -39,12 +39,12 @@ class Armed:
     ran: list[str] = field(default_factory=list)
 
     @classmethod
-    def made(cls, host: Host, name: str, delay: int = OBEYS, deadlines: Deadlines = DEADLINES) -> Armed:
+    def made(
+        cls, host: Host, name: str, delay: int = OBEYS, deadlines: Deadlines = DEADLINES, transient: bool = False,
+        alias: str = played_vf.ALIAS,
+    ) -> Armed:  # fmt: skip
         one = Guest.made(host, name, delay)
-        one.define(played_vf.nic(1))
-        host.virsh("autostart", "--domain", one.uuid)
-        one.start()
-        one.ticks()
+        one.run(played_vf.nic(1, alias), transient)
         return cls.of(one, deadlines)
 
     @classmethod
@@ -80,7 +80,8 @@ class Armed:
         assert (sector.boots, sector.foreign) == (boots, 0)
         assert played_vf.ALIAS in host.virsh("dumpxml", "--domain", uuid)
         info = self.backend.connection.info(uuid)
-        assert (info.state, info.autostart, info.managed_save) == ("running", True, False)
+        assert (info.state, info.autostart, info.managed_save) == ("running", info.persistent, False)
+        assert info.persistent == (not self.vm.part["definition"])
         assert [name for name in host.sysfs.names("/var/lib/libvirt/qemu/save") if uuid in name] == []
         assert not host.sysfs.exists(f"/var/lib/kvmfleet-sriov/libvirt/{uuid}.json")
         assert not host.sysfs.exists(f"/run/kvmfleet-sriov/libvirt-guests-held/{uuid}")

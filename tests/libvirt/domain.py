@@ -61,6 +61,19 @@ class Guest:
         """Start it as a transient domain."""
         self.host.virsh("create", self._file(self.xml(devices)), *words)
 
+    def run(self, devices: str, transient: bool = False) -> None:
+        """Start it, and see it run.
+
+        A persistent one starts with the host.
+        """
+        if transient:
+            self.create(devices)
+        else:
+            self.define(devices)
+            self.host.virsh("autostart", "--domain", self.uuid)
+            self.start()
+        self.ticks()
+
     def start(self, *words: str) -> None:
         self.host.virsh("start", self.uuid, *words)
 

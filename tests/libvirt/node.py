@@ -8,7 +8,8 @@ PFs, VFs and the kexec are the fake's, domains and their memory real.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,6 +41,10 @@ ON = (LibvirtBackend, QemuBackend)
 """The registry with the backend switched on."""
 
 
+class Looked(BaseException):
+    """The end of a first look."""
+
+
 class NodeFiles(HostFiles):
     """Files of libvirt's host, /sys and the boot those of the fake."""
 
@@ -67,7 +72,7 @@ class NodeEdge(Edge):
 class LibvirtNode:
     """``live`` is what the live update takes; ``guest`` has VF 1."""
 
-    def __init__(self, host: Host, folder: Path, name: str) -> None:
+    def __init__(self, host: Host, folder: Path, name: str, transient: bool = False) -> None:
         self.host, self.fake = host, FakeNode(folder)
         pf = self.fake.host.igb(played_vf.PF.address, "eth0")
         pf.offset, pf.stride, pf.autoprobe = played_vf.PF.offset, played_vf.PF.stride, False
@@ -84,11 +89,8 @@ class LibvirtNode:
         backends = {"libvirt": self.backend, "qemu": self.fake.qemu}
         self.live = replace(self.fake.live, backends=backends)
         self.fake.live = self.live
-        self.guest = Guest.made(host, name)
-        self.guest.define(played_vf.nic(1))
-        host.virsh("autostart", "--domain", self.guest.uuid)
-        self.guest.start()
-        self.guest.ticks()
+        self.guest, self.transient = Guest.made(host, name), transient
+        self.guest.run(played_vf.nic(1), transient)
 
     def arm(self) -> Manifest:
         return arm(self.fake)
@@ -115,6 +117,18 @@ class LibvirtNode:
         def sleep(_seconds: float) -> None:
             assert next(looks, None) is not None, f"the watch does not end: {self.fake.log[-3:]}"
 
+        self._watch(sleep)
+
+    def look(self) -> None:
+        """Look once, as the unit that watches."""
+
+        def sleep(_seconds: float) -> None:
+            raise Looked
+
+        with suppress(Looked):
+            self._watch(sleep)
+
+    def _watch(self, sleep: Callable[[float], None]) -> None:
         watching.run(replace(self.live, sleep=sleep), lambda names: way_out.restore(self.live, names))
 
     def manifest(self) -> Manifest:
@@ -142,10 +156,16 @@ class LibvirtNode:
         assert (sector.boots, sector.foreign) == (boots, 0)
         assert self.has_vf()
         info = self.backend.connection.info(uuid)
-        assert (info.state, info.autostart, info.managed_save) == ("running", True, False)
+        assert (info.state, info.autostart, info.managed_save) == ("running", not self.transient, False)
+        assert info.persistent != self.transient
         assert [name for name in self.host.sysfs.names("/var/lib/libvirt/qemu/save") if uuid in name] == []
         properties = self.fake.properties(played_vf.address(1))
         assert (properties["mac"], properties["vlan"]) == ("02:00:00:00:00:01", 100)
+
+    def require_shut_off(self) -> None:
+        """Require that it has no QEMU; a transient one is gone."""
+        assert self.guest.uuid not in self.host.virsh("list", "--uuid").split()
+        assert (self.guest.uuid not in self.host.virsh("list", "--all", "--uuid").split()) == self.transient
 
     def end(self) -> None:
         for command in ("destroy", "managedsave-remove", "undefine"):

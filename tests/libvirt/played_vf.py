@@ -9,7 +9,6 @@ There is no VFIO here. At the edge of virsh a NIC with such an alias is shown as
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -19,17 +18,22 @@ from .host import Host
 
 PF = PfState("0000:04:00.0", 7, 7, frozenset(range(7)), offset=128, stride=2)
 ALIAS = "ua-vf-"
-SHOWN = ("dumpxml", "managedsave-dumpxml")
+NETWORK = "ua-net-"
+"""Of a NIC that plays an interface of a network of VFs."""
+SHOWN = ("dumpxml", "save-image-dumpxml")
 
 
 def address(vf_id: int) -> str:
     return f"0000:04:{0x10 + vf_id // 4:02x}.{vf_id % 4 * 2}"
 
 
-def nic(vf_id: int) -> str:
+def nic(vf_id: int, alias: str = ALIAS) -> str:
     """The NIC that plays a VF, for a domain's definition."""
-    name = address(vf_id).replace(":", "-").replace(".", "-")
-    return f"<interface type='user'><model type='virtio'/><alias name='{ALIAS}{name}'/></interface>"
+    return f"<interface type='user'><model type='virtio'/><alias name='{alias}{_name(address(vf_id))}'/></interface>"
+
+
+def _name(address: str) -> str:
+    return address.replace(":", "-").replace(".", "-")
 
 
 def draw(host: Host) -> None:
@@ -64,7 +68,12 @@ class Edge:
         self.before.pop(command, lambda: None)()
         if command == "attach-device":
             path = self.host.folder / argv[7].lstrip("/")
-            path.write_text(_as_nic(path), encoding="utf-8")
+            item = ElementTree.fromstring(path.read_text(encoding="utf-8"))
+            _as_nic(item)
+            path.write_text(ElementTree.tostring(item, encoding="unicode"), encoding="utf-8")
+        if command == "create":
+            path = self.host.folder / argv[6].lstrip("/")
+            path.write_text(_as_nics(path.read_text(encoding="utf-8")), encoding="utf-8")
         answer = self.host.run(argv)
         self.after.pop(command, lambda: None)()
         return _as_vfs(answer) if command in SHOWN else answer
@@ -79,6 +88,12 @@ def _as_vfs(text: str) -> str:
             item.set("type", "hostdev")
             item.set("managed", "yes")
             item.append(_source(*name[len(ALIAS) :].split("-")))
+        elif name.startswith(NETWORK):
+            item.set("type", "network")
+            item.append(Element("source", {"network": "vfs", "portid": "1"}))
+            actual = Element("actual", {"type": "hostdev", "managed": "yes"})
+            actual.append(_source(*name[len(NETWORK) :].split("-")))
+            item.append(actual)
     return ElementTree.tostring(root, encoding="unicode")
 
 
@@ -89,11 +104,26 @@ def _source(domain: str, bus: str, slot: str, function: str) -> Element:
     return source
 
 
-def _as_nic(path: Path) -> str:
-    item = ElementTree.fromstring(path.read_text(encoding="utf-8"))
-    source = item.find("source")
-    if source is not None:
-        item.remove(source)
+def _as_nics(text: str) -> str:
+    root = ElementTree.fromstring(text)
+    for item in root.findall("devices/interface[@type='hostdev']"):
+        _as_nic(item)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _as_nic(item: Element) -> None:
+    """Make the NIC that plays the VF at an interface's address.
+
+    libvirt would take any other one for an interface of a network.
+    """
+    source, alias = item.find("source"), item.find("alias")
+    place = None if source is None else source.find("address")
+    assert item.get("type") == "hostdev"
+    assert source is not None
+    assert place is not None
+    assert alias is not None
+    item.remove(source)
     item.set("type", "user")
     item.attrib.pop("managed", None)
-    return ElementTree.tostring(item, encoding="unicode")
+    words = [place.get(key, "").removeprefix("0x") for key in ("domain", "bus", "slot", "function")]
+    alias.set("name", ALIAS + "-".join(words))

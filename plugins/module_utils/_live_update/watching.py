@@ -79,9 +79,10 @@ def _is_started(host: LiveHost, vm: ManifestVm) -> bool:
 
 
 def _offer(host: LiveHost, vm: ManifestVm, said: dict[str, str]) -> None:
-    """Let others start a saved VM, as long as its disks are as they were.
+    """Let others start a saved VM.
 
-    Not one whose disks other hosts may use, nor while somebody acts. ``said``: failures by name, each logged once.
+    As long as its disks are as they were; not one whose disks other hosts may use, nor while somebody acts. ``said``:
+    failures by name, each logged once.
     """
     try:
         with act_lock.held(host.sysfs, 0.0):

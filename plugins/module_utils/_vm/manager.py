@@ -66,7 +66,7 @@ class NoManager:
         return False
 
     def offer(self, vm: ManifestVm, state: str) -> None:
-        """Nothing: nobody else can load the state."""
+        """Nothing: others cannot load the state."""
 
     def withhold(self, vm: ManifestVm) -> None:
         """Nothing: the state is the update's alone."""

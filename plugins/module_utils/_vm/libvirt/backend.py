@@ -1,10 +1,10 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""VM backend `libvirt`: managed saves of persistent domains, VFs detached.
+"""VM backend `libvirt`: libvirt's own saves of domains, VFs detached.
 
-libvirt's own save is the claim: a domain that everybody forgot comes back by `virsh start`. A save stops the guest
-first, so the pause is the whole save.
+A managed save is known to libvirt, which keeps the domain for saved; a transient domain's is a file. A save stops the
+guest first, so the pause is the whole save.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..._model.deadlines import BUSY_PAUSE_S
-from ..._model.errors import DeadlineError, RefusedError, SriovError, ToolError
+from ..._model.errors import RefusedError, SriovError, ToolError
 from ..._model.state import PfState
 from ..._tools.virsh import PAUSED, RUNNING, Info
 from ..backend import Saved
@@ -26,16 +26,15 @@ from ..guest_interface import GuestInterface
 from ..images import Image
 from ..record import ManifestVm
 from ..vm_facts import VmFacts
-from . import capabilities, discovery, guest_agent, refusals, save_image
-from .devices import NOTE, Devices
+from . import discovery, ended_log, guest_agent, refusals, save_format, save_image
+from .connection import UNKNOWN
+from .devices import NOTE
 from .holds import Holds
 from .manager import LibvirtManager
 from .part import LibvirtPart
-from .restoring import Restoring
 from .saved_state import SavedState, read_disks
+from .saving import Saving
 
-SAVING = "(saving)"
-"""Reason of a domain that is paused for its save."""
 UNTRIED = "libvirt starts the domain anew by itself: nothing of that is tried beside the running one"
 
 
@@ -68,7 +67,7 @@ class LibvirtBackend(LibvirtManager):
     def release(self, vm: ManifestVm, state: str) -> None:
         if self._living(vm).active:
             self._require_armed(vm)
-            self._devices(vm).release(f"{state}{NOTE}", self.deadlines.unplug_s)
+            self.devices(vm).release(f"{state}{NOTE}", self.deadlines.unplug_s)
 
     def copy(self, vm: ManifestVm, state: str, others: Callable[[bool], bool]) -> None:
         """Nothing: libvirt saves no domain while it runs."""
@@ -81,16 +80,18 @@ class LibvirtBackend(LibvirtManager):
         part, stopped_at = LibvirtPart.of(vm), self.now()
         if self._living(vm).active:
             self._require_armed(vm)
-            left = self._devices(vm).attached()
+            left = self.devices(vm).attached()
             if left:
                 raise SriovError(f"VM {vm.name} has VF {', '.join(sorted(left))} still: it is not saved")
             Holds(self.sysfs, self.connection, part).take()
             save_image.delete_discarded(self.sysfs, self.now())
-            self._managed_save(vm, part)
-        names = discovery.image_names(self.connection.saved(part.uuid))
+            self._saving(vm).save()
+        image = save_image.keep(self.sysfs, part.uuid, part.domain, part.transient)
+        names = discovery.image_names(self.connection.saved(save_format.kept_path(part.uuid)))
         disks = read_disks(self.sysfs, dict.fromkeys((*names, *part.images)))
-        saved = SavedState(save_image.keep(self.sysfs, part.uuid, part.domain), disks)
-        fingerprint = saved.write(state, self.deadlines.whole_hash)
+        fingerprint = SavedState(image, disks).write(state, self.deadlines.whole_hash)
+        if not part.transient:
+            save_image.put_guard(self.sysfs, part.uuid, part.domain)
         return Saved(stopped_at, self.now(), fingerprint, disks)
 
     def undo(
@@ -108,7 +109,7 @@ class LibvirtBackend(LibvirtManager):
         self.set_clock(vm)
 
     def _undo(self, vm: ManifestVm, state: str, before_run: Callable[[], None], stopped: bool) -> None:
-        restoring, info = self._restoring(vm), self._settled(vm)
+        restoring, info = self.restoring(vm), self._saving(vm).settled()
         if not info.active:
             if not info.managed_save and not save_image.is_kept(self.sysfs, restoring.part.uuid):
                 raise EndedError(self.ending(vm))
@@ -121,14 +122,17 @@ class LibvirtBackend(LibvirtManager):
         restoring.go_on(before_run)
 
     def ending(self, vm: ManifestVm) -> Ending:
+        part = LibvirtPart.of(vm)
         try:
-            reason = self.connection.reason(LibvirtPart.of(vm).uuid)
+            reason = self.connection.reason(part.uuid)
+            if reason.endswith(UNKNOWN):
+                reason = ended_log.reason(self.sysfs, part.domain)
         except SriovError as error:
             return Ending(f"libvirt does not say why: {error}")
         return Ending(f"libvirt says: {reason}", crashed=reason.endswith(("(crashed)", "(failed)", "(destroyed)")))
 
     def settle(self, vm: ManifestVm, state: str) -> str | None:
-        return self._devices(vm).settle(f"{state}{NOTE}", self.deadlines.unplug_s)
+        return self.devices(vm).settle(f"{state}{NOTE}", self.deadlines.unplug_s)
 
     def power_down(self, vm: ManifestVm) -> None:
         uuid = LibvirtPart.of(vm).uuid
@@ -159,7 +163,7 @@ class LibvirtBackend(LibvirtManager):
         self, vm: ManifestVm, state: str, form: Mapping[str, Any], start: bool, before_run: Callable[[], None]
     ) -> None:
         """Restore a domain, or complete a start of it by somebody else."""
-        restoring = self._restoring(vm)
+        restoring = self.restoring(vm)
         if start and not self.connection.info(restoring.part.uuid).active:
             restoring.load(state)
         restoring.go_on(before_run)
@@ -172,29 +176,22 @@ class LibvirtBackend(LibvirtManager):
 
     def withdraw(self, vm: ManifestVm) -> bool:
         try:
-            return self._restoring(vm).withdraw()
+            return self.restoring(vm).withdraw()
         except SriovError:
             return False
 
     def cold_start(self, vm: ManifestVm) -> None:
         """Start the domain from its disks, with the VFs it had."""
-        restoring = self._restoring(vm)
+        restoring = self.restoring(vm)
         restoring.boot()
         restoring.go_on(lambda: None)
-
-    def _restoring(self, vm: ManifestVm) -> Restoring:
-        part = LibvirtPart.of(vm)
-        return Restoring(self.sysfs, self.connection, part, self._devices(vm), self.deadlines)
-
-    def _devices(self, vm: ManifestVm) -> Devices:
-        return Devices(self.sysfs, self.connection, vm, LibvirtPart.of(vm))
 
     def _living(self, vm: ManifestVm) -> Info:
         """Facts of a domain that runs, or that is saved.
 
         Raises `EndedError` and `StandsError`.
         """
-        info = self._settled(vm)
+        info = self._saving(vm).settled()
         if info.state == PAUSED:
             raise StandsError(f"VM {vm.name} is paused, and not by this update")
         if not info.active and not info.managed_save:
@@ -209,23 +206,5 @@ class LibvirtBackend(LibvirtManager):
                 f"VM {vm.name} is process {pid}, and was process {vm.pid} when the update was armed: arm it again"
             )
 
-    def _settled(self, vm: ManifestVm) -> Info:
-        """Facts of a domain, once libvirt has finished a save of it."""
-        uuid, until = LibvirtPart.of(vm).uuid, time.monotonic() + self.deadlines.migrate_s
-        while self.connection.reason(uuid).endswith(SAVING) and time.monotonic() < until:
-            self.sleep(BUSY_PAUSE_S)
-        return self.connection.info(uuid)
-
-    def _managed_save(self, vm: ManifestVm, part: LibvirtPart) -> None:
-        """Save the domain, in at most ``migrate_s``.
-
-        libvirt goes on when virsh is late and killed, as for a large domain, or has lost its connection.
-        A save that was interrupted may end at any time.
-        """
-        try:
-            capabilities.turn_off(self.connection, part.uuid)
-            self.connection.tell("managedsave", part.uuid, "--bypass-cache", "--running")
-        except (ToolError, DeadlineError):
-            info = self._settled(vm)
-            if info.active or not info.managed_save:
-                raise
+    def _saving(self, vm: ManifestVm) -> Saving:
+        return Saving(self.sysfs, self.connection, LibvirtPart.of(vm), self.deadlines)

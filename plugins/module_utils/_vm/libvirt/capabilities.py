@@ -9,8 +9,6 @@ next save has another form than its header says, and no QEMU loads it (found wit
 
 from __future__ import annotations
 
-import json
-
 from ..._model.errors import BadInputError, SriovError
 from .connection import Connection
 
@@ -27,7 +25,7 @@ def turn_off(connection: Connection, uuid: str) -> None:
     if not left:
         return
     rows = [{"capability": name, "state": False} for name in left]
-    _execute(connection, uuid, {"execute": "migrate-set-capabilities", "arguments": {"capabilities": rows}})
+    connection.execute(uuid, {"execute": "migrate-set-capabilities", "arguments": {"capabilities": rows}})
     left = _on(connection, uuid)
     if left:
         raise SriovError(
@@ -36,15 +34,8 @@ def turn_off(connection: Connection, uuid: str) -> None:
 
 
 def _on(connection: Connection, uuid: str) -> list[str]:
-    rows = _execute(connection, uuid, {"execute": "query-migrate-capabilities"})
+    rows = connection.execute(uuid, {"execute": "query-migrate-capabilities"})
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise BadInputError(f"QEMU of domain {uuid} does not list its migration capabilities: {str(rows)[:200]}")
     names = [str(row.get("capability")) for row in rows if row.get("state") is True]
     return [name for name in names if name not in LIBVIRTS]
-
-
-def _execute(connection: Connection, uuid: str, command: dict[str, object]) -> object:
-    found = connection.ask("qemu-monitor-command", uuid, json.dumps(command), "QEMU")
-    if not isinstance(found, dict) or "return" not in found:
-        raise SriovError(f"QEMU of domain {uuid} answers {str(found)[:200]}")
-    return found["return"]

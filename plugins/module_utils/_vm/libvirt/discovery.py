@@ -24,7 +24,7 @@ from ..assigned import assigned
 from ..candidates import control_group, started, unit
 from ..images import Image
 from ..vm_facts import VmFacts
-from . import refusals, save_image
+from . import refusals, save_format
 from .connection import Connection
 from .facts import LibvirtFacts
 
@@ -97,8 +97,9 @@ def _facts(sysfs: Sysfs, connection: Connection, pfs: Mapping[str, PfState], uui
         domain,
         info,
         _room(sysfs),
-        sysfs.exists(save_image.path(domain.name)),
+        sysfs.exists(save_format.path(domain.name)),
         tuple(_images.replaced(sysfs, pid, found)) if pid else (),
+        definition="" if info.persistent else connection.definition(uuid),
     )
     return VmFacts(
         name_of(domain), NAME, pid, started(sysfs, pid) if pid else 0,
@@ -114,7 +115,7 @@ def _scope(sysfs: Sysfs, pid: int) -> str:
 
 def _room(sysfs: Sysfs) -> int:
     try:
-        found = os.statvfs(sysfs.real(save_image.FOLDER))
+        found = os.statvfs(sysfs.real(save_format.FOLDER))
     except OSError as error:
-        raise KernelError("read free space of", save_image.FOLDER, error.errno or 0) from error
+        raise KernelError("read free space of", save_format.FOLDER, error.errno or 0) from error
     return found.f_bavail * found.f_frsize

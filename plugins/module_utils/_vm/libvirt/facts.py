@@ -18,7 +18,8 @@ class LibvirtFacts:
     """A running domain.
 
     ``room``: free bytes of the folder for saved domains, ``need``: those that saves of all domains take; ``saved``:
-    whether one of its name is there already; ``replaced``: images that are another file by now.
+    whether one of its name is there already; ``replaced``: images that are another file by now;
+    ``definition``: XML of a transient domain.
     """
 
     domain: WholeDomain
@@ -27,6 +28,7 @@ class LibvirtFacts:
     saved: bool = False
     replaced: tuple[str, ...] = ()
     need: int = 0
+    definition: str = ""
 
     @classmethod
     def of(cls, vm: VmFacts) -> LibvirtFacts:

@@ -24,14 +24,14 @@ from ..candidates import started
 from ..record import ManifestVf, ManifestVm
 from . import discovery, save_image
 from .attempt import Attempt
-from .connection import Connection
+from .connection import Connection, is_gone
+from .devices import Devices
 from .holds import Holds
 from .part import LibvirtPart
+from .restoring import Restoring
 
 INCOMING = "-incoming"
 """QEMU's option for a guest that is loaded, not booted."""
-GONE = ("failed to get domain", "Domain not found")
-"""virsh's words for a domain that somebody has undefined."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,17 @@ class LibvirtManager:
             return False
 
     def offer(self, vm: ManifestVm, state: str) -> None:
-        """Nothing: libvirt has the image since the save."""
+        self.restoring(vm).offer(state)
 
     def withhold(self, vm: ManifestVm) -> None:
+        self.restoring(vm).withhold()
+
+    def restoring(self, vm: ManifestVm) -> Restoring:
         part = LibvirtPart.of(vm)
-        save_image.hide(self.sysfs, self.connection, part.uuid, part.domain)
+        return Restoring(self.sysfs, self.connection, part, self.devices(vm), self.deadlines)
+
+    def devices(self, vm: ManifestVm) -> Devices:
+        return Devices(self.sysfs, self.connection, vm, LibvirtPart.of(vm))
 
     def released(self, vm: ManifestVm, vf: ManifestVf, now: VfProperties) -> VfProperties:
         """Keep what libvirt sets of an interface.
@@ -105,5 +111,5 @@ class LibvirtManager:
         try:
             Holds(self.sysfs, self.connection, part).give_back()
         except ToolError as error:
-            if not any(words in error.stderr for words in GONE):
+            if not is_gone(error):
                 raise

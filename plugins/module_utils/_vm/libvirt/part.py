@@ -25,7 +25,8 @@ class LibvirtPart:
     """libvirt's part of the manifest.
 
     ``domain``: its name; ``devices``: XML that attaches a VF again at the same place, by the VF's address;
-    ``images``: names of all images. ``autostart``, ``autostart_once``: whether it starts with the host.
+    ``images``: names of all images. ``autostart``, ``autostart_once``: whether it starts with the host;
+    ``definition``: XML that starts a transient domain anew, empty for a persistent one.
     """
 
     uuid: str
@@ -34,6 +35,11 @@ class LibvirtPart:
     images: tuple[str, ...] = ()
     autostart: bool = False
     autostart_once: bool = False
+    definition: str = ""
+
+    @property
+    def transient(self) -> bool:
+        return bool(self.definition)
 
     @classmethod
     def made(cls, vm: VmFacts) -> LibvirtPart:
@@ -43,7 +49,7 @@ class LibvirtPart:
         devices = [one for one in facts.domain.host_devices if one.kind == PCI and one.address in mine]
         return cls(
             facts.domain.uuid, facts.domain.name, {one.address: one.xml for one in devices},
-            tuple(image.name for image in vm.images), facts.info.autostart, facts.info.autostart_once,
+            tuple(image.name for image in vm.images), facts.info.autostart, facts.info.autostart_once, facts.definition,
         )  # fmt: skip
 
     @classmethod
@@ -65,11 +71,13 @@ class LibvirtPart:
         for key in ("autostart", "autostart_once"):
             if not isinstance(data[key], bool):
                 raise BadInputError(f"{where}.{key}: expected true or false, found {data[key]!r}")
+        if data["definition"] != "":
+            _require_xml(data["definition"], f"{where}.definition", "domain")
         images = data["images"]
         if not isinstance(images, (list, tuple)) or not all(isinstance(one, str) for one in images):
             raise BadInputError(f"{where}.images: expected a list of texts, found {str(images)[:200]}")
         for address, text in rows.items():
-            _require_device(text, f"{where}.devices.{address}")
+            _require_xml(text, f"{where}.devices.{address}", *ELEMENTS)
         return cls(**{**data, "images": tuple(images)})
 
     def require(self, vfs: Collection[str], where: str) -> None:
@@ -94,11 +102,14 @@ class LibvirtPart:
         return {
             "uuid": self.uuid, "domain": self.domain, "devices": dict(self.devices),
             "images": list(self.images), "autostart": self.autostart, "autostart_once": self.autostart_once,
+            "definition": self.definition,
         }  # fmt: skip
 
 
-def _require_device(text: str, where: str) -> None:
+def _require_xml(text: object, where: str, *tags: str) -> None:
+    if not isinstance(text, str):
+        raise BadInputError(f"{where}: expected a text, found {str(text)[:200]}")
     try:
-        bounded_xml.parse(text, *ELEMENTS)
+        bounded_xml.parse(text, *tags)
     except BadInputError as error:
         raise BadInputError(f"{where}: {error}") from error

@@ -11,7 +11,7 @@ from ..._tools.domain_disks import Disk
 from ..._tools.virsh import RUNNING
 from ..._tools.whole_domain import PCI, HostDevice
 from ..vm_facts import VmFacts
-from . import save_image
+from . import save_format
 from .facts import LibvirtFacts
 
 ROOM = 64 << 20
@@ -47,8 +47,6 @@ def problems(vm: VmFacts) -> Iterator[tuple[str, str]]:
 
 def _domain(facts: LibvirtFacts) -> Iterator[tuple[str, str]]:
     uuid = facts.domain.uuid
-    if not facts.info.persistent:
-        yield "it is transient: libvirt has no managed save of it", f"virsh dumpxml {uuid} >FILE; virsh define FILE"
     if facts.info.state != RUNNING:
         yield f"it is {facts.info.state}, not running", f"let it run (virsh resume {uuid}), or shut it down"
 
@@ -61,12 +59,12 @@ def room(memory: int) -> int:
 def _folder(facts: LibvirtFacts) -> Iterator[tuple[str, str]]:
     if facts.saved:
         yield (
-            f"{save_image.path(facts.domain.name)} is there already, which its save would replace",
+            f"{save_format.path(facts.domain.name)} is there already, which its save would replace",
             f"virsh managedsave-remove {facts.domain.uuid}",
         )
     if facts.room < facts.need:
         yield (
-            f"{save_image.FOLDER} has {facts.room >> 20} MiB free, all saves take up to {facts.need >> 20} MiB",
+            f"{save_format.FOLDER} has {facts.room >> 20} MiB free, all saves take up to {facts.need >> 20} MiB",
             "mount a larger file system there",
         )
 

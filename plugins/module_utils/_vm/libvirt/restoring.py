@@ -4,7 +4,7 @@
 """The return of a saved domain: started paused, VFs attached, resumed.
 
 Each step does what is left. Old memory never meets newer disks: libvirt loads it upon any, so the disks are compared
-before libvirt may start anything, and the image is taken away from it where they differ.
+before libvirt finds the image, which has a guard in its place before and after that (`guard`).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from ..._model.deadlines import BUSY_PAUSE_S
 from ..._model.errors import BadInputError, DeadlineError, SriovError, ToolError
 from ..._system.sysfs import Sysfs
-from ..._tools.virsh import PAUSED, RUNNING
+from ..._tools.virsh import PAUSED, RUNNING, Info
 from ..backend import Deadlines, NeverRanError
-from . import properties_back, save_image
+from . import guard, properties_back, save_format, save_image
 from .attempt import Attempt
 from .connection import Connection
 from .devices import Devices
@@ -49,32 +49,77 @@ class Restoring:
     def load(self, state: str) -> None:
         """Start the domain paused from its memory.
 
-        Raises `SriovError`, and `BadInputError` for disks or an image that are not as the state says: then libvirt has
-        not the image any more.
+        Raises `SriovError`, and `BadInputError` for disks or an image that are not as the state says.
         """
-        saved = SavedState.read(state)
-        found = list(saved.differences(self.sysfs))
-        if found:
-            save_image.hide(self.sysfs, self.connection, self.part.uuid, self.part.domain)
-            raise BadInputError(
-                f"domain {self.part.domain} is not restored: {'; '.join(found)}. Its memory is kept as "
-                f"{save_image.kept_path(self.part.uuid)}"
-            )
+        saved = self._compared(state)
         attempt = Attempt(self.sysfs, self.part.uuid)
-        if not attempt.begun() and not self.sysfs.exists(save_image.path(self.part.domain)):
+        if self.part.transient:
+            attempt.begin()
+            self._run_late(lambda: self.connection.load(save_format.kept_path(self.part.uuid)))
+            return
+        if not attempt.begun() and not self.sysfs.exists(save_format.path(self.part.domain)):
             raise BadInputError(
-                f"domain {self.part.domain} is not restored: {save_image.path(self.part.domain)} is gone, so somebody "
-                f"else has started it since its save. Its memory is kept as {save_image.kept_path(self.part.uuid)}"
+                f"domain {self.part.domain} is not restored: {save_format.path(self.part.domain)} is gone, so somebody "
+                f"else has started it since its save. Its memory is kept as {save_format.kept_path(self.part.uuid)}"
             )
-        save_image.put_back(self.sysfs, saved.image)
+        save_image.show(self.sysfs, self.part.uuid, saved.image.name)
         attempt.begin()
-        self._start("--bypass-cache")
+        try:
+            self._start("--bypass-cache")
+        finally:
+            save_image.put_guard(self.sysfs, self.part.uuid, self.part.domain)
         self._require_loaded()
+
+    def offer(self, state: str) -> None:
+        """Let libvirt find the image of a domain that nobody has started.
+
+        As long as the disks are as the state says; raises `BadInputError` when they are not.
+        """
+        uuid, name = self.part.uuid, self.part.domain
+        attempt = Attempt(self.sysfs, uuid)
+        if self.part.transient or not (attempt.begun() or self.sysfs.exists(save_format.path(name))):
+            return
+        self._compared(state, image=not save_image.is_shown(self.sysfs, uuid, name))
+        if not save_image.is_shown(self.sysfs, uuid, name):
+            save_image.show(self.sysfs, uuid, name)
+        attempt.end()
+
+    def _compared(self, state: str, image: bool = True) -> SavedState:
+        """What was saved, its disks and perhaps its image compared.
+
+        What differs is kept from libvirt.
+        """
+        try:
+            saved = SavedState.read(state)
+            found = list(saved.differences(self.sysfs))
+            if found:
+                raise BadInputError(
+                    f"domain {self.part.domain} is not restored: {'; '.join(found)}. Its memory is kept as "
+                    f"{save_format.kept_path(self.part.uuid)}"
+                )
+            if image:
+                save_image.require(self.sysfs, saved.image)
+        except SriovError:
+            self.withhold()
+            raise
+        return saved
+
+    def withhold(self) -> None:
+        """Keep libvirt from loading the image, which stays kept."""
+        uuid, name = self.part.uuid, self.part.domain
+        if self.part.transient or guard.is_put(self.sysfs, uuid, name):
+            return
+        begun = Attempt(self.sysfs, uuid).begun() and not self.sysfs.exists(save_format.path(name))
+        if begun or save_image.is_shown(self.sysfs, uuid, name):
+            save_image.put_guard(self.sysfs, uuid, name)
 
     def boot(self) -> None:
         """Start the domain paused from its disks, without its memory."""
         Attempt(self.sysfs, self.part.uuid).begin()
-        self._start("--force-boot")
+        if self.part.transient:
+            self._run_late(lambda: self.connection.create(self.sysfs, self.part.uuid, self.part.definition))
+        else:
+            self._start("--force-boot")
 
     def go_on(self, before_run: Callable[[], None]) -> None:
         """Attach what is missing, and let the domain run.
@@ -83,8 +128,11 @@ class Restoring:
         """
         self.devices.attach()
         properties_back.require(self.sysfs, self.connection.run, self.devices.vm)
-        if self.connection.info(self.part.uuid).state != RUNNING:
+        info = self.connection.info(self.part.uuid)
+        if info.state != RUNNING:
             before_run()
+        self._end_guard(info)
+        if info.state != RUNNING:
             self._resume()
         self.seen_running()
 
@@ -102,7 +150,7 @@ class Restoring:
     def withdraw(self) -> bool:
         """End a domain that has executed nothing.
 
-        libvirt has its image again then. False for one that may have run, or that somebody else has started.
+        Its image has its guard again then. False for one that may have run, or that somebody else has started.
         """
         attempt = Attempt(self.sysfs, self.part.uuid)
         info = self.connection.info(self.part.uuid)
@@ -112,18 +160,33 @@ class Restoring:
             self.connection.tell("destroy", self.part.uuid)
             self.connection.wait(self.part.uuid, lambda info: not info.active, "shut off", self.deadlines.answer_s)
         if save_image.is_kept(self.sysfs, self.part.uuid) and attempt.begun():
-            save_image.link(self.sysfs, self.part.uuid, self.part.domain)
+            if not self.part.transient:
+                save_image.put_guard(self.sysfs, self.part.uuid, self.part.domain)
             attempt.end()
         return True
 
-    def _start(self, how: str) -> None:
-        """Start the domain paused, in at most ``start_s``.
+    def _end_guard(self, info: Info) -> None:
+        """Remove the guard of a domain whose memory is history.
 
-        libvirt goes on when virsh is late and killed, as for a large domain.
+        A libvirtd that was started meanwhile takes the domain for saved.
+        """
+        if info.managed_save and guard.is_put(self.sysfs, self.part.uuid, self.part.domain):
+            with contextlib.suppress(SriovError):
+                self.connection.tell("managedsave-remove", self.part.uuid)
+        guard.remove(self.sysfs, self.part.uuid, self.part.domain)
+
+    def _start(self, how: str) -> None:
+        """Start the domain paused, in at most ``start_s``."""
+        self._run_late(lambda: self.connection.tell("start", self.part.uuid, "--paused", how))
+
+    def _run_late(self, start: Callable[[], object]) -> None:
+        """Start the domain paused by a virsh that may be late.
+
+        libvirt goes on when it is killed, as for a large domain.
         """
         until = time.monotonic() + self.deadlines.start_s
         try:
-            self.connection.tell("start", self.part.uuid, "--paused", how)
+            start()
         except DeadlineError:
             while (reason := self.connection.reason(self.part.uuid)).endswith(STARTING) and time.monotonic() < until:
                 self.connection.sleep(BUSY_PAUSE_S)

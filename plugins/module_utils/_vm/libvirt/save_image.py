@@ -4,7 +4,8 @@
 """Images of saved domains, each kept under a second name.
 
 libvirt deletes a domain's image when it starts it, also paused, before anything ran: a QEMU that is killed then has
-lost its memory (found with libvirtd 11.3). So it has a second name, by UUID, until the domain was seen to run.
+lost its memory (found with libvirtd 11.3). So it has a second name, by UUID, until the domain was seen to run; under
+its own there is a guard, but for the time in which libvirt may load it. A transient domain's has the second name alone.
 """
 
 from __future__ import annotations
@@ -18,14 +19,10 @@ from dataclasses import asdict, dataclass, fields
 from ..._model.errors import BadInputError, KernelError, SriovError
 from ..._system import durable
 from ..._system.sysfs import Sysfs
+from . import guard
 from .connection import Connection
+from .save_format import COMPLETE, FOLDER, kept_path, path, unkept_path
 
-FOLDER = "/var/lib/libvirt/qemu/save"
-COMPLETE, PARTIAL = b"LibvirtQemudSave", b"LibvirtQemudPart"
-"""First bytes (src/qemu/qemu_saveimage.h).
-
-`virsh start` deletes one with the second mark, and boots from the disks.
-"""
 SAMPLES, SAMPLE = 256, 4096
 KEEP_S = 7 * 86400.0
 """Time that an image is kept which was given up, in seconds."""
@@ -59,44 +56,42 @@ class SaveImage:
         return asdict(self)
 
 
-def path(name: str) -> str:
-    """Where libvirt looks for the image of a domain."""
-    return f"{FOLDER}/{name}.save"
-
-
-def kept_path(uuid: str) -> str:
-    """The second name of a domain's image."""
-    return f"{FOLDER}/{uuid}.kvmfleet"
-
-
-def keep(sysfs: Sysfs, uuid: str, name: str) -> SaveImage:
+def keep(sysfs: Sysfs, uuid: str, name: str, transient: bool = False) -> SaveImage:
     """Give a complete image its second name, durably.
 
-    In place of an older one. Raises `BadInputError` for one that is not complete.
+    In place of an older one. One that was kept before has a guard, or nothing, in its place. Raises `BadInputError` for
+    one that is not complete.
     """
-    real, kept = sysfs.real(path(name)), sysfs.real(kept_path(uuid))
-    if _mark(sysfs, path(name)) != COMPLETE:
-        raise BadInputError(f"{path(name)} is no complete image of libvirt: its save was interrupted")
+    source = unkept_path(uuid) if transient else path(name)
+    if is_kept(sysfs, uuid) and (not sysfs.exists(source) if transient else guard.is_put(sysfs, uuid, name)):
+        return _read(sysfs, uuid, name, kept_path(uuid))
+    real, kept = sysfs.real(source), sysfs.real(kept_path(uuid))
+    if _mark(sysfs, source) != COMPLETE or guard.is_put(sysfs, uuid, name):
+        raise BadInputError(f"{source} is no complete image of libvirt: its save was interrupted")
     try:
         _sync(real)
-        aside = f"{kept}.new"
-        if os.path.lexists(aside):
-            os.unlink(aside)
-        os.link(real, aside)
-        os.rename(aside, kept)
-        if os.path.lexists(aside):  # rename(2) does nothing for two names of one file
-            os.unlink(aside)
+        _link(real, kept)
+        if transient:
+            os.unlink(real)
         durable.sync_folder(os.path.dirname(kept))
     except OSError as error:
-        raise KernelError("link", path(name), error.errno or 0) from error
+        raise KernelError("link", source, error.errno or 0) from error
     return _read(sysfs, uuid, name, kept_path(uuid))
 
 
-def put_back(sysfs: Sysfs, image: SaveImage) -> None:
-    """Require the image that was kept, and put it where libvirt looks.
+def _link(real: str, name: str) -> None:
+    """Give a file another name, in place of what has it."""
+    aside = f"{name}.new"
+    if os.path.lexists(aside):
+        os.unlink(aside)
+    os.link(real, aside)
+    os.rename(aside, name)
+    if os.path.lexists(aside):  # rename(2) does nothing for two names of one file
+        os.unlink(aside)
 
-    Raises `BadInputError` for another one.
-    """
+
+def require(sysfs: Sysfs, image: SaveImage) -> None:
+    """Require the image that was kept; raises `BadInputError` for another."""
     kept = kept_path(image.uuid)
     now = _read(sysfs, image.uuid, image.name, kept)
     for key, value in asdict(now).items():
@@ -104,36 +99,47 @@ def put_back(sysfs: Sysfs, image: SaveImage) -> None:
             raise BadInputError(f"{kept}: {key} is {value}, {getattr(image, key)} was saved")
     if _mark(sysfs, kept) != COMPLETE:
         raise BadInputError(f"{kept} is no complete image of libvirt")
-    link(sysfs, image.uuid, image.name)
 
 
-def link(sysfs: Sysfs, uuid: str, name: str) -> None:
-    """Put a kept image where libvirt looks, if nothing else is there.
+def show(sysfs: Sysfs, uuid: str, name: str) -> None:
+    """Put a kept image where libvirt looks, in place of its guard.
 
     Raises `BadInputError` for another image of that name.
     """
-    target, kept = path(name), kept_path(uuid)
+    _require_mine(sysfs, uuid, name)
     try:
-        if os.path.lexists(sysfs.real(target)):
-            if not os.path.samefile(sysfs.real(target), sysfs.real(kept)):
-                raise BadInputError(f"{target} is another image than the one that was kept as {kept}")
-            return
-        os.link(sysfs.real(kept), sysfs.real(target))
+        _link(sysfs.real(kept_path(uuid)), sysfs.real(path(name)))
         durable.sync_folder(sysfs.real(FOLDER))
     except OSError as error:
-        raise KernelError("link", target, error.errno or 0) from error
+        raise KernelError("link", path(name), error.errno or 0) from error
+
+
+def put_guard(sysfs: Sysfs, uuid: str, name: str) -> None:
+    """Keep libvirt from loading a kept image, and from booting instead.
+
+    Raises `BadInputError` for another image of that name.
+    """
+    _require_mine(sysfs, uuid, name)
+    guard.put(sysfs, uuid, name)
+
+
+def _require_mine(sysfs: Sysfs, uuid: str, name: str) -> None:
+    if sysfs.exists(path(name)) and not is_there(sysfs, uuid, name):
+        raise BadInputError(f"{path(name)} is another image than the one that was kept as {kept_path(uuid)}")
 
 
 def hide(sysfs: Sysfs, connection: Connection, uuid: str, name: str) -> None:
-    """Have libvirt drop a kept image, which stays kept.
+    """Have libvirt drop a kept image, or its guard.
+
+    What is kept stays.
 
     Else it goes on taking the domain for saved, and refuses to undefine it. Without its answer the file alone goes.
     """
-    if not is_shown(sysfs, uuid, name):
+    if not is_there(sysfs, uuid, name):
         return
     with contextlib.suppress(SriovError):
         connection.tell("managedsave-remove", uuid)
-    if is_shown(sysfs, uuid, name):
+    if is_there(sysfs, uuid, name):
         durable.remove(sysfs.real(path(name)))
     durable.sync_folder(sysfs.real(FOLDER))
 
@@ -168,12 +174,23 @@ def delete_discarded(sysfs: Sysfs, now: float) -> None:
             durable.remove(path)
 
 
+def is_there(sysfs: Sysfs, uuid: str, name: str) -> bool:
+    """Whether libvirt finds a domain's kept image, or its guard."""
+    return is_shown(sysfs, uuid, name) or guard.is_put(sysfs, uuid, name)
+
+
 def is_shown(sysfs: Sysfs, uuid: str, name: str) -> bool:
     """Whether libvirt finds the kept image of a domain."""
     try:
         return os.path.samefile(sysfs.real(path(name)), sysfs.real(kept_path(uuid)))
     except FileNotFoundError:
         return False
+
+
+def is_saved(sysfs: Sysfs, uuid: str) -> bool:
+    """Whether a transient domain's image is there, whole."""
+    source = unkept_path(uuid)
+    return is_kept(sysfs, uuid) or (sysfs.exists(source) and _mark(sysfs, source) == COMPLETE)
 
 
 def is_kept(sysfs: Sysfs, uuid: str) -> bool:

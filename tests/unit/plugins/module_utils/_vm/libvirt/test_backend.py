@@ -27,7 +27,7 @@ UUID = "c7a5fdbd-edaf-9455-926a-d65c16db1809"
 VM = ManifestVm(
     name="w", backend="libvirt", priority=0, pid=1, started=1, unit="", cold_start=False, straggler="leave",
     on_other_kernel="restore", check={}, vfs=(), part={"uuid": UUID, "domain": "w", "devices": {},
-    "images": [], "autostart": False, "autostart_once": False},
+    "images": [], "autostart": False, "autostart_once": False, "definition": ""},
 )  # fmt: skip
 DOMINFO = f"UUID: {UUID}\nState: shut off\nPersistent: yes\nAutostart: disable\nManaged save: {{}}\n"
 

@@ -16,7 +16,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.part im
 VF = "0000:04:10.2"
 PART: dict[str, Any] = {
     "uuid": "c7a5fdbd-edaf-9455-926a-d65c16db1809", "domain": "w 1", "devices": {VF: "<hostdev type='pci'/>"},
-    "images": ["/i"], "autostart": True, "autostart_once": False,
+    "images": ["/i"], "autostart": True, "autostart_once": False, "definition": "",
 }  # fmt: skip
 
 
@@ -31,7 +31,8 @@ def test_a_part_is_read_as_it_was_written() -> None:
 WRONG: list[tuple[str, Any]] = [
     ("uuid", "w"), ("uuid", 5), ("domain", ""), ("domain", "../x"), ("domain", None), ("devices", []),
     ("devices", {VF: 5}), ("devices", {VF: "<disk/>"}), ("devices", {VF: "<!DOCTYPE hostdev><hostdev/>"}),
-    ("images", "/i"), ("images", [5]), ("autostart", 1), ("autostart_once", None),
+    ("images", "/i"), ("images", [5]), ("autostart", 1), ("autostart_once", None), ("definition", None),
+    ("definition", "<x/>"), ("definition", 0),
 ]  # fmt: skip
 
 

@@ -31,12 +31,11 @@ def _problems(devices: str = VF, info: Info = INFO, pid: int = 1, **words: objec
 
 def test_an_ordinary_domain_can_be_saved() -> None:
     assert _problems() == []
+    assert _problems(info=replace(INFO, persistent=False)) == []
     assert _problems(room=(512 << 20) + refusals.ROOM) == []
 
 
 PROBLEMS = [
-    ({"info": replace(INFO, persistent=False)},
-     "it is transient", "virsh define"),
     ({"info": replace(INFO, state="paused")}, "it is paused, not running", "virsh resume"),
     ({"pid": 0}, "does not say its process", "restart"),
     ({"saved": True}, "save/w.save is there already", "virsh managedsave-remove"),

@@ -15,40 +15,72 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, KernelError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.process import refuse
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt import save_image
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt import save_format, save_image
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.connection import Connection
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.save_image import SaveImage
 
 UUID = "c7a5fdbd-edaf-9455-926a-d65c16db1809"
-DATA = save_image.COMPLETE + bytes(range(256)) * 40
+DATA = save_format.COMPLETE + bytes(range(256)) * 40
 
 
 @pytest.fixture
 def sysfs(tmp_path: Path) -> Sysfs:
-    (tmp_path / save_image.FOLDER.lstrip("/")).mkdir(parents=True)
+    (tmp_path / save_format.FOLDER.lstrip("/")).mkdir(parents=True)
     found = Sysfs(str(tmp_path))
-    Path(found.real(save_image.path("w 1"))).write_bytes(DATA)
+    Path(found.real(save_format.path("w 1"))).write_bytes(DATA)
     return found
 
 
 def test_an_image_that_libvirt_deletes_is_put_back(sysfs: Sysfs) -> None:
     for _again in range(2):
         image = save_image.keep(sysfs, UUID, "w 1")
-    assert sysfs.names(save_image.FOLDER) == [f"{UUID}.kvmfleet", "w 1.save"]
-    os.unlink(sysfs.real(save_image.path("w 1")))
+    assert sysfs.names(save_format.FOLDER) == [f"{UUID}.kvmfleet", "w 1.save"]
+    os.unlink(sysfs.real(save_format.path("w 1")))
+    save_image.require(sysfs, SaveImage.parse(image.to_dict(), "x"))
     for _again in range(2):
-        save_image.put_back(sysfs, SaveImage.parse(image.to_dict(), "x"))
-    assert Path(sysfs.real(save_image.path("w 1"))).read_bytes() == DATA
+        save_image.show(sysfs, UUID, "w 1")
+    assert Path(sysfs.real(save_format.path("w 1"))).read_bytes() == DATA
     save_image.hide(sysfs, Connection(refuse), UUID, "w 1")
     save_image.hide(sysfs, Connection(refuse), UUID, "w 1")
-    assert sysfs.names(save_image.FOLDER) == [f"{UUID}.kvmfleet"]
+    assert sysfs.names(save_format.FOLDER) == [f"{UUID}.kvmfleet"]
     save_image.forget(sysfs, UUID)
     assert not save_image.is_kept(sysfs, UUID)
 
 
-@pytest.mark.parametrize("data", [save_image.PARTIAL + DATA[16:], b"", b"LibvirtQemud"])
+def test_a_guard_is_no_image_and_takes_its_place(sysfs: Sysfs) -> None:
+    """A save that is repeated keeps the image, not the guard."""
+    image = save_image.keep(sysfs, UUID, "w 1")
+    for _again in range(2):
+        save_image.put_guard(sysfs, UUID, "w 1")
+        assert save_image.keep(sysfs, UUID, "w 1") == image
+    save_image.require(sysfs, image)
+    assert save_image.is_there(sysfs, UUID, "w 1")
+    assert not save_image.is_shown(sysfs, UUID, "w 1")
+    save_image.show(sysfs, UUID, "w 1")
+    assert save_image.is_shown(sysfs, UUID, "w 1")
+    save_image.put_guard(sysfs, UUID, "w 1")
+    save_image.forget(sysfs, UUID)
+    with pytest.raises(BadInputError, match="its save was interrupted"):
+        save_image.keep(sysfs, UUID, "w 1")
+    save_image.hide(sysfs, Connection(refuse), UUID, "w 1")
+    assert sysfs.names(save_format.FOLDER) == []
+
+
+def test_an_image_of_a_transient_domain_has_one_name(sysfs: Sysfs) -> None:
+    source = Path(sysfs.real(save_format.unkept_path(UUID)))
+    source.write_bytes(save_format.PARTIAL + DATA[16:])
+    assert not save_image.is_saved(sysfs, UUID)
+    source.write_bytes(DATA)
+    assert save_image.is_saved(sysfs, UUID)
+    image = save_image.keep(sysfs, UUID, "t", transient=True)
+    assert save_image.keep(sysfs, UUID, "t", transient=True) == image
+    assert sysfs.names(save_format.FOLDER) == [f"{UUID}.kvmfleet", "w 1.save"]
+    assert save_image.is_saved(sysfs, UUID)
+
+
+@pytest.mark.parametrize("data", [save_format.PARTIAL + DATA[16:], b"", b"LibvirtQemud"])
 def test_what_libvirt_would_delete_is_not_kept(sysfs: Sysfs, data: bytes) -> None:
-    Path(sysfs.real(save_image.path("w 1"))).write_bytes(data)
+    Path(sysfs.real(save_format.path("w 1"))).write_bytes(data)
     with pytest.raises(BadInputError, match="its save was interrupted"):
         save_image.keep(sysfs, UUID, "w 1")
     assert not save_image.is_kept(sysfs, UUID)
@@ -68,22 +100,22 @@ CHANGES = {
 @pytest.mark.parametrize("key", CHANGES)
 def test_another_image_is_not_put_back(sysfs: Sysfs, key: str) -> None:
     image = save_image.keep(sysfs, UUID, "w 1")
-    os.unlink(sysfs.real(save_image.path("w 1")))
-    kept = Path(sysfs.real(save_image.kept_path(UUID)))
+    os.unlink(sysfs.real(save_format.path("w 1")))
+    kept = Path(sysfs.real(save_format.kept_path(UUID)))
     kept.write_bytes(CHANGES[key](DATA))
     os.utime(kept, ns=(image.mtime_ns, image.mtime_ns + (key == "mtime_ns")))
     with pytest.raises(BadInputError, match=rf"{UUID}\.kvmfleet: {key} is .*was saved"):
-        save_image.put_back(sysfs, image)
-    assert not sysfs.exists(save_image.path("w 1"))
+        save_image.require(sysfs, image)
 
 
 def test_an_image_of_another_save_stays(sysfs: Sysfs) -> None:
-    image = save_image.keep(sysfs, UUID, "w 1")
-    path = Path(sysfs.real(save_image.path("w 1")))
+    save_image.keep(sysfs, UUID, "w 1")
+    path = Path(sysfs.real(save_format.path("w 1")))
     path.unlink()
     path.write_bytes(DATA)
-    with pytest.raises(BadInputError, match="is another image than the one that was kept"):
-        save_image.put_back(sysfs, image)
+    for act in (save_image.show, save_image.put_guard):
+        with pytest.raises(BadInputError, match="is another image than the one that was kept"):
+            act(sysfs, UUID, "w 1")
     save_image.hide(sysfs, Connection(refuse), UUID, "w 1")
     assert path.exists()
 
@@ -106,16 +138,16 @@ def test_a_discarded_image_on_another_file_system_stays_for_a_while(
     sysfs: Sysfs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_image.keep(sysfs, UUID, "w 1")
-    real, folder = os.rename, os.path.dirname(sysfs.real(save_image.kept_path(UUID)))
+    real, folder = os.rename, os.path.dirname(sysfs.real(save_format.kept_path(UUID)))
     monkeypatch.setattr(
         os, "rename", lambda one, other: real(one, other) if os.path.dirname(other) == folder else _refuse(one, other)
     )
     save_image.move_aside(sysfs, UUID, "/elsewhere/libvirt.save")
     assert not save_image.is_kept(sysfs, UUID)
     save_image.move_aside(sysfs, UUID, "/elsewhere/libvirt.save")
-    left = f"{save_image.kept_path(UUID)}-discarded"
+    left = f"{save_format.kept_path(UUID)}-discarded"
     save_image.delete_discarded(sysfs, time.time())
     assert sysfs.exists(left)
     save_image.delete_discarded(sysfs, time.time() + save_image.KEEP_S + 10)
     assert not sysfs.exists(left)
-    assert sysfs.exists(save_image.path("w 1"))
+    assert sysfs.exists(save_format.path("w 1"))

@@ -21,7 +21,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import images
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Deadlines, StragglerError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.ending import EndedError, StandsError
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt import discovery, save_image
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt import discovery, save_format, save_image
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.backend import LibvirtBackend
 from tests.faults import guest as _guest
 from tests.libvirt import played_vf
@@ -59,6 +59,7 @@ def test_an_abort_after_a_save_without_its_state_restores(make: Make, rest: str)
     armed.save()
     if rest == "nothing":
         os.unlink(armed.state)
+        save_image.show(armed.backend.sysfs, armed.guest.uuid, armed.guest.name)
         save_image.forget(armed.backend.sysfs, armed.guest.uuid)
     else:
         os.truncate(armed.state, 4200)
@@ -168,14 +169,71 @@ def test_an_overlay_made_while_it_runs_is_kept(make: Make, host: Host) -> None:
     assert armed.guest.state() == "running"
 
 
-def test_a_transient_domain_is_refused_with_the_way_to_define_it(host: Host) -> None:
-    one = Guest.made(host, "transient")
-    one.create()
-    armed = Armed.of(one)
-    ((problem, fix),) = armed.backend.problems(armed.facts)
-    assert problem == "it is transient: libvirt has no managed save of it"
-    assert fix.startswith(f"virsh dumpxml {one.uuid}")
-    host.virsh("destroy", one.uuid)
+def test_a_transient_domain_is_saved_to_a_file_and_restored(make: Make, host: Host) -> None:
+    armed = make("transient", transient=True)
+    assert list(armed.backend.problems(armed.facts)) == []
+    kept = save_format.kept_path(armed.guest.uuid)
+    saved = armed.save()
+    assert armed.guest.uuid not in host.virsh("list", "--all", "--uuid")
+    assert [image.name for image in saved.images] == [f"/images/{armed.guest.disk.name}"]
+    assert host.sysfs.exists(kept)
+    armed.backend.discard(armed.vm)
+    armed.restore()
+    assert armed.ran == ["paused"]
+    armed.require_well()
+
+
+def test_the_end_of_a_transient_domain_is_in_its_log(make: Make, host: Host) -> None:
+    """libvirt itself knows nothing of it any more."""
+    armed = make("forgotten", transient=True)
+    armed.backend.power_down(armed.vm)
+    with pytest.raises(EndedError, match=r"libvirt says: shut off \(shutdown\)"):
+        armed.backend.save(armed.vm, armed.state)
+    armed.backend.cold_start(armed.vm)
+    armed.require_well(boots=2)
+    host.run(["sh", "-c", "kill -9 $(cat /run/libvirt/qemu/forgotten.pid)"])
+    host.wait(lambda: armed.guest.uuid not in host.virsh("list", "--all", "--uuid"), "end of the domain")
+    assert armed.backend.ending(armed.vm).crashed
+
+
+@pytest.mark.parametrize("late", ["save", "restore"])
+def test_a_virsh_that_is_late_with_a_transient_domain_is_no_failure(make: Make, late: str) -> None:
+    armed = make(f"large-{late}", transient=True)
+    armed.edge.after[late] = _late
+    armed.save()
+    armed.restore()
+    armed.require_well()
+    assert armed.edge.after == {}
+
+
+def test_a_failed_save_of_a_transient_domain_lets_it_run(make: Make, host: Host) -> None:
+    armed = make("full-transient", transient=True)
+    armed.backend.release(armed.vm, armed.state)
+    host.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", save_format.FOLDER])
+    try:
+        with pytest.raises(SriovError):
+            armed.backend.save(armed.vm, armed.state)
+    finally:
+        host.run(["umount", save_format.FOLDER])
+    armed.backend.undo(armed.vm, armed.state)
+    armed.require_well()
+    armed.save()
+    armed.restore()
+    armed.require_well()
+
+
+@pytest.mark.parametrize("rest", ["all", "nothing", "a part"])
+def test_an_abort_after_a_save_of_a_transient_domain_restores(make: Make, rest: str) -> None:
+    armed = make("undone-transient", transient=True)
+    armed.save()
+    if rest == "nothing":
+        os.unlink(armed.state)
+        kept = armed.backend.sysfs.real(save_format.kept_path(armed.guest.uuid))
+        os.rename(kept, armed.backend.sysfs.real(save_format.unkept_path(armed.guest.uuid)))
+    elif rest == "a part":
+        os.truncate(armed.state, 4200)
+    armed.backend.undo(armed.vm, armed.state)
+    armed.require_well()
 
 
 def test_what_has_a_new_device_is_not_saved(make: Make, host: Host) -> None:
@@ -236,12 +294,12 @@ def test_a_save_without_space_lets_the_domain_run_and_the_next_one_save(make: Ma
     """What the failed one has set in QEMU is off then."""
     armed = make("full")
     armed.backend.release(armed.vm, armed.state)
-    host.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", save_image.FOLDER])
+    host.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", save_format.FOLDER])
     try:
         with pytest.raises(SriovError):
             armed.backend.save(armed.vm, armed.state)
     finally:
-        host.run(["umount", save_image.FOLDER])
+        host.run(["umount", save_format.FOLDER])
     armed.backend.undo(armed.vm, armed.state)
     armed.require_well()
     armed.save()
