@@ -69,7 +69,12 @@ class Devices:
         _remember(note, ())
 
     def attach(self) -> None:
-        """Attach all VFs that the domain lacks, and see them there."""
+        """Attach all VFs that the domain lacks, and see them there.
+
+        Not in addition to others, which a network of VFs has given to a domain that was booted anew.
+        """
+        if self._has_others():
+            return
         folder = self.sysfs.real(LIBVIRT_SCRATCH)
         durable.make_private_folder(folder)
         for address in sorted({vf.address for vf in self.vm.vfs} - self.attached()):
@@ -82,6 +87,10 @@ class Devices:
         lost = sorted({vf.address for vf in self.vm.vfs} - self.attached())
         if lost:
             raise SriovError(f"VM {self.vm.name}: libvirt has attached VF {', '.join(lost)}, and the domain lacks it")
+
+    def _has_others(self) -> bool:
+        found, mine = set(self._aliases()), {vf.address for vf in self.vm.vfs}
+        return len(found - mine) >= len(mine - found) > 0
 
     def settle(self, note: str, seconds: float) -> str | None:
         """Attach again what the guest releases late.

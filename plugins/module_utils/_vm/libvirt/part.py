@@ -15,9 +15,8 @@ from ..._tools.domain_xml import UUID
 from ..._tools.whole_domain import PCI
 from ..record import ManifestVm
 from ..vm_facts import VmFacts
+from . import attachable
 from .facts import LibvirtFacts
-
-ELEMENTS = ("hostdev", "interface")
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class LibvirtPart:
         mine = {vf.address for vf in vm.vfs}
         devices = [one for one in facts.domain.host_devices if one.kind == PCI and one.address in mine]
         return cls(
-            facts.domain.uuid, facts.domain.name, {one.address: one.xml for one in devices},
+            facts.domain.uuid, facts.domain.name, {one.address: attachable.by_address(one.xml) for one in devices},
             tuple(image.name for image in vm.images), facts.info.autostart, facts.info.autostart_once, facts.definition,
         )  # fmt: skip
 
@@ -77,7 +76,7 @@ class LibvirtPart:
         if not isinstance(images, (list, tuple)) or not all(isinstance(one, str) for one in images):
             raise BadInputError(f"{where}.images: expected a list of texts, found {str(images)[:200]}")
         for address, text in rows.items():
-            _require_xml(text, f"{where}.devices.{address}", *ELEMENTS)
+            _require_xml(text, f"{where}.devices.{address}", *attachable.ELEMENTS)
         return cls(**{**data, "images": tuple(images)})
 
     def require(self, vfs: Collection[str], where: str) -> None:
@@ -91,7 +90,7 @@ class LibvirtPart:
 
     def is_interface(self, address: str) -> bool:
         """Whether libvirt sets address and VLAN of a VF from its XML."""
-        return bounded_xml.parse(self.devices[address], *ELEMENTS).tag == "interface"
+        return bounded_xml.parse(self.devices[address], *attachable.ELEMENTS).tag == "interface"
 
     @classmethod
     def of(cls, vm: ManifestVm) -> LibvirtPart:

@@ -236,6 +236,35 @@ def test_an_abort_after_a_save_of_a_transient_domain_restores(make: Make, rest: 
     armed.require_well()
 
 
+def test_a_vf_that_a_network_gave_comes_back_by_its_address(make: Make) -> None:
+    armed = make("network", alias=played_vf.NETWORK)
+    assert [vf.address for vf in armed.facts.vfs] == [played_vf.address(1)]
+    assert list(armed.backend.problems(armed.facts)) == []
+    armed.save()
+    armed.restore()
+    armed.require_well()
+
+
+def test_a_vf_that_a_network_gave_comes_back_after_an_abort(make: Make) -> None:
+    armed = make("aborted-network", alias=played_vf.NETWORK)
+    armed.backend.release(armed.vm, armed.state)
+    armed.backend.undo(armed.vm, armed.state, stopped=False)
+    armed.require_well()
+
+
+def test_what_qemu_does_not_save_is_said_in_its_words(host: Host) -> None:
+    one = Guest.made(host, "blocked")
+    one.create("<shmem name='m' role='peer'><model type='ivshmem-plain'/><size unit='M'>4</size></shmem>")
+    armed = Armed.of(one)
+    words = "Migration is disabled when using feature 'peer mode' in device 'ivshmem'"
+    assert armed.facts.detail.blocked == (words,)  # type: ignore[attr-defined]  # LibvirtFacts
+    assert f"QEMU does not save it: {words}" in [problem for problem, _fix in armed.backend.problems(armed.facts)]
+    with pytest.raises(SriovError, match=words):
+        armed.backend.save(armed.vm, armed.state)
+    assert one.state() == "running"
+    armed.end()
+
+
 def test_what_has_a_new_device_is_not_saved(make: Make, host: Host) -> None:
     armed = make("more")
     (host.folder / "tmp/more.xml").write_text(played_vf.nic(2), encoding="utf-8")
