@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from ..._model.errors import BadInputError, KernelError, ToolError
+from ..._model.errors import BadInputError, KernelError, SriovError, ToolError
 from ..._model.state import PfState
 from ..._system.sysfs import Sysfs
 from ..._tools import domain_xml
@@ -24,7 +24,8 @@ from ..assigned import assigned
 from ..candidates import control_group, started, unit
 from ..images import Image
 from ..vm_facts import VmFacts
-from . import refusals, save_format
+from . import blocked, refusals, save_format
+from . import sessions as _sessions
 from .connection import Connection
 from .facts import LibvirtFacts
 
@@ -65,8 +66,9 @@ def discover(sysfs: Sysfs, connection: Connection, pfs: Mapping[str, PfState]) -
 
     One that ends meanwhile is left out. libvirt is not asked where it has no state of any.
     """
+    sessions = list(_sessions.discover(sysfs, NAME))
     if not any(name.endswith(".xml") for name in sysfs.names(STATES)):
-        return []
+        return sessions
     pids, found = {one.uuid: one.pid for one in states(sysfs)}, []
     for uuid in connection.running():
         try:
@@ -75,7 +77,7 @@ def discover(sysfs: Sysfs, connection: Connection, pfs: Mapping[str, PfState]) -
             if uuid in connection.running():
                 raise
     need = sum(refusals.room(vm.memory_bytes) for vm in found)
-    return [replace(vm, detail=replace(LibvirtFacts.of(vm), need=need)) for vm in found]
+    return [*(replace(vm, detail=replace(LibvirtFacts.of(vm), need=need)) for vm in found), *sessions]
 
 
 def images(sysfs: Sysfs, domain: WholeDomain) -> list[Image]:
@@ -99,12 +101,22 @@ def _facts(sysfs: Sysfs, connection: Connection, pfs: Mapping[str, PfState], uui
         _room(sysfs),
         sysfs.exists(save_format.path(domain.name)),
         tuple(_images.replaced(sysfs, pid, found)) if pid else (),
+        blocked=_blocked(connection, uuid, addresses),
         definition="" if info.persistent else connection.definition(uuid),
     )
     return VmFacts(
         name_of(domain), NAME, pid, started(sysfs, pid) if pid else 0,
         _scope(sysfs, pid) if pid else "", detail, vfs, others, domain.memory_bytes, tuple(found), kept_elsewhere=True,
     )  # fmt: skip
+
+
+def _blocked(connection: Connection, uuid: str, addresses: Sequence[str]) -> tuple[str, ...]:
+    try:
+        return blocked.reasons(connection, uuid, addresses)
+    except SriovError as error:
+        if uuid not in connection.running():
+            raise
+        return (f"it does not answer: {error}",)
 
 
 def _scope(sysfs: Sysfs, pid: int) -> str:

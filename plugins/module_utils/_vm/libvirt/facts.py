@@ -18,8 +18,8 @@ class LibvirtFacts:
     """A running domain.
 
     ``room``: free bytes of the folder for saved domains, ``need``: those that saves of all domains take; ``saved``:
-    whether one of its name is there already; ``replaced``: images that are another file by now;
-    ``definition``: XML of a transient domain.
+    whether one of its name is there already; ``replaced``: images that are another file by now; ``blocked``: why QEMU
+    does not save it, in QEMU's words; ``definition``: XML of a transient domain.
     """
 
     domain: WholeDomain
@@ -28,6 +28,7 @@ class LibvirtFacts:
     saved: bool = False
     replaced: tuple[str, ...] = ()
     need: int = 0
+    blocked: tuple[str, ...] = ()
     definition: str = ""
 
     @classmethod

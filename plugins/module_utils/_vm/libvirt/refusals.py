@@ -11,8 +11,9 @@ from ..._tools.domain_disks import Disk
 from ..._tools.virsh import RUNNING
 from ..._tools.whole_domain import PCI, HostDevice
 from ..vm_facts import VmFacts
-from . import save_format
+from . import save_format, sessions
 from .facts import LibvirtFacts
+from .sessions import Session
 
 ROOM = 64 << 20
 """Bytes of an image beside the domain's memory: devices, XML."""
@@ -30,6 +31,9 @@ QEMU refuses to save most of them, some only once they are used.
 
 def problems(vm: VmFacts) -> Iterator[tuple[str, str]]:
     """(problem, fix) for each reason against saving a domain."""
+    if isinstance(vm.detail, Session):
+        yield from sessions.problems(vm.detail)
+        return
     facts = LibvirtFacts.of(vm)
     if not vm.pid:
         yield "libvirt's state of it below /run/libvirt/qemu does not say its process", "restart libvirt's daemon"
@@ -41,6 +45,8 @@ def problems(vm: VmFacts) -> Iterator[tuple[str, str]]:
         yield from _device(device)
     for tag, kind in sorted(set(facts.domain.devices) & UNSAVED.keys()):
         yield f"it has {UNSAVED[tag, kind]}, which QEMU does not save", ELSE
+    for reason in facts.blocked:
+        yield f"QEMU does not save it: {reason}", ELSE
     for name in facts.replaced:
         yield f"its image {name} was replaced by another file since its start", "put the file back that it has open"
 

@@ -21,7 +21,7 @@ def _same(one: str, other: str) -> bool:
 
 
 def test_an_interface_of_a_network_is_attached_by_address() -> None:
-    """In the form of libvirt's states, and in that of its live XML."""
+    """In the forms of libvirt's states and of live XML."""
     given = f"<source>{PLACE}</source><vlan><tag id='100'/></vlan><driver name='vfio'/>"
     wanted = f"<interface type='hostdev' managed='yes'>{REST}{given}</interface>"
     network = f"<interface type='network'><source network='vfs' portgroup='p'/><vlan><tag id='5'/></vlan>{REST}{ACTUAL}"

@@ -112,7 +112,7 @@ def test_what_cannot_be_asked_is_not_withdrawn_and_has_no_reason() -> None:
 
 
 def test_what_a_network_has_given_instead_is_not_added_to(tmp_path: Path) -> None:
-    """To a domain that was booted anew: it has one VF, not two."""
+    """A domain that was booted anew has one VF, not two."""
     libvirt = Libvirt(dumpxml=[XML.format(VF.replace("function='2'", "function='4'"))])
     vf = ManifestVf("0000:04:00.0", 1, "0000:04:10.2", VfProperties())
     vm = replace(VM, vfs=(vf,), part={**VM.part, "devices": {vf.address: VF}})

@@ -40,6 +40,7 @@ PROBLEMS = [
     ({"pid": 0}, "does not say its process", "restart"),
     ({"saved": True}, "save/w.save is there already", "virsh managedsave-remove"),
     ({"room": 575 << 20}, "has 575 MiB free, all saves take up to 576 MiB", "larger file system"),
+    ({"blocked": ("device 'x' says no",)}, "QEMU does not save it: device 'x' says no", "migrate"),
     ({"replaced": ("/i",)}, "image /i was replaced", "put the file back"),
     ({"devices": "<hostdev type='usb'/>"}, "a hostdev of type 'usb'", "virsh detach-device"),
     ({"devices": "<hostdev type='mdev'/>"}, "a hostdev of type 'mdev'", "migrate"),
