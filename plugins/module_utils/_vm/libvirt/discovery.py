@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from ..._model.errors import BadInputError, KernelError, SriovError, ToolError
+from ..._model.errors import BadInputError, DeadlineError, KernelError, SriovError, ToolError
 from ..._model.state import PfState
 from ..._system.sysfs import Sysfs
 from ..._tools import domain_xml
@@ -27,7 +27,7 @@ from ..vm_facts import VmFacts
 from . import blocked, refusals, save_format
 from . import sessions as _sessions
 from .connection import Connection
-from .facts import LibvirtFacts
+from .facts import LibvirtFacts, Refused
 
 NAME = "libvirt"
 STATES = "/run/libvirt/qemu"
@@ -69,8 +69,13 @@ def discover(sysfs: Sysfs, connection: Connection, pfs: Mapping[str, PfState]) -
     sessions = list(_sessions.discover(sysfs, NAME))
     if not any(name.endswith(".xml") for name in sysfs.names(STATES)):
         return sessions
-    pids, found = {one.uuid: one.pid for one in states(sysfs)}, []
-    for uuid in connection.running():
+    known = list(states(sysfs))
+    try:
+        running = connection.running()
+    except (ToolError, DeadlineError) as error:
+        return [*(_unanswered(sysfs, one, error) for one in known), *sessions]
+    pids, found = {one.uuid: one.pid for one in known}, []
+    for uuid in running:
         try:
             found.append(_facts(sysfs, connection, pfs, uuid, pids.get(uuid, 0)))
         except (ToolError, KernelError):
@@ -108,6 +113,11 @@ def _facts(sysfs: Sysfs, connection: Connection, pfs: Mapping[str, PfState], uui
         name_of(domain), NAME, pid, started(sysfs, pid) if pid else 0,
         _scope(sysfs, pid) if pid else "", detail, vfs, others, domain.memory_bytes, tuple(found), kept_elsewhere=True,
     )  # fmt: skip
+
+
+def _unanswered(sysfs: Sysfs, domain: Domain, error: SriovError) -> VmFacts:
+    detail = Refused(f"libvirt does not answer: {error}", "start libvirt's daemon (libvirtd, or virtqemud)")
+    return VmFacts(name_of(domain), NAME, domain.pid, started(sysfs, domain.pid), "", detail, kept_elsewhere=True)
 
 
 def _blocked(connection: Connection, uuid: str, addresses: Sequence[str]) -> tuple[str, ...]:

@@ -14,6 +14,14 @@ from ..vm_facts import VmFacts
 
 
 @dataclass(frozen=True)
+class Refused:
+    """A domain of which nothing is known but why it is refused."""
+
+    problem: str
+    fix: str
+
+
+@dataclass(frozen=True)
 class LibvirtFacts:
     """A running domain.
 

@@ -11,9 +11,8 @@ from ..._tools.domain_disks import Disk
 from ..._tools.virsh import RUNNING
 from ..._tools.whole_domain import PCI, HostDevice
 from ..vm_facts import VmFacts
-from . import save_format, sessions
-from .facts import LibvirtFacts
-from .sessions import Session
+from . import save_format
+from .facts import LibvirtFacts, Refused
 
 ROOM = 64 << 20
 """Bytes of an image beside the domain's memory: devices, XML."""
@@ -31,8 +30,8 @@ QEMU refuses to save most of them, some only once they are used.
 
 def problems(vm: VmFacts) -> Iterator[tuple[str, str]]:
     """(problem, fix) for each reason against saving a domain."""
-    if isinstance(vm.detail, Session):
-        yield from sessions.problems(vm.detail)
+    if isinstance(vm.detail, Refused):
+        yield vm.detail.problem, vm.detail.fix
         return
     facts = LibvirtFacts.of(vm)
     if not vm.pid:

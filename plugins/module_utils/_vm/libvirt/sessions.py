@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from ..._holders.processes import pids
 from ..._model.errors import KernelError
@@ -19,6 +18,7 @@ from ..._system.sysfs import Sysfs
 from ..._tools.domain_xml import UUID
 from ..candidates import PROGRAM, candidates, in_the_way, program, user
 from ..vm_facts import VmFacts
+from .facts import Refused
 
 FOLDER = re.compile(r"/libvirt/qemu/lib/domain-\d+-")
 """Its folder in the command line of such a QEMU.
@@ -26,14 +26,6 @@ FOLDER = re.compile(r"/libvirt/qemu/lib/domain-\d+-")
 That of the system's libvirt is /var/lib/libvirt/qemu/domain-ID-NAME (src/qemu/qemu_conf.c, virQEMUDriverConfigNew).
 """
 NAME = re.compile(r"guest=([A-Za-z0-9._+-]{1,100})(,|$)")
-
-
-@dataclass(frozen=True)
-class Session:
-    """A domain of a user's libvirt; ``way``: how it is shut down."""
-
-    user: str
-    way: str
 
 
 def discover(sysfs: Sysfs, backend: str) -> Iterator[VmFacts]:
@@ -47,17 +39,12 @@ def discover(sysfs: Sysfs, backend: str) -> Iterator[VmFacts]:
             who = _name(sysfs, user(sysfs, one.pid))
         except KernelError:
             continue
-        detail = Session(who, f"virsh -c qemu:///session shutdown {known}")
+        detail = Refused(
+            f"it is a domain of the libvirt of user {who} (qemu:///session), which nobody but that user can ask",
+            f"have it shut down (as {who}: virsh -c qemu:///session shutdown {known}), or moved to qemu:///system",
+        )
         name = match.group(1) if match else f"qemu-{one.pid}"
         yield VmFacts(name, backend, one.pid, one.started, "", detail, kept_elsewhere=True)
-
-
-def problems(session: Session) -> Iterator[tuple[str, str]]:
-    """(problem, fix) for a domain of a session."""
-    yield (
-        f"it is a domain of the libvirt of user {session.user} (qemu:///session), which nobody but that user can ask",
-        f"have it shut down (as {session.user}: {session.way}), or moved to qemu:///system",
-    )
 
 
 def _argv(sysfs: Sysfs, pid: int) -> list[str] | None:

@@ -118,3 +118,28 @@ def test_what_a_network_has_given_instead_is_not_added_to(tmp_path: Path) -> Non
     vm = replace(VM, vfs=(vf,), part={**VM.part, "devices": {vf.address: VF}})
     Devices(Sysfs(str(tmp_path)), Connection(libvirt), vm, LibvirtPart.of(vm)).attach()
     assert "attach-device" not in libvirt.asked
+
+
+def test_a_libvirt_that_does_not_answer_is_said_of_each_domain(tmp_path: Path) -> None:
+    """Those whose QEMU is there, by the files of libvirt."""
+    state = f"<domstatus pid='{{}}'><domain><name>{{}}</name><uuid>{UUID}</uuid></domain></domstatus>"
+    (tmp_path / "run/libvirt/qemu").mkdir(parents=True)
+    (tmp_path / "proc/7").mkdir(parents=True)
+    (tmp_path / "proc/7/stat").write_text(f"7 (qemu) {' '.join(map(str, range(50)))}")
+    for name, pid in (("w", 7), ("gone", 8)):
+        (tmp_path / f"run/libvirt/qemu/{name}.xml").write_text(state.format(pid, name))
+    backend = LibvirtBackend(Sysfs(str(tmp_path)), Libvirt(), Deadlines())
+    (vm,) = backend.probe({}, ())
+    assert (vm.name, vm.pid) == ("w", 7)
+    ((problem, fix),) = backend.problems(vm)
+    assert problem.startswith("libvirt does not answer: 'virsh ")
+    assert "virtqemud" in fix
+
+
+def test_no_process_is_started_where_libvirt_has_no_domain(tmp_path: Path) -> None:
+    libvirt = Libvirt()
+    (tmp_path / "proc").mkdir()
+    assert list(LibvirtBackend(Sysfs(str(tmp_path)), libvirt, Deadlines()).probe({}, ())) == []
+    (tmp_path / "run/libvirt/qemu").mkdir(parents=True)
+    assert list(LibvirtBackend(Sysfs(str(tmp_path)), libvirt, Deadlines()).probe({}, ())) == []
+    assert libvirt.asked == []
