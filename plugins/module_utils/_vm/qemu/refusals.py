@@ -33,7 +33,7 @@ def problems(vm: VmFacts) -> Iterator[tuple[str, str]]:
 
 def _process(facts: QemuFacts) -> Iterator[tuple[str, str]]:
     if facts.libvirt:
-        yield "it is managed by libvirt", "the libvirt backend is not there yet: migrate it away or shut it down first"
+        yield "it is managed by libvirt", "migrate it away or shut it down first"
     if facts.own_namespaces:
         yield "it runs in namespaces of its own (a container?)", "run it in the host's mount and network namespaces"
     if facts.uid != 0:

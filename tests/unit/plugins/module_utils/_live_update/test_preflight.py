@@ -149,7 +149,7 @@ TABLE: list[tuple[dict[str, Any], str, str]] = [
     (vm(name="my vm"), "vm-name", "VM 'my vm' (process 77) has no name that a folder can have"),
     (qemu(argv=("qemu-system-x86_64", "-qmp", "unix:/run/web1")), "vm", "it has no name, so nobody would know it"),
     (probe(pid=78), "vm", "process 78 answers at its monitor"),
-    (qemu(libvirt=True), "vm", "it is managed by libvirt: the libvirt backend is not there yet"),
+    (qemu(libvirt=True), "vm", "it is managed by libvirt: migrate it away or shut it down first"),
     (qemu(own_namespaces=True), "vm", "namespaces of its own"),
     (qemu(uid=107), "vm", "it runs as user 107: run it as root"),
     (
