@@ -79,10 +79,14 @@ class Restoring:
         attempt = Attempt(self.sysfs, uuid)
         if self.part.transient or not (attempt.begun() or self.sysfs.exists(save_format.path(name))):
             return
-        self._compared(state, image=not save_image.is_shown(self.sysfs, uuid, name))
-        if not save_image.is_shown(self.sysfs, uuid, name):
+        is_shown = save_image.is_shown(self.sysfs, uuid, name)
+        self._compared(state, image=not is_shown)
+        if attempt.begun():  # whoever starts it from now on is somebody else
+            if not is_shown:
+                save_image.put_guard(self.sysfs, uuid, name)
+            attempt.end()
+        if not is_shown:
             save_image.show(self.sysfs, uuid, name)
-        attempt.end()
 
     def _compared(self, state: str, image: bool = True) -> SavedState:
         """What was saved, its disks and perhaps its image compared.
@@ -143,9 +147,9 @@ class Restoring:
         """
         uuid, within = self.part.uuid, self.deadlines.answer_s
         self.connection.wait(uuid, lambda info: info.state == RUNNING or not info.active, "running", within)
+        Holds(self.sysfs, self.connection, self.part).give_back()
         save_image.forget(self.sysfs, self.part.uuid)
         Attempt(self.sysfs, self.part.uuid).end()
-        Holds(self.sysfs, self.connection, self.part).give_back()
 
     def withdraw(self) -> bool:
         """End a domain that has executed nothing.

@@ -11,7 +11,9 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, SriovError, ToolError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt import guard, save_format, save_image
+from tests.libvirt import played_vf
 from tests.libvirt.armed import Armed, Make
+from tests.libvirt.domain import Guest
 from tests.libvirt.fixtures import NEEDS_LIBVIRT
 from tests.libvirt.host import Host
 
@@ -234,6 +236,36 @@ def test_a_boot_starts_no_saved_domain_and_all_others(make: Make, host: Host) ->
     assert armed.guest.state() == "shut off"
     assert guard.is_put(host.sysfs, armed.guest.uuid, "saved-here")
     armed.restore()
+    armed.require_well()
+
+
+def test_an_autostart_of_the_next_boot_alone_outlives_the_update(host: Host) -> None:
+    """The boot in between does not use it up."""
+    one = Guest.made(host, "next-only")
+    one.define(played_vf.nic(1))
+    host.virsh("autostart", "--domain", one.uuid, "--once")
+    one.start()
+    armed = Armed.of(one)
+    try:
+        armed.save()
+        host.cut()
+        assert one.state() == "shut off"
+        armed.restore()
+        info = armed.backend.connection.info(one.uuid)
+        assert (info.state, info.autostart, info.autostart_once) == ("running", False, True)
+    finally:
+        armed.end()
+
+
+def test_holds_that_are_not_given_back_are_tried_again(make: Make) -> None:
+    """The domain counts as started by us until then."""
+    armed = make("held")
+    armed.save()
+    armed.edge.before["autostart"] = _fail
+    with pytest.raises(SriovError, match="by the test"):
+        armed.restore()
+    assert armed.backend.is_own(armed.vm)
+    armed.restore(start=False)
     armed.require_well()
 
 
