@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import struct
-from xml.sax.saxutils import escape, quoteattr
 
 from ..._model.errors import KernelError
 from ..._system import durable
@@ -25,7 +24,8 @@ WORDS = "saved by a live update: sriovctl live-update restore"
 
 def text(uuid: str, name: str) -> bytes:
     """The file's bytes, by which it is known again."""
-    xml = f"<domain type={quoteattr(WORDS)}><name>{escape(name)}</name><uuid>{uuid}</uuid></domain>".encode() + b"\0"
+    shown = name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    xml = f"<domain type='{WORDS}'><name>{shown}</name><uuid>{uuid}</uuid></domain>".encode() + b"\0"
     return struct.pack("=16s2I", COMPLETE, VERSION, len(xml)).ljust(HEADER, b"\0") + xml
 
 
