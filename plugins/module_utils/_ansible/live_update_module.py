@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .._live_update import act_lock, arm, machine, options, rehearsal, reservation, run_unit
+from .._live_update import act_lock, arm, machine, options, rehearsal, reservation, run_unit, vm_choices
 from .._live_update.arm import Request
 from .._live_update.checks import PLACES
 from .._live_update.estimate import interface_after
@@ -24,7 +24,7 @@ from .._model.errors import RefusedError
 from .._model.update_deadlines import BUDGET_S
 from .._system import update_folder
 from .._system.sysfs import Sysfs
-from .._vm.record import LEAVE, POLICIES, RESTORE, STRAGGLERS
+from .._vm.record import IN_PLACE, LEAVE, POLICIES, RESTORE, STRAGGLERS, STRATEGIES
 from . import live_update_end
 from .module import Module
 
@@ -42,6 +42,7 @@ VM_OPTIONS: dict[str, Any] = {
     "on_other_kernel": {"type": "str", "choices": list(POLICIES), "default": RESTORE},
     "priority": {"type": "int", "default": 0},
     "cold_start": {"type": "bool", "default": False},
+    "strategy": {"type": "str", "choices": list(STRATEGIES), "default": IN_PLACE},
     "straggler": {"type": "str", "choices": list(STRAGGLERS), "default": LEAVE},
     "dry_start": {"type": "bool", "default": True},
     "heartbeat": {"type": "dict"},
@@ -80,7 +81,7 @@ def request(params: dict[str, Any], sysfs: Sysfs) -> Request:
         budget_s=params["budget_s"],
         options=parsed,
         basis=basis,
-        vms=arm.by_name(params["vms"]),
+        vms=vm_choices.by_name(params["vms"]),
         owner=params["owner"],
         take_over=params["take_over"],
     )
@@ -202,7 +203,8 @@ def _facts_of(facts: Facts, wanted: Request) -> dict[str, Any]:
         "longest_s": longest_s(wanted.options, len(facts.vms)),
         "interface_after": interface_after(facts, wanted.options).name,
         "vms": [
-            {"name": vm.name, "pid": vm.pid, "unit": vm.unit, "vfs": [vf.address for vf in vm.vfs]} for vm in facts.vms
+            {"name": vm.name, "pid": vm.pid, "unit": vm.unit, "strategy": facts.strategy(vm),
+             "vfs": [vf.address for vf in vm.vfs]} for vm in facts.vms
         ],
         "pfs": [
             {"pf": pf.address, "driver": pf.driver, "enabled": pf.enabled, "present": len(pf.present),

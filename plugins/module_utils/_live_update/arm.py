@@ -21,9 +21,20 @@ from .._model.properties import VfProperties
 from .._model.state import PfState
 from .._model.update_deadlines import BUDGET_S
 from .._system import update_folder
-from .._vm.record import COLD_START, LEAVE, POLICIES, RESTORE, SHUTDOWN, STRAGGLERS, ManifestVf, ManifestVm
+from .._vm.record import IN_PLACE, LEAVE, RESTORE, SHUTDOWN, ManifestVf, ManifestVm
 from .._vm.vm_facts import VmFacts
-from . import checks, dry_starts, forgetting, kept_states, kexec, manifest_file, preflight, reservation, watchdog_plan
+from . import (
+    checks,
+    dry_starts,
+    forgetting,
+    kept_states,
+    kexec,
+    manifest_file,
+    preflight,
+    reservation,
+    strategies,
+    watchdog_plan,
+)
 from . import facts as _facts
 from . import manifest as _manifest
 from . import status as _live_status
@@ -34,19 +45,6 @@ from .manifest import Kernel, Manifest, ManifestPf
 from .options import Options
 from .preflight import Verdict
 from .reservation import Reservation
-
-ANNOTATIONS = ("name", "priority", "cold_start", "straggler", "on_other_kernel", "dry_start", "heartbeat", "check")
-
-CHOICES = {
-    "straggler": (
-        LEAVE, STRAGGLERS, SHUTDOWN, "a VM that is shut down starts from its disk afterwards: say cold_start: true too",
-    ),
-    "on_other_kernel": (
-        RESTORE, POLICIES, COLD_START, "a cold start gives up the VM's memory and must be allowed: say cold_start: "
-        f"true too, or choose {RESTORE} or {LEAVE}",
-    ),
-}  # fmt: skip
-"""Policies: default, choices, which starts from disk, what that needs."""
 
 
 @dataclass(frozen=True)
@@ -69,34 +67,6 @@ class Request:
     basis: Mapping[str, str] = field(default_factory=dict)
 
 
-def by_name(items: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Parse ``live_update_vms`` into annotations by VM name.
-
-    Raises `BadInputError` for an unknown key or a missing name.
-    """
-    annotations: dict[str, dict[str, Any]] = {}
-    for number, item in enumerate(items):
-        unknown = sorted(set(item) - set(ANNOTATIONS))
-        if unknown or not isinstance(item.get("name"), str):
-            raise BadInputError(f"vms[{number}]: {'unknown key ' + unknown[0] if unknown else 'name is missing'}")
-        if not isinstance(item.get("priority", 0), int) or not isinstance(item.get("cold_start", False), bool):
-            raise BadInputError(f"vms[{number}]: priority is a whole number, cold_start true or false")
-        _require_policies(f"vms[{number}]", item)
-        checks.parse(item.get("check"), f"vms[{number}].check")
-        annotations[item["name"]] = item
-    return annotations
-
-
-def _require_policies(where: str, item: Mapping[str, Any]) -> None:
-    """Require policies that are known and allowed."""
-    for key, (default, known, starts, why) in CHOICES.items():
-        policy = item.get(key, default)
-        if policy not in known:
-            raise BadInputError(f"{where}.{key}: {policy!r} is none of {', '.join(known)}")
-        if policy == starts and item.get("cold_start") is not True:
-            raise BadInputError(f"{where}.{key}: {why}")
-
-
 def examine(host: LiveHost, request: Request) -> tuple[Facts, Verdict]:
     """Gather facts and judge them, changing nothing.
 
@@ -109,7 +79,8 @@ def examine(host: LiveHost, request: Request) -> tuple[Facts, Verdict]:
         if name not in names:
             raise BadInputError(f"no VM named '{name}' runs here; running: {', '.join(sorted(names)) or 'none'}")
     services = read_services(host.run, request.options.host_services)
-    facts = replace(facts, dry_starts=dry_starts.run(facts, host.backends, request.vms), services=services)
+    facts = replace(facts, strategies=strategies.of(request.vms), services=services)
+    facts = replace(facts, dry_starts=dry_starts.run(facts, host.backends, request.vms))
     return facts, preflight.judge(facts, host.backends, request.options, request.budget_s, request.vms)
 
 
@@ -233,6 +204,7 @@ def _vms(host: LiveHost, request: Request, facts: Facts) -> list[ManifestVm]:
 def _vm(
     host: LiveHost, vm: VmFacts, annotations: Mapping[str, Any], properties: Mapping[str, Mapping[int, VfProperties]]
 ) -> ManifestVm:
+    strategy = str(annotations.get("strategy", IN_PLACE))
     return ManifestVm(
         name=vm.name,
         backend=vm.backend,
@@ -240,10 +212,11 @@ def _vm(
         pid=vm.pid,
         started=vm.started,
         unit=vm.unit,
-        cold_start=bool(annotations.get("cold_start", False)),
+        cold_start=bool(annotations.get("cold_start", False)) or strategy == SHUTDOWN,
         straggler=str(annotations.get("straggler", LEAVE)),
         on_other_kernel=str(annotations.get("on_other_kernel", RESTORE)),
         check=checks.of_host(annotations.get("check")),
         vfs=tuple(ManifestVf(vf.pf, vf.id, vf.address, properties[vf.pf].get(vf.id, VfProperties())) for vf in vm.vfs),
         part=host.backends[vm.backend].prepare(vm),
+        strategy=strategy,
     )

@@ -16,6 +16,7 @@ from .._model.errors import BadInputError
 from .._system.update_folder import ARMED
 from .._vm.backend import Backend
 from .._vm.dry_start import DryStart
+from .._vm.record import IN_PLACE
 from .._vm.vm_facts import VmFacts
 from .facts import Facts
 from .finding import Finding
@@ -32,12 +33,13 @@ def run(
 ) -> dict[int, DryStart]:
     """Dry starts of VMs that are not refused anyway, by process id.
 
-    None amid an update, when VMs are just being saved, or started. ``annotations``: by VM name; ``dry_start`` false
-    leaves a VM out. Raises `BadInputError` for another value.
+    None amid an update, when VMs are just being saved, or started, and none of VMs that are not to be saved.
+    ``annotations``: by VM name; ``dry_start`` false leaves a VM out. Raises `BadInputError` for another value.
     """
     skipped = {name for name, item in annotations.items() if not _wants(name, item)}
     at_rest = facts.phase in (None, ARMED)
-    wanted = [vm for vm in facts.vms if at_rest and not any(backends[vm.backend].problems(vm))]
+    saved = [vm for vm in facts.vms if at_rest and facts.strategy(vm) == IN_PLACE]
+    wanted = [vm for vm in saved if not any(backends[vm.backend].problems(vm))]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = pool.map(lambda vm: _one(vm, backends[vm.backend], vm.name in skipped), wanted)
         return {vm.pid: one for vm, one in zip(wanted, found)}

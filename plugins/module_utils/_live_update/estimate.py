@@ -15,13 +15,16 @@ from typing import Any
 
 from .._model import drivers
 from .._model.kernel_interface import INTERFACES, STOCK, KernelInterface
+from .._vm.record import SHUTDOWN
 from .facts import Facts
 from .options import Options
 
 MIB = 1 << 20
 REST = 32 * MIB
 """Bytes of a copied VM that are left for its pause."""
-BEFORE = ("unplug", "copy")
+GUEST_DOWN_S = 10.0
+"""Assumed time in which a guest shuts down."""
+BEFORE = ("unplug", "shutdown", "copy")
 """Parts in which VMs run, without their VFs."""
 
 
@@ -54,6 +57,7 @@ def estimate(facts: Facts, options: Options) -> dict[str, float]:
     chooses = interface_after(facts, options).abilities.enable_only
     parts = {
         "unplug": 6.0 if used else 0.0,
+        "shutdown": GUEST_DOWN_S if _down(facts) else 0.0,
         "copy": sum(vm.memory_bytes for vm in facts.vms if vm.live) / rate,
         "save": sum(min(vm.memory_bytes, REST) if vm.live else vm.memory_bytes for vm in facts.vms) / rate,
         "boot": options.boot_s,
@@ -64,7 +68,7 @@ def estimate(facts: Facts, options: Options) -> dict[str, float]:
         "plug": 0.1 * max((len(vm.vfs) for vm in facts.vms), default=0),
     }
     pause = sum(seconds for name, seconds in parts.items() if name not in BEFORE)
-    total = sum(parts.values()) if used else pause
+    total = sum(parts.values()) if used or _down(facts) else pause
     return {name: round(seconds, 3) for name, seconds in {**parts, "pause": pause, "total": total}.items()}
 
 
@@ -79,9 +83,17 @@ def of_vms(facts: Facts, options: Options, annotations: Mapping[str, Mapping[str
     for number, vm in enumerate(ordered):
         read = sum(other.memory_bytes for other in ordered[: number + options.restore_at_once])
         pause = fixed + read / MIB / options.rate_mib_s
-        without = pause + sum(parts[name] for name in BEFORE) if vm.vfs else 0.0
+        if vm.name in _down(facts):
+            pause += parts["shutdown"] + parts["copy"]
+        before = 0.0 if vm.name in _down(facts) else sum(parts[name] for name in BEFORE)
+        without = pause + before if vm.vfs else 0.0
         idle = pause + _waits(vm.memory_bytes, facts) / MIB / options.rate_mib_s if vm.live else pause
         yield VmEstimate(vm.name, vm.live, round(pause, 3), round(without, 3), round(idle, 3))
+
+
+def _down(facts: Facts) -> set[str]:
+    """Names of VMs that are shut down instead of saved."""
+    return {vm.name for vm in facts.vms if facts.strategy(vm) == SHUTDOWN}
 
 
 def _waits(own: int, facts: Facts) -> int:

@@ -27,6 +27,7 @@ from .._vm import image_writers, storage
 from .._vm.backend import Backend
 from .._vm.candidates import Candidate, strangers
 from .._vm.dry_start import DryStart
+from .._vm.record import IN_PLACE
 from .._vm.vm_facts import VmFacts
 from . import after_failure, hold_off, kernel_facts, kernel_modules, locked_volumes, lost_volumes, watchdog_facts
 from .after_failure import AfterFailure
@@ -47,7 +48,7 @@ class Facts:
     would resume the VMs; ``state_disk``: device of the folder of states, ``disk_in_memory``: a kexec empties it;
     ``strangers``: processes that could be VMs and are none of ``vms``; ``image_writers``: others that could write to a
     VM's images, in words, by its process id;
-    ``dry_starts``: by process id of the VM, made when all else was read.
+    ``dry_starts``: by process id of the VM, made when all else was read; ``strategies``: by the VM's name, as chosen.
     """
 
     kernel: KernelFacts
@@ -73,6 +74,10 @@ class Facts:
     others: Others = field(default_factory=Others)
     dry_starts: Mapping[int, DryStart] = field(default_factory=dict)
     services: tuple[Service, ...] = ()
+    strategies: Mapping[str, str] = field(default_factory=dict)
+
+    def strategy(self, vm: VmFacts) -> str:
+        return self.strategies.get(vm.name, IN_PLACE)
 
 
 def gather(

@@ -20,15 +20,15 @@ from .._model.errors import BadInputError
 from .._model.paths import PCI_ADDRESS
 from .._model.properties import VfProperties
 from .._vm import registry
-from .._vm.record import POLICIES, STRAGGLERS, ManifestVf, ManifestVm
+from .._vm.record import POLICIES, STRAGGLERS, STRATEGIES, ManifestVf, ManifestVm
 from . import checks, watchdog_plan
 
-SCHEMA = 5
+SCHEMA = 6
 """Version of the manifest's form.
 
 1 had QEMU's data among the members of a VM, 2 has a part for the VM's backend, 3 its policies as a
 straggler and on another kernel, 4 the build of the new kernel, and the previous one, and how VFs
-are seen to work, 5 the host's services that VMs wait for.
+are seen to work, 5 the host's services that VMs wait for, 6 the strategy of a VM.
 """
 
 ID = re.compile(r"[0-9a-f]{32}")
@@ -205,11 +205,12 @@ def _vm(data: object, where: str) -> ManifestVm:
     vm = _take(data, where, {
         "name": "text", "backend": "text", "priority": "whole number", "pid": "whole number",
         "started": "whole number", "unit": "text", "cold_start": "true or false",
-        "straggler": "text", "on_other_kernel": "text", "check": "object", "vfs": "list", "part": "object",
+        "strategy": "text", "straggler": "text", "on_other_kernel": "text", "check": "object",
+        "vfs": "list", "part": "object",
     })  # fmt: skip
     if not NAME.fullmatch(vm["name"]):  # it becomes the name of a folder
         raise BadInputError(f"{where}.name: '{vm['name']}' must be letters, digits and . _ + - only")
-    for key, known in (("straggler", STRAGGLERS), ("on_other_kernel", POLICIES)):
+    for key, known in (("strategy", STRATEGIES), ("straggler", STRAGGLERS), ("on_other_kernel", POLICIES)):
         if vm[key] not in known:
             raise BadInputError(f"{where}.{key}: '{vm[key]}' is none of {', '.join(known)}")
     checks.parse(vm["check"], f"{where}.check")

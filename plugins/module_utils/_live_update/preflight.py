@@ -17,12 +17,21 @@ from .._model.update_paths import RESUME_UNIT
 from .._system.update_folder import ARMED
 from .._vm.backend import Backend
 from .._vm.candidates import in_the_way
-from .._vm.vm_facts import VmFacts
-from . import boot_rules, budget, deadline_rules, dry_starts, elsewhere, hold_off, host_services, kexec_rules
+from . import (
+    boot_rules,
+    budget,
+    deadline_rules,
+    dry_starts,
+    elsewhere,
+    hold_off,
+    host_services,
+    kexec_rules,
+    strategies,
+    vm_rules,
+)
 from .estimate import VmEstimate, estimate, interface_after, of_vms
 from .facts import Facts
 from .finding import Finding
-from .manifest import NAME
 from .options import Options
 
 MIB = 1 << 20
@@ -68,9 +77,11 @@ def judge(
 
     So one round of fixing is enough. Each backend judges its own VMs. ``annotations``: of VMs by name.
     """
+    facts = strategies.judged(facts)
     guess = estimate(facts, options)
     refusals = [finding for check in CHECKS for finding in check(facts, options)]
-    refusals.extend(finding for vm in facts.vms for finding in _vm(vm, backends[vm.backend]))
+    refusals.extend(strategies.check(facts))
+    refusals.extend(vm_rules.problems(facts, backends))
     refusals.extend(budget.check(facts, guess, budget_s))
     refusals.extend(dry_starts.refusals(facts.vms, facts.dry_starts))
     refusals.extend(elsewhere.check(facts.vms, options, guess["total"]))
@@ -178,46 +189,8 @@ def _strangers(facts: Facts, options: Options) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _names(facts: Facts, _options: Options) -> Iterator[Finding]:
-    seen: dict[str, int] = {}
-    for vm in facts.vms:
-        if vm.name in seen:
-            both = f"processes {seen[vm.name]} and {vm.pid} are both VM {vm.name}"
-            yield Finding("vm-name", both, "give each VM a name of its own")
-        if not NAME.fullmatch(vm.name):
-            yield Finding(
-                "vm-name", f"VM '{vm.name}' (process {vm.pid}) has no name that a folder can have",
-                "give it one of letters, digits and . _ + -",
-            )  # fmt: skip
-        seen[vm.name] = vm.pid
-    units: dict[str, str] = {}
-    for vm in facts.vms:
-        other = units.setdefault(vm.unit, vm.name)
-        if vm.unit and other != vm.name:
-            yield Finding("vm-unit", f"VMs {other} and {vm.name} share unit {vm.unit}", "start each in its own unit")
-
-
-def _images(facts: Facts, _options: Options) -> Iterator[Finding]:
-    for vm in facts.vms:
-        for problem in facts.image_writers.get(vm.pid, ()):
-            yield Finding(
-                "image-used",
-                f"VM {vm.name} (process {vm.pid}): {problem}: what it writes after the save keeps the VM stopped",
-                "end that use, or give each VM disks of its own",
-            )
-
-
-def _vm(vm: VmFacts, backend: Backend) -> Iterator[Finding]:
-    who = f"VM {vm.name} (process {vm.pid})"
-    for problem, fix in backend.problems(vm):
-        yield Finding("vm", f"{who}: {problem}", fix)
-    for address in vm.unknown_devices:
-        problem = f"{who}: it owns {address}, which is not a VF of this host"
-        yield Finding("vm", problem, "only VFs can be given back: unplug it first")
-
-
 CHECKS: tuple[Callable[[Facts, Options], Iterator[Finding]], ...] = (
-    _progress, _kernel, _modules, _writers, _pfs, _resources, _strangers, _names, _images,
+    _progress, _kernel, _modules, _writers, _pfs, _resources, _strangers, vm_rules.names, vm_rules.images,
 )  # fmt: skip
 
 

@@ -25,7 +25,8 @@ from .status import Progress
 def release_all(host: LiveHost, manifest: Manifest, progress: Progress) -> tuple[ManifestVm, ...]:
     """Unplug the VFs of all VMs at once.
 
-    Returns the VMs to be saved. A straggler is shut down where its policy says so, else raises `SriovError`.
+    Returns the VMs to be saved. Those whose strategy is a shutdown keep theirs, and are shut down once all others have
+    released them, as is a straggler where its policy says so; any other straggler raises `SriovError`.
     """
     for vm in manifest.vms:
         host.folder.make_vm(vm.name)
@@ -33,11 +34,11 @@ def release_all(host: LiveHost, manifest: Manifest, progress: Progress) -> tuple
     manifest_copies.renew(host, manifest, manifest.vms)
     ended.unsaved(host, manifest, manifest.vms)
     progress.enter(update_folder.UNPLUGGING)
-    errors = failures(manifest.vms, lambda vm: _release(host, progress, vm))
+    errors = failures(manifest.vms, lambda vm: _begin(host, progress, vm))
     for name, error in errors.items():
         progress.update_vm(name, error=str(error))
     gone = ended.among(host, manifest, progress, errors)
-    down = [vm for vm in manifest.vms if isinstance(errors.get(vm.name), StragglerError) and vm.straggler == SHUTDOWN]
+    down = [vm for vm in manifest.vms if vm.name not in gone and _goes_down(vm, errors.get(vm.name))]
     _require_no_other(errors, down)
     each(down, lambda vm: _shut_down(host, manifest, progress, vm))
     return tuple(vm for vm in manifest.vms if vm not in down and vm.name not in gone)
@@ -61,7 +62,17 @@ def settle(host: LiveHost, vms: Sequence[ManifestVm], progress: Progress) -> lis
     return [f"VM {name}: {error}" for name, error in errors.items()]
 
 
-def _release(host: LiveHost, progress: Progress, vm: ManifestVm) -> None:
+def _goes_down(vm: ManifestVm, error: Exception | None) -> bool:
+    """Whether a VM is shut down, by its strategy or as a straggler."""
+    if vm.strategy == SHUTDOWN:
+        return error is None
+    return vm.straggler == SHUTDOWN and isinstance(error, StragglerError)
+
+
+def _begin(host: LiveHost, progress: Progress, vm: ManifestVm) -> None:
+    if vm.strategy == SHUTDOWN:
+        host.backend(vm).require_armed(vm)
+        return
     if vm.vfs:
         progress.update_vm(vm.name, paused_at=host.now())
     host.backend(vm).release(vm, host.folder.state(vm.name))
@@ -81,14 +92,18 @@ def _require_no_other(errors: dict[str, Exception], down: Sequence[ManifestVm]) 
 
 
 def _shut_down(host: LiveHost, manifest: Manifest, progress: Progress, vm: ManifestVm) -> None:
-    """End a straggler.
+    """End a VM that is not saved.
 
     Before that its claim says that it has run on, in no boot that is known: it has no state, and starts from its disks.
     """
-    ended.store(host, manifest, vm, _claim.RUNNING, "it did not release its VFs and was shut down", _claim.NO_BOOT)
+    planned = vm.strategy == SHUTDOWN
+    why = "its strategy is to shut it down" if planned else "it did not release its VFs"
+    ended.store(host, manifest, vm, _claim.RUNNING, why, _claim.NO_BOOT)
+    if planned:
+        progress.update_vm(vm.name, paused_at=host.now())
     try:
         host.backend(vm).power_down(vm)
     except FAILURES as error:
         raise SriovError(f"{error}: it was asked to shut down, and may still do so") from error
     progress.update_vm(vm.name, stopped_at=host.now(), result="shut-down")
-    host.log(f"VM {vm.name}: did not release its VFs, and was shut down; it is started from its disk afterwards")
+    host.log(f"VM {vm.name}: was shut down, as {why}; it is started from its disk afterwards")

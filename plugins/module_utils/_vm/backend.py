@@ -96,10 +96,11 @@ class Backend(ByManager, Protocol):
         One that does not answer has the reason. ``taken``: processes that are VMs of another backend.
         """
 
-    def problems(self, vm: VmFacts) -> Iterable[tuple[str, str]]:
+    def problems(self, vm: VmFacts, saved: bool = True) -> Iterable[tuple[str, str]]:
         """(problem, fix) for each reason against saving a VM.
 
-        The preflight adds those that concern every backend.
+        Not ``saved``: against shutting it down, and starting it from its disks as it runs. The preflight adds those
+        that concern every backend.
         """
 
     def dry_start(self, vm: VmFacts) -> DryStart:
@@ -136,6 +137,12 @@ class Backend(ByManager, Protocol):
 
     def images(self, vm: ManifestVm) -> Sequence[Image]:
         """Find the images that a running VM has open, as `images.find`."""
+
+    def require_armed(self, vm: ManifestVm) -> None:
+        """Require a running VM as it was armed, changing nothing.
+
+        What is started from its record would else be another VM. Fails as `release`.
+        """
 
     def release(self, vm: ManifestVm, state: str) -> None:
         """Unplug all VFs of a VM, which goes on running.

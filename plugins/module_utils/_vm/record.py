@@ -12,6 +12,10 @@ from typing import Any
 from .._model.properties import VfProperties
 
 LEAVE, SHUTDOWN, RESTORE, COLD_START = "leave", "shutdown", "restore", "cold-start"
+IN_PLACE = "in-place"
+STRATEGIES = (IN_PLACE, SHUTDOWN, LEAVE)
+"""Strategies for a VM: saved, shut down and started again, or its host is left alone."""
+
 STRAGGLERS = (LEAVE, SHUTDOWN)
 """Policies for a VM that does not release its VFs in time."""
 
@@ -33,8 +37,8 @@ class ManifestVf:
 class ManifestVm:
     """A VM's state while arming.
 
-    ``straggler``: one of `STRAGGLERS`; ``on_other_kernel``: one of `POLICIES`; ``check``: how the host sees that its
-    VFs work, empty where it does not; ``part``: data for its backend alone.
+    ``strategy``: one of `STRATEGIES`; ``straggler``: one of `STRAGGLERS`; ``on_other_kernel``: one of `POLICIES`;
+    ``check``: how the host sees that its VFs work, empty where it does not; ``part``: data for its backend alone.
     """
 
     name: str
@@ -49,3 +53,4 @@ class ManifestVm:
     check: Mapping[str, Any]
     vfs: tuple[ManifestVf, ...]
     part: Mapping[str, Any]
+    strategy: str = IN_PLACE

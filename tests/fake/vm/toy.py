@@ -65,7 +65,7 @@ class ToyBackend(NoManager):
             vfs, others = assigned(self.sysfs, pfs, [vm.vf])
             yield VmFacts(name, self.name, 9, 90, f"toy-{name}.service", vm, vfs, others, memory_bytes=1)
 
-    def problems(self, vm: VmFacts) -> Iterator[tuple[str, str]]:
+    def problems(self, vm: VmFacts, saved: bool = True) -> Iterator[tuple[str, str]]:
         if self.table[vm.name].color == "red":
             yield "it is red", "paint it"
 
@@ -89,6 +89,9 @@ class ToyBackend(NoManager):
 
     def images(self, vm: ManifestVm) -> list[Image]:
         return []
+
+    def require_armed(self, vm: ManifestVm) -> None:
+        assert self.table[vm.name].running
 
     def release(self, vm: ManifestVm, state: str) -> None:
         self.table[vm.name].released = True

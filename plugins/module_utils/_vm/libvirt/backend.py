@@ -47,8 +47,8 @@ class LibvirtBackend(LibvirtManager):
     def probe(self, pfs: Mapping[str, PfState], taken: Collection[int]) -> list[VmFacts]:
         return discovery.discover(self.sysfs, self.connection, pfs)
 
-    def problems(self, vm: VmFacts) -> Iterator[tuple[str, str]]:
-        return refusals.problems(vm)
+    def problems(self, vm: VmFacts, saved: bool = True) -> Iterator[tuple[str, str]]:
+        return refusals.problems(vm, saved)
 
     def dry_start(self, vm: VmFacts) -> DryStart:
         return DryStart(untried=(UNTRIED,))
@@ -63,6 +63,10 @@ class LibvirtBackend(LibvirtManager):
     def images(self, vm: ManifestVm) -> tuple[Image, ...]:
         self._living(vm)
         return tuple(discovery.images(self.sysfs, self.connection.live(LibvirtPart.of(vm).uuid)))
+
+    def require_armed(self, vm: ManifestVm) -> None:
+        if self._living(vm).active:
+            self._require_armed(vm)
 
     def release(self, vm: ManifestVm, state: str) -> None:
         if self._living(vm).active:

@@ -28,8 +28,11 @@ QEMU refuses to save most of them, some only once they are used.
 """
 
 
-def problems(vm: VmFacts) -> Iterator[tuple[str, str]]:
-    """(problem, fix) for each reason against saving a domain."""
+def problems(vm: VmFacts, saved: bool = True) -> Iterator[tuple[str, str]]:
+    """(problem, fix) for each reason against saving a domain.
+
+    Not ``saved``: against its start from its disks, for which libvirt itself gives it its devices.
+    """
     if isinstance(vm.detail, Refused):
         yield vm.detail.problem, vm.detail.fix
         return
@@ -37,17 +40,31 @@ def problems(vm: VmFacts) -> Iterator[tuple[str, str]]:
     if not vm.pid:
         yield "libvirt's state of it below /run/libvirt/qemu does not say its process", "restart libvirt's daemon"
     yield from _domain(facts)
-    yield from _folder(facts)
+    if facts.saved:
+        yield (
+            f"{save_format.path(facts.domain.name)} is there already, which its next start would load",
+            f"virsh managedsave-remove {facts.domain.uuid}",
+        )
     for disk in facts.domain.disks:
         yield from _disk(disk, facts.domain.uuid)
+    for name in facts.replaced:
+        yield f"its image {name} was replaced by another file since its start", "put the file back that it has open"
+    if saved:
+        yield from _unsaveable(facts)
+
+
+def _unsaveable(facts: LibvirtFacts) -> Iterator[tuple[str, str]]:
+    if facts.room < facts.need:
+        yield (
+            f"{save_format.FOLDER} has {facts.room >> 20} MiB free, all saves take up to {facts.need >> 20} MiB",
+            "mount a larger file system there",
+        )
     for device in facts.domain.host_devices:
         yield from _device(device)
     for tag, kind in sorted(set(facts.domain.devices) & UNSAVED.keys()):
         yield f"it has {UNSAVED[tag, kind]}, which QEMU does not save", ELSE
     for reason in facts.blocked:
         yield f"QEMU does not save it: {reason}", ELSE
-    for name in facts.replaced:
-        yield f"its image {name} was replaced by another file since its start", "put the file back that it has open"
 
 
 def _domain(facts: LibvirtFacts) -> Iterator[tuple[str, str]]:
@@ -59,19 +76,6 @@ def _domain(facts: LibvirtFacts) -> Iterator[tuple[str, str]]:
 def room(memory: int) -> int:
     """Bytes that an image of so much memory takes, at most."""
     return memory + ROOM
-
-
-def _folder(facts: LibvirtFacts) -> Iterator[tuple[str, str]]:
-    if facts.saved:
-        yield (
-            f"{save_format.path(facts.domain.name)} is there already, which its save would replace",
-            f"virsh managedsave-remove {facts.domain.uuid}",
-        )
-    if facts.room < facts.need:
-        yield (
-            f"{save_format.FOLDER} has {facts.room >> 20} MiB free, all saves take up to {facts.need >> 20} MiB",
-            "mount a larger file system there",
-        )
 
 
 def _device(device: HostDevice) -> Iterator[tuple[str, str]]:

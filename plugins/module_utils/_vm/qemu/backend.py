@@ -31,7 +31,7 @@ from ..images import Image
 from ..manager import NoManager
 from ..record import ManifestVm
 from ..vm_facts import VmFacts
-from . import agent, armed_monitor, discovery, disks, dry_run, migration, own_unit, refusals, taps, threads
+from . import agent, armed_monitor, as_armed, discovery, disks, dry_run, migration, own_unit, refusals, taps, threads
 from . import probe as _qemu_probe
 from . import qmp as _qmp
 from .end import End
@@ -69,8 +69,8 @@ class QemuBackend(NoManager):
         with self._connect(qmp_path) as qmp:
             return _qemu_probe.typed(qmp, argv)
 
-    def problems(self, vm: VmFacts) -> Iterator[tuple[str, str]]:
-        return refusals.problems(vm)
+    def problems(self, vm: VmFacts, saved: bool = True) -> Iterator[tuple[str, str]]:
+        return refusals.problems(vm, saved)
 
     def dry_start(self, vm: VmFacts) -> DryStart:
         return dry_run.attempt(self.sysfs, self.run, vm)
@@ -92,13 +92,13 @@ class QemuBackend(NoManager):
         with self._living(vm) as guest:
             return disks.known(self.sysfs, guest.qmp, guest.part.cwd)
 
+    def require_armed(self, vm: ManifestVm) -> None:
+        with self._living(vm) as guest:
+            as_armed.require(self.sysfs, guest)
+
     def release(self, vm: ManifestVm, state: str) -> None:
         with self._living(vm) as guest:
-            devices = guest.devices()
-            guest.require_as_armed(devices)
-            own_unit.require_none(self.sysfs, vm.unit)
-            disks.require(self.sysfs, guest.qmp, guest.part.restore_argv, guest.part.cwd)
-            _unplug(guest, state).release(devices)
+            _unplug(guest, state).release(as_armed.require(self.sysfs, guest))
 
     def copy(self, vm: ManifestVm, state: str, others: Callable[[bool], bool]) -> None:
         with self._living(vm) as guest:

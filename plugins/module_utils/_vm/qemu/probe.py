@@ -8,7 +8,7 @@ Read from the process itself; nothing is changed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..._model.errors import SriovError
@@ -24,9 +24,9 @@ from .qmp import Qmp
 class Probe:
     """Answers of a running QEMU.
 
-    ``status`` of query-status; ``problems``: reasons against saving it; ``threads``: ids of its threads; ``images``:
-    names of all that are open; ``moved``: where these differ from its command line;
-    ``live``: it can write memory while the guest runs.
+    ``status`` of query-status; ``problems``: reasons against any return of it, ``unsaveable``: against its save alone;
+    ``threads``: ids of its threads; ``images``: names of all that are open; ``moved``: where these differ from its
+    command line; ``live``: it can write memory while the guest runs.
     """
 
     pid: int
@@ -40,6 +40,7 @@ class Probe:
     images: tuple[str, ...] = ()
     moved: tuple[Problem, ...] = ()
     live: bool = False
+    unsaveable: tuple[str, ...] = ()
 
 
 def typed(qmp: Qmp, argv: Sequence[str]) -> Probe:
@@ -64,7 +65,8 @@ def probe(qmp: Qmp, argv: Sequence[str]) -> Probe:
         status=qmp.execute("query-status")["status"],
         devices=tuple(devices),
         machines=_machines(qmp),
-        problems=tuple(_problems(qmp, devices)),
+        problems=tuple(_problems(qmp)),
+        unsaveable=tuple(_unsaveable(qmp, devices)),
         memory_bytes=memory.size(qmp),
         threads=_threads.read(qmp),
         images=images,
@@ -77,18 +79,21 @@ def _machines(qmp: Qmp) -> dict[str, str]:
     return {item["alias"]: item["name"] for item in qmp.execute("query-machines") if "alias" in item}
 
 
-def _problems(qmp: Qmp, devices: Sequence[GuestDevice]) -> list[str]:
+def _problems(qmp: Qmp) -> Iterator[str]:
+    """What would not come back, from its state or its disks."""
+    others = hotplugged_others(qmp)
+    if others:
+        yield f"devices plugged since its start would not come back: {', '.join(others)}; unplug them"
+
+
+def _unsaveable(qmp: Qmp, devices: Sequence[GuestDevice]) -> Iterator[str]:
     """QEMU's own reasons against saving it.
 
     A VF's migration blocker is none: it goes with the VF.
     """
-    problems = [f"VF {device.address}: {device.problem}" for device in devices if device.problem]
+    yield from (f"VF {device.address}: {device.problem}" for device in devices if device.problem)
     if qmp.version < (8, 2, 0):
         version = ".".join(map(str, qmp.version))
-        problems.append(f"QEMU {version} cannot migrate to a file: start it with QEMU 8.2 or newer")
-    others = hotplugged_others(qmp)
-    if others:
-        problems.append(f"devices plugged since its start would not come back: {', '.join(others)}; unplug them")
+        yield f"QEMU {version} cannot migrate to a file: start it with QEMU 8.2 or newer"
     blocked = qmp.execute("query-migrate").get("blocked-reasons", [])
-    problems.extend(f"QEMU refuses to migrate it: {reason}" for reason in blocked if "vfio" not in reason.lower())
-    return problems
+    yield from (f"QEMU refuses to migrate it: {reason}" for reason in blocked if "vfio" not in reason.lower())

@@ -20,13 +20,16 @@ See systemd.service(5).
 """
 
 
-def problems(vm: VmFacts) -> Iterator[tuple[str, str]]:
-    """(problem, fix) for each reason against saving a VM."""
+def problems(vm: VmFacts, saved: bool = True) -> Iterator[tuple[str, str]]:
+    """(problem, fix) for each reason against saving a VM.
+
+    Not ``saved``: against its start from its disks.
+    """
     facts = QemuFacts.of(vm)
     yield from _process(facts)
     yield from _unit(vm.unit, facts)
     yield from _command_line(facts.argv)
-    yield from _monitor(vm.pid, facts)
+    yield from _monitor(vm.pid, facts, saved)
     yield from facts.needs.problems
     yield from facts.taps.problems
 
@@ -74,7 +77,7 @@ def _command_line(argv: tuple[str, ...]) -> Iterator[tuple[str, str]]:
         yield "it takes devices from a -readconfig file, which is not understood here", "put them on the command line"
 
 
-def _monitor(pid: int, facts: QemuFacts) -> Iterator[tuple[str, str]]:
+def _monitor(pid: int, facts: QemuFacts, saved: bool) -> Iterator[tuple[str, str]]:
     if facts.qmp is None:
         yield "it has no QMP socket", "start it with -qmp unix:PATH,server=on,wait=off"
     elif facts.probe is None:
@@ -87,7 +90,7 @@ def _monitor(pid: int, facts: QemuFacts) -> Iterator[tuple[str, str]]:
     else:
         if facts.probe.status != "running":
             yield f"it is {facts.probe.status}, not running", "let it run, or shut it down"
-        for problem in facts.probe.problems:
+        for problem in (*facts.probe.problems, *(facts.probe.unsaveable if saved else ())):
             yield problem, "or leave this host out"
         yield from facts.probe.moved
         yield from facts.replaced

@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import arm as _live_arm
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import claim as _claim
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import manifest_file, status
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import manifest_file, status, vm_choices
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import update_paths
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import (
     BadInputError,
@@ -78,7 +78,7 @@ def test_nothing_is_armed_without_a_unit_that_resumes(node: FakeNode, pf: FakePf
 
 def test_annotation_of_an_unknown_vm_is_an_error(node: FakeNode, pf: FakePf) -> None:
     with pytest.raises(BadInputError, match="no VM named 'wbe1' runs here; running: web1"):
-        _live_arm.examine(node.live, request(vms=_live_arm.by_name([{"name": "wbe1"}])))
+        _live_arm.examine(node.live, request(vms=vm_choices.by_name([{"name": "wbe1"}])))
 
 
 def test_cancelling_looks_before_it_undoes(node: FakeNode, pf: FakePf) -> None:
@@ -96,10 +96,10 @@ def test_cancelling_looks_before_it_undoes(node: FakeNode, pf: FakePf) -> None:
 def test_a_cold_start_is_a_policy_only_where_it_is_allowed(more: dict[str, object]) -> None:
     item = {"name": "web1", "on_other_kernel": "cold-start", **more}
     with pytest.raises(BadInputError, match=r"vms\[0\]\.on_other_kernel: .* say cold_start: true too"):
-        _live_arm.by_name([item])
-    assert _live_arm.by_name([{**item, "cold_start": True}])
+        vm_choices.by_name([item])
+    assert vm_choices.by_name([{**item, "cold_start": True}])
     with pytest.raises(BadInputError, match=r"vms\[0\]\.on_other_kernel: 'x' is none of restore, cold-start, leave"):
-        _live_arm.by_name([{**item, "on_other_kernel": "x"}])
+        vm_choices.by_name([{**item, "on_other_kernel": "x"}])
 
 
 def test_manifest_on_disk_is_private_and_round_trips(node: FakeNode, pf: FakePf) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import arm, checks
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import checks, vm_choices
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
 from tests.fake.linux.pf import FakePf
 from tests.fake.vm import update
@@ -70,7 +70,7 @@ def test_what_is_none_is_named(data: object, words: str) -> None:
 
 def test_a_wrong_check_is_found_before_anything_is_armed() -> None:
     with pytest.raises(BadInputError, match=r"vms\[0\].check.ping: 'x' is no IP address"):
-        arm.by_name([{"name": "web1", "check": {"ping": "x"}}])
+        vm_choices.by_name([{"name": "web1", "check": {"ping": "x"}}])
 
 
 def test_only_the_hosts_own_checks_are_in_the_manifest(node: FakeNode, pf: FakePf) -> None:

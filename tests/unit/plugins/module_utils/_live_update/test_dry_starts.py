@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import arm as _live_arm
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import dry_starts
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import dry_starts, vm_choices
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import status as _live_status
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, DeadlineError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.candidates import candidates
@@ -140,7 +140,7 @@ def test_what_is_not_listed_is_said_by_name(node: FakeNode) -> None:
 
 def test_one_can_be_left_out(node: FakeNode) -> None:
     node.dry_start = lambda argv: {"status": None, "code": 1, "said": "no"}
-    refusals, (warning,) = findings(node, vms=_live_arm.by_name([{"name": "web1", "dry_start": False}]))
+    refusals, (warning,) = findings(node, vms=vm_choices.by_name([{"name": "web1", "dry_start": False}]))
     assert refusals == []
     assert "not all of it: dry_start is false for it in live_update_vms" in warning
     assert started(node) == []

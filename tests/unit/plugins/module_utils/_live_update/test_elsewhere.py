@@ -16,7 +16,7 @@ import pytest
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import arm as _live_arm
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import claim as _claim
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import elsewhere, resume, save
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import elsewhere, resume, save, vm_choices
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.claim import Claim
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.options import Options
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import ToolError
@@ -75,7 +75,7 @@ def test_memory_is_not_loaded_over_other_disks(
     shutil.copy2(path(disked), path(disked, "/vm/kept"))
     run = disked.live.run
     object.__setattr__(disked.live, "run", lambda argv: "" if argv[0] == HOOK[0] else run(argv))
-    arm(disked, options=options, vms=_live_arm.by_name([{"name": "web1", "cold_start": True}]))
+    arm(disked, options=options, vms=vm_choices.by_name([{"name": "web1", "cold_start": True}]))
     with pytest.raises(Rebooted):
         save.run(disked.live)
     before = claim(disked)

@@ -95,10 +95,8 @@ def test_other_hot_plugged_devices_and_blockers_are_problems(node: FakeNode, pf:
     (found,) = discover(node)
     probe = QemuFacts.of(found).probe
     assert probe is not None
-    assert list(probe.problems) == [
-        "devices plugged since its start would not come back: net7; unplug them",
-        "QEMU refuses to migrate it: device ivshmem cannot migrate",
-    ]
+    assert probe.problems == ("devices plugged since its start would not come back: net7; unplug them",)
+    assert probe.unsaveable == ("QEMU refuses to migrate it: device ivshmem cannot migrate",)
 
 
 def test_monitor_held_by_another_client(node: FakeNode, pf: FakePf) -> None:

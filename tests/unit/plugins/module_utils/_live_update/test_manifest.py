@@ -21,12 +21,12 @@ PF = "0000:03:00.0"
 VF: dict[str, Any] = {"pf": PF, "id": 6, "address": "0000:04:11.4", "properties": {"vlan": 9}}
 VM: dict[str, Any] = {
     "name": "web1", "backend": "qemu", "priority": 0, "pid": 77, "started": 770, "unit": "u",
-    "cold_start": False, "straggler": "leave", "on_other_kernel": "restore", "check": {}, "vfs": [VF],
-    "part": {"qmp": "/run/q", "argv": ["qemu"], "restore_argv": ["qemu"], "cwd": "/",
+    "cold_start": False, "strategy": "in-place", "straggler": "leave", "on_other_kernel": "restore", "check": {},
+    "vfs": [VF], "part": {"qmp": "/run/q", "argv": ["qemu"], "restore_argv": ["qemu"], "cwd": "/",
              "devices": {"0000:04:11.4": {"host": "x"}}},
 }  # fmt: skip
 GOOD: dict[str, Any] = {
-    "schema": 5, "id": "0" * 32, "created": 1.5, "host": "h1", "boot_id": "b1", "budget_s": 60, "options": {},
+    "schema": 6, "id": "0" * 32, "created": 1.5, "host": "h1", "boot_id": "b1", "budget_s": 60, "options": {},
     "modules": ["tun"], "services": ["ovs-vswitchd.service"],
     "watchdog": {"name": "watchdog0", "identity": "i", "module": "m", "timeout_s": 30},
     "kernel": {"release_before": "a", "release_after": "b", "image": "/i", "initrd": None, "cmdline": "c",
@@ -57,7 +57,7 @@ def changed(path: str, value: object) -> dict[str, Any]:
 def test_one_of_an_earlier_version_is_refused_by_that() -> None:
     """Not by a member that it lacks."""
     earlier = {name: value for name, value in GOOD.items() if name != "services"}
-    with pytest.raises(BadInputError, match=r"manifest\.schema: 4, this version knows 5; arm the update again"):
+    with pytest.raises(BadInputError, match=r"manifest\.schema: 4, this version knows 6; arm the update again"):
         _manifest.validate({**earlier, "schema": 4})
 
 
@@ -72,8 +72,8 @@ def test_good_manifest_round_trips(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("schema", 4, "manifest.schema: 4, this version knows 5; arm the update again"),
-        ("schema", 6, "manifest.schema: 6, this version knows 5"),
+        ("schema", 4, "manifest.schema: 4, this version knows 6; arm the update again"),
+        ("schema", 7, "manifest.schema: 7, this version knows 6"),
         ("services", ["ovs", 3], "manifest.services: expected a list of texts"),
         ("vms.0.check", {"ping": "x"}, r"vms\[0\].check.ping: 'x' is no IP address"),
         ("vms.0.on_other_kernel", "hope", "on_other_kernel: 'hope' is none of restore, cold-start, leave"),

@@ -11,9 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import arm as _live_arm
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import claim as _claim
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import pfs, resume, save, status, way_out
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import (
+    pfs,
+    resume,
+    save,
+    status,
+    vm_choices,
+    way_out,
+)
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import ToolError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import COLD_START
 from tests.fake.linux.pf import FakePf
@@ -42,7 +48,7 @@ def back(node: FakeNode) -> None:
 
 
 def jumped(node: FakeNode, policy: dict[str, object], **changes: object) -> None:
-    arm(node, vms=_live_arm.by_name([{"name": "web1", **policy}]), **changes)
+    arm(node, vms=vm_choices.by_name([{"name": "web1", **policy}]), **changes)
     with pytest.raises(Rebooted):
         save.run(node.live)
 
@@ -126,7 +132,7 @@ def test_a_shared_disk_is_not_started_from_without_the_hook(pair: FakeNode) -> N
 
 def jumped_on_nfs(node: FakeNode) -> None:
     """The file system became shared after arming."""
-    arm(node, vms=_live_arm.by_name([{"name": "web1", **COLD}]))
+    arm(node, vms=vm_choices.by_name([{"name": "web1", **COLD}]))
     node.put("/proc/self/mountinfo", "1 0 254:0 / / rw - ext4 /dev/vda rw\n2 1 0:9 / /vm rw - nfs4 h:/e rw\n")
     with pytest.raises(Rebooted):
         save.run(node.live)

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import arm as _live_arm
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import resume, save
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import resume, save, vm_choices
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import outage, report
 from tests.fake.vm.node import FakeNode, Rebooted
@@ -29,7 +28,7 @@ def played(node: FakeNode, at_once: int) -> dict[str, Any]:
     for number, name in enumerate(RESTORES):
         node.vm(name, pf if name != "d" else None, number)
     priorities = [{"name": name, "priority": 9 - number} for number, name in enumerate(RESTORES)]
-    arm(node, vms=_live_arm.by_name(priorities), options=replace(OPTIONS, restore_at_once=at_once))
+    arm(node, vms=vm_choices.by_name(priorities), options=replace(OPTIONS, restore_at_once=at_once))
     with pytest.raises(Rebooted):
         save.run(node.live)
     restore = node.qemu.restore

@@ -18,8 +18,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import abort, resume, save
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import arm as _arm
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import abort, resume, save, vm_choices
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import claim as _claim
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.manifest import Manifest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, SriovError
@@ -67,7 +66,7 @@ def plugs(node: FakeNode) -> list[str]:
 def straggler(node: FakeNode, **script: object) -> Manifest:
     """Arm, with web1 as a straggler that may be shut down."""
     annotations = [{"name": "web1", "straggler": "shutdown", "cold_start": True}]
-    manifest = arm(node, vms=_arm.by_name(annotations))
+    manifest = arm(node, vms=vm_choices.by_name(annotations))
     misbehave(node, **{"unplug": "never", **script})
     return manifest
 
@@ -307,4 +306,4 @@ def test_only_a_straggler_is_shut_down(four: FakeNode) -> None:
 )
 def test_a_policy_that_cannot_be(policy: dict[str, object], part: str) -> None:
     with pytest.raises(BadInputError, match=rf"vms\[0\]\.straggler: .*{part}"):
-        _arm.by_name([{"name": "web1", **policy}])
+        vm_choices.by_name([{"name": "web1", **policy}])

@@ -17,9 +17,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import arm as _live_arm
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import claim as _claim
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import resume, save
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import resume, save, vm_choices
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.options import Options
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.pfs import PfSet
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
@@ -111,7 +110,7 @@ def test_so_many_vms_are_restored_at_once(node: FakeNode) -> None:
     pf = node.igb()
     for number in range(5):
         node.vm(f"v{number}", pf, number)
-    priorities = _live_arm.by_name([{"name": f"v{number}", "priority": number} for number in range(5)])
+    priorities = vm_choices.by_name([{"name": f"v{number}", "priority": number} for number in range(5)])
     arm(node, vms=priorities, options=replace(OPTIONS, restore_at_once=2))
     with pytest.raises(Rebooted):
         save.run(node.live)
@@ -141,7 +140,7 @@ def test_priority_decides_who_comes_first(node: FakeNode) -> None:
     for number, name in enumerate(("a", "b", "c")):
         node.vm(name, pf, number)
     node.plugged.clear()
-    arm(node, vms=_live_arm.by_name([{"name": "b", "priority": 5}]))
+    arm(node, vms=vm_choices.by_name([{"name": "b", "priority": 5}]))
     with pytest.raises(Rebooted):
         save.run(node.live)
     resume.resume(node.live)
@@ -276,7 +275,7 @@ def test_second_kexec_amid_resume_means_the_memory_is_gone(
     node: FakeNode, pf: FakePf, cold_start: bool, state: str
 ) -> None:
     boot = (live(node).guest or {})["boot"]
-    arm(node, vms=_live_arm.by_name([{"name": "web1", "cold_start": cold_start}]))
+    arm(node, vms=vm_choices.by_name([{"name": "web1", "cold_start": cold_start}]))
     with pytest.raises(Rebooted):
         save.run(node.live)
     cmdline = (node.host.root / "proc/cmdline").read_text()

@@ -16,8 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import arm as _live_arm
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import resume, save, way_out
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import resume, save, vm_choices, way_out
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import KernelError, RefusedError, ToolError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import state_file
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
@@ -154,7 +153,7 @@ def test_no_vm_is_restored_beside_another_guest(disked: FakeNode, program: str) 
 
 
 def test_no_vm_is_started_from_its_disk_beside_another_guest(disked: FakeNode) -> None:
-    vms = _live_arm.by_name([{"name": "web1", "cold_start": True, "on_other_kernel": "cold-start"}])
+    vms = vm_choices.by_name([{"name": "web1", "cold_start": True, "on_other_kernel": "cold-start"}])
     arm(disked, vms=vms)
     with pytest.raises(Rebooted):
         save.run(disked.live)
