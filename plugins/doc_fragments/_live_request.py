@@ -58,8 +58,8 @@ options:
         description:
           - What the update does with the VM.
           - V(in-place) saves it and restores it with its memory.
-          - V(shutdown) asks the guest to shut down once all other VMs have released their VFs, and before any of them is
-            stopped. It is started from its disk, with its VFs, by the new kernel. What only hinders a save is no
+          - V(shutdown) asks the guest to shut down once all other VMs have released their VFs, before any of them
+            is stopped. It is started from its disk, with its VFs, by the new kernel. What only hinders a save is no
             reason against that, and C(cold_start) is implied. When the guest is not down within C(shutdown_s), the
             update is aborted, and VMs that were shut down by then are started again.
           - V(leave) refuses the host for as long as the VM runs there. Nothing of it is touched.
