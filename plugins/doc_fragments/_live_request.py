@@ -172,6 +172,9 @@ options:
         kernel can feed, V(require) refuses a host without one, V(off) arms none. One that systemd or another program
         has open is left to it. C(watchdog_boots), its shortest timeout in boots of C(boot_s), 3 by default.
       - C(restore_within), the age in seconds up to which a saved VM is started without C(confirm_not_elsewhere).
+      - C(hold_s), how many seconds from arming on the HA manager of the host starts none of its VMs elsewhere; C(0)
+        (the default) when nobody would. A start that could outlast it is not begun, and after it, or after
+        C(sriovctl live-update abandon), nothing is started unless C(confirm_not_elsewhere) agrees.
     type: dict
     default: {}
 """

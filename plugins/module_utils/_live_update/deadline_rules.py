@@ -23,6 +23,7 @@ def check(facts: Facts, options: Options) -> Iterator[Finding]:
     Of the controller's wait with what a single VM may take, and of deadlines with a disk's measured or given rate.
     """
     yield from _wait(options, 1)
+    yield from _hold(options, 1)
     if _is_known(options):
         yield from _memory(facts, options)
 
@@ -31,6 +32,8 @@ def warnings(facts: Facts, options: Options) -> Iterator[Finding]:
     """Find likely ones: of all VMs, or of an assumed rate."""
     if not list(_wait(options, 1)):
         yield from _wait(options, len(facts.vms))
+    if not list(_hold(options, 1)):
+        yield from _hold(options, len(facts.vms))
     if not _is_known(options):
         for one in _memory(facts, options):
             yield Finding(one.code, one.problem, f"measure the disk (playbook rehearse), or {one.fix}")
@@ -54,6 +57,18 @@ def _wait(options: Options, vms: int) -> Iterator[Finding]:
         f"{options.wait_s:g} s: it would report as lost what is still at work",
         f"raise live_update_timeout_s to {need:.0f}, or lower copy_s, migrate_s or start_s in live_update_options",
     )
+
+
+def _hold(options: Options, vms: int) -> Iterator[Finding]:
+    """A hold that expires while VMs may still wait for their start."""
+    need = sum((_of_one(options) if vms == 1 else parts(options, vms)).values())
+    if options.hold_s and need >= options.hold_s:
+        yield Finding(
+            "hold",
+            f"by its deadlines an update of {'one VM' if vms == 1 else f'{vms} VMs'} may take {need:g} s, and the hold "
+            f"of its HA manager lasts {options.hold_s:g} s: VMs that are late are not started by themselves",
+            f"raise live_update_hold_s above {need:.0f}",
+        )
 
 
 def _of_one(options: Options) -> Mapping[str, float]:

@@ -44,7 +44,8 @@ class Options(Deadlines):
     ``allow_missing_modules``: loaded modules the new kernel may lack. ``host_services``: units that have KVM, VFIO or
     vDPA devices open and are no VMs; those that are active are started before VMs. ``confirm_not_elsewhere``: argv run
     with a VM's name before its start; failure keeps it stopped. ``restore_within``: age of a state up to which it is
-    loaded without that hook. ``interface``: of the new kernel's SR-IOV files, ``auto`` for its System.map's.
+    loaded without that hook. ``hold_s``: of the HA manager's hold, from arming on, 0 for none. ``interface``: of the
+    new kernel's SR-IOV files, ``auto`` for its System.map's.
 
     ``allow_passphrase``: encrypted volumes at whose boot somebody is there. ``panic``: warn or refuse when a panic of
     the new kernel would leave the host hanging; ``boot_default`` the same where what would start then is not known, or
@@ -63,6 +64,7 @@ class Options(Deadlines):
     fill_chunk: int = 16
     fill_pause_s: float = FILL_PAUSE_S
     restore_within: float = RESTORE_WITHIN_S
+    hold_s: float = 0.0
     interface: str = "auto"
     panic: str = "warn"
     boot_default: str = "refuse"
@@ -102,7 +104,7 @@ def _value(where: str, value: object, default: object) -> object:
     if isinstance(default, bool):
         good = isinstance(value, bool)
     elif isinstance(default, (int, float)):
-        good = isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+        good = isinstance(value, (int, float)) and not isinstance(value, bool) and (value > 0 or value == default)
         good = good and (isinstance(default, float) or isinstance(value, int))
     elif isinstance(default, str):
         good = isinstance(value, str)

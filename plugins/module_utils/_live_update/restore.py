@@ -16,7 +16,7 @@ from .._vm.backend import NeverRanError
 from .._vm.image_writers import OpenFiles
 from .._vm.record import ManifestVm
 from . import claim as _claim
-from . import elsewhere, saved_disks, saved_memory
+from . import elsewhere, ha_hold, saved_disks, saved_memory
 from .claim import Claim
 from .ended import WITH_HOST
 from .machine import FAILURES, LiveHost
@@ -147,6 +147,7 @@ class Restorer:
         if claim is not None:
             saved_disks.require_unused(self.host, vm, claim, self.files)
             saved_disks.require_unchanged(self.host, vm, claim)
+            self._confirm_held(vm, claim)
         self._mark_running(vm)
 
     def _mark_running(self, vm: ManifestVm) -> None:
@@ -203,7 +204,9 @@ class Restorer:
         if live and not _claim.STATES[claim.state].loadable:
             return []
         find = elsewhere.of_start if cold else elsewhere.doubts
-        return find(claim, parse(self.manifest.options), self.host.now())
+        options, now = parse(self.manifest.options), self.host.now()
+        held = ha_hold.doubts(self.host, self.manifest, claim.saved_at, ha_hold.need_s(options, cold))
+        return [*find(claim, options, now), *held]
 
     def confirm_shared(self, vm: ManifestVm, claim: Claim) -> None:
         """Run the operator's hook where images may be in use elsewhere.
@@ -212,6 +215,13 @@ class Restorer:
         """
         if elsewhere.shared(claim):
             self._confirm(vm, ())
+        self._confirm_held(vm, claim)
+
+    def _confirm_held(self, vm: ManifestVm, claim: Claim) -> None:
+        """Look, at once before a VM runs, whether its host is still held."""
+        doubts = ha_hold.doubts(self.host, self.manifest, claim.saved_at)
+        if doubts:
+            self._confirm(vm, doubts)
 
     def _confirm(self, vm: ManifestVm, doubts: Sequence[str]) -> None:
         """Run the operator's hook, which confirms that a start is safe.

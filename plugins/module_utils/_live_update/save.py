@@ -14,7 +14,7 @@ from .._model.errors import BadInputError, RefusedError
 from .._system import pf_lock, update_folder
 from .._vm.record import ManifestVm
 from . import claim as _claim
-from . import copy, ended, hold_off, manifest_file, properties_now, release, watchdog_guard
+from . import copy, ended, ha_hold, hold_off, manifest_file, properties_now, release, watchdog_guard
 from .abort import abort, quietly
 from .at_once import each
 from .claim import Claim
@@ -37,6 +37,7 @@ def run(host: LiveHost) -> str:
     options = parse(manifest.options)
     hold = hold_off.Hold(host.sysfs, host.sleep)
     try:
+        ha_hold.require(host, manifest, 0.0)
         hold.begin()
         newcomers = _look_again(host, manifest, options.host_services)
         manifest = properties_now.of_running(host, manifest)
@@ -44,6 +45,7 @@ def run(host: LiveHost) -> str:
         newcomers.look_meanwhile(_processes(manifest))
         copied = copy.copy_all(host, manifest, released, progress)
         newcomers.require_no_vm()
+        ha_hold.require(host, manifest, options.migrate_s + options.boot_s)
         progress.enter(update_folder.SAVING)
         saved = ended.apart(host, manifest, progress, copied, lambda vm: _save(host, manifest, progress, vm))
         progress.enter(update_folder.SAVED)
@@ -53,7 +55,7 @@ def run(host: LiveHost) -> str:
         progress.enter(update_folder.KEXEC)
         _sync_journal(host)
         with watchdog_guard.armed(host, manifest):
-            jump(host.kexec, options.orderly, look=newcomers.require_none_since)
+            jump(host.kexec, options.orderly, look=lambda: _last_look(host, manifest, newcomers))
     except FAILURES as error:
         host.log(f"not updated: {error}")
         try:
@@ -61,6 +63,11 @@ def run(host: LiveHost) -> str:
         finally:
             hold.end()
     return update_folder.KEXEC
+
+
+def _last_look(host: LiveHost, manifest: Manifest, newcomers: Newcomers) -> None:
+    newcomers.require_none_since()
+    ha_hold.require(host, manifest, parse(manifest.options).boot_s)
 
 
 def _look_again(host: LiveHost, manifest: Manifest, host_services: Sequence[str]) -> Newcomers:

@@ -19,6 +19,7 @@ from .._live_update import (
     abort,
     act_lock,
     damaged_files,
+    ha_hold,
     kept_states,
     machine,
     manifest_copies,
@@ -47,7 +48,7 @@ def live_update(arguments: argparse.Namespace) -> int:
     """One step of the live update, named in ``arguments.step``."""
     steps = {
         "run": run, "recover": recover, "status": status, "result": result, "restore": restore, "forget": forget,
-        "come-back": come_back, "feed": feed, "watch": watch,
+        "come-back": come_back, "feed": feed, "watch": watch, "abandon": abandon,
     }  # fmt: skip
     return steps[arguments.step](arguments)
 
@@ -116,6 +117,16 @@ def forget(args: argparse.Namespace) -> int:
             answer(f"forgotten: {', '.join(way_out.forget_vms(host, args.vm, args.discard_memory))}")
             return 0
         answer("the live update is forgotten" if way_out.forget(host, args.discard_memory) else "no live update")
+    return 0
+
+
+def abandon(args: argparse.Namespace) -> int:
+    """Let others start the host's VMs: none is started here any more."""
+    host, said = _host(args), "no live update"
+    if ha_hold.abandon(host):
+        with _alone(host, LATE_S):  # whoever acts ends at its next look
+            said = f"the host is abandoned; saved and not running: {', '.join(kept_states.needed(host)) or 'none'}"
+    answer(said)
     return 0
 
 
@@ -200,7 +211,7 @@ def _advice(host: LiveHost) -> list[str]:
     As they can be typed: where somebody else has reserved it, they say that they take it over.
     """
     found, left = reservation.load(host.folder), kept_states.needed(host)
-    lines = [f"  {found}"] if found else []
+    lines = [*([f"  {found}"] if found else []), *ha_hold.lines(host)]
     states = kept_states.of_all(host)
     lines += [f"  kept of VMs: {', '.join(f'{name} ({state})' for name, state in states.items())}"] if states else []
     more = " --take-over" if found is not None and found.keeps_out(_me(), host.now()) else ""

@@ -22,6 +22,8 @@ DONE, ABORTED, FAILED = "done", "aborted", "failed"
 UNKNOWN = "unknown"
 """Phase of an update whose status was damaged: its claims decide."""
 MANIFEST, STATUS, RESULT, RESERVATION = "manifest.json", "status.json", "result.json", "reservation.json"
+ABANDONED = "abandoned.json"
+"""File of a host whose VMs others may start; that it is there is enough."""
 
 FINAL = (DONE, ABORTED, FAILED)
 """Phases after which nothing happens on the node by itself."""
@@ -58,11 +60,13 @@ class Folder:
     def forget(self, stay_reserved: bool = False) -> None:
         """Delete all files of the update, but perhaps the reservation.
 
-        The order keeps a manifest from outliving its status, and either from outliving the reservation.
+        The order keeps a manifest from outliving its status, either from outliving the reservation, and states from
+        outliving the abandonment.
         """
         for name in (MANIFEST, STATUS, RESULT, *(() if stay_reserved else (RESERVATION,))):
             durable.remove(os.path.join(self.path, name))
         durable.remove_tree(os.path.join(self.path, "vms"))
+        durable.remove(os.path.join(self.path, ABANDONED))
 
     def read_status(self) -> dict[str, Any] | None:
         """Read the status, None without one.

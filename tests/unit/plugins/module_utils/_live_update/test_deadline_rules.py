@@ -98,3 +98,14 @@ def test_a_rate_that_nobody_measured_refuses_nothing() -> None:
     assert refusals(facts, restore_at_once=8) == []
     assert all("measure the disk (playbook rehearse), or raise" in one for one in warnings(facts, restore_at_once=8))
     assert len(warnings(facts, restore_at_once=8)) == 2
+
+
+def test_a_hold_that_is_shorter_than_the_deadlines() -> None:
+    """Of one VM a refusal, of all a warning; none without a hold."""
+    (found,) = refusals(of(1, 1), hold_s=1000.0)
+    assert "the hold of its HA manager lasts 1000 s" in found
+    need = re.search(r"raise live_update_hold_s above (\d+)", found)
+    assert need is not None
+    assert refusals(of(1, 1), hold_s=float(need[1]) + 1) == []
+    assert warnings(of(9, 1), hold_s=3600.0, restore_at_once=2)[0].count("an update of 9 VMs") == 1
+    assert warnings(of(2, 1), hold_s=3600.0, restore_at_once=2) == []

@@ -74,3 +74,23 @@ def test_sriovctl_with_nothing_to_do(
     (tmp_path / "proc/cmdline").write_text("root=/dev/vda\n")
     assert cli.main(["--root", str(tmp_path), *command]) == status
     assert message in capsys.readouterr().err
+
+
+def test_abandoning_a_host(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Once is as twice; without an update there is nothing to abandon."""
+    (tmp_path / "proc/sys/kernel/random").mkdir(parents=True)
+    (tmp_path / "proc/sys/kernel/random/boot_id").write_text("b1\n")
+    command = ["--root", str(tmp_path), "live-update"]
+    assert cli.main([*command, "abandon"]) == 0
+    folder = Folder(str(tmp_path / "var/lib/kvmfleet-sriov/live-update"))
+    assert capsys.readouterr().out == "no live update\n"
+    assert not Path(folder.path).exists()
+    folder.make_vm("web1")
+    Progress(folder, "m1", "b1", new_result("m1", "h1", "old")).finish(update_folder.FAILED, "failed")
+    for _time in range(2):
+        assert cli.main([*command, "abandon"]) == 0
+        assert capsys.readouterr().out == "the host is abandoned; saved and not running: none\n"
+    assert cli.main([*command, "status"]) == 0
+    assert "abandoned: VMs may run elsewhere" in capsys.readouterr().out
+    folder.forget()
+    assert not (Path(folder.path) / update_folder.ABANDONED).exists()
