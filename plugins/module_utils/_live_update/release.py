@@ -63,7 +63,7 @@ def settle(host: LiveHost, vms: Sequence[ManifestVm], progress: Progress) -> lis
 
 
 def _goes_down(vm: ManifestVm, error: Exception | None) -> bool:
-    """Whether a VM is shut down, by its strategy or as a straggler."""
+    """Whether a VM is shut down, by one of its policies."""
     if vm.strategy == SHUTDOWN:
         return error is None
     return vm.straggler == SHUTDOWN and isinstance(error, StragglerError)

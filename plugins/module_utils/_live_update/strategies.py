@@ -23,7 +23,7 @@ def of(annotations: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 
 def judged(facts: Facts) -> Facts:
-    """Facts in which a VM has the memory that is saved of it."""
+    """Facts with the memory of each VM that is saved."""
     vms = (vm if facts.strategy(vm) != SHUTDOWN else replace(vm, memory_bytes=0, live=False) for vm in facts.vms)
     return replace(facts, vms=tuple(vms))
 

@@ -14,7 +14,7 @@ from .._model.properties import VfProperties
 LEAVE, SHUTDOWN, RESTORE, COLD_START = "leave", "shutdown", "restore", "cold-start"
 IN_PLACE = "in-place"
 STRATEGIES = (IN_PLACE, SHUTDOWN, LEAVE)
-"""Strategies for a VM: saved, shut down and started again, or its host is left alone."""
+"""What an update does with a VM."""
 
 STRAGGLERS = (LEAVE, SHUTDOWN)
 """Policies for a VM that does not release its VFs in time."""

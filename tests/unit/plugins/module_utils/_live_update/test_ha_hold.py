@@ -12,8 +12,13 @@ from dataclasses import replace
 
 import pytest
 
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import arm as _live_arm
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import ha_hold, resume, save, way_out
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update import (
+    ha_hold,
+    resume,
+    save,
+    vm_choices,
+    way_out,
+)
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.options import Options, parse
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError, ToolError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.update_folder import ABANDONED
@@ -41,7 +46,7 @@ def later(node: FakeNode, seconds: float) -> None:
 
 def saved(node: FakeNode, options: Options = HELD, **annotations: object) -> None:
     """Save both VMs and jump."""
-    vms = _live_arm.by_name([{"name": "web1", **annotations}])
+    vms = vm_choices.by_name([{"name": "web1", **annotations}])
     arm(node, options=options, vms=vms)
     with pytest.raises(Rebooted):
         save.run(node.live)

@@ -116,7 +116,7 @@ def test_one_that_its_user_shut_down_stays_down(two: FakeNode) -> None:
 
 @pytest.mark.parametrize(("again", "ends"), [("cold-started", "failed"), ("left", "failed")])
 def test_power_is_cut_while_it_shuts_down(two: FakeNode, again: str, ends: str) -> None:
-    """Its claim says that it starts from its disks, where its policy on another kernel lets it."""
+    """It starts from its disks, where its policy lets it."""
     policy = {"on_other_kernel": "leave"} if again == "left" else {}
     arm(two, vms=vm_choices.by_name([{"name": "web1", "strategy": "shutdown", **policy}]))
     with killed(two, "power_down"), pytest.raises(Killed):
