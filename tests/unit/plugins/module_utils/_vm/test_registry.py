@@ -45,12 +45,13 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
     ToyBackend.table.clear()
 
 
-def test_libvirt_is_not_registered() -> None:
-    """Nor is anything of it sent to a host."""
-    assert registered.CLASSES == ()
+def test_libvirt_finds_its_vms_before_qemu() -> None:
+    """And its modules are sent to hosts with the program."""
+    assert [one.name for one in registered.CLASSES] == ["libvirt"]
+    assert [one.name for one in registry.CLASSES] == ["libvirt", "qemu"]
     with ZipFile(BytesIO(pack())) as program:
         sent = {name.rpartition("/_vm/libvirt/")[2] for name in program.namelist() if "/_vm/libvirt/" in name}
-    assert {name.partition(".")[0] for name in sent} == {"__init__", "registered"}
+    assert {"backend.py", "restoring.py", "guard.py"} <= {name.replace(".pyc", ".py") for name in sent}
 
 
 def test_both_are_updated(node: FakeNode) -> None:
