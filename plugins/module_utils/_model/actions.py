@@ -23,7 +23,7 @@ class Write:
     reached through the link of their PF, because addresses of VFs that are not enabled yet may still change.
     ``missing_ok``: the file need not exist (the driver folder of a VF that is not bound). ``vfs``: how many VFs appear
     or go, driver included, by this write; ``waits``: the kernel may wait for the holder of one of them; ``probes``:
-    drivers are offered the VF behind ``device``.
+    for a driver.
     """
 
     path: str

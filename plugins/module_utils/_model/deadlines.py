@@ -12,10 +12,9 @@ PROGRAM_S = 60.0
 """Deadline for a program (ip, devlink, modprobe); then it is killed."""
 
 SLOW_PROGRAMS_S = {"grub-mkconfig": 600.0, "proxmox-boot-tool": 600.0}
-"""Deadlines for programs that look at every volume or file system.
+"""The same for programs that look at every volume.
 
-grub-mkconfig runs os-prober, which mounts each volume in turn; proxmox-boot-tool copies kernels to each EFI system
-partition.
+os-prober mounts each; proxmox-boot-tool copies kernels to each EFI system partition.
 """
 
 KILL_S = 2.0

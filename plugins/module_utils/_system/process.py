@@ -37,8 +37,8 @@ def source_of(module: ModuleType) -> str:
 def run(argv: Sequence[str], deadline_s: float | None = None) -> str:
     """The stdout of ``argv``, run in the C locale, without input.
 
-    Raises `ToolError` with argv, status and stderr; `DeadlineError` after ``deadline_s`` seconds, None for those of the
-    program, `BlockedError` when it cannot even be killed.
+    Raises `ToolError` with argv, status and stderr; `DeadlineError` after ``deadline_s`` seconds, by default the
+    program's, `BlockedError` when it cannot even be killed.
     """
     seconds = deadline_of(argv) if deadline_s is None else deadline_s
     try:

@@ -23,7 +23,7 @@ UNKNOWN = "unknown"
 """Phase of an update whose status was damaged: its claims decide."""
 MANIFEST, STATUS, RESULT, RESERVATION = "manifest.json", "status.json", "result.json", "reservation.json"
 ABANDONED = "abandoned.json"
-"""File of a host whose VMs others may start; that it is there is enough."""
+"""That it is there is enough."""
 
 FINAL = (DONE, ABORTED, FAILED)
 """Phases after which nothing happens on the node by itself."""
