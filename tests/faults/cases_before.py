@@ -78,4 +78,21 @@ UNPLUGGING = (
     Fault("no_space_for_status", "no space for the status when VMs are to be unplugged", BOTH, "aborted",
           strikes=(Strike("run", "file status.json unplugging", ERROR, value=errno.ENOSPC),)),
 )  # fmt: skip
-CASES = ARMING + UNPLUGGING
+
+GOES_DOWN = {"web1": {"strategy": "shutdown"}}
+POWER = "monitor web1 system_powerdown"
+STRATEGIES = (
+    Fault("strategy_shutdown", "a VM is shut down instead of saved", {"web1": COLD, "db1": MEMORY}, "done",
+          vms=GOES_DOWN),
+    Fault("strategy_shutdown_refused", "a guest does not hear that it is to shut down", BOTH, "aborted",
+          vms=GOES_DOWN, options={"shutdown_s": 2.0}, strikes=(Strike("run", POWER, LIE, value={}),)),
+    Fault("strategy_shutdown_killed", "the run is killed when a guest was asked to shut down",
+          {"web1": COLD, "db1": MEMORY}, "aborted", vms=GOES_DOWN, strikes=(Strike("run", POWER, KILL, AFTER),)),
+    Fault("strategy_shutdown_power_cut", "power cut when a guest was asked to shut down",
+          {"web1": COLD, "db1": ENDED}, "failed", vms=GOES_DOWN, strikes=(Strike("run", POWER, CUT, AFTER),),
+          lands=("old",)),
+    Fault("strategy_shutdown_then_aborted", "a save fails when another VM was shut down",
+          {"web1": COLD, "db1": MEMORY}, "aborted", vms=GOES_DOWN,
+          strikes=(Strike("run", "file db1/claim.json saved", ERROR, value=errno.ENOSPC),)),
+)  # fmt: skip
+CASES = ARMING + UNPLUGGING + STRATEGIES
