@@ -16,6 +16,7 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model import kernel_manifest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import SriovError
+from ansible_collections.kvmfleet.sriov.plugins.plugin_utils import _ha_release
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._convert import for_playbook
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import failures, qualification, report, secrecy
 from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report import rollout as _rollout
@@ -51,6 +52,7 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "converter": for_playbook.converter,
     "failure": failures.reason,
     "finding": finding,
+    "ha_word": _ha_release.word,
     "heartbeats_alone": secrecy.heartbeats_alone,
     "last_heartbeat": last_heartbeat,
     "manifest": manifest,

@@ -131,6 +131,7 @@ PROGRAMS = {
 *kvmfleet-vm-*) cat "$FAKE_HOST/guest.log" ;;
 *) echo "1000.0 $(basename "$FAKE_HOST") sriovctl: said" ;;
 esac""",
+    "sriovctl": 'echo "$*" >>"$FAKE_HOST/sriovctl"; echo "$*" >>"$FAKE_HOST/../../said"',
     "systemctl": 'echo "$*" >>"$FAKE_HOST/systemctl"; echo active',
 }
 CONNECTION = '''
@@ -230,7 +231,9 @@ class Fleet:
             "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_RETRY_FILES_ENABLED": "false",
             "ANSIBLE_INJECT_FACT_VARS": self.inject_facts,
         }  # fmt: skip
-        folder = json.dumps({"live_update_folder": "{{ fake_folder }}"})
+        folder = json.dumps(
+            {"live_update_folder": "{{ fake_folder }}", "live_update_program": "{{ fake_folder }}/bin/sriovctl"}
+        )
         command = [*warm_python.playbook(self.folder / "collections"), "-i", str(inventory), "-e", folder]
         command.append(f"kvmfleet.sriov.{self.playbook}")
         return subprocess.run(
