@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""With which word a host is given back to its HA manager. Pure."""
+"""The word with which an HA manager gets a host back. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.update_fold
 
 WORDS = DONE_WORD, ABANDON = "done", "abandon"
 HERE = ("restored", "resumed-here", "cold-started", "ended", "replaced")
-"""Results of VMs that are this host's as before, or gone by themselves."""
+"""Results of VMs that are here, or ended by themselves."""
 ENDED_WELL = ("updated", "aborted")
 
 

@@ -218,7 +218,7 @@ class Restorer:
         self._confirm_held(vm, claim)
 
     def _confirm_held(self, vm: ManifestVm, claim: Claim) -> None:
-        """Look, at once before a VM runs, whether its host is still held."""
+        """Look whether the host is still held, before a VM runs."""
         doubts = ha_hold.doubts(self.host, self.manifest, claim.saved_at)
         if doubts:
             self._confirm(vm, doubts)

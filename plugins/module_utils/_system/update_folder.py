@@ -23,7 +23,6 @@ UNKNOWN = "unknown"
 """Phase of an update whose status was damaged: its claims decide."""
 MANIFEST, STATUS, RESULT, RESERVATION = "manifest.json", "status.json", "result.json", "reservation.json"
 ABANDONED = "abandoned.json"
-"""That it is there is enough."""
 
 FINAL = (DONE, ABORTED, FAILED)
 """Phases after which nothing happens on the node by itself."""
@@ -60,8 +59,7 @@ class Folder:
     def forget(self, stay_reserved: bool = False) -> None:
         """Delete all files of the update, but perhaps the reservation.
 
-        The order keeps a manifest from outliving its status, either from outliving the reservation, and states from
-        outliving the abandonment.
+        The order keeps a manifest from outliving its status, and either from outliving the reservation.
         """
         for name in (MANIFEST, STATUS, RESULT, *(() if stay_reserved else (RESERVATION,))):
             durable.remove(os.path.join(self.path, name))

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow  # runs of ansible-playbook
 
 
 def hooks(fleet: Fleet, fails: str = "") -> dict[str, Any]:
-    """Hooks that write what they are called with; those with ``fails`` in it fail."""
+    """Hooks that note their words; those with ``fails`` in them fail."""
     program = fleet.folder / "ha"
     program.write_text(
         f'#!/bin/sh\nprintf "%s|" "$@" >>{fleet.folder}/said; echo >>{fleet.folder}/said\n'
@@ -99,7 +99,7 @@ def test_a_host_that_went_away_is_abandoned(fleet: Fleet) -> None:
 
 
 def test_a_release_that_fails_is_typed_by_a_person(fleet: Fleet) -> None:
-    """The host was updated all the same, and the run fails for it."""
+    """The host was updated, and the run fails for it."""
     fleet.host("h1")
     done = fleet.run(**hooks(fleet, "release"))
     assert done.returncode != 0

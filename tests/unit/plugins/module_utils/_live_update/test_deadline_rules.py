@@ -101,7 +101,7 @@ def test_a_rate_that_nobody_measured_refuses_nothing() -> None:
 
 
 def test_a_hold_that_is_shorter_than_the_deadlines() -> None:
-    """Of one VM a refusal, of all a warning; none without a hold."""
+    """Refused for one VM, warned of for all; nothing without a hold."""
     (found,) = refusals(of(1, 1), hold_s=1000.0)
     assert "the hold of its HA manager lasts 1000 s" in found
     need = re.search(r"raise live_update_hold_s above (\d+)", found)

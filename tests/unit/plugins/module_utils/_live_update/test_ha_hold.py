@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host whose HA manager may start its VMs elsewhere starts none by itself."""
+"""A host whose VMs others may start starts none by itself."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_before_anything_of_a_vm_is_touched(disked: FakeNode, ends: Callable[[Fa
 
 @pytest.mark.parametrize("ends", [abandoned, expired])
 def test_before_the_jump(disked: FakeNode, ends: Callable[[FakeNode], None]) -> None:
-    """VMs that are saved, and have released their disks, wait for a word."""
+    """VMs that have released their disks wait for a word."""
     arm(disked, options=HELD)
     discard = type(disked.qemu).discard
 
