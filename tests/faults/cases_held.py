@@ -34,7 +34,7 @@ def abandons(session: Session) -> None:
 
 
 def is_abandoned(session: Session) -> None:
-    """The same, as far as it comes while an act is under way."""
+    """The same, as far as it comes during an act."""
     (session.folder / "root/var/lib/kvmfleet-sriov/live-update" / ABANDONED).write_text("{}")
 
 
