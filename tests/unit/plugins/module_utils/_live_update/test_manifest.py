@@ -89,7 +89,7 @@ def test_good_manifest_round_trips(tmp_path: Path) -> None:
         ("kernel.initrd", 5, "manifest.kernel.initrd: expected text or null"),
         ("pfs.0.hardware_vfs", "7", r"manifest.pfs\[0\].hardware_vfs: expected whole number"),
         ("vms.0.name", "../etc", r"vms\[0\].name: '../etc' must be letters"),
-        ("vms.0.backend", "xen", r"vms\[0\].backend: 'xen' is not known here; there are: qemu"),
+        ("vms.0.backend", "xen", r"vms\[0\].backend: 'xen' is not known here; there are: libvirt, qemu"),
         ("vms.0.part.argv", [], r"vms\[0\].part.argv: expected a list of texts, found \[\]"),
         ("vms.0.part.restore_argv", [1], r"vms\[0\].part.restore_argv: expected a list of texts"),
         ("vms.0.part.qmp", 7, r"vms\[0\].part.qmp: expected text, found 7"),

@@ -17,15 +17,20 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.option
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Deadlines
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.backend import LibvirtBackend
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.backend import QemuBackend
 
 
 def test_options_are_the_deadlines_of_backends(tmp_path: Path) -> None:
     given = {item.name: number + 0.5 if item.type == "float" else True for number, item in enumerate(fields(Deadlines))}
     host = machine.real(Sysfs(str(tmp_path)), parse(given), lambda _line: None)
-    (backend,) = host.backends.values()
-    assert isinstance(backend, QemuBackend)
-    assert {name: getattr(backend.deadlines, name) for name in given} == given
+    assert {name: type(backend) for name, backend in host.backends.items()} == {
+        "libvirt": LibvirtBackend,
+        "qemu": QemuBackend,
+    }
+    for backend in host.backends.values():
+        assert isinstance(backend, (LibvirtBackend, QemuBackend))
+        assert {name: getattr(backend.deadlines, name) for name in given} == given
 
 
 def test_every_option_is_documented() -> None:
