@@ -95,6 +95,6 @@ def _age(host: LiveHost, manifest: Manifest, last: float) -> float | None:
         since_boot = float(host.sysfs.read(UPTIME).split()[0])
     except (SriovError, ValueError, IndexError):
         return None
-    if not since_boot >= 0:
+    if not since_boot >= 0:  # pylint: disable=unnecessary-negation  # NaN is neither
         return None
     return max(now - manifest.created, last - manifest.created + since_boot)
