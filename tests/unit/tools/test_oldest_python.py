@@ -20,6 +20,12 @@ def test_newer_grammar_is_named_by_any_python(tmp_path: Path) -> None:
     assert line.startswith(f"FAIL {tmp_path}/a.py:3: Pattern matching is only supported")
 
 
+def test_a_keyword_that_came_later_is_named(tmp_path: Path) -> None:
+    """Python finds it when the line runs, no sooner."""
+    (tmp_path / "a.py").write_text("zip([], [])\nlist(zip([], [], strict=False))\nmax([], default=0)\n")
+    assert list(oldest_python.mistakes([tmp_path / "a.py"])) == [f"FAIL {tmp_path}/a.py:2: zip has no strict there"]
+
+
 def test_it_reads_what_hosts_get() -> None:
     names = {path.name for path in oldest_python.files()}
     assert {"sriov_pf.py", "converge.py", "cli.py"} <= names

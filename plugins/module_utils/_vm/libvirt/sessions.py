@@ -58,7 +58,7 @@ def _argv(sysfs: Sysfs, pid: int) -> list[str] | None:
 
 
 def _after(argv: list[str], option: str) -> str:
-    return next((value for word, value in zip(argv, argv[1:], strict=False) if word == option), "")
+    return next((value for word, value in zip(argv, argv[1:]) if word == option), "")
 
 
 def _name(sysfs: Sysfs, number: int) -> str:
