@@ -98,7 +98,9 @@ def _build(names: tuple[str, ...], target: Path, *, headers: bool) -> None:
         }
         for name in missing
     ]
-    variables = {"lab_kernels": str(target), "lab_flavours": flavours, "lab_headers": headers}
+    variables = {
+        "lab_kernels": str(target), "lab_flavours": flavours, "lab_headers": headers, "lab_cache": str(cache()),
+    }  # fmt: skip
     playbook.run_to(target / "build.log", HERE / "playbooks" / "kernels.yml", None, "-e", json.dumps(variables))
     for name in missing:
         (target / name / KEY).write_text(keys[name])

@@ -62,10 +62,18 @@ options:
             is stopped. It is started from its disk, with its VFs, by the new kernel. What only hinders a save is no
             reason against that, and C(cold_start) is implied. When the guest is not down within C(shutdown_s), the
             update is aborted, and VMs that were shut down by then are started again.
+          - V(migrate) moves it to another host before the update is armed, with O(state=moved) of
+            M(kvmfleet.sriov.live_update). It is none of the update's VMs, and nothing here starts it afterwards. A host
+            on which it still runs is not armed.
           - V(leave) refuses the host for as long as the VM runs there. Nothing of it is touched.
         type: str
-        choices: [in-place, shutdown, leave]
+        choices: [in-place, migrate, shutdown, leave]
         default: in-place
+      to:
+        description:
+          - Name or address of the host that a VM with O(vms[].strategy=migrate) goes to. It is the last argument of
+            C(move_away) in O(options). Without that, libvirt moves its domain to C(qemu+ssh://TO/system).
+        type: str
       cold_start:
         description: Whether the VM may be started from its disk when its memory was lost.
         type: bool
@@ -160,6 +168,10 @@ options:
       - C(confirm_not_elsewhere), a program with arguments that gets a VM's name and fails when the VM must not start
         here. Needed by VMs with images on shared storage or on a network, which are refused without it. For a VM of an
         update without it, C(sriovctl live-update restore VM --confirm-not-elsewhere) is typed in its place.
+      - C(move_away), a program with arguments that gets the name of a VM whose strategy is V(migrate), and where it
+        goes if that was said, and returns once the VM has left this host. It runs as root on the host, with the VM's
+        VFs unplugged. When it fails, or takes longer than C(move_away_s) (1800), or the VM's process is there 5 s
+        later, the VM gets its VFs again.
       - C(allow_passphrase), encrypted volumes at whose boot somebody is there to open them. Any other at which the new
         kernel would wait for a person is refused.
       - C(panic), V(warn) (the default) or V(refuse) when the new kernel's command line would leave the host hanging

@@ -39,6 +39,8 @@ requirements:
 options:
   state:
     description:
+      - With V(moved) VMs with O(vms[].strategy=migrate) are moved to other hosts, one after the other, when nothing
+        speaks against the update of this one. Each releases its VFs before, and gets them again when it stays.
       - With V(armed) the preflight is done, the manifest is written and the kernel is loaded. An earlier armed update
         that differs is replaced.
       - With V(started) the armed update begins two seconds later, in the unit C(kvmfleet-live-update.service). The
@@ -50,11 +52,11 @@ options:
         reserved is given back.
     type: str
     required: true
-    choices: [armed, started, acknowledged, cancelled]
+    choices: [moved, armed, started, acknowledged, cancelled]
   kernel:
     description:
       - Release of the kernel to go to. It is installed on the host as C(/boot/vmlinuz-RELEASE), with its modules.
-      - Required with O(state=armed).
+      - Required with O(state=armed) and O(state=moved).
     type: str
   force:
     description:
@@ -126,10 +128,16 @@ preflight:
     - C(estimate_basis) says on what its disk speed and its time of the boot rest. V(option), V(default), or a rehearsal
       by M(kvmfleet.sriov.live_update_rehearsal).
     - C(vms) and C(pfs) are those that take part. C(interface_after) is the SR-IOV interface expected of the new
-      kernel.
-  returned: success with O(state=armed)
+      kernel. C(moves) has the command line that moves each VM away (C(name), C(words)).
+  returned: success with O(state=armed) or O(state=moved)
   type: dict
   sample: {refusals: [], warnings: [], estimate: {boot: 10.0, pause: 12.3, total: 18.3}, estimate_vms: []}
+moved:
+  description: Names of the VMs that have left; in check mode, of those that would.
+  returned: success with O(state=moved)
+  type: list
+  elements: str
+  sample: [db1]
 kind:
   description: What kind of failure it is. V(BadInputError) and V(RefusedError) come before anything is changed.
   returned: failure
@@ -148,13 +156,17 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs impor
 def main(host: LiveHost | None = None) -> None:
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "required": True, "choices": ["armed", "started", "acknowledged", "cancelled"]},
+            "state": {
+                "type": "str",
+                "required": True,
+                "choices": ["moved", "armed", "started", "acknowledged", "cancelled"],
+            },
             "force": {"type": "bool", "default": False},
             "discard_memory": {"type": "list", "elements": "str", "default": []},
             "stay_reserved": {"type": "bool", "default": False},
             **live_update_module.REQUEST_OPTIONS,
         },
-        required_if=[("state", "armed", ["kernel"])],
+        required_if=[("state", "armed", ["kernel"]), ("state", "moved", ["kernel"])],
         supports_check_mode=True,
     )
     finish(module, lambda: live_update_module.declare(module, host or live_update_module.this_host(module, Sysfs())))

@@ -15,17 +15,15 @@ from typing import Any
 from .._live_update import act_lock, arm, machine, options, rehearsal, reservation, run_unit, vm_choices
 from .._live_update.arm import Request
 from .._live_update.checks import PLACES
-from .._live_update.estimate import interface_after
 from .._live_update.facts import Facts
-from .._live_update.longest import longest_s
 from .._live_update.machine import LiveHost
-from .._live_update.manifest import Manifest
+from .._live_update.preflight import Verdict
 from .._model.errors import RefusedError
 from .._model.update_deadlines import BUDGET_S
 from .._system import update_folder
 from .._system.sysfs import Sysfs
 from .._vm.record import IN_PLACE, LEAVE, POLICIES, RESTORE, STRAGGLERS, STRATEGIES
-from . import live_update_end
+from . import live_update_answer, live_update_end
 from .module import Module
 
 CHECK_OPTIONS: dict[str, Any] = {
@@ -47,6 +45,7 @@ VM_OPTIONS: dict[str, Any] = {
     "dry_start": {"type": "bool", "default": True},
     "heartbeat": {"type": "dict"},
     "check": {"type": "dict", "options": CHECK_OPTIONS},
+    "to": {"type": "str"},
 }
 REQUEST_OPTIONS: dict[str, Any] = {
     "kernel": {"type": "str"},
@@ -93,6 +92,7 @@ def declare(module: Module, host: LiveHost) -> dict[str, Any]:
     Others act before or after, never meanwhile, and not where they have not reserved the host.
     """
     states = {
+        "moved": _moved,
         "armed": _armed,
         "started": _started,
         "acknowledged": live_update_end.acknowledged,
@@ -139,18 +139,38 @@ def info(module: Module, host: LiveHost) -> dict[str, Any]:
     if module.params["kernel"]:
         wanted = request(module.params, host.sysfs)
         facts, verdict = arm.examine(host, wanted)
-        answer["preflight"] = {**verdict.to_dict(), **_facts_of(facts, wanted)}
+        answer["preflight"] = live_update_answer.preflight(facts, verdict, wanted, host)
     return answer
 
 
-def _armed(module: Module, host: LiveHost) -> dict[str, Any]:
+def _moved(module: Module, host: LiveHost) -> dict[str, Any]:
+    """Move VMs away from a host that could be updated then."""
     wanted = request(module.params, host.sysfs)
+    facts, verdict = _examined(host, wanted)
+    found = live_update_answer.preflight(facts, verdict, wanted, host)
+    if not facts.leaving:
+        return {"changed": False, "moved": [], "preflight": found}
+    names = [vm.name for vm in facts.leaving] if module.check_mode else arm.move_away(host, wanted, facts)
+    return {"changed": True, "moved": names, "preflight": found}
+
+
+def _examined(host: LiveHost, wanted: Request) -> tuple[Facts, Verdict]:
+    """Examine a host that is free; raises `RefusedError` with all reasons."""
     if run_unit.is_active(host):
         raise RefusedError(f"{run_unit.RUN_UNIT} is running: an update of this host has begun")
     arm.require_free(host, wanted)
     facts, verdict = arm.examine(host, wanted)
     if verdict.refusals:
         raise RefusedError("; ".join(str(item) for item in verdict.refusals))
+    return facts, verdict
+
+
+def _armed(module: Module, host: LiveHost) -> dict[str, Any]:
+    wanted = request(module.params, host.sysfs)
+    facts, verdict = _examined(host, wanted)
+    if facts.leaving and not module.check_mode:
+        names = ", ".join(vm.name for vm in facts.leaving)
+        raise RefusedError(f"VM {names} is to be moved to another host, and runs here still: use state: moved before")
     manifest = arm.plan(host, wanted, facts)
     same = arm.armed(host, manifest)
     found = reservation.load(host.folder)
@@ -161,8 +181,8 @@ def _armed(module: Module, host: LiveHost) -> dict[str, Any]:
         arm.reserve(host, same, wanted)
     return {
         "changed": same is None or taken,
-        "preflight": {**verdict.to_dict(), **_facts_of(facts, wanted)},
-        "diff": {"before": _short(same), "after": _short(same or manifest)},
+        "preflight": live_update_answer.preflight(facts, verdict, wanted, host),
+        "diff": {"before": live_update_answer.short(same), "after": live_update_answer.short(same or manifest)},
     }
 
 
@@ -191,38 +211,3 @@ def _cancelled(module: Module, host: LiveHost) -> dict[str, Any]:
     if not module.check_mode and run_unit.is_active(host):
         raise RefusedError(f"{run_unit.RUN_UNIT} is running: stop it first, it then brings the VMs back")
     return live_update_end.cancelled(module, host)
-
-
-def _facts_of(facts: Facts, wanted: Request) -> dict[str, Any]:
-    """Facts that the preflight has read, for people and the report."""
-    return {
-        "kernel_before": facts.kernel.running,
-        "kernel_after": facts.kernel.release,
-        "kernel_runs": facts.kernel.is_running,
-        "estimate_basis": dict(wanted.basis),
-        "longest_s": longest_s(wanted.options, len(facts.vms)),
-        "interface_after": interface_after(facts, wanted.options).name,
-        "vms": [
-            {"name": vm.name, "pid": vm.pid, "unit": vm.unit, "strategy": facts.strategy(vm),
-             "vfs": [vf.address for vf in vm.vfs]} for vm in facts.vms
-        ],
-        "pfs": [
-            {"pf": pf.address, "driver": pf.driver, "enabled": pf.enabled, "present": len(pf.present),
-             "interface": pf.interface} for pf in facts.pfs.values()
-        ],
-    }  # fmt: skip
-
-
-def _short(manifest: Manifest | None) -> dict[str, Any]:
-    """A manifest as a diff shows it.
-
-    Without its id and times, which differ every time and mean nothing.
-    """
-    if manifest is None:
-        return {}
-    return {
-        "kernel": manifest.kernel.release_after,
-        "budget_s": manifest.budget_s,
-        "vms": {vm.name: [vf.address for vf in vm.vfs] for vm in manifest.vms},
-        "pfs": {pf.pf: pf.present_vfs for pf in manifest.pfs},
-    }

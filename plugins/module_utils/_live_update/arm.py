@@ -21,7 +21,7 @@ from .._model.properties import VfProperties
 from .._model.state import PfState
 from .._model.update_deadlines import BUDGET_S
 from .._system import update_folder
-from .._vm.record import IN_PLACE, LEAVE, RESTORE, SHUTDOWN, ManifestVf, ManifestVm
+from .._vm.record import IN_PLACE, LEAVE, MIGRATE, RESTORE, SHUTDOWN, ManifestVf, ManifestVm
 from .._vm.vm_facts import VmFacts
 from . import (
     checks,
@@ -29,7 +29,9 @@ from . import (
     forgetting,
     kept_states,
     kexec,
+    leaving,
     manifest_file,
+    move,
     preflight,
     reservation,
     strategies,
@@ -76,10 +78,11 @@ def examine(host: LiveHost, request: Request) -> tuple[Facts, Verdict]:
     facts = _facts.gather(host.sysfs, host.run, backends, request.release, request.initrd, request.cmdline_extra)
     names = {vm.name for vm in facts.vms}
     for name in request.vms:
-        if name not in names:
+        if name not in names and request.vms[name].get("strategy") != MIGRATE:  # that one may have left
             raise BadInputError(f"no VM named '{name}' runs here; running: {', '.join(sorted(names)) or 'none'}")
     services = read_services(host.run, request.options.host_services)
-    facts = replace(facts, strategies=strategies.of(request.vms), services=services)
+    facts = replace(facts, strategies=strategies.of(request.vms), services=services, moving=move.unfinished(host))
+    facts = leaving.apart(facts)
     facts = replace(facts, dry_starts=dry_starts.run(facts, host.backends, request.vms))
     return facts, preflight.judge(facts, host.backends, request.options, request.budget_s, request.vms)
 
@@ -125,6 +128,16 @@ def armed(host: LiveHost, manifest: Manifest) -> Manifest | None:
     cmdline = manifest.kernel.cmdline.replace(manifest.id, current.id)
     same = replace(manifest, id=current.id, created=current.created, kernel=replace(manifest.kernel, cmdline=cmdline))
     return current if current.to_dict() == same.to_dict() else None
+
+
+def move_away(host: LiveHost, request: Request, facts: Facts) -> list[str]:
+    """Move VMs away; returns the names of those that have left.
+
+    Raises `RefusedError` as `require_free`, and `SriovError` for a VM that stays.
+    """
+    require_free(host, request)
+    said = leaving.all_words(facts, host.backends, request.options, request.vms)
+    return move.move(host, plan(host, request, replace(facts, vms=facts.leaving)), said) if said else []
 
 
 def require_free(host: LiveHost, request: Request) -> None:

@@ -48,7 +48,9 @@ class Facts:
     would resume the VMs; ``state_disk``: device of the folder of states, ``disk_in_memory``: a kexec empties it;
     ``strangers``: processes that could be VMs and are none of ``vms``; ``image_writers``: others that could write to a
     VM's images, in words, by its process id;
-    ``dry_starts``: by process id of the VM, made when all else was read; ``strategies``: by the VM's name, as chosen.
+    ``dry_starts``: by process id of the VM, made when all else was read; ``strategies``: by the VM's name, as chosen;
+    ``leaving``: VMs that are moved to other hosts before, which are none of ``vms``; ``moving``: names of those whose
+    move was interrupted.
     """
 
     kernel: KernelFacts
@@ -75,6 +77,8 @@ class Facts:
     dry_starts: Mapping[int, DryStart] = field(default_factory=dict)
     services: tuple[Service, ...] = ()
     strategies: Mapping[str, str] = field(default_factory=dict)
+    leaving: tuple[VmFacts, ...] = ()
+    moving: tuple[str, ...] = ()
 
     def strategy(self, vm: VmFacts) -> str:
         return self.strategies.get(vm.name, IN_PLACE)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .._model.paths import BOOT_ID
@@ -32,7 +32,7 @@ All of them: files, and answers of other programs, may be anything.
 class LiveHost:
     """All I/O of a live update; tests give their own.
 
-    ``log`` takes one line of text; each entry point decides where it goes.
+    ``log`` takes one line of text; each entry point decides where it goes. ``run_long``: a program with a deadline.
     """
 
     sysfs: Sysfs
@@ -44,6 +44,7 @@ class LiveHost:
     sleep: Callable[[float], None] = time.sleep
     ping: Callable[[str, float], bool] = icmp.ping
     arp: Callable[[str, str, float], str | None] = arp.ask
+    run_long: Callable[[Sequence[str], float], str] = process.run
     listen: Callable[[], Uevents | None] = uevents.listen
 
     @property

@@ -16,7 +16,7 @@ from typing import Any
 
 from .._model.deadlines import FILL_PAUSE_S
 from .._model.errors import BadInputError
-from .._model.update_deadlines import BOOT_S, DRIVERS_S, RESERVE_S, RESTORE_WITHIN_S, WAIT_S
+from .._model.update_deadlines import BOOT_S, DRIVERS_S, MOVE_AWAY_S, RESERVE_S, RESTORE_WITHIN_S, WAIT_S
 from .._vm.backend import Deadlines
 
 CHOICES = {
@@ -44,8 +44,9 @@ class Options(Deadlines):
     ``allow_missing_modules``: loaded modules the new kernel may lack. ``host_services``: units that have KVM, VFIO or
     vDPA devices open and are no VMs; those that are active are started before VMs. ``confirm_not_elsewhere``: argv run
     with a VM's name before its start; failure keeps it stopped. ``restore_within``: age of a state up to which it is
-    loaded without that hook. ``hold_s``: of the HA manager's hold, from arming on, 0 for none. ``interface``: of the
-    new kernel's SR-IOV files, ``auto`` for its System.map's.
+    loaded without that hook. ``hold_s``: of the HA manager's hold, from arming on, 0 for none. ``move_away``: argv
+    run with a VM's name, and where it goes, to move it to another host, in at most ``move_away_s``. ``interface``: of
+    the new kernel's SR-IOV files, ``auto`` for its System.map's.
 
     ``allow_passphrase``: encrypted volumes at whose boot somebody is there. ``panic``: warn or refuse when a panic of
     the new kernel would leave the host hanging; ``boot_default`` the same where what would start then is not known, or
@@ -65,6 +66,7 @@ class Options(Deadlines):
     fill_pause_s: float = FILL_PAUSE_S
     restore_within: float = RESTORE_WITHIN_S
     hold_s: float = 0.0
+    move_away_s: float = MOVE_AWAY_S
     interface: str = "auto"
     panic: str = "warn"
     boot_default: str = "refuse"
@@ -76,6 +78,7 @@ class Options(Deadlines):
     allow_passphrase: tuple[str, ...] = field(default_factory=tuple)
     host_services: tuple[str, ...] = field(default_factory=tuple)
     confirm_not_elsewhere: tuple[str, ...] = field(default_factory=tuple)
+    move_away: tuple[str, ...] = field(default_factory=tuple)
 
     def to_dict(self) -> dict[str, Any]:
         data = asdict(self)

@@ -26,6 +26,7 @@ from . import (
     hold_off,
     host_services,
     kexec_rules,
+    leaving,
     strategies,
     vm_rules,
 )
@@ -81,6 +82,7 @@ def judge(
     guess = estimate(facts, options)
     refusals = [finding for check in CHECKS for finding in check(facts, options)]
     refusals.extend(strategies.check(facts))
+    refusals.extend(leaving.check(facts, backends, options, annotations or {}))
     refusals.extend(vm_rules.problems(facts, backends))
     refusals.extend(budget.check(facts, guess, budget_s))
     refusals.extend(dry_starts.refusals(facts.vms, facts.dry_starts))
@@ -89,7 +91,9 @@ def judge(
     refusals.extend(deadline_rules.check(facts, options))
     refusals.extend(hold_off.check(facts.others))
     refused = {name for finding in refusals for name in finding.about}
-    every = (*_warnings(facts, options), *boot_rules.warnings(facts, options))
+    every = (
+        *_warnings(facts, options), *boot_rules.warnings(facts, options), *leaving.warnings(facts, annotations or {}),
+    )  # fmt: skip
     warnings = tuple(finding for finding in every if not refused.intersection(finding.about))
     return Verdict(tuple(refusals), warnings, guess, tuple(of_vms(facts, options, annotations or {})))
 

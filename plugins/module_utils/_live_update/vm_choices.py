@@ -5,17 +5,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from .._model.errors import BadInputError
-from .._vm.record import COLD_START, IN_PLACE, LEAVE, POLICIES, RESTORE, SHUTDOWN, STRAGGLERS, STRATEGIES
+from .._vm.record import COLD_START, IN_PLACE, LEAVE, MIGRATE, POLICIES, RESTORE, SHUTDOWN, STRAGGLERS, STRATEGIES
 from . import checks
 
 ANNOTATIONS = (
-    "name", "priority", "strategy", "cold_start", "straggler", "on_other_kernel", "dry_start", "heartbeat", "check",
+    "name", "priority", "strategy", "to", "cold_start", "straggler", "on_other_kernel", "dry_start", "heartbeat",
+    "check",
 )  # fmt: skip
 
+HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
+"""A host's name or address; of IPv6 in brackets, as in URIs."""
 CHOICES = {
     "strategy": (IN_PLACE, STRATEGIES, None, ""),
     "straggler": (
@@ -43,8 +47,20 @@ def by_name(items: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
             raise BadInputError(f"vms[{number}]: priority is a whole number, cold_start true or false")
         _require_policies(f"vms[{number}]", item)
         checks.parse(item.get("check"), f"vms[{number}].check")
+        _require_host(f"vms[{number}]", item)
         annotations[item["name"]] = item
     return annotations
+
+
+def _require_host(where: str, item: Mapping[str, Any]) -> None:
+    """Require the name of a host where one is given."""
+    to = item.get("to")
+    if to is None:
+        return
+    if item.get("strategy") != MIGRATE:
+        raise BadInputError(f"{where}.to: it is for strategy: {MIGRATE}, which this VM has not")
+    if not isinstance(to, str) or not HOST.fullmatch(to):
+        raise BadInputError(f"{where}.to: {to!r} is no name or address of a host")
 
 
 def _require_policies(where: str, item: Mapping[str, Any]) -> None:

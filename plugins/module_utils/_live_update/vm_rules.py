@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from .._vm.backend import Backend
-from .._vm.record import IN_PLACE, LEAVE
+from .._vm.record import LEAVE
 from .._vm.vm_facts import VmFacts
 from .facts import Facts
 from .finding import Finding
@@ -52,12 +52,13 @@ def problems(facts: Facts, backends: Mapping[str, Backend]) -> Iterator[Finding]
     """
     for vm in facts.vms:
         if facts.strategy(vm) != LEAVE:
-            yield from _of(vm, backends[vm.backend], facts.strategy(vm) == IN_PLACE)
+            yield from of(vm, backends[vm.backend], facts.strategy(vm))
 
 
-def _of(vm: VmFacts, backend: Backend, saved: bool) -> Iterator[Finding]:
+def of(vm: VmFacts, backend: Backend, strategy: str) -> Iterator[Finding]:
+    """Find what keeps one VM from being updated so."""
     who = f"VM {vm.name} (process {vm.pid})"
-    for problem, fix in backend.problems(vm, saved):
+    for problem, fix in backend.problems(vm, strategy):
         yield Finding("vm", f"{who}: {problem}", fix)
     for address in vm.unknown_devices:
         problem = f"{who}: it owns {address}, which is not a VF of this host"

@@ -123,6 +123,15 @@ RESTORE_WITHIN_S = 900.0
 Whoever missed it for longer may have started it elsewhere.
 """
 
+MOVE_AWAY_S = 1800.0
+"""Deadline for the migration of a VM to another host."""
+
+MOVED_S = 5.0
+"""Deadline for the process of a migrated VM to be gone."""
+
+ENDING_S = 10.0
+"""Time for a late migration to be ended, before it is killed."""
+
 PROBE_S = 10.0
 PROBE_PAUSE_S = 0.1
 """Time for a KVM VM without virtual CPUs to go, and pause."""

@@ -201,6 +201,7 @@ def _add_live_update(commands: _Commands[argparse.ArgumentParser]) -> None:
     for command in (restore, forget):
         command.add_argument("--take-over", action="store_true", help="also where somebody else has reserved the host")
     _command(steps, "abandon", handler, "others may start its VMs: start none here without a confirmation")
+    _command(steps, "stay", handler, "end an interrupted migration: VMs that stay here get their VFs again")
     feed = _command(steps, "feed", handler, "feed a watchdog that nobody can stop (unit kvmfleet-sriov-watchdog)")
     feed.add_argument("watchdog", help="its name, such as watchdog0")
     feed.add_argument("seconds", type=int, help="its timeout")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 
@@ -23,6 +22,7 @@ from .._live_update import (
     kept_states,
     machine,
     manifest_copies,
+    move,
     reservation,
     save,
     watchdog_unit,
@@ -38,7 +38,7 @@ from .._model.update_deadlines import ACT_LOCK_S, LATE_S
 from .._system import process, update_folder
 from .._system.sysfs import Sysfs
 from .._system.update_folder import Folder
-from . import update_table
+from . import update_advice, update_table
 from .output import answer, remark
 
 APPLY_UNIT = "kvmfleet-sriov-apply.service"
@@ -48,7 +48,7 @@ def live_update(arguments: argparse.Namespace) -> int:
     """One step of the live update, named in ``arguments.step``."""
     steps = {
         "run": run, "recover": recover, "status": status, "result": result, "restore": restore, "forget": forget,
-        "come-back": come_back, "feed": feed, "watch": watch, "abandon": abandon,
+        "come-back": come_back, "feed": feed, "watch": watch, "abandon": abandon, "stay": stay,
     }  # fmt: skip
     return steps[arguments.step](arguments)
 
@@ -130,6 +130,15 @@ def abandon(args: argparse.Namespace) -> int:
     return 0
 
 
+def stay(args: argparse.Namespace) -> int:
+    """End an interrupted migration: VMs that stay get their VFs again."""
+    host = _host(args)
+    with _alone(host):
+        names = move.stay(host)
+    answer(f"stay here, with their VFs: {', '.join(names) or 'none'}")
+    return 0
+
+
 def _ended(host: LiveHost, phase: str | None) -> int:
     if phase is not None:
         _apply_document(host)
@@ -138,7 +147,7 @@ def _ended(host: LiveHost, phase: str | None) -> int:
 
 def _take_over(host: LiveHost, args: argparse.Namespace) -> None:
     found = reservation.load(host.folder)
-    reservation.require_mine(host.folder, _me(), host.now(), args.take_over)
+    reservation.require_mine(host.folder, update_advice.me(), host.now(), args.take_over)
     if found is not None and args.take_over:
         host.log(f"taken over: this host was {found}")
 
@@ -186,7 +195,7 @@ def status(args: argparse.Namespace) -> int:
         answer("no live update")
     else:
         answer(f"live update {found['manifest']}: {found['phase']}  {found['message']}".rstrip())
-    for line in [*update_table.rows(folder.read_result() or {}), *_advice(host)]:
+    for line in [*update_table.rows(folder.read_result() or {}), *update_advice.lines(host)]:
         answer(line)
     return 0
 
@@ -203,30 +212,6 @@ def _alone(host: LiveHost, wait_s: float = ACT_LOCK_S) -> Iterator[None]:
             yield
         finally:
             watching.begin(host)
-
-
-def _advice(host: LiveHost) -> list[str]:
-    """Who has reserved the host, and commands for its saved VMs.
-
-    As they can be typed: where somebody else has reserved it, they say that they take it over.
-    """
-    found, left = reservation.load(host.folder), kept_states.needed(host)
-    lines = [*([f"  {found}"] if found else []), *ha_hold.lines(host)]
-    states = kept_states.of_all(host)
-    lines += [f"  kept of VMs: {', '.join(f'{name} ({state})' for name, state in states.items())}"] if states else []
-    more = " --take-over" if found is not None and found.keeps_out(_me(), host.now()) else ""
-    if left:
-        lines += [
-            f"  saved and not running: {', '.join(left)}",
-            f"  sriovctl live-update restore{more} [VM ...]  brings them back",
-            f"  sriovctl live-update forget{more} --discard-memory VM  gives up the memory of one",
-        ]
-    return lines
-
-
-def _me() -> str:
-    """The owner that a person at this host is."""
-    return f"{sys.argv[0]} on this host"
 
 
 def result(args: argparse.Namespace) -> int:

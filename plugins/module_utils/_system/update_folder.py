@@ -23,6 +23,8 @@ UNKNOWN = "unknown"
 """Phase of an update whose status was damaged: its claims decide."""
 MANIFEST, STATUS, RESULT, RESERVATION = "manifest.json", "status.json", "result.json", "reservation.json"
 ABANDONED = "abandoned.json"
+LEAVING = "leaving"
+"""Folder of VMs that are being moved to other hosts."""
 
 FINAL = (DONE, ABORTED, FAILED)
 """Phases after which nothing happens on the node by itself."""
@@ -45,6 +47,11 @@ class Folder:
     @classmethod
     def of(cls, sysfs: Sysfs) -> Folder:
         return cls(sysfs.real(LIVE_UPDATE))
+
+    @property
+    def leaving(self) -> Folder:
+        """The folder of VMs that leave this host."""
+        return Folder(os.path.join(self.path, LEAVING))
 
     def vm(self, name: str) -> str:
         return os.path.join(self.path, "vms", name)

@@ -19,7 +19,7 @@ from .ending import Ending
 from .guest_interface import GuestInterface
 from .images import Image
 from .manager import ByManager
-from .record import ManifestVm
+from .record import IN_PLACE, ManifestVm
 from .state_file import Fingerprint
 from .vm_facts import VmFacts
 
@@ -96,11 +96,12 @@ class Backend(ByManager, Protocol):
         One that does not answer has the reason. ``taken``: processes that are VMs of another backend.
         """
 
-    def problems(self, vm: VmFacts, saved: bool = True) -> Iterable[tuple[str, str]]:
-        """(problem, fix) for each reason against saving a VM.
+    def problems(self, vm: VmFacts, strategy: str = IN_PLACE) -> Iterable[tuple[str, str]]:
+        """(problem, fix) for each reason against updating a VM so.
 
-        Not ``saved``: against shutting it down, and starting it from its disks as it runs. The preflight adds those
-        that concern every backend.
+        In place: against its save; of a shutdown, against its start from its disks as it runs; of a migration, against
+        the release of its VFs, and for what would start it here once more. The preflight adds those that concern
+        every backend.
         """
 
     def dry_start(self, vm: VmFacts) -> DryStart:

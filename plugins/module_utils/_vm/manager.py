@@ -9,10 +9,12 @@ but the update's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 from .._model.properties import VfProperties
 from .record import ManifestVf, ManifestVm
+from .vm_facts import VmFacts
 
 
 class ByManager(Protocol):
@@ -50,6 +52,18 @@ class ByManager(Protocol):
         ``vf`` has those while the VM had it; it shows ``now`` since the VM has released it, perhaps by the manager.
         """
 
+    def moving(self, vm: VmFacts, to: str) -> Sequence[str]:
+        """Command line that migrates a VM without VFs to host ``to``.
+
+        Returns once it has left; empty where the manager has none.
+        """
+
+    def starts_again(self, vm: ManifestVm) -> str | None:
+        """What would start a VM that is gone at the next boot.
+
+        In words with the fix; None for nothing.
+        """
+
     def forget(self, vm: ManifestVm, aside: str | None) -> None:
         """Give up what is kept of a VM besides its state.
 
@@ -73,6 +87,13 @@ class NoManager:
 
     def released(self, vm: ManifestVm, vf: ManifestVf, now: VfProperties) -> VfProperties:
         return now
+
+    def moving(self, vm: VmFacts, to: str) -> Sequence[str]:
+        return ()
+
+    def starts_again(self, vm: ManifestVm) -> str | None:
+        """Nothing: units that would are refused before."""
+        return None
 
     def forget(self, vm: ManifestVm, aside: str | None) -> None:
         """Nothing: all that is kept is in the folder of the state."""

@@ -12,8 +12,8 @@ from typing import Any
 from .._model.properties import VfProperties
 
 LEAVE, SHUTDOWN, RESTORE, COLD_START = "leave", "shutdown", "restore", "cold-start"
-IN_PLACE = "in-place"
-STRATEGIES = (IN_PLACE, SHUTDOWN, LEAVE)
+IN_PLACE, MIGRATE = "in-place", "migrate"
+STRATEGIES = (IN_PLACE, MIGRATE, SHUTDOWN, LEAVE)
 """What an update does with a VM."""
 
 STRAGGLERS = (LEAVE, SHUTDOWN)

@@ -70,7 +70,8 @@ class FakeNode:
     """A host for live updates; ``live`` is what the live update takes.
 
     ``scripts``: faults, by VM; ``commands``: of all monitors, with the VM's name. ``images``: paths of the disks of VMs
-    to come. ``reboot_errno``: how the kexec is refused. ``on_run``: called with each argv before it runs.
+    to come. ``reboot_errno``: how the kexec is refused. ``on_run``: called with each argv before it runs;
+    ``on_move``: with the words that move a VM away, behind those of timeout(1).
     ``events``: of the kernel, None where it cannot be heard. ``answers``: who answers for an address, question by
     question, the last for ever.
     ``dry_start``: answer of a dry start to its command line.
@@ -92,6 +93,7 @@ class FakeNode:
         self.modules: set[str] = set()
         self.dry_start: Callable[[list[str]], dict[str, object]] = lambda argv: {"status": "inmigrate"}
         self.on_run: Callable[[list[str]], None] = lambda argv: None
+        self.on_move: Callable[[list[str]], None] = lambda argv: None
         self.log: list[str] = []
         self.events: Uevents | None = FakeUevents()
         self.answers: dict[str, list[str | OSError | None]] = {}
@@ -103,7 +105,7 @@ class FakeNode:
         self.live = LiveHost(
             sysfs=self.host.sysfs, run=self.run, backends=backends(self.host.sysfs, self.run, DEADLINES),
             kexec=Kexec(self.host.sysfs, self.run, "x86_64", self._load, self._reboot, lambda: None),
-            log=self.log.append, ping=self._ping, arp=self._arp,
+            log=self.log.append, ping=self._ping, arp=self._arp, run_long=self._run_long,
             listen=lambda: self.events,
         )  # fmt: skip
 
@@ -267,6 +269,11 @@ class FakeNode:
         if words[0] in ("journalctl", "busctl") or (words[:3] == ["ip", "link", "set"] and words[-1] == "up"):
             return ""
         return self.host.run(argv)
+
+    def _run_long(self, argv: Sequence[str], _deadline_s: float) -> str:
+        assert list(argv[:2]) == ["timeout", "--signal=INT"]
+        self.on_move(list(argv[4:]))
+        return ""
 
     def _files(self) -> None:
         root = self.host.root

@@ -24,7 +24,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.ending import U
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.guest_interface import GuestInterface
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.images import Image
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.manager import NoManager
-from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVm
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import IN_PLACE, ManifestVm
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.vm_facts import VmFacts
 from tests.fake.linux.pf import FakePf
 
@@ -65,7 +65,7 @@ class ToyBackend(NoManager):
             vfs, others = assigned(self.sysfs, pfs, [vm.vf])
             yield VmFacts(name, self.name, 9, 90, f"toy-{name}.service", vm, vfs, others, memory_bytes=1)
 
-    def problems(self, vm: VmFacts, saved: bool = True) -> Iterator[tuple[str, str]]:
+    def problems(self, vm: VmFacts, strategy: str = IN_PLACE) -> Iterator[tuple[str, str]]:
         if self.table[vm.name].color == "red":
             yield "it is red", "paint it"
 

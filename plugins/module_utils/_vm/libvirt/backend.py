@@ -24,7 +24,7 @@ from ..dry_start import DryStart
 from ..ending import EndedError, Ending, StandsError
 from ..guest_interface import GuestInterface
 from ..images import Image
-from ..record import ManifestVm
+from ..record import IN_PLACE, ManifestVm
 from ..vm_facts import VmFacts
 from . import discovery, ended_log, guest_agent, refusals, save_format, save_image
 from .connection import UNKNOWN
@@ -47,8 +47,8 @@ class LibvirtBackend(LibvirtManager):
     def probe(self, pfs: Mapping[str, PfState], taken: Collection[int]) -> list[VmFacts]:
         return discovery.discover(self.sysfs, self.connection, pfs)
 
-    def problems(self, vm: VmFacts, saved: bool = True) -> Iterator[tuple[str, str]]:
-        return refusals.problems(vm, saved)
+    def problems(self, vm: VmFacts, strategy: str = IN_PLACE) -> Iterator[tuple[str, str]]:
+        return refusals.problems(vm, strategy)
 
     def dry_start(self, vm: VmFacts) -> DryStart:
         return DryStart(untried=(UNTRIED,))

@@ -19,13 +19,16 @@ from ..._model.errors import KernelError, ToolError
 from ..._model.properties import VfProperties
 from ..._system.process import Run
 from ..._system.sysfs import Sysfs
+from ..._tools import virsh
 from ..backend import Deadlines
 from ..candidates import started
 from ..record import ManifestVf, ManifestVm
+from ..vm_facts import VmFacts
 from . import discovery, save_image
 from .attempt import Attempt
 from .connection import Connection, is_gone
 from .devices import Devices
+from .facts import LibvirtFacts
 from .holds import Holds
 from .part import LibvirtPart
 from .restoring import Restoring
@@ -95,6 +98,21 @@ class LibvirtManager:
         if not LibvirtPart.of(vm).is_interface(vf.address):
             return now
         return now._replace(mac=vf.properties.mac, vlan=vf.properties.vlan)
+
+    def moving(self, vm: VmFacts, to: str) -> tuple[str, ...]:
+        """Migrate the domain live.
+
+        If it was defined here, it is defined there then, and here no more.
+        """
+        facts = LibvirtFacts.of(vm)
+        kept = ("--persistent", "--undefinesource") if facts.info.persistent else ()
+        return virsh.argv("migrate", facts.domain.uuid, "--live", *kept, "--desturi", f"qemu+ssh://{to}/system")
+
+    def starts_again(self, vm: ManifestVm) -> str | None:
+        info = self.connection.info(LibvirtPart.of(vm).uuid)
+        if not info.autostart and not info.autostart_once:
+            return None
+        return f"domain {vm.name} is still defined here with autostart: virsh undefine {vm.name}"
 
     def forget(self, vm: ManifestVm, aside: str | None) -> None:
         """Give up the kept image, and what was held off.

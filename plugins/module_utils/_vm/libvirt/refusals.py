@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from ..._tools.domain_disks import Disk
 from ..._tools.virsh import RUNNING
 from ..._tools.whole_domain import PCI, HostDevice
+from ..record import IN_PLACE, MIGRATE
 from ..vm_facts import VmFacts
 from . import save_format
 from .facts import LibvirtFacts, Refused
@@ -28,10 +29,10 @@ QEMU refuses to save most of them, some only once they are used.
 """
 
 
-def problems(vm: VmFacts, saved: bool = True) -> Iterator[tuple[str, str]]:
-    """(problem, fix) for each reason against saving a domain.
+def problems(vm: VmFacts, strategy: str = IN_PLACE) -> Iterator[tuple[str, str]]:
+    """(problem, fix) for each reason against updating a domain so.
 
-    Not ``saved``: against its start from its disks, for which libvirt itself gives it its devices.
+    One that is shut down gets its devices from libvirt at its start; what else hinders a migration, libvirt says.
     """
     if isinstance(vm.detail, Refused):
         yield vm.detail.problem, vm.detail.fix
@@ -40,6 +41,9 @@ def problems(vm: VmFacts, saved: bool = True) -> Iterator[tuple[str, str]]:
     if not vm.pid:
         yield "libvirt's state of it below /run/libvirt/qemu does not say its process", "restart libvirt's daemon"
     yield from _domain(facts)
+    if strategy == MIGRATE:
+        yield from (reason for device in facts.domain.host_devices for reason in _device(device))
+        return
     if facts.saved:
         yield (
             f"{save_format.path(facts.domain.name)} is there already, which its next start would load",
@@ -49,7 +53,7 @@ def problems(vm: VmFacts, saved: bool = True) -> Iterator[tuple[str, str]]:
         yield from _disk(disk, facts.domain.uuid)
     for name in facts.replaced:
         yield f"its image {name} was replaced by another file since its start", "put the file back that it has open"
-    if saved:
+    if strategy == IN_PLACE:
         yield from _unsaveable(facts)
 
 

@@ -29,7 +29,7 @@ from ..ending import Ending
 from ..guest_interface import GuestInterface
 from ..images import Image
 from ..manager import NoManager
-from ..record import ManifestVm
+from ..record import IN_PLACE, ManifestVm
 from ..vm_facts import VmFacts
 from . import agent, armed_monitor, as_armed, discovery, disks, dry_run, migration, own_unit, refusals, taps, threads
 from . import probe as _qemu_probe
@@ -69,8 +69,8 @@ class QemuBackend(NoManager):
         with self._connect(qmp_path) as qmp:
             return _qemu_probe.typed(qmp, argv)
 
-    def problems(self, vm: VmFacts, saved: bool = True) -> Iterator[tuple[str, str]]:
-        return refusals.problems(vm, saved)
+    def problems(self, vm: VmFacts, strategy: str = IN_PLACE) -> Iterator[tuple[str, str]]:
+        return refusals.problems(vm, strategy)
 
     def dry_start(self, vm: VmFacts) -> DryStart:
         return dry_run.attempt(self.sysfs, self.run, vm)

@@ -111,6 +111,7 @@ def _facts(
         unit=_unit_settings.read(sysfs, run, pid, cgroup),
         replaced=replaced,
         starters=_starters(enabled, name, service or transient, [image.name for image in images]),
+        enabled=any(one.name == (service or transient) for one in enabled),
         needs=_needs.read(sysfs, run, pid, argv, cwd, qmp),
         taps=_taps.read(sysfs, run, pid, argv),
         pins=_threads.pinned(sysfs, pid, probe.threads if probe else {}),

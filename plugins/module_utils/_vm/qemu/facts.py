@@ -23,7 +23,7 @@ class QemuFacts:
     ``qmp``: path of its monitor, None without one; ``probe`` or ``probe_error``: the answer of that. ``fragment``: file
     of its unit, ``restart``: Restart= of that; ``unit``: what it grants; ``needs``: of the host; ``taps``: interfaces
     in bridges; ``pins``: CPUs of threads; ``replaced``: problems with the files at its images' paths; ``starters``:
-    enabled units that would start it too, as (name, file).
+    enabled units that would start it too, as (name, file); ``enabled``: whether a boot starts its own.
     """
 
     argv: tuple[str, ...]
@@ -39,6 +39,7 @@ class QemuFacts:
     unit: UnitSettings = field(default_factory=UnitSettings)
     replaced: tuple[Problem, ...] = ()
     starters: tuple[tuple[str, str], ...] = ()
+    enabled: bool = False
     needs: Needs = field(default_factory=Needs)
     taps: Taps = field(default_factory=Taps)
     pins: Mapping[str, str] = field(default_factory=dict)

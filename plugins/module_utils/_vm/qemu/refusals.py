@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..record import IN_PLACE, MIGRATE
 from ..vm_facts import VmFacts
 from . import argv as _argv
 from . import own_unit
@@ -20,16 +21,20 @@ See systemd.service(5).
 """
 
 
-def problems(vm: VmFacts, saved: bool = True) -> Iterator[tuple[str, str]]:
-    """(problem, fix) for each reason against saving a VM.
+def problems(vm: VmFacts, strategy: str = IN_PLACE) -> Iterator[tuple[str, str]]:
+    """(problem, fix) for each reason against updating a VM so.
 
-    Not ``saved``: against its start from its disks.
+    One that migrates is neither saved nor started: its VFs are released, and nothing may start it once more.
     """
     facts = QemuFacts.of(vm)
+    if strategy == MIGRATE:
+        yield from _starts_again(vm.unit, facts)
+        yield from _mute(vm.pid, facts) if vm.vfs else ()
+        return
     yield from _process(facts)
     yield from _unit(vm.unit, facts)
     yield from _command_line(facts.argv)
-    yield from _monitor(vm.pid, facts, saved)
+    yield from _monitor(vm.pid, facts, strategy == IN_PLACE)
     yield from facts.needs.problems
     yield from facts.taps.problems
 
@@ -49,18 +54,29 @@ def _process(facts: QemuFacts) -> Iterator[tuple[str, str]]:
 def _unit(unit: str, facts: QemuFacts) -> Iterator[tuple[str, str]]:
     if unit and facts.fragment and not facts.fragment.startswith(TRANSIENT):
         yield own_unit.TWICE.format(unit, facts.fragment), own_unit.FIX
+    yield from _starters(unit, facts)
+    for name in facts.unit.lost:
+        yield (
+            f"its unit {unit} has what cannot be carried over: {name}",
+            "start it without, or keep it in a file of /etc",
+        )
+
+
+def _starters(unit: str, facts: QemuFacts) -> Iterator[tuple[str, str]]:
     for name, path in facts.starters:
         yield (
             f"unit {name} ({path}) is enabled, and starts a QEMU with its name or its images: a boot starts it twice",
             f"systemctl disable {name}",
         )
     if facts.restart not in RESTARTS_LEFT_ALONE:
-        yield f"its unit {unit} has Restart={facts.restart} and would start it again when it is saved", "use Restart=no"
-    for name in facts.unit.lost:
-        yield (
-            f"its unit {unit} has what cannot be carried over: {name}",
-            "start it without, or keep it in a file of /etc",
-        )
+        yield f"its unit {unit} has Restart={facts.restart} and would start it again once it has left", "use Restart=no"
+
+
+def _starts_again(unit: str, facts: QemuFacts) -> Iterator[tuple[str, str]]:
+    """What would start a VM here that has left."""
+    if facts.enabled:
+        yield f"its unit {unit} ({facts.fragment}) is enabled: a boot starts it here too", f"systemctl disable {unit}"
+    yield from _starters(unit, facts)
 
 
 def _command_line(argv: tuple[str, ...]) -> Iterator[tuple[str, str]]:
@@ -77,7 +93,8 @@ def _command_line(argv: tuple[str, ...]) -> Iterator[tuple[str, str]]:
         yield "it takes devices from a -readconfig file, which is not understood here", "put them on the command line"
 
 
-def _monitor(pid: int, facts: QemuFacts, saved: bool) -> Iterator[tuple[str, str]]:
+def _mute(pid: int, facts: QemuFacts) -> Iterator[tuple[str, str]]:
+    """Reasons why its monitor cannot be asked to release VFs."""
     if facts.qmp is None:
         yield "it has no QMP socket", "start it with -qmp unix:PATH,server=on,wait=off"
     elif facts.probe is None:
@@ -87,9 +104,13 @@ def _monitor(pid: int, facts: QemuFacts, saved: bool) -> Iterator[tuple[str, str
             f"process {facts.probe.pid} answers at its monitor {facts.qmp}, another VM has taken that path",
             "start both again, each with a QMP socket of its own",
         )
-    else:
-        if facts.probe.status != "running":
-            yield f"it is {facts.probe.status}, not running", "let it run, or shut it down"
+    elif facts.probe.status != "running":
+        yield f"it is {facts.probe.status}, not running", "let it run, or shut it down"
+
+
+def _monitor(pid: int, facts: QemuFacts, saved: bool) -> Iterator[tuple[str, str]]:
+    yield from _mute(pid, facts)
+    if facts.probe is not None and facts.probe.pid == pid:
         for problem in (*facts.probe.problems, *(facts.probe.unsaveable if saved else ())):
             yield problem, "or leave this host out"
         yield from facts.probe.moved

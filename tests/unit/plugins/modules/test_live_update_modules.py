@@ -91,6 +91,34 @@ def test_documented_examples_of_kexec(node: FakeNode, call: Call) -> None:
     assert not node.live.kexec.loaded()
 
 
+MOVE = {
+    **ARM, "state": "moved", "vms": [{"name": "web1", "strategy": "migrate", "to": "hv9"}],
+    "options": {"move_away": ["/usr/local/bin/evacuate"]},
+}  # fmt: skip
+
+
+def test_moving_four_times(node: FakeNode, call: Call) -> None:
+    node.on_move = lambda words: node.qemus[0].end()
+    check = call(live_update.main, **MOVE, _ansible_check_mode=True)
+    assert node.live_vm("web1") is not None
+    do = call(live_update.main, **MOVE)
+    again = call(live_update.main, **MOVE)
+    again_check = call(live_update.main, **MOVE, _ansible_check_mode=True)
+    assert [check["changed"], do["changed"], again["changed"], again_check["changed"]] == [True, True, False, False]
+    assert [check["moved"], do["moved"], again["moved"]] == [["web1"], ["web1"], []]
+    assert check["preflight"]["moves"] == [{"name": "web1", "words": ["/usr/local/bin/evacuate", "web1", "hv9"]}]
+    assert {"name": "web1", "strategy": "migrate"}.items() <= check["preflight"]["vms"][0].items()
+    assert call(live_update.main, **{**MOVE, "state": "armed"})["changed"]
+
+
+def test_a_host_whose_vm_is_to_leave_is_not_armed(node: FakeNode, call: Call) -> None:
+    found = call(live_update.main, **{**MOVE, "state": "started"})
+    assert found["failed"]
+    assert "VM web1 is to be moved to another host, and runs here still: use state: moved before" in found["msg"]
+    assert node.live.folder.read_status() is None
+    assert call(live_update.main, **{**MOVE, "state": "armed"}, _ansible_check_mode=True)["changed"]
+
+
 def test_another_request_arms_anew(call: Call) -> None:
     first = call(live_update.main, **ARM)
     second = call(live_update.main, **{**ARM, "budget_s": 25.0})
