@@ -183,6 +183,11 @@ options:
       - C(watchdog), whether a watchdog of the hardware guards the jump. V(auto) (the default) arms one that the new
         kernel can feed, V(require) refuses a host without one, V(off) arms none. One that systemd or another program
         has open is left to it. C(watchdog_boots), its shortest timeout in boots of C(boot_s), 3 by default.
+      - C(vm_commands), programs of managers that keep the memory of VMs themselves, one object for each manager.
+        C(pid_file) is the path of a VM's pid file, with C({name}) in the file's name, by which the VM is called.
+        C(save), C(saved), C(restore) and C(discard) are lists, a program's whole path and its arguments; C(saved) ends
+        with 0 while a complete state is kept, with 1 while there is none. C(release) and C(attach) unplug and plug
+        C({vf}), a VF by its PCI address. C(shutdown) and C(start) are for VMs that are not saved. There is no shell.
       - C(restore_within), the age in seconds up to which a saved VM is started without C(confirm_not_elsewhere).
       - C(hold_s), how many seconds from arming on the HA manager of the host starts none of its VMs elsewhere; C(0)
         (the default) when nobody would. A start that could outlast it is not begun, and after it, or after

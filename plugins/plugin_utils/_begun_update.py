@@ -27,7 +27,7 @@ STATUS = LIVE_UPDATE_STATUS
 AT_REST = (ARMED, *FINAL)
 """Phases in which no VM is on its way."""
 MANIFEST_FILE = os.path.join(LIVE_UPDATE, MANIFEST)
-CLAIM, MANIFEST_SCHEMA = 3, 6
+CLAIM, MANIFEST_SCHEMA = 3, 7
 """Schemas that this collection's program knows.
 
 Of `_live_update.claim` and `manifest`, which take longer to import than all else here.

@@ -33,8 +33,8 @@ DEPLOY_ENTRIES = (
 """The same of a deployment."""
 TRIAL_ENTRIES = (*DEPLOY_ENTRIES, "plugins/module_utils/_sriovctl/boot_guard_command.py")
 """The same of kernels that are tried, with their guard."""
-NO_CASE = ("plugins/module_utils/_vm/libvirt/",)
-"""Folders of VM backends that only cases of `LIBVIRT` use.
+NO_CASE = ("plugins/module_utils/_vm/libvirt/", "plugins/module_utils/_vm/command/")
+"""Folders of VM backends that only cases of `LIBVIRT` use, or none.
 
 The registry names every backend, so by imports alone an edit of these would make all results stale.
 """

@@ -94,6 +94,7 @@ def plan(host: LiveHost, request: Request, facts: Facts) -> Manifest:
     return Manifest(
         id=update_id,
         created=host.now(),
+        uptime=host.uptime(),
         host=request.host,
         boot_id=kernel.boot_id,
         kernel=Kernel(
@@ -126,7 +127,10 @@ def armed(host: LiveHost, manifest: Manifest) -> Manifest | None:
     if current is None or status.get("phase") != update_folder.ARMED or not host.kexec.loaded():
         return None
     cmdline = manifest.kernel.cmdline.replace(manifest.id, current.id)
-    same = replace(manifest, id=current.id, created=current.created, kernel=replace(manifest.kernel, cmdline=cmdline))
+    same = replace(
+        manifest, id=current.id, created=current.created, uptime=current.uptime,
+        kernel=replace(manifest.kernel, cmdline=cmdline),
+    )  # fmt: skip
     return current if current.to_dict() == same.to_dict() else None
 
 

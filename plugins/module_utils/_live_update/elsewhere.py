@@ -18,24 +18,28 @@ from .finding import Finding
 from .options import Options
 
 
-def doubts(claim: Claim, options: Options, now: float) -> list[str]:
+def doubts(claim: Claim, options: Options, now: float, since_boot: float = 0.0) -> list[str]:
     """Doubts about a saved VM, in words.
 
-    ``now``: seconds since the epoch. A clock that was set, back too, makes the age unknown.
+    ``now``: seconds since the epoch. A clock that was set, back too, makes the age unknown; ``since_boot``: of another
+    kernel than the one that saved it, which is its age at least, whatever the clock says.
     """
     found = shared(claim)
     age = now - claim.saved_at
+    age = max(age, since_boot) if age >= 0 else age
     if not abs(age) <= options.restore_within:  # nor is it known of a time that is no number
-        found.append(f"its state is {age:.0f} s old by this clock, restore_within is {options.restore_within:g} s")
+        found.append(
+            f"its state is {age:.0f} s old by this host's clocks, restore_within is {options.restore_within:g} s"
+        )
     return found
 
 
-def of_start(claim: Claim, options: Options, now: float) -> list[str]:
+def of_start(claim: Claim, options: Options, now: float, since_boot: float = 0.0) -> list[str]:
     """Doubts about a start of a VM from its disks.
 
     The age of its memory is none of them, unless it has no disk that is known: then any host could have started it.
     """
-    return shared(claim) if claim.images else doubts(claim, options, now)
+    return shared(claim) if claim.images else doubts(claim, options, now, since_boot)
 
 
 def shared(claim: Claim) -> list[str]:

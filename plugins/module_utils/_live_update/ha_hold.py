@@ -18,8 +18,11 @@ from .machine import LiveHost
 from .manifest import Manifest
 from .options import Options, parse
 
-UPTIME = "/proc/uptime"
-"""Seconds since the boot, suspends included (proc_uptime(5))."""
+CLOCK_S = 2.0
+"""Difference of clock and time since the boot that is no setting.
+
+Clocks are slewed, and read one after the other.
+"""
 
 
 def abandon(host: LiveHost) -> bool:
@@ -84,17 +87,18 @@ def doubts(host: LiveHost, manifest: Manifest, last: float, need: float = 0.0) -
 def _age(host: LiveHost, manifest: Manifest, last: float) -> float | None:
     """Seconds since the arming, at least; None when it is unknown.
 
-    The wall clock may be wrong after the jump: the time since this boot, which no clock changes, is a lower bound.
+    In this boot by the time since the boot, which no clock changes: a clock that was set back meanwhile would make what
+    follows the jump look younger than it is. After the jump the clock may be wrong, and that time is a lower bound.
     """
     now = host.now()
     if not manifest.created <= last <= now:
         return None
-    if host.boot_id() == manifest.boot_id:
-        return now - manifest.created
+    by_clock = now - manifest.created
     try:
-        since_boot = float(host.sysfs.read(UPTIME).split()[0])
-    except (SriovError, ValueError, IndexError):
+        uptime = host.uptime()
+    except SriovError:
         return None
-    if not since_boot >= 0:  # pylint: disable=unnecessary-negation  # NaN is neither
-        return None
-    return max(now - manifest.created, last - manifest.created + since_boot)
+    if host.boot_id() != manifest.boot_id:
+        return max(by_clock, last - manifest.created + uptime)
+    since = uptime - manifest.uptime
+    return None if since < 0 or since - by_clock > CLOCK_S else max(by_clock, since)

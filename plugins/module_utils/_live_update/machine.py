@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .._model.paths import BOOT_ID
+from .._model.errors import SriovError
+from .._model.paths import BOOT_ID, UPTIME
 from .._system import arp, icmp, process, uevents
 from .._system.process import Run
 from .._system.sysfs import Sysfs
@@ -59,6 +61,29 @@ class LiveHost:
         """Process id of a running VM of that name, whatever its backend."""
         pids = (backend.pid(vm.name) for backend in self.backends.values())
         return next((pid for pid in pids if pid is not None), None)
+
+    def uptime(self) -> float:
+        """Seconds since this boot, suspends included; no clock changes it.
+
+        Raises `SriovError` when they cannot be read.
+        """
+        try:
+            found = float(self.sysfs.read(UPTIME).split()[0])
+        except (ValueError, IndexError) as error:
+            raise SriovError(f"{UPTIME} does not say the time since the boot") from error
+        if not 0 <= found < math.inf:
+            raise SriovError(f"{UPTIME} says {found} s since the boot")
+        return found
+
+    def uptime_after(self, boot_id: str) -> float:
+        """Seconds for which another boot is over, at least.
+
+        0 in that one, and when they cannot be read.
+        """
+        try:
+            return 0.0 if self.boot_id() == boot_id else self.uptime()
+        except SriovError:
+            return 0.0
 
     def boot_id(self) -> str:
         return self.sysfs.read(BOOT_ID)

@@ -23,12 +23,12 @@ from .._vm import registry
 from .._vm.record import POLICIES, STRAGGLERS, STRATEGIES, ManifestVf, ManifestVm
 from . import checks, watchdog_plan
 
-SCHEMA = 6
+SCHEMA = 7
 """Version of the manifest's form.
 
 1 had QEMU's data among the members of a VM, 2 has a part for the VM's backend, 3 its policies as a
 straggler and on another kernel, 4 the build of the new kernel, and the previous one, and how VFs
-are seen to work, 5 the host's services that VMs wait for, 6 the strategy of a VM.
+are seen to work, 5 the host's services that VMs wait for, 6 the strategy of a VM, 7 the time since the boot.
 """
 
 ID = re.compile(r"[0-9a-f]{32}")
@@ -78,8 +78,9 @@ class ManifestPf:
 class Manifest:
     """The manifest's members.
 
-    ``created``: seconds since the epoch; ``boot_id``: of the arming kernel; ``modules``: to be loaded for QEMU;
-    ``watchdog``: a `watchdog_plan.Plan`, empty for none; ``services``: units to be active before VMs are started.
+    ``created``: seconds since the epoch; ``uptime``: since the boot, at that time; ``boot_id``: of the arming kernel;
+    ``modules``: to be loaded for QEMU; ``watchdog``: a `watchdog_plan.Plan`, empty for none; ``services``: units to be
+    active before VMs are started.
     """
 
     id: str
@@ -94,6 +95,7 @@ class Manifest:
     modules: tuple[str, ...] = ()
     watchdog: Mapping[str, Any] = field(default_factory=dict)
     services: tuple[str, ...] = ()
+    uptime: float = 0.0
     schema: int = field(default=SCHEMA)
 
     def to_dict(self) -> dict[str, Any]:
@@ -127,7 +129,7 @@ def validate(data: Mapping[str, Any], where: str = "manifest") -> Manifest:
     top = _take(data, where, {
         "schema": "whole number", "id": "text", "created": "number", "host": "text", "boot_id": "text",
         "kernel": "object", "budget_s": "number", "options": "object", "pfs": "list", "vms": "list",
-        "modules": "list", "watchdog": "object", "services": "list",
+        "modules": "list", "watchdog": "object", "services": "list", "uptime": "number",
     })  # fmt: skip
     if not ID.fullmatch(top["id"]):
         raise BadInputError(f"{where}.id: '{top['id']}' is not 32 hexadecimal digits")

@@ -17,6 +17,7 @@ from typing import Any
 from .._model.deadlines import FILL_PAUSE_S
 from .._model.errors import BadInputError
 from .._model.update_deadlines import BOOT_S, DRIVERS_S, MOVE_AWAY_S, RESERVE_S, RESTORE_WITHIN_S, WAIT_S
+from .._vm import vm_commands
 from .._vm.backend import Deadlines
 
 CHOICES = {
@@ -81,7 +82,7 @@ class Options(Deadlines):
     move_away: tuple[str, ...] = field(default_factory=tuple)
 
     def to_dict(self) -> dict[str, Any]:
-        data = asdict(self)
+        data = {**asdict(self), "vm_commands": [one.to_dict() for one in self.vm_commands]}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in data.items()}
 
 
@@ -96,7 +97,9 @@ def parse(data: Mapping[str, Any] | None, where: str = "options") -> Options:
         if key not in known:
             near = difflib.get_close_matches(key, known, 1)
             raise BadInputError(f"{where}.{key}: unknown key{f', did you mean {near[0]}?' if near else ''}")
-        if value is not None:
+        if key == "vm_commands":
+            values[key] = vm_commands.parse_all(value or (), f"{where}.{key}")
+        elif value is not None:
             values[key] = _value(f"{where}.{key}", value, known[key])
             if key in CHOICES and value not in CHOICES[key]:
                 raise BadInputError(f"{where}.{key}: {value!r} is none of {', '.join(CHOICES[key])}")

@@ -206,7 +206,7 @@ class Restorer:
         find = elsewhere.of_start if cold else elsewhere.doubts
         options, now = parse(self.manifest.options), self.host.now()
         held = ha_hold.doubts(self.host, self.manifest, claim.saved_at, ha_hold.need_s(options, cold))
-        return [*find(claim, options, now), *held]
+        return [*find(claim, options, now, self.host.uptime_after(self.manifest.boot_id)), *held]
 
     def confirm_shared(self, vm: ManifestVm, claim: Claim) -> None:
         """Run the operator's hook where images may be in use elsewhere.

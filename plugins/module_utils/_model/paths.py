@@ -20,6 +20,8 @@ NO_IOMMU_MODE = "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode"
 NETDEVS = "/sys/class/net"
 BLOCK_DEVICES = "/sys/class/block"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
+UPTIME = "/proc/uptime"
+"""Seconds since the boot, suspends included (proc_uptime(5))."""
 COMMAND_LINE = "/proc/cmdline"
 RELEASE = "/proc/sys/kernel/osrelease"
 

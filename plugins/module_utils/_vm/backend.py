@@ -21,15 +21,16 @@ from .images import Image
 from .manager import ByManager
 from .record import IN_PLACE, ManifestVm
 from .state_file import Fingerprint
+from .vm_commands import VmCommands
 from .vm_facts import VmFacts
 
 
 @dataclass(frozen=True)
 class Deadlines:
-    """Deadlines for a VM in seconds, and a choice of its save.
+    """Deadlines for a VM in seconds, and choices of its save.
 
     ``copy_s``: for copying memory while the guest runs, both times together, after which it is stopped all the same;
-    ``whole_hash``: all of a state is read twice, not samples.
+    ``whole_hash``: all of a state is read twice, not samples; ``vm_commands``: programs of VMs' managers.
     """
 
     unplug_s: float = UNPLUG_S
@@ -39,6 +40,7 @@ class Deadlines:
     start_s: float = START_S
     answer_s: float = ANSWER_S
     whole_hash: bool = False
+    vm_commands: tuple[VmCommands, ...] = ()
 
 
 @dataclass(frozen=True)

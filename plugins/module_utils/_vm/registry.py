@@ -12,10 +12,11 @@ from .._model.errors import BadInputError
 from .._system.process import Run
 from .._system.sysfs import Sysfs
 from .backend import Backend, BackendClass, Deadlines
+from .command.backend import CommandBackend
 from .libvirt import registered
 from .qemu.backend import QemuBackend
 
-CLASSES: tuple[BackendClass, ...] = (*registered.CLASSES, QemuBackend)
+CLASSES: tuple[BackendClass, ...] = (*registered.CLASSES, CommandBackend, QemuBackend)
 """Backends in the order in which they find their VMs.
 
 Those of managers come first: what is left is nobody's.

@@ -244,6 +244,7 @@ class FakeNode:
         self.put("/proc/cmdline", (self.loaded or "" if cmdline is None else cmdline) + "\n")
         self.put("/proc/sys/kernel/osrelease", NEW + "\n")
         self.put("/proc/sys/kernel/random/boot_id", str(uuid.uuid4()) + "\n")
+        self.put("/proc/uptime", "5.00 20.00\n")
         self.put("/sys/kernel/kexec_loaded", "0\n")
         self.put("/proc/mounts", "/dev/vda / ext4 rw 0 0\n")
 
@@ -283,7 +284,8 @@ class FakeNode:
             "/proc/mounts": "/dev/vda / ext4 rw 0 0\n",
             "/proc/self/mountinfo": "1 0 254:0 / / rw - ext4 /dev/vda rw\n",
             "/proc/meminfo": "MemAvailable:  4000000 kB\n",
-            "/proc/sysrq-trigger": "", "/proc/modules": "", f"/boot/vmlinuz-{NEW}": "kernel",
+            "/proc/uptime": "100.00 400.00\n", "/proc/sysrq-trigger": "", "/proc/modules": "",
+             f"/boot/vmlinuz-{NEW}": "kernel",
             f"/boot/initrd.img-{NEW}": "initrd", f"/boot/System.map-{NEW}":
             "0 t sriov_numvfs_show\n0 t sriov_scan_vf_id\n0 t sriov_numvfs_no_scan\n0 t sriov_remove_vf_id\n",
             f"/lib/modules/{NEW}/modules.dep": "", "/usr/local/sbin/sriovctl": "", "/var/log/journal/x": "",

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -92,6 +93,36 @@ def test_a_hold_that_has_expired_by_either_clock(
         assert disked.live_vm("web2") is None
 
 
+@pytest.mark.parametrize(
+    ("seconds", "uptime", "why"),
+    [
+        (0.0, "130.00 9.9", "clock was set back"),
+        (20.0, "130.00 9.9", "clock was set back"),
+        (29.0, "130.00 9.9", None),
+        (60.0, "130.00 9.9", None),
+        (3300.0, "130.00 9.9", "a start may take"),
+        (3990.0, "4200.00 9.9", "clock was set back"),
+        (0.0, "20.00 9.9", "cannot be read"),
+        (0.0, "x", "cannot be read"),
+    ],
+)
+def test_a_clock_that_is_set_between_arming_and_saving(
+    disked: FakeNode, seconds: float, uptime: str, why: str | None
+) -> None:
+    """Armed 100 s after the boot: the time since then tells of a clock that went back."""
+    disked.put("/proc/uptime", "100.00 9.9")
+    arm(disked, options=HELD)
+    disked.put("/proc/uptime", uptime)
+    later(disked, seconds)
+    if why is None:
+        with pytest.raises(Rebooted):
+            save.run(disked.live)
+        return
+    assert save.run(disked.live) == "aborted"
+    assert why in result(disked)["error"]
+    assert live(disked).status == "running"
+
+
 def test_without_a_hold_nothing_expires(disked: FakeNode) -> None:
     saved(disked, replace(HELD, hold_s=0.0))
     disked.put("/proc/uptime", "x")
@@ -145,10 +176,11 @@ def expired(node: FakeNode) -> None:
 def test_a_hold_that_ends_while_memory_is_loaded(disked: FakeNode, ends: Callable[[FakeNode], None]) -> None:
     """The last look is before the guest's first instruction."""
     saved(disked)
-    ready = type(disked.qemu).ready
+    ready, both = type(disked.qemu).ready, threading.Barrier(2)
 
     def meanwhile(backend: object, vm: object) -> None:
         ready(backend, vm)  # type: ignore[arg-type]  # of the fake backend
+        both.wait(20.0)
         ends(disked)
 
     with pytest.MonkeyPatch.context() as patch:

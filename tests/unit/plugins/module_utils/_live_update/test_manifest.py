@@ -26,8 +26,8 @@ VM: dict[str, Any] = {
              "devices": {"0000:04:11.4": {"host": "x"}}},
 }  # fmt: skip
 GOOD: dict[str, Any] = {
-    "schema": 6, "id": "0" * 32, "created": 1.5, "host": "h1", "boot_id": "b1", "budget_s": 60, "options": {},
-    "modules": ["tun"], "services": ["ovs-vswitchd.service"],
+    "schema": 7, "id": "0" * 32, "created": 1.5, "host": "h1", "boot_id": "b1", "budget_s": 60, "options": {},
+    "modules": ["tun"], "services": ["ovs-vswitchd.service"], "uptime": 7.5,
     "watchdog": {"name": "watchdog0", "identity": "i", "module": "m", "timeout_s": 30},
     "kernel": {"release_before": "a", "release_after": "b", "image": "/i", "initrd": None, "cmdline": "c",
                "build_after": "#1 SMP", "initrd_before": None, "cmdline_before": "c"},
@@ -57,7 +57,7 @@ def changed(path: str, value: object) -> dict[str, Any]:
 def test_one_of_an_earlier_version_is_refused_by_that() -> None:
     """Not by a member that it lacks."""
     earlier = {name: value for name, value in GOOD.items() if name != "services"}
-    with pytest.raises(BadInputError, match=r"manifest\.schema: 4, this version knows 6; arm the update again"):
+    with pytest.raises(BadInputError, match=r"manifest\.schema: 4, this version knows 7; arm the update again"):
         _manifest.validate({**earlier, "schema": 4})
 
 
@@ -72,8 +72,8 @@ def test_good_manifest_round_trips(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("schema", 4, "manifest.schema: 4, this version knows 6; arm the update again"),
-        ("schema", 7, "manifest.schema: 7, this version knows 6"),
+        ("schema", 4, "manifest.schema: 4, this version knows 7; arm the update again"),
+        ("schema", 8, "manifest.schema: 8, this version knows 7"),
         ("services", ["ovs", 3], "manifest.services: expected a list of texts"),
         ("vms.0.check", {"ping": "x"}, r"vms\[0\].check.ping: 'x' is no IP address"),
         ("vms.0.on_other_kernel", "hope", "on_other_kernel: 'hope' is none of restore, cold-start, leave"),
@@ -89,7 +89,7 @@ def test_good_manifest_round_trips(tmp_path: Path) -> None:
         ("kernel.initrd", 5, "manifest.kernel.initrd: expected text or null"),
         ("pfs.0.hardware_vfs", "7", r"manifest.pfs\[0\].hardware_vfs: expected whole number"),
         ("vms.0.name", "../etc", r"vms\[0\].name: '../etc' must be letters"),
-        ("vms.0.backend", "xen", r"vms\[0\].backend: 'xen' is not known here; there are: libvirt, qemu"),
+        ("vms.0.backend", "xen", r"vms\[0\].backend: 'xen' is not known here; there are: libvirt, command, qemu"),
         ("vms.0.part.argv", [], r"vms\[0\].part.argv: expected a list of texts, found \[\]"),
         ("vms.0.part.restore_argv", [1], r"vms\[0\].part.restore_argv: expected a list of texts"),
         ("vms.0.part.qmp", 7, r"vms\[0\].part.qmp: expected text, found 7"),

@@ -17,19 +17,22 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._live_update.option
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import BadInputError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Deadlines
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.command.backend import CommandBackend
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.backend import LibvirtBackend
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.qemu.backend import QemuBackend
 
 
 def test_options_are_the_deadlines_of_backends(tmp_path: Path) -> None:
-    given = {item.name: number + 0.5 if item.type == "float" else True for number, item in enumerate(fields(Deadlines))}
+    kinds = {item.name: item.type for item in fields(Deadlines) if item.name != "vm_commands"}
+    given = {name: number + 0.5 if kind == "float" else True for number, (name, kind) in enumerate(kinds.items())}
     host = machine.real(Sysfs(str(tmp_path)), parse(given), lambda _line: None)
     assert {name: type(backend) for name, backend in host.backends.items()} == {
         "libvirt": LibvirtBackend,
+        "command": CommandBackend,
         "qemu": QemuBackend,
     }
     for backend in host.backends.values():
-        assert isinstance(backend, (LibvirtBackend, QemuBackend))
+        assert isinstance(backend, (LibvirtBackend, CommandBackend, QemuBackend))
         assert {name: getattr(backend.deadlines, name) for name in given} == given
 
 

@@ -48,7 +48,7 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
 def test_libvirt_finds_its_vms_before_qemu() -> None:
     """And its modules are sent to hosts with the program."""
     assert [one.name for one in registered.CLASSES] == ["libvirt"]
-    assert [one.name for one in registry.CLASSES] == ["libvirt", "qemu"]
+    assert [one.name for one in registry.CLASSES] == ["libvirt", "command", "qemu"]
     with ZipFile(BytesIO(pack())) as program:
         sent = {name.rpartition("/_vm/libvirt/")[2] for name in program.namelist() if "/_vm/libvirt/" in name}
     assert {"backend.py", "restoring.py", "guard.py"} <= {name.replace(".pyc", ".py") for name in sent}
