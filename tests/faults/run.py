@@ -25,13 +25,27 @@ from lab.faults.rows import ROWS
 from lab.faults.trial_rows import TRIALS
 from tools import evidence
 
-from . import cases_after, cases_before, cases_deploy, cases_held, cases_saving, children, deploy, path, record
+from . import (
+    cases_after,
+    cases_before,
+    cases_deploy,
+    cases_held,
+    cases_moved,
+    cases_saving,
+    children,
+    deploy,
+    path,
+    record,
+)
 from .deploy import Deployment
 from .fault import Fault
 from .record import DEPLOY, LAB, LIBVIRT, LOCAL, REPOSITORY, TRIAL
 from .session import Session
 
-CASES = {one.name: one for one in (*cases_before.CASES, *cases_saving.CASES, *cases_after.CASES, *cases_held.CASES)}
+CASES = {
+    one.name: one
+    for one in (*cases_before.CASES, *cases_saving.CASES, *cases_after.CASES, *cases_held.CASES, *cases_moved.CASES)
+}
 DEPLOYMENTS = {one.name: one for one in cases_deploy.CASES}
 EVERY: dict[str, Fault | Deployment] = {**CASES, **DEPLOYMENTS}
 LEVELS: dict[str, Mapping[str, Fault | Deployment]] = {LOCAL: CASES, DEPLOY: DEPLOYMENTS}

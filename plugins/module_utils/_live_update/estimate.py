@@ -15,6 +15,7 @@ from typing import Any
 
 from .._model import drivers
 from .._model.kernel_interface import INTERFACES, STOCK, KernelInterface
+from .._model.update_deadlines import GUEST_DOWN_S
 from .._vm.record import SHUTDOWN
 from .facts import Facts
 from .options import Options
@@ -22,8 +23,6 @@ from .options import Options
 MIB = 1 << 20
 REST = 32 * MIB
 """Bytes of a copied VM that are left for its pause."""
-GUEST_DOWN_S = 10.0
-"""Assumed time in which a guest shuts down."""
 BEFORE = ("unplug", "shutdown", "copy")
 """Parts in which VMs run, without their VFs."""
 

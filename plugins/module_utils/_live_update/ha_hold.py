@@ -12,17 +12,12 @@ from __future__ import annotations
 import os
 
 from .._model.errors import RefusedError, SriovError
+from .._model.update_deadlines import CLOCK_S
 from .._system import durable
 from .._system.update_folder import ABANDONED, MANIFEST, STATUS
 from .machine import LiveHost
 from .manifest import Manifest
 from .options import Options, parse
-
-CLOCK_S = 2.0
-"""Difference of clock and time since the boot that is no setting.
-
-Clocks are slewed, and read one after the other.
-"""
 
 
 def abandon(host: LiveHost) -> bool:

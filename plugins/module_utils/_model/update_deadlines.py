@@ -123,6 +123,15 @@ RESTORE_WITHIN_S = 900.0
 Whoever missed it for longer may have started it elsewhere.
 """
 
+GUEST_DOWN_S = 10.0
+"""Assumed time in which a guest shuts down."""
+
+CLOCK_S = 2.0
+"""Difference of clock and time since the boot that is no setting.
+
+Clocks are slewed, and read one after the other.
+"""
+
 MOVE_AWAY_S = 1800.0
 """Deadline for the migration of a VM to another host."""
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults import cases_after, cases_before, cases_deploy, cases_held, cases_saving, edges, run
+from tests.faults import cases_after, cases_before, cases_deploy, cases_held, cases_moved, cases_saving, edges, run
 from tests.faults.deploy import Deployment
 from tests.faults.deploy_host import DeployHost
 from tests.faults.fault import COLD, ENDED, GIVEN_UP, KEPT, MEMORY, OTHERS, STANDS, VMS, Fault
 
-EVERY = [*cases_before.CASES, *cases_saving.CASES, *cases_after.CASES, *cases_held.CASES]
+EVERY = [*cases_before.CASES, *cases_saving.CASES, *cases_after.CASES, *cases_held.CASES, *cases_moved.CASES]
 
 
 @pytest.mark.parametrize("fault", EVERY, ids=lambda one: str(one.name))

@@ -109,7 +109,7 @@ def test_a_hold_that_has_expired_by_either_clock(
 def test_a_clock_that_is_set_between_arming_and_saving(
     disked: FakeNode, seconds: float, uptime: str, why: str | None
 ) -> None:
-    """Armed 100 s after the boot: the time since then tells of a clock that went back."""
+    """The time since the boot, 100 s when armed, shows it."""
     disked.put("/proc/uptime", "100.00 9.9")
     arm(disked, options=HELD)
     disked.put("/proc/uptime", uptime)

@@ -164,5 +164,5 @@ def test_no_restore_of_it_is_tried(two: FakeNode) -> None:
 
 @pytest.mark.parametrize("value", ["stop", 1, None])
 def test_a_strategy_that_there_is_not(value: object) -> None:
-    with pytest.raises(BadInputError, match=r"vms\[0\]\.strategy: .* is none of in-place, shutdown, leave"):
+    with pytest.raises(BadInputError, match=r"vms\[0\]\.strategy: .* is none of in-place, migrate, shutdown, leave"):
         vm_choices.by_name([{"name": "web1", "strategy": value}])

@@ -33,13 +33,9 @@ def seconds_in(path: Path) -> list[str]:
     return found
 
 
-ASSUMED = {"estimate.py": ["GUEST_DOWN_S"]}
-"""Times that are no deadlines: nothing waits by them."""
-
-
 def test_no_other_file_has_deadlines() -> None:
     files = [path for path in ENGINE.rglob("*.py") if path.name not in ("deadlines.py", "update_deadlines.py")]
-    assert {path.name: names for path in files if (names := seconds_in(path))} == ASSUMED
+    assert {path.name: names for path in files if (names := seconds_in(path))} == {}
 
 
 def test_one_that_stands_elsewhere_is_found(tmp_path: Path) -> None:
