@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from . import estimate, outage, render, timeline
+from . import estimate, outage, render, strategies, timeline
 
 GOOD = ("updated", "nothing to do")
 """Results of hosts that are as they should be."""
@@ -69,6 +69,7 @@ def _host(host: Mapping[str, Any]) -> dict[str, object]:
         "kernels": host["kernel_before"] is not None,
         "began": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(span[0])) if span else "",
         "estimate": estimate.shown(host),
+        "left": strategies.left(host),
         "known": known,
         **(_details(host, span) if known else {}),
     }
@@ -78,7 +79,7 @@ def _details(host: Mapping[str, Any], span: tuple[float, float] | None) -> dict[
     """What its evidence shows of a host."""
     return {
         "tiles": _tiles(host, span), "timeline": Markup(timeline.of_host(host)), "later": _later(host),
-        "vm_head": VM_HEAD, "vms": [_vm_row(vm) for vm in host["vms"]],
+        "vm_head": VM_HEAD, "vms": [_vm_row(vm, host["strategies"].get(vm["name"], "")) for vm in host["vms"]],
         "pf_head": PF_HEAD, "pfs": [_pf_row(host, pf) for pf in host["pfs"]],
     }  # fmt: skip
 
@@ -109,11 +110,11 @@ def _images(vm: Mapping[str, Any]) -> list[str]:
     return [f"not compared: {', '.join(vm['not_compared'])}"] if vm["not_compared"] else []
 
 
-def _vm_row(vm: Mapping[str, Any]) -> list[Cell]:
+def _vm_row(vm: Mapping[str, Any], strategy: str) -> list[Cell]:
     names = timeline.LABELS
     parts = ", ".join(f"{names.get(part['name'], part['name'])} {part['s']:.2f} s" for part in vm["parts"])
     return [
-        Cell(vm["name"]),
+        Cell(vm["name"], more=f"({strategy})" if strategy else ""),
         Cell(", ".join(vm["vfs"]), code=True),
         Cell(outage.shown(vm), "number"),
         Cell("-" if vm["pause_s"] is None else f"{vm['pause_s']:.2f} s", "number"),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import estimate, evidence, outage
+from . import estimate, evidence, outage, strategies
 
 PATTERN = r"life n=(\d+) boot=(\S+)"
 """Pattern of a heartbeat in a log.
@@ -139,7 +139,8 @@ def host_report(
     ]
     return {
         "name": name, "update": result.get("manifest"), **{key: result[key] for key in COPIED}, "vms": vms,
-        "result": result["result"] or "unfinished", "error": result.get("error") or "", **estimate.of({}),
+        "result": result["result"] or "unfinished", "error": result.get("error") or "",
+        **estimate.of({}), **strategies.of({}),
     }  # fmt: skip
 
 
@@ -197,7 +198,8 @@ def _host_from(path: Path) -> tuple[dict[str, Any], list[str]]:
         name, batch = str(about["name"]), [str(one) for one in about["batch"]]
         result = evidence.checked(evidence.read_json(path / "result.json"))
         logs = {file.stem[6:]: _log(file) for file in path.glob("guest-*.log")}
-        host = host_report(name, result, logs, about.get("patterns", {}), _seen(path)) | estimate.of(about)
+        host = host_report(name, result, logs, about.get("patterns", {}), _seen(path))
+        host |= estimate.of(about) | strategies.of(about)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, re.error) as error:
         host = {**host_report(name, evidence.EMPTY, {}, {}), "result": f"unreadable evidence: {error}"}
     if failure:

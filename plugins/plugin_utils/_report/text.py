@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.values import printable
 
-from . import estimate, outage
+from . import estimate, outage, strategies
 
 
 def lines(report: Mapping[str, Any], width: int = 46) -> list[str]:
@@ -41,6 +41,7 @@ def _host_lines(host: Mapping[str, Any], width: int) -> list[str]:
     kernels = f", {host['kernel_before']} -> {host['kernel_after']} ({host['interface']})" if known else ""
     why = f": {host['error']}" if host["error"] else ""
     found = [f"{host['name']}: {host['result']}{kernels}{estimate.shown(host)}{why}"]
+    found += [f"  {left}"] if (left := strategies.left(host)) else []
     if not phases:
         return found
     start, end = phases[0]["start"], max(phase["end"] for phase in phases)
@@ -49,7 +50,7 @@ def _host_lines(host: Mapping[str, Any], width: int) -> list[str]:
         found.append(f"  {phase['name']:<14}|{drawn}| {phase['end'] - phase['start']:8.2f} s")
     for vm in host["vms"]:
         if vm["paused_at"] is not None and vm["resumed_at"] is not None:
-            found.extend(_vm_lines(vm, start, end - start, width))
+            found.extend(_vm_lines(vm, start, end - start, width, strategies.shown(host, vm["name"])))
     enabled, present = sum(host["vfs_enabled"].values()), sum(host["vfs_present_at_end"].values())
     first = sum(len(ids) for ids in host["present_ids_at_first_restore"].values())
     last = sum(len(ids) for ids in host["present_ids_at_last_restore"].values())
@@ -67,8 +68,8 @@ def _images(vm: Mapping[str, Any]) -> str:
     return f", not compared: {', '.join(vm['not_compared'])}" if vm["not_compared"] else ""
 
 
-def _vm_lines(vm: Mapping[str, Any], start: float, total: float, width: int) -> list[str]:
-    """Bar of a VM's outage, with its state and parts."""
+def _vm_lines(vm: Mapping[str, Any], start: float, total: float, width: int, strategy: str) -> list[str]:
+    """Bar of a VM's outage, with its strategy, state and parts."""
     end = vm["paused_at"] + (vm["outage_s"] or 0.0)
     drawn = _bar(vm["paused_at"] - start, min(end - start, total), total, width, "#")
     counted = "" if vm["counter_after"] is None else f", counter {vm['counter_before']} -> {vm['counter_after']}"
@@ -76,7 +77,8 @@ def _vm_lines(vm: Mapping[str, Any], start: float, total: float, width: int) -> 
     by = f", seen by {vm['seen_by']}" if vm["seen_at"] is not None else ""
     parts = " + ".join(f"{part['name']} {part['s']:.2f}" for part in vm["parts"])
     made = [f"  {'':<14} = {parts}"] if parts else []
+    ended = f"{strategy}, {vm['state']}{why}{by}{counted}{_images(vm)}"
     return [
-        f"  VM {vm['name']:<11}|{drawn}| outage {outage.shown(vm)}, {vm['state']}{why}{by}{counted}{_images(vm)}",
+        f"  VM {vm['name']:<11}|{drawn}| outage {outage.shown(vm)}{ended}",
         *made,
     ]

@@ -81,7 +81,8 @@ def main():
             "result": state["result"] if ended else None,
             "preflight": {"refusals": state["refusals"], "warnings": [], "kernel_before": state["kernel"],
                           "kernel_runs": state["kernel"] == module.params["kernel"],
-                          "estimate": {"total": 12.5}, "estimate_vms": state.get("estimates", [])},
+                          "estimate": {"total": 12.5}, "estimate_vms": state.get("estimates", []),
+                          "moves": state.get("moves", []), "moves_s": 30.0},
         }
     else:
         wanted = module.params["state"]
@@ -99,6 +100,12 @@ def main():
                 store(state)
                 module.fail_json(msg="refused here", kind="RefusedError")
             state["reserved"].append(True)
+        elif wanted == "moved":
+            if state.get("stays"):
+                store(state)
+                module.fail_json(msg="VM web1: no host has room; it stays here, with its VFs")
+            store(state)
+            module.exit_json(changed=True, moved=[one["name"] for one in state["moves"]])
         elif wanted in ("acknowledged", "cancelled", "finished", "absent"):
             state["phase"] = None
             state["reserved"].append(module.params["stay_reserved"] in (True, "True"))
@@ -266,7 +273,7 @@ class Fleet:
 
 def manifest() -> dict[str, Any]:
     part = {"argv": ["qemu-system-x86_64", "-object", "secret,id=s,data=hunter2"], "environment": {"TOKEN": "hunter2"}}
-    vm = {"name": "web1", "unit": "kvmfleet-vm-web1.service", "part": part}
+    vm = {"name": "web1", "backend": "qemu", "unit": "kvmfleet-vm-web1.service", "part": part}
     kernel = {
         "release_before": "6.12-old", "release_after": NEW, "initrd_before": "/boot/initrd.img-6.12-old",
         "cmdline_before": "root=/dev/vda", "cmdline": "root=/dev/vda pci=sriov_keep_vfs panic=30 kvmfleet.update=0123",
@@ -274,7 +281,11 @@ def manifest() -> dict[str, Any]:
     return {
         "created": 1000.5,
         "kernel": kernel,
-        "vms": [vm, {**vm, "name": "other", "unit": "kvmfleet-vm-other.service"}],
+        "vms": [
+            vm,
+            {**vm, "name": "other", "unit": "kvmfleet-vm-other.service"},
+            {**vm, "name": "db1", "backend": "libvirt", "unit": "machine-qemu-1-db1.scope"},
+        ],
     }
 
 

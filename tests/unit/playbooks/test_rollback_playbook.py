@@ -10,6 +10,7 @@ import json
 import pytest
 
 from tests.fake.fleet.played import AWAY, NEW, Fleet
+from tests.unit.playbooks.test_ha_hooks import hooks, said
 
 pytestmark = pytest.mark.slow  # runs of ansible-playbook
 UNWELL = {"live_update_health_commands": [["false"]], "live_update_serial": [1]}
@@ -115,3 +116,14 @@ def test_by_default_a_host_that_is_not_well_stays(fleet: Fleet) -> None:
     assert fleet.run(**UNWELL).returncode != 0
     assert fleet.log("h1") == THERE
     assert "it stays on kernel 6.12-new with its VMs (live_update_rollback is report)" in reason(fleet)
+
+
+@pytest.mark.parametrize(("back", "word"), [(None, "done"), (["armed", "saving", "failed"], "abandon")])
+def test_hooks_hold_a_host_for_its_way_back_too(fleet: Fleet, back: list[str] | None, word: str) -> None:
+    """Held twice; released once, by how the way back has ended."""
+    fleet.host("h1", **({} if back is None else {"back": back}))
+    fleet.host("h2")
+    assert fleet.run(**UNWELL, **hooks(fleet), live_update_rollback="now").returncode != 0
+    calls = [line for line in said(fleet) if not line.startswith("live-update")]
+    assert calls == ["hold; $(x)|h1|3600|", "hold; $(x)|h1|3600|", f"release|h1|{word}|"]
+    assert ("live-update abandon" in said(fleet)) == (word == "abandon")

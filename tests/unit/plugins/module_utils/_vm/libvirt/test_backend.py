@@ -14,14 +14,18 @@ import pytest
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors import SriovError, ToolError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.properties import VfProperties
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._system.sysfs import Sysfs
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools import whole_domain
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools.virsh import Info
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Backend, Deadlines
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.ending import EndedError
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.attempt import Attempt
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.backend import LibvirtBackend
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.connection import Connection
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.devices import Devices
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.facts import LibvirtFacts
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.part import LibvirtPart
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import ManifestVf, ManifestVm
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.vm_facts import VmFacts
 
 UUID = "c7a5fdbd-edaf-9455-926a-d65c16db1809"
 VM = ManifestVm(
@@ -143,3 +147,30 @@ def test_no_process_is_started_where_libvirt_has_no_domain(tmp_path: Path) -> No
     (tmp_path / "run/libvirt/qemu").mkdir(parents=True)
     assert list(LibvirtBackend(Sysfs(str(tmp_path)), libvirt, Deadlines()).probe({}, ())) == []
     assert libvirt.asked == []
+
+
+@pytest.mark.parametrize(("persistent", "kept"), [(True, ["--persistent", "--undefinesource"]), (False, [])])
+def test_the_words_that_migrate_a_domain(persistent: bool, kept: list[str]) -> None:
+    """A transient one has no definition to take along."""
+    domain = whole_domain.parse(XML.format(""))
+    info = Info(UUID, "running", persistent, autostart=False, managed_save=False)
+    vm = VmFacts("w", "libvirt", 1, 1, "", LibvirtFacts(domain, info, room=0))
+    assert list(_backend(Libvirt()).moving(vm, "[2001:db8::7]")) == [
+        "virsh", "-q", "-c", "qemu:///system", "migrate", "--domain", UUID, "--live", *kept,
+        "--desturi", "qemu+ssh://[2001:db8::7]/system",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("autostart", "starts"), [("enable", True), ("disable", False)])
+def test_a_domain_that_has_left_and_would_be_started_again(autostart: str, starts: bool) -> None:
+    info = DOMINFO.format("no").replace("Autostart: disable", f"Autostart: {autostart}")
+    found = _backend(Libvirt(dominfo=[info])).starts_again(VM)
+    assert (found is not None) == starts
+    assert found is None or "virsh undefine w" in found
+
+
+def test_a_domain_that_is_gone_is_not_started_again() -> None:
+    def gone(argv: Sequence[str]) -> str:
+        raise ToolError(argv, 1, f"error: failed to get domain '{UUID}'")
+
+    assert _backend(gone).starts_again(VM) is None  # type: ignore[arg-type]  # a program

@@ -13,6 +13,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools import whole
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._tools.virsh import Info
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt import refusals
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.libvirt.facts import LibvirtFacts
+from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.record import IN_PLACE, MIGRATE, SHUTDOWN
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.vm_facts import VmFacts
 
 UUID = "c7a5fdbd-edaf-9455-926a-d65c16db1809"
@@ -23,10 +24,12 @@ VF = (
 )
 
 
-def _problems(devices: str = VF, info: Info = INFO, pid: int = 1, **words: object) -> list[tuple[str, str]]:
+def _problems(
+    devices: str = VF, info: Info = INFO, pid: int = 1, strategy: str = IN_PLACE, **words: object
+) -> list[tuple[str, str]]:
     domain = whole_domain.parse(f"<domain><name>w</name><uuid>{UUID}</uuid><devices>{devices}</devices></domain>")
     facts = replace(LibvirtFacts(domain, info, room=1 << 30, need=refusals.room(512 << 20)), **words)  # type: ignore[arg-type]  # fields of it
-    return list(refusals.problems(VmFacts("w", "libvirt", pid, 1, "", facts, memory_bytes=512 << 20)))
+    return list(refusals.problems(VmFacts("w", "libvirt", pid, 1, "", facts, memory_bytes=512 << 20), strategy))
 
 
 def test_an_ordinary_domain_can_be_saved() -> None:
@@ -61,3 +64,28 @@ def test_each_reason_has_its_fix(words: dict[str, object], problem: str, fix: st
     found = [(one, other) for one, other in _problems(**words) if problem in one]  # type: ignore[arg-type]  # rows
     assert len(found) == 1
     assert fix in found[0][1]
+
+
+SAVE_ALONE = ("has 575 MiB free", "QEMU does not save it", "whose state cannot be saved", "which QEMU does not save",
+              "has no alias", "a disk of type 'pci'")  # fmt: skip
+"""What hinders a save alone: libvirt gives a domain its devices when it starts."""
+BY_LIBVIRT = ("save/w.save is there already", "was replaced", "on which images", "a block job runs", "is transient")
+"""What libvirt itself says of a migration, or what is no matter to it."""
+
+
+@pytest.mark.parametrize(("words", "problem", "_fix"), PROBLEMS, ids=range(len(PROBLEMS)))
+def test_what_hinders_a_save_alone_is_no_matter_to_a_shutdown(
+    words: dict[str, object], problem: str, _fix: str
+) -> None:
+    (said,) = [one for one, _other in _problems(**words) if problem in one]  # type: ignore[arg-type]  # rows
+    found = [one for one, _other in _problems(**words, strategy=SHUTDOWN) if problem in one]  # type: ignore[arg-type]
+    assert bool(found) != any(one in said for one in SAVE_ALONE)
+
+
+@pytest.mark.parametrize(("words", "problem", "_fix"), PROBLEMS, ids=range(len(PROBLEMS)))
+def test_what_hinders_a_migration(words: dict[str, object], problem: str, _fix: str) -> None:
+    """That it does not run, and devices that are not detached."""
+    (said,) = [one for one, _other in _problems(**words) if problem in one]  # type: ignore[arg-type]  # rows
+    found = [one for one, _other in _problems(**words, strategy=MIGRATE) if problem in one]  # type: ignore[arg-type]
+    saved = ("has 575 MiB free", "QEMU does not save it", "which QEMU does not save")
+    assert bool(found) != any(one in said for one in (*BY_LIBVIRT, *saved))

@@ -17,6 +17,7 @@ from ansible_collections.kvmfleet.sriov.plugins.module_utils._model.errors impor
     DeadlineError,
     RefusedError,
     SriovError,
+    ToolError,
 )
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm import images
 from ansible_collections.kvmfleet.sriov.plugins.module_utils._vm.backend import Deadlines, StragglerError
@@ -41,6 +42,18 @@ def test_names_with_odd_characters(make: Make, name: str) -> None:
     armed.save()
     armed.restore()
     armed.require_well()
+
+
+def test_a_migration_that_reaches_no_host_leaves_the_domain(make: Make, host: Host) -> None:
+    """libvirt takes the words, and fails at the other host."""
+    armed = make("stays")
+    words = armed.backend.moving(armed.facts, "nowhere.invalid")
+    with pytest.raises(ToolError) as found:
+        host.run(words)
+    assert "qemu+ssh://nowhere.invalid/system" in str(found.value) or "ssh" in found.value.stderr
+    assert "option" not in found.value.stderr
+    assert armed.guest.state() == "running"
+    assert armed.backend.starts_again(armed.vm) is None
 
 
 def test_an_abort_after_the_save_restores(make: Make) -> None:
