@@ -12,16 +12,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.fake.vm.node import NEW as RELEASE
+
 from . import evacuate, others
 from .edges import AFTER, CUT, KILL, Strike
 from .fault import BOTH, ENDED, MEMORY, VMS, Fault, Typed, each
 from .session import CUT as CUT_OFF
-from .session import OPTIONS, OWNER, RELEASE, CaseError, Session
+from .session import OPTIONS, OWNER, CaseError, Session
 
 MIGRATE = {"web1": {"strategy": "migrate"}}
 LEFT = {"web1": ENDED, "db1": MEMORY}
 ASKED = "monitor web1 device_del"
 STAY = "live-update stay"
+LEAVES = (evacuate.MOVES, evacuate.GONE, evacuate.STAYS)
 
 
 def moves(how: str, says: str = "", status: int = 0) -> others.Act:
@@ -31,7 +34,7 @@ def moves(how: str, says: str = "", status: int = 0) -> others.Act:
     """
 
     def act(session: Session) -> None:
-        if how in (evacuate.MOVES, evacuate.GONE):
+        if how in LEAVES:
             _other_host(session)
         hook = [sys.executable, str(Path(evacuate.__file__)), str(session.folder), how]
         deadline = 2.0 if how == evacuate.HANGS else 60.0
@@ -44,8 +47,10 @@ def moves(how: str, says: str = "", status: int = 0) -> others.Act:
             raise CaseError(f"moving ended with status {outcome.status}, '{says}' was expected: {outcome.text[-600:]}")
         if outcome.kind == CUT_OFF:
             session.boot("old")
-        if how in (evacuate.MOVES, evacuate.GONE):
+        if how in LEAVES:
             _goes_on(session)
+        if how == evacuate.STAYS:
+            _stands(session)
 
     return act
 
@@ -76,6 +81,21 @@ def _goes_on(session: Session) -> None:
         raise CaseError(f"VM web1 elsewhere: {found.boots} boots, {found.foreign} foreign numbers on its disk")
 
 
+def _stands(session: Session) -> None:
+    """Require that nothing continues what runs elsewhere by now.
+
+    Once its process is ended here, the move is over.
+    """
+    outcome = session.sriovctl(STAY)
+    if not outcome.status or not session.host().alive("web1"):
+        raise CaseError(f"'sriovctl {STAY}' ended with status {outcome.status}: {outcome.text[-600:]}")
+    _goes_on(session)
+    session.end_vm("web1")
+    outcome = session.sriovctl(STAY)
+    if outcome.status:
+        raise CaseError(f"'sriovctl {STAY}' ended with status {outcome.status}: {outcome.text[-600:]}")
+
+
 def _killed(do: str, at: str = ASKED) -> tuple[Strike, ...]:
     return (Strike("move", at, do, AFTER),)
 
@@ -93,6 +113,9 @@ CASES = (
           before={"arm": moves(evacuate.HANGS, "did not end within 2 s (move_away_s); it stays here", 1)}),
     Fault("move_fails_when_gone", "it fails when the VM has left", LEFT, "done", vms=MIGRATE,
           before={"arm": moves(evacuate.GONE, "its process is gone: look where it runs", 1), "resume": _goes_on}),
+    Fault("move_leaves_process", "the VM runs elsewhere, and its process stands still here", LEFT, "done", vms=MIGRATE,
+          before={"arm": moves(evacuate.STAYS, "runs here still; it does not go on with its VFs", 1),
+                  "resume": _goes_on}),
     Fault("move_killed", "whoever moves a VM is killed when its VF is asked for", BOTH, "", vms=MIGRATE,
           strikes=_killed(KILL), before={"arm": moves(evacuate.LIES, status=-9)}, typed=(Typed(STAY, 0, "web1"),)),
     Fault("move_power_cut", "power cut while a VM is moved: nothing was saved", each(ENDED), "done", vms=MIGRATE,

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-MOVES, FAILS, LIES, HANGS, GONE = "moves", "fails", "lies", "hangs", "gone"
+MOVES, FAILS, LIES, HANGS, GONE, STAYS = "moves", "fails", "lies", "hangs", "gone", "stays"
 
 
 def incoming(folder: Path, name: str) -> Path:
@@ -58,7 +58,8 @@ def main(folder: Path, how: str, name: str) -> int:
         if status == "failed":
             return 1
         time.sleep(0.02)
-    monitor.ask("quit")
+    if how != STAYS:
+        monitor.ask("quit")
     return 1 if how == GONE else 0
 
 

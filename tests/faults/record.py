@@ -33,11 +33,13 @@ DEPLOY_ENTRIES = (
 """The same of a deployment."""
 TRIAL_ENTRIES = (*DEPLOY_ENTRIES, "plugins/module_utils/_sriovctl/boot_guard_command.py")
 """The same of kernels that are tried, with their guard."""
-NO_CASE = ("plugins/module_utils/_vm/libvirt/", "plugins/module_utils/_vm/command/")
+BY_LIBVIRT, BY_COMMANDS = "plugins/module_utils/_vm/libvirt/", "plugins/module_utils/_vm/command/"
 """Folders of VM backends that only cases of `LIBVIRT` use, or none.
 
 The registry names every backend, so by imports alone an edit of these would make all results stale.
 """
+MOVES = "plugins/module_utils/_live_update/move.py"
+"""What moves VMs to other hosts before an update, which only played hosts do."""
 DEPLOY_PLAYED = (
     "tests/faults/deploy.py", "tests/faults/deploy_host.py", "tests/fake/boot/grub.py", "tests/fake/boot/kernel.py",
     "tests/fake/boot/layers.py", "tests/fake/boot/power_cut.py", "plugins/modules/boot_entry.py",
@@ -61,6 +63,9 @@ LOCAL, LAB, DEPLOY, TRIAL, LIBVIRT = "local", "lab", "deploy", "trial", "libvirt
 
 With real QEMUs, a real kernel, the real GRUB; the last two for kernels that are tried; a real libvirtd and kernel.
 """
+LEFT_OUT = {
+    LAB: (BY_LIBVIRT, BY_COMMANDS, MOVES), TRIAL: (BY_LIBVIRT, BY_COMMANDS, MOVES), LIBVIRT: (BY_COMMANDS, MOVES),
+}  # fmt: skip
 
 
 @functools.cache
@@ -68,7 +73,7 @@ def engine(level: str = LOCAL) -> str:
     """Checksum of the engine, as far as a level's cases reach it."""
     entries = {DEPLOY: DEPLOY_ENTRIES, TRIAL: TRIAL_ENTRIES}.get(level, ENTRIES)
     names = [str(path.relative_to(REPOSITORY)) for path in sorted((REPOSITORY / "plugins/module_utils").rglob("*.py"))]
-    left_out = () if level == LIBVIRT else NO_CASE
+    left_out = LEFT_OUT.get(level, (BY_LIBVIRT, BY_COMMANDS))
     graph = Graph(REPOSITORY, (name for name in names if not name.startswith(left_out)))
     return evidence.digest(
         _text(REPOSITORY / name)

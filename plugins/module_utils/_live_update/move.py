@@ -14,11 +14,12 @@ import time
 from collections.abc import Mapping, Sequence
 
 from .._model.deadlines import BUSY_PAUSE_S
-from .._model.errors import DeadlineError, SriovError, ToolError
+from .._model.errors import DeadlineError, KernelError, SriovError, ToolError
 from .._model.paths import LIVE_UPDATE
 from .._model.update_deadlines import ENDING_S, MOVED_S
 from .._system import durable
 from .._system.update_folder import LEAVING
+from .._vm.candidates import started
 from .._vm.ending import EndedError
 from .._vm.record import ManifestVm
 from . import manifest_file
@@ -62,7 +63,7 @@ def stay(host: LiveHost) -> list[str]:
     if manifest is None or manifest.boot_id != host.boot_id():
         _forget(host)
         return []
-    here = [vm for vm in manifest.vms if host.pid(vm) == vm.pid]
+    here = [vm for vm in manifest.vms if _is_here(host, vm)]
     found = [(vm, _again(host, vm) if vm in here else host.backend(vm).starts_again(vm)) for vm in manifest.vms]
     if any(why for _vm, why in found):
         raise SriovError("; ".join(f"VM {vm.name}: {why}" for vm, why in found if why))
@@ -89,16 +90,27 @@ def _move(host: LiveHost, vm: ManifestVm, words: Sequence[str], deadline_s: floa
     host.log(f"VM {vm.name}: has released its VFs, and is moved: {' '.join(words)}")
     _run(host, words, deadline_s)
     until = time.monotonic() + MOVED_S
-    while (pid := host.pid(vm)) is not None:
+    while _is_here(host, vm):
         if time.monotonic() >= until:
-            raise SriovError(
-                f"'{' '.join(words)}' has ended without an error, and {MOVED_S:g} s later process {pid} runs here still"
-            )
+            said = f"'{' '.join(words)}' has ended without an error"
+            raise SriovError(f"{said}, and {MOVED_S:g} s later process {vm.pid} runs here still")
         host.sleep(BUSY_PAUSE_S)
+    other = host.pid(vm)
+    if other is not None:
+        raise SriovError(f"it has left, and process {other} of its name was started here: end one of both")
     again = host.backend(vm).starts_again(vm)
     if again is not None:
         raise SriovError(again)
     host.log(f"VM {vm.name}: has left this host")
+
+
+def _is_here(host: LiveHost, vm: ManifestVm) -> bool:
+    """Whether the very process that was asked to leave is there."""
+    pid = host.pid(vm)
+    try:
+        return pid == vm.pid and started(host.sysfs, vm.pid) == vm.started
+    except (KernelError, ValueError, IndexError):  # it has ended meanwhile
+        return False
 
 
 def _run(host: LiveHost, words: Sequence[str], deadline_s: float) -> None:
@@ -106,18 +118,21 @@ def _run(host: LiveHost, words: Sequence[str], deadline_s: float) -> None:
 
     timeout(1) ends the whole process group: first as an interrupt, by which virsh ends a migration.
     """
-    limit = ("timeout", "--signal=INT", f"--kill-after={ENDING_S:g}", f"{deadline_s:g}")
+    limit, until = (
+        ("timeout", "--signal=INT", f"--kill-after={ENDING_S:g}", f"{deadline_s:g}"),
+        time.monotonic() + deadline_s,
+    )
     try:
         host.run_long([*limit, *words], deadline_s + 2 * ENDING_S)
     except ToolError as error:
-        if error.status not in LATE:
+        if error.status not in LATE or time.monotonic() < until:
             raise
         raise DeadlineError(f"'{' '.join(words)}' did not end within {deadline_s:g} s (move_away_s)") from error
 
 
 def _kept(host: LiveHost, vm: ManifestVm) -> str:
     """Give a VM that stays its VFs again; what became of that."""
-    if host.pid(vm) == vm.pid:
+    if _is_here(host, vm):
         why = _again(host, vm)
         if why is not None:
             return f"it does not go on with its VFs: {why}; {STAY}"
