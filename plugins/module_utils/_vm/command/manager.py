@@ -88,12 +88,13 @@ class CommandManager:
         return UNKNOWN
 
     def forget(self, vm: ManifestVm, aside: str | None) -> None:
-        """Let the manager delete what it keeps.
+        """Let the manager delete a memory that is history, or given up.
 
-        Its next start would load that upon whatever disks there are then. It cannot be moved ``aside``.
+        Its next start would load that upon whatever disks there are then. It cannot be moved ``aside``. What is kept of
+        a VM that does not run, and was not given up, is somebody else's: its user has saved it since.
         """
         one = self._of(vm)
-        if one.pid is None or aside is None:
+        if (one.pid is None) == (aside is not None):
             self._drop(one)
         durable.remove(self._note(vm))
 

@@ -279,6 +279,26 @@ def test_a_vm_that_is_given_up_is_not_loaded_by_its_manager(host: Host) -> None:
     assert not host.manager.state.exists()
 
 
+def test_a_vm_that_its_user_has_saved_since_keeps_its_memory(host: Host) -> None:
+    """That is no state of the update, which is forgotten."""
+    host.backend.save(host.vm, host.state)
+    host.restore()
+    host.manager.save()
+    host.backend.forget(host.vm, None)
+    assert host.manager.state.exists()
+
+
+def test_a_state_that_a_restore_has_left_is_deleted(host: Host) -> None:
+    """It is history: the VM has run on."""
+    host.backend.save(host.vm, host.state)
+    kept = host.manager.state.read_bytes()
+    host.restore()
+    host.manager.state.write_bytes(kept)
+    host.backend.forget(host.vm, None)
+    assert not host.manager.state.exists()
+    host.require_same_guest()
+
+
 def test_a_vm_is_shut_down(host: Host) -> None:
     host.backend.power_down(host.vm)
     assert host.backend.pid(NAME) is None
