@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from tests.fake.fleet.played import AWAY, NEW, Fleet
+from tests.fake.fleet.played import AWAY, NEW, SEQUENCE, Fleet
 from tests.unit.playbooks.test_ha_hooks import hooks, said
 
 pytestmark = pytest.mark.slow  # runs of ansible-playbook
@@ -118,10 +118,10 @@ def test_by_default_a_host_that_is_not_well_stays(fleet: Fleet) -> None:
     assert "it stays on kernel 6.12-new with its VMs (live_update_rollback is report)" in reason(fleet)
 
 
-@pytest.mark.parametrize(("back", "word"), [(None, "done"), (["armed", "saving", "failed"], "abandon")])
-def test_hooks_hold_a_host_for_its_way_back_too(fleet: Fleet, back: list[str] | None, word: str) -> None:
+@pytest.mark.parametrize(("back", "word"), [(SEQUENCE, "done"), (["armed", "saving", "failed"], "abandon")])
+def test_hooks_hold_a_host_for_its_way_back_too(fleet: Fleet, back: list[str], word: str) -> None:
     """Held twice; released once, by how the way back has ended."""
-    fleet.host("h1", **({} if back is None else {"back": back}))
+    fleet.host("h1", back=back)
     fleet.host("h2")
     assert fleet.run(**UNWELL, **hooks(fleet), live_update_rollback="now").returncode != 0
     calls = [line for line in said(fleet) if not line.startswith("live-update")]
