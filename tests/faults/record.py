@@ -39,7 +39,7 @@ BY_LIBVIRT, BY_COMMANDS = "plugins/module_utils/_vm/libvirt/", "plugins/module_u
 The registry names every backend, so by imports alone an edit of these would make all results stale.
 """
 MOVES = "plugins/module_utils/_live_update/move.py"
-"""What moves VMs to other hosts before an update, which only played hosts do."""
+"""What moves VMs to other hosts, which only played hosts do."""
 DEPLOY_PLAYED = (
     "tests/faults/deploy.py", "tests/faults/deploy_host.py", "tests/fake/boot/grub.py", "tests/fake/boot/kernel.py",
     "tests/fake/boot/layers.py", "tests/fake/boot/power_cut.py", "plugins/modules/boot_entry.py",

@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = (
     "before_you_begin", "quick_start", "declaring_vfs", "declaring_vfs_examples", "moving_to_host_documents",
-    "deploying_the_kernel", "live_update", "libvirt", "orchestrators", "operating", "when_things_fail",
+    "deploying_the_kernel", "live_update", "libvirt", "vm_commands", "orchestrators", "operating", "when_things_fail",
     "what_can_go_wrong", "troubleshooting",
     "security", "continuous_integration", "private_galaxy", "measurements", "glossary", "internals", "lab",
 )  # fmt: skip

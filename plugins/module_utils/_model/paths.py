@@ -12,7 +12,7 @@ DEVICES = "/sys/bus/pci/devices"
 DRIVERS = "/sys/bus/pci/drivers"
 PROBE = "/sys/bus/pci/drivers_probe"
 PCI_ADDRESS = r"[0-9a-f]{4,}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]"
-"""Pattern of the names in `DEVICES` (Linux, Documentation/ABI/testing/sysfs-bus-pci): DOMAIN:BUS:DEVICE.FUNCTION."""
+"""Pattern of the names in `DEVICES`: DOMAIN:BUS:DEVICE.FUNCTION (sysfs-bus-pci)."""
 
 NO_IOMMU_MODE = "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode"
 """Whether VFIO takes devices without an IOMMU (drivers/vfio/group.c)."""
@@ -21,7 +21,6 @@ NETDEVS = "/sys/class/net"
 BLOCK_DEVICES = "/sys/class/block"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 UPTIME = "/proc/uptime"
-"""Seconds since the boot, suspends included (proc_uptime(5))."""
 COMMAND_LINE = "/proc/cmdline"
 RELEASE = "/proc/sys/kernel/osrelease"
 
@@ -40,16 +39,10 @@ It is named by the PF's address and holds "PID TIME COMMAND" (`pf_lock`).
 """
 
 WRITES = "/run/kvmfleet-sriov/writes"
-"""One lock file a PF, locked during a write to it.
-
-The write is one of `Sysfs.write_within`.
-"""
+"""One lock file a PF, locked during a write (`Sysfs.write_within`)."""
 
 ALL_VF_DRIVERS = "/run/kvmfleet-sriov/every_vf"
-"""One file a PF whose driver does not support absent VFs.
-
-It holds the driver's name (`_engine.all_vf_drivers`).
-"""
+"""Names of drivers without absent VFs, a file a PF (`_engine.all_vf_drivers`)."""
 
 UNFINISHED = "/run/kvmfleet-sriov/unfinished"
 """One journal file a PF, left by an unfinished run (`_engine.journal`)."""
@@ -68,10 +61,7 @@ KEXEC_IMAGE = "/run/kvmfleet-sriov/kexec-image.json"
 """The kernel that this collection has loaded for kexec (`_live_update.kexec`)."""
 
 LIVE_UPDATE = "/var/lib/kvmfleet-sriov/live-update"
-"""Private folder of a live update.
-
-Manifest, status, result and the states of VMs.
-"""
+"""Private folder of a live update, with its states of VMs."""
 
 LIVE_UPDATE_STATUS = f"{LIVE_UPDATE}/status.json"
 UPDATE_PARAMETER = "kvmfleet.update"

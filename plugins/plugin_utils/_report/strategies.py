@@ -1,7 +1,7 @@
 # Copyright (c) kvmfleet.sriov contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""VMs that are not saved: shut down, or moved to other hosts before."""
+"""VMs that are not saved: shut down, or moved to other hosts."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ def shown(host: Mapping[str, Any], vm: str) -> str:
 
 
 def left(host: Mapping[str, Any]) -> str:
-    """A line with the VMs that have left a host; empty for none."""
+    """A line with the VMs that have left a host, or empty."""
     return f"moved to other hosts before: {', '.join(printable(one) for one in host['moved'])}" if host["moved"] else ""

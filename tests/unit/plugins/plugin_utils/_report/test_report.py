@@ -22,7 +22,7 @@ from ansible_collections.kvmfleet.sriov.plugins.plugin_utils._report.report impo
 KEYS = {
     "name", "kernel_before", "kernel_after", "interface", "pfs", "vfs_enabled", "used_ids",
     "present_ids_at_first_restore", "present_ids_at_last_restore", "vfs_present_at_end", "phases", "vms", "result",
-    "error", "update", "predicted_s", "basis",
+    "error", "update", "predicted_s", "basis", "moved", "strategies",
 }  # fmt: skip
 VM_KEYS = {
     "name", "vfs", "paused_at", "stopped_at", "resumed_at", "seen_at", "seen_by", "not_seen", "gap_s", "outage_s",

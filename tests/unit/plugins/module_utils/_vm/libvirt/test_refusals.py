@@ -68,9 +68,12 @@ def test_each_reason_has_its_fix(words: dict[str, object], problem: str, fix: st
 
 SAVE_ALONE = ("has 575 MiB free", "QEMU does not save it", "whose state cannot be saved", "which QEMU does not save",
               "has no alias", "a disk of type 'pci'")  # fmt: skip
-"""What hinders a save alone: libvirt gives a domain its devices when it starts."""
+"""What hinders a save alone.
+
+libvirt gives a domain its devices when it starts.
+"""
 BY_LIBVIRT = ("save/w.save is there already", "was replaced", "on which images", "a block job runs", "is transient")
-"""What libvirt itself says of a migration, or what is no matter to it."""
+"""What libvirt itself says of a migration, or does not mind."""
 
 
 @pytest.mark.parametrize(("words", "problem", "_fix"), PROBLEMS, ids=range(len(PROBLEMS)))
@@ -78,7 +81,7 @@ def test_what_hinders_a_save_alone_is_no_matter_to_a_shutdown(
     words: dict[str, object], problem: str, _fix: str
 ) -> None:
     (said,) = [one for one, _other in _problems(**words) if problem in one]  # type: ignore[arg-type]  # rows
-    found = [one for one, _other in _problems(**words, strategy=SHUTDOWN) if problem in one]  # type: ignore[arg-type]
+    found = [one for one, _other in _problems(**words, strategy=SHUTDOWN) if problem in one]  # type: ignore[arg-type]  # rows
     assert bool(found) != any(one in said for one in SAVE_ALONE)
 
 
@@ -86,6 +89,6 @@ def test_what_hinders_a_save_alone_is_no_matter_to_a_shutdown(
 def test_what_hinders_a_migration(words: dict[str, object], problem: str, _fix: str) -> None:
     """That it does not run, and devices that are not detached."""
     (said,) = [one for one, _other in _problems(**words) if problem in one]  # type: ignore[arg-type]  # rows
-    found = [one for one, _other in _problems(**words, strategy=MIGRATE) if problem in one]  # type: ignore[arg-type]
+    found = [one for one, _other in _problems(**words, strategy=MIGRATE) if problem in one]  # type: ignore[arg-type]  # rows
     saved = ("has 575 MiB free", "QEMU does not save it", "which QEMU does not save")
     assert bool(found) != any(one in said for one in (*BY_LIBVIRT, *saved))

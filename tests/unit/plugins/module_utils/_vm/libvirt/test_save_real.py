@@ -53,7 +53,9 @@ def test_a_migration_that_reaches_no_host_leaves_the_domain(make: Make, host: Ho
     assert "qemu+ssh://nowhere.invalid/system" in str(found.value) or "ssh" in found.value.stderr
     assert "option" not in found.value.stderr
     assert armed.guest.state() == "running"
-    assert armed.backend.starts_again(armed.vm) is None
+    again = armed.backend.starts_again(armed.vm)
+    assert again is not None
+    assert again.startswith("domain stays is still defined here with autostart")
 
 
 def test_an_abort_after_the_save_restores(make: Make) -> None:
