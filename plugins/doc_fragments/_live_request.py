@@ -62,7 +62,7 @@ options:
             is stopped. It is started from its disk, with its VFs, by the new kernel. What only hinders a save is no
             reason against that, and C(cold_start) is implied. When the guest is not down within C(shutdown_s), the
             update is aborted, and VMs that were shut down by then are started again.
-          - V(migrate) moves it to another host before the update is armed, with O(state=moved) of
+          - V(migrate) moves it to another host before the update is armed, with C(state=moved) of
             M(kvmfleet.sriov.live_update). It is none of the update's VMs, and nothing here starts it afterwards. A host
             on which it still runs is not armed.
           - V(leave) refuses the host for as long as the VM runs there. Nothing of it is touched.
