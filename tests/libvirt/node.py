@@ -168,7 +168,7 @@ class LibvirtNode:
         assert (self.guest.uuid not in self.host.virsh("list", "--all", "--uuid").split()) == self.transient
 
     def end(self) -> None:
-        for command in ("destroy", "managedsave-remove", "undefine"):
+        for command in ("destroy", "managedsave-remove", "undefine --managed-save"):
             self.host.run(["sh", "-c", f"virsh {command} --domain {self.guest.uuid} >/dev/null 2>&1 || true"])
         assert self.guest.uuid not in self.host.virsh("list", "--all", "--uuid")
 
