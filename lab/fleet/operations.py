@@ -18,19 +18,19 @@ from . import fleet, inventory
 
 
 def build(
-    flavours: Collection[str] = (), with_headers: tuple[str, ...] = (), standard: tuple[str, ...] = STANDARD
+    flavours: Collection[str] = (), with_headers: tuple[str, ...] = (), standard: tuple[str, ...] = (*STANDARD, GUEST)
 ) -> None:
     """Build all parts of fleets, and kernels of more ``flavours``.
 
-    ``with_headers``: flavours whose headers are wanted as well, for modules; ``standard``: those that hosts have
-    anyhow.
+    ``with_headers``: flavours whose headers are wanted as well, for modules; ``standard``: those that hosts and their
+    VMs have anyhow.
     """
     with building():
         rootfs.build()
         bootdisk.build()
         guest.build()
         playbook.install_collection()
-        packages.build((*standard, GUEST), with_headers=with_headers)
+        packages.build(standard, with_headers=with_headers)
         if flavours:
             packages.build(tuple(flavours))
 
@@ -69,10 +69,11 @@ def _ready(entry: host.Running) -> float:
     return seconds
 
 
-def start_vms(name: str) -> None:
+def start_vms(name: str, flavour: str = GUEST) -> None:
+    """Start the nested VMs of a fleet, with the kernel of a flavour."""
     wanted = fleet.load(name)
     hosts = [entry for entry in host.running(wanted, rootfs.ssh_key()) if entry.host.vms]
-    image, initrd = packages.built(GUEST).image, guest.build()
+    image, initrd = packages.built(flavour).image, guest.build()
 
     def one(entry: host.Running) -> None:
         vm.install(entry.ssh, image, initrd)

@@ -14,7 +14,7 @@ class Kind:
 
     ``patched``: with the base's series; ``fragments``: over its configuration; ``recorded``: kept as evidence.
     ``bare``: over the first file of the base's configuration alone, without the files for what hosts show beyond a
-    hypervisor; ``guest``: over ``guest-BASE.config`` instead, as small as can be; of the first base only.
+    hypervisor; ``own``: over ``NAME-BASE.config`` instead, as small as can be; of the first base only.
     """
 
     name: str
@@ -23,12 +23,12 @@ class Kind:
     fragments: tuple[str, ...] = ()
     recorded: bool = True
     bare: bool = False
-    guest: bool = False
+    own: bool = False
 
     def configs(self, base: Base) -> tuple[str, ...]:
         """Configuration files for a base, in the order of merging."""
-        if self.guest:
-            return (f"guest-{base.name}.config", *self.fragments)
+        if self.own:
+            return (f"{self.name}-{base.name}.config", *self.fragments)
         return (base.configs[:1] if self.bare else base.configs) + self.fragments
 
 
@@ -37,7 +37,8 @@ KINDS = (
     Kind("series", True, "-kvmfleet"),
     Kind("debug", True, "-kvmfleet-debug", ("debug.config",), bare=True),
     Kind("kcsan", True, "-kvmfleet-kcsan", ("kcsan.config",), recorded=False),
-    Kind("guest", False, "-kvmfleet-guest", recorded=False, guest=True),
+    Kind("guest", False, "-kvmfleet-guest", recorded=False, own=True),
+    Kind("demo", True, "-kvmfleet-demo", recorded=False, own=True),
 )
 
 
@@ -64,7 +65,7 @@ def of(bases: Iterable[Base]) -> dict[str, Flavour]:
     made: dict[str, Flavour] = {}
     for number, base in enumerate(bases):
         for kind in KINDS:
-            if (kind.patched and not base.series) or (kind.guest and number):
+            if (kind.patched and not base.series) or (kind.own and number):
                 continue
             name = f"{kind.name}-{base.name}" if number else kind.name
             series = base.series if kind.patched else ""
@@ -77,5 +78,7 @@ STANDARD = ("stock", "series")
 """Flavours for hosts of the demo, the tests and the measurements."""
 GUEST = "guest"
 """Flavour for the VMs on them."""
+DEMO = "demo"
+"""Flavour for the demo's hosts and the VMs on them alike: one kernel is built."""
 RECORDED = tuple(name for name, flavour in FLAVOURS.items() if flavour.recorded and flavour.base.series)
 """Flavours with entries in kernel/EVIDENCE.json."""

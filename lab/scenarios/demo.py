@@ -13,6 +13,7 @@ from typing import Any
 from .. import playbook
 from ..fleet import inventory, operations, testbed
 from ..kernels import packages
+from ..kernels.flavour import DEMO
 from ..output import timeline
 from ..paths import REPOSITORY
 from ..progress import LabError, say
@@ -86,13 +87,13 @@ def _hold(true: bool, text: str) -> None:
 def demo(keep: bool) -> None:
     """Run the whole demo; the fleet stops at its end unless ``keep``."""
     shutil.rmtree(FOLDER, ignore_errors=True)
-    operations.build(standard=("series",))
+    operations.build(standard=(DEMO,))
     for entry in operations.up(FLEET):
         testbed.keep_bytecode(entry.ssh)
-    path, extra = inventory.path(FLEET), settings(packages.built("series")) | AT_ONCE
+    path, extra = inventory.path(FLEET), settings(packages.built(DEMO)) | AT_ONCE
     try:
         playbooks(path, extra, "sriov")
-        operations.start_vms(FLEET)
+        operations.start_vms(FLEET, DEMO)
         playbooks(path, extra, "kernel_deploy", "live_update")
         check(REPORT / "report.json")
     finally:

@@ -37,16 +37,18 @@ def test_an_unknown_base_is_named_with_the_known_ones() -> None:
 
 def test_flavours_of_the_first_base_have_short_names_others_say_theirs() -> None:
     made = flavour.of(base.read(TABLE).values())
-    assert list(made) == ["stock", "series", "debug", "kcsan", "guest", "stock-7.3"]
+    assert list(made) == ["stock", "series", "debug", "kcsan", "guest", "demo", "stock-7.3"]
     assert made["kcsan"].configs == ("hypervisor-6.12.config", "features-6.12.config", "kcsan.config")
     assert made["guest"].configs == ("guest-6.12.config",)
+    assert made["demo"].configs == ("demo-6.12.config",)
     assert made["debug"].configs == ("hypervisor-6.12.config", "debug.config")
-    assert (made["stock"].series, made["series"].series, made["stock-7.3"].series) == ("", "6.12", "")
+    assert (made["stock"].series, made["series"].series, made["demo"].series) == ("", "6.12", "6.12")
+    assert made["stock-7.3"].series == ""
     assert made["stock-7.3"].base.source == "linux-source-7.3"
 
 
-def test_what_is_recorded_has_neither_kcsan_nor_guests() -> None:
-    assert not {"kcsan", "guest"} & {name.partition("-")[0] for name in flavour.RECORDED}
+def test_what_is_recorded_has_neither_kcsan_nor_guests_nor_the_demo() -> None:
+    assert not {"kcsan", "guest", "demo"} & {name.partition("-")[0] for name in flavour.RECORDED}
     assert "debug" in flavour.RECORDED
 
 
