@@ -70,7 +70,7 @@ def _ready(entry: host.Running) -> float:
 
 
 def start_vms(name: str, flavour: str = GUEST) -> None:
-    """Start the nested VMs of a fleet, with the kernel of a flavour."""
+    """Start a fleet's nested VMs, with the kernel of a flavour."""
     wanted = fleet.load(name)
     hosts = [entry for entry in host.running(wanted, rootfs.ssh_key()) if entry.host.vms]
     image, initrd = packages.built(flavour).image, guest.build()

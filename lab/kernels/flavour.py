@@ -79,6 +79,6 @@ STANDARD = ("stock", "series")
 GUEST = "guest"
 """Flavour for the VMs on them."""
 DEMO = "demo"
-"""Flavour for the demo's hosts and the VMs on them alike: one kernel is built."""
+"""Flavour for the demo's hosts, and the VMs on them alike."""
 RECORDED = tuple(name for name, flavour in FLAVOURS.items() if flavour.recorded and flavour.base.series)
 """Flavours with entries in kernel/EVIDENCE.json."""
