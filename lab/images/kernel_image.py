@@ -29,7 +29,7 @@ def build(root: RootFs, kernel: Kernel) -> RootFs:
 
     Later boots are as without it.
     """
-    package = next(kernel.folder.glob(f"linux-image-{kernel.release}_*.deb"))
+    package = kernel.package
     recipe: list[str | bytes] = [
         Path(__file__).read_bytes(),
         root.image.parent.name,

@@ -33,16 +33,20 @@ class Kernel:
     release: str
 
     @property
+    def package(self) -> Path:
+        """The package of the manifest; those of earlier builds lie beside it."""
+        packages = json.loads((self.folder / "manifest.json").read_text())["packages"]
+        (entry,) = (one for one in packages if one["name"] == f"linux-image-{self.release}")
+        return self.folder / str(entry["file"])
+
+    @property
     def image(self) -> Path:
         """The bzImage, taken out of the package."""
-        target = self.folder / f"vmlinuz-{self.release}"
-        package = next(self.folder.glob(f"linux-image-{self.release}_*.deb"))
-        if not target.exists() or target.stat().st_mtime < package.stat().st_mtime:
+        target = self.package.with_suffix(".vmlinuz")
+        if not target.exists():
             with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
-                run(["dpkg-deb", "-x", package, scratch])
-                made = Path(scratch) / "boot" / target.name
-                made.touch()
-                made.rename(target)
+                run(["dpkg-deb", "-x", self.package, scratch])
+                (Path(scratch) / "boot" / f"vmlinuz-{self.release}").rename(target)
         return target
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -79,3 +80,19 @@ def test_headers_follow_their_kernel(role: Role, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(packages, "cache", lambda: tmp_path)
     packages.build(("stock", "series", "guest"), with_headers=("stock", "series"))
     assert role.runs == [["stock"], ["stock"], ["series"], ["series"], ["guest"]]
+
+
+def test_the_package_of_the_manifest_is_booted_not_an_earlier_one(tmp_path: Path) -> None:
+    for build in ("1+old", "2+now", "3+newer"):
+        tree = tmp_path / build
+        (tree / "boot").mkdir(parents=True)
+        (tree / "DEBIAN").mkdir()
+        (tree / "boot" / "vmlinuz-6.12-a").write_text(build)
+        control = f"Package: linux-image-6.12-a\nVersion: {build}\nArchitecture: all\nMaintainer: a\nDescription: a\n"
+        (tree / "DEBIAN" / "control").write_text(control)
+        file = tmp_path / f"linux-image-6.12-a_{build}_amd64.deb"
+        subprocess.run(["dpkg-deb", "--build", "-Znone", tree, file], check=True, capture_output=True)
+    for build in ("2+now", "1+old", "2+now"):
+        entry = {"name": "linux-image-6.12-a", "file": f"linux-image-6.12-a_{build}_amd64.deb", "size": 1}
+        (tmp_path / "manifest.json").write_text(json.dumps({"release": "6.12-a", "packages": [entry]}))
+        assert packages.Kernel("a", tmp_path, "6.12-a").image.read_text() == build
